@@ -1,0 +1,45 @@
+/* common.h - what every part of the core shares: errors and the grammar of digests. */
+#ifndef OCIGC_COMMON_H
+#define OCIGC_COMMON_H
+
+#include "ocigc.h"
+
+#define OCIGC_MANIFEST_LIMIT (16u << 20) /* bytes; the largest manifest, index or looked-into document */
+#define OCIGC_DIGEST_TEXT_MAX 255u       /* bytes of the longest "alg:encoded": NAME_MAX bounds the encoded part */
+
+/* Fills `error` (NULL is allowed) and returns `code`, so that callers can `return ocigc_fail(...)`. Bytes of the
+ * formatted message outside printable ASCII come out as \xNN, so that no name can reach a terminal raw. */
+int32_t ocigc_fail(struct ocigc_error *error, int32_t code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same for a failed system call: records `os_errno` and appends ": " and its text. */
+int32_t ocigc_fail_system(struct ocigc_error *error, int os_errno, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Digest sizes in bytes; 0 for OCIGC_ALGORITHM_OTHER. */
+uint32_t ocigc_algorithm_width(int32_t algorithm);
+/* "sha256", ...; NULL for OCIGC_ALGORITHM_OTHER. */
+const char *ocigc_algorithm_name(int32_t algorithm);
+/* The algorithm of a directory name below blobs/. */
+int32_t ocigc_algorithm_of(const char *name, size_t length);
+/* Lowercase hex of exactly `width` bytes to binary; -1 where it is not that. */
+int ocigc_hex_decode(const char *hex, size_t length, uint8_t *out, uint32_t width);
+void ocigc_hex_encode(const uint8_t *bytes, uint32_t width, char *out); /* no NUL */
+
+/* Progress from many threads. */
+static inline void ocigc_progress_add(struct ocigc_progress *progress, uint64_t items, uint64_t bytes)
+{
+    if (progress == NULL)
+        return;
+    if (items != 0)
+        __atomic_fetch_add(&progress->items, items, __ATOMIC_RELAXED);
+    if (bytes != 0)
+        __atomic_fetch_add(&progress->bytes, bytes, __ATOMIC_RELAXED);
+}
+
+static inline int ocigc_cancelled(const struct ocigc_progress *progress)
+{
+    return progress != NULL && __atomic_load_n(&progress->cancel, __ATOMIC_RELAXED) != 0;
+}
+
+#endif

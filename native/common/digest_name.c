@@ -1,0 +1,103 @@
+#include "common/common.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    uint32_t width;
+} ALGORITHMS[] = {
+    [OCIGC_ALGORITHM_OTHER] = {NULL, 0},
+    [OCIGC_SHA256] = {"sha256", 32},
+    [OCIGC_SHA512] = {"sha512", 64},
+    [OCIGC_BLAKE3] = {"blake3", 32},
+};
+enum { ALGORITHM_COUNT = sizeof ALGORITHMS / sizeof ALGORITHMS[0] };
+
+uint32_t ocigc_algorithm_width(int32_t algorithm)
+{
+    return algorithm > 0 && algorithm < ALGORITHM_COUNT ? ALGORITHMS[algorithm].width : 0;
+}
+
+const char *ocigc_algorithm_name(int32_t algorithm)
+{
+    return algorithm > 0 && algorithm < ALGORITHM_COUNT ? ALGORITHMS[algorithm].name : NULL;
+}
+
+int32_t ocigc_algorithm_of(const char *name, size_t length)
+{
+    for (int32_t i = 1; i < ALGORITHM_COUNT; i++)
+        if (strlen(ALGORITHMS[i].name) == length && memcmp(ALGORITHMS[i].name, name, length) == 0)
+            return i;
+    return OCIGC_ALGORITHM_OTHER;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+int ocigc_hex_decode(const char *hex, size_t length, uint8_t *out, uint32_t width)
+{
+    if (length != (size_t)width * 2)
+        return -1;
+    for (uint32_t i = 0; i < width; i++) {
+        int high = hex_value(hex[2 * i]);
+        int low = hex_value(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return -1;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return 0;
+}
+
+void ocigc_hex_encode(const uint8_t *bytes, uint32_t width, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (uint32_t i = 0; i < width; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+}
+
+static int is_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* The image-spec's grammar:
+ *   digest    ::= algorithm ":" encoded
+ *   algorithm ::= component (separator component)*   component ::= [a-z0-9]+   separator ::= [+._-]
+ *   encoded   ::= [a-zA-Z0-9=_-]+ */
+int32_t ocigc_digest_grammar(const char *text, size_t length)
+{
+    if (length > OCIGC_DIGEST_TEXT_MAX)
+        return -1;
+    size_t colon = 0;
+    int after_separator = 1;
+    for (; colon < length && text[colon] != ':'; colon++) {
+        char c = text[colon];
+        int component = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        int separator = c == '+' || c == '.' || c == '_' || c == '-';
+        if (!component && !(separator && !after_separator))
+            return -1;
+        after_separator = separator;
+    }
+    if (after_separator || colon + 1 >= length)
+        return -1;
+    const char *encoded = text + colon + 1;
+    size_t encoded_length = length - colon - 1;
+    for (size_t i = 0; i < encoded_length; i++)
+        if (!is_alphanumeric(encoded[i]) && encoded[i] != '=' && encoded[i] != '_' && encoded[i] != '-')
+            return -1;
+    int32_t algorithm = ocigc_algorithm_of(text, colon);
+    if (algorithm != OCIGC_ALGORITHM_OTHER) {
+        uint8_t ignored[64];
+        if (ocigc_hex_decode(encoded, encoded_length, ignored, ALGORITHMS[algorithm].width) != 0)
+            return -1;
+    }
+    return algorithm;
+}

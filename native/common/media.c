@@ -1,0 +1,37 @@
+#include "common/common.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int32_t media;
+} KNOWN[] = {
+    {"application/vnd.oci.image.manifest.v1+json", OCIGC_MEDIA_MANIFEST},
+    {"application/vnd.docker.distribution.manifest.v2+json", OCIGC_MEDIA_MANIFEST},
+    {"application/vnd.oci.image.index.v1+json", OCIGC_MEDIA_INDEX},
+    {"application/vnd.docker.distribution.manifest.list.v2+json", OCIGC_MEDIA_INDEX},
+    {"application/vnd.oci.image.config.v1+json", OCIGC_MEDIA_CONFIG},
+    {"application/vnd.docker.container.image.v1+json", OCIGC_MEDIA_CONFIG},
+    /* Schema 1 holds blobSums, not descriptors; only a lenient look finds what it needs. */
+    {"application/vnd.docker.distribution.manifest.v1+json", OCIGC_MEDIA_JSON},
+    {"application/vnd.docker.distribution.manifest.v1+prettyjws", OCIGC_MEDIA_JSON},
+};
+
+int32_t ocigc_media_of(const char *media_type, size_t length)
+{
+    if (length == 0)
+        return OCIGC_MEDIA_NONE;
+    const char *parameters = memchr(media_type, ';', length);
+    if (parameters != NULL)
+        length = (size_t)(parameters - media_type);
+    while (length > 0 && (media_type[length - 1] == ' ' || media_type[length - 1] == '\t'))
+        length--;
+    for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++)
+        if (strlen(KNOWN[i].name) == length && memcmp(KNOWN[i].name, media_type, length) == 0)
+            return KNOWN[i].media;
+    static const char suffix[] = "+json";
+    size_t tail = sizeof suffix - 1;
+    if (length >= tail && memcmp(media_type + length - tail, suffix, tail) == 0)
+        return OCIGC_MEDIA_JSON;
+    return OCIGC_MEDIA_UNKNOWN;
+}

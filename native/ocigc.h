@@ -1,0 +1,279 @@
+/* ocigc.h - the native core's one public header.
+ *
+ * All that Python may call is declared here and nowhere else. The binding reads this very file, so it holds plain
+ * declarations only: no macros, no static inline, no function pointers.
+ *
+ * Conventions
+ *   - A function that can fail returns an enum ocigc_code (0 is success) or a pointer (NULL is failure), and fills the
+ *     caller's struct ocigc_error.
+ *   - Handles are opaque. Who made one frees it, once, with the function named after it; freeing NULL is allowed.
+ *   - Paths never cross this boundary: directories come in as descriptors, blobs are named by digest.
+ *   - Long calls report through a struct ocigc_progress that another thread may read, and stop soon after its `cancel`
+ *     is set, with OCIGC_CANCELLED.
+ *   - A node is the number of a present blob in the table that ocigc_store_scan made: 0 .. count-1.
+ */
+#ifndef OCIGC_H
+#define OCIGC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ------------------------------------------------------------------ errors */
+
+enum ocigc_code {
+    OCIGC_OK = 0,
+    OCIGC_NO_MEMORY = 1,
+    OCIGC_SYSTEM = 2,    /* a system call failed: os_errno tells how */
+    OCIGC_MALFORMED = 3, /* bytes that are not what they have to be: JSON, descriptor, digest, label */
+    OCIGC_CORRUPT = 4,   /* content that is not what its digest says */
+    OCIGC_LAYOUT = 5,    /* something among the blobs that is no plain file or directory */
+    OCIGC_CANCELLED = 6,
+    OCIGC_CHANGED = 7,   /* a file changed while it was read */
+    OCIGC_UNVERIFIABLE = 8 /* a digest of an algorithm that this core cannot compute */
+};
+
+struct ocigc_error {
+    int32_t code;
+    int32_t os_errno;   /* 0 where no system call was at fault */
+    uint64_t offset;    /* byte offset of a JSON error in its document, else 0 */
+    char message[512];  /* one line, NUL-terminated, printable: control bytes and non-ASCII are escaped */
+};
+
+struct ocigc_progress {
+    uint64_t items;       /* done so far */
+    uint64_t bytes;
+    uint64_t total_items; /* 0 until it is known */
+    uint64_t total_bytes;
+    int32_t cancel;       /* set by the caller: stop soon */
+};
+
+/* ----------------------------------------------------------------- digests */
+
+enum ocigc_algorithm {
+    OCIGC_ALGORITHM_OTHER = 0, /* unregistered: kept, never verified */
+    OCIGC_SHA256 = 1,
+    OCIGC_SHA512 = 2,
+    OCIGC_BLAKE3 = 3 /* registered, but computed outside this core */
+};
+
+/* The implementations of an algorithm that this machine can run, best first: index 0 is the one in use unless the
+ * environment variable OCIGC_SHA256 (or OCIGC_SHA512) names another. NULL past the last. */
+const char *ocigc_digest_implementation(int32_t algorithm, uint32_t index);
+
+/* Digests of `count` messages, as many at once as the implementation has lanes. `implementation` NULL means the one in
+ * use; out receives count * (32 or 64) bytes. OCIGC_UNVERIFIABLE for an algorithm or a name that is not to be had. */
+int32_t ocigc_digest_many(int32_t algorithm, const char *implementation, size_t count, const uint8_t *const *messages,
+                          const size_t *lengths, uint8_t *out);
+
+/* One digest fed in pieces: piece_lengths add up to the message. For tests of every way to split a message. */
+int32_t ocigc_digest_pieces(int32_t algorithm, const char *implementation, const uint8_t *message,
+                            const size_t *piece_lengths, size_t pieces, uint8_t *out);
+
+/* -------------------------------------------------------------------- JSON */
+
+enum ocigc_media {
+    OCIGC_MEDIA_UNKNOWN = 0,  /* a leaf: a layer, or a type that says nothing of its form */
+    OCIGC_MEDIA_MANIFEST = 1, /* OCI image manifest, Docker schema 2 manifest */
+    OCIGC_MEDIA_INDEX = 2,    /* OCI image index, Docker manifest list */
+    OCIGC_MEDIA_CONFIG = 3,   /* OCI image config, Docker container image config */
+    OCIGC_MEDIA_JSON = 4,     /* unknown, but ends in +json (or is a Docker schema 1 manifest): looked into, leniently */
+    OCIGC_MEDIA_NONE = 5      /* no media type is known: named by digest alone, as in a label or a lease */
+};
+
+enum ocigc_role {
+    OCIGC_ROLE_CONFIG = 0,
+    OCIGC_ROLE_LAYER = 1,
+    OCIGC_ROLE_BLOB = 2,
+    OCIGC_ROLE_MANIFEST = 3,
+    OCIGC_ROLE_SUBJECT = 4,
+    OCIGC_ROLE_FOUND = 5, /* a descriptor met somewhere in a document that is looked into leniently */
+    OCIGC_ROLE_LABEL = 6  /* a containerd.io/gc.ref.content label */
+};
+
+enum ocigc_shape {
+    OCIGC_SHAPE_NONE = 0, /* an object with neither config, layers, blobs nor manifests */
+    OCIGC_SHAPE_MANIFEST = 1,
+    OCIGC_SHAPE_INDEX = 2
+};
+
+struct ocigc_span {
+    uint32_t start;
+    uint32_t length;
+};
+
+struct ocigc_descriptor {
+    int32_t role;                 /* enum ocigc_role */
+    int32_t media;                /* enum ocigc_media of its mediaType; OCIGC_MEDIA_NONE where it has none */
+    int64_t size;                 /* -1 where it has none (allowed only in lenient documents) */
+    struct ocigc_span object;     /* where the descriptor's { ... } stands in the document's bytes */
+    struct ocigc_span media_type; /* in the document's text pool, decoded */
+    struct ocigc_span digest;     /* in the text pool */
+};
+
+typedef struct ocigc_document ocigc_document;
+
+/* enum ocigc_media of a media type. Parameters (";...") are ignored, case is not. */
+int32_t ocigc_media_of(const char *media_type, size_t length);
+
+/* Whether `text` is a digest in the image-spec's grammar, with the encoded form that its algorithm demands where the
+ * algorithm is registered. Returns the enum ocigc_algorithm, or -1. */
+int32_t ocigc_digest_grammar(const char *text, size_t length);
+
+/* RFC 8259, strictly: OCIGC_OK or OCIGC_MALFORMED with the offset. Nesting deeper than 512 is malformed. */
+int32_t ocigc_json_check(const char *bytes, size_t length, struct ocigc_error *error);
+
+/* The descriptors of a manifest or index, in document order of their roles: config, layers, blobs, manifests, subject.
+ * `media` says what it is held to be: MANIFEST and INDEX are strict (form, duplicate keys, and never both at once),
+ * JSON and NONE lenient (valid JSON; every object with a "digest" that is one, and every "blobSum").
+ * The document keeps no reference to `bytes`. */
+ocigc_document *ocigc_document_parse(const char *bytes, size_t length, int32_t media, struct ocigc_error *error);
+void ocigc_document_free(ocigc_document *document);
+int32_t ocigc_document_shape(const ocigc_document *document);
+size_t ocigc_document_count(const ocigc_document *document);
+const struct ocigc_descriptor *ocigc_document_descriptors(const ocigc_document *document);
+const char *ocigc_document_text(const ocigc_document *document);
+
+typedef struct ocigc_config ocigc_config;
+
+struct ocigc_config_label {
+    struct ocigc_span key; /* both in the text pool, decoded to UTF-8 */
+    struct ocigc_span value;
+};
+
+/* Of an image config what the rules need: `created`, `config.Labels`, `rootfs.diff_ids`. Keys match as Go's encoding/json
+ * matches them (ASCII case-insensitively, the last of duplicates wins, maps merge, null is absent). */
+ocigc_config *ocigc_config_parse(const char *bytes, size_t length, struct ocigc_error *error);
+void ocigc_config_free(ocigc_config *config);
+const char *ocigc_config_text(const ocigc_config *config);
+struct ocigc_span ocigc_config_created(const ocigc_config *config); /* length 0: none */
+size_t ocigc_config_label_count(const ocigc_config *config);
+const struct ocigc_config_label *ocigc_config_labels(const ocigc_config *config);
+size_t ocigc_config_diff_id_count(const ocigc_config *config);
+const struct ocigc_span *ocigc_config_diff_ids(const ocigc_config *config);
+
+/* ------------------------------------------------------------------- store */
+
+typedef struct ocigc_store ocigc_store;
+
+/* Scans blobs/ below the open directory `layout` into a table sorted by algorithm and digest. A name that is a blob of a
+ * registered algorithm becomes a node; a plain file under an unregistered algorithm does too, but is never verified or
+ * swept; other plain files and directories are foreign. OCIGC_LAYOUT for anything that is neither plain file nor
+ * directory, and for a directory or symlink where a blob must be. A missing blobs/ is an empty store.
+ * The descriptor is duplicated; threads 0 means one a core. */
+ocigc_store *ocigc_store_scan(int32_t layout, uint32_t threads, struct ocigc_progress *progress,
+                              struct ocigc_error *error);
+void ocigc_store_free(ocigc_store *store);
+
+uint32_t ocigc_store_count(const ocigc_store *store);
+/* The node of a digest, or UINT32_MAX. */
+uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t length);
+/* Writes "alg:encoded" and returns its length; 0 where `capacity` is too small. 256 always suffices. */
+size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, size_t capacity);
+uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);
+int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node); /* newest of mtime and ctime, ns since 1970 */
+int32_t ocigc_store_algorithm(const ocigc_store *store, uint32_t node);
+/* Foreign files: "alg/name" as bytes; NULL past the last. At most 1000 are kept by name; the count is of all. */
+uint64_t ocigc_store_foreign_count(const ocigc_store *store);
+const char *ocigc_store_foreign(const ocigc_store *store, uint32_t index);
+/* Bytes that go when `nodes` go: an inode with further links outside of them frees nothing; no inode counts twice. */
+uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count);
+
+/* Reads one blob of at most `limit` bytes whole, into malloc'ed memory that ocigc_bytes_free frees, and verifies it if
+ * `verify` is not 0 and the algorithm allows. */
+int32_t ocigc_store_read(const ocigc_store *store, uint32_t node, uint64_t limit, int32_t verify, char **bytes,
+                         size_t *length, struct ocigc_error *error);
+void ocigc_bytes_free(char *bytes);
+
+/* ------------------------------------------------------------------- graph */
+
+/* Reads every sidecar under labels/: keeps gc.root nodes and gc.ref.content edges of present blobs. OCIGC_MALFORMED for a
+ * sidecar that is no JSON object from string to string; OCIGC_LAYOUT for one that is no plain file. */
+int32_t ocigc_graph_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error);
+size_t ocigc_graph_label_root_count(const ocigc_store *store);
+const uint32_t *ocigc_graph_label_roots(const ocigc_store *store);
+
+/* Expands everything reachable from `nodes`, which are claimed to be of the given media (parallel arrays): manifests and
+ * indexes are read, verified and parsed, level by level on `threads` threads. May be called again with further roots.
+ * Stops at the first manifest or index that cannot be read, parsed or verified, naming its digest. */
+int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const int32_t *media, size_t count,
+                           uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error);
+
+/* A blob that only a caller can verify (OCIGC_BLAKE3): expand stops with OCIGC_UNVERIFIABLE unless its node was vouched
+ * for before. `pending` lists manifests and indexes that wait for that after a failed expand. */
+size_t ocigc_graph_pending(const ocigc_store *store, uint32_t *out, size_t capacity);
+void ocigc_graph_vouch(ocigc_store *store, uint32_t node);
+
+/* What verify wants of the same walk. After this call ocigc_graph_expand no longer stops at a bad manifest or index but
+ * records it as a fault, and it records every descriptor whose blob is absent (each digest once) or has another size. */
+void ocigc_graph_record(ocigc_store *store);
+size_t ocigc_graph_fault_count(const ocigc_store *store);
+uint32_t ocigc_graph_fault(const ocigc_store *store, size_t index, struct ocigc_error *out); /* its node */
+size_t ocigc_graph_missing_count(const ocigc_store *store);
+const char *ocigc_graph_missing(const ocigc_store *store, size_t index);
+size_t ocigc_graph_wrong_size_count(const ocigc_store *store);
+const uint32_t *ocigc_graph_wrong_sizes(const ocigc_store *store); /* ascending, each once */
+
+/* Looks into every blob that no expansion has claimed (JSON of at most 16 MiB) for a `subject` that is present, and
+ * expands those whose subject is reached, until nothing new is. What is no valid JSON object stays a leaf. */
+int32_t ocigc_graph_sniff(ocigc_store *store, uint32_t threads, struct ocigc_progress *progress,
+                          struct ocigc_error *error);
+
+/* Adds the edge "whoever holds `subject` holds `referrer`" (a fallback tag). */
+int32_t ocigc_graph_refer(ocigc_store *store, uint32_t subject, uint32_t referrer);
+/* The present subject of an expanded manifest, or UINT32_MAX. */
+uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
+
+/* Marks all that is reachable from `roots` and held by nobody yet (edges forward, subjects backward) as held by `holder`
+ * (not 0). With `flat`, only the roots themselves and their referrers: they stay open to later holders' walks, but count
+ * as held. ocigc_graph_release forgets all holders. */
+int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, size_t count, uint32_t holder, int32_t flat);
+void ocigc_graph_release(ocigc_store *store);
+uint32_t ocigc_graph_holder(const ocigc_store *store, uint32_t node); /* 0: nobody */
+/* The nodes held by `holder` (0: by nobody), ascending; returns how many there are, writes at most `capacity`. */
+size_t ocigc_graph_held(const ocigc_store *store, uint32_t holder, uint32_t *out, size_t capacity);
+
+/* The walk of moby's walkPresentChildren from a descriptor: preorder over present blobs (config, layers; manifests),
+ * following what each descriptor's own media type says, every node once. Writes node and media; returns how many there
+ * are, writes at most `capacity`; SIZE_MAX where memory ran out. */
+size_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
+                        size_t capacity);
+
+/* Edges of an expanded node, in document order: targets (UINT32_MAX: not present) and roles. Same counting rule. */
+size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targets, int32_t *roles, size_t capacity);
+
+/* ------------------------------------------------------------------ verify */
+
+enum ocigc_verdict {
+    OCIGC_VERDICT_UNCHECKED = 0,
+    OCIGC_VERDICT_SOUND = 1,
+    OCIGC_VERDICT_CORRUPT = 2,
+    OCIGC_VERDICT_UNSUPPORTED = 3, /* no way here to compute that algorithm */
+    OCIGC_VERDICT_CHANGED = 4,     /* shrank, grew or was replaced while it was read */
+    OCIGC_VERDICT_UNREADABLE = 5,
+    OCIGC_VERDICT_GONE = 6         /* vanished since the scan */
+};
+
+/* Hashes the given nodes, largest first, on `threads` threads (0: one a core). verdicts[i] belongs to nodes[i]. A cancel
+ * leaves the rest UNCHECKED and returns OCIGC_CANCELLED. */
+int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads, uint8_t *verdicts,
+                     struct ocigc_progress *progress, struct ocigc_error *error);
+
+/* ------------------------------------------------------------------- sweep */
+
+enum ocigc_fate {
+    OCIGC_FATE_KEPT = 0,    /* not tried: cancelled or failed before its turn */
+    OCIGC_FATE_MOVED = 1,   /* now in the trash */
+    OCIGC_FATE_SPARED = 2,  /* its size, mtime or ctime moved since the scan: somebody uses it */
+    OCIGC_FATE_MISSING = 3  /* was gone already */
+};
+
+/* Moves blobs into the open directory `trash` (as blobs/<alg>/<encoded>, their sidecars as labels/<alg>/<encoded>.json;
+ * directories are made as needed), in an order that is kind to the file system. fates[i] belongs to nodes[i].
+ * The caller syncs. Stops at the first system call that fails for good. */
+int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t *fates,
+                    struct ocigc_progress *progress, struct ocigc_error *error);
+
+/* Removes a directory below `parent` with all that is in it, never following a symlink. Missing is fine. */
+int32_t ocigc_purge(int32_t parent, const char *name, struct ocigc_progress *progress, struct ocigc_error *error);
+
+#endif
