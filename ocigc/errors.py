@@ -1,0 +1,25 @@
+"""What can go wrong, by exit code. Every message is one line: what is wrong, where, and what to do."""
+
+
+class OcigcError(Exception):
+    """A failure that the command line shows as one line. `exit_code` is the process's."""
+
+    exit_code = 3
+
+
+class UsageError(OcigcError):
+    """Wrong usage, or a directory that is no layout. Nothing was changed."""
+
+    exit_code = 2
+
+
+class Refused(OcigcError):
+    """The run was refused or failed; nothing was lost, and the message says what stands where."""
+
+
+class MalformedError(Refused):
+    """Content of the layout that is not what it has to be."""
+
+
+class CorruptError(Refused):
+    """Content of the layout that is not what its digest says."""
