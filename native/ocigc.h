@@ -229,8 +229,9 @@ uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
 int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, size_t count, uint32_t holder, int32_t flat);
 void ocigc_graph_release(ocigc_store *store);
 uint32_t ocigc_graph_holder(const ocigc_store *store, uint32_t node); /* 0: nobody */
-/* The nodes held by `holder` (0: by nobody), ascending; returns how many there are, writes at most `capacity`. */
-size_t ocigc_graph_held(const ocigc_store *store, uint32_t holder, uint32_t *out, size_t capacity);
+/* The nodes whose holder lies in low..high (0..0: held by nobody), ascending; returns how many there are, writes at most
+ * `capacity`. */
+size_t ocigc_graph_held(const ocigc_store *store, uint32_t low, uint32_t high, uint32_t *out, size_t capacity);
 
 /* The walk of moby's walkPresentChildren from a descriptor: preorder over present blobs (config, layers; manifests),
  * following what each descriptor's own media type says, every node once. Writes node and media; returns how many there

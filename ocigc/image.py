@@ -1,0 +1,50 @@
+"""An image record: what an entry of index.json is to the rules (the seed's `images.Image`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ocigc.descriptor import Descriptor
+from ocigc.reference import familiar_name
+
+DANGLING_PREFIX = "moby-dangling@"
+NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+CREATED_ANNOTATION = "org.opencontainers.image.created"
+
+
+def dangling_name(digest: str) -> str:
+    """The name under which moby keeps an image that has lost its last one (moby `danglingImageName`)."""
+    return DANGLING_PREFIX + digest
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image: the entries of index.json that share a name and a target.
+
+    `name` is the full name, or that of a dangling image. `bare_tag` is set where the layout gives the tag alone and
+    nobody said of which repository. `created` is an instant, None until somebody needed it and it was found.
+    `entries` are positions in index.json's `manifests`.
+    """
+
+    name: str
+    target: Descriptor
+    labels: Mapping[str, str]
+    entries: tuple[int, ...]
+    created: int | None = None
+    bare_tag: bool = False
+
+    @property
+    def dangling(self) -> bool:
+        """Source: moby `isDanglingImage`."""
+        return self.name == dangling_name(self.target.digest)
+
+    @property
+    def familiar(self) -> str:
+        """How moby names it in a report: `imageFamiliarName`."""
+        return self.target.digest if self.dangling else familiar_name(self.name)
+
+    @property
+    def sort_key(self) -> tuple[bytes, str]:
+        """The order of pruning: by name, bytewise, then by digest."""
+        return self.name.encode(errors="surrogatepass"), self.target.digest

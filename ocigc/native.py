@@ -1,0 +1,439 @@
+"""The native core, typed: the only module that imports it.
+
+Memory: a handle is freed with its Python object, or before by `close`. Long calls run in a thread of their own while this
+one reports progress, and stop at the next interrupt.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from types import TracebackType
+from typing import Any, Self
+
+from ocigc._native import ffi, lib
+from ocigc.descriptor import Descriptor, Media
+from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
+from ocigc.rules.graph import Group
+
+NO_NODE = 0xFFFFFFFF
+_POLL_SECONDS = 0.1
+
+_EXCEPTIONS: dict[int, type[OcigcError]] = {lib.OCIGC_MALFORMED: MalformedError, lib.OCIGC_CORRUPT: CorruptError}
+
+
+class Unverifiable(Refused):
+    """A manifest whose digest this core cannot compute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long call is; totals are 0 until they are known."""
+
+    items: int
+    bytes: int
+    total_items: int
+    total_bytes: int
+
+
+Report = Callable[[Progress], None]
+
+
+class Verdict(IntEnum):
+    """What verification found of one blob; the numbers are those of `enum ocigc_verdict`."""
+
+    UNCHECKED = 0
+    SOUND = 1
+    CORRUPT = 2
+    UNSUPPORTED = 3
+    CHANGED = 4
+    UNREADABLE = 5
+    GONE = 6
+
+
+class Fate(IntEnum):
+    """What became of a blob in the sweep; the numbers are those of `enum ocigc_fate`."""
+
+    KEPT = 0
+    MOVED = 1
+    SPARED = 2
+    MISSING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Of an image config what the rules need. `created` is empty where there is none."""
+
+    created: str
+    labels: dict[str, str]
+    diff_ids: tuple[str, ...]
+
+
+def _message(error: Any) -> str:
+    return str(ffi.string(error.message).decode("ascii", "replace"))
+
+
+def _exception(error: Any) -> OcigcError:
+    if error.code == lib.OCIGC_NO_MEMORY:
+        return Refused("out of memory")
+    if error.code == lib.OCIGC_UNVERIFIABLE:
+        return Unverifiable(_message(error))
+    return _EXCEPTIONS.get(error.code, Refused)(_message(error))
+
+
+def _check(code: int, error: Any) -> None:
+    if code != lib.OCIGC_OK:
+        raise _exception(error)
+
+
+class _Call:
+    """A long call: its error and its progress, run aside so that an interrupt can stop it."""
+
+    def __init__(self, report: Report | None) -> None:
+        self.error = ffi.new("struct ocigc_error *")
+        self.progress = ffi.new("struct ocigc_progress *")
+        self._report = report
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(function(*arguments, self.progress, self.error)))
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(_POLL_SECONDS)
+                if self._report is not None:
+                    p = self.progress
+                    self._report(Progress(p.items, p.bytes, p.total_items, p.total_bytes))
+        except BaseException:
+            self.progress.cancel = 1
+            thread.join()
+            raise
+        return results[0]
+
+    def check(self, function: Callable[..., Any], *arguments: Any) -> None:
+        _check(self.run(function, *arguments), self.error)
+
+
+def digest_algorithm(text: str) -> str | None:
+    """The registered algorithm of a digest, "" for an unregistered one, None where the text is no digest."""
+    encoded = text.encode(errors="replace")
+    algorithm = lib.ocigc_digest_grammar(encoded, len(encoded))
+    return None if algorithm < 0 else {0: "", 1: "sha256", 2: "sha512", 3: "blake3"}[algorithm]
+
+
+def media_of(media_type: str) -> Media:
+    """What a media type says of the form of the content."""
+    encoded = media_type.encode(errors="replace")
+    return Media(lib.ocigc_media_of(encoded, len(encoded)))
+
+
+def parse_index(content: bytes) -> Iterator[tuple[Descriptor, int, int]]:
+    """The descriptors of an image index, each with its range of bytes in it. Raises MalformedError."""
+    error = ffi.new("struct ocigc_error *")
+    document = lib.ocigc_document_parse(content, len(content), lib.OCIGC_MEDIA_INDEX, error)
+    if document == ffi.NULL:
+        where = f" at byte {error.offset}" if error.code == lib.OCIGC_MALFORMED else ""
+        raise MalformedError(f"index.json: {_message(error)}{where}")
+    try:
+        text = lib.ocigc_document_text(document)
+        descriptors = lib.ocigc_document_descriptors(document)
+
+        def string(span: Any) -> str:
+            return bytes(ffi.buffer(text + span.start, span.length)).decode(errors="replace")
+
+        for number in range(lib.ocigc_document_count(document)):
+            found = descriptors[number]
+            if found.role != lib.OCIGC_ROLE_MANIFEST:
+                continue
+            descriptor = Descriptor(string(found.media_type), string(found.digest), found.size, Media(found.media))
+            yield descriptor, found.object.start, found.object.start + found.object.length
+    finally:
+        lib.ocigc_document_free(document)
+
+
+def parse_config(content: bytes) -> Config:
+    """Raises MalformedError where Go's encoding/json would not read the content as an image config."""
+    error = ffi.new("struct ocigc_error *")
+    config = lib.ocigc_config_parse(content, len(content), error)
+    if config == ffi.NULL:
+        raise _exception(error)
+    try:
+        text = lib.ocigc_config_text(config)
+
+        def string(span: Any) -> str:
+            return bytes(ffi.buffer(text + span.start, span.length)).decode(errors="replace")
+
+        labels = lib.ocigc_config_labels(config)
+        diff_ids = lib.ocigc_config_diff_ids(config)
+        return Config(
+            string(lib.ocigc_config_created(config)),
+            {string(labels[n].key): string(labels[n].value) for n in range(lib.ocigc_config_label_count(config))},
+            tuple(string(diff_ids[n]) for n in range(lib.ocigc_config_diff_id_count(config))),
+        )
+    finally:
+        lib.ocigc_config_free(config)
+
+
+def _nodes(nodes: Iterable[int]) -> array[int]:
+    return nodes if isinstance(nodes, array) else array("I", nodes)
+
+
+def _pointer(nodes: array[int]) -> Any:
+    return ffi.from_buffer("uint32_t[]", nodes)
+
+
+class _Holders:
+    """Implements `ocigc.rules.graph.Holders`. Valid until the graph is asked for holders again."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def holder(self, node: int) -> int | None:
+        holder = lib.ocigc_graph_holder(self._handle, node)
+        return holder - 1 if holder else None
+
+    def held(self, first: int, stop: int) -> array[int]:
+        return self._between(first + 1, stop) if stop > first else array("I")
+
+    def unheld(self) -> array[int]:
+        return self._between(0, 0)
+
+    def _between(self, low: int, high: int) -> array[int]:
+        count = lib.ocigc_graph_held(self._handle, low, high, ffi.NULL, 0)
+        nodes = array("I", bytes(4 * count))
+        lib.ocigc_graph_held(self._handle, low, high, _pointer(nodes), count)
+        return nodes
+
+
+class Store:
+    """The blobs of a layout, and the graph of what refers to what. Implements `ocigc.rules.graph.Graph`."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = ffi.gc(handle, lib.ocigc_store_free)
+        self._walk_nodes = array("I", bytes(4 * 64))
+        self._walk_medias = array("i", bytes(4 * 64))
+
+    @classmethod
+    def scan(cls, layout: int, report: Report | None = None) -> Self:
+        """Scans `blobs/` below an open directory. Raises Refused where something lies there that is no blob."""
+        call = _Call(report)
+        handle = call.run(lib.ocigc_store_scan, layout, 0)
+        if handle == ffi.NULL:
+            raise _exception(call.error)
+        return cls(handle)
+
+    def close(self) -> None:
+        """Frees all memory now."""
+        ffi.release(self._handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Blobs
+
+    def __len__(self) -> int:
+        return int(lib.ocigc_store_count(self._handle))
+
+    def find(self, digest: str) -> int | None:
+        encoded = digest.encode(errors="replace")
+        node = int(lib.ocigc_store_find(self._handle, encoded, len(encoded)))
+        return None if node == NO_NODE else node
+
+    def digest(self, node: int) -> str:
+        text = ffi.new("char[256]")
+        return str(ffi.unpack(text, lib.ocigc_store_digest(self._handle, node, text, 256)).decode("ascii", "replace"))
+
+    def size(self, node: int) -> int:
+        """Bytes."""
+        return int(lib.ocigc_store_size(self._handle, node))
+
+    def stamp(self, node: int) -> int:
+        """The newest of mtime and ctime, an instant."""
+        return int(lib.ocigc_store_stamp(self._handle, node))
+
+    def algorithm(self, node: int) -> int:
+        """`enum ocigc_algorithm`."""
+        return int(lib.ocigc_store_algorithm(self._handle, node))
+
+    def sweepable(self, nodes: Sequence[int]) -> array[int]:
+        return array("I", (node for node in nodes if self.algorithm(node) != lib.OCIGC_ALGORITHM_OTHER))
+
+    def newer(self, nodes: Sequence[int], instant: int) -> array[int]:
+        return array("I", (node for node in nodes if self.stamp(node) > instant))
+
+    def freed(self, nodes: Sequence[int]) -> int:
+        flat = _nodes(nodes)
+        return int(lib.ocigc_store_freed(self._handle, _pointer(flat), len(flat)))
+
+    def foreign(self) -> tuple[int, list[str]]:
+        """How many files below blobs/ are no blobs, and the names of the first of them."""
+        names: list[str] = []
+        while (name := lib.ocigc_store_foreign(self._handle, len(names))) != ffi.NULL:
+            names.append(ffi.string(name).decode(errors="backslashreplace"))
+        return int(lib.ocigc_store_foreign_count(self._handle)), names
+
+    def read(self, node: int, limit: int, *, verify: bool = True) -> bytes:
+        """A blob of at most `limit` bytes. Raises Refused where it cannot be read, CorruptError where it is not what
+        its digest says."""
+        content, length = ffi.new("char **"), ffi.new("size_t *")
+        error = ffi.new("struct ocigc_error *")
+        _check(lib.ocigc_store_read(self._handle, node, limit, verify, content, length, error), error)
+        try:
+            return bytes(ffi.buffer(content[0], length[0]))
+        finally:
+            lib.ocigc_bytes_free(content[0])
+
+    # Graph
+
+    def load_labels(self, report: Report | None = None) -> None:
+        """Reads every label sidecar. Raises MalformedError."""
+        _Call(report).check(lib.ocigc_graph_labels, self._handle)
+
+    def label_roots(self) -> array[int]:
+        """The nodes with a `gc.root` label."""
+        count = lib.ocigc_graph_label_root_count(self._handle)
+        nodes = array("I")
+        if count:
+            nodes.frombytes(ffi.buffer(lib.ocigc_graph_label_roots(self._handle), 4 * count))
+        return nodes
+
+    def expand(self, claims: Sequence[tuple[int, Media]], report: Report | None = None) -> None:
+        """Reads, verifies and parses every manifest and index that the nodes reach. Raises Refused at the first that
+        cannot be."""
+        nodes = array("I", (node for node, _ in claims))
+        medias = array("i", (media for _, media in claims))
+        call = _Call(report)
+        call.check(
+            lib.ocigc_graph_expand,
+            self._handle,
+            _pointer(nodes),
+            ffi.from_buffer("int32_t[]", medias),
+            len(nodes),
+            0,
+        )
+
+    def pending(self) -> list[int]:
+        """Manifests and indexes that somebody else has to verify after `expand` raised Unverifiable."""
+        count = lib.ocigc_graph_pending(self._handle, ffi.NULL, 0)
+        nodes = array("I", bytes(4 * count))
+        lib.ocigc_graph_pending(self._handle, _pointer(nodes), count)
+        return list(nodes)
+
+    def vouch(self, node: int) -> None:
+        """Says that a pending node is what its digest says."""
+        lib.ocigc_graph_vouch(self._handle, node)
+
+    def sniff(self, report: Report | None = None) -> None:
+        """Looks for referrers among the blobs that nothing has reached."""
+        _Call(report).check(lib.ocigc_graph_sniff, self._handle, 0)
+
+    def refer(self, subject: int, referrer: int) -> None:
+        """Lets whoever holds `subject` hold `referrer`."""
+        if lib.ocigc_graph_refer(self._handle, subject, referrer) != lib.OCIGC_OK:
+            raise Refused("out of memory")
+
+    def subject(self, node: int) -> int | None:
+        subject = int(lib.ocigc_graph_subject(self._handle, node))
+        return None if subject == NO_NODE else subject
+
+    def walk(self, target: Descriptor) -> list[tuple[int, Media]]:
+        node = self.find(target.digest)
+        if node is None:
+            return []
+        while True:
+            capacity = len(self._walk_nodes)
+            count = lib.ocigc_graph_walk(
+                self._handle,
+                node,
+                target.media,
+                _pointer(self._walk_nodes),
+                ffi.from_buffer("int32_t[]", self._walk_medias),
+                capacity,
+            )
+            if count <= capacity:
+                return [(self._walk_nodes[n], Media(self._walk_medias[n])) for n in range(count)]
+            if count > NO_NODE:
+                raise Refused("out of memory")
+            self._walk_nodes = array("I", bytes(4 * count))
+            self._walk_medias = array("i", bytes(4 * count))
+
+    def holders(self, groups: Sequence[Group]) -> _Holders:
+        lib.ocigc_graph_release(self._handle)
+        for position, group in enumerate(groups):
+            roots = _nodes(group.roots)
+            code = lib.ocigc_graph_hold(self._handle, _pointer(roots), len(roots), position + 1, group.flat)
+            if code != lib.OCIGC_OK:
+                raise Refused("out of memory")
+        return _Holders(self._handle)
+
+    # Verify
+
+    def record(self) -> None:
+        """From now on `expand` records bad manifests instead of stopping, and what verify reports of descriptors."""
+        lib.ocigc_graph_record(self._handle)
+
+    def faults(self) -> list[tuple[int, OcigcError]]:
+        """Manifests and indexes that cannot be read, parsed or verified: node and why."""
+        error = ffi.new("struct ocigc_error *")
+        return [
+            (int(lib.ocigc_graph_fault(self._handle, number, error)), _exception(error))
+            for number in range(lib.ocigc_graph_fault_count(self._handle))
+        ]
+
+    def missing(self) -> list[str]:
+        """Digests that descriptors name and that are not here."""
+        return [
+            ffi.string(lib.ocigc_graph_missing(self._handle, number)).decode("ascii", "replace")
+            for number in range(lib.ocigc_graph_missing_count(self._handle))
+        ]
+
+    def wrong_sizes(self) -> list[int]:
+        """Nodes whose size is not what a descriptor says."""
+        count = lib.ocigc_graph_wrong_size_count(self._handle)
+        nodes = lib.ocigc_graph_wrong_sizes(self._handle)
+        return [int(nodes[number]) for number in range(count)]
+
+    def verify(self, nodes: Sequence[int], jobs: int = 0, report: Report | None = None) -> bytearray:
+        """Hashes blobs, largest first; a Verdict for each node. An interrupt raises and leaves the rest UNCHECKED."""
+        flat = _nodes(nodes)
+        verdicts = bytearray(len(flat))
+        call = _Call(report)
+        call.check(
+            lib.ocigc_verify,
+            self._handle,
+            _pointer(flat),
+            len(flat),
+            jobs,
+            ffi.from_buffer("uint8_t[]", verdicts, require_writable=True),
+        )
+        return verdicts
+
+    # Sweep
+
+    def sweep(self, nodes: Sequence[int], trash: int, report: Report | None = None) -> bytearray:
+        """Moves blobs and their sidecars into an open trash directory; a Fate for each node."""
+        flat = _nodes(nodes)
+        fates = bytearray(len(flat))
+        call = _Call(report)
+        call.check(
+            lib.ocigc_sweep,
+            self._handle,
+            _pointer(flat),
+            len(flat),
+            trash,
+            ffi.from_buffer("uint8_t[]", fates, require_writable=True),
+        )
+        return fates
+
+
+def purge(parent: int, name: str, report: Report | None = None) -> None:
+    """Removes a directory below an open one, with all that is in it."""
+    _Call(report).check(lib.ocigc_purge, parent, name.encode())

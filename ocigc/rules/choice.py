@@ -1,0 +1,104 @@
+"""The choice of images: which records go, which stay and why, before anyone has looked at blobs.
+
+Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. What shares the fate of
+a subject (referrers, fallback tags) is set apart: moby has no such images.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ocigc.container import InUse
+from ocigc.descriptor import Media
+from ocigc.image import ImageRecord, dangling_name
+from ocigc.rules.filters import ConfigLabels, Filters
+from ocigc.rules.graph import Graph
+from ocigc.rules.plan import Kept, Reason
+from ocigc.rules.protection import Protection, protect
+from ocigc.rules.referrers import fallback_subject
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A record that shares the fate of its subject (a node)."""
+
+    image: ImageRecord
+    subject: int
+
+
+@dataclass(slots=True)
+class Choice:
+    """`prune` is in the order of pruning. `dangling` are those of it that leave a dangling image behind."""
+
+    prune: list[ImageRecord] = field(default_factory=list)
+    dangling: list[ImageRecord] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    followers: list[Follower] = field(default_factory=list)
+
+
+def subject_of(image: ImageRecord, graph: Graph) -> int | None:
+    """The present blob whose fate the record shares, or None for an image that stands for itself.
+
+    That is the `subject` of a manifest without a name, or what a fallback tag speaks of.
+    """
+    target = graph.find(image.target.digest)
+    if image.dangling:
+        return None if target is None else graph.subject(target)
+    digest = fallback_subject(image.name)
+    subject = None if digest is None else graph.find(digest)
+    return None if subject == target else subject
+
+
+def choose(
+    images: Sequence[ImageRecord], graph: Graph, filters: Filters, in_use: InUse, config_labels: ConfigLabels
+) -> Choice:
+    """Sorts the images into what goes, what stays and what follows a subject."""
+    protection = protect(in_use)
+    choice = Choice()
+    reference_count: Counter[str] = Counter()
+    candidates: list[ImageRecord] = []
+    for image in images:
+        subject = subject_of(image, graph)
+        if subject is not None:
+            _follow(choice, Follower(image, subject), protection, graph)
+            continue
+        reference_count[image.target.digest] += 1
+        if filters.dangling_only and not image.dangling:
+            choice.kept.append(Kept(image, Reason.NOT_DANGLING))
+        elif not filters.accepts(image, config_labels):
+            choice.kept.append(Kept(image, Reason.FILTERED))
+        elif protection.protects_name(image):
+            choice.kept.append(Kept(image, Reason.NAME_IN_USE))
+        else:
+            candidates.append(image)
+
+    names = {image.name for image in images}
+    for image in sorted(candidates, key=lambda image: image.sort_key):
+        digest = image.target.digest
+        reference_count[digest] -= 1
+        last_in_use = reference_count[digest] == 0 and _uses(protection, image, graph)
+        if last_in_use and image.dangling:
+            # moby protects such a record by its name; a digest from another source has to do it here.
+            choice.kept.append(Kept(image, Reason.CONTENT_IN_USE))
+            continue
+        choice.prune.append(image)
+        if last_in_use and dangling_name(digest) not in names:
+            choice.dangling.append(image)
+    return choice
+
+
+def _follow(choice: Choice, follower: Follower, protection: Protection, graph: Graph) -> None:
+    if protection.protects_name(follower.image):
+        choice.kept.append(Kept(follower.image, Reason.NAME_IN_USE))
+    elif _uses(protection, follower.image, graph):
+        choice.kept.append(Kept(follower.image, Reason.CONTENT_IN_USE))
+    else:
+        choice.followers.append(follower)
+
+
+def _uses(protection: Protection, image: ImageRecord, graph: Graph) -> bool:
+    return protection.uses(
+        image, lambda image: {graph.digest(node) for node, media in graph.walk(image.target) if media != Media.UNKNOWN}
+    )

@@ -1,0 +1,58 @@
+"""What the rules ask of a store: which blobs there are and what reaches what. A node stands for a present blob."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ocigc.descriptor import Descriptor, Media
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes that one holder holds, with all they reach; with `flat` only themselves and their referrers."""
+
+    roots: Sequence[int]
+    flat: bool = False
+
+
+class Holders(Protocol):
+    """Who holds what, where the first group that reaches a node holds it."""
+
+    def holder(self, node: int) -> int | None:
+        """The position of the group that holds a node, or None."""
+
+    def held(self, first: int, stop: int) -> Sequence[int]:
+        """The nodes held by the groups at positions first .. stop-1, ascending."""
+
+    def unheld(self) -> Sequence[int]:
+        """The nodes that no group holds, ascending."""
+
+
+class Graph(Protocol):
+    """A store's blobs and edges. Answers are of the moment it was read; nothing here reads a file."""
+
+    def find(self, digest: str) -> int | None:
+        """The node of a digest, or None where the blob is absent."""
+
+    def digest(self, node: int) -> str:
+        """`alg:encoded`."""
+
+    def sweepable(self, nodes: Sequence[int]) -> Sequence[int]:
+        """Those that may ever be deleted: not under an unregistered algorithm."""
+
+    def newer(self, nodes: Sequence[int], instant: int) -> Sequence[int]:
+        """Those whose mtime or ctime lies behind the instant."""
+
+    def subject(self, node: int) -> int | None:
+        """The present subject of a manifest."""
+
+    def walk(self, target: Descriptor) -> Sequence[tuple[int, Media]]:
+        """Present blobs in preorder, each once, as moby's `walkPresentChildren` visits them."""
+
+    def holders(self, groups: Sequence[Group]) -> Holders:
+        """Lets each group in turn hold what it reaches and nobody holds yet."""
+
+    def freed(self, nodes: Sequence[int]) -> int:
+        """Bytes that go with the nodes; hard-linked ones only with their last link."""

@@ -1,0 +1,65 @@
+"""A plan: all that a prune will do, decided before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ocigc.image import ImageRecord
+
+
+class Reason(Enum):
+    """Why an image stays."""
+
+    NOT_DANGLING = "has a name, and only dangling images are pruned"
+    FILTERED = "a filter keeps it"
+    NAME_IN_USE = "in use by name"
+    CONTENT_IN_USE = "in use by digest, and this is its last name"
+    SUBJECT_KEPT = "refers to an image that stays"
+
+
+@dataclass(frozen=True, slots=True)
+class Untagged:
+    """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk)."""
+
+    image: ImageRecord
+    deleted: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An image record that stays, and why."""
+
+    image: ImageRecord
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`untagged` is in the order of pruning; `dangling` are those of it whose content is in use: their entry stays and
+    loses its name. `unlease` are configs (nodes) that no remaining image holds. `orphans` are all other blobs (nodes)
+    that go; `spared` counts orphans that stay because they are young. `reclaimed` is in bytes."""
+
+    untagged: tuple[Untagged, ...]
+    dangling: tuple[ImageRecord, ...]
+    kept: tuple[Kept, ...]
+    unlease: Sequence[int]
+    orphans: Sequence[int]
+    spared: int
+    reclaimed: int
+
+    @property
+    def blobs(self) -> list[int]:
+        """Every blob that goes (nodes)."""
+        return [node for untagged in self.untagged for node in untagged.deleted] + list(self.orphans)
+
+    @property
+    def leaves_no_image(self) -> bool:
+        """Whether there were images and none would remain."""
+        return bool(self.untagged) and not self.kept and not self.dangling
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.untagged or self.unlease or self.orphans)

@@ -1,0 +1,91 @@
+"""The decision: from what is there, what is used and what is asked for, to a plan.
+
+Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ocigc.container import InUse
+from ocigc.descriptor import Media
+from ocigc.image import ImageRecord
+from ocigc.lease import Lease
+from ocigc.rules.choice import choose
+from ocigc.rules.filters import ConfigLabels, Filters
+from ocigc.rules.graph import Graph
+from ocigc.rules.plan import Plan, Untagged
+from ocigc.rules.settlement import settle
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a layout holds. `label_roots` are the nodes with a `gc.root` label."""
+
+    images: Sequence[ImageRecord]
+    leases: Sequence[Lease]
+    label_roots: Sequence[int]
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. `now` is an instant, `grace` nanoseconds."""
+
+    filters: Filters
+    in_use: InUse
+    now: int
+    grace: int
+
+
+def decide(contents: Contents, request: Request, config_labels: ConfigLabels) -> Plan:
+    """The plan of a prune."""
+    graph = contents.graph
+    choice = choose(contents.images, graph, request.filters, request.in_use, config_labels)
+    settlement = settle(
+        choice,
+        graph,
+        [lease for lease in contents.leases if lease.active(request.now)],
+        contents.label_roots,
+        request.now - request.grace if request.grace else None,
+    )
+
+    leaving = settlement.leaving()
+    unreported = set(leaving)
+    untagged: list[Untagged] = []
+    surviving_configs: set[int] = set()
+    for position, image in enumerate(settlement.prune):
+        deleted: list[int] = []
+        for node, media in graph.walk(image.target):
+            if settlement.position(node) == position and node in unreported:
+                deleted.append(node)
+            elif media == Media.CONFIG and node not in unreported:
+                surviving_configs.add(node)
+        unreported.difference_update(deleted)
+        untagged.append(Untagged(image, deleted))
+
+    return Plan(
+        untagged=tuple(untagged),
+        dangling=tuple(choice.dangling),
+        kept=tuple(sorted(settlement.kept, key=lambda kept: kept.image.sort_key)),
+        unlease=_unlease(
+            surviving_configs, [*(kept.image for kept in settlement.kept), *choice.dangling], graph
+        ),
+        orphans=sorted(unreported),
+        spared=settlement.young,
+        reclaimed=graph.freed(leaving),
+    )
+
+
+def _unlease(configs: Iterable[int], remaining: Iterable[ImageRecord], graph: Graph) -> list[int]:
+    """Configs of images that went which no remaining image's walk visits.
+
+    Source: moby `unleaseSnapshotsFromDeletedConfigs`.
+    """
+    unheld = set(configs)
+    for image in remaining:
+        if not unheld:
+            break
+        unheld.difference_update(node for node, media in graph.walk(image.target) if media == Media.CONFIG)
+    return sorted(unheld)

@@ -1,0 +1,89 @@
+"""The settlement: who holds each blob once the chosen images are gone, and so what goes with whom.
+
+Source: containerd's garbage collection as moby's `ImagesPrune` triggers it after every image (SynchronousDelete): a blob
+goes with the last image that reached it. Referrers, fallback tags and the grace of orphans are not moby's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ocigc.image import ImageRecord
+from ocigc.labels import content_references
+from ocigc.lease import Lease
+from ocigc.rules.choice import Choice, Follower
+from ocigc.rules.graph import Graph, Group, Holders
+from ocigc.rules.plan import Kept, Reason
+
+# The first groups of every settlement; the pruned images come behind them, the last to go first.
+_STAYING, _FLAT, _PRUNED = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """`prune` is in the order of pruning; `young` counts the orphans that stay because they are young."""
+
+    graph: Graph
+    holders: Holders
+    prune: Sequence[ImageRecord]
+    kept: Sequence[Kept]
+    young: int
+
+    def position(self, node: int) -> int | None:
+        """The position in `prune` of the image that a node goes with; None where it goes with none."""
+        holder = self.holders.holder(node)
+        if holder is None or not _PRUNED <= holder < _PRUNED + len(self.prune):
+            return None
+        return _PRUNED + len(self.prune) - 1 - holder
+
+    def stays(self, node: int) -> bool:
+        """Whether something that remains holds the node."""
+        return self.holders.holder(node) is not None and self.position(node) is None
+
+    def leaving(self) -> list[int]:
+        """Every node that goes, ascending."""
+        held = self.holders.held(_PRUNED, _PRUNED + len(self.prune))
+        return sorted([*self.graph.sweepable(held), *self.graph.sweepable(self.holders.unheld())])
+
+
+def settle(
+    choice: Choice, graph: Graph, leases: Sequence[Lease], label_roots: Sequence[int], young_after: int | None
+) -> Settlement:
+    """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young)."""
+    remaining = [*(kept.image for kept in choice.kept), *choice.dangling]
+    staying = [*label_roots, *_leased(graph, leases, flat=False)]
+    staying += [node for image in remaining for node in _roots(image, graph)]
+    flat = Group(_leased(graph, leases, flat=True), flat=True)
+    kept = list(choice.kept)
+    followers = list(choice.followers)
+    while True:
+        prune = sorted([*choice.prune, *(f.image for f in followers)], key=lambda image: image.sort_key)
+        groups = [Group(staying), flat, *(Group(_roots(image, graph)) for image in reversed(prune))]
+        holders = graph.holders(groups)
+        young: Sequence[int] = () if young_after is None else graph.newer(holders.unheld(), young_after)
+        if young:
+            holders = graph.holders([*groups, Group(young)])
+        settlement = Settlement(graph, holders, prune, kept, len(young))
+        # A follower that stays is a root itself: it may keep what would have gone, so settle anew until none is left.
+        stay = [follower for follower in followers if settlement.stays(follower.subject)]
+        if not stay:
+            return settlement
+        kept += [Kept(follower.image, Reason.SUBJECT_KEPT) for follower in stay]
+        staying += [node for follower in stay for node in _roots(follower.image, graph)]
+        followers = _without(followers, stay)
+
+
+def _without(followers: Iterable[Follower], settled: Iterable[Follower]) -> list[Follower]:
+    gone = {id(follower) for follower in settled}
+    return [follower for follower in followers if id(follower) not in gone]
+
+
+def _roots(image: ImageRecord, graph: Graph) -> list[int]:
+    digests = (image.target.digest, *content_references(image.labels))
+    return [node for node in map(graph.find, digests) if node is not None]
+
+
+def _leased(graph: Graph, leases: Iterable[Lease], *, flat: bool) -> list[int]:
+    nodes = (graph.find(digest) for lease in leases if lease.flat == flat for digest in lease.resources)
+    return [node for node in nodes if node is not None]

@@ -1,0 +1,1 @@
+"""A layout on disk: reading it, and carrying out a plan."""
