@@ -277,4 +277,8 @@ int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t coun
 /* Removes a directory below `parent` with all that is in it, never following a symlink. Missing is fine. */
 int32_t ocigc_purge(int32_t parent, const char *name, struct ocigc_progress *progress, struct ocigc_error *error);
 
+/* Swaps two names atomically (renameat2 RENAME_EXCHANGE). Returns 0 or an errno; EINVAL and ENOSYS say that the file
+ * system or the kernel cannot. */
+int32_t ocigc_exchange(int32_t first_directory, const char *first, int32_t second_directory, const char *second);
+
 #endif

@@ -23,13 +23,14 @@ class ImageRecord:
     """One image: the entries of index.json that share a name and a target.
 
     `name` is the full name, or that of a dangling image. `bare_tag` is set where the layout gives the tag alone and
-    nobody said of which repository. `created` is an instant, None until somebody needed it and it was found.
-    `entries` are positions in index.json's `manifests`.
+    nobody said of which repository. `references` are the digests that its labels hold besides the target. `created` is
+    an instant, None until somebody needed it and it was found. `entries` are positions in index.json's `manifests`.
     """
 
     name: str
     target: Descriptor
     labels: Mapping[str, str]
+    references: tuple[str, ...]
     entries: tuple[int, ...]
     created: int | None = None
     bare_tag: bool = False

@@ -6,6 +6,8 @@ one reports progress, and stop at the next interrupt.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -437,3 +439,13 @@ class Store:
 def purge(parent: int, name: str, report: Report | None = None) -> None:
     """Removes a directory below an open one, with all that is in it."""
     _Call(report).check(lib.ocigc_purge, parent, name.encode())
+
+
+def exchange(first_directory: int, first: str, second_directory: int, second: str) -> bool:
+    """Swaps two names atomically; False where the file system or the kernel cannot. Raises OSError."""
+    code = lib.ocigc_exchange(first_directory, first.encode(), second_directory, second.encode())
+    if code in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        return False
+    if code:
+        raise OSError(code, os.strerror(code), first)
+    return True

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ocigc.image import ImageRecord
-from ocigc.labels import content_references
 from ocigc.lease import Lease
 from ocigc.rules.choice import Choice, Follower
 from ocigc.rules.graph import Graph, Group, Holders
@@ -52,14 +51,13 @@ def settle(
 ) -> Settlement:
     """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young)."""
     remaining = [*(kept.image for kept in choice.kept), *choice.dangling]
-    staying = [*label_roots, *_leased(graph, leases, flat=False)]
-    staying += [node for image in remaining for node in _roots(image, graph)]
-    flat = Group(_leased(graph, leases, flat=True), flat=True)
+    staying = [*label_roots, *image_roots(remaining, graph), *lease_roots(leases, graph, flat=False)]
+    flat = Group(lease_roots(leases, graph, flat=True), flat=True)
     kept = list(choice.kept)
     followers = list(choice.followers)
     while True:
         prune = sorted([*choice.prune, *(f.image for f in followers)], key=lambda image: image.sort_key)
-        groups = [Group(staying), flat, *(Group(_roots(image, graph)) for image in reversed(prune))]
+        groups = [Group(staying), flat, *(Group(image_roots([image], graph)) for image in reversed(prune))]
         holders = graph.holders(groups)
         young: Sequence[int] = () if young_after is None else graph.newer(holders.unheld(), young_after)
         if young:
@@ -70,7 +68,7 @@ def settle(
         if not stay:
             return settlement
         kept += [Kept(follower.image, Reason.SUBJECT_KEPT) for follower in stay]
-        staying += [node for follower in stay for node in _roots(follower.image, graph)]
+        staying += image_roots((follower.image for follower in stay), graph)
         followers = _without(followers, stay)
 
 
@@ -79,11 +77,13 @@ def _without(followers: Iterable[Follower], settled: Iterable[Follower]) -> list
     return [follower for follower in followers if id(follower) not in gone]
 
 
-def _roots(image: ImageRecord, graph: Graph) -> list[int]:
-    digests = (image.target.digest, *content_references(image.labels))
+def image_roots(images: Iterable[ImageRecord], graph: Graph) -> list[int]:
+    """The nodes that image records hold directly: their targets, and what their labels refer to."""
+    digests = (digest for image in images for digest in (image.target.digest, *image.references))
     return [node for node in map(graph.find, digests) if node is not None]
 
 
-def _leased(graph: Graph, leases: Iterable[Lease], *, flat: bool) -> list[int]:
+def lease_roots(leases: Iterable[Lease], graph: Graph, *, flat: bool) -> list[int]:
+    """The nodes that leases hold directly: of the flat ones, or of the others."""
     nodes = (graph.find(digest) for lease in leases if lease.flat == flat for digest in lease.resources)
     return [node for node in nodes if node is not None]

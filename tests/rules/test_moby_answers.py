@@ -11,6 +11,7 @@ from ocigc.container import Container, InUse
 from ocigc.descriptor import Descriptor, Media
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord, dangling_name
+from ocigc.labels import content_references
 from ocigc.lease import Lease
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.prune import Contents, Request, decide
@@ -32,6 +33,7 @@ def records(scenario: Scenario) -> list[ImageRecord]:
                 media_of(image["target"]["mediaType"]),
             ),
             image["labels"],
+            tuple(content_references(image["labels"])),
             (position,),
             parse_rfc3339(image["createdAt"]),
         )

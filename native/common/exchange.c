@@ -1,0 +1,12 @@
+#include "common/common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+int32_t ocigc_exchange(int32_t first_directory, const char *first, int32_t second_directory, const char *second)
+{
+    if (renameat2(first_directory, first, second_directory, second, RENAME_EXCHANGE) == 0)
+        return 0;
+    return errno;
+}

@@ -1,0 +1,1 @@
+"""Reports: a plan or a result in, text out."""

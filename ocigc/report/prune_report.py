@@ -1,0 +1,102 @@
+"""What a prune did or would do, as the Docker Engine API's answer or as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ocigc.printable import printable
+from ocigc.report.sizes import human_size
+from ocigc.rules.plan import Plan
+
+_ORPHANS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Unleased:
+    """A snapshot label that goes."""
+
+    digest: str
+    label: str
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """A plan as it was, or would be, carried out. `digest` names nodes; `spared` are digests that stayed after all."""
+
+    plan: Plan
+    digest: Callable[[int], str]
+    unleased: Sequence[Unleased]
+    reclaimed: int
+    dry_run: bool
+    spared: frozenset[str] = frozenset()
+
+    def deleted(self, nodes: Iterable[int]) -> Iterator[str]:
+        """The digests of those nodes that go."""
+        return (digest for digest in map(self.digest, nodes) if digest not in self.spared)
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """moby's `ImagesDeleted`: Untagged and Deleted, in order."""
+        for untagged in self.plan.untagged:
+            yield "Untagged", untagged.image.familiar
+            for digest in self.deleted(untagged.deleted):
+                yield "Deleted", digest
+
+
+def as_json(report: PruneReport) -> Iterator[str]:
+    """One JSON object, in pieces: a report may be larger than what it speaks of should cost in memory."""
+
+    def array(values: Iterable[object]) -> Iterator[str]:
+        yield "["
+        for number, value in enumerate(values):
+            yield (", " if number else "") + json.dumps(value)
+        yield "]"
+
+    yield '{"ImagesDeleted": '
+    yield from array({kind: value} for kind, value in report.items())
+    yield f', "SpaceReclaimed": {report.reclaimed}, "Unleased": '
+    yield from array({"Digest": u.digest, "Label": u.label, "Snapshot": u.snapshot} for u in report.unleased)
+    yield ', "Orphans": '
+    yield from array(report.deleted(report.plan.orphans))
+    yield f', "DryRun": {json.dumps(report.dry_run)}, "Errors": []}}\n'
+
+
+def failure_as_json(message: str, *, dry_run: bool) -> str:
+    """The same object for a run that did nothing but fail."""
+    document = {"ImagesDeleted": [], "SpaceReclaimed": 0, "Unleased": [], "Orphans": []}
+    return json.dumps({**document, "DryRun": dry_run, "Errors": [message]}) + "\n"
+
+
+def as_text(report: PruneReport) -> Iterator[str]:
+    """Lines. What is done and what would be done read alike."""
+    plan = report.plan
+    nameless = {(image.name, image.target.digest) for image in plan.dangling}
+    if plan.untagged:
+        yield "Images:"
+    for untagged in plan.untagged:
+        image = untagged.image
+        blobs = sum(1 for _ in report.deleted(untagged.deleted))
+        fate = "in use, stays without a name" if (image.name, image.target.digest) in nameless else f"{blobs} blobs"
+        shown = image.familiar if image.dangling else f"{printable(image.familiar)}  {image.target.digest}"
+        yield f"  untag    {shown}  ({fate})"
+    if report.unleased:
+        yield "Snapshot labels:"
+    for unleased in report.unleased:
+        yield f"  unlease  {unleased.digest}  {printable(unleased.label)}={printable(unleased.snapshot)}"
+    orphans = len(plan.orphans)
+    if orphans:
+        yield "Orphans:"
+        for number, digest in enumerate(report.deleted(plan.orphans)):
+            if number == _ORPHANS_SHOWN:
+                yield f"  ...      and {orphans - _ORPHANS_SHOWN:,} more (--format json lists all)"
+                break
+            yield f"  delete   {digest}"
+    if plan.spared:
+        yield f"{plan.spared:,} orphans are younger than --grace and stay."
+    if report.spared:
+        yield f"{len(report.spared):,} blobs came into use meanwhile and stay."
+    blobs = sum(len(untagged.deleted) for untagged in plan.untagged) + orphans - len(report.spared)
+    yield f"{len(plan.untagged):,} images, {blobs:,} blobs"
+    yield f"Total {'reclaimable' if report.dry_run else 'reclaimed'} space: {human_size(report.reclaimed)}"

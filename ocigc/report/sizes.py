@@ -1,0 +1,27 @@
+"""Sizes as docker prints them (go-units `HumanSize`), and as a user types them."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
+
+
+def human_size(size: int) -> str:
+    """Bytes in decimal units with four significant digits: `1.234MB`."""
+    scaled = float(size)
+    unit = 0
+    while scaled >= 1000 and unit < len(_UNITS) - 1:
+        scaled /= 1000
+        unit += 1
+    return f"{scaled:.4g}{_UNITS[unit]}"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `200GB`, `1.5GiB` or `4096`. Raises ValueError."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"invalid size {text!r}: expected a number and a unit, as in 200GB")
+    power = " kmgtpe".index(match[2].lower() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)

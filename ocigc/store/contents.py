@@ -1,0 +1,152 @@
+"""Everything that a layout holds, loaded: the images, the leases, and the graph of all that they reach."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ocigc.descriptor import Media
+from ocigc.errors import CorruptError, MalformedError, Refused
+from ocigc.image import ImageRecord
+from ocigc.lease import Lease
+from ocigc.native import Config, Report, Store, Unverifiable, parse_config
+from ocigc.rules.choice import subject_of
+from ocigc.rules.prune import Contents
+from ocigc.store import files, leases
+from ocigc.store.images import image_records
+from ocigc.store.index import Index
+from ocigc.store.layout import Layout
+from ocigc.times import parse_rfc3339
+
+MANIFEST_LIMIT = 16 << 20  # bytes
+CONFIG_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A layout as it was at one moment."""
+
+    layout: Layout
+    index: Index
+    images: Sequence[ImageRecord]
+    leases: Sequence[Lease]
+    store: Store
+
+    @property
+    def contents(self) -> Contents:
+        """What of it the rules see."""
+        return Contents(self.images, self.leases, self.store.label_roots(), self.store)
+
+
+Phase = Callable[[str], Report | None]
+"""Told the name of each long step; gives what is to be called with its progress."""
+
+
+def load(layout: Layout, repository: str | None, now: int, phase: Phase, *, record: bool = False) -> Loaded:
+    """Reads a layout. Raises Refused where what an image or lease refers to cannot be known.
+
+    `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. With `record`, bad
+    manifests are recorded in the store instead.
+    """
+    index = layout.read_index()
+    held = leases.load(layout.fd)
+    store = Store.scan(layout.fd, phase("Scanning blobs"))
+    try:
+        if record:
+            store.record()
+        store.load_labels(phase("Reading labels"))
+        images = image_records(index.entries, repository)
+        _expand(store, _claims(index, images, held, store, now), phase("Reading manifests"))
+        for image in images:
+            subject = subject_of(image, store)
+            target = store.find(image.target.digest)
+            if subject is not None and target is not None:
+                store.refer(subject, target)
+        store.sniff(phase("Looking for referrers"))
+    except BaseException:
+        store.close()
+        raise
+    return Loaded(layout, index, images, held, store)
+
+
+def _claims(
+    index: Index, images: Sequence[ImageRecord], held: Sequence[Lease], store: Store, now: int
+) -> list[tuple[int, Media]]:
+    named = [(entry.descriptor.digest, entry.descriptor.media) for entry in index.entries]
+    named += [(digest, Media.NONE) for image in images for digest in image.references]
+    named += [(digest, Media.NONE) for lease in held if lease.active(now) for digest in lease.resources]
+    claims = [(store.find(digest), media) for digest, media in named]
+    claims += [(node, Media.NONE) for node in store.label_roots()]
+    return [(node, media) for node, media in claims if node is not None]
+
+
+def _expand(store: Store, claims: Sequence[tuple[int, Media]], report: Report | None) -> None:
+    while True:
+        try:
+            return store.expand(claims, report)
+        except Unverifiable:
+            for node in store.pending():
+                _vouch(store, node)
+
+
+def _vouch(store: Store, node: int) -> None:
+    """Verifies a manifest whose algorithm the native core does not know."""
+    digest = store.digest(node)
+    try:
+        from blake3 import blake3  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        raise Unverifiable(f"{digest}: cannot be verified without blake3: pip install 'ocigc[blake3]'") from None
+    content = store.read(node, MANIFEST_LIMIT, verify=False)
+    if f"blake3:{blake3(content).hexdigest()}" != digest:
+        raise CorruptError(f"{digest}: the content is not what its digest says")
+    store.vouch(node)
+
+
+def config(store: Store, node: int) -> Config | None:
+    """An image config, verified; None where it cannot be read, verified or parsed."""
+    try:
+        return parse_config(store.read(node, CONFIG_LIMIT))
+    except (Refused, MalformedError):
+        return None
+
+
+def _configs(store: Store, image: ImageRecord) -> list[int]:
+    return [node for node, media in store.walk(image.target) if media == Media.CONFIG]
+
+
+def config_labels(store: Store, image: ImageRecord) -> list[dict[str, str] | None]:
+    """`config.Labels` of each present config in an image's walk; None for one that cannot be read."""
+    configs = (config(store, node) for node in _configs(store, image))
+    return [None if found is None else found.labels for found in configs]
+
+
+def with_created(loaded: Loaded) -> Loaded:
+    """The same, with every image's time of creation: its annotation, else its first config's, else its target's mtime."""
+    images = [
+        image if image.created is not None else replace(image, created=_created(loaded, image))
+        for image in loaded.images
+    ]
+    return replace(loaded, images=images)
+
+
+def _created(loaded: Loaded, image: ImageRecord) -> int | None:
+    first = next(iter(_configs(loaded.store, image)), None)
+    found = None if first is None else config(loaded.store, first)
+    if found is not None:
+        try:
+            return parse_rfc3339(found.created)
+        except ValueError:
+            pass
+    algorithm, _, encoded = image.target.digest.partition(":")
+    try:
+        with files.directory(loaded.layout.fd, "blobs") as blobs, files.directory(blobs, algorithm) as parent:
+            return os.stat(encoded, dir_fd=parent, follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return None
+
+
+def labels_of(loaded: Loaded) -> Callable[[ImageRecord], list[dict[str, str] | None]]:
+    """What the label filters ask."""
+    return partial(config_labels, loaded.store)

@@ -1,0 +1,163 @@
+"""Carrying out a plan. The order of the steps is the crash safety:
+
+1. the journal is written and synced: from here on, a run that was cut off is finished or undone by the next;
+2. index.json is replaced, if it is still the one that the plan was made for (the commit);
+3. labels are taken off;
+4. index.json and the leases are read again: what they have come to need since is spared;
+5. the blobs are moved out of the layout;
+6. index.json and the leases are read once more: what a writer came to need meanwhile is put back;
+7. the journal is closed, and what was moved is removed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from array import array
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+
+from ocigc.lease import Lease
+from ocigc.native import Fate, Store
+from ocigc.rules.graph import Group
+from ocigc.rules.plan import Plan
+from ocigc.rules.settlement import image_roots, lease_roots
+from ocigc.store import files, journal, leases, sidecars
+from ocigc.store.contents import Loaded, Phase, load
+from ocigc.store.journal import Journal, Unlease
+from ocigc.store.layout import STATE, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done: the digests of the blobs that stayed after all, and the bytes that were freed."""
+
+    spared: frozenset[str]
+    reclaimed: int
+
+
+def execute(loaded: Loaded, plan: Plan, unlease: Sequence[Unlease], state: int, now: int, phase: Phase) -> Outcome | None:
+    """Carries out a plan under the exclusive lock; None where index.json has changed since, and nothing was done.
+
+    Raises Refused; what was begun then is finished by the next run.
+    """
+    removed = {position for untagged in plan.untagged for position in untagged.image.entries}
+    nameless = {image.entries[0] for image in plan.dangling}
+    before = loaded.index.content
+    after = loaded.index.without(removed - nameless, nameless)
+    store = loaded.store
+    record = Journal(secrets.token_hex(8), now, loaded.index.sha256, sha256(after).hexdigest(), tuple(unlease))
+    with files.naming(f"{loaded.layout.path}/{STATE}"):
+        journal.open_run(state, record, before, after, map(store.digest, plan.blobs), loaded.layout)
+        with files.directory(state, journal.RUN) as run:
+            if not journal.commit(loaded.layout, run, record):
+                journal.discard(state)
+                return None
+            return _finish(loaded.layout, loaded, record, state, run, now, phase)
+
+
+def recover(layout: Layout, state: int, now: int, phase: Phase) -> str | None:
+    """Finishes or undoes a run that was cut off; says what it did, or None where there was none. Raises Refused."""
+    if not journal.pending(state):
+        return None
+    with files.naming(f"{layout.path}/{STATE}"):
+        with files.directory(state, journal.RUN) as run:
+            record = journal.read(run)
+            if journal.committed(run, record):
+                _finish(layout, None, record, state, run, now, phase)
+                return "finished an earlier prune that was interrupted"
+        journal.discard(state)
+        return "undid an earlier prune that was interrupted before it had changed anything"
+
+
+def _finish(
+    layout: Layout,
+    loaded: Loaded | None,
+    record: Journal,
+    state: int,
+    run: int,
+    now: int,
+    phase: Phase,
+) -> Outcome:
+    """The steps behind the commit. `loaded` is what the plan was made of; None in a recovery, where all is read anew."""
+    for unlease in record.unlease:
+        sidecars.remove_label(layout.fd, run, unlease.digest, unlease.label)
+    known = None if loaded is None else _Roots(record.after, loaded.leases)
+    if loaded is None or known != _Roots.read(layout):
+        loaded, known = _reload(layout, run, now, phase)
+        doomed = _unheld(loaded, run, record, now)
+    else:
+        doomed = _present(loaded.store, journal.doomed(run))
+    store = loaded.store
+    fates = store.sweep(doomed, run, phase("Removing blobs"))
+    moved = _with_fate(doomed, fates, Fate.MOVED)
+    spared = {store.digest(node) for node in _with_fate(doomed, fates, Fate.SPARED)}
+    if known != _Roots.read(layout):
+        again, _ = _reload(layout, run, now, phase)
+        back = {node for node in moved if again.store.find(store.digest(node)) is not None}
+        again.store.close()
+        spared |= {store.digest(node) for node in back}
+        moved = array("I", (node for node in moved if node not in back))
+    outcome = Outcome(frozenset(spared), store.freed(moved))
+    _sync_blobs(layout)
+    journal.discard(state)
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Roots:
+    """What other tools may change to hold blobs while we run: index.json (its SHA-256) and the leases."""
+
+    index: str
+    leases: Sequence[Lease]
+
+    @classmethod
+    def read(cls, layout: Layout) -> _Roots:
+        return cls(layout.read_index().sha256, leases.load(layout.fd))
+
+
+def _reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, _Roots]:
+    """Reads the layout anew and puts back all that it needs of what has been taken out."""
+    while True:
+        loaded = load(layout, None, now, phase, record=True)
+        with loaded.store as store:
+            named = {entry.descriptor.digest for entry in loaded.index.entries}
+            named |= {digest for image in loaded.images for digest in image.references}
+            named |= {digest for lease in loaded.leases if lease.active(now) for digest in lease.resources}
+            missing = {digest for digest in named if store.find(digest) is None} | set(store.missing())
+        # What comes back may be a manifest that needs more.
+        if not journal.put_back(layout, run, missing):
+            break
+    loaded = load(layout, None, now, phase)
+    return loaded, _Roots(loaded.index.sha256, loaded.leases)
+
+
+def _unheld(loaded: Loaded, run: int, record: Journal, now: int) -> array[int]:
+    """The doomed blobs that nothing holds now and that nobody has touched since the run began."""
+    store = loaded.store
+    active = [lease for lease in loaded.leases if lease.active(now)]
+    groups = [
+        Group([*store.label_roots(), *image_roots(loaded.images, store), *lease_roots(active, store, flat=False)]),
+        Group(lease_roots(active, store, flat=True), flat=True),
+    ]
+    holders = store.holders(groups)
+    doomed = [node for node in _present(store, journal.doomed(run)) if holders.holder(node) is None]
+    touched = set(store.newer(doomed, record.started))
+    return array("I", (node for node in doomed if node not in touched))
+
+
+def _present(store: Store, digests: Iterable[str]) -> array[int]:
+    return array("I", (node for node in map(store.find, digests) if node is not None))
+
+
+def _with_fate(nodes: array[int], fates: bytearray, wanted: Fate) -> array[int]:
+    return array("I", (node for node, fate in zip(nodes, fates, strict=True) if fate == wanted))
+
+
+def _sync_blobs(layout: Layout) -> None:
+    """Makes the removals durable: one sync a directory, none a blob."""
+    for top in ("blobs", sidecars.DIRECTORY):
+        for name in files.listing(layout.fd, top):
+            with suppress(NotADirectoryError), files.directory(layout.fd, top) as parent:
+                files.sync(parent, name)

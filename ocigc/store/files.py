@@ -1,0 +1,98 @@
+"""Files below an open directory: no symlink is followed, nothing but a plain file is read, every write is atomic."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ocigc.errors import Refused
+from ocigc.printable import printable
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Turns an OSError into one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise Refused(f"{printable(path)}: {error.strerror or error}") from error
+
+
+@contextmanager
+def directory(parent: int, name: str) -> Iterator[int]:
+    """An open directory. Raises OSError (ENOTDIR or ELOOP for a symlink)."""
+    fd = os.open(name, _DIRECTORY, dir_fd=parent)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def read(parent: int, name: str, limit: int) -> bytes:
+    """A plain file of at most `limit` bytes. Raises OSError, and Refused for what is no such file."""
+    fd = os.open(name, _READ, dir_fd=parent)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused(f"{printable(name)}: not a plain file; remove it or put the file in its place")
+        pieces: list[bytes] = []
+        total = 0
+        while piece := os.read(fd, min(_CHUNK, limit + 1 - total)):
+            pieces.append(piece)
+            total += len(piece)
+            if total > limit:
+                raise Refused(f"{printable(name)}: larger than {limit} bytes")
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
+
+
+def write(parent: int, name: str, content: bytes, like: os.stat_result | None = None) -> None:
+    """Makes a new file and syncs it. With `like`, it gets that file's mode and, where we may, its owner."""
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=parent)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        if like is not None:
+            resemble(fd, like)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def resemble(fd: int, like: os.stat_result) -> None:
+    """Gives an open file the mode of another and, where we may, its owner."""
+    with suppress(PermissionError):
+        os.fchown(fd, like.st_uid, like.st_gid)
+    os.fchmod(fd, stat.S_IMODE(like.st_mode))
+
+
+def sync(parent: int, name: str = ".") -> None:
+    """Makes the names in a directory durable."""
+    with directory(parent, name) as fd:
+        os.fsync(fd)
+
+
+def exists(parent: int, name: str) -> bool:
+    """Whether there is a file of that name, be it what it may."""
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def listing(parent: int, name: str) -> list[str]:
+    """The names in a directory, sorted; none where there is no such directory. Raises OSError."""
+    try:
+        with directory(parent, name) as fd:
+            return sorted(os.listdir(fd))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,75 @@
+"""Image records out of the entries of index.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ocigc.errors import UsageError
+from ocigc.image import CREATED_ANNOTATION, NAME_ANNOTATIONS, ImageRecord, dangling_name
+from ocigc.labels import content_references
+from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized
+from ocigc.store.index import Entry
+from ocigc.times import parse_rfc3339
+
+
+def repository_name(text: str) -> str:
+    """The normalised name of a repository. Raises UsageError."""
+    try:
+        reference = parse_normalized(text)
+    except InvalidReference as error:
+        raise UsageError(f"--repository {text!r}: {error}") from None
+    if reference.tag is not None or reference.digest is not None:
+        raise UsageError(f"--repository {text!r}: expected a repository without a tag or digest")
+    return reference.name
+
+
+def image_records(entries: Iterable[Entry], repository: str | None) -> list[ImageRecord]:
+    """The images of an index. Entries of one name and target are one image; `repository` (normalised) owns bare tags."""
+    records: dict[tuple[str, str], ImageRecord] = {}
+    for position, entry in enumerate(entries):
+        record = _record(position, entry, repository)
+        key = (record.name, record.target.digest)
+        known = records.get(key)
+        records[key] = record if known is None else _merged(known, record)
+    return list(records.values())
+
+
+def _record(position: int, entry: Entry, repository: str | None) -> ImageRecord:
+    annotations = entry.annotations
+    name = next((annotations[key] for key in NAME_ANNOTATIONS if annotations.get(key)), None)
+    bare_tag = name is not None and is_bare_tag(name)
+    if name is None:
+        name = dangling_name(entry.descriptor.digest)
+    elif bare_tag and repository is not None:
+        name, bare_tag = f"{repository}:{name}", False
+    labels = {k: v for k, v in annotations.items() if k not in NAME_ANNOTATIONS and k != CREATED_ANNOTATION}
+    return ImageRecord(
+        name=name,
+        target=entry.descriptor,
+        labels=labels,
+        references=tuple(content_references(labels)),
+        entries=(position,),
+        created=_created(annotations),
+        bare_tag=bare_tag,
+    )
+
+
+def _created(annotations: Mapping[str, str]) -> int | None:
+    try:
+        return parse_rfc3339(annotations[CREATED_ANNOTATION])
+    except (KeyError, ValueError):
+        return None
+
+
+def _merged(first: ImageRecord, second: ImageRecord) -> ImageRecord:
+    """One image of two entries: it holds what either does, and is as young as the younger."""
+    ages = [created for created in (first.created, second.created) if created is not None]
+    return ImageRecord(
+        name=first.name,
+        target=first.target,
+        labels={**second.labels, **first.labels},
+        references=first.references + second.references,
+        entries=first.entries + second.entries,
+        created=max(ages, default=None),
+        bare_tag=first.bare_tag,
+    )

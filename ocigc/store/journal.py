@@ -1,0 +1,190 @@
+"""The journal of a run: what it needs to be finished or undone, whatever happens.
+
+`.ocigc/run/` is there from the moment a run has been decided until all of it is done:
+
+    journal.json   the run's identity and what is to be done besides deleting
+    doomed         the blobs to delete, one digest a line
+    index.before   index.json as it was
+    index.json     index.json as it will be; behind the commit, what it has displaced (or nothing)
+    blobs/ labels/ what has been taken out of the layout so far
+
+The commit is one rename: of the new index.json into its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ocigc.errors import MalformedError
+from ocigc.native import exchange, purge
+from ocigc.store import files, strict_json
+from ocigc.store.layout import INDEX, INDEX_LIMIT, Layout
+
+RUN = "run"
+_DRAFT = "draft"
+_DISCARDED = "discarded"
+_JOURNAL = "journal.json"
+_BEFORE = "index.before"
+DOOMED = "doomed"
+_LIMIT = 1 << 30
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Unlease:
+    """A label to take off a blob."""
+
+    digest: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex."""
+
+    id: str
+    started: int
+    before: str
+    after: str
+    unlease: tuple[Unlease, ...]
+
+
+def pending(state: int) -> bool:
+    """Whether a run is under way or was interrupted."""
+    return files.exists(state, RUN)
+
+
+def open_run(state: int, journal: Journal, before: bytes, after: bytes, doomed: Iterable[str], layout: Layout) -> None:
+    """Puts the journal in place, synced. Until then nothing has happened. Raises OSError."""
+    discard(state)
+    like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
+    os.mkdir(_DRAFT, 0o700, dir_fd=state)
+    with files.directory(state, _DRAFT) as draft:
+        document = {
+            "version": _VERSION,
+            "id": journal.id,
+            "started": journal.started,
+            "before": journal.before,
+            "after": journal.after,
+            "unlease": [{"digest": unlease.digest, "label": unlease.label} for unlease in journal.unlease],
+        }
+        files.write(draft, _JOURNAL, json.dumps(document, indent=1).encode())
+        files.write(draft, _BEFORE, before, like)
+        files.write(draft, INDEX, after, like)
+        _write_lines(draft, DOOMED, doomed)
+        os.fsync(draft)
+    os.rename(_DRAFT, RUN, src_dir_fd=state, dst_dir_fd=state)
+    os.fsync(state)
+
+
+def _write_lines(parent: int, name: str, lines: Iterable[str]) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=parent)
+    with open(fd, "w", encoding="ascii") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        os.fsync(fd)
+
+
+def read(run: int) -> Journal:
+    """The journal in an open run directory. Raises MalformedError."""
+    path = f".ocigc/{RUN}/{_JOURNAL}"
+    document: Any = strict_json.loads(files.read(run, _JOURNAL, _LIMIT), path)
+    try:
+        if document["version"] != _VERSION:
+            raise MalformedError(f"{path}: written by another version of ocigc, which has to finish this run")
+        return Journal(
+            document["id"],
+            document["started"],
+            document["before"],
+            document["after"],
+            tuple(Unlease(entry["digest"], entry["label"]) for entry in document["unlease"]),
+        )
+    except (KeyError, TypeError):
+        raise MalformedError(f"{path}: not a journal of ocigc") from None
+
+
+def doomed(run: int) -> Iterator[str]:
+    """The digests to delete."""
+    fd = os.open(DOOMED, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=run)
+    with open(fd, encoding="ascii") as file:
+        for line in file:
+            yield line.rstrip("\n")
+
+
+def committed(run: int, journal: Journal) -> bool:
+    """Whether the new index.json has taken its place."""
+    if journal.before == journal.after:
+        return True
+    try:
+        return _digest(run, INDEX) != journal.after
+    except FileNotFoundError:
+        return True
+
+
+def commit(layout: Layout, run: int, journal: Journal) -> bool:
+    """Replaces index.json, if it is still the one that the run was decided on; otherwise nothing has changed.
+
+    Where the file system can swap two names, not even a writer in this very moment is lost: what is displaced is looked
+    at, and put back if it is not what was expected. Raises OSError.
+    """
+    if _digest(layout.fd, INDEX) != journal.before:
+        return False
+    if journal.before == journal.after:
+        return True
+    if not exchange(run, INDEX, layout.fd, INDEX):
+        os.rename(INDEX, INDEX, src_dir_fd=run, dst_dir_fd=layout.fd)
+    elif _digest(run, INDEX) != journal.before:
+        exchange(run, INDEX, layout.fd, INDEX)
+        return False
+    os.fsync(layout.fd)
+    os.fsync(run)
+    return True
+
+
+def _digest(parent: int, name: str) -> str:
+    return hashlib.sha256(files.read(parent, name, INDEX_LIMIT)).hexdigest()
+
+
+def discard(state: int) -> None:
+    """Removes a run that is done or that never began, and what is left of earlier ones."""
+    if pending(state):
+        purge(state, _DISCARDED)
+        os.rename(RUN, _DISCARDED, src_dir_fd=state, dst_dir_fd=state)
+        os.fsync(state)
+    for name in (_DISCARDED, _DRAFT):
+        purge(state, name)
+
+
+def put_back(layout: Layout, run: int, digests: Iterable[str]) -> int:
+    """Puts blobs that were taken out, and their sidecars, back in place; how many there were. Raises OSError."""
+    count = 0
+    for digest in digests:
+        algorithm, _, encoded = digest.partition(":")
+        if not _move(run, layout.fd, f"blobs/{algorithm}", encoded):
+            continue
+        count += 1
+        _move(run, layout.fd, f"labels/{algorithm}", f"{encoded}.json")
+    return count
+
+
+def _move(source: int, target: int, path: str, name: str) -> bool:
+    top, _, below = path.partition("/")
+    with suppress(FileNotFoundError):
+        with (
+            files.directory(source, top) as source_top,
+            files.directory(source_top, below) as source_parent,
+            files.directory(target, top) as target_top,
+            files.directory(target_top, below) as target_parent,
+        ):
+            if files.exists(target_parent, name):
+                return False
+            os.rename(name, name, src_dir_fd=source_parent, dst_dir_fd=target_parent)
+            os.fsync(target_parent)
+        return True
+    return False

@@ -1,0 +1,72 @@
+"""A directory that is an OCI image layout, held open."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Self
+
+from ocigc.errors import Refused, UsageError
+from ocigc.printable import printable
+from ocigc.store import files, strict_json
+from ocigc.store.index import Index, parse
+
+VERSION = "1.0.0"
+STATE = ".ocigc"
+INDEX = "index.json"
+INDEX_LIMIT = 1 << 30  # bytes
+_MARKER = "oci-layout"
+_MARKER_LIMIT = 1 << 16
+
+
+class Layout:
+    """An open layout: everything below it is reached through `fd`, never by a path. `path` is for messages."""
+
+    def __init__(self, path: str) -> None:
+        """Raises UsageError where the directory is no image layout."""
+        self.path = printable(path)
+        try:
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise UsageError(f"{self.path}: {error.strerror}: expected the directory of an image layout") from None
+        except ValueError:
+            raise UsageError(f"{self.path}: no path") from None
+        try:
+            self._check_marker()
+        except BaseException:
+            os.close(self.fd)
+            raise
+
+    def _check_marker(self) -> None:
+        try:
+            marker = strict_json.loads(files.read(self.fd, _MARKER, _MARKER_LIMIT), _MARKER)
+        except FileNotFoundError:
+            raise UsageError(f"{self.path}: not an OCI image layout: no file {_MARKER!r} in it") from None
+        except OSError as error:
+            raise UsageError(f"{self.path}: not an OCI image layout: {_MARKER}: {error.strerror}") from None
+        except Refused as error:
+            raise UsageError(f"{self.path}: not an OCI image layout: {error}") from None
+        version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
+        if version != VERSION:
+            raise UsageError(
+                f"{self.path}: {_MARKER} gives imageLayoutVersion {version!r}, but only {VERSION!r} is known"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+
+    def read_index(self) -> Index:
+        """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
+        try:
+            return parse(files.read(self.fd, INDEX, INDEX_LIMIT))
+        except FileNotFoundError:
+            raise UsageError(f"{self.path}: not an OCI image layout: no {INDEX} in it") from None
+        except OSError as error:
+            raise Refused(f"{self.path}/{INDEX}: {error.strerror}") from None
+        except Refused as error:
+            raise type(error)(f"{self.path}/{error}") from None

@@ -1,0 +1,76 @@
+"""The lock of a layout: `flock` on `.ocigc/lock`. Two runs that change a layout exclude each other; readers share.
+
+Source of the refusal: moby `errPruneRunning`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ocigc.errors import Refused
+from ocigc.store import files
+from ocigc.store.layout import STATE, Layout
+
+_NAME = "lock"
+_RETRY_SECONDS = 0.1
+
+
+@contextmanager
+def exclusive(layout: Layout, wait: float) -> Iterator[int]:
+    """Excludes every other run that changes the layout; gives the open state directory. Waits up to `wait` seconds.
+
+    Raises Refused.
+    """
+    with files.naming(f"{layout.path}/{STATE}"):
+        state, fd = _open_state(layout)
+    try:
+        _acquire(fd, fcntl.LOCK_EX, wait)
+        yield state
+    finally:
+        os.close(fd)
+        os.close(state)
+
+
+def _open_state(layout: Layout) -> tuple[int, int]:
+    like = os.stat(layout.fd)
+    with suppress(FileExistsError):
+        os.mkdir(STATE, 0o700, dir_fd=layout.fd)
+        with files.directory(layout.fd, STATE) as state:
+            files.resemble(state, like)
+        os.fsync(layout.fd)
+    with files.directory(layout.fd, STATE) as state:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(_NAME, flags, 0o666, dir_fd=state)
+        return os.dup(state), fd
+
+
+@contextmanager
+def shared(layout: Layout, wait: float) -> Iterator[None]:
+    """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Raises Refused."""
+    try:
+        with files.directory(layout.fd, STATE) as state:
+            fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state)
+    except OSError:
+        # Nobody has ever locked it, or we may not: reading alone does no harm.
+        yield
+        return
+    try:
+        _acquire(fd, fcntl.LOCK_SH, wait)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _acquire(fd: int, operation: int, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return fcntl.flock(fd, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise Refused("a prune operation is already running: wait for it, or use --wait") from None
+        time.sleep(_RETRY_SECONDS)
