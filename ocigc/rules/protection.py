@@ -5,12 +5,12 @@ Source: moby `pruneUnused` (the loop over containers), with the digested referen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from ocigc.container import Container, InUse
 from ocigc.image import ImageRecord, dangling_name
-from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
+from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
 
 WalkDigests = Callable[[ImageRecord], Collection[str]]
 """The digests of an image's walk."""
@@ -40,10 +40,8 @@ class Protection:
 
 
 def _normal_name(name: str) -> str:
-    try:
-        return str(with_default_tag(parse_normalized(name)))
-    except InvalidReference:
-        return name
+    reference = _parse(name)
+    return name if reference is None else str(reference)
 
 
 def _used_by_digest(container: Container) -> bool:
@@ -51,15 +49,11 @@ def _used_by_digest(container: Container) -> bool:
     return container.image_id.startswith("sha256:" + container.image.removeprefix("sha256:"))
 
 
-def _names(reference: str) -> Iterable[tuple[str, str | None]]:
-    """The names that a reference protects, with their tags: its own, and `repo:tag` of `repo:tag@digest`."""
+def _parse(reference: str) -> Reference | None:
     try:
-        parsed = with_default_tag(parse_normalized(reference))
+        return with_default_tag(parse_normalized(reference))
     except InvalidReference:
-        return
-    yield str(parsed), parsed.tag
-    if parsed.tag is not None and parsed.digest is not None:
-        yield f"{parsed.name}:{parsed.tag}", parsed.tag
+        return None
 
 
 def protect(in_use: InUse) -> Protection:
@@ -69,11 +63,10 @@ def protect(in_use: InUse) -> Protection:
     digests: set[str] = set()
     contents = set(in_use.digests)
 
-    def add(reference: str) -> None:
-        for name, tag in _names(reference):
-            names.add(name)
-            if tag is not None:
-                tags.add(tag)
+    def add(reference: Reference) -> None:
+        names.add(str(reference))
+        if reference.tag is not None and reference.digest is None:
+            tags.add(reference.tag)
 
     for container in in_use.containers:
         # A container whose image lost its name keeps the dangling one.
@@ -83,10 +76,13 @@ def protect(in_use: InUse) -> Protection:
             continue
         if container.image_id and container.image.endswith("@" + container.image_id):
             digests.add(container.image_id)
-        add(container.image)
-    for reference in in_use.references:
-        add(reference)
-        _, at, digest = reference.partition("@")
-        if at:
-            contents.add(digest)
+        if (named := _parse(container.image)) is not None:
+            add(named)
+    for text in in_use.references:
+        if (named := _parse(text)) is not None:
+            add(named)
+            if named.digest is not None:
+                # Not moby's: whoever says repo:tag@digest means both, so both stay.
+                contents.add(named.digest)
+                add(replace(named, digest=None))
     return Protection(frozenset(names), frozenset(tags), frozenset(digests), frozenset(contents))

@@ -8,20 +8,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ocigc.descriptor import Media
-from ocigc.errors import CorruptError, MalformedError, Refused
+from ocigc.errors import Refused
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.native import Config, Report, Store, Unverifiable, parse_config
 from ocigc.rules.choice import subject_of
 from ocigc.rules.prune import Contents
-from ocigc.store import files, leases
+from ocigc.store import blake3_blobs, files, leases
 from ocigc.store.images import image_records
 from ocigc.store.index import Index
 from ocigc.store.layout import Layout
 from ocigc.times import parse_rfc3339
 
-MANIFEST_LIMIT = 16 << 20  # bytes
-CONFIG_LIMIT = 16 << 20
+CONFIG_LIMIT = 16 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def load(layout: Layout, repository: str | None, now: int, phase: Phase, *, reco
             store.record()
         store.load_labels(phase("Reading labels"))
         images = image_records(index.entries, repository)
-        _expand(store, _claims(index, images, held, store, now), phase("Reading manifests"))
+        _expand(layout, store, _claims(index, images, held, store, now), phase("Reading manifests"))
         for image in images:
             subject = subject_of(image, store)
             target = store.find(image.target.digest)
@@ -82,33 +81,19 @@ def _claims(
     return [(node, media) for node, media in claims if node is not None]
 
 
-def _expand(store: Store, claims: Sequence[tuple[int, Media]], report: Report | None) -> None:
+def _expand(layout: Layout, store: Store, claims: Sequence[tuple[int, Media]], report: Report | None) -> None:
     while True:
         try:
             return store.expand(claims, report)
         except Unverifiable:
-            for node in store.pending():
-                _vouch(store, node)
-
-
-def _vouch(store: Store, node: int) -> None:
-    """Verifies a manifest whose algorithm the native core does not know."""
-    digest = store.digest(node)
-    try:
-        from blake3 import blake3  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        raise Unverifiable(f"{digest}: cannot be verified without blake3: pip install 'ocigc[blake3]'") from None
-    content = store.read(node, MANIFEST_LIMIT, verify=False)
-    if f"blake3:{blake3(content).hexdigest()}" != digest:
-        raise CorruptError(f"{digest}: the content is not what its digest says")
-    store.vouch(node)
+            blake3_blobs.vouch(layout.fd, store)
 
 
 def config(store: Store, node: int) -> Config | None:
     """An image config, verified; None where it cannot be read, verified or parsed."""
     try:
         return parse_config(store.read(node, CONFIG_LIMIT))
-    except (Refused, MalformedError):
+    except Refused:
         return None
 
 

@@ -34,23 +34,26 @@ def directory(parent: int, name: str) -> Iterator[int]:
         os.close(fd)
 
 
+def open_plain(parent: int, name: str) -> int:
+    """Opens a plain file for reading. Raises OSError, and Refused for what is no such file."""
+    fd = os.open(name, _READ, dir_fd=parent)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise Refused(f"{printable(name)}: not a plain file; remove it or put the file in its place")
+
+
 def read(parent: int, name: str, limit: int) -> bytes:
     """A plain file of at most `limit` bytes. Raises OSError, and Refused for what is no such file."""
-    fd = os.open(name, _READ, dir_fd=parent)
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"{printable(name)}: not a plain file; remove it or put the file in its place")
+    with open(open_plain(parent, name), "rb", buffering=0) as file:
         pieces: list[bytes] = []
         total = 0
-        while piece := os.read(fd, min(_CHUNK, limit + 1 - total)):
+        while piece := file.read(min(_CHUNK, limit + 1 - total)):
             pieces.append(piece)
             total += len(piece)
             if total > limit:
                 raise Refused(f"{printable(name)}: larger than {limit} bytes")
         return b"".join(pieces)
-    finally:
-        os.close(fd)
 
 
 def write(parent: int, name: str, content: bytes, like: os.stat_result | None = None) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from ocigc.errors import MalformedError
 from ocigc.native import exchange, purge
 from ocigc.store import files, strict_json
-from ocigc.store.layout import INDEX, INDEX_LIMIT, Layout
+from ocigc.store.layout import INDEX, INDEX_LIMIT, STATE, Layout
 
 RUN = "run"
 _DRAFT = "draft"
@@ -58,6 +58,15 @@ class Journal:
 def pending(state: int) -> bool:
     """Whether a run is under way or was interrupted."""
     return files.exists(state, RUN)
+
+
+def pending_below(layout: Layout) -> bool:
+    """The same for one who only reads. Raises OSError."""
+    try:
+        with files.directory(layout.fd, STATE) as state:
+            return pending(state)
+    except FileNotFoundError:
+        return False
 
 
 def open_run(state: int, journal: Journal, before: bytes, after: bytes, doomed: Iterable[str], layout: Layout) -> None:

@@ -1,0 +1,1 @@
+"""Prune, verify and understand OCI image layouts."""

@@ -1,0 +1,115 @@
+"""Options that several commands share, and how they are read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ocigc import inuse
+from ocigc.container import InUse
+from ocigc.errors import UsageError
+from ocigc.printable import printable
+from ocigc.store.images import repository_name
+from ocigc.times import parse_duration
+
+
+
+def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:
+    """A parser's ValueError as argparse's error, message and all."""
+
+    def convert(text: str) -> int:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(printable(str(error))) from None
+
+    return convert
+
+
+duration = argument_type(parse_duration)
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """LAYOUT."""
+    parser.add_argument("layout", metavar="LAYOUT", help="the directory of an OCI image layout")
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """--format."""
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how to print the result (default: text)"
+    )
+
+
+def add_repository(parser: argparse.ArgumentParser) -> None:
+    """--repository."""
+    parser.add_argument(
+        "--repository",
+        metavar="REPO",
+        type=_repository,
+        help="the repository whose tags the layout's bare tags are, for example docker.io/library/alpine",
+    )
+
+
+def add_in_use(parser: argparse.ArgumentParser) -> None:
+    """--in-use and --allow-none-in-use."""
+    parser.add_argument(
+        "--in-use",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="what is in use, for example the output of docker inspect; - is standard input; may be given again",
+    )
+    parser.add_argument(
+        "--allow-none-in-use", action="store_true", help="accept it that the --in-use files name nothing at all"
+    )
+
+
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    """--wait."""
+    parser.add_argument(
+        "--wait",
+        metavar="DURATION",
+        type=duration,
+        default=0,
+        help="how long to wait for another run on the same layout, for example 10m (default: not at all)",
+    )
+
+
+def _repository(text: str) -> str:
+    try:
+        return repository_name(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
+    """All that the --in-use files say. Raises UsageError."""
+    found = InUse()
+    for name in names:
+        found |= inuse.parse(_read(name), "standard input" if name == "-" else printable(name))
+    if names and not found and not allow_none:
+        raise UsageError(
+            "--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use"
+        )
+    return found
+
+
+def _read(name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--in-use {printable(name)}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def local_offset(seconds: float) -> int:
+    """Seconds that the local zone lies east of UTC at a time."""
+    return time.localtime(seconds).tm_gmtoff
+
+
+def note(message: str) -> None:
+    """A line for the person at the terminal or the log; never on stdout."""
+    print(f"ocigc: {message}", file=sys.stderr)

@@ -1,0 +1,201 @@
+"""`ocigc prune`: remove images and everything that nothing holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from ocigc.commands import options
+from ocigc.errors import OcigcError, Refused, UsageError
+from ocigc.labels import SNAPSHOT_LABEL
+from ocigc.report.prune_report import PruneReport, Unleased, as_json, as_text, failure_as_json
+from ocigc.report.terminal import ProgressLine, paint, progress_line
+from ocigc.rules.filters import Filters, parse_filters
+from ocigc.rules.plan import Plan
+from ocigc.rules.prune import Request, decide
+from ocigc.store import journal, lock, sidecars
+from ocigc.store.contents import Loaded, labels_of, load, with_created
+from ocigc.store.execute import execute, recover
+from ocigc.store.journal import Unlease
+from ocigc.store.layout import STATE, Layout
+from ocigc.times import SECOND
+
+if TYPE_CHECKING:
+    from ocigc.container import InUse
+
+_ATTEMPTS = 5
+
+_EXAMPLES = """\
+examples:
+  ocigc prune mirror                         show and remove dangling images and orphaned blobs
+  ocigc prune -a --in-use used.json mirror   remove all that the containers of `docker inspect` do not use
+  ocigc prune -a --filter until=720h -n mirror
+                                             what would go of the images older than 30 days
+  ocigc prune -a --filter label!=keep --force --format json mirror
+                                             from cron: no question, one JSON object
+
+exit status: 0 done, 2 wrong usage or no layout, 3 refused or failed with nothing lost
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "prune",
+        help="remove images and everything that nothing holds",
+        description="Removes images from an OCI image layout by the rules of `docker image prune`, and then every blob "
+        "that nothing holds. Without -a only dangling images go: those without a name.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_layout(parser)
+    parser.add_argument("-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones")
+    parser.add_argument(
+        "--filter",
+        metavar="KEY[!]=VALUE",
+        action="append",
+        default=[],
+        help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; may be given again",
+    )
+    options.add_in_use(parser)
+    options.add_repository(parser)
+    parser.add_argument(
+        "--driver",
+        metavar="NAME",
+        default="overlayfs",
+        help="the snapshotter whose labels are removed from configs that no image holds (default: overlayfs)",
+    )
+    parser.add_argument(
+        "--grace",
+        metavar="DURATION",
+        type=options.duration,
+        default=3600 * SECOND,
+        help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
+    )
+    parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
+    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+    parser.add_argument("--allow-empty", action="store_true", help="go on even if no image at all would remain")
+    options.add_wait(parser)
+    options.add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prunes one layout."""
+    try:
+        now = time.time_ns()
+        filters = parse_filters(
+            args.filter, prune_all=args.all, now=now, local_offset=options.local_offset(now / SECOND)
+        )
+        if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
+            raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
+        in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+        with Layout(args.layout) as layout, progress_line() as progress:
+            _Prune(args, layout, progress, filters, in_use, now).run()
+    except OcigcError as error:
+        if args.format == "json":
+            sys.stdout.write(failure_as_json(str(error), dry_run=args.dry_run))
+        raise
+    return 0
+
+
+class _Prune:
+    """One run: what was asked for, and what it is asked of."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        layout: Layout,
+        progress: ProgressLine,
+        filters: Filters,
+        in_use: InUse,
+        now: int,
+    ) -> None:
+        self._args = args
+        self._layout = layout
+        self._progress = progress
+        self._request = Request(filters, in_use, now, args.grace)
+
+    def run(self) -> None:
+        wait = self._args.wait / SECOND
+        if self._args.dry_run:
+            with lock.shared(self._layout, wait):
+                self._dry_run()
+        else:
+            with lock.exclusive(self._layout, wait) as state:
+                self._real_run(state)
+
+    def _dry_run(self) -> None:
+        if journal.pending_below(self._layout):
+            options.note(f"an interrupted run waits in {self._layout.path}/{STATE}; the next prune finishes it")
+        loaded, plan, unleased = self._plan()
+        with loaded.store:
+            if plan.leaves_no_image and not self._args.allow_empty:
+                options.note(_no_image_left(self._layout) + "a real run is refused without --allow-empty")
+            self._show(PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, dry_run=True))
+
+    def _real_run(self, state: int) -> None:
+        recovered = recover(self._layout, state, self._request.now, self._progress)
+        self._progress.clear()
+        if recovered:
+            options.note(f"{self._layout.path}: {recovered}")
+        for _ in range(_ATTEMPTS):
+            loaded, plan, unleased = self._plan()
+            with loaded.store:
+                if plan.leaves_no_image and not self._args.allow_empty:
+                    raise Refused(_no_image_left(self._layout) + "nothing was changed; give --allow-empty if that is meant")
+                if plan.empty:
+                    self._show(PruneReport(plan, loaded.store.digest, unleased, 0, dry_run=False))
+                    return
+                if not self._args.force:
+                    self._confirm(loaded, plan, unleased)
+                labels = [Unlease(label.digest, label.label) for label in unleased]
+                outcome = execute(loaded, plan, labels, state, self._request.now, self._progress)
+                self._progress.clear()
+                if outcome is not None:
+                    digest = loaded.store.digest
+                    self._show(PruneReport(plan, digest, unleased, outcome.reclaimed, False, outcome.spared))
+                    return
+            if not self._args.force:
+                raise Refused(f"{self._layout.path}: index.json has changed since the plan was shown; run it again")
+        raise Refused(f"{self._layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
+
+    def _plan(self) -> tuple[Loaded, Plan, list[Unleased]]:
+        loaded = load(self._layout, self._args.repository, self._request.now, self._progress)
+        try:
+            if self._request.filters.until:
+                loaded = with_created(loaded)
+            plan = decide(loaded.contents, self._request, labels_of(loaded))
+            label = SNAPSHOT_LABEL + self._args.driver
+            unleased = []
+            for digest in map(loaded.store.digest, plan.unlease):
+                snapshot = sidecars.read(self._layout.fd, digest).get(label)
+                if snapshot is not None:
+                    unleased.append(Unleased(digest, label, snapshot))
+        except BaseException:
+            loaded.store.close()
+            raise
+        self._progress.clear()
+        return loaded, plan, unleased
+
+    def _confirm(self, loaded: Loaded, plan: Plan, unleased: list[Unleased]) -> None:
+        report = PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, dry_run=True)
+        for line in as_text(report):
+            print(line, file=sys.stderr)
+        print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)
+        print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Refused("cancelled; nothing was changed")
+
+    def _show(self, report: PruneReport) -> None:
+        if self._args.format == "json":
+            sys.stdout.writelines(as_json(report))
+        else:
+            for line in as_text(report):
+                print(line)
+
+
+def _no_image_left(layout: Layout) -> str:
+    return f"{layout.path}: this would leave no image where there are some; "

@@ -1,0 +1,128 @@
+"""Image references: the distribution grammar and its normalisation.
+
+Source: github.com/distribution/reference (`reference.go`, `regexp.go`, `normalize.go`, `helpers.go`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+_DEFAULT_DOMAIN = "docker.io"
+_LEGACY_DOMAIN = "index.docker.io"
+_OFFICIAL = "library/"
+_DEFAULT_TAG = "latest"
+_NAME_LIMIT = 255
+
+_ALPHANUMERIC = r"[a-z0-9]+"
+_SEPARATOR = r"(?:[._]|__|[-]+)"
+_PATH_COMPONENT = rf"{_ALPHANUMERIC}(?:{_SEPARATOR}{_ALPHANUMERIC})*"
+_DOMAIN_COMPONENT = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_HOST = rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[(?:[a-fA-F0-9:]+)\])"
+_DOMAIN = rf"{_HOST}(?::[0-9]+)?"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(
+    rf"(?:(?P<domain>{_DOMAIN})/)?(?P<path>{_PATH_COMPONENT}(?:/{_PATH_COMPONENT})*)"
+    rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?"
+)
+_BARE_TAG = re.compile(_TAG)
+_IDENTIFIER = re.compile(r"[a-f0-9]{64}")
+_HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+
+
+class InvalidReference(ValueError):
+    """A text that is no image reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A normalised reference: `path` is never empty."""
+
+    domain: str
+    path: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`docker.io/library/alpine`."""
+        return f"{self.domain}/{self.path}"
+
+    def __str__(self) -> str:
+        return self.name + self._suffix()
+
+    def familiar(self) -> str:
+        """The short form that users know (`FamiliarString`)."""
+        if self.domain != _DEFAULT_DOMAIN:
+            return str(self)
+        path = self.path
+        # Only a name of one component behind library/ is official.
+        if path.startswith(_OFFICIAL) and "/" not in path.removeprefix(_OFFICIAL):
+            path = path.removeprefix(_OFFICIAL)
+        return path + self._suffix()
+
+    def _suffix(self) -> str:
+        return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+def parse_normalized(text: str) -> Reference:
+    """A reference as users write it (`ParseNormalizedNamed`). Raises InvalidReference."""
+    if _IDENTIFIER.fullmatch(text):
+        raise InvalidReference(f"{text!r} is an image ID, no name")
+    domain, remainder = _split_domain(text)
+    name = re.split(r"[:@]", remainder, maxsplit=1)[0]
+    if name.lower() != name:
+        raise InvalidReference(f"{text!r}: a repository name must be lowercase")
+    match = _REFERENCE.fullmatch(f"{domain}/{remainder}")
+    if match is None or match["domain"] is None:
+        raise InvalidReference(f"{text!r} is no image reference")
+    if len(f"{match['domain']}/{match['path']}") > _NAME_LIMIT:
+        raise InvalidReference(f"{text[:40]!r}...: a repository name has at most {_NAME_LIMIT} characters")
+    digest = match["digest"]
+    if digest is not None:
+        algorithm, _, encoded = digest.partition(":")
+        if len(encoded) != _HEX_LENGTHS.get(algorithm) or encoded.lower() != encoded:
+            raise InvalidReference(f"{text!r}: invalid digest")
+    return Reference(match["domain"], match["path"], match["tag"], digest)
+
+
+def _split_domain(text: str) -> tuple[str, str]:
+    domain, slash, remainder = text.partition("/")
+    if not slash or not (
+        any(mark in domain for mark in ".:") or domain == "localhost" or domain.lower() != domain
+    ):
+        domain, remainder = _DEFAULT_DOMAIN, text
+    if domain == _LEGACY_DOMAIN:
+        domain = _DEFAULT_DOMAIN
+    if domain == _DEFAULT_DOMAIN and "/" not in remainder:
+        remainder = _OFFICIAL + remainder
+    return domain, remainder
+
+
+def parse_canonical(text: str) -> Reference:
+    """A reference that is already in its normal form (`ParseNamed`). Raises InvalidReference."""
+    reference = parse_normalized(text)
+    if str(reference) != text:
+        raise InvalidReference(f"{text!r} is not in its normal form")
+    return reference
+
+
+def with_default_tag(reference: Reference) -> Reference:
+    """The reference, tagged `latest` where it names neither tag nor digest (`TagNameOnly`)."""
+    if reference.tag is None and reference.digest is None:
+        return replace(reference, tag=_DEFAULT_TAG)
+    return reference
+
+
+def is_bare_tag(text: str) -> bool:
+    """Whether a text is a tag and nothing more."""
+    return _BARE_TAG.fullmatch(text) is not None
+
+
+def familiar_name(text: str) -> str:
+    """How moby shows an image's name (`imageFamiliarName`): in its short form where it is in its normal one."""
+    try:
+        return parse_canonical(text).familiar()
+    except InvalidReference:
+        return text

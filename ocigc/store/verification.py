@@ -1,0 +1,99 @@
+"""Verification: every blob against its name, every descriptor's size, every reachable manifest's form."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ocigc.errors import CorruptError, MalformedError, OcigcError
+from ocigc.native import Store, Verdict
+from ocigc.store import blake3_blobs
+from ocigc.store.contents import Loaded, Phase
+
+_UNSOUND = {
+    Verdict.CHANGED: "changed while it was read",
+    Verdict.UNREADABLE: "cannot be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
+
+    `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could not
+    be checked.
+    """
+
+    checked: int
+    bytes: int
+    corrupt: Sequence[str]
+    wrong_size: Sequence[str]
+    missing: Sequence[str]
+    unsupported: Sequence[str]
+    malformed: Sequence[str]
+    errors: Sequence[str]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong with what was checked."""
+        return not (self.corrupt or self.wrong_size or self.malformed)
+
+
+def verify(loaded: Loaded, jobs: int, phase: Phase) -> Verification:
+    """Verifies a layout that was loaded with `record`; `jobs` threads, 0 for one a core."""
+    store = loaded.store
+    nodes = array("I", range(len(store)))
+    verdicts = store.verify(nodes, jobs, phase("Verifying"))
+    for node, verdict in enumerate(verdicts):
+        if verdict == Verdict.UNSUPPORTED:
+            verdicts[node] = blake3_blobs.verdict(loaded.layout.fd, store.digest(node))
+    by_verdict: dict[int, list[int]] = {}
+    for node, verdict in enumerate(verdicts):
+        if verdict != Verdict.SOUND:
+            by_verdict.setdefault(verdict, []).append(node)
+
+    corrupt = set(map(store.digest, by_verdict.get(Verdict.CORRUPT, ())))
+    malformed, errors = _faults(store, corrupt)
+    for verdict, what in _UNSOUND.items():
+        errors += [f"{store.digest(node)}: {what}" for node in by_verdict.get(verdict, ())]
+    named = {entry.descriptor.digest for entry in loaded.index.entries}
+    absent = {digest for digest in named if store.find(digest) is None}
+    checked = [node for node, verdict in enumerate(verdicts) if verdict in (Verdict.SOUND, Verdict.CORRUPT)]
+    return Verification(
+        checked=len(checked),
+        bytes=sum(map(store.size, checked)),
+        corrupt=sorted(corrupt),
+        wrong_size=sorted({store.digest(node) for node in store.wrong_sizes()} | _wrong_in_index(loaded)),
+        missing=sorted(absent | set(store.missing())),
+        unsupported=[store.digest(node) for node in by_verdict.get(Verdict.UNSUPPORTED, ())],
+        malformed=sorted(malformed),
+        errors=sorted(errors),
+    )
+
+
+def _faults(store: Store, corrupt: set[str]) -> tuple[list[str], list[str]]:
+    """What is wrong with manifests besides a digest that the hashing reports anyway."""
+    malformed: list[str] = []
+    errors: list[str] = []
+    for node, fault in store.faults():
+        digest = store.digest(node)
+        if digest in corrupt or isinstance(fault, CorruptError):
+            corrupt.add(digest)
+        else:
+            (malformed if isinstance(fault, MalformedError) else errors).append(_naming(digest, fault))
+    return malformed, errors
+
+
+def _naming(digest: str, fault: OcigcError) -> str:
+    message = str(fault)
+    return message if digest in message else f"{digest}: {message}"
+
+
+def _wrong_in_index(loaded: Loaded) -> set[str]:
+    wrong = set()
+    for entry in loaded.index.entries:
+        node = loaded.store.find(entry.descriptor.digest)
+        if node is not None and loaded.store.size(node) != entry.descriptor.size:
+            wrong.add(entry.descriptor.digest)
+    return wrong
