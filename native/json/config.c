@@ -1,0 +1,259 @@
+/* Image configs, read as Go's encoding/json reads them into moby's structs. */
+
+#include "json/scanner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ocigc_config {
+    char *text; /* never longer than the source: decoding only shrinks */
+    size_t text_length;
+    struct ocigc_span created;
+    struct ocigc_config_label *labels;
+    size_t label_count, label_capacity;
+    struct ocigc_span *diff_ids;
+    size_t diff_id_count, diff_id_capacity;
+};
+
+struct reader {
+    struct ocigc_json json;
+    ocigc_config *config;
+    size_t text_capacity;
+};
+
+/* Room for one more item of `size` bytes in an array that doubles. */
+static bool reserve(struct reader *reader, void **items, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t grown = *capacity == 0 ? 8 : *capacity * 2;
+    void *moved = realloc(*items, grown * size);
+    if (moved == NULL)
+        return ocigc_json_fail(&reader->json, "out of memory");
+    *items = moved;
+    *capacity = grown;
+    return true;
+}
+
+static bool keep_string(struct reader *reader, const struct ocigc_json_string *string, struct ocigc_span *span)
+{
+    ocigc_config *config = reader->config;
+    /* U+FFFD takes the three bytes of UTF-8 where the escape took six; so the source's length is room enough. A key that
+     * stands twice is kept twice, and both stand in the source. */
+    size_t length = ocigc_json_decode(string, config->text + config->text_length,
+                                      reader->text_capacity - config->text_length);
+    if (length == SIZE_MAX)
+        return ocigc_json_fail(&reader->json, "more text than it holds");
+    *span = (struct ocigc_span){(uint32_t)config->text_length, (uint32_t)length};
+    config->text_length += length;
+    return true;
+}
+
+static bool at_null(struct reader *reader)
+{
+    return ocigc_json_peek(&reader->json) == 'n';
+}
+
+static bool read_text(struct reader *reader, struct ocigc_span *span)
+{
+    struct ocigc_json_string string;
+    return ocigc_json_read_string(&reader->json, &string) && keep_string(reader, &string, span);
+}
+
+static bool same_text(const ocigc_config *config, struct ocigc_span a, struct ocigc_span b)
+{
+    return a.length == b.length && memcmp(config->text + a.start, config->text + b.start, a.length) == 0;
+}
+
+/* map[string]string: null is the empty string, as Go has it; a key that comes again has its last value. */
+static bool read_label(struct reader *reader, const struct ocigc_json_string *key)
+{
+    ocigc_config *config = reader->config;
+    struct ocigc_config_label label = {{0, 0}, {0, 0}};
+    if (!keep_string(reader, key, &label.key))
+        return false;
+    if (!(at_null(reader) ? ocigc_json_skip(&reader->json) : read_text(reader, &label.value)))
+        return false;
+    void *labels = config->labels;
+    bool well = reserve(reader, &labels, config->label_count, &config->label_capacity, sizeof *config->labels);
+    config->labels = labels;
+    if (well)
+        config->labels[config->label_count++] = label;
+    return well;
+}
+
+static bool read_labels(struct reader *reader)
+{
+    struct ocigc_json_string key;
+    if (at_null(reader)) {
+        /* A null behind a map empties it. */
+        reader->config->label_count = 0;
+        return ocigc_json_skip(&reader->json);
+    }
+    if (!ocigc_json_enter_object(&reader->json))
+        return false;
+    int more;
+    while ((more = ocigc_json_next_member(&reader->json, &key)) == 1)
+        if (!read_label(reader, &key))
+            return false;
+    return more == 0;
+}
+
+static bool read_diff_ids(struct reader *reader)
+{
+    ocigc_config *config = reader->config;
+    config->diff_id_count = 0;
+    if (at_null(reader))
+        return ocigc_json_skip(&reader->json);
+    if (!ocigc_json_enter_array(&reader->json))
+        return false;
+    int more;
+    while ((more = ocigc_json_next_element(&reader->json)) == 1) {
+        void *diff_ids = config->diff_ids;
+        bool well = reserve(reader, &diff_ids, config->diff_id_count, &config->diff_id_capacity, sizeof *config->diff_ids);
+        config->diff_ids = diff_ids;
+        if (!well)
+            return false;
+        struct ocigc_span *diff_id = &config->diff_ids[config->diff_id_count];
+        *diff_id = (struct ocigc_span){0, 0};
+        if (!(at_null(reader) ? ocigc_json_skip(&reader->json) : read_text(reader, diff_id)))
+            return false;
+        config->diff_id_count++;
+    }
+    return more == 0;
+}
+
+/* An object of which one member is wanted. */
+static bool read_member_of(struct reader *reader, const char *wanted, bool (*read)(struct reader *))
+{
+    struct ocigc_json_string key;
+    if (at_null(reader))
+        return ocigc_json_skip(&reader->json);
+    if (!ocigc_json_enter_object(&reader->json))
+        return false;
+    int more;
+    while ((more = ocigc_json_next_member(&reader->json, &key)) == 1)
+        if (!(ocigc_json_equals_folded(&key, wanted) ? read(reader) : ocigc_json_skip(&reader->json)))
+            return false;
+    return more == 0;
+}
+
+static bool read_config(struct reader *reader)
+{
+    struct ocigc_json *json = &reader->json;
+    struct ocigc_json_string key;
+    if (!ocigc_json_enter_object(json))
+        return false;
+    int more;
+    while ((more = ocigc_json_next_member(json, &key)) == 1) {
+        bool well;
+        if (ocigc_json_equals_folded(&key, "created"))
+            well = at_null(reader) ? ocigc_json_skip(json) : read_text(reader, &reader->config->created);
+        else if (ocigc_json_equals_folded(&key, "config"))
+            well = read_member_of(reader, "labels", read_labels);
+        else if (ocigc_json_equals_folded(&key, "rootfs"))
+            well = read_member_of(reader, "diff_ids", read_diff_ids);
+        else
+            well = ocigc_json_skip(json);
+        if (!well)
+            return false;
+    }
+    return more == 0 && (ocigc_json_end(json) || ocigc_json_fail(json, "something stands behind the document"));
+}
+
+/* Labels by key, then as they stand. */
+static int compare_labels(const void *left, const void *right, void *context)
+{
+    const struct ocigc_config_label *a = left;
+    const struct ocigc_config_label *b = right;
+    const ocigc_config *config = context;
+    size_t common = a->key.length < b->key.length ? a->key.length : b->key.length;
+    int order = memcmp(config->text + a->key.start, config->text + b->key.start, common);
+    if (order != 0)
+        return order;
+    if (a->key.length != b->key.length)
+        return a->key.length < b->key.length ? -1 : 1;
+    return a->key.start < b->key.start ? -1 : 1;
+}
+
+/* Of a key that stands more than once, its last. */
+static void keep_last_labels(ocigc_config *config)
+{
+    if (config->label_count < 2)
+        return;
+    qsort_r(config->labels, config->label_count, sizeof *config->labels, compare_labels, config);
+    size_t kept = 0;
+    for (size_t i = 0; i < config->label_count; i++) {
+        if (i + 1 < config->label_count && same_text(config, config->labels[i].key, config->labels[i + 1].key))
+            continue;
+        config->labels[kept++] = config->labels[i];
+    }
+    config->label_count = kept;
+}
+
+ocigc_config *ocigc_config_parse(const char *bytes, size_t length, struct ocigc_error *error)
+{
+    struct reader reader;
+    ocigc_config *config = calloc(1, sizeof *config);
+    if (config != NULL)
+        config->text = malloc(length + 1);
+    if (config == NULL || config->text == NULL) {
+        ocigc_config_free(config);
+        ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    reader.config = config;
+    reader.text_capacity = length + 1;
+    ocigc_json_open(&reader.json, bytes, length, false);
+    bool well = reader.json.reason == NULL && read_config(&reader);
+    ocigc_json_close(&reader.json);
+    if (well) {
+        keep_last_labels(config);
+        return config;
+    }
+    ocigc_fail(error, OCIGC_MALFORMED, "image config: %s", reader.json.reason);
+    if (error != NULL)
+        error->offset = reader.json.position;
+    ocigc_config_free(config);
+    return NULL;
+}
+
+void ocigc_config_free(ocigc_config *config)
+{
+    if (config == NULL)
+        return;
+    free(config->text);
+    free(config->labels);
+    free(config->diff_ids);
+    free(config);
+}
+
+const char *ocigc_config_text(const ocigc_config *config)
+{
+    return config->text;
+}
+
+struct ocigc_span ocigc_config_created(const ocigc_config *config)
+{
+    return config->created;
+}
+
+size_t ocigc_config_label_count(const ocigc_config *config)
+{
+    return config->label_count;
+}
+
+const struct ocigc_config_label *ocigc_config_labels(const ocigc_config *config)
+{
+    return config->labels;
+}
+
+size_t ocigc_config_diff_id_count(const ocigc_config *config)
+{
+    return config->diff_id_count;
+}
+
+const struct ocigc_span *ocigc_config_diff_ids(const ocigc_config *config)
+{
+    return config->diff_ids;
+}

@@ -1,0 +1,330 @@
+/* Manifests and indexes, read strictly: what two readers could read differently is refused. */
+
+#include "json/document.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+    struct ocigc_json *json;
+    ocigc_descriptor_sink sink;
+    void *context;
+};
+
+const char *ocigc_json_size(const struct ocigc_json_string *number, int64_t *size)
+{
+    uint64_t value = 0;
+    for (uint32_t i = 0; i < number->length; i++) {
+        char c = number->bytes[i];
+        if (c == '-')
+            return "a size that is negative";
+        if (c < '0' || c > '9')
+            return "a size that is no plain integer";
+        if (value > (INT64_MAX - (uint64_t)(c - '0')) / 10)
+            return "a size over 2^63-1";
+        value = value * 10 + (uint64_t)(c - '0');
+    }
+    *size = (int64_t)value;
+    return NULL;
+}
+
+/* Whether some readers (Go's encoding/json among them) would take the key for one of `names` and others would not. */
+static bool is_ambiguous(const struct ocigc_json_string *key, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        if (ocigc_json_equals_folded(key, *names))
+            return true;
+    return false;
+}
+
+static bool skip_unless_ambiguous(struct ocigc_json *json, const struct ocigc_json_string *key,
+                                  const char *const *names)
+{
+    if (is_ambiguous(key, names))
+        return ocigc_json_fail(json, "a key that differs only in case from one that has a meaning");
+    return ocigc_json_skip(json);
+}
+
+static bool skip_null(struct ocigc_json *json, bool *was_null)
+{
+    *was_null = ocigc_json_peek(json) == 'n';
+    return !*was_null || ocigc_json_skip(json);
+}
+
+static bool read_descriptor(struct reader *reader, int32_t role)
+{
+    static const char *const names[] = {"digest", "mediaType", "size", NULL};
+    struct ocigc_json *json = reader->json;
+    struct ocigc_json_string key, digest = {0}, media_type = {0}, number = {0};
+    if (!ocigc_json_enter_object(json))
+        return ocigc_json_fail(json, "expected a descriptor");
+    size_t start = json->position - 1;
+    int more;
+    while ((more = ocigc_json_next_member(json, &key)) == 1) {
+        bool well = ocigc_json_equals(&key, "digest")      ? ocigc_json_read_string(json, &digest)
+                    : ocigc_json_equals(&key, "mediaType") ? ocigc_json_read_string(json, &media_type)
+                    : ocigc_json_equals(&key, "size")      ? ocigc_json_read_number(json, &number)
+                                                           : skip_unless_ambiguous(json, &key, names);
+        if (!well)
+            return false;
+    }
+    if (more < 0)
+        return false;
+
+    struct ocigc_found_descriptor found = {.role = role};
+    if (digest.bytes == NULL)
+        return ocigc_json_fail(json, "a descriptor without a digest");
+    if (number.bytes == NULL)
+        return ocigc_json_fail(json, "a descriptor without a size");
+    const char *wrong = ocigc_json_size(&number, &found.size);
+    if (wrong != NULL)
+        return ocigc_json_fail(json, wrong);
+    char digest_text[OCIGC_DIGEST_TEXT_MAX];
+    size_t digest_length = ocigc_json_decode(&digest, digest_text, sizeof digest_text);
+    if (digest_length == SIZE_MAX || ocigc_digest_grammar(digest_text, digest_length) < 0)
+        return ocigc_json_fail(json, "a digest that is none");
+    char media_text[256];
+    size_t media_length = ocigc_json_decode(&media_type, media_text, sizeof media_text);
+    if (media_length == SIZE_MAX)
+        return ocigc_json_fail(json, "a mediaType of over 255 bytes");
+    found.media = ocigc_media_of(media_text, media_length);
+    found.object = (struct ocigc_span){(uint32_t)start, (uint32_t)(json->position - start)};
+    found.media_type = media_text;
+    found.media_type_length = (uint32_t)media_length;
+    found.digest = digest_text;
+    found.digest_length = (uint32_t)digest_length;
+    return reader->sink(reader->context, &found) == 0 || ocigc_json_fail(json, "out of memory");
+}
+
+/* A descriptor or null; `present` is set where it is one. */
+static bool read_one(struct reader *reader, int32_t role, bool *present)
+{
+    bool was_null;
+    if (!skip_null(reader->json, &was_null) || was_null)
+        return was_null && reader->json->reason == NULL;
+    *present = true;
+    return read_descriptor(reader, role);
+}
+
+/* An array of descriptors or null. */
+static bool read_many(struct reader *reader, int32_t role, bool *present)
+{
+    struct ocigc_json *json = reader->json;
+    bool was_null;
+    if (!skip_null(json, &was_null) || was_null)
+        return was_null && json->reason == NULL;
+    *present = true;
+    if (!ocigc_json_enter_array(json))
+        return false;
+    int more;
+    while ((more = ocigc_json_next_element(json)) == 1)
+        if (!read_descriptor(reader, role))
+            return false;
+    return more == 0;
+}
+
+static bool read_version(struct ocigc_json *json)
+{
+    struct ocigc_json_string number;
+    if (!ocigc_json_read_number(json, &number))
+        return ocigc_json_fail(json, "a schemaVersion that is no number");
+    if (ocigc_json_equals(&number, "1"))
+        return ocigc_json_fail(json, "schemaVersion 1, which has no descriptors");
+    return ocigc_json_equals(&number, "2") || ocigc_json_fail(json, "a schemaVersion that is not 2");
+}
+
+static bool read_media_type(struct ocigc_json *json, int32_t *media)
+{
+    struct ocigc_json_string string;
+    bool was_null;
+    if (!skip_null(json, &was_null) || was_null)
+        return was_null && json->reason == NULL;
+    if (!ocigc_json_read_string(json, &string))
+        return false;
+    char text[256];
+    size_t length = ocigc_json_decode(&string, text, sizeof text);
+    if (length == SIZE_MAX)
+        return ocigc_json_fail(json, "a mediaType of over 255 bytes");
+    *media = ocigc_media_of(text, length);
+    return true;
+}
+
+bool ocigc_strict_scan(struct ocigc_json *json, int32_t media, ocigc_descriptor_sink sink, void *context,
+                       int32_t *shape)
+{
+    static const char *const names[] = {"schemaVersion", "mediaType", "config",  "layers", "blobs",
+                                        "manifests",     "subject",   "fsLayers", NULL};
+    struct reader reader = {json, sink, context};
+    struct ocigc_json_string key;
+    int32_t own_media = OCIGC_MEDIA_NONE;
+    bool as_manifest = false, as_index = false, has_subject = false, was_null = true;
+    if (!ocigc_json_enter_object(json))
+        return false;
+    int more;
+    while ((more = ocigc_json_next_member(json, &key)) == 1) {
+        bool well;
+        if (ocigc_json_equals(&key, "config")) {
+            well = read_one(&reader, OCIGC_ROLE_CONFIG, &as_manifest);
+        } else if (ocigc_json_equals(&key, "layers")) {
+            well = read_many(&reader, OCIGC_ROLE_LAYER, &as_manifest);
+        } else if (ocigc_json_equals(&key, "blobs")) {
+            well = read_many(&reader, OCIGC_ROLE_BLOB, &as_manifest);
+        } else if (ocigc_json_equals(&key, "manifests")) {
+            well = read_many(&reader, OCIGC_ROLE_MANIFEST, &as_index);
+        } else if (ocigc_json_equals(&key, "subject")) {
+            well = read_one(&reader, OCIGC_ROLE_SUBJECT, &has_subject);
+        } else if (ocigc_json_equals(&key, "schemaVersion")) {
+            well = read_version(json);
+        } else if (ocigc_json_equals(&key, "mediaType")) {
+            well = read_media_type(json, &own_media);
+        } else if (ocigc_json_equals(&key, "fsLayers")) {
+            well = skip_null(json, &was_null) && (was_null || ocigc_json_fail(json, "fsLayers, as of schema 1"));
+        } else {
+            well = skip_unless_ambiguous(json, &key, names);
+        }
+        if (!well)
+            return false;
+    }
+    if (more < 0)
+        return false;
+    if (!ocigc_json_end(json))
+        return ocigc_json_fail(json, "something stands behind the document");
+    if (as_manifest && as_index)
+        return ocigc_json_fail(json, "both a manifest and an index");
+    if (media == OCIGC_MEDIA_INDEX && (as_manifest || own_media == OCIGC_MEDIA_MANIFEST))
+        return ocigc_json_fail(json, "a manifest where an index has to be");
+    if (media == OCIGC_MEDIA_MANIFEST && (as_index || own_media == OCIGC_MEDIA_INDEX))
+        return ocigc_json_fail(json, "an index where a manifest has to be");
+    *shape = as_manifest ? OCIGC_SHAPE_MANIFEST : as_index ? OCIGC_SHAPE_INDEX : OCIGC_SHAPE_NONE;
+    return true;
+}
+
+int32_t ocigc_document_scan(const char *bytes, size_t length, int32_t media, ocigc_descriptor_sink sink, void *context,
+                            int32_t *shape, struct ocigc_error *error)
+{
+    bool strict = media == OCIGC_MEDIA_MANIFEST || media == OCIGC_MEDIA_INDEX;
+    struct ocigc_json json;
+    ocigc_json_open(&json, bytes, length, strict);
+    *shape = OCIGC_SHAPE_NONE;
+    bool well = json.reason == NULL && (strict ? ocigc_strict_scan(&json, media, sink, context, shape)
+                                               : ocigc_lenient_scan(&json, sink, context, shape));
+    if (!well) {
+        if (json.duplicate[0] != '\0')
+            ocigc_fail(error, OCIGC_MALFORMED, "%s \"%s\"", json.reason, json.duplicate);
+        else
+            ocigc_fail(error, OCIGC_MALFORMED, "%s", json.reason);
+        if (error != NULL)
+            error->offset = json.position;
+    }
+    ocigc_json_close(&json);
+    return well ? OCIGC_OK : OCIGC_MALFORMED;
+}
+
+/* ------------------------------------------------------------------ collected */
+
+struct ocigc_document {
+    struct ocigc_descriptor *descriptors;
+    char *text;
+    size_t count, capacity;
+    size_t text_length, text_capacity;
+    int32_t shape;
+};
+
+static int grow(void **memory, size_t *capacity, size_t needed, size_t size)
+{
+    if (needed <= *capacity)
+        return 0;
+    size_t grown = *capacity * 2 > needed ? *capacity * 2 : needed + 64;
+    void *moved = realloc(*memory, grown * size);
+    if (moved == NULL)
+        return -1;
+    *memory = moved;
+    *capacity = grown;
+    return 0;
+}
+
+static struct ocigc_span keep_text(ocigc_document *document, const char *text, uint32_t length)
+{
+    struct ocigc_span span = {(uint32_t)document->text_length, length};
+    memcpy(document->text + document->text_length, text, length);
+    document->text_length += length;
+    return span;
+}
+
+static int collect(void *context, const struct ocigc_found_descriptor *found)
+{
+    ocigc_document *document = context;
+    void *descriptors = document->descriptors;
+    void *text = document->text;
+    size_t more_text = (size_t)found->digest_length + found->media_type_length;
+    int failed = grow(&descriptors, &document->capacity, document->count + 1, sizeof *document->descriptors);
+    failed |= grow(&text, &document->text_capacity, document->text_length + more_text, 1);
+    document->descriptors = descriptors;
+    document->text = text;
+    if (failed || document->text_length + more_text > UINT32_MAX)
+        return -1;
+    document->descriptors[document->count++] = (struct ocigc_descriptor){
+        .role = found->role,
+        .media = found->media,
+        .size = found->size,
+        .object = found->object,
+        .media_type = keep_text(document, found->media_type, found->media_type_length),
+        .digest = keep_text(document, found->digest, found->digest_length),
+    };
+    return 0;
+}
+
+/* By role, then as they stand. */
+static int compare_descriptors(const void *left, const void *right)
+{
+    const struct ocigc_descriptor *a = left;
+    const struct ocigc_descriptor *b = right;
+    if (a->role != b->role)
+        return a->role < b->role ? -1 : 1;
+    return (a->object.start > b->object.start) - (a->object.start < b->object.start);
+}
+
+ocigc_document *ocigc_document_parse(const char *bytes, size_t length, int32_t media, struct ocigc_error *error)
+{
+    ocigc_document *document = calloc(1, sizeof *document);
+    if (document == NULL) {
+        ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    if (ocigc_document_scan(bytes, length, media, collect, document, &document->shape, error) != OCIGC_OK) {
+        ocigc_document_free(document);
+        return NULL;
+    }
+    if (document->count > 1)
+        qsort(document->descriptors, document->count, sizeof *document->descriptors, compare_descriptors);
+    return document;
+}
+
+void ocigc_document_free(ocigc_document *document)
+{
+    if (document == NULL)
+        return;
+    free(document->descriptors);
+    free(document->text);
+    free(document);
+}
+
+int32_t ocigc_document_shape(const ocigc_document *document)
+{
+    return document->shape;
+}
+
+size_t ocigc_document_count(const ocigc_document *document)
+{
+    return document->count;
+}
+
+const struct ocigc_descriptor *ocigc_document_descriptors(const ocigc_document *document)
+{
+    return document->descriptors;
+}
+
+const char *ocigc_document_text(const ocigc_document *document)
+{
+    return document->text;
+}
