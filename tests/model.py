@@ -77,6 +77,9 @@ class ModelGraph:
     def digest(self, node: int) -> str:
         return self.digests[node]
 
+    def size(self, node: int) -> int:
+        return len(self.blobs[node].data)
+
     def sweepable(self, nodes: Sequence[int]) -> list[int]:
         return [node for node in nodes if self.digests[node].startswith(("sha256:", "sha512:", "blake3:"))]
 

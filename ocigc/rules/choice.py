@@ -78,7 +78,7 @@ def choose(
     for image in sorted(candidates, key=lambda image: image.sort_key):
         digest = image.target.digest
         reference_count[digest] -= 1
-        last_in_use = reference_count[digest] == 0 and _uses(protection, image, graph)
+        last_in_use = reference_count[digest] == 0 and uses(protection, image, graph)
         if last_in_use and image.dangling:
             # moby protects such a record by its name; a digest from another source has to do it here.
             choice.kept.append(Kept(image, Reason.CONTENT_IN_USE))
@@ -92,13 +92,14 @@ def choose(
 def _follow(choice: Choice, follower: Follower, protection: Protection, graph: Graph) -> None:
     if protection.protects_name(follower.image):
         choice.kept.append(Kept(follower.image, Reason.NAME_IN_USE))
-    elif _uses(protection, follower.image, graph):
+    elif uses(protection, follower.image, graph):
         choice.kept.append(Kept(follower.image, Reason.CONTENT_IN_USE))
     else:
         choice.followers.append(follower)
 
 
-def _uses(protection: Protection, image: ImageRecord, graph: Graph) -> bool:
+def uses(protection: Protection, image: ImageRecord, graph: Graph) -> bool:
+    """Whether the image's target, or a manifest or config of it, is in use by digest."""
     return protection.uses(
         image, lambda image: {graph.digest(node) for node, media in graph.walk(image.target) if media != Media.UNKNOWN}
     )

@@ -39,6 +39,9 @@ class Graph(Protocol):
     def digest(self, node: int) -> str:
         """`alg:encoded`."""
 
+    def size(self, node: int) -> int:
+        """Bytes."""
+
     def sweepable(self, nodes: Sequence[int]) -> Sequence[int]:
         """Those that may ever be deleted: not under an unregistered algorithm."""
 

@@ -84,5 +84,6 @@ def protect(in_use: InUse) -> Protection:
             if named.digest is not None:
                 # Not moby's: whoever says repo:tag@digest means both, so both stay.
                 contents.add(named.digest)
-                add(replace(named, digest=None))
+                if named.tag is not None:
+                    add(replace(named, digest=None))
     return Protection(frozenset(names), frozenset(tags), frozenset(digests), frozenset(contents))

@@ -1,0 +1,51 @@
+# Each target makes what it needs: on a machine with Python, a C compiler and make, one command does it all.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find native ocigc -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
+
+.PHONY: help demo test native-test lint bench faults fuzz clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(VENV)/.tools: pyproject.toml tools/group.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tools/group.py build test)
+	touch $@
+
+# The package itself, built anew only where a source has changed.
+$(VENV)/.installed: $(VENV)/.tools $(SOURCES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build/package .
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tools/group.py lint)
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tools/group.py bench)
+	touch $@
+
+demo: $(VENV)/.installed ## build all, make a sample layout and prune it
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/demo.sh
+
+test: $(VENV)/.installed native-test ## run every test
+	$(BIN)/python -m pytest
+
+build/sanitized/build.ninja: $(VENV)/.tools
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure build/sanitized -Dextension=false -Dtests=true \
+	    -Dbuildtype=debugoptimized -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
+
+native-test: build/sanitized/build.ninja ## run the C tests under ASan and UBSan
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson test -C build/sanitized --print-errorlogs
+
+lint: $(VENV)/.lint $(VENV)/.installed ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) build

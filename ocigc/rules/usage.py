@@ -1,0 +1,53 @@
+"""What each image costs: the bytes that only it holds, and those that it shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ocigc.container import InUse
+from ocigc.image import ImageRecord
+from ocigc.lease import Lease
+from ocigc.rules.choice import uses
+from ocigc.rules.graph import Graph
+from ocigc.rules.protection import protect
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too."""
+
+    image: ImageRecord
+    size: int
+    shared: int
+    in_use: bool
+    leased: bool
+
+    @property
+    def unique(self) -> int:
+        """Bytes that no other image of the layout has."""
+        return self.size - self.shared
+
+
+def usage(images: Sequence[ImageRecord], graph: Graph, leases: Sequence[Lease], in_use: InUse) -> list[Usage]:
+    """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active ones."""
+    walks: Mapping[str, list[int]] = {
+        image.target.digest: [node for node, _ in graph.walk(image.target)] for image in images
+    }
+    holders = Counter(node for image in images for node in walks[image.target.digest])
+    leased = {digest for lease in leases for digest in lease.resources}
+    protection = protect(in_use)
+    found = []
+    for image in images:
+        nodes = walks[image.target.digest]
+        found.append(
+            Usage(
+                image,
+                size=sum(map(graph.size, nodes)),
+                shared=sum(graph.size(node) for node in nodes if holders[node] > 1),
+                in_use=protection.protects_name(image) or uses(protection, image, graph),
+                leased=image.target.digest in leased,
+            )
+        )
+    return found

@@ -1,0 +1,48 @@
+"""Running the command as a user does: as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def ocigc(*arguments: str | Path, stdin: str | None = None, env: dict[str, str] | None = None) -> Result:
+    """Runs one command; whatever happens, there must be no traceback."""
+    process = subprocess.run(
+        [sys.executable, "-m", "ocigc", *map(str, arguments)],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd="/",
+        env={**os.environ, **(env or {})},
+    )
+    assert "Traceback" not in process.stderr, process.stderr
+    return Result(process.returncode, process.stdout, process.stderr)
+
+
+def refused(result: Result, code: int, *words: str) -> None:
+    """One clear line, the exit code, and these words in it."""
+    assert result.code == code, result
+    lines = result.err.splitlines()
+    assert len(lines) == 1, result.err
+    for word in words:
+        assert word in lines[0]

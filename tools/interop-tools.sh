@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs the programs that the interop tests run, where apt can; elsewhere those tests are skipped.
+missing=
+for program in skopeo umoci buildah podman; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "installing for the interop tests:$missing"
+    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing; } \
+        >/dev/null 2>&1 || echo "could not install them: the tests that need them are skipped"
+else
+    echo "not here:$missing; the tests that need them are skipped (install them, or run as root where apt is)"
+fi
+exit 0
