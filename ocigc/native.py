@@ -133,27 +133,41 @@ def media_of(media_type: str) -> Media:
 
 
 def parse_index(content: bytes) -> Iterator[tuple[Descriptor, int, int]]:
-    """The descriptors of an image index, each with its range of bytes in it. Raises MalformedError."""
+    """The images of index.json, each with its range of bytes in it. Raises MalformedError."""
+    try:
+        for role, descriptor, start, end in _descriptors(content, Media.INDEX):
+            if role == lib.OCIGC_ROLE_MANIFEST:
+                yield descriptor, start, end
+    except MalformedError as error:
+        raise MalformedError(f"index.json: {error}") from None
+
+
+def parse_document(content: bytes, media: Media) -> list[Descriptor]:
+    """The descriptors of a document that is held to be of a media. Raises MalformedError."""
+    return [descriptor for _, descriptor, _, _ in _descriptors(content, media)]
+
+
+def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor, int, int]]:
     error = ffi.new("struct ocigc_error *")
-    document = lib.ocigc_document_parse(content, len(content), lib.OCIGC_MEDIA_INDEX, error)
+    document = lib.ocigc_document_parse(content, len(content), media, error)
     if document == ffi.NULL:
         where = f" at byte {error.offset}" if error.code == lib.OCIGC_MALFORMED else ""
-        raise MalformedError(f"index.json: {_message(error)}{where}")
+        raise MalformedError(f"{_message(error)}{where}")
     try:
         text = lib.ocigc_document_text(document)
         descriptors = lib.ocigc_document_descriptors(document)
-
-        def string(span: Any) -> str:
-            return bytes(ffi.buffer(text + span.start, span.length)).decode(errors="replace")
-
         for number in range(lib.ocigc_document_count(document)):
             found = descriptors[number]
-            if found.role != lib.OCIGC_ROLE_MANIFEST:
-                continue
-            descriptor = Descriptor(string(found.media_type), string(found.digest), found.size, Media(found.media))
-            yield descriptor, found.object.start, found.object.start + found.object.length
+            descriptor = Descriptor(
+                _string(text, found.media_type), _string(text, found.digest), found.size, Media(found.media)
+            )
+            yield found.role, descriptor, found.object.start, found.object.start + found.object.length
     finally:
         lib.ocigc_document_free(document)
+
+
+def _string(text: Any, span: Any) -> str:
+    return bytes(ffi.buffer(text + span.start, span.length)).decode(errors="replace")
 
 
 def parse_config(content: bytes) -> Config:
@@ -164,16 +178,15 @@ def parse_config(content: bytes) -> Config:
         raise _exception(error)
     try:
         text = lib.ocigc_config_text(config)
-
-        def string(span: Any) -> str:
-            return bytes(ffi.buffer(text + span.start, span.length)).decode(errors="replace")
-
         labels = lib.ocigc_config_labels(config)
         diff_ids = lib.ocigc_config_diff_ids(config)
         return Config(
-            string(lib.ocigc_config_created(config)),
-            {string(labels[n].key): string(labels[n].value) for n in range(lib.ocigc_config_label_count(config))},
-            tuple(string(diff_ids[n]) for n in range(lib.ocigc_config_diff_id_count(config))),
+            _string(text, lib.ocigc_config_created(config)),
+            {
+                _string(text, labels[n].key): _string(text, labels[n].value)
+                for n in range(lib.ocigc_config_label_count(config))
+            },
+            tuple(_string(text, diff_ids[n]) for n in range(lib.ocigc_config_diff_id_count(config))),
         )
     finally:
         lib.ocigc_config_free(config)

@@ -15,7 +15,7 @@ from ocigc.report.terminal import ProgressLine, paint, progress_line
 from ocigc.rules.filters import Filters, parse_filters
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
-from ocigc.store import journal, lock, sidecars
+from ocigc.store import journal, lock, sidecars, trash
 from ocigc.store.contents import Loaded, labels_of, load, with_created
 from ocigc.store.execute import execute, recover
 from ocigc.store.journal import Unlease
@@ -77,6 +77,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
     parser.add_argument("--allow-empty", action="store_true", help="go on even if no image at all would remain")
+    parser.add_argument(
+        "--trash",
+        metavar="DURATION",
+        type=options.duration,
+        help="keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: free "
+        "the space at once)",
+    )
     options.add_wait(parser)
     options.add_format(parser)
     parser.set_defaults(run=run)
@@ -141,6 +148,7 @@ class _Prune:
         self._progress.clear()
         if recovered:
             options.note(f"{self._layout.path}: {recovered}")
+        trash.empty(state, self._request.now)
         for _ in range(_ATTEMPTS):
             loaded, plan, unleased = self._plan()
             with loaded.store:
@@ -151,8 +159,8 @@ class _Prune:
                     return
                 if not self._args.force:
                     self._confirm(loaded, plan, unleased)
-                labels = [Unlease(label.digest, label.label) for label in unleased]
-                outcome = execute(loaded, plan, labels, state, self._request.now, self._progress)
+                labels = [Unlease(label.digest, label.label, label.snapshot) for label in unleased]
+                outcome = execute(loaded, plan, labels, state, self._request.now, self._expires(), self._progress)
                 self._progress.clear()
                 if outcome is not None:
                     digest = loaded.store.digest
@@ -179,6 +187,9 @@ class _Prune:
             raise
         self._progress.clear()
         return loaded, plan, unleased
+
+    def _expires(self) -> int | None:
+        return None if self._args.trash is None else self._request.now + self._args.trash
 
     def _confirm(self, loaded: Loaded, plan: Plan, unleased: list[Unleased]) -> None:
         report = PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, dry_run=True)

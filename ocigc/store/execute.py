@@ -37,17 +37,28 @@ class Outcome:
     reclaimed: int
 
 
-def execute(loaded: Loaded, plan: Plan, unlease: Sequence[Unlease], state: int, now: int, phase: Phase) -> Outcome | None:
+def execute(
+    loaded: Loaded, plan: Plan, unlease: Sequence[Unlease], state: int, now: int, expires: int | None, phase: Phase
+) -> Outcome | None:
     """Carries out a plan under the exclusive lock; None where index.json has changed since, and nothing was done.
 
-    Raises Refused; what was begun then is finished by the next run.
+    What is removed is kept in the trash until the instant `expires`, if there is one. Raises Refused; what was begun then
+    is finished by the next run.
     """
     removed = {position for untagged in plan.untagged for position in untagged.image.entries}
     nameless = {image.entries[0] for image in plan.dangling}
     before = loaded.index.content
     after = loaded.index.without(removed - nameless, nameless)
     store = loaded.store
-    record = Journal(secrets.token_hex(8), now, loaded.index.sha256, sha256(after).hexdigest(), tuple(unlease))
+    record = Journal(
+        id=secrets.token_hex(4),
+        started=now,
+        expires=expires,
+        before=loaded.index.sha256,
+        after=sha256(after).hexdigest(),
+        removed=tuple(sorted(removed)),
+        unlease=tuple(unlease),
+    )
     with files.naming(f"{loaded.layout.path}/{STATE}"):
         journal.open_run(state, record, before, after, map(store.digest, plan.blobs), loaded.layout)
         with files.directory(state, journal.RUN) as run:
@@ -83,9 +94,9 @@ def _finish(
     """The steps behind the commit. `loaded` is what the plan was made of; None in a recovery, where all is read anew."""
     for unlease in record.unlease:
         sidecars.remove_label(layout.fd, run, unlease.digest, unlease.label)
-    known = None if loaded is None else _Roots(record.after, loaded.leases)
-    if loaded is None or known != _Roots.read(layout):
-        loaded, known = _reload(layout, run, now, phase)
+    known = None if loaded is None else Roots(record.after, loaded.leases)
+    if loaded is None or known != Roots.read(layout):
+        loaded, known = reload(layout, run, now, phase)
         doomed = _unheld(loaded, run, record, now)
     else:
         doomed = _present(loaded.store, journal.doomed(run))
@@ -93,31 +104,31 @@ def _finish(
     fates = store.sweep(doomed, run, phase("Removing blobs"))
     moved = _with_fate(doomed, fates, Fate.MOVED)
     spared = {store.digest(node) for node in _with_fate(doomed, fates, Fate.SPARED)}
-    if known != _Roots.read(layout):
-        again, _ = _reload(layout, run, now, phase)
+    if known != Roots.read(layout):
+        again, _ = reload(layout, run, now, phase)
         back = {node for node in moved if again.store.find(store.digest(node)) is not None}
         again.store.close()
         spared |= {store.digest(node) for node in back}
         moved = array("I", (node for node in moved if node not in back))
     outcome = Outcome(frozenset(spared), store.freed(moved))
-    _sync_blobs(layout)
-    journal.discard(state)
+    sync_blobs(layout)
+    journal.close(state, record)
     return outcome
 
 
 @dataclass(frozen=True, slots=True)
-class _Roots:
+class Roots:
     """What other tools may change to hold blobs while we run: index.json (its SHA-256) and the leases."""
 
     index: str
     leases: Sequence[Lease]
 
     @classmethod
-    def read(cls, layout: Layout) -> _Roots:
+    def read(cls, layout: Layout) -> Roots:
         return cls(layout.read_index().sha256, leases.load(layout.fd))
 
 
-def _reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, _Roots]:
+def reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, Roots]:
     """Reads the layout anew and puts back all that it needs of what has been taken out."""
     while True:
         loaded = load(layout, None, now, phase, record=True)
@@ -130,7 +141,7 @@ def _reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, _
         if not journal.put_back(layout, run, missing):
             break
     loaded = load(layout, None, now, phase)
-    return loaded, _Roots(loaded.index.sha256, loaded.leases)
+    return loaded, Roots(loaded.index.sha256, loaded.leases)
 
 
 def _unheld(loaded: Loaded, run: int, record: Journal, now: int) -> array[int]:
@@ -155,7 +166,7 @@ def _with_fate(nodes: array[int], fates: bytearray, wanted: Fate) -> array[int]:
     return array("I", (node for node, fate in zip(nodes, fates, strict=True) if fate == wanted))
 
 
-def _sync_blobs(layout: Layout) -> None:
+def sync_blobs(layout: Layout) -> None:
     """Makes the removals durable: one sync a directory, none a blob."""
     for top in ("blobs", sidecars.DIRECTORY):
         for name in files.listing(layout.fd, top):

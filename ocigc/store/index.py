@@ -55,6 +55,18 @@ class Index:
         ]
         return _join(self.content, [(entry.start, entry.end) for entry in self.entries], pieces)
 
+    def with_entries(self, added: Sequence[bytes]) -> bytes:
+        """The content with further entries behind those that are there, set apart as those are."""
+        if not added:
+            return self.content
+        if not self.entries:
+            return _with_first_entries(self.content, added)
+        end = self.entries[-1].end
+        separator = b", "
+        if len(self.entries) > 1:
+            separator = self.content[self.entries[-2].end : self.entries[-1].start]
+        return self.content[:end] + b"".join(separator + entry for entry in added) + self.content[end:]
+
 
 def parse(content: bytes) -> Index:
     """Raises MalformedError where the content is no image index."""
@@ -103,6 +115,18 @@ def _members(text: str, position: int) -> Iterator[tuple[str, int, int, int]]:
         position = _skip(text, end)
         if text[position] == ",":
             position = _skip(text, position + 1)
+
+
+def _with_first_entries(content: bytes, added: Sequence[bytes]) -> bytes:
+    """An index without entries, given its first: in place of an empty or absent `manifests`."""
+    text = content.decode()
+    entries = ", ".join(entry.decode() for entry in added)
+    opening = text.index("{") + 1
+    for key, _, value, end in _members(text, opening - 1):
+        if key == "manifests":
+            return f"{text[:value]}[{entries}]{text[end:]}".encode()
+    comma = "" if text[_skip(text, opening)] == "}" else ", "
+    return f'{text[:opening]}"manifests": [{entries}]{comma}{text[opening:]}'.encode()
 
 
 def _without_names(entry: bytes) -> bytes:

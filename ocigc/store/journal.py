@@ -1,6 +1,7 @@
 """The journal of a run: what it needs to be finished or undone, whatever happens.
 
-`.ocigc/run/` is there from the moment a run has been decided until all of it is done:
+`.ocigc/run/` is there from the moment a run has been decided until all of it is done. Then it is removed, or, where the run
+is to be kept for a while, becomes `.ocigc/trash/<id>/`.
 
     journal.json   the run's identity and what is to be done besides deleting
     doomed         the blobs to delete, one digest a line
@@ -18,15 +19,17 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ocigc.errors import MalformedError
+from ocigc.errors import MalformedError, Refused
 from ocigc.native import exchange, purge
 from ocigc.store import files, strict_json
+from ocigc.store.index import Index
 from ocigc.store.layout import INDEX, INDEX_LIMIT, STATE, Layout
 
 RUN = "run"
+TRASH = "trash"
 _DRAFT = "draft"
 _DISCARDED = "discarded"
 _JOURNAL = "journal.json"
@@ -38,20 +41,25 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Unlease:
-    """A label to take off a blob."""
+    """A label to take off a blob, and its value, for the one who wants it back."""
 
     digest: str
     label: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex."""
+    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions in
+    the index before of entries that lose their name or go. `expires` is the instant until which what is removed is kept in
+    the trash, None where it is not."""
 
     id: str
     started: int
+    expires: int | None
     before: str
     after: str
+    removed: tuple[int, ...]
     unlease: tuple[Unlease, ...]
 
 
@@ -75,14 +83,7 @@ def open_run(state: int, journal: Journal, before: bytes, after: bytes, doomed: 
     like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
     os.mkdir(_DRAFT, 0o700, dir_fd=state)
     with files.directory(state, _DRAFT) as draft:
-        document = {
-            "version": _VERSION,
-            "id": journal.id,
-            "started": journal.started,
-            "before": journal.before,
-            "after": journal.after,
-            "unlease": [{"digest": unlease.digest, "label": unlease.label} for unlease in journal.unlease],
-        }
+        document = {"version": _VERSION, **asdict(journal)}
         files.write(draft, _JOURNAL, json.dumps(document, indent=1).encode())
         files.write(draft, _BEFORE, before, like)
         files.write(draft, INDEX, after, like)
@@ -102,20 +103,20 @@ def _write_lines(parent: int, name: str, lines: Iterable[str]) -> None:
 
 def read(run: int) -> Journal:
     """The journal in an open run directory. Raises MalformedError."""
-    path = f".ocigc/{RUN}/{_JOURNAL}"
+    path = f"{STATE}/{_JOURNAL}"
     document: Any = strict_json.loads(files.read(run, _JOURNAL, _LIMIT), path)
     try:
-        if document["version"] != _VERSION:
+        if document.pop("version") != _VERSION:
             raise MalformedError(f"{path}: written by another version of ocigc, which has to finish this run")
-        return Journal(
-            document["id"],
-            document["started"],
-            document["before"],
-            document["after"],
-            tuple(Unlease(entry["digest"], entry["label"]) for entry in document["unlease"]),
-        )
-    except (KeyError, TypeError):
+        unlease = tuple(Unlease(**entry) for entry in document.pop("unlease"))
+        return Journal(**document | {"removed": tuple(document["removed"]), "unlease": unlease})
+    except (AttributeError, KeyError, TypeError):
         raise MalformedError(f"{path}: not a journal of ocigc") from None
+
+
+def read_before(run: int) -> bytes:
+    """index.json as it was before the run."""
+    return files.read(run, _BEFORE, INDEX_LIMIT)
 
 
 def doomed(run: int) -> Iterator[str]:
@@ -139,25 +140,54 @@ def committed(run: int, journal: Journal) -> bool:
 def commit(layout: Layout, run: int, journal: Journal) -> bool:
     """Replaces index.json, if it is still the one that the run was decided on; otherwise nothing has changed.
 
-    Where the file system can swap two names, not even a writer in this very moment is lost: what is displaced is looked
-    at, and put back if it is not what was expected. Raises OSError.
+    Raises OSError.
     """
     if _digest(layout.fd, INDEX) != journal.before:
         return False
-    if journal.before == journal.after:
-        return True
-    if not exchange(run, INDEX, layout.fd, INDEX):
-        os.rename(INDEX, INDEX, src_dir_fd=run, dst_dir_fd=layout.fd)
-    elif _digest(run, INDEX) != journal.before:
-        exchange(run, INDEX, layout.fd, INDEX)
+    return journal.before == journal.after or _swap(layout, run, journal.before)
+
+
+def replace_index(layout: Layout, state: int, index: Index, content: bytes) -> None:
+    """Replaces index.json outside of a run. Raises Refused where it is no longer `index`, and OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(INDEX, dir_fd=state)
+    files.write(state, INDEX, content, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
+    if _digest(layout.fd, INDEX) != index.sha256 or not _swap(layout, state, index.sha256):
+        raise Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
+    with suppress(FileNotFoundError):
+        os.unlink(INDEX, dir_fd=state)
+
+
+def _swap(layout: Layout, parent: int, before: str) -> bool:
+    """Puts the new index.json from an open directory in place of the old one, whose SHA-256 is `before`.
+
+    Where the file system can swap two names, not even a writer in this very moment is lost: what is displaced is looked
+    at, and put back if it is not what was expected.
+    """
+    if not exchange(parent, INDEX, layout.fd, INDEX):
+        os.rename(INDEX, INDEX, src_dir_fd=parent, dst_dir_fd=layout.fd)
+    elif _digest(parent, INDEX) != before:
+        exchange(parent, INDEX, layout.fd, INDEX)
         return False
     os.fsync(layout.fd)
-    os.fsync(run)
+    os.fsync(parent)
     return True
 
 
 def _digest(parent: int, name: str) -> str:
     return hashlib.sha256(files.read(parent, name, INDEX_LIMIT)).hexdigest()
+
+
+def close(state: int, journal: Journal) -> None:
+    """Ends a run that is done: what it has taken out goes to the trash, or for good. Raises OSError."""
+    if journal.expires is not None:
+        with suppress(FileExistsError):
+            os.mkdir(TRASH, 0o700, dir_fd=state)
+        with files.directory(state, TRASH) as trash:
+            os.rename(RUN, journal.id, src_dir_fd=state, dst_dir_fd=trash)
+            os.fsync(trash)
+        os.fsync(state)
+    discard(state)
 
 
 def discard(state: int) -> None:

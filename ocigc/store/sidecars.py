@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 from ocigc.store import files, strict_json
 
 DIRECTORY = "labels"
 _LIMIT = 1 << 20  # bytes
+_DRAFT = "sidecar"
 
 
 def _place(digest: str) -> tuple[str, str]:
+    """The directory of a blob's sidecar below `labels/`, and its name."""
     algorithm, _, encoded = digest.partition(":")
-    return f"{DIRECTORY}/{algorithm}", f"{encoded}.json"
+    return algorithm, f"{encoded}.json"
 
 
 def read(layout: int, digest: str) -> dict[str, str]:
     """The labels of a blob, none where it has no sidecar. Raises Refused."""
     directory, name = _place(digest)
-    path = f"{directory}/{name}"
+    path = f"{DIRECTORY}/{directory}/{name}"
     with files.naming(path):
         try:
-            with files.directory(layout, DIRECTORY) as labels, files.directory(labels, directory[7:]) as parent:
+            with files.directory(layout, DIRECTORY) as labels, files.directory(labels, directory) as parent:
                 content = files.read(parent, name, _LIMIT)
         except FileNotFoundError:
             return {}
@@ -32,15 +35,27 @@ def read(layout: int, digest: str) -> dict[str, str]:
 def remove_label(layout: int, state: int, digest: str, label: str) -> None:
     """Takes one label off a blob. `state` is an open directory on the same file system, for the new file."""
     labels = read(layout, digest)
-    if labels.pop(label, None) is None:
-        return
+    if labels.pop(label, None) is not None:
+        _replace(layout, state, digest, labels)
+
+
+def add_label(layout: int, state: int, digest: str, label: str, value: str) -> None:
+    """Puts a label on a blob that has a sidecar, unless it has that label."""
+    labels = read(layout, digest)
+    if labels.setdefault(label, value) == value:
+        _replace(layout, state, digest, labels)
+
+
+def _replace(layout: int, state: int, digest: str, labels: dict[str, str]) -> None:
     directory, name = _place(digest)
     with (
-        files.naming(f"{directory}/{name}"),
+        files.naming(f"{DIRECTORY}/{directory}/{name}"),
         files.directory(layout, DIRECTORY) as parent,
-        files.directory(parent, directory[7:]) as algorithm,
+        files.directory(parent, directory) as algorithm,
     ):
         like = os.stat(name, dir_fd=algorithm, follow_symlinks=False)
-        files.write(state, "sidecar", json.dumps(labels, ensure_ascii=False).encode(errors="surrogatepass"), like)
-        os.rename("sidecar", name, src_dir_fd=state, dst_dir_fd=algorithm)
+        with suppress(FileNotFoundError):
+            os.unlink(_DRAFT, dir_fd=state)
+        files.write(state, _DRAFT, json.dumps(labels, ensure_ascii=False).encode(errors="surrogatepass"), like)
+        os.rename(_DRAFT, name, src_dir_fd=state, dst_dir_fd=algorithm)
         os.fsync(algorithm)

@@ -1,0 +1,77 @@
+"""`ocigc restore`: bring back what a prune has removed."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from ocigc.commands import options
+from ocigc.errors import UsageError
+from ocigc.image import ImageRecord
+from ocigc.printable import printable
+from ocigc.report.terminal import progress_line
+from ocigc.store import lock, trash
+from ocigc.store.execute import recover
+from ocigc.store.layout import Layout
+from ocigc.store.trash import Trashed
+from ocigc.times import SECOND
+
+_EXAMPLES = """\
+examples:
+  ocigc trash ls mirror                        what there is to bring back
+  ocigc restore mirror                         undo the last prune that kept its trash
+  ocigc restore mirror 5f2d01ab                undo that run
+  ocigc restore mirror --image alpine:3.18     bring back one image, from the last run that removed it
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "restore",
+        help="bring back what a prune has removed",
+        description="Brings back images, and the blobs that they need, from the trash of `ocigc prune --trash`.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_layout(parser)
+    parser.add_argument("run_id", metavar="RUN", nargs="?", help="the run to undo (default: the last one)")
+    parser.add_argument("--image", metavar="REF", help="bring back only this image: its name, or its digest")
+    options.add_wait(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Restores into one layout."""
+    now = time.time_ns()
+    with (
+        Layout(args.layout) as layout,
+        lock.exclusive(layout, args.wait / SECOND) as state,
+        progress_line() as progress,
+    ):
+        recovered = recover(layout, state, now, progress)
+        if recovered:
+            options.note(f"{layout.path}: {recovered}")
+        trashed, images = _choose(trash.runs(state), args.run_id, args.image, layout.path)
+        count = trash.restore(layout, state, trashed, images, now, progress)
+        progress.clear()
+    for image in images:
+        print(f"restored: {printable(image.familiar)}")
+    print(f"{count:,} blobs came back")
+    return 0
+
+
+def _choose(
+    runs: list[Trashed], run_id: str | None, image: str | None, path: str
+) -> tuple[Trashed, list[ImageRecord]]:
+    """The last run that fits, and its images that do."""
+    for trashed in reversed(runs):
+        if run_id is not None and trashed.journal.id != run_id:
+            continue
+        images = [
+            record for record in trashed.images if image in (None, record.name, record.familiar, record.target.digest)
+        ]
+        if images or image is None:
+            return trashed, images
+    what = "no such run" if image is None else f"no image {printable(image)!r}"
+    raise UsageError(f"{path}: {what} in the trash; `ocigc trash ls` shows what there is")

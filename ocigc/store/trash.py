@@ -1,0 +1,134 @@
+"""The trash: what runs have taken out of a layout and keep for a while, and the way back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ocigc.descriptor import Media
+from ocigc.errors import Refused
+from ocigc.image import ImageRecord
+from ocigc.native import parse_document, purge
+from ocigc.store import files, journal, sidecars
+from ocigc.store.contents import Phase
+from ocigc.store.execute import reload, sync_blobs
+from ocigc.store.images import image_records
+from ocigc.store.index import Index, parse
+from ocigc.store.journal import TRASH, Journal
+from ocigc.store.layout import Layout
+
+MANIFEST_LIMIT = 16 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """A run in the trash: the images that it removed, and what it holds. `size` is in bytes."""
+
+    journal: Journal
+    before: Index
+    images: Sequence[ImageRecord]
+    blobs: int
+    size: int
+
+
+def runs(state: int) -> list[Trashed]:
+    """What is in the trash, the oldest run first. Raises Refused."""
+    found = []
+    for name in files.listing(state, TRASH):
+        with files.naming(f"{TRASH}/{name}"), files.directory(state, TRASH) as trash, files.directory(trash, name) as run:
+            found.append(_read(run))
+    return sorted(found, key=lambda trashed: trashed.journal.started)
+
+
+def _read(run: int) -> Trashed:
+    record = journal.read(run)
+    before = parse(journal.read_before(run))
+    removed = set(record.removed)
+    images = [image for image in image_records(before.entries, None) if removed.intersection(image.entries)]
+    sizes = [os.stat(name, dir_fd=parent).st_size for parent, _, name in _blobs(run)]
+    return Trashed(record, before, images, len(sizes), sum(sizes))
+
+
+def _blobs(run: int) -> Iterator[tuple[int, str, str]]:
+    """Every blob that a run has taken out: its open directory, its algorithm and its name."""
+    for algorithm in files.listing(run, "blobs"):
+        with files.directory(run, "blobs") as blobs, files.directory(blobs, algorithm) as parent:
+            for name in os.listdir(parent):
+                yield parent, algorithm, name
+
+
+def empty(state: int, now: int) -> None:
+    """Removes the runs whose time is over at the instant `now`. Raises Refused."""
+    for trashed in runs(state):
+        if trashed.journal.expires is not None and trashed.journal.expires < now:
+            _remove(state, trashed.journal.id)
+
+
+def _remove(state: int, name: str) -> None:
+    with files.naming(f"{TRASH}/{name}"), files.directory(state, TRASH) as trash:
+        purge(trash, name)
+        os.fsync(trash)
+
+
+def restore(layout: Layout, state: int, trashed: Trashed, images: Iterable[ImageRecord], now: int, phase: Phase) -> int:
+    """Brings back images of a run, or, where they are all of its images, the whole run; how many blobs came back.
+
+    Blobs come first, index.json last: whatever happens on the way, nothing is lost and no image lacks a blob that it had.
+    Raises Refused.
+    """
+    wanted = list(images)
+    whole = len(wanted) == len(trashed.images)
+    index = layout.read_index()
+    present = {image.name: image.target.digest for image in image_records(index.entries, None)}
+    for image in wanted:
+        if present.get(image.name, image.target.digest) != image.target.digest:
+            raise Refused(f"{image.familiar}: another image has that name now; nothing was changed")
+    entries = [
+        trashed.before.content[entry.start : entry.end]
+        for image in wanted
+        if image.name not in present
+        for entry in (trashed.before.entries[position] for position in image.entries)
+    ]
+    name = trashed.journal.id
+    with files.naming(layout.path), files.directory(state, TRASH) as trash, files.directory(trash, name) as run:
+        if whole:
+            digests = [f"{algorithm}:{encoded}" for _, algorithm, encoded in _blobs(run)]
+        else:
+            digests = list(_reached(run, wanted))
+        count = journal.put_back(layout, run, digests)
+        sync_blobs(layout)
+        journal.replace_index(layout, state, index, index.with_entries(entries))
+        loaded, _ = reload(layout, run, now, phase)
+        loaded.store.close()
+        if whole:
+            for unlease in trashed.journal.unlease:
+                sidecars.add_label(layout.fd, run, unlease.digest, unlease.label, unlease.value)
+    if whole:
+        _remove(state, name)
+    return count
+
+
+def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[str]:
+    """What the images reach among the blobs of a run."""
+    pending = [(image.target.digest, image.target.media) for image in images]
+    pending += [(digest, Media.NONE) for image in images for digest in image.references]
+    seen: set[str] = set()
+    while pending:
+        digest, media = pending.pop()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        yield digest
+        if media in (Media.MANIFEST, Media.INDEX, Media.JSON):
+            algorithm, _, encoded = digest.partition(":")
+            with (
+                suppress(FileNotFoundError),
+                files.directory(run, "blobs") as blobs,
+                files.directory(blobs, algorithm) as parent,
+            ):
+                content = files.read(parent, encoded, MANIFEST_LIMIT)
+                pending += [(child.digest, child.media) for child in parse_document(content, media)]
+
+
