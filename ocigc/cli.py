@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ocigc.commands import ls, prune, synth, verify
+from ocigc.commands import lease, ls, prune, restore, synth, trash, verify
 from ocigc.errors import OcigcError
 from ocigc.printable import printable
 
-_COMMANDS = (prune, verify, ls, synth)
+_COMMANDS = (prune, verify, ls, restore, trash, lease, synth)
 
 _FAILED = 3
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+from contextlib import suppress
 from typing import Any
 
-from ocigc.errors import MalformedError
+from ocigc.errors import MalformedError, UsageError
 from ocigc.lease import Lease
 from ocigc.native import digest_algorithm
 from ocigc.printable import printable
@@ -13,6 +17,7 @@ from ocigc.store import files, strict_json
 DIRECTORY = "leases"
 SUFFIX = ".json"
 _LIMIT = 64 << 20  # bytes
+_IDENTITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def load(layout: int) -> list[Lease]:
@@ -29,6 +34,46 @@ def load(layout: int) -> list[Lease]:
                     content = files.read(parent, name, _LIMIT)
                 leases.append(_lease(strict_json.loads(content, path), path))
     return leases
+
+
+def create(layout: int, state: int, lease: Lease) -> None:
+    """Writes a new lease. `state` is an open directory on the same file system. Raises UsageError and OSError."""
+    if not _IDENTITY.fullmatch(lease.id):
+        raise UsageError(f"{printable(lease.id)!r} is no name of a lease: letters, digits, '.', '_' and '-'")
+    document = {
+        "id": lease.id,
+        "created": lease.created,
+        "labels": dict(lease.labels),
+        "resources": [{"type": "content", "id": digest} for digest in lease.resources],
+    }
+    with suppress(FileExistsError):
+        os.mkdir(DIRECTORY, dir_fd=layout)
+        os.fsync(layout)
+    draft = f"lease-{lease.id}"
+    with files.naming(f"{DIRECTORY}/{lease.id}{SUFFIX}"), files.directory(layout, DIRECTORY) as parent:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=state)
+        files.write(state, draft, json.dumps(document).encode())
+        try:
+            # A link, unlike a rename, never replaces a lease that is there.
+            os.link(draft, lease.id + SUFFIX, src_dir_fd=state, dst_dir_fd=parent)
+        except FileExistsError:
+            raise UsageError(f"there is a lease {lease.id!r} already; release it, or give another --id") from None
+        finally:
+            os.unlink(draft, dir_fd=state)
+        os.fsync(parent)
+
+
+def release(layout: int, identity: str) -> None:
+    """Removes a lease. Raises UsageError where there is none."""
+    try:
+        if not _IDENTITY.fullmatch(identity):
+            raise FileNotFoundError
+        with files.directory(layout, DIRECTORY) as parent:
+            os.unlink(identity + SUFFIX, dir_fd=parent)
+            os.fsync(parent)
+    except FileNotFoundError:
+        raise UsageError(f"no lease {printable(identity)!r}; `ocigc lease ls` shows what there is") from None
 
 
 def _lease(document: Any, path: str) -> Lease:
