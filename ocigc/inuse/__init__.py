@@ -1,0 +1,23 @@
+"""What is in use: one module a source, told apart by their content."""
+
+from __future__ import annotations
+
+from ocigc.container import InUse
+from ocigc.errors import MalformedError, UsageError
+from ocigc.inuse import docker
+from ocigc.store import strict_json
+
+_SOURCES = (docker,)
+
+
+def parse(data: bytes, name: str) -> InUse:
+    """What a file says is in use; `name` is for messages. Raises UsageError for what no source recognises."""
+    try:
+        document = strict_json.loads(data, name)
+    except MalformedError as error:
+        raise UsageError(f"--in-use {error}") from None
+    for source in _SOURCES:
+        if source.recognises(document):
+            return source.read(document, name)
+    expected = ", ".join(source.NAME for source in _SOURCES)
+    raise UsageError(f"--in-use {name}: not understood; expected the output of {expected}")
