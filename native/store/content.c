@@ -1,0 +1,72 @@
+#include "store/content.h"
+
+#include "store/files.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum { LOOK_BYTES = 4096 };
+
+int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *store, uint32_t node,
+                           struct ocigc_buffer *buffer, struct ocigc_error *error)
+{
+    *content = (struct ocigc_content){.store = store, .node = node, .buffer = buffer};
+    content->file = ocigc_blob_open(store, node, &content->status, error);
+    return content->file >= 0 ? OCIGC_OK : error->code;
+}
+
+void ocigc_content_close(struct ocigc_content *content)
+{
+    close(content->file);
+}
+
+static enum ocigc_look look_at(const char *bytes, size_t length)
+{
+    size_t blank = 0, zero = 0;
+    while (zero < length && bytes[zero] == '\0')
+        zero++;
+    if (zero == length)
+        return OCIGC_LOOKS_TORN;
+    while (blank < length &&
+           (bytes[blank] == ' ' || bytes[blank] == '\t' || bytes[blank] == '\n' || bytes[blank] == '\r'))
+        blank++;
+    /* More blanks than we look at: somebody hides something, or nothing is there. */
+    return blank == length || bytes[blank] == '{' ? OCIGC_LOOKS_JSON : OCIGC_LOOKS_OTHER;
+}
+
+int32_t ocigc_content_look(const struct ocigc_content *content, enum ocigc_look *look, struct ocigc_error *error)
+{
+    char bytes[LOOK_BYTES];
+    ssize_t got;
+    do
+        got = pread(content->file, bytes, sizeof bytes, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        int cause = errno;
+        char digest[OCIGC_DIGEST_TEXT_MAX + 1];
+        ocigc_store_digest(content->store, content->node, digest, sizeof digest);
+        return ocigc_fail_system(error, cause, "cannot read %s", digest);
+    }
+    *look = look_at(bytes, (size_t)got);
+    return OCIGC_OK;
+}
+
+int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *error)
+{
+    if (content->loaded)
+        return OCIGC_OK;
+    int32_t code = ocigc_blob_load(content->store, content->node, content->file, &content->status,
+                                   OCIGC_MANIFEST_LIMIT, content->buffer, error);
+    content->loaded = code == OCIGC_OK;
+    return code;
+}
+
+int32_t ocigc_content_check(struct ocigc_content *content, bool vouched, struct ocigc_error *error)
+{
+    if (content->checked || vouched || ocigc_store_algorithm(content->store, content->node) == OCIGC_ALGORITHM_OTHER)
+        return OCIGC_OK;
+    int32_t code = ocigc_blob_check(content->store, content->node, content->file, &content->status, content->buffer,
+                                    error);
+    content->checked = code == OCIGC_OK;
+    return code;
+}

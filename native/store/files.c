@@ -1,0 +1,96 @@
+#include "store/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int ocigc_open_directory(int parent, const char *name)
+{
+    int directory;
+    do
+        directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    while (directory < 0 && errno == EINTR);
+    return directory;
+}
+
+int ocigc_open_file(int parent, const char *name)
+{
+    int file;
+    do /* O_NONBLOCK: whoever swaps in a fifo does not make us wait for its writer. */
+        file = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    while (file < 0 && errno == EINTR);
+    return file;
+}
+
+int ocigc_status(int parent, const char *name, struct stat *status)
+{
+    while (fstatat(parent, name, status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+int ocigc_unlink(int parent, const char *name, int flags)
+{
+    while (unlinkat(parent, name, flags) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+int ocigc_make_directory(int parent, const char *name)
+{
+    while (mkdirat(parent, name, 0777) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity)
+{
+    size_t used = 0;
+    while (used < capacity) {
+        ssize_t got = read(file, bytes + used, capacity - used);
+        if (got == 0)
+            break;
+        if (got > 0)
+            used += (size_t)got;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)used;
+}
+
+const char *ocigc_kind(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return "a plain file";
+    case S_IFDIR:
+        return "a directory";
+    case S_IFLNK:
+        return "a symlink";
+    case S_IFIFO:
+        return "a fifo";
+    case S_IFSOCK:
+        return "a socket";
+    default:
+        return "a device";
+    }
+}
+
+static int64_t nanoseconds(struct timespec time)
+{
+    int64_t result;
+    if (__builtin_mul_overflow((int64_t)time.tv_sec, INT64_C(1000000000), &result) ||
+        __builtin_add_overflow(result, (int64_t)time.tv_nsec, &result))
+        return time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return result;
+}
+
+int64_t ocigc_stamp(const struct stat *status)
+{
+    int64_t modified = nanoseconds(status->st_mtim);
+    int64_t changed = nanoseconds(status->st_ctim);
+    return modified > changed ? modified : changed;
+}

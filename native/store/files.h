@@ -1,0 +1,29 @@
+/* files.h - system calls on files and directories, with what each of our uses of them has in common: relative to a
+ * directory's descriptor, no symlink followed, an interrupted call begun again. */
+#ifndef OCIGC_STORE_FILES_H
+#define OCIGC_STORE_FILES_H
+
+#include "common/common.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* -1 with errno set. */
+int ocigc_open_directory(int parent, const char *name);
+int ocigc_open_file(int parent, const char *name);
+/* 0, or an errno. */
+int ocigc_status(int parent, const char *name, struct stat *status);
+int ocigc_unlink(int parent, const char *name, int flags);
+int ocigc_make_directory(int parent, const char *name);
+
+/* Reads until `capacity` bytes or the end of the file; the bytes read, or -1 with errno set. */
+ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity);
+
+/* "a symlink", "a fifo", ... */
+const char *ocigc_kind(mode_t mode);
+
+/* The newest of mtime and ctime in nanoseconds since 1970, as near as 64 bits can hold it. */
+int64_t ocigc_stamp(const struct stat *status);
+
+#endif

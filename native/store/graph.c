@@ -1,0 +1,212 @@
+#include "store/graph.h"
+
+#include "store/vector.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ocigc_graph *ocigc_graph_new(uint32_t nodes)
+{
+    struct ocigc_graph *graph = calloc(1, sizeof *graph);
+    if (graph == NULL)
+        return NULL;
+    /* calloc's pages cost nothing until they are written. */
+    graph->flags = calloc((size_t)nodes + 1, sizeof *graph->flags);
+    graph->holders = calloc((size_t)nodes + 1, sizeof *graph->holders);
+    graph->expansions = calloc((size_t)nodes + 1, sizeof *graph->expansions);
+    bool room = ocigc_reserve(&graph->first, &graph->expansion_capacity, 0, 2, sizeof *graph->first);
+    if (graph->flags == NULL || graph->holders == NULL || graph->expansions == NULL || !room) {
+        ocigc_graph_free(graph);
+        return NULL;
+    }
+    graph->first[0] = graph->first[1] = 0;
+    graph->expansion_count = 1;
+    return graph;
+}
+
+void ocigc_graph_free(struct ocigc_graph *graph)
+{
+    if (graph == NULL)
+        return;
+    free(graph->flags);
+    free(graph->holders);
+    free(graph->expansions);
+    free(graph->first);
+    free(graph->targets);
+    free(graph->kinds);
+    free(graph->referrers);
+    free(graph->queue);
+    free(graph->pending);
+    free(graph->label_roots);
+    for (uint32_t i = 0; i < graph->fault_count; i++)
+        free(graph->faults[i].message);
+    free(graph->faults);
+    for (uint32_t i = 0; i < graph->missing_count; i++)
+        free(graph->missing[i]);
+    free(graph->missing);
+    free(graph->wrong_sizes);
+    free(graph);
+}
+
+struct ocigc_edges ocigc_graph_edges_of(const struct ocigc_graph *graph, uint32_t node)
+{
+    uint32_t expansion = graph->expansions[node];
+    uint32_t first = graph->first[expansion], count = graph->first[expansion + 1] - first;
+    if (count == 0)
+        return (struct ocigc_edges){0};
+    return (struct ocigc_edges){graph->targets + first, graph->kinds + first, count};
+}
+
+static bool reserve_edges(struct ocigc_graph *graph, uint32_t more)
+{
+    return ocigc_reserve(&graph->targets, &graph->target_capacity, graph->edge_count, more, sizeof *graph->targets) &&
+           ocigc_reserve(&graph->kinds, &graph->kind_capacity, graph->edge_count, more, sizeof *graph->kinds);
+}
+
+static void push_edges(struct ocigc_graph *graph, struct ocigc_edges edges)
+{
+    if (edges.count == 0)
+        return;
+    memcpy(graph->targets + graph->edge_count, edges.targets, edges.count * sizeof *edges.targets);
+    memcpy(graph->kinds + graph->edge_count, edges.kinds, edges.count * sizeof *edges.kinds);
+    graph->edge_count += edges.count;
+}
+
+bool ocigc_graph_add_edges(struct ocigc_graph *graph, uint32_t node, const uint32_t *targets, const uint8_t *kinds,
+                           uint32_t count)
+{
+    if (count == 0)
+        return true;
+    /* A node that had edges already (it is claimed in two ways, or has labels) gets a new run with copies of them. */
+    uint32_t before = ocigc_graph_edges_of(graph, node).count;
+    if (before > UINT32_MAX - count || !reserve_edges(graph, before + count) ||
+        !ocigc_reserve(&graph->first, &graph->expansion_capacity, graph->expansion_count + 1, 1, sizeof *graph->first))
+        return false;
+    push_edges(graph, ocigc_graph_edges_of(graph, node));
+    push_edges(graph, (struct ocigc_edges){targets, kinds, count});
+    graph->expansions[node] = graph->expansion_count++;
+    graph->first[graph->expansion_count] = graph->edge_count;
+    return true;
+}
+
+uint32_t ocigc_claim_of(int32_t media)
+{
+    switch (media) {
+    case OCIGC_MEDIA_MANIFEST:
+        return OCIGC_NODE_MANIFEST;
+    case OCIGC_MEDIA_INDEX:
+        return OCIGC_NODE_INDEX;
+    case OCIGC_MEDIA_JSON:
+        return OCIGC_NODE_JSON;
+    case OCIGC_MEDIA_NONE:
+        return OCIGC_NODE_NONE;
+    default:
+        return 0;
+    }
+}
+
+uint32_t ocigc_graph_sniffed_claim(const struct ocigc_graph *graph, uint32_t node)
+{
+    static const uint32_t claims[] = {0, OCIGC_NODE_MANIFEST, OCIGC_NODE_INDEX, OCIGC_NODE_JSON};
+    return claims[ocigc_graph_flags(graph, node) >> OCIGC_NODE_SHAPE_SHIFT];
+}
+
+bool ocigc_graph_claim(struct ocigc_graph *graph, uint32_t node, uint32_t claim)
+{
+    uint32_t new = ocigc_graph_mark(graph, node, claim | OCIGC_NODE_REACHED);
+    if (new == OCIGC_NODE_REACHED)
+        return (ocigc_graph_flags(graph, node) & OCIGC_NODE_LEADS_ON) != 0;
+    return new != 0;
+}
+
+bool ocigc_graph_add_referrer(struct ocigc_graph *graph, uint32_t subject, uint32_t referrer)
+{
+    if (!ocigc_reserve(&graph->referrers, &graph->referrer_capacity, graph->referrer_count, 1,
+                       sizeof *graph->referrers))
+        return false;
+    graph->referrers[graph->referrer_count++] = (uint64_t)subject << 32 | referrer;
+    ocigc_graph_mark(graph, subject, OCIGC_NODE_LEADS_ON);
+    return true;
+}
+
+static int by_pair(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+void ocigc_graph_sort_referrers(struct ocigc_graph *graph)
+{
+    if (graph->referrers_sorted == graph->referrer_count)
+        return;
+    qsort(graph->referrers, graph->referrer_count, sizeof *graph->referrers, by_pair);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < graph->referrer_count; i++)
+        if (kept == 0 || graph->referrers[kept - 1] != graph->referrers[i])
+            graph->referrers[kept++] = graph->referrers[i];
+    graph->referrer_count = graph->referrers_sorted = kept;
+}
+
+uint32_t ocigc_graph_first_referrer(const struct ocigc_graph *graph, uint32_t subject)
+{
+    uint32_t low = 0, high = graph->referrers_sorted;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (ocigc_subject_of(graph->referrers[middle]) < subject)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int32_t ocigc_graph_refer(ocigc_store *store, uint32_t subject, uint32_t referrer)
+{
+    return ocigc_graph_add_referrer(store->graph, subject, referrer) ? OCIGC_OK : OCIGC_NO_MEMORY;
+}
+
+uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node)
+{
+    struct ocigc_edges edges = ocigc_graph_edges_of(store->graph, node);
+    for (uint32_t i = 0; i < edges.count; i++)
+        if (ocigc_edge_role(edges.kinds[i]) == OCIGC_ROLE_SUBJECT && edges.targets[i] != UINT32_MAX)
+            return edges.targets[i];
+    return UINT32_MAX;
+}
+
+size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targets, int32_t *roles, size_t capacity)
+{
+    struct ocigc_edges edges = ocigc_graph_edges_of(store->graph, node);
+    for (uint32_t i = 0; i < edges.count && i < capacity; i++) {
+        targets[i] = edges.targets[i];
+        roles[i] = ocigc_edge_role(edges.kinds[i]);
+    }
+    return edges.count;
+}
+
+bool ocigc_graph_queue(struct ocigc_graph *graph, uint32_t node)
+{
+    if (!ocigc_reserve(&graph->queue, &graph->queue_capacity, graph->queue_count, 1, sizeof *graph->queue))
+        return false;
+    graph->queue[graph->queue_count++] = node;
+    return true;
+}
+
+void ocigc_graph_vouch(ocigc_store *store, uint32_t node)
+{
+    ocigc_graph_mark(store->graph, node, OCIGC_NODE_VOUCHED);
+}
+
+size_t ocigc_graph_pending(const ocigc_store *store, uint32_t *out, size_t capacity)
+{
+    const struct ocigc_graph *graph = store->graph;
+    for (uint32_t i = 0; i < graph->pending_count && i < capacity; i++)
+        out[i] = graph->pending[i];
+    return graph->pending_count;
+}
+
+int ocigc_by_number(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}

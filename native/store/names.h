@@ -1,0 +1,33 @@
+/* names.h - the names in one directory, read by several threads: each takes a bufferful at a time. */
+#ifndef OCIGC_STORE_NAMES_H
+#define OCIGC_STORE_NAMES_H
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ocigc_directory {
+    int descriptor;
+    pthread_mutex_t lock;
+};
+
+/* One thread's share of the names. */
+struct ocigc_names {
+    char *buffer;
+    uint32_t length;
+    uint32_t position;
+};
+
+/* Takes over an open directory's descriptor. */
+void ocigc_directory_init(struct ocigc_directory *directory, int descriptor);
+void ocigc_directory_close(struct ocigc_directory *directory);
+
+bool ocigc_names_init(struct ocigc_names *names);
+void ocigc_names_free(struct ocigc_names *names);
+/* Takes the next names: 1; 0 where none are left; -1 with errno set. */
+int ocigc_names_take(struct ocigc_names *names, struct ocigc_directory *directory);
+/* The next of those taken, without "." and ".."; NULL past the last. */
+const struct dirent64 *ocigc_names_next(struct ocigc_names *names);
+
+#endif

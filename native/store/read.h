@@ -1,0 +1,27 @@
+/* read.h - one blob's content, whole, into a buffer that is used again. */
+#ifndef OCIGC_STORE_READ_H
+#define OCIGC_STORE_READ_H
+
+#include "store/table.h"
+
+#include <stdbool.h>
+
+struct ocigc_buffer {
+    char *bytes;
+    size_t length;
+    size_t capacity;
+};
+
+void ocigc_buffer_free(struct ocigc_buffer *buffer);
+
+/* Opens, loads, and verifies where `verify` says so and this core can compute the digest. */
+int32_t ocigc_blob_read(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify,
+                        struct ocigc_buffer *buffer, struct ocigc_error *error);
+
+/* The steps of it, for an open `file` that is as `status` shows it. */
+int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const struct stat *status, uint64_t limit,
+                        struct ocigc_buffer *buffer, struct ocigc_error *error);
+int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, const struct stat *status,
+                         const struct ocigc_buffer *buffer, struct ocigc_error *error);
+
+#endif
