@@ -77,7 +77,8 @@ def _as_json(entry: Usage) -> dict[str, object]:
         "Size": entry.size,
         "Shared": entry.shared,
         "Unique": entry.unique,
-        "Dangling": image.dangling,
+        "Dangling": entry.dangling,
+        "Referrer": entry.referrer,
         "InUse": entry.in_use,
         "Leased": entry.leased,
     }
@@ -87,7 +88,12 @@ def _print(found: list[Usage]) -> None:
     rows = []
     for entry in found:
         image = entry.image
-        states = (("dangling", image.dangling), ("in use", entry.in_use), ("leased", entry.leased))
+        states = (
+            ("dangling", entry.dangling),
+            ("referrer", entry.referrer),
+            ("in use", entry.in_use),
+            ("leased", entry.leased),
+        )
         rows.append(
             (
                 "<none>" if image.dangling else printable(image.familiar),

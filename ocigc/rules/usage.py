@@ -9,20 +9,27 @@ from dataclasses import dataclass
 from ocigc.container import InUse
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
-from ocigc.rules.choice import uses
+from ocigc.rules.choice import subject_of, uses
 from ocigc.rules.graph import Graph
 from ocigc.rules.protection import protect
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too."""
+    """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too. A
+    `referrer` shares the fate of what it refers to, so it is never dangling."""
 
     image: ImageRecord
     size: int
     shared: int
+    referrer: bool
     in_use: bool
     leased: bool
+
+    @property
+    def dangling(self) -> bool:
+        """Whether a prune without -a would take it."""
+        return self.image.dangling and not self.referrer
 
     @property
     def unique(self) -> int:
@@ -46,6 +53,7 @@ def usage(images: Sequence[ImageRecord], graph: Graph, leases: Sequence[Lease], 
                 image,
                 size=sum(map(graph.size, nodes)),
                 shared=sum(graph.size(node) for node in nodes if holders[node] > 1),
+                referrer=subject_of(image, graph) is not None,
                 in_use=protection.protects_name(image) or uses(protection, image, graph),
                 leased=image.target.digest in leased,
             )
