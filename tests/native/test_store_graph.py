@@ -1,0 +1,647 @@
+"""The graph: what is read, how, what refers to what, and who holds what."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from layouts import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, LayoutWriter
+from stores import node, scanned
+
+from ocigc._native import ffi, lib
+from ocigc.descriptor import Descriptor as Target
+from ocigc.descriptor import Media
+from ocigc.errors import CorruptError, MalformedError, Refused
+from ocigc.native import Store
+from ocigc.rules.graph import Group
+
+JSON_TYPE = "application/vnd.example+json"
+ABSENT: Descriptor = {"mediaType": LAYER, "digest": "sha256:" + "0" * 64, "size": 1}
+NO_NODE = 0xFFFFFFFF
+MEDIA = {
+    MANIFEST: Media.MANIFEST,
+    INDEX: Media.INDEX,
+    CONFIG: Media.CONFIG,
+    LAYER: Media.UNKNOWN,
+    JSON_TYPE: Media.JSON,
+}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    return LayoutWriter(tmp_path)
+
+
+def expand(store: Store, *targets: Descriptor, media: Media | None = None) -> None:
+    store.expand([(node(store, target), MEDIA[target["mediaType"]] if media is None else media) for target in targets])
+
+
+def edges(store: Store, target: Descriptor) -> list[tuple[str | None, int]]:
+    """What a blob refers to, and in which role."""
+    count = lib.ocigc_graph_edges(store._handle, node(store, target), ffi.NULL, ffi.NULL, 0)
+    targets, roles = ffi.new("uint32_t[]", count), ffi.new("int32_t[]", count)
+    assert lib.ocigc_graph_edges(store._handle, node(store, target), targets, roles, count) == count
+    return [(None if targets[n] == NO_NODE else store.digest(targets[n]), roles[n]) for n in range(count)]
+
+
+def held(store: Store, *roots: Descriptor, flat: bool = False) -> set[str]:
+    """What one holder of the roots holds."""
+    holders = store.holders([Group([node(store, root) for root in roots], flat)])
+    return {store.digest(number) for number in holders.held(0, 1)}
+
+
+def of(*blobs: Descriptor) -> set[str]:
+    return {blob["digest"] for blob in blobs}
+
+
+def walk(store: Store, target: Descriptor, media: Media | None = None) -> list[tuple[str, Media]]:
+    claimed = MEDIA[target["mediaType"]] if media is None else media
+    visited = store.walk(Target(target["mediaType"], target["digest"], target["size"], claimed))
+    return [(store.digest(number), found) for number, found in visited]
+
+
+# What is read, and what is refused
+
+
+def test_the_edges_of_a_manifest_stand_in_the_order_of_their_roles(layout: LayoutWriter) -> None:
+    config, base, top, subject = layout.config(), layout.blob("base"), layout.blob("top"), layout.image("subject")
+    document = {"subject": subject, "layers": [base, ABSENT, top], "config": config, "blobs": [base]}
+    manifest = layout.json(document, MANIFEST)
+    with scanned(layout) as store:
+        expand(store, manifest)
+        assert edges(store, manifest) == [
+            (config["digest"], lib.OCIGC_ROLE_CONFIG),
+            (base["digest"], lib.OCIGC_ROLE_LAYER),
+            (None, lib.OCIGC_ROLE_LAYER),
+            (top["digest"], lib.OCIGC_ROLE_LAYER),
+            (base["digest"], lib.OCIGC_ROLE_BLOB),
+            (subject["digest"], lib.OCIGC_ROLE_SUBJECT),
+        ]
+        assert store.subject(node(store, manifest)) == node(store, subject)
+        assert held(store, manifest) == of(manifest, config, base, top)
+
+
+def test_a_whole_image_is_held(layout: LayoutWriter) -> None:
+    base = layout.blob("base")
+    amd64 = layout.manifest(layout.config("amd64"), [base, layout.blob("amd64")])
+    arm64 = layout.manifest(layout.config("arm64"), [base, layout.blob("arm64")])
+    index = layout.index([amd64, arm64, ABSENT])
+    orphan = layout.blob("orphan")
+    with scanned(layout) as store:
+        expand(store, index)
+        assert held(store, index) == layout.present() - of(orphan)
+        assert list(store.holders([]).unheld()) == list(range(len(store)))
+
+
+def test_the_first_holder_keeps_what_two_reach(layout: LayoutWriter) -> None:
+    first, second, both = layout.blob("first"), layout.blob("second"), layout.blob("both")
+    images = [layout.manifest(layout.config(str(layer)), [layer, both]) for layer in (first, second)]
+    with scanned(layout) as store:
+        expand(store, *images)
+        holders = store.holders([Group([node(store, image)]) for image in images])
+        assert [holders.holder(node(store, blob)) for blob in (first, second, both)] == [0, 1, 0]
+        assert set(holders.held(0, 2)) == set(range(len(store)))
+
+
+@pytest.mark.parametrize("document", ['{"config": 7}', "[]", "", "{", '{"config": null, "config": null}'])
+def test_a_malformed_manifest_stops_and_is_named(layout: LayoutWriter, document: str) -> None:
+    manifest = layout.blob(document, MANIFEST)
+    index = layout.index([manifest])
+    with scanned(layout) as store:
+        for _ in range(2):  # asking again does not make it right
+            with pytest.raises(MalformedError, match=f"manifest {manifest['digest']}: "):
+                expand(store, index)
+
+
+def test_a_manifest_that_is_claimed_to_be_an_index_stops(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    index = layout.index([image | {"mediaType": INDEX}])
+    with scanned(layout) as store, pytest.raises(MalformedError, match=f"index {image['digest']}: "):
+        expand(store, index)
+
+
+def test_claims_on_one_blob_add_up(layout: LayoutWriter) -> None:
+    """One that calls it JSON must not keep another from reading it as the manifest that it is."""
+    image = layout.image("image")
+    index = layout.index([image | {"mediaType": JSON_TYPE}, image | {"mediaType": LAYER}, image])
+    with scanned(layout) as store:
+        expand(store, index)
+        roles = [role for _, role in edges(store, image)]
+        assert roles == [lib.OCIGC_ROLE_CONFIG, lib.OCIGC_ROLE_LAYER, lib.OCIGC_ROLE_FOUND, lib.OCIGC_ROLE_FOUND]
+
+
+def test_a_wrong_claim_is_found_behind_a_harmless_one(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    with scanned(layout) as store:
+        expand(store, image, media=Media.UNKNOWN)
+        assert held(store, image) == of(image)
+        expand(store, image, media=Media.MANIFEST)
+        assert len(held(store, image)) == 3
+        with pytest.raises(MalformedError):
+            expand(store, image, media=Media.INDEX)
+
+
+def test_a_corrupt_manifest_stops(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    layout.blob_path(image).write_text(layout.blob_path(image).read_text() + " ")
+    with scanned(layout) as store, pytest.raises(CorruptError, match=image["digest"]):
+        expand(store, image)
+
+
+def test_the_first_of_several_bad_manifests_is_named(layout: LayoutWriter) -> None:
+    bad = [layout.blob(f"bad {number}", MANIFEST) for number in range(200)]
+    index = layout.index(bad)
+    with scanned(layout) as store, pytest.raises(MalformedError, match=min(of(*bad))):
+        expand(store, index)
+
+
+def test_a_manifest_of_one_gib_is_refused_by_its_size(layout: LayoutWriter) -> None:
+    path = layout.path / "blobs" / "sha256" / ("0" * 64)
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    with scanned(layout) as store, pytest.raises(MalformedError, match=r"manifest .*: over 16 MiB"):
+        expand(store, ABSENT | {"mediaType": MANIFEST})
+
+
+def test_a_manifest_that_cannot_be_opened_stops(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    with scanned(layout) as store:
+        layout.blob_path(image).unlink()
+        with pytest.raises(Refused, match=image["digest"]):
+            expand(store, image)
+
+
+def test_an_absent_image_has_no_edges(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    with scanned(layout) as store:
+        assert edges(store, image) == []
+        assert store.subject(node(store, image)) is None
+        assert held(store, image) == of(image)
+
+
+def test_layers_and_configs_are_never_opened(layout: LayoutWriter) -> None:
+    image = layout.manifest(layout.config(), [layout.blob("layer")])
+    with scanned(layout) as store:
+        for digest in layout.present() - of(image):
+            layout.blob_path({"digest": digest}).unlink()
+        expand(store, image)
+        assert len(held(store, image)) == 3
+
+
+def test_an_unregistered_algorithm_is_read_unverified(layout: LayoutWriter) -> None:
+    config = layout.config()
+    (layout.path / "blobs" / "sha3").mkdir()
+    document = json.dumps({"config": config, "layers": []})
+    (layout.path / "blobs" / "sha3" / "manifest").write_text(document)
+    manifest = {"mediaType": MANIFEST, "digest": "sha3:manifest", "size": len(document)}
+    with scanned(layout) as store:
+        expand(store, manifest)
+        assert held(store, manifest) == of(manifest, config)
+        expand(store, manifest, media=Media.NONE)
+
+
+def test_blake3_waits_for_a_voucher(layout: LayoutWriter) -> None:
+    config, digest = layout.config(), "blake3:" + "1" * 64
+    (layout.path / "blobs" / "blake3").mkdir()
+    manifest = {"mediaType": MANIFEST, "digest": digest, "size": 1}
+    layout.blob_path(manifest).write_text(json.dumps({"config": config, "layers": []}))
+    other = layout.image("other")
+    with scanned(layout) as store:
+        for _ in range(2):
+            with pytest.raises(Refused, match=digest):
+                expand(store, manifest, other)
+            assert store.pending() == [node(store, digest)]
+        assert len(edges(store, other)) == 2, "the rest is not held up"
+        store.vouch(node(store, digest))
+        expand(store, manifest)
+        assert store.pending() == []
+        assert held(store, manifest) == of(manifest, config)
+
+
+def test_something_worse_than_a_missing_voucher_is_told_first(layout: LayoutWriter) -> None:
+    (layout.path / "blobs" / "blake3").mkdir()
+    waiting = {"mediaType": MANIFEST, "digest": "blake3:" + "1" * 64, "size": 1}
+    layout.blob_path(waiting).write_text("{}")
+    broken = layout.blob("broken", MANIFEST)
+    with scanned(layout) as store, pytest.raises(MalformedError, match=broken["digest"]):
+        expand(store, waiting, broken)
+
+
+# Documents that are looked into leniently
+
+
+def test_unknown_json_is_looked_into(layout: LayoutWriter) -> None:
+    config, blob = layout.config(), layout.blob("blob")
+    document = layout.json({"deep": [{"er": blob}], "fsLayers": [{"blobSum": config["digest"]}]}, JSON_TYPE)
+    with scanned(layout) as store:
+        expand(store, document)
+        assert held(store, document) == of(document, config, blob)
+
+
+def test_unknown_json_that_is_none_is_a_leaf(layout: LayoutWriter) -> None:
+    blob = layout.blob("blob")
+    document = layout.blob(json.dumps({"deep": blob}) + "}", JSON_TYPE)
+    with scanned(layout) as store:
+        expand(store, document)
+        assert held(store, document) == of(document)
+
+
+def test_corrupt_unknown_json_still_holds_what_it_names(layout: LayoutWriter) -> None:
+    blob = layout.blob("blob")
+    document = layout.json({"deep": blob}, JSON_TYPE)
+    layout.blob_path(document).write_text(json.dumps({"changed": blob}))
+    with scanned(layout) as store:
+        expand(store, document)
+        assert held(store, document) == of(document, blob)
+
+
+def test_unknown_json_that_cannot_be_read_stops(layout: LayoutWriter) -> None:
+    document = layout.json({}, JSON_TYPE)
+    with scanned(layout) as store:
+        layout.blob_path(document).unlink()
+        with pytest.raises(Refused, match=document["digest"]):
+            expand(store, document)
+
+
+# Blobs that are named by digest alone
+
+
+def test_what_a_digest_alone_names_is_read_as_what_it_looks_like(layout: LayoutWriter) -> None:
+    image, loose, plain = layout.image("image"), layout.blob("loose"), layout.blob("plain text")
+    index = layout.index([image])
+    other = layout.json({"see": loose}, LAYER)
+    with scanned(layout) as store:
+        expand(store, index, other, plain, media=Media.NONE)
+        assert [role for _, role in edges(store, index)] == [lib.OCIGC_ROLE_MANIFEST]
+        assert [role for _, role in edges(store, image)] == [lib.OCIGC_ROLE_CONFIG, lib.OCIGC_ROLE_LAYER]
+        assert held(store, other) == of(other, loose)
+        assert held(store, plain) == of(plain)
+
+
+def test_what_a_digest_alone_names_and_looks_like_a_manifest_is_read_strictly(layout: LayoutWriter) -> None:
+    manifest = layout.blob('{"config": {}, "layers": []}', MANIFEST)
+    with scanned(layout) as store, pytest.raises(MalformedError, match=manifest["digest"]):
+        expand(store, manifest, media=Media.NONE)
+
+
+def test_an_image_config_named_by_digest_alone_is_no_manifest(layout: LayoutWriter) -> None:
+    config = layout.config(labels={"a": "b"})
+    with scanned(layout) as store:
+        expand(store, config, media=Media.NONE)
+        assert held(store, config) == of(config)
+
+
+@pytest.mark.parametrize("torn", [b"", bytes(5000), b'{"schemaVersion": 2, "con', b"  \n\t{"])
+def test_a_torn_blob_that_a_digest_alone_names_stops(layout: LayoutWriter, torn: bytes) -> None:
+    """What it was to refer to is unknown."""
+    image = layout.image("image")
+    layout.blob_path(image).write_bytes(torn)
+    with scanned(layout) as store, pytest.raises(CorruptError, match=image["digest"]):
+        expand(store, image, media=Media.NONE)
+
+
+@pytest.mark.parametrize("content", [b"", bytes(5000), b'{"schemaVersion": 2, "con', b"\x1f\x8b"])
+def test_sound_content_that_is_no_json_is_a_leaf(layout: LayoutWriter, content: bytes) -> None:
+    blob = layout.blob(content)
+    with scanned(layout) as store:
+        expand(store, blob, media=Media.NONE)
+        assert held(store, blob) == of(blob)
+
+
+def test_a_corrupt_layer_that_a_digest_alone_names_is_a_leaf(layout: LayoutWriter) -> None:
+    layer = layout.blob("layer")
+    layout.blob_path(layer).write_text("LAYER")
+    with scanned(layout) as store:
+        expand(store, layer, media=Media.NONE)
+        assert held(store, layer) == of(layer)
+
+
+# Form: cycles, depth, size
+
+
+def test_cycles_end(layout: LayoutWriter) -> None:
+    # Under an unregistered algorithm, for a cycle of true digests cannot be made.
+    directory = layout.path / "blobs" / "loop"
+    directory.mkdir()
+    names = ["a", "b", "c"]
+    entries = [{"mediaType": INDEX, "digest": f"loop:{name}", "size": 1} for name in names]
+    for name, others in zip(names, [entries[1:2], entries[2:], entries], strict=True):
+        (directory / name).write_text(json.dumps({"manifests": others}))
+    with scanned(layout) as store:
+        expand(store, entries[0])
+        assert held(store, entries[1]) == of(*entries)
+        assert [digest for digest, _ in walk(store, entries[0])] == ["loop:a", "loop:b", "loop:c"]
+
+
+def test_a_chain_of_ten_thousand_indexes(layout: LayoutWriter) -> None:
+    image = last = layout.image("last")
+    for _ in range(10_000):
+        last = layout.index([last])
+    with scanned(layout) as store:
+        expand(store, last)
+        assert len(held(store, last)) == len(store)
+        assert walk(store, last)[-3][0] == image["digest"]
+
+
+def test_a_chain_of_a_thousand_referrers(layout: LayoutWriter) -> None:
+    first = last = layout.image("first")
+    config = layout.config()
+    for _ in range(1000):
+        last = layout.manifest(config, subject=last)
+    with scanned(layout) as store:
+        expand(store, first)
+        store.sniff()
+        assert len(held(store, first)) == len(store)
+
+
+def test_an_index_of_many_entries_on_many_threads(layout: LayoutWriter) -> None:
+    images = [layout.image(f"image {number}", [f"layer {number}", "base"]) for number in range(2000)]
+    index = layout.index(images)
+    with scanned(layout) as store:
+        expand(store, index)
+        assert len(held(store, index)) == len(store)
+        visited = [digest for digest, media in walk(store, index) if media == Media.MANIFEST]
+        assert visited == [image["digest"] for image in images]
+
+
+def test_results_do_not_depend_on_the_number_of_threads(layout: LayoutWriter) -> None:
+    images = [layout.image(f"image {number}") for number in range(300)]
+    images += [layout.manifest(layout.config(), subject=image) for image in images]
+    index = layout.index([*images, *(image | {"mediaType": JSON_TYPE} for image in images)])
+    seen = []
+    for threads in (1, 2, 7):
+        with scanned(layout) as store:
+            error = ffi.new("struct ocigc_error *")
+            roots, media = ffi.new("uint32_t[]", [node(store, index)]), ffi.new("int32_t[]", [lib.OCIGC_MEDIA_INDEX])
+            assert lib.ocigc_graph_expand(store._handle, roots, media, 1, threads, ffi.NULL, error) == lib.OCIGC_OK
+            seen.append([edges(store, {"digest": store.digest(number)}) for number in range(len(store))])
+    assert seen[0] == seen[1] == seen[2]
+
+
+# The walk of moby
+
+
+def test_the_walk_is_in_preorder_and_visits_each_blob_once(layout: LayoutWriter) -> None:
+    base, config = layout.blob("base"), layout.config()
+    manifests = [layout.manifest(config, [layout.blob(f"layer {number}"), base]) for number in range(2)]
+    index = layout.index([manifests[0], ABSENT, manifests[1], manifests[0]])
+    with scanned(layout) as store:
+        expand(store, index)
+        assert walk(store, index) == [
+            (index["digest"], Media.INDEX),
+            (manifests[0]["digest"], Media.MANIFEST),
+            (config["digest"], Media.CONFIG),
+            (layout.blob("layer 0")["digest"], Media.UNKNOWN),
+            (base["digest"], Media.UNKNOWN),
+            (manifests[1]["digest"], Media.MANIFEST),
+            (layout.blob("layer 1")["digest"], Media.UNKNOWN),
+        ]
+
+
+def test_the_walk_follows_what_the_descriptor_says(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    signature = layout.manifest(layout.config("signature"), subject=image)
+    with scanned(layout) as store:
+        expand(store, image, signature)
+        assert walk(store, image, Media.UNKNOWN) == [(image["digest"], Media.UNKNOWN)]
+        assert walk(store, image, Media.INDEX) == [(image["digest"], Media.INDEX)]
+        assert len(walk(store, image)) == 3
+        assert len(walk(store, signature)) == 2, "the subject is no child"
+
+
+# Referrers
+
+
+def test_whoever_holds_a_subject_holds_its_referrers(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    signature = layout.manifest(layout.config("signature"), [layout.blob("signature")], subject=image)
+    about_it = layout.manifest(layout.config("about the signature"), subject=signature)
+    stray = layout.manifest(layout.config("stray"), subject=ABSENT)
+    with scanned(layout) as store:
+        expand(store, image)
+        store.sniff()
+        assert held(store, image) == layout.present() - of(stray, layout.config("stray"))
+        assert held(store, signature) == held(store, image) - {digest for digest, _ in walk(store, image)}
+        assert node(store, about_it) in store.holders([Group([node(store, image)])]).held(0, 1)
+
+
+def test_what_refers_to_something_unreached_is_not_read(layout: LayoutWriter) -> None:
+    orphan = layout.image("orphan")
+    broken = layout.json({"mediaType": MANIFEST, "config": {}, "layers": [], "subject": orphan}, MANIFEST)
+    with scanned(layout) as store:
+        store.sniff()
+        assert edges(store, broken) == []
+        assert held(store, orphan) == of(orphan, broken)
+
+
+def test_a_broken_referrer_of_something_reached_stops(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    broken = layout.json({"mediaType": MANIFEST, "config": {}, "layers": [], "subject": image}, MANIFEST)
+    with scanned(layout) as store:
+        expand(store, image)
+        with pytest.raises(MalformedError, match=broken["digest"]):
+            store.sniff()
+
+
+def test_an_artifact_manifest_is_a_referrer_too(layout: LayoutWriter) -> None:
+    image, payload = layout.image("image"), layout.blob("payload")
+    artifact_type = "application/vnd.oci.artifact.manifest.v1+json"
+    artifact = layout.json({"mediaType": artifact_type, "blobs": [payload], "subject": image}, artifact_type)
+    with scanned(layout) as store:
+        expand(store, image)
+        store.sniff()
+        assert of(artifact, payload) < held(store, image)
+
+
+@pytest.mark.parametrize("content", ["{", '{"subject": 7}', '{"subject": {"digest": "none"}}', "[]", "\0", ""])
+def test_what_is_no_referrer_stays_a_leaf(layout: LayoutWriter, content: str) -> None:
+    image, leaf = layout.image("image"), layout.blob(content)
+    with scanned(layout) as store:
+        expand(store, image)
+        store.sniff()
+        assert leaf["digest"] not in held(store, image)
+
+
+def test_a_referrer_that_cannot_be_opened_stops(layout: LayoutWriter) -> None:
+    blob = layout.blob("blob")
+    with scanned(layout) as store:
+        layout.blob_path(blob).unlink()
+        layout.blob_path(blob).symlink_to("/etc/passwd")
+        with pytest.raises(Refused, match="no plain file"):
+            store.sniff()
+
+
+def test_a_fallback_tag_shares_the_fate_of_its_subject(layout: LayoutWriter) -> None:
+    image, tag = layout.image("image"), layout.image("fallback", ["signatures"])
+    with scanned(layout) as store:
+        expand(store, image, tag)
+        store.refer(node(store, image), node(store, tag))
+        assert held(store, image) == layout.present()
+        assert image["digest"] not in held(store, tag)
+
+
+# Flat holders
+
+
+def test_a_flat_holder_holds_the_roots_and_their_referrers_only(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    signature = layout.manifest(layout.config("signature"), subject=image)
+    with scanned(layout) as store:
+        expand(store, image, signature)
+        assert held(store, image, flat=True) == of(image, signature)
+
+
+def test_what_is_held_flatly_is_open_to_others(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    signature = layout.manifest(layout.config("signature"), subject=image)
+    with scanned(layout) as store:
+        expand(store, image, signature)
+        roots = [node(store, image)]
+        holders = store.holders([Group(roots, flat=True), Group(roots)])
+        assert {store.digest(number) for number in holders.held(0, 1)} == of(image, signature)
+        assert list(holders.unheld()) == []
+        holders = store.holders([Group(roots), Group(roots, flat=True)])
+        assert list(holders.held(1, 2)) == []
+
+
+# Labels
+
+
+def test_labels_are_roots_and_edges(layout: LayoutWriter) -> None:
+    root, image = layout.blob("root"), layout.image("image")
+    slash, dot, exact, other = (layout.blob(name) for name in ("slash", "dot", "exact", "other"))
+    layout.labels(root, {"containerd.io/gc.root": ""})
+    layout.labels(
+        slash,
+        {
+            "containerd.io/gc.ref.content/0": image["digest"],
+            "containerd.io/gc.ref.content.l.1": dot["digest"],
+            "containerd.io/gc.ref.content": exact["digest"],
+            "containerd.io/gc.ref.contents": other["digest"],
+            "containerd.io/gc.ref.content.none": "no digest",
+            "containerd.io/gc.ref.content.absent": ABSENT["digest"],
+            "x" * 5000: other["digest"],
+        },
+    )
+    with scanned(layout) as store:
+        store.load_labels()
+        assert [store.digest(number) for number in store.label_roots()] == [root["digest"]]
+        expand(store, slash)
+        assert held(store, slash) == of(slash, dot, exact, image, *layout_children(layout, image))
+
+
+def layout_children(layout: LayoutWriter, image: Descriptor) -> Iterable[Descriptor]:
+    document: dict[str, Any] = json.loads(layout.blob_path(image).read_text())
+    return [document["config"], *document["layers"]]
+
+
+def test_labels_of_a_manifest_add_to_its_own_edges(layout: LayoutWriter) -> None:
+    image, more = layout.image("image"), layout.blob("more")
+    layout.labels(image, {"containerd.io/gc.ref.content.more": more["digest"]})
+    with scanned(layout) as store:
+        store.load_labels()
+        expand(store, image)
+        assert held(store, image) == layout.present()
+        assert edges(store, image)[0] == (more["digest"], lib.OCIGC_ROLE_LABEL)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("", "too early"),
+        ("[]", ""),
+        ('{"a": 1}', "no string"),
+        ('{"a": null}', "no string"),
+        ('{"a": "b", "a": "b"}', "twice|duplicate"),
+        ('{"a": "b"} x', "behind"),
+        (' {"a": "' + "x" * (1 << 20) + '"}', "over 1 MiB"),
+    ],
+)
+def test_a_malformed_sidecar_stops_and_is_named(layout: LayoutWriter, content: str, what: str) -> None:
+    blob = layout.blob("blob")
+    path = layout.labels(blob, {})
+    path.write_text(content)
+    with scanned(layout) as store, pytest.raises(MalformedError, match=f"labels/sha256/{path.name}: .*({what})"):
+        store.load_labels()
+
+
+def test_sidecars_of_absent_blobs_and_other_files_are_ignored(layout: LayoutWriter) -> None:
+    layout.labels(ABSENT, {}).write_text("no JSON")
+    (layout.path / "labels" / "sha256" / "README").write_text("no JSON")
+    (layout.path / "labels" / "sha256" / f"{'1' * 64}.tmp").write_text("no JSON")
+    (layout.path / "labels" / "README").write_text("no JSON")
+    layout.blob("blob")
+    with scanned(layout) as store:
+        store.load_labels()
+        assert list(store.label_roots()) == []
+
+
+def test_escaped_label_keys_are_what_they_stand_for(layout: LayoutWriter) -> None:
+    blob = layout.blob("blob")
+    layout.labels(blob, {}).write_text('{"containerd.io\\/gc.r\\u006fot": ""}')
+    with scanned(layout) as store:
+        store.load_labels()
+        assert list(store.label_roots()) == [node(store, blob)]
+
+
+def test_a_sidecar_that_is_no_plain_file_is_refused(layout: LayoutWriter) -> None:
+    blob = layout.blob("blob")
+    path = layout.labels(blob, {})
+    for make in (partial(path.symlink_to, "/dev/null"), partial(os.mkfifo, path), path.mkdir):
+        path.unlink()
+        make()
+        with scanned(layout) as store, pytest.raises(Refused, match=f"labels/sha256/{path.name} is "):
+            store.load_labels()
+
+
+@pytest.mark.parametrize("name", ["labels", "labels/sha256"])
+def test_symlinked_labels_are_refused(layout: LayoutWriter, name: str, tmp_path: Path) -> None:
+    layout.labels(layout.blob("blob"), {})
+    real = tmp_path / "elsewhere"
+    (layout.path / name).rename(real)
+    (layout.path / name).symlink_to(real)
+    with scanned(layout) as store, pytest.raises(Refused, match=f"{name} is a symlink"):
+        store.load_labels()
+
+
+# What verify records
+
+
+def test_faults_missing_blobs_and_wrong_sizes_are_recorded(layout: LayoutWriter) -> None:
+    layer = layout.blob("layer")
+    image = layout.manifest(layout.config(), [layer | {"size": 7}, layer | {"size": 8}, ABSENT, ABSENT])
+    corrupt, malformed = layout.image("corrupt"), layout.blob("malformed", MANIFEST)
+    layout.blob_path(corrupt).write_text("x")
+    index = layout.index([corrupt, malformed, image])
+    with scanned(layout) as store:
+        store.record()
+        expand(store, index)
+        assert store.missing() == [ABSENT["digest"]]
+        assert store.wrong_sizes() == sorted(node(store, blob) for blob in (layer, corrupt))
+        faults = dict(store.faults())
+        assert list(faults) == sorted(node(store, blob) for blob in (corrupt, malformed))
+        assert isinstance(faults[node(store, corrupt)], CorruptError)
+        assert isinstance(faults[node(store, malformed)], MalformedError)
+        expand(store, index)
+        assert len(store.faults()) == 2
+
+
+# Cancelling
+
+
+def test_a_cancelled_expansion_says_so_and_can_be_taken_up_again(layout: LayoutWriter) -> None:
+    index = layout.index([layout.image(f"image {number}") for number in range(100)])
+    with scanned(layout) as store:
+        error, progress = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_progress *", {"cancel": 1})
+        roots, media = ffi.new("uint32_t[]", [node(store, index)]), ffi.new("int32_t[]", [lib.OCIGC_MEDIA_INDEX])
+        arguments = store._handle, roots, media, 1, 0, progress, error
+        assert lib.ocigc_graph_expand(*arguments) == lib.OCIGC_CANCELLED
+        assert lib.ocigc_graph_sniff(store._handle, 0, progress, error) == lib.OCIGC_CANCELLED
+        progress.cancel = 0
+        assert lib.ocigc_graph_expand(*arguments) == lib.OCIGC_OK
+        assert len(held(store, index)) == len(store)
