@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from layouts import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, LayoutWriter
+from ocigc._native import ffi, lib
 from stores import node, scanned
 
-from ocigc._native import ffi, lib
 from ocigc.descriptor import Descriptor as Target
 from ocigc.descriptor import Media
 from ocigc.errors import CorruptError, MalformedError, Refused

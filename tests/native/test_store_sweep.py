@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from layouts import Descriptor, LayoutWriter
+from ocigc._native import ffi, lib
 from stores import node, scanned
 
-from ocigc._native import ffi, lib
 from ocigc.errors import Refused
 from ocigc.native import Fate, Store, purge
 
