@@ -1,0 +1,182 @@
+/* The scanner, documents and configs at their edges. Every input is copied into memory of its exact size, so that the
+ * sanitizers see a read of even one byte too many. */
+
+#include "common/common.h"
+#include "tests/check.h"
+
+#include <string.h>
+
+#define DIGEST_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define DESCRIPTOR "{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"" DIGEST_A "\",\"size\":1}"
+
+static char *exact(const char *text, size_t length)
+{
+    char *copy = malloc(length > 0 ? length : 1);
+    CHECK(copy != NULL);
+    memcpy(copy, text, length);
+    return copy;
+}
+
+static int32_t check(const char *text)
+{
+    struct ocigc_error error;
+    char *copy = exact(text, strlen(text));
+    int32_t code = ocigc_json_check(copy, strlen(text), &error);
+    free(copy);
+    return code;
+}
+
+static ocigc_document *parse(const char *text, int32_t media)
+{
+    struct ocigc_error error;
+    char *copy = exact(text, strlen(text));
+    ocigc_document *document = ocigc_document_parse(copy, strlen(text), media, &error);
+    free(copy);
+    return document;
+}
+
+static int accepted(const char *text, int32_t media)
+{
+    ocigc_document *document = parse(text, media);
+    ocigc_document_free(document);
+    return document != NULL;
+}
+
+static void every_prefix_is_refused(const char *text)
+{
+    CHECK(check(text) == OCIGC_OK);
+    for (size_t length = 0; length < strlen(text); length++) {
+        struct ocigc_error error;
+        char *copy = exact(text, length);
+        CHECK(ocigc_json_check(copy, length, &error) == OCIGC_MALFORMED);
+        CHECK(error.offset <= length);
+        free(copy);
+    }
+}
+
+static void depth(void)
+{
+    char text[2 * 600 + 1];
+    for (size_t depth = 511; depth <= 513; depth++) {
+        memset(text, '[', depth);
+        memset(text + depth, ']', depth);
+        text[2 * depth] = '\0';
+        CHECK((check(text) == OCIGC_OK) == (depth <= 512));
+    }
+}
+
+static void many_keys(void)
+{
+    /* Of a thousand keys one stands twice; without it, all is well. */
+    char *text = malloc(64 * 1024);
+    CHECK(text != NULL);
+    for (int twice = 0; twice < 2; twice++) {
+        size_t used = (size_t)sprintf(text, "{\"manifests\":[]");
+        for (int i = 0; i < 1000; i++)
+            used += (size_t)sprintf(text + used, ",\"key\\u0020%d\":%d", i, i);
+        sprintf(text + used, twice ? ",\"key 17\":0}" : "}");
+        CHECK(accepted(text, OCIGC_MEDIA_INDEX) == !twice);
+    }
+    free(text);
+}
+
+static void strict_documents(void)
+{
+    CHECK(accepted("{\"schemaVersion\":2,\"config\":" DESCRIPTOR ",\"layers\":[" DESCRIPTOR "]}", OCIGC_MEDIA_MANIFEST));
+    CHECK(accepted("{\"manifests\":null,\"annotations\":{\"a\":\"b\"}}", OCIGC_MEDIA_INDEX));
+    static const char *const refused[] = {
+        "[]",
+        "{}x",
+        "{\"schemaVersion\":1}",
+        "{\"schemaVersion\":\"2\"}",
+        "{\"config\":" DESCRIPTOR ",\"config\":" DESCRIPTOR "}",
+        "{\"config\":" DESCRIPTOR ",\"\\u0063onfig\":" DESCRIPTOR "}",
+        "{\"x\":{\"y\":1,\"y\":2}}",
+        "{\"Layers\":[]}",
+        "{\"layers\":{}}",
+        "{\"layers\":[null]}",
+        "{\"config\":{}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\"}}",
+        "{\"config\":{\"size\":1}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\",\"size\":-1}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\",\"size\":-0}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\",\"size\":1.0}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\",\"size\":1e3}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\",\"size\":9223372036854775808}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\",\"size\":\"1\"}}",
+        "{\"config\":{\"digest\":\"" DIGEST_A "\",\"Digest\":\"x\",\"size\":1}}",
+        "{\"config\":{\"digest\":\"sha256:../../etc/passwd\",\"size\":1}}",
+        "{\"config\":{\"digest\":\"sha256:AAAA\",\"size\":1}}",
+        "{\"fsLayers\":[]}",
+        "{\"manifests\":[]}",
+        "{\"config\":" DESCRIPTOR ",\"manifests\":[]}",
+        "{\"mediaType\":\"application/vnd.oci.image.index.v1+json\"}",
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        CHECK(!accepted(refused[i], OCIGC_MEDIA_MANIFEST));
+    CHECK(!accepted("{\"config\":" DESCRIPTOR "}", OCIGC_MEDIA_INDEX));
+    CHECK(accepted("{\"config\":{\"digest\":\"" DIGEST_A "\",\"size\":9223372036854775807}}", OCIGC_MEDIA_MANIFEST));
+}
+
+static void order_and_ranges(void)
+{
+    const char *text = "{\"layers\":[" DESCRIPTOR "],\"subject\":" DESCRIPTOR ",\"config\":" DESCRIPTOR "}";
+    ocigc_document *document = parse(text, OCIGC_MEDIA_MANIFEST);
+    CHECK(document != NULL && ocigc_document_count(document) == 3);
+    CHECK(ocigc_document_shape(document) == OCIGC_SHAPE_MANIFEST);
+    const struct ocigc_descriptor *found = ocigc_document_descriptors(document);
+    CHECK(found[0].role == OCIGC_ROLE_CONFIG && found[1].role == OCIGC_ROLE_LAYER);
+    CHECK(found[2].role == OCIGC_ROLE_SUBJECT && found[0].media == OCIGC_MEDIA_CONFIG);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(found[i].object.length == strlen(DESCRIPTOR));
+        CHECK(memcmp(text + found[i].object.start, DESCRIPTOR, strlen(DESCRIPTOR)) == 0);
+        CHECK(found[i].digest.length == strlen(DIGEST_A));
+        CHECK(memcmp(ocigc_document_text(document) + found[i].digest.start, DIGEST_A, strlen(DIGEST_A)) == 0);
+    }
+    ocigc_document_free(document);
+}
+
+static void lenient_documents(void)
+{
+    const char *text = "{\"a\":[{\"b\":" DESCRIPTOR "},{\"digest\":\"" DIGEST_A "\",\"digest\":\"" DIGEST_A "\"}],"
+                       "\"fsLayers\":[{\"blobSum\":\"" DIGEST_A "\"}],\"digest\":{\"sha256\":\"x\"},"
+                       "\"subject\":" DESCRIPTOR ",\"c\":{\"digest\":\"none\"}}";
+    ocigc_document *document = parse(text, OCIGC_MEDIA_JSON);
+    CHECK(document != NULL && ocigc_document_count(document) == 5);
+    const struct ocigc_descriptor *found = ocigc_document_descriptors(document);
+    CHECK(found[0].role == OCIGC_ROLE_SUBJECT && found[1].role == OCIGC_ROLE_FOUND);
+    ocigc_document_free(document);
+    CHECK(accepted("[]", OCIGC_MEDIA_JSON) && accepted("1", OCIGC_MEDIA_NONE));
+    CHECK(!accepted("{\"a\":}", OCIGC_MEDIA_JSON));
+}
+
+static void configs(void)
+{
+    struct ocigc_error error;
+    const char *text = "{\"Created\":\"t\",\"config\":{\"labels\":{\"a\":\"1\",\"b\":null,\"a\":\"2\\u00e9\\ud800\"}},"
+                       "\"rootfs\":{\"diff_ids\":[\"x\",\"y\"]}}";
+    ocigc_config *config = ocigc_config_parse(text, strlen(text), &error);
+    CHECK(config != NULL && ocigc_config_label_count(config) == 2 && ocigc_config_diff_id_count(config) == 2);
+    CHECK(ocigc_config_created(config).length == 1);
+    const struct ocigc_config_label *labels = ocigc_config_labels(config);
+    const char *value = ocigc_config_text(config) + labels[0].value.start;
+    CHECK(labels[0].value.length == 6 && memcmp(value, "2\xc3\xa9\xef\xbf\xbd", 6) == 0);
+    CHECK(labels[1].value.length == 0);
+    ocigc_config_free(config);
+    static const char *const refused[] = {"[]", "{\"config\":1}", "{\"config\":{\"Labels\":{\"a\":1}}}", "{\"created\":1}",
+                                          "{\"rootfs\":{\"diff_ids\":\"x\"}}", "{} {}"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        CHECK(ocigc_config_parse(refused[i], strlen(refused[i]), &error) == NULL);
+}
+
+int main(void)
+{
+    every_prefix_is_refused("{\"a\":[1.5e+3,-0,true,false,null,\"\\u00e9\xc3\xa9\\n\"],\"b\":{}}");
+    depth();
+    many_keys();
+    strict_documents();
+    order_and_ranges();
+    lenient_documents();
+    configs();
+    return 0;
+}
