@@ -214,8 +214,9 @@ size_t ocigc_graph_wrong_size_count(const ocigc_store *store);
 const uint32_t *ocigc_graph_wrong_sizes(const ocigc_store *store); /* ascending, each once */
 
 /* Looks into every blob that no expansion has claimed (JSON of at most 16 MiB) for a `subject` that is present, and
- * expands those whose subject is reached, until nothing new is. What is no valid JSON object stays a leaf. */
-int32_t ocigc_graph_sniff(ocigc_store *store, uint32_t threads, struct ocigc_progress *progress,
+ * expands those whose subject is reached, until nothing new is. What is no valid JSON object stays a leaf. JSON newer than
+ * `young_after` (ns since 1970) is expanded too, leniently: somebody may be about to name it. */
+int32_t ocigc_graph_sniff(ocigc_store *store, int64_t young_after, uint32_t threads, struct ocigc_progress *progress,
                           struct ocigc_error *error);
 
 /* Adds the edge "whoever holds `subject` holds `referrer`" (a fallback tag). */

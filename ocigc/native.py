@@ -22,6 +22,7 @@ from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.rules.graph import Group
 
 NO_NODE = 0xFFFFFFFF
+NEVER = 2**63 - 1  # an instant that does not come
 _POLL_SECONDS = 0.1
 
 _EXCEPTIONS: dict[int, type[OcigcError]] = {lib.OCIGC_MALFORMED: MalformedError, lib.OCIGC_CORRUPT: CorruptError}
@@ -346,9 +347,9 @@ class Store:
         """Says that a pending node is what its digest says."""
         lib.ocigc_graph_vouch(self._handle, node)
 
-    def sniff(self, report: Report | None = None) -> None:
-        """Looks for referrers among the blobs that nothing has reached."""
-        _Call(report).check(lib.ocigc_graph_sniff, self._handle, 0)
+    def sniff(self, young_after: int = NEVER, report: Report | None = None) -> None:
+        """Looks for referrers among the blobs that nothing has reached, and for what JSON newer than an instant holds."""
+        _Call(report).check(lib.ocigc_graph_sniff, self._handle, young_after, 0)
 
     def refer(self, subject: int, referrer: int) -> None:
         """Lets whoever holds `subject` hold `referrer`."""

@@ -12,9 +12,10 @@ enum { SHARE = 1024 }; /* nodes that a thread takes at a time */
 struct sniff {
     ocigc_store *store;
     struct ocigc_graph *graph;
+    int64_t young_after;
     uint32_t next;
     struct ocigc_progress *progress;
-    pthread_mutex_t lock; /* of the graph's referrers and faults, and of what follows */
+    pthread_mutex_t lock; /* of the graph's referrers, queue and faults, and of what follows */
     int32_t code;
     uint32_t failed; /* the least node that failed */
     struct ocigc_error error;
@@ -30,6 +31,7 @@ static bool is_candidate(const struct sniff *sniff, uint32_t node)
 struct search {
     const ocigc_store *store;
     uint32_t subject; /* the first that is present */
+    bool is_json;
 };
 
 static int take_descriptor(void *context, const struct ocigc_found_descriptor *found)
@@ -61,13 +63,25 @@ static int32_t look_for_subject(struct sniff *sniff, struct ocigc_content *conte
     if (ocigc_document_scan(content->buffer->bytes, content->buffer->length, OCIGC_MEDIA_NONE, take_descriptor, search,
                             shape, error) != OCIGC_OK)
         search->subject = UINT32_MAX;
+    else
+        search->is_json = true;
     return OCIGC_OK;
+}
+
+/* With the lock held: what was found out about a node. */
+static bool settle(struct sniff *sniff, uint32_t node, const struct search *search)
+{
+    if (search->subject != UINT32_MAX && !ocigc_graph_add_referrer(sniff->graph, search->subject, node))
+        return false;
+    if (!search->is_json || ocigc_store_stamp(sniff->store, node) <= sniff->young_after)
+        return true;
+    return !ocigc_graph_claim(sniff->graph, node, OCIGC_NODE_JSON) || ocigc_graph_queue(sniff->graph, node);
 }
 
 static int32_t sniff_node(struct sniff *sniff, uint32_t node, struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     struct ocigc_content content;
-    struct search search = {sniff->store, UINT32_MAX};
+    struct search search = {sniff->store, UINT32_MAX, false};
     int32_t shape = OCIGC_SHAPE_NONE;
     int32_t code = ocigc_content_open(&content, sniff->store, node, buffer, error);
     if (code == OCIGC_SYSTEM && error->os_errno == ENOENT)
@@ -79,11 +93,12 @@ static int32_t sniff_node(struct sniff *sniff, uint32_t node, struct ocigc_buffe
     if (code != OCIGC_OK)
         return code;
     ocigc_graph_mark(sniff->graph, node, OCIGC_NODE_SNIFFED);
-    if (search.subject == UINT32_MAX)
+    if (!search.is_json)
         return OCIGC_OK;
-    ocigc_graph_mark(sniff->graph, node, shape_flags(shape));
+    if (search.subject != UINT32_MAX)
+        ocigc_graph_mark(sniff->graph, node, shape_flags(shape));
     pthread_mutex_lock(&sniff->lock);
-    bool well = ocigc_graph_add_referrer(sniff->graph, search.subject, node);
+    bool well = settle(sniff, node, &search);
     pthread_mutex_unlock(&sniff->lock);
     return well ? OCIGC_OK : ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
 }
@@ -135,10 +150,10 @@ static bool claim_referrers(struct ocigc_graph *graph)
     return true;
 }
 
-int32_t ocigc_graph_sniff(ocigc_store *store, uint32_t threads, struct ocigc_progress *progress,
+int32_t ocigc_graph_sniff(ocigc_store *store, int64_t young_after, uint32_t threads, struct ocigc_progress *progress,
                           struct ocigc_error *error)
 {
-    struct sniff sniff = {.store = store, .graph = store->graph, .progress = progress};
+    struct sniff sniff = {.store = store, .graph = store->graph, .young_after = young_after, .progress = progress};
     if (progress != NULL)
         __atomic_store_n(&progress->total_items, store->count, __ATOMIC_RELAXED);
     pthread_mutex_init(&sniff.lock, NULL);

@@ -26,7 +26,7 @@ static uint64_t freed_by_names(const struct ocigc_link **names, size_t count)
     return freed;
 }
 
-static const struct ocigc_link *link_of(const ocigc_store *store, uint32_t node)
+const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t node)
 {
     struct ocigc_place place = ocigc_store_place(store, node);
     uint64_t size = ocigc_segment_facts(place.segment, place.position)->size;
@@ -38,7 +38,7 @@ uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size
     uint64_t freed = 0;
     size_t linked = 0;
     for (size_t i = 0; i < count; i++) {
-        if (link_of(store, nodes[i]) != NULL)
+        if (ocigc_store_link(store, nodes[i]) != NULL)
             linked++;
         else
             freed += ocigc_store_size(store, nodes[i]);
@@ -50,7 +50,7 @@ uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size
         return freed; /* a promise of less than there will be */
     linked = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct ocigc_link *link = link_of(store, nodes[i]);
+        const struct ocigc_link *link = ocigc_store_link(store, nodes[i]);
         if (link != NULL)
             names[linked++] = link;
     }

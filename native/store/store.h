@@ -39,6 +39,9 @@ struct ocigc_place {
 };
 struct ocigc_place ocigc_store_place(const ocigc_store *store, uint32_t node);
 
+/* The inode of a node where it has other names too, else NULL. */
+const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t node);
+
 /* The segment of an algorithm's directory, or NULL. */
 const struct ocigc_segment *ocigc_store_segment(const ocigc_store *store, const char *name, size_t length);
 

@@ -111,6 +111,16 @@ static int move(int from, const char *name, int to)
     return 0;
 }
 
+/* Whether the file is still the one that the scan saw. Moving one name of an inode changes the ctime of all, so where
+ * there are several, `checked` says that this was looked at before the first of them was moved: then the inode counts. */
+static bool is_unchanged(const ocigc_store *store, uint32_t node, const struct stat *status, bool checked)
+{
+    const struct ocigc_link *link = checked ? ocigc_store_link(store, node) : NULL;
+    if (link == NULL)
+        return ocigc_blob_unchanged(store, node, status);
+    return link->inode == status->st_ino && link->size == (uint64_t)status->st_size;
+}
+
 static int32_t sweep_blob(const struct sweep *sweep, size_t index, struct ocigc_error *error)
 {
     uint32_t node = sweep->nodes[index];
@@ -119,13 +129,15 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index, struct ocigc_
     const struct way *way = &sweep->ways[place.segment - sweep->store->segments];
     char name[OCIGC_DIGEST_TEXT_MAX + sizeof ".json"];
     struct stat status;
+    if (sweep->fates[index] == OCIGC_FATE_SPARED)
+        return OCIGC_OK;
     sweep->fates[index] = OCIGC_FATE_SPARED;
     if (place.segment->algorithm == OCIGC_ALGORITHM_OTHER)
         return OCIGC_OK;
 
     uint32_t length = ocigc_segment_encoded(place.segment, place.position, name);
     int cause = ocigc_status(way->blobs, name, &status);
-    if (cause == 0 && !ocigc_blob_unchanged(sweep->store, node, &status))
+    if (cause == 0 && !is_unchanged(sweep->store, node, &status, true))
         return OCIGC_OK;
     if (cause == 0)
         cause = move(way->blobs, name, way->blob_trash);
@@ -177,6 +189,22 @@ static void sweep_blobs(void *context)
     pthread_mutex_unlock(&sweep->lock);
 }
 
+/* Spares the blobs with several names that have changed since the scan. */
+static void check_links(struct sweep *sweep)
+{
+    char name[OCIGC_DIGEST_TEXT_MAX + 1];
+    struct stat status;
+    for (size_t i = 0; i < sweep->count; i++) {
+        if (ocigc_store_link(sweep->store, sweep->nodes[i]) == NULL)
+            continue;
+        struct ocigc_place place = ocigc_store_place(sweep->store, sweep->nodes[i]);
+        ocigc_segment_encoded(place.segment, place.position, name);
+        if (ocigc_status(place.segment->directory, name, &status) == 0 &&
+            !is_unchanged(sweep->store, sweep->nodes[i], &status, false))
+            sweep->fates[i] = OCIGC_FATE_SPARED;
+    }
+}
+
 int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t *fates,
                     struct ocigc_progress *progress, struct ocigc_error *error)
 {
@@ -194,6 +222,8 @@ int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t coun
     }
     if (progress != NULL)
         __atomic_store_n(&progress->total_items, count, __ATOMIC_RELAXED);
+    if (store->link_count > 0)
+        check_links(&sweep);
     pthread_mutex_init(&sweep.lock, NULL);
     if (sweep.code == OCIGC_OK)
         ocigc_parallel(count > SHARE ? ocigc_thread_count(0) : 1, sweep_blobs, &sweep);

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ocigc.commands import options
 from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.labels import SNAPSHOT_LABEL
+from ocigc.native import NEVER
 from ocigc.report.prune_report import PruneReport, Unleased, as_json, as_text, failure_as_json
 from ocigc.report.terminal import ProgressLine, paint, progress_line
 from ocigc.rules.filters import Filters, parse_filters
@@ -171,7 +172,14 @@ class _Prune:
         raise Refused(f"{self._layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
 
     def _plan(self) -> tuple[Loaded, Plan, list[Unleased]]:
-        loaded = load(self._layout, self._args.repository, self._request.now, self._progress)
+        young_after = self._request.young_after
+        loaded = load(
+            self._layout,
+            self._args.repository,
+            self._request.now,
+            self._progress,
+            young_after=NEVER if young_after is None else young_after,
+        )
         try:
             if self._request.filters.until:
                 loaded = with_created(loaded)

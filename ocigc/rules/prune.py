@@ -38,6 +38,11 @@ class Request:
     now: int
     grace: int
 
+    @property
+    def young_after(self) -> int | None:
+        """The instant behind which an orphan is too young to go; None where none is."""
+        return self.now - self.grace if self.grace else None
+
 
 def decide(contents: Contents, request: Request, config_labels: ConfigLabels) -> Plan:
     """The plan of a prune."""
@@ -48,7 +53,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
         graph,
         [lease for lease in contents.leases if lease.active(request.now)],
         contents.label_roots,
-        request.now - request.grace if request.grace else None,
+        request.young_after,
     )
 
     leaving = settlement.leaving()

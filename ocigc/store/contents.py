@@ -11,7 +11,7 @@ from ocigc.descriptor import Media
 from ocigc.errors import Refused
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
-from ocigc.native import Config, Report, Store, Unverifiable, parse_config
+from ocigc.native import NEVER, Config, Report, Store, Unverifiable, parse_config
 from ocigc.rules.choice import subject_of
 from ocigc.rules.prune import Contents
 from ocigc.store import blake3_blobs, files, leases
@@ -43,11 +43,19 @@ Phase = Callable[[str], Report | None]
 """Told the name of each long step; gives what is to be called with its progress."""
 
 
-def load(layout: Layout, repository: str | None, now: int, phase: Phase, *, record: bool = False) -> Loaded:
+def load(
+    layout: Layout,
+    repository: str | None,
+    now: int,
+    phase: Phase,
+    *,
+    young_after: int = NEVER,
+    record: bool = False,
+) -> Loaded:
     """Reads a layout. Raises Refused where what an image or lease refers to cannot be known.
 
-    `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. With `record`, bad
-    manifests are recorded in the store instead.
+    `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. What orphaned
+    manifests newer than `young_after` refer to is read too. With `record`, bad manifests are recorded in the store instead.
     """
     index = layout.read_index()
     held = leases.load(layout.fd)
@@ -63,7 +71,7 @@ def load(layout: Layout, repository: str | None, now: int, phase: Phase, *, reco
             target = store.find(image.target.digest)
             if subject is not None and target is not None:
                 store.refer(subject, target)
-        store.sniff(phase("Looking for referrers"))
+        store.sniff(young_after, phase("Looking for referrers"))
     except BaseException:
         store.close()
         raise

@@ -82,8 +82,9 @@ def _lease(document: Any, path: str) -> Lease:
     identity, created = document.get("id"), document.get("created", "")
     if not isinstance(identity, str) or not isinstance(created, str):
         raise MalformedError(f"{path}: a lease must have a string \"id\", and \"created\" must be a string")
-    labels = strict_json.string_map(document.get("labels") or {}, f"{path}: labels")
-    resources = document.get("resources") or []
+    labels, resources = document.get("labels"), document.get("resources")
+    labels = {} if labels is None else strict_json.string_map(labels, f"{path}: labels")
+    resources = [] if resources is None else resources
     if not isinstance(resources, list):
         raise MalformedError(f"{path}: \"resources\" must be an array")
     return Lease(identity, labels, tuple(_digests(resources, path)), created)

@@ -641,7 +641,7 @@ def test_a_cancelled_expansion_says_so_and_can_be_taken_up_again(layout: LayoutW
         roots, media = ffi.new("uint32_t[]", [node(store, index)]), ffi.new("int32_t[]", [lib.OCIGC_MEDIA_INDEX])
         arguments = store._handle, roots, media, 1, 0, progress, error
         assert lib.ocigc_graph_expand(*arguments) == lib.OCIGC_CANCELLED
-        assert lib.ocigc_graph_sniff(store._handle, 0, progress, error) == lib.OCIGC_CANCELLED
+        assert lib.ocigc_graph_sniff(store._handle, 0, 0, progress, error) == lib.OCIGC_CANCELLED
         progress.cancel = 0
         assert lib.ocigc_graph_expand(*arguments) == lib.OCIGC_OK
         assert len(held(store, index)) == len(store)

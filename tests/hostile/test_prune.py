@@ -1,0 +1,357 @@
+"""Hostile and broken layouts: one clear line, exit 2 or 3, and nothing changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import Result, ocigc, refused
+from layouts import CONFIG, INDEX, LAYER, MANIFEST, LayoutWriter, snapshot
+
+PRUNE = ("prune", "--all", "--force", "--grace", "0s", "--allow-empty")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    writer = LayoutWriter(tmp_path / "layout")
+    writer.tag(writer.image("one"), "example.com/one:1")
+    writer.tag(writer.image("two", ["base", "two"]))
+    writer.blob("an orphan")
+    return writer
+
+
+def unchanged(layout: LayoutWriter, code: int, *words: str) -> None:
+    """Neither a prune nor a dry run gets further than one line."""
+    before = snapshot(layout.path)
+    for command in (PRUNE, (*PRUNE, "--dry-run")):
+        refused(ocigc(*command, layout.path), code, *words)
+    assert snapshot(layout.path) == before
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    refused(ocigc(*PRUNE, tmp_path / "none"), 2, "none")
+
+
+def test_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused(ocigc(*PRUNE, tmp_path / "file"), 2, "file", "directory")
+
+
+def test_a_directory_that_is_no_layout_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("data")
+    (tmp_path / "index.json").write_text('{"manifests": []}')
+    before = snapshot(tmp_path)
+    refused(ocigc(*PRUNE, tmp_path), 2, "not an OCI image layout")
+    assert snapshot(tmp_path) == before
+    assert not (tmp_path / ".ocigc").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"imageLayoutVersion": "2.0.0"}', '{"imageLayoutVersion": 1}', "\0"])
+def test_a_marker_that_is_none(layout: LayoutWriter, content: str) -> None:
+    (layout.path / "oci-layout").write_text(content)
+    unchanged(layout, 2, "oci-layout")
+
+
+def test_no_index(layout: LayoutWriter) -> None:
+    (layout.path / "index.json").unlink()
+    unchanged(layout, 2, "index.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"manifests": [',
+        b"[]",
+        b'{"manifests": {}}',
+        b'{"manifests": [1]}',
+        b'\xef\xbb\xbf{"manifests": []}',
+        b'{"manifests": []}\0',
+        b'{"manifests": [], "manifests": []}',
+        b'{"manifests": [], "x": {"a": 1, "a": 2}}',
+        b'{"manifests": [], "x": "\xff"}',
+        b'{"Manifests": []}',
+        b'{"manifests": [], "config": {"digest": "sha256:%s", "size": 1}}' % (b"a" * 64),
+        b'{"manifests": [{"digest": "sha256:../../etc/passwd", "size": 1}]}',
+        b'{"manifests": [{"digest": "sha256:%s", "size": -1}]}' % (b"a" * 64),
+        b'{"manifests": [{"digest": "sha256:%s", "size": 1.5}]}' % (b"a" * 64),
+        b'{"manifests": [{"digest": "sha256:%s", "size": 9223372036854775808}]}' % (b"a" * 64),
+        b'{"manifests": [{"digest": "sha256:%s", "size": 1}]}' % (b"A" * 64),
+        b'{"manifests": [{"digest": "/etc/passwd", "size": 1}]}',
+        b'{"manifests": [{"digest": "sha256:%s", "size": 1, "annotations": {"a": 1}}]}' % (b"a" * 64),
+        b'{"manifests": [{"digest": "sha256:%s", "size": 1, "annotations": []}]}' % (b"a" * 64),
+        b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+def test_an_index_that_is_none(layout: LayoutWriter, content: bytes) -> None:
+    (layout.path / "index.json").write_bytes(content)
+    unchanged(layout, 3, "index.json")
+
+
+def manifest_of(layout: LayoutWriter) -> dict[str, Any]:
+    return layout.entries[0]
+
+
+def corrupt(layout: LayoutWriter) -> None:
+    path = layout.blob_path(manifest_of(layout))
+    path.write_bytes(path.read_bytes()[:-1] + b" ")
+
+
+def truncate(layout: LayoutWriter) -> None:
+    path = layout.blob_path(manifest_of(layout))
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def empty(layout: LayoutWriter) -> None:
+    layout.blob_path(manifest_of(layout)).write_bytes(b"")
+
+
+def swap(layout: LayoutWriter) -> None:
+    one, two = (layout.blob_path(entry) for entry in layout.entries)
+    first = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(first)
+
+
+def inflate(layout: LayoutWriter) -> None:
+    os.truncate(layout.blob_path(manifest_of(layout)), 1 << 30)
+
+
+@pytest.mark.parametrize("damage", [corrupt, truncate, empty, swap, inflate])
+def test_a_damaged_manifest(layout: LayoutWriter, damage: Callable[[LayoutWriter], None]) -> None:
+    damage(layout)
+    unchanged(layout, 3, "sha256:")
+
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"config": {"digest": "%s", "size": 1}, "manifests": []}' % DIGEST,
+        '{"config": {"digest": "%s", "size": 1}, "config": {"digest": "%s", "size": 1}}' % (DIGEST, DIGEST),
+        '{"layers": [{"digest": "sha256:../../../etc/passwd", "size": 1}]}',
+        '{"layers": [{"digest": "%s", "size": -1}]}' % DIGEST,
+        '{"schemaVersion": 1, "fsLayers": [{"blobSum": "%s"}]}' % DIGEST,
+        "not json",
+        "[" * 10_000,
+        '{"mediaType": "%s"}' % INDEX,
+    ],
+)
+def test_a_manifest_that_is_none(layout: LayoutWriter, document: str) -> None:
+    manifest = layout.blob(document, MANIFEST)
+    layout.tag(manifest, "example.com/bad:1")
+    unchanged(layout, 3, manifest["digest"])
+
+
+def test_a_broken_manifest_below_an_index(layout: LayoutWriter) -> None:
+    broken = layout.blob('{"layers": 1}', MANIFEST)
+    layout.tag(layout.index([broken]), "example.com/index:1")
+    unchanged(layout, 3, broken["digest"])
+
+
+def test_a_broken_manifest_that_only_a_lease_holds(layout: LayoutWriter) -> None:
+    broken = layout.image("leased")
+    path = layout.blob_path(broken)
+    path.write_bytes(path.read_bytes()[:-1])
+    layout.lease("l", [broken])
+    unchanged(layout, 3, broken["digest"])
+
+
+def test_a_manifest_that_is_claimed_to_be_an_index(layout: LayoutWriter) -> None:
+    layout.tag({**layout.image("x"), "mediaType": INDEX}, "example.com/x:1")
+    unchanged(layout, 3, "sha256:")
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_symlink(path: Path) -> None:
+    path.symlink_to("/etc/passwd")
+
+
+def make_broken_symlink(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def make_socket(path: Path) -> None:
+    where = os.getcwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(path.name)
+    finally:
+        os.chdir(where)
+
+
+@pytest.mark.parametrize("make", [make_fifo, make_symlink, make_broken_symlink, make_directory, make_socket])
+def test_what_is_no_file_among_the_blobs(layout: LayoutWriter, make: Callable[[Path], None]) -> None:
+    make(layout.path / "blobs" / "sha256" / ("b" * 64))
+    unchanged(layout, 3, "b" * 64)
+
+
+@pytest.mark.parametrize("make", [make_fifo, make_symlink])
+def test_what_is_no_file_among_the_blobs_under_any_name(layout: LayoutWriter, make: Callable[[Path], None]) -> None:
+    make(layout.path / "blobs" / "sha256" / "thing")
+    unchanged(layout, 3, "thing")
+
+
+@pytest.mark.parametrize("name", ["blobs", "labels", "leases", "index.json", "oci-layout"])
+def test_a_symlink_in_place_of_a_part_of_the_layout(layout: LayoutWriter, tmp_path: Path, name: str) -> None:
+    part = layout.path / name
+    if part.exists():
+        part.rename(tmp_path / name)
+    else:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.json").write_text("{}")
+    part.symlink_to(tmp_path / name)
+    before = snapshot(tmp_path)
+    result = ocigc(*PRUNE, layout.path)
+    refused(result, 2 if name == "oci-layout" else 3, name)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_symlinked_state_directory(layout: LayoutWriter, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (layout.path / ".ocigc").symlink_to(tmp_path / "elsewhere")
+    refused(ocigc(*PRUNE, layout.path), 3, ".ocigc")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 1}', '{"a": "b", "a": "c"}', '{"a": {}}', "\0", '"x"'])
+def test_a_sidecar_that_is_none(layout: LayoutWriter, content: str) -> None:
+    layout.labels(manifest_of(layout), {}).write_text(content)
+    unchanged(layout, 3, "labels/")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"id": 1}',
+        '{"id": "l", "labels": {"a": 1}}',
+        '{"id": "l", "resources": {}}',
+        '{"id": "l", "resources": [1]}',
+        '{"id": "l", "resources": [{"type": "content", "id": "sha256:../../etc/passwd"}]}',
+        '{"id": "l", "id": "l"}',
+        "[" * 100_000,
+    ],
+)
+def test_a_lease_that_is_none(layout: LayoutWriter, content: str) -> None:
+    layout.lease("broken", [])
+    (layout.path / "leases" / "broken.json").write_text(content)
+    unchanged(layout, 3, "broken.json")
+
+
+def test_a_lease_that_is_a_fifo(layout: LayoutWriter) -> None:
+    (layout.path / "leases").mkdir()
+    os.mkfifo(layout.path / "leases" / "l.json")
+    unchanged(layout, 3, "l.json")
+
+
+def run(layout: LayoutWriter, *options: str) -> Result:
+    result = ocigc(*PRUNE, "--format", "json", *options, layout.path)
+    assert result.code == 0, result
+    return result
+
+
+def test_what_is_foreign_stays(layout: LayoutWriter) -> None:
+    blobs = layout.path / "blobs"
+    foreign = [
+        blobs / "README",
+        blobs / "sha256" / "tmp-upload",
+        blobs / "sha256" / ("A" * 64),
+        blobs / "sha256" / ("a" * 65),
+        blobs / "md5" / ("a" * 32),
+        layout.path / "notes.txt",
+    ]
+    (blobs / "md5").mkdir()
+    for path in foreign:
+        path.write_text("mine")
+    (blobs / "sha256" / os.fsdecode(b"\xff\xfe")).write_text("mine")
+    run(layout)
+    assert all(path.exists() for path in foreign)
+    assert (blobs / "sha256" / os.fsdecode(b"\xff\xfe")).exists()
+
+
+def test_an_image_under_an_unregistered_algorithm_holds_its_layers(layout: LayoutWriter) -> None:
+    layer = layout.blob("only there")
+    content = json.dumps({"schemaVersion": 2, "config": layout.config("other"), "layers": [layer]})
+    (layout.path / "blobs" / "md5").mkdir()
+    (layout.path / "blobs" / "md5" / "abc").write_text(content)
+    layout.tag({"mediaType": MANIFEST, "digest": "md5:abc", "size": len(content)}, "example.com/md5:1")
+    used = json.dumps([{"Id": "c", "Image": "", "Config": {"Image": "example.com/md5:1"}}])
+    result = ocigc(*PRUNE, "--in-use", "-", layout.path, stdin=used)
+    assert result.code == 0, result
+    assert layout.has(layer)
+
+
+def test_a_cycle_and_a_deep_chain_of_indexes(layout: LayoutWriter) -> None:
+    target = layout.image("deep", ["bottom"])
+    for _ in range(3_000):
+        target = layout.index([target])
+    layout.entries = []
+    layout.tag(target, "example.com/deep:1")
+    used = json.dumps([{"Id": "c", "Image": "", "Config": {"Image": "example.com/deep:1"}}])
+    before = layout.present()
+    result = ocigc(*PRUNE, "--in-use", "-", "--format", "json", layout.path, stdin=used)
+    assert result.code == 0, result
+    assert len(before - layout.present()) == len(result.json["Orphans"])
+    assert layout.has(target)
+
+
+def test_unknown_json_is_looked_into(layout: LayoutWriter) -> None:
+    kept = layout.blob("kept by an unknown document")
+    document = layout.json({"anything": [{"deep": kept}]}, "application/vnd.example.thing.v1+json")
+    leaf = layout.blob("{ not json", "application/vnd.example.other.v1+json")
+    layout.entries = []
+    layout.tag(layout.manifest(layout.config(), [document, leaf]), "example.com/thing:1")
+    used = json.dumps([{"Id": "c", "Image": "", "Config": {"Image": "example.com/thing:1"}}])
+    assert ocigc(*PRUNE, "--in-use", "-", layout.path, stdin=used).code == 0
+    assert all(map(layout.has, (kept, document, leaf)))
+
+
+def test_hostile_names_never_reach_a_terminal_raw(layout: LayoutWriter) -> None:
+    layout.tag(layout.image("evil"), "evil\x1b[2J\u202e:1\ud800")
+    for command in (("ls",), ("prune", "-a", "-n")):
+        result = ocigc(*command, layout.path)
+        assert result.code == 0, result
+        assert "evil" in result.out
+        assert "\x1b" not in result.out
+        assert "\u202e" not in result.out
+    assert json.loads(ocigc("ls", "--format", "json", layout.path).out)
+
+
+def test_layers_are_not_read(layout: LayoutWriter) -> None:
+    """A layer that is corrupt or of the wrong size is not a prune's business."""
+    layer = layout.blob("good", LAYER)
+    layout.tag(layout.manifest(layout.config("l"), [layer]), "example.com/layer:1")
+    layout.blob_path(layer).write_text("bad and longer")
+    used = json.dumps([{"Id": "c", "Image": "", "Config": {"Image": "example.com/layer:1"}}])
+    assert ocigc(*PRUNE, "--in-use", "-", layout.path, stdin=used).code == 0
+    assert layout.has(layer)
+
+
+def test_an_unreadable_config_keeps_an_image_only_where_labels_are_asked(layout: LayoutWriter) -> None:
+    config = layout.blob("no config", CONFIG)
+    image = layout.manifest(config)
+    layout.entries = []
+    layout.tag(image, "example.com/noconfig:1")
+    run(layout, "--filter", "label!=keep")
+    assert layout.has(image)
+    run(layout)
+    assert not layout.has(image)
