@@ -33,7 +33,8 @@ demo: $(VENV)/.installed ## build all, make a sample layout and prune it
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/demo.sh
 
 test: $(VENV)/.installed native-test ## run every test
-	$(BIN)/python -m pytest
+	sh tools/interop-tools.sh
+	$(BIN)/pytest
 
 build/sanitized/build.ninja: $(VENV)/.tools
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure build/sanitized -Dextension=false -Dtests=true \
