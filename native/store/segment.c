@@ -3,6 +3,7 @@
 #include "store/sort.h"
 #include "store/vector.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,10 +121,16 @@ static void drop_doubles(struct ocigc_segment *segment)
     segment->count = kept;
 }
 
-static uint32_t bucket_of(const struct ocigc_segment *segment, const uint8_t *key)
+static uint64_t leading_bits(const uint8_t *key)
 {
-    uint32_t leading = (uint32_t)key[0] << 24 | (uint32_t)key[1] << 16 | (uint32_t)key[2] << 8 | key[3];
-    return (uint32_t)((uint64_t)leading >> (32 - segment->bucket_bits));
+    uint64_t bits;
+    memcpy(&bits, key, sizeof bits);
+    return be64toh(bits);
+}
+
+static uint32_t bucket_of(const struct ocigc_segment *segment, uint64_t leading)
+{
+    return (uint32_t)(leading >> 32 >> (32 - segment->bucket_bits));
 }
 
 /* Four to eight entries a bucket where keys are spread as digests are. Where somebody has made them collide, a look-up
@@ -139,7 +146,7 @@ static bool index_buckets(struct ocigc_segment *segment)
         return false;
     uint32_t bucket = 0;
     for (uint32_t i = 0; i < segment->count; i++)
-        for (uint32_t own = bucket_of(segment, ocigc_segment_key(segment, i)); bucket <= own; bucket++)
+        for (uint32_t own = bucket_of(segment, leading_bits(ocigc_segment_key(segment, i))); bucket <= own; bucket++)
             segment->buckets[bucket] = i;
     for (; bucket <= buckets; bucket++)
         segment->buckets[bucket] = segment->count;
@@ -198,17 +205,22 @@ uint32_t ocigc_segment_find(const struct ocigc_segment *segment, const char *enc
     uint8_t key[64];
     if (ocigc_hex_decode(encoded, length, key, segment->width) != 0)
         return UINT32_MAX;
-    uint32_t bucket = bucket_of(segment, key);
+    uint64_t leading = leading_bits(key);
+    uint32_t bucket = bucket_of(segment, leading);
     uint32_t low = segment->buckets[bucket], high = segment->buckets[bucket + 1];
+    /* The first guess is where the key would stand if those of the bucket were spread evenly. */
+    uint32_t guess = low + (uint32_t)((high - low) * (leading << segment->bucket_bits >> 32) >> 32);
     while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int order = memcmp(ocigc_segment_key(segment, middle), key, segment->width);
+        const uint8_t *there = ocigc_segment_key(segment, guess);
+        uint64_t its = leading_bits(there);
+        int order = its != leading ? (its < leading ? -1 : 1) : memcmp(there, key, segment->width);
         if (order == 0)
-            return middle;
+            return guess;
         if (order < 0)
-            low = middle + 1;
+            low = guess + 1;
         else
-            high = middle;
+            high = guess;
+        guess = low + (high - low) / 2;
     }
     return UINT32_MAX;
 }
