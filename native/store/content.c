@@ -63,10 +63,13 @@ int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *er
 
 int32_t ocigc_content_check(struct ocigc_content *content, bool vouched, struct ocigc_error *error)
 {
-    if (content->checked || vouched || ocigc_store_algorithm(content->store, content->node) == OCIGC_ALGORITHM_OTHER)
+    if (content->checked || ocigc_store_algorithm(content->store, content->node) == OCIGC_ALGORITHM_OTHER)
         return OCIGC_OK;
-    int32_t code = ocigc_blob_check(content->store, content->node, content->file, &content->status, content->buffer,
-                                    error);
+    int32_t code = OCIGC_OK;
+    if (!vouched)
+        code = ocigc_blob_check(content->store, content->node, content->file, &content->status, content->buffer, error);
+    else if (!ocigc_blob_unchanged(content->store, content->node, &content->status))
+        code = ocigc_blob_fail_changed(content->store, content->node, error);
     content->checked = code == OCIGC_OK;
     return code;
 }

@@ -27,7 +27,8 @@ void ocigc_content_close(struct ocigc_content *content);
 int32_t ocigc_content_look(const struct ocigc_content *content, enum ocigc_look *look, struct ocigc_error *error);
 /* Reads it whole (at most OCIGC_MANIFEST_LIMIT bytes) into the buffer. Doing it again costs nothing. */
 int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *error);
-/* Verifies what is loaded, unless it was `vouched` for or its algorithm is unregistered. */
+/* Verifies what is loaded. What was `vouched` for has to be as the scan saw it instead; what is of an unregistered
+ * algorithm is taken as it is. */
 int32_t ocigc_content_check(struct ocigc_content *content, bool vouched, struct ocigc_error *error);
 
 static inline bool ocigc_content_is_over_limit(const struct ocigc_content *content)

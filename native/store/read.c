@@ -27,7 +27,7 @@ static bool reserve(struct ocigc_buffer *buffer, size_t capacity)
     return buffer->bytes != NULL;
 }
 
-static int32_t fail_changed(const ocigc_store *store, uint32_t node, struct ocigc_error *error)
+int32_t ocigc_blob_fail_changed(const ocigc_store *store, uint32_t node, struct ocigc_error *error)
 {
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
     ocigc_store_digest(store, node, digest, sizeof digest);
@@ -50,16 +50,16 @@ int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const
         return ocigc_fail(error, OCIGC_MALFORMED, "%s has %llu bytes, of which at most %llu may be read", digest,
                           (unsigned long long)size, (unsigned long long)limit);
     }
-    if (!reserve(buffer, size + 1)) /* the one more shows a file that grows */
+    if (!reserve(buffer, size + 1)) /* the one more for an empty one */
         return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-    ssize_t got = ocigc_read_up_to(file, buffer->bytes, size + 1);
+    ssize_t got = ocigc_read_up_to(file, buffer->bytes, size);
     if (got < 0) {
         int cause = errno;
         ocigc_store_digest(store, node, digest, sizeof digest);
         return ocigc_fail_system(error, cause, "cannot read %s", digest);
     }
     buffer->length = (size_t)got;
-    return buffer->length == size ? OCIGC_OK : fail_changed(store, node, error);
+    return buffer->length == size ? OCIGC_OK : ocigc_blob_fail_changed(store, node, error);
 }
 
 int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, const struct stat *status,
@@ -72,7 +72,7 @@ int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, cons
     if (code == OCIGC_OK && memcmp(actual, ocigc_blob_digest(store, node), ocigc_algorithm_width(algorithm)) == 0)
         return OCIGC_OK;
     if (code == OCIGC_OK && !unchanged(file, status))
-        return fail_changed(store, node, error);
+        return ocigc_blob_fail_changed(store, node, error);
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
     ocigc_store_digest(store, node, digest, sizeof digest);
     if (code != OCIGC_OK)
@@ -90,7 +90,7 @@ static int32_t load_and_check(const ocigc_store *store, uint32_t node, uint64_t 
     int32_t algorithm = ocigc_store_algorithm(store, node);
     if (verify && algorithm != OCIGC_ALGORITHM_OTHER && algorithm != OCIGC_BLAKE3)
         return ocigc_blob_check(store, node, file, status, buffer, error);
-    return unchanged(file, status) ? OCIGC_OK : fail_changed(store, node, error);
+    return unchanged(file, status) ? OCIGC_OK : ocigc_blob_fail_changed(store, node, error);
 }
 
 int32_t ocigc_blob_read(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify,

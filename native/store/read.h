@@ -24,4 +24,7 @@ int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const
 int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, const struct stat *status,
                          const struct ocigc_buffer *buffer, struct ocigc_error *error);
 
+/* The error of a file that did not hold still. */
+int32_t ocigc_blob_fail_changed(const ocigc_store *store, uint32_t node, struct ocigc_error *error);
+
 #endif

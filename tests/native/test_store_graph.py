@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from layouts import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, LayoutWriter
 from ocigc._native import ffi, lib
-from stores import node, scanned
-
 from ocigc.descriptor import Descriptor as Target
 from ocigc.descriptor import Media
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.native import Store
 from ocigc.rules.graph import Group
+from stores import node, scanned
 
 JSON_TYPE = "application/vnd.example+json"
 ABSENT: Descriptor = {"mediaType": LAYER, "digest": "sha256:" + "0" * 64, "size": 1}
@@ -221,6 +221,17 @@ def test_blake3_waits_for_a_voucher(layout: LayoutWriter) -> None:
         expand(store, manifest)
         assert store.pending() == []
         assert held(store, manifest) == of(manifest, config)
+
+
+def test_a_voucher_does_not_cover_what_comes_later(layout: LayoutWriter) -> None:
+    (layout.path / "blobs" / "blake3").mkdir()
+    manifest = {"mediaType": MANIFEST, "digest": "blake3:" + "1" * 64, "size": 1}
+    layout.blob_path(manifest).write_text(json.dumps({"layers": []}))
+    with scanned(layout) as store:
+        store.vouch(node(store, manifest))
+        layout.blob_path(manifest).write_text(json.dumps({"layers": None}))
+        with pytest.raises(Refused, match="changed while it was read"):
+            expand(store, manifest)
 
 
 def test_something_worse_than_a_missing_voucher_is_told_first(layout: LayoutWriter) -> None:
