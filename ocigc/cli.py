@@ -23,6 +23,7 @@ _EPILOG = """\
 exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or no layout, 3 refused or failed
 """
 
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -36,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     for command in _COMMANDS:
         command.register(subparsers)
     return parser
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted; nothing is lost", _FAILED)
     return code
+
 
 def _fail(message: str, code: int) -> int:
     print(f"ocigc: {message}", file=sys.stderr)

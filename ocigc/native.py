@@ -1,7 +1,7 @@
 """The native core, typed: the only module that imports it.
 
-Memory: a handle is freed with its Python object, or before by `close`. Long calls run in a thread of their own while this
-one reports progress, and stop at the next interrupt.
+Memory: a handle is freed with its Python object, or before by `close`. Long calls run in a thread of their own while
+this one reports progress, and stop at the next interrupt.
 """
 
 from __future__ import annotations
@@ -348,7 +348,9 @@ class Store:
         lib.ocigc_graph_vouch(self._handle, node)
 
     def sniff(self, young_after: int = NEVER, report: Report | None = None) -> None:
-        """Looks for referrers among the blobs that nothing has reached, and for what JSON newer than an instant holds."""
+        """Looks for referrers among the blobs that nothing has reached, and for what JSON newer than an instant
+        holds.
+        """
         _Call(report).check(lib.ocigc_graph_sniff, self._handle, young_after, 0)
 
     def refer(self, subject: int, referrer: int) -> None:

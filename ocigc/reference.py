@@ -89,9 +89,7 @@ def parse_normalized(text: str) -> Reference:
 
 def _split_domain(text: str) -> tuple[str, str]:
     domain, slash, remainder = text.partition("/")
-    if not slash or not (
-        any(mark in domain for mark in ".:") or domain == "localhost" or domain.lower() != domain
-    ):
+    if not slash or not (any(mark in domain for mark in ".:") or domain == "localhost" or domain.lower() != domain):
         domain, remainder = _DEFAULT_DOMAIN, text
     if domain == _LEGACY_DOMAIN:
         domain = _DEFAULT_DOMAIN

@@ -71,8 +71,8 @@ def parse_duration(text: str) -> int:
 
 def _days(year: int, month: int, day: int) -> int:
     """Days from 1970-01-01 in the proleptic Gregorian calendar, which Go knows from the year 0 on."""
-    lengths = (31, 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28, 31, 30, 31, 30)
-    lengths += (31, 31, 30, 31, 30, 31)
+    february = 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    lengths = (31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
     if not 1 <= month <= 12 or not 1 <= day <= lengths[month - 1]:
         raise ValueError("day out of range")
     before = year - 1

@@ -38,7 +38,9 @@ class LayoutWriter:
     def json(self, document: Any, media_type: str) -> Descriptor:
         return self.blob(json.dumps(document), media_type)
 
-    def config(self, seed: str = "", *, labels: Mapping[str, str] | None = None, created: str | None = None) -> Descriptor:
+    def config(
+        self, seed: str = "", *, labels: Mapping[str, str] | None = None, created: str | None = None
+    ) -> Descriptor:
         document: dict[str, Any] = {"architecture": "amd64", "os": "linux", "comment": seed}
         if labels is not None:
             document["config"] = {"Labels": dict(labels)}

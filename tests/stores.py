@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from layouts import Descriptor, LayoutWriter
-
 from ocigc.native import Store
 
 

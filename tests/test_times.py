@@ -45,7 +45,7 @@ def test_our_durations_know_days_and_weeks_and_are_not_negative() -> None:
         parse_duration("-1h")
 
 
-@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), st.integers(-23 * 60, 23 * 60))  # noqa: DTZ001
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), st.integers(-23 * 60, 23 * 60))
 def test_rfc3339_agrees_with_datetime(naive: datetime, offset: int) -> None:
     zone = f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02}:{abs(offset) % 60:02}"
     moment = naive.replace(tzinfo=UTC)

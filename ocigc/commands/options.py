@@ -16,7 +16,6 @@ from ocigc.store.images import repository_name
 from ocigc.times import parse_duration
 
 
-
 def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:
     """A parser's ValueError as argparse's error, message and all."""
 
@@ -92,9 +91,7 @@ def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
     for name in names:
         found |= inuse.parse(_read(name), "standard input" if name == "-" else printable(name))
     if names and not found and not allow_none:
-        raise UsageError(
-            "--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use"
-        )
+        raise UsageError("--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use")
     return found
 
 

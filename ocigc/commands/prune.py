@@ -52,13 +52,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_layout(parser)
-    parser.add_argument("-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones")
+    parser.add_argument(
+        "-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones"
+    )
     parser.add_argument(
         "--filter",
         metavar="KEY[!]=VALUE",
         action="append",
         default=[],
-        help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; may be given again",
+        help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; repeatable",
     )
     options.add_in_use(parser)
     options.add_repository(parser)
@@ -82,8 +84,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--trash",
         metavar="DURATION",
         type=options.duration,
-        help="keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: free "
-        "the space at once)",
+        help="keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back "
+        "(default: free the space at once)",
     )
     options.add_wait(parser)
     options.add_format(parser)
@@ -154,7 +156,9 @@ class _Prune:
             loaded, plan, unleased = self._plan()
             with loaded.store:
                 if plan.leaves_no_image and not self._args.allow_empty:
-                    raise Refused(_no_image_left(self._layout) + "nothing was changed; give --allow-empty if that is meant")
+                    raise Refused(
+                        _no_image_left(self._layout) + "nothing was changed; give --allow-empty if that is meant"
+                    )
                 if plan.empty:
                     self._show(PruneReport(plan, loaded.store.digest, unleased, 0, dry_run=False))
                     return

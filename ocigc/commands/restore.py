@@ -61,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _choose(
-    runs: list[Trashed], run_id: str | None, image: str | None, path: str
-) -> tuple[Trashed, list[ImageRecord]]:
+def _choose(runs: list[Trashed], run_id: str | None, image: str | None, path: str) -> tuple[Trashed, list[ImageRecord]]:
     """The last run that fits, and its images that do."""
     for trashed in reversed(runs):
         if run_id is not None and trashed.journal.id != run_id:

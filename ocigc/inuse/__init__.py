@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 from ocigc.container import InUse
 from ocigc.errors import MalformedError, UsageError
 from ocigc.inuse import docker
 from ocigc.store import strict_json
 
-_SOURCES = (docker,)
+
+class Source(Protocol):
+    """A module that knows one form."""
+
+    NAME: str
+
+    def recognises(self, document: Any) -> bool:
+        """Whether the document is of that form."""
+
+    def read(self, document: Any, name: str) -> InUse:
+        """What it says. Raises UsageError."""
+
+
+_SOURCES: tuple[Source, ...] = (docker,)
 
 
 def parse(data: bytes, name: str) -> InUse:

@@ -69,7 +69,9 @@ def describe(progress: Progress, seconds: float) -> str:
     """How far, how fast and how long still."""
     parts = [f"{progress.items:,}" + (f" of {progress.total_items:,}" if progress.total_items else "")]
     if progress.bytes:
-        parts.append(human_size(progress.bytes) + (f" of {human_size(progress.total_bytes)}" if progress.total_bytes else ""))
+        parts.append(
+            human_size(progress.bytes) + (f" of {human_size(progress.total_bytes)}" if progress.total_bytes else "")
+        )
         parts.append(f"{human_size(int(progress.bytes / seconds))}/s")
     done, total = (
         (progress.bytes, progress.total_bytes) if progress.total_bytes else (progress.items, progress.total_items)

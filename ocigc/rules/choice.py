@@ -1,7 +1,7 @@
 """The choice of images: which records go, which stay and why, before anyone has looked at blobs.
 
-Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. What shares the fate of
-a subject (referrers, fallback tags) is set apart: moby has no such images.
+Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. What shares the
+fate of a subject (referrers, fallback tags) is set apart: moby has no such images.
 """
 
 from __future__ import annotations

@@ -74,9 +74,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
         untagged=tuple(untagged),
         dangling=tuple(choice.dangling),
         kept=tuple(sorted(settlement.kept, key=lambda kept: kept.image.sort_key)),
-        unlease=_unlease(
-            surviving_configs, [*(kept.image for kept in settlement.kept), *choice.dangling], graph
-        ),
+        unlease=_unlease(surviving_configs, [*(kept.image for kept in settlement.kept), *choice.dangling], graph),
         orphans=sorted(unreported),
         spared=settlement.young,
         reclaimed=graph.freed(leaving),

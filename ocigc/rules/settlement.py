@@ -1,7 +1,7 @@
 """The settlement: who holds each blob once the chosen images are gone, and so what goes with whom.
 
-Source: containerd's garbage collection as moby's `ImagesPrune` triggers it after every image (SynchronousDelete): a blob
-goes with the last image that reached it. Referrers, fallback tags and the grace of orphans are not moby's.
+Source: containerd's garbage collection as moby's `ImagesPrune` triggers it after every image (SynchronousDelete): a
+blob goes with the last image that reached it. Referrers, fallback tags and the grace of orphans are not moby's.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ class Usage:
 
 
 def usage(images: Sequence[ImageRecord], graph: Graph, leases: Sequence[Lease], in_use: InUse) -> list[Usage]:
-    """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active ones."""
+    """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active
+    ones.
+    """
     walks: Mapping[str, list[int]] = {
         image.target.digest: [node for node, _ in graph.walk(image.target)] for image in images
     }

@@ -7,9 +7,11 @@ from ocigc.native import Store, Verdict
 from ocigc.store import files
 
 try:
-    from blake3 import blake3
+    import blake3
 except ImportError:
-    blake3 = None
+    _AVAILABLE = False
+else:
+    _AVAILABLE = True
 
 _PREFIX = "blake3:"
 _CHUNK = 4 << 20
@@ -17,9 +19,9 @@ _CHUNK = 4 << 20
 
 def verdict(layout: int, digest: str) -> Verdict:
     """What a blob is by its name; UNSUPPORTED where it is of another algorithm or the package is not there."""
-    if blake3 is None or not digest.startswith(_PREFIX):
+    if not _AVAILABLE or not digest.startswith(_PREFIX):
         return Verdict.UNSUPPORTED
-    hasher = blake3()
+    hasher = blake3.blake3()
     try:
         with files.directory(layout, "blobs") as blobs, files.directory(blobs, "blake3") as parent:
             with open(files.open_plain(parent, digest.removeprefix(_PREFIX)), "rb", buffering=0) as file:

@@ -55,7 +55,8 @@ def load(
     """Reads a layout. Raises Refused where what an image or lease refers to cannot be known.
 
     `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. What orphaned
-    manifests newer than `young_after` refer to is read too. With `record`, bad manifests are recorded in the store instead.
+    manifests newer than `young_after` refer to is read too. With `record`, bad manifests are recorded in the store
+    instead.
     """
     index = layout.read_index()
     held = leases.load(layout.fd)
@@ -116,7 +117,9 @@ def config_labels(store: Store, image: ImageRecord) -> list[dict[str, str] | Non
 
 
 def with_created(loaded: Loaded) -> Loaded:
-    """The same, with every image's time of creation: its annotation, else its first config's, else its target's mtime."""
+    """The same, with every image's time of creation: its annotation, else its first config's, else its target's
+    mtime.
+    """
     images = [
         image if image.created is not None else replace(image, created=_created(loaded, image))
         for image in loaded.images

@@ -42,8 +42,8 @@ def execute(
 ) -> Outcome | None:
     """Carries out a plan under the exclusive lock; None where index.json has changed since, and nothing was done.
 
-    What is removed is kept in the trash until the instant `expires`, if there is one. Raises Refused; what was begun then
-    is finished by the next run.
+    What is removed is kept in the trash until the instant `expires`, if there is one. Raises Refused; what was begun
+    then is finished by the next run.
     """
     removed = {position for untagged in plan.untagged for position in untagged.image.entries}
     nameless = {image.entries[0] for image in plan.dangling}
@@ -91,7 +91,9 @@ def _finish(
     now: int,
     phase: Phase,
 ) -> Outcome:
-    """The steps behind the commit. `loaded` is what the plan was made of; None in a recovery, where all is read anew."""
+    """The steps behind the commit. `loaded` is what the plan was made of; None in a recovery, where all is read
+    anew.
+    """
     for unlease in record.unlease:
         sidecars.remove_label(layout.fd, run, unlease.digest, unlease.label)
     known = None if loaded is None else Roots(record.after, loaded.leases)

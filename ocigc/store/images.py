@@ -24,7 +24,9 @@ def repository_name(text: str) -> str:
 
 
 def image_records(entries: Iterable[Entry], repository: str | None) -> list[ImageRecord]:
-    """The images of an index. Entries of one name and target are one image; `repository` (normalised) owns bare tags."""
+    """The images of an index. Entries of one name and target are one image; `repository` (normalised) owns bare
+    tags.
+    """
     records: dict[tuple[str, str], ImageRecord] = {}
     for position, entry in enumerate(entries):
         record = _record(position, entry, repository)

@@ -1,7 +1,7 @@
 """index.json: read strictly, rewritten without touching a byte that need not change.
 
-Other tools own this file too. So entries that go are cut out of its bytes, names are cut out of theirs, and all the rest
-(unknown members, the order of keys, white space) stays as it was.
+Other tools own this file too. So entries that go are cut out of its bytes, names are cut out of theirs, and all the
+rest (unknown members, the order of keys, white space) stays as it was.
 """
 
 from __future__ import annotations

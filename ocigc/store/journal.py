@@ -1,7 +1,7 @@
 """The journal of a run: what it needs to be finished or undone, whatever happens.
 
-`.ocigc/run/` is there from the moment a run has been decided until all of it is done. Then it is removed, or, where the run
-is to be kept for a while, becomes `.ocigc/trash/<id>/`.
+`.ocigc/run/` is there from the moment a run has been decided until all of it is done. Then it is removed, or, where
+the run is to be kept for a while, becomes `.ocigc/trash/<id>/`.
 
     journal.json   the run's identity and what is to be done besides deleting
     doomed         the blobs to delete, one digest a line
@@ -50,9 +50,10 @@ class Unlease:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions in
-    the index before of entries that lose their name or go. `expires` is the instant until which what is removed is kept in
-    the trash, None where it is not."""
+    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the
+    positions in
+    the index before of entries that lose their name or go. `expires` is the instant until which what is removed is
+    kept in the trash, None where it is not."""
 
     id: str
     started: int

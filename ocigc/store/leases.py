@@ -81,12 +81,12 @@ def _lease(document: Any, path: str) -> Lease:
         raise MalformedError(f"{path}: a lease must be a JSON object")
     identity, created = document.get("id"), document.get("created", "")
     if not isinstance(identity, str) or not isinstance(created, str):
-        raise MalformedError(f"{path}: a lease must have a string \"id\", and \"created\" must be a string")
+        raise MalformedError(f'{path}: a lease must have a string "id", and "created" must be a string')
     labels, resources = document.get("labels"), document.get("resources")
     labels = {} if labels is None else strict_json.string_map(labels, f"{path}: labels")
     resources = [] if resources is None else resources
     if not isinstance(resources, list):
-        raise MalformedError(f"{path}: \"resources\" must be an array")
+        raise MalformedError(f'{path}: "resources" must be an array')
     return Lease(identity, labels, tuple(_digests(resources, path)), created)
 
 
@@ -95,7 +95,7 @@ def _digests(resources: list[Any], path: str) -> list[str]:
     for resource in resources:
         kind, digest = (resource.get("type"), resource.get("id")) if isinstance(resource, dict) else (None, None)
         if not isinstance(kind, str) or not isinstance(digest, str):
-            raise MalformedError(f"{path}: a resource must be an object with the strings \"type\" and \"id\"")
+            raise MalformedError(f'{path}: a resource must be an object with the strings "type" and "id"')
         if kind == "content":
             if digest_algorithm(digest) is None:
                 raise MalformedError(f"{path}: {printable(digest)!r} is no digest")

@@ -37,7 +37,11 @@ def runs(state: int) -> list[Trashed]:
     """What is in the trash, the oldest run first. Raises Refused."""
     found = []
     for name in files.listing(state, TRASH):
-        with files.naming(f"{TRASH}/{name}"), files.directory(state, TRASH) as trash, files.directory(trash, name) as run:
+        with (
+            files.naming(f"{TRASH}/{name}"),
+            files.directory(state, TRASH) as trash,
+            files.directory(trash, name) as run,
+        ):
             found.append(_read(run))
     return sorted(found, key=lambda trashed: trashed.journal.started)
 
@@ -75,8 +79,8 @@ def _remove(state: int, name: str) -> None:
 def restore(layout: Layout, state: int, trashed: Trashed, images: Iterable[ImageRecord], now: int, phase: Phase) -> int:
     """Brings back images of a run, or, where they are all of its images, the whole run; how many blobs came back.
 
-    Blobs come first, index.json last: whatever happens on the way, nothing is lost and no image lacks a blob that it had.
-    Raises Refused.
+    Blobs come first, index.json last: whatever happens on the way, nothing is lost and no image lacks a blob that it
+    had. Raises Refused.
     """
     wanted = list(images)
     whole = len(wanted) == len(trashed.images)
@@ -130,5 +134,3 @@ def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[str]:
             ):
                 content = files.read(parent, encoded, MANIFEST_LIMIT)
                 pending += [(child.digest, child.media) for child in parse_document(content, media)]
-
-

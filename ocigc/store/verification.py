@@ -21,8 +21,8 @@ _UNSOUND = {
 class Verification:
     """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
 
-    `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could not
-    be checked.
+    `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could
+    not be checked.
     """
 
     checked: int

@@ -28,16 +28,35 @@ EMPTY = "application/vnd.oci.empty.v1+json"
 
 _FIRST = parse_rfc3339("2019-01-01T00:00:00Z")
 _YEARS = 6 * 365 * 86_400 * SECOND
-_DOMAINS = ("docker.io/library", "docker.io/bitnami", "ghcr.io/example", "quay.io/example", "registry.example:5000/team")
-_PROJECTS = ("alpine", "api", "cache", "db", "gateway", "nginx", "postgres", "python", "queue", "redis", "web", "worker")
+_DOMAINS = (
+    "docker.io/library",
+    "docker.io/bitnami",
+    "ghcr.io/example",
+    "quay.io/example",
+    "registry.example:5000/team",
+)
+_PROJECTS = (
+    "alpine",
+    "api",
+    "cache",
+    "db",
+    "gateway",
+    "nginx",
+    "postgres",
+    "python",
+    "queue",
+    "redis",
+    "web",
+    "worker",
+)
 _STAGES = ("prod", "test", "build")
 _TINY = 64  # bytes of a layer where only the number of blobs matters
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """`layer_bytes` is the median size of a layer. With `blobs`, images are added until there are so many blobs, with tiny
-    layers; `images` does not count then."""
+    """`layer_bytes` is the median size of a layer. With `blobs`, images are added until there are so many blobs,
+    with tiny layers; `images` does not count then."""
 
     seed: int = 0
     images: int = 20

@@ -71,7 +71,7 @@ def test_agrees_with_moby(scenario: Scenario, tmp_path: Path) -> None:
         return
     assert result.code == 0, result
     report = result.json
-    assert [list(item.items())[0] for item in report["ImagesDeleted"]] == [
+    assert [next(iter(item.items())) for item in report["ImagesDeleted"]] == [
         tuple(item) for item in expect["imagesDeleted"]
     ]
     assert sorted(report["Orphans"]) == sorted(expect["orphans"])

@@ -259,7 +259,9 @@ def test_in_use_that_names_nothing_is_refused(layout: LayoutWriter) -> None:
     assert ocigc(*ALL, "--allow-empty", "--allow-none-in-use", "--in-use", "-", layout.path, stdin="[]").code == 0
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"a": 1}', '[{"Id": "x"}]', "\0", '[{"Config": {"Image": 1}, "Image": ""}]'])
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"a": 1}', '[{"Id": "x"}]', "\0", '[{"Config": {"Image": 1}, "Image": ""}]']
+)
 def test_in_use_that_nobody_understands(layout: LayoutWriter, content: str) -> None:
     layout.tag(layout.image("a"), "example.com/a:1")
     before = snapshot(layout.path)

@@ -52,7 +52,9 @@ def test_a_directory_that_is_no_layout_is_never_touched(tmp_path: Path) -> None:
     assert not (tmp_path / ".ocigc").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"imageLayoutVersion": "2.0.0"}', '{"imageLayoutVersion": 1}', "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"imageLayoutVersion": "2.0.0"}', '{"imageLayoutVersion": 1}', "\0"]
+)
 def test_a_marker_that_is_none(layout: LayoutWriter, content: str) -> None:
     (layout.path / "oci-layout").write_text(content)
     unchanged(layout, 2, "oci-layout")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layouts import LayoutWriter
-from stores import node, scanned
 
+from layouts import LayoutWriter
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.native import Store
+from stores import node, scanned
 
 HEX = "ab" * 32
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from layouts import Descriptor, LayoutWriter
 from ocigc._native import ffi, lib
-from stores import node, scanned
-
 from ocigc.errors import Refused
 from ocigc.native import Fate, Store, purge
+from stores import node, scanned
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from model import Blob, ModelGraph, media_of
 from ocigc.container import Container, InUse
 from ocigc.descriptor import Descriptor, Media
 from ocigc.errors import UsageError
@@ -16,7 +17,6 @@ from ocigc.lease import Lease
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.prune import Contents, Request, decide
 from ocigc.times import SECOND, parse_rfc3339
-from model import Blob, ModelGraph, media_of
 from vectors.scenarios import Scenario, filter_arguments, scenarios
 
 NOW = 1_780_000_000 * SECOND

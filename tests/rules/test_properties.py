@@ -104,9 +104,7 @@ class World:
         return decide(Contents(chosen, self.leases, [], self.graph), Request(filters, in_use, NOW, grace), lambda _: [])
 
     def remaining(self, plan: Plan) -> list[ImageRecord]:
-        nameless = [
-            ImageRecord(dangling_name(i.target.digest), i.target, {}, (), i.entries, 0) for i in plan.dangling
-        ]
+        nameless = [ImageRecord(dangling_name(i.target.digest), i.target, {}, (), i.entries, 0) for i in plan.dangling]
         return [*(kept.image for kept in plan.kept), *nameless]
 
 
@@ -115,7 +113,7 @@ worlds = st.integers(0, 2**32).map(World)
 
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans(), st.sampled_from([0, 1]))
-def test_nothing_that_is_reachable_goes(world: World, prune_all: bool, grace: int) -> None:  # noqa: FBT001
+def test_nothing_that_is_reachable_goes(world: World, prune_all: bool, grace: int) -> None:
     plan = world.plan(world.in_use(), prune_all=prune_all, grace=grace)
     graph = world.graph
     roots = image_roots(world.remaining(plan), graph) + lease_roots(world.leases, graph, flat=False)
@@ -127,7 +125,7 @@ def test_nothing_that_is_reachable_goes(world: World, prune_all: bool, grace: in
 
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans())
-def test_everything_that_is_unreachable_goes(world: World, prune_all: bool) -> None:  # noqa: FBT001
+def test_everything_that_is_unreachable_goes(world: World, prune_all: bool) -> None:
     plan = world.plan(world.in_use(), prune_all=prune_all, grace=0)
     graph = world.graph
     roots = image_roots(world.remaining(plan), graph) + lease_roots(world.leases, graph, flat=False)
@@ -137,7 +135,7 @@ def test_everything_that_is_unreachable_goes(world: World, prune_all: bool) -> N
 
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans())
-def test_every_image_goes_or_stays_once(world: World, prune_all: bool) -> None:  # noqa: FBT001
+def test_every_image_goes_or_stays_once(world: World, prune_all: bool) -> None:
     plan = world.plan(world.in_use(), prune_all=prune_all, grace=0)
     fates = [u.image for u in plan.untagged] + [kept.image for kept in plan.kept]
     assert sorted(fates, key=lambda i: i.entries) == sorted(world.images, key=lambda i: i.entries)

@@ -36,6 +36,4 @@ def index_entry(image: dict[str, Any]) -> dict[str, Any]:
 
 
 def inspect_list(scenario: Scenario) -> list[dict[str, Any]]:
-    return [
-        {"Id": c["id"], "Image": c["imageID"], "Config": {"Image": c["image"]}} for c in scenario["containers"]
-    ]
+    return [{"Id": c["id"], "Image": c["imageID"], "Config": {"Image": c["image"]}} for c in scenario["containers"]]
