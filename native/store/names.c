@@ -43,7 +43,7 @@ int ocigc_names_take(struct ocigc_names *names, struct ocigc_directory *director
     return length > 0 ? 1 : (int)length;
 }
 
-static bool is_dots(const char *name)
+bool ocigc_is_dots(const char *name)
 {
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
@@ -53,7 +53,7 @@ const struct dirent64 *ocigc_names_next(struct ocigc_names *names)
     while (names->position < names->length) {
         const struct dirent64 *entry = (const struct dirent64 *)(names->buffer + names->position);
         names->position += entry->d_reclen;
-        if (!is_dots(entry->d_name))
+        if (!ocigc_is_dots(entry->d_name))
             return entry;
     }
     return NULL;

@@ -29,5 +29,7 @@ void ocigc_names_free(struct ocigc_names *names);
 int ocigc_names_take(struct ocigc_names *names, struct ocigc_directory *directory);
 /* The next of those taken, without "." and ".."; NULL past the last. */
 const struct dirent64 *ocigc_names_next(struct ocigc_names *names);
+/* Whether a name is "." or "..". */
+bool ocigc_is_dots(const char *name);
 
 #endif

@@ -1,28 +1,103 @@
 /* purge.c - a directory and all that is in it, gone.
  *
  * The tree is not climbed: a directory that is met below the top's own is moved up into the top, and its turn comes there.
- * So the depth of what is removed costs neither stack nor descriptors, and no path is ever built. */
+ * So the depth of what is removed costs neither stack nor descriptors, and no path is ever built.
+ *
+ * Names are removed in the order of their inodes, a batch at a time. So a block of the inode table is written once a batch;
+ * the directory's own order, that of hashes, would come back to it for every inode that it has. */
 #include "store/files.h"
 #include "store/names.h"
 #include "store/parallel.h"
+#include "store/vector.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+enum {
+    BATCH_BYTES = 16 << 20, /* of directory entries: some 190 000 names of sha256 */
+    SHARE = 64,             /* names that a thread takes at a time */
+};
 
 struct purge {
     int top;
-    uint64_t moved; /* how many directories were moved up; the next one's name */
+    uint64_t moved;  /* how many directories were moved up; the next one's name */
+    char *entries;   /* a batch */
+    uint32_t *order; /* where its entries stand, by inode */
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t next;
+    int directory;    /* that they are in */
+    const char *name; /* and its name */
     struct ocigc_progress *progress;
-    struct ocigc_directory directory; /* that the threads empty now */
-    const char *name;                 /* its name in the top */
-    pthread_mutex_t lock;             /* of what is moved, and of what follows */
-    bool advanced;                    /* something is gone, or where it was no more */
+    pthread_mutex_t lock; /* of what is moved, and of what follows */
+    bool advanced;        /* something is gone, or where it was no more */
     int32_t code;
     struct ocigc_error *error;
 };
+
+static int32_t fail(struct purge *purge, int cause, const char *name)
+{
+    if (purge->code == OCIGC_OK)
+        purge->code = ocigc_fail_system(purge->error, cause, "cannot remove %s%s%s", purge->name,
+                                         *purge->name != '\0' && *name != '\0' ? "/" : "", name);
+    return purge->code;
+}
+
+/* ----------------------------------------------------------------- batches */
+
+static const struct dirent64 *entry_at(const struct purge *purge, uint32_t offset)
+{
+    return (const struct dirent64 *)(purge->entries + offset);
+}
+
+static int by_inode(const void *left, const void *right, void *purge)
+{
+    uint64_t a = entry_at(purge, *(const uint32_t *)left)->d_ino;
+    uint64_t b = entry_at(purge, *(const uint32_t *)right)->d_ino;
+    return (a > b) - (a < b);
+}
+
+/* Reads entries until the buffer is full or none are left; their bytes, or -1 with errno set. */
+static ssize_t read_entries(struct purge *purge)
+{
+    const size_t piece = 256 << 10;
+    size_t used = 0;
+    while (BATCH_BYTES - used >= piece) {
+        ssize_t got = getdents64(purge->directory, purge->entries + used, piece);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        used += (size_t)got;
+    }
+    return (ssize_t)used;
+}
+
+/* Takes the directory's next names; none are left where the batch is empty then. */
+static int32_t take_batch(struct purge *purge)
+{
+    ssize_t length = read_entries(purge);
+    if (length < 0)
+        return fail(purge, errno, "");
+    purge->count = purge->next = 0;
+    for (uint32_t offset = 0; offset < (size_t)length; offset += entry_at(purge, offset)->d_reclen) {
+        if (ocigc_is_dots(entry_at(purge, offset)->d_name))
+            continue;
+        if (!ocigc_reserve(&purge->order, &purge->capacity, purge->count, 1, sizeof *purge->order))
+            return purge->code = ocigc_fail(purge->error, OCIGC_NO_MEMORY, "out of memory");
+        purge->order[purge->count++] = offset;
+    }
+    if (purge->count > 0)
+        qsort_r(purge->order, purge->count, sizeof *purge->order, by_inode, purge);
+    return OCIGC_OK;
+}
+
+/* ------------------------------------------------------------------- names */
 
 static int move_up(struct purge *purge, const char *name)
 {
@@ -31,108 +106,100 @@ static int move_up(struct purge *purge, const char *name)
     pthread_mutex_lock(&purge->lock);
     do { /* past names that are taken */
         snprintf(number, sizeof number, "%llu", (unsigned long long)purge->moved++);
-        cause = renameat(purge->directory.descriptor, name, purge->top, number) == 0 ? 0 : errno;
+        cause = renameat(purge->directory, name, purge->top, number) == 0 ? 0 : errno;
     } while (cause == EINTR || cause == EEXIST || cause == ENOTEMPTY || cause == ENOTDIR);
     pthread_mutex_unlock(&purge->lock);
     return cause;
 }
 
-/* Whether a name that could not be unlinked is a directory's. */
-static bool is_directory(int parent, const char *name, int cause)
+/* 0, or an errno: EISDIR for a directory. */
+static int remove_file(int parent, const struct dirent64 *entry)
 {
     struct stat status;
-    return (cause == EISDIR || cause == EPERM) && ocigc_status(parent, name, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-static int remove_name(struct purge *purge, const struct dirent64 *entry)
-{
-    int directory = purge->directory.descriptor;
-    int cause = entry->d_type == DT_DIR ? EISDIR : ocigc_unlink(directory, entry->d_name, 0);
-    if (entry->d_type == DT_DIR || is_directory(directory, entry->d_name, cause))
-        cause = move_up(purge, entry->d_name);
+    int cause = entry->d_type == DT_DIR ? EISDIR : ocigc_unlink(parent, entry->d_name, 0);
+    if (cause == EPERM && ocigc_status(parent, entry->d_name, &status) == 0 && S_ISDIR(status.st_mode))
+        cause = EISDIR;
     return cause == ENOENT ? 0 : cause;
-}
-
-static void take_result(struct purge *purge, bool advanced, int32_t code, int cause, const char *name)
-{
-    pthread_mutex_lock(&purge->lock);
-    purge->advanced |= advanced;
-    if (purge->code == OCIGC_OK && code != OCIGC_OK) {
-        purge->code = code;
-        if (code == OCIGC_SYSTEM)
-            ocigc_fail_system(purge->error, cause, "cannot remove %s/%s", purge->name, name);
-        else
-            ocigc_fail(purge->error, code, code == OCIGC_CANCELLED ? "cancelled" : "out of memory");
-    }
-    pthread_mutex_unlock(&purge->lock);
 }
 
 static void remove_names(void *context)
 {
     struct purge *purge = context;
-    struct ocigc_names names;
-    const struct dirent64 *entry;
-    int taken = -1;
-    if (!ocigc_names_init(&names)) {
-        take_result(purge, false, OCIGC_NO_MEMORY, 0, "");
-        return;
-    }
-    while (!ocigc_cancelled(purge->progress) && (taken = ocigc_names_take(&names, &purge->directory)) > 0) {
-        uint64_t removed = 0;
-        int cause = 0;
-        while (cause == 0 && (entry = ocigc_names_next(&names)) != NULL) {
-            cause = remove_name(purge, entry);
+    const char *name = "";
+    uint64_t removed = 0;
+    uint32_t first;
+    int cause = 0;
+    while (cause == 0 && !ocigc_cancelled(purge->progress) &&
+           (first = __atomic_fetch_add(&purge->next, SHARE, __ATOMIC_RELAXED)) < purge->count) {
+        uint32_t end = purge->count - first < SHARE ? purge->count : first + SHARE;
+        for (uint32_t i = first; cause == 0 && i < end; i++) {
+            const struct dirent64 *entry = entry_at(purge, purge->order[i]);
+            name = entry->d_name;
+            cause = remove_file(purge->directory, entry);
+            if (cause == EISDIR)
+                cause = move_up(purge, name);
             removed += cause == 0;
         }
-        ocigc_progress_add(purge->progress, removed, 0);
-        take_result(purge, removed > 0, cause == 0 ? OCIGC_OK : OCIGC_SYSTEM, cause, cause == 0 ? "" : entry->d_name);
-        if (cause != 0)
-            break;
+        ocigc_progress_add(purge->progress, end - first, 0);
     }
-    if (ocigc_cancelled(purge->progress))
-        take_result(purge, false, OCIGC_CANCELLED, 0, "");
-    else if (taken < 0)
-        take_result(purge, false, OCIGC_SYSTEM, errno, "");
-    ocigc_names_free(&names);
+    pthread_mutex_lock(&purge->lock);
+    purge->advanced |= removed > 0;
+    if (cause != 0)
+        fail(purge, cause, name);
+    pthread_mutex_unlock(&purge->lock);
 }
 
-/* Empties a directory in the top on all cores, and removes it. One that is not empty yet has another turn. */
-static int remove_directory(struct purge *purge, const char *name)
+/* ------------------------------------------------------------- directories */
+
+/* Empties a directory in the top on all cores, and removes it. One that is not empty then has another turn. */
+static int32_t remove_directory(struct purge *purge, const char *name)
 {
-    int descriptor = ocigc_open_directory(purge->top, name);
-    if (descriptor < 0)
-        return errno;
     purge->name = name;
-    ocigc_directory_init(&purge->directory, descriptor);
-    ocigc_parallel(ocigc_thread_count(0), remove_names, purge);
-    ocigc_directory_close(&purge->directory);
+    purge->directory = ocigc_open_directory(purge->top, name);
+    if (purge->directory < 0)
+        return errno == ENOENT ? OCIGC_OK : fail(purge, errno, "");
+    while (take_batch(purge) == OCIGC_OK && purge->count > 0 && !ocigc_cancelled(purge->progress)) {
+        ocigc_parallel(purge->count > SHARE ? ocigc_thread_count(0) : 1, remove_names, purge);
+        if (purge->code != OCIGC_OK)
+            break;
+    }
+    close(purge->directory);
+    if (ocigc_cancelled(purge->progress))
+        purge->code = ocigc_fail(purge->error, OCIGC_CANCELLED, "cancelled");
+    if (purge->code != OCIGC_OK)
+        return purge->code;
     int cause = ocigc_unlink(purge->top, name, AT_REMOVEDIR);
     purge->advanced |= cause == 0;
-    return cause == ENOTEMPTY || cause == EEXIST ? 0 : cause;
+    return cause == 0 || cause == ENOENT || cause == ENOTEMPTY || cause == EEXIST ? OCIGC_OK : fail(purge, cause, "");
+}
+
+static int32_t remove_top_name(struct purge *purge, const struct dirent64 *entry)
+{
+    int cause = remove_file(purge->top, entry);
+    if (cause == EISDIR)
+        return remove_directory(purge, entry->d_name);
+    purge->advanced |= cause == 0;
+    purge->name = "";
+    return cause == 0 ? OCIGC_OK : fail(purge, cause, entry->d_name);
 }
 
 /* One turn of all that is in the top. `left` is set where there was anything. */
-static int32_t remove_all(struct purge *purge, struct ocigc_names *names, bool *left)
+static int32_t remove_top_names(struct purge *purge, struct ocigc_names *names, bool *left)
 {
     struct ocigc_directory top;
     int taken = 0, descriptor = ocigc_open_directory(purge->top, ".");
     if (descriptor < 0)
-        return ocigc_fail_system(purge->error, errno, "cannot list what is to be removed");
+        return fail(purge, errno, "");
     ocigc_directory_init(&top, descriptor);
     while (purge->code == OCIGC_OK && (taken = ocigc_names_take(names, &top)) > 0) {
         const struct dirent64 *entry;
         while (purge->code == OCIGC_OK && (entry = ocigc_names_next(names)) != NULL) {
             *left = true;
-            int cause = entry->d_type == DT_DIR ? EISDIR : ocigc_unlink(purge->top, entry->d_name, 0);
-            purge->advanced |= cause == 0;
-            if (entry->d_type == DT_DIR || is_directory(purge->top, entry->d_name, cause))
-                cause = remove_directory(purge, entry->d_name);
-            if (purge->code == OCIGC_OK && cause != 0 && cause != ENOENT)
-                purge->code = ocigc_fail_system(purge->error, cause, "cannot remove %s", entry->d_name);
+            remove_top_name(purge, entry);
         }
     }
     if (taken < 0)
-        purge->code = ocigc_fail_system(purge->error, errno, "cannot list what is to be removed");
+        fail(purge, errno, "");
     ocigc_directory_close(&top);
     return purge->code;
 }
@@ -140,23 +207,24 @@ static int32_t remove_all(struct purge *purge, struct ocigc_names *names, bool *
 static int32_t empty_top(struct purge *purge)
 {
     struct ocigc_names names;
-    int32_t code = OCIGC_OK;
     bool left = true;
-    if (!ocigc_names_init(&names))
-        return ocigc_fail(purge->error, OCIGC_NO_MEMORY, "out of memory");
-    while (code == OCIGC_OK && left) {
+    purge->entries = malloc(BATCH_BYTES);
+    if (!ocigc_names_init(&names) || purge->entries == NULL)
+        purge->code = ocigc_fail(purge->error, OCIGC_NO_MEMORY, "out of memory");
+    while (purge->code == OCIGC_OK && left) {
         left = purge->advanced = false;
-        code = remove_all(purge, &names, &left);
-        if (code == OCIGC_OK && left && !purge->advanced)
-            code = ocigc_fail_system(purge->error, ENOTEMPTY, "cannot remove what others keep adding to");
+        if (remove_top_names(purge, &names, &left) == OCIGC_OK && left && !purge->advanced)
+            fail(purge, ENOTEMPTY, ""); /* somebody keeps adding to it */
     }
     ocigc_names_free(&names);
-    return code;
+    free(purge->entries);
+    free(purge->order);
+    return purge->code;
 }
 
 int32_t ocigc_purge(int32_t parent, const char *name, struct ocigc_progress *progress, struct ocigc_error *error)
 {
-    struct purge purge = {.progress = progress, .error = error};
+    struct purge purge = {.progress = progress, .name = name, .error = error};
     purge.top = ocigc_open_directory(parent, name);
     if (purge.top < 0)
         return errno == ENOENT ? OCIGC_OK : ocigc_fail_system(error, errno, "cannot open %s", name);
