@@ -1,14 +1,14 @@
 /* graph.h - the insides of the graph of what refers to what, for the parts that make it up.
  *
- * Edges stand in two flat arrays; an expansion is a run of them, that of one node. Per node: 2 bytes of flags, 4 for its
- * expansion, 4 for its holder. Per edge: 5 bytes, and 8 more for one from a referrer to its subject. */
+ * Edges stand in two flat arrays; an expansion is a run of them, that of one node. Per node: 2 bytes of flags, 4 for
+ * its expansion, 4 for its holder. Per edge: 5 bytes, and 8 more for one from a referrer to its subject. */
 #ifndef OCIGC_STORE_GRAPH_H
 #define OCIGC_STORE_GRAPH_H
 
 #include "store/store.h"
 
-/* Flags of a node. A claim says how its content is to be read; REACHED stands for all claims that read nothing, and comes
- * with every other. A claim is taken once its work has begun. */
+/* Flags of a node. A claim says how its content is to be read; REACHED stands for all claims that read nothing, and
+ * comes with every other. A claim is taken once its work has begun. */
 enum {
     OCIGC_NODE_REACHED = 1 << 0,
     OCIGC_NODE_MANIFEST = 1 << 1,

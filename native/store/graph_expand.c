@@ -1,6 +1,6 @@
-/* graph_expand.c - from roots to all that they reach: what is claimed to be a manifest, an index or JSON is read, level by
- * level, on several threads. Each thread works off a few nodes at a time and then hands over what it has found, so that
- * results do not depend on how many threads there are. */
+/* graph_expand.c - from roots to all that they reach: what is claimed to be a manifest, an index or JSON is read, level
+ * by level, on several threads. Each thread works off a few nodes at a time and then hands over what it has found; what
+ * is claimed meanwhile waits for the next level, so that results do not depend on how many threads there are. */
 #include "json/document.h"
 #include "store/content.h"
 #include "store/graph.h"
@@ -131,11 +131,13 @@ static int take_descriptor(void *context, const struct ocigc_found_descriptor *f
     struct reader *reader = context;
     const ocigc_store *store = reader->level->store;
     uint32_t target = ocigc_store_find(store, found->digest, found->digest_length);
-    bool well = ocigc_reserve(&reader->targets, &reader->target_capacity, reader->edge_count, 1, sizeof *reader->targets) &&
-                ocigc_reserve(&reader->kinds, &reader->kind_capacity, reader->edge_count, 1, sizeof *reader->kinds);
+    uint32_t count = reader->edge_count;
+    bool well = ocigc_reserve(&reader->targets, &reader->target_capacity, count, 1, sizeof *reader->targets) &&
+                ocigc_reserve(&reader->kinds, &reader->kind_capacity, count, 1, sizeof *reader->kinds);
     if (well) {
-        reader->targets[reader->edge_count] = target;
-        reader->kinds[reader->edge_count++] = ocigc_kind_of_edge(found->role, found->media);
+        reader->targets[count] = target;
+        reader->kinds[count] = ocigc_kind_of_edge(found->role, found->media);
+        reader->edge_count++;
     }
     if (well && reader->level->graph->record) {
         if (target == UINT32_MAX)
@@ -191,9 +193,10 @@ static int32_t parse(struct reader *reader, int32_t media, int32_t *shape, struc
 static int32_t fail_at(const struct ocigc_content *content, int32_t media, struct ocigc_error *error)
 {
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
+    const char *what = media == OCIGC_MEDIA_INDEX ? "index" : "manifest";
     struct ocigc_error cause = *error;
     ocigc_store_digest(content->store, content->node, digest, sizeof digest);
-    ocigc_fail(error, cause.code, "%s %s: %s", media == OCIGC_MEDIA_INDEX ? "index" : "manifest", digest, cause.message);
+    ocigc_fail(error, cause.code, "%s %s: %s", what, digest, cause.message);
     error->offset = cause.offset;
     return error->code;
 }

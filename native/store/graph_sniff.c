@@ -137,7 +137,7 @@ static void sniff_nodes(void *context)
     ocigc_buffer_free(&buffer);
 }
 
-/* Claims the referrers of all that is reached. Those of what is reached through them follow as the queue is worked off. */
+/* Claims the referrers of all that is reached. Those of what is reached through them follow with the queue. */
 static bool claim_referrers(struct ocigc_graph *graph)
 {
     for (uint32_t i = 0; i < graph->referrers_sorted; i++) {

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-/* The nodes seen so far: open addressing over a power of two, at most half full. An image is small and a store large, so
- * a bit a node of the store would cost more than all else. */
+/* The nodes seen so far: open addressing over a power of two, at most half full. An image is small and a store large,
+ * so a bit a node of the store would cost more than all else. */
 struct seen {
     uint32_t *slots; /* a node + 1; 0: free */
     uint32_t count;

@@ -1,10 +1,10 @@
 /* purge.c - a directory and all that is in it, gone.
  *
- * The tree is not climbed: a directory that is met below the top's own is moved up into the top, and its turn comes there.
- * So the depth of what is removed costs neither stack nor descriptors, and no path is ever built.
+ * The tree is not climbed: a directory that is met below the top's own is moved up into the top, and its turn comes
+ * there. So the depth of what is removed costs neither stack nor descriptors, and no path is ever built.
  *
- * Names are removed in the order of their inodes, a batch at a time. So a block of the inode table is written once a batch;
- * the directory's own order, that of hashes, would come back to it for every inode that it has. */
+ * Names are removed in the order of their inodes, a batch at a time. So a block of the inode table is written once a
+ * batch; the directory's own order, that of hashes, would come back to it for every inode that it has. */
 #include "store/files.h"
 #include "store/names.h"
 #include "store/parallel.h"

@@ -111,6 +111,7 @@ static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *
     int cause = ocigc_status(scan->directory.descriptor, name, &status);
     if (cause == ENOENT)
         return OCIGC_OK;
+    const char *algorithm = scan->segment->name;
     bool registered = scan->segment->algorithm != OCIGC_ALGORITHM_OTHER;
     int32_t code = OCIGC_OK;
     if (cause == 0 && S_ISREG(status.st_mode))
@@ -119,10 +120,10 @@ static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *
     if (scan->code != OCIGC_OK)
         code = scan->code;
     else if (cause != 0)
-        code = ocigc_fail_system(scan->error, cause, "cannot read the status of blobs/%s/%s", scan->segment->name, name);
+        code = ocigc_fail_system(scan->error, cause, "cannot read the status of blobs/%s/%s", algorithm, name);
     else if (registered || !S_ISDIR(status.st_mode))
         code = refuse(scan, name, status.st_mode);
-    else if (!keep_foreign(scan->store, scan->segment->name, name))
+    else if (!keep_foreign(scan->store, algorithm, name))
         code = no_memory(scan->error);
     scan->code = code;
     pthread_mutex_unlock(&scan->lock);

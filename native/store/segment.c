@@ -48,7 +48,8 @@ static bool reserve(struct ocigc_segment *segment, uint32_t more)
     return ocigc_reserve(&segment->entries, &segment->capacity, segment->count, more, segment->stride);
 }
 
-bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name, struct ocigc_facts facts)
+bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name,
+                       struct ocigc_facts facts)
 {
     if (!reserve(segment, 1))
         return false;

@@ -1,5 +1,5 @@
 /* segment.h - the blobs of one algorithm's directory as a flat sorted array: entries of one stride, each the key (the
- * binary digest), the size and the stamp. 48 bytes a blob of sha256, and half a byte to a byte for the index of buckets. */
+ * binary digest), the size and the stamp. 48 bytes a blob of sha256, and up to one for the index of buckets. */
 #ifndef OCIGC_STORE_SEGMENT_H
 #define OCIGC_STORE_SEGMENT_H
 
@@ -49,7 +49,8 @@ bool ocigc_segment_init(struct ocigc_segment *segment, const char *name);
 void ocigc_segment_free(struct ocigc_segment *segment);
 
 /* Adds an entry: a binary digest, or the NUL-terminated `name` under an unregistered algorithm. false: no memory. */
-bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name, struct ocigc_facts facts);
+bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name,
+                       struct ocigc_facts facts);
 /* Moves all entries of `other` behind those of `segment`; LINKED ones are renumbered by `first_link`. */
 bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other, uint32_t first_link);
 /* Sorts, drops what was met twice, and makes the segment ready for ocigc_segment_find. */

@@ -112,7 +112,7 @@ static int move(int from, const char *name, int to)
 }
 
 /* Whether the file is still the one that the scan saw. Moving one name of an inode changes the ctime of all, so where
- * there are several, `checked` says that this was looked at before the first of them was moved: then the inode counts. */
+ * there are several, `checked` says that this was looked at before the first was moved: then the inode counts. */
 static bool is_unchanged(const ocigc_store *store, uint32_t node, const struct stat *status, bool checked)
 {
     const struct ocigc_link *link = checked ? ocigc_store_link(store, node) : NULL;

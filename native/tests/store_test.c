@@ -1,0 +1,215 @@
+/* The store from inside and on many threads: made to run under the sanitizers, ThreadSanitizer above all. The rules
+ * themselves are tested in Python, under tests/native. */
+
+#include "store/content.h"
+#include "store/graph.h"
+#include "store/sort.h"
+#include "tests/check.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { THREADS = 4, IMAGES = 400, LAYERS = 3 };
+
+static struct ocigc_error error;
+
+/* ----------------------------------------------------------------- layouts */
+
+static int layout, blobs;
+
+static void make_layout(char *path)
+{
+    CHECK(mkdtemp(path) != NULL);
+    layout = open(path, O_RDONLY | O_DIRECTORY);
+    CHECK(mkdirat(layout, "blobs", 0777) == 0 && mkdirat(layout, "blobs/sha256", 0777) == 0);
+    CHECK(mkdirat(layout, "labels", 0777) == 0 && mkdirat(layout, "labels/sha256", 0777) == 0);
+    CHECK(mkdirat(layout, "trash", 0777) == 0);
+    blobs = openat(layout, "blobs/sha256", O_RDONLY | O_DIRECTORY);
+    CHECK(layout >= 0 && blobs >= 0);
+}
+
+static void write_file(int directory, const char *name, const char *content)
+{
+    int file = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    CHECK(file >= 0 && write(file, content, strlen(content)) == (ssize_t)strlen(content));
+    close(file);
+}
+
+/* Writes a blob and its descriptor. */
+static void write_blob(const char *content, const char *media_type, char *descriptor, size_t capacity)
+{
+    uint8_t digest[32];
+    char name[65] = {0};
+    const uint8_t *message = (const uint8_t *)content;
+    size_t length = strlen(content);
+    CHECK(ocigc_digest_many(OCIGC_SHA256, NULL, 1, &message, &length, digest) == OCIGC_OK);
+    ocigc_hex_encode(digest, 32, name);
+    write_file(blobs, name, content);
+    snprintf(descriptor, capacity,
+             "{\"mediaType\": \"application/vnd.oci.image.%s\", \"digest\": \"sha256:%s\", \"size\": %zu}", media_type,
+             name, length);
+}
+
+static const char *digest_in(const char *descriptor)
+{
+    return strstr(descriptor, "sha256:");
+}
+
+static uint32_t node_of(const ocigc_store *store, const char *descriptor)
+{
+    uint32_t node = ocigc_store_find(store, digest_in(descriptor), 71);
+    CHECK(node != UINT32_MAX);
+    return node;
+}
+
+static void write_image(int number, const char *subject, char *descriptor, size_t capacity)
+{
+    char content[64], part[256], manifest[4096];
+    size_t used = 0;
+    snprintf(content, sizeof content, "config %d", number);
+    write_blob(content, "config.v1+json", part, sizeof part);
+    used += (size_t)snprintf(manifest + used, sizeof manifest - used, "{\"config\": %s, \"layers\": [", part);
+    for (int layer = 0; layer < LAYERS; layer++) {
+        /* The last layer is everybody's, so that threads meet in it. */
+        snprintf(content, sizeof content, "layer %d of %d", layer, layer == LAYERS - 1 ? 0 : number);
+        write_blob(content, "layer.v1.tar", part, sizeof part);
+        used += (size_t)snprintf(manifest + used, sizeof manifest - used, "%s%s", layer > 0 ? ", " : "", part);
+    }
+    used += (size_t)snprintf(manifest + used, sizeof manifest - used, "]");
+    if (subject != NULL)
+        used += (size_t)snprintf(manifest + used, sizeof manifest - used, ", \"subject\": %s", subject);
+    snprintf(manifest + used, sizeof manifest - used, "}");
+    write_blob(manifest, "manifest.v1+json", descriptor, capacity);
+}
+
+/* Images in one index, each with a sidecar that names the one before; and a referrer of every fourth, in no index. */
+static void write_store(char *index, size_t capacity)
+{
+    static char list[IMAGES * 300];
+    char image[256], referrer[256], before[256] = "", sidecar[256], name[128];
+    size_t used = (size_t)snprintf(list, sizeof list, "{\"manifests\": [");
+    for (int number = 0; number < IMAGES; number++) {
+        write_image(number, NULL, image, sizeof image);
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", number > 0 ? ", " : "", image);
+        if (number % 4 == 0)
+            write_image(IMAGES + number, image, referrer, sizeof referrer);
+        if (number > 0) {
+            snprintf(sidecar, sizeof sidecar, "{\"containerd.io/gc.ref.content\": \"%.71s\"}", digest_in(before));
+            snprintf(name, sizeof name, "labels/sha256/%.64s.json", digest_in(image) + 7);
+            write_file(layout, name, sidecar);
+        }
+        snprintf(before, sizeof before, "%s", image);
+    }
+    snprintf(list + used, sizeof list - used, "]}");
+    write_blob(list, "index.v1+json", index, capacity);
+}
+
+/* ------------------------------------------------------------------- tests */
+
+static int by_key(const void *left, const void *right)
+{
+    return memcmp(left, right, 32);
+}
+
+static void test_sort(void)
+{
+    enum { COUNT = 5000, STRIDE = 48 };
+    static uint8_t sorted[COUNT * STRIDE], expected[COUNT * STRIDE];
+    for (size_t shared = 0; shared <= 32; shared += 4) { /* bytes that all keys begin with */
+        uint32_t state = 1;
+        for (size_t i = 0; i < sizeof sorted; i++) {
+            state = state * 1103515245 + 12345;
+            sorted[i] = i % STRIDE < shared ? 7 : i % STRIDE < 32 ? (uint8_t)(state >> 16) : (uint8_t)(state >> 24);
+        }
+        if (shared == 32) /* equal keys may come in any order: let the rest be equal too */
+            memset(sorted, 7, sizeof sorted);
+        memcpy(expected, sorted, sizeof sorted);
+        ocigc_sort_entries(sorted, COUNT, STRIDE, 32);
+        qsort(expected, COUNT, STRIDE, by_key);
+        CHECK(memcmp(sorted, expected, sizeof sorted) == 0);
+    }
+}
+
+/* A file that changes between being opened and being verified is told from one that is corrupt. */
+static void test_change_while_reading(void)
+{
+    char descriptor[256], name[65] = {0};
+    write_blob("content", "layer.v1.tar", descriptor, sizeof descriptor);
+    memcpy(name, digest_in(descriptor) + 7, 64);
+    ocigc_store *store = ocigc_store_scan(layout, 1, NULL, &error);
+    CHECK(store != NULL);
+    uint32_t node = node_of(store, descriptor);
+    struct ocigc_buffer buffer = {0};
+    struct ocigc_content content;
+
+    CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+    write_file(blobs, name, "CONTENT");
+    CHECK(fchmod(content.file, 0600) == 0); /* a new ctime, whatever the clock's grain */
+    content.status.st_ctim.tv_nsec--;
+    CHECK(ocigc_content_load(&content, &error) == OCIGC_OK);
+    CHECK(ocigc_content_check(&content, false, &error) == OCIGC_CHANGED);
+    ocigc_content_close(&content);
+
+    CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+    CHECK(ocigc_content_load(&content, &error) == OCIGC_OK);
+    CHECK(ocigc_content_check(&content, false, &error) == OCIGC_CORRUPT);
+    ocigc_content_close(&content);
+
+    CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+    write_file(blobs, name, "short");
+    CHECK(ocigc_content_load(&content, &error) == OCIGC_CHANGED);
+    ocigc_content_close(&content);
+
+    ocigc_buffer_free(&buffer);
+    ocigc_store_free(store);
+    CHECK(unlinkat(blobs, name, 0) == 0);
+}
+
+static void test_phases(const char *index)
+{
+    struct ocigc_progress progress = {0};
+    ocigc_store *store = ocigc_store_scan(layout, THREADS, &progress, &error);
+    CHECK(store != NULL);
+    uint32_t count = ocigc_store_count(store), root = node_of(store, index);
+    int32_t media = OCIGC_MEDIA_INDEX;
+    CHECK(progress.items == count);
+    CHECK(ocigc_graph_labels(store, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_graph_expand(store, &root, &media, 1, THREADS, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_graph_sniff(store, INT64_MAX, THREADS, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_graph_hold(store, &root, 1, 1, 0) == OCIGC_OK);
+    CHECK(ocigc_graph_held(store, 1, 1, NULL, 0) == count);
+
+    uint32_t *nodes = malloc(count * sizeof *nodes);
+    uint8_t *fates = malloc(count);
+    CHECK(nodes != NULL && fates != NULL);
+    CHECK(ocigc_graph_held(store, 1, 1, nodes, count) == count);
+    int trash = openat(layout, "trash", O_RDONLY | O_DIRECTORY);
+    CHECK(ocigc_sweep(store, nodes, count, trash, fates, &progress, &error) == OCIGC_OK);
+    close(trash);
+    for (uint32_t i = 0; i < count; i++)
+        CHECK(fates[i] == OCIGC_FATE_MOVED);
+    free(nodes);
+    free(fates);
+    ocigc_store_free(store);
+
+    store = ocigc_store_scan(layout, THREADS, NULL, &error);
+    CHECK(store != NULL && ocigc_store_count(store) == 0);
+    ocigc_store_free(store);
+}
+
+int main(void)
+{
+    char path[] = "/tmp/ocigc-store-test-XXXXXX", index[256];
+    test_sort();
+    make_layout(path);
+    test_change_while_reading();
+    write_store(index, sizeof index);
+    test_phases(index);
+    close(blobs);
+    close(layout);
+    CHECK(ocigc_purge(AT_FDCWD, path, NULL, &error) == OCIGC_OK);
+    CHECK(access(path, F_OK) != 0);
+    return 0;
+}
