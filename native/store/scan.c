@@ -239,7 +239,8 @@ static int32_t scan_segment(ocigc_store *store, struct ocigc_segment *segment, u
     struct scan scan = {.store = store, .segment = segment, .progress = progress, .error = error};
     pthread_mutex_init(&scan.lock, NULL);
     ocigc_directory_init(&scan.directory, directory);
-    ocigc_parallel(threads, scan_worker, &scan);
+    /* Anybody can make a directory of an unregistered algorithm, and ever so many: those get no threads. */
+    ocigc_parallel(segment->algorithm != OCIGC_ALGORITHM_OTHER ? threads : 1, scan_worker, &scan);
     ocigc_directory_close(&scan.directory);
     pthread_mutex_destroy(&scan.lock);
     if (scan.code == OCIGC_OK && !ocigc_segment_seal(segment))
