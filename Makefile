@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test native-test lint clean
+.PHONY: help demo test native-test fuzz lint clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,10 @@ build/sanitized/build.ninja: $(VENV)/.tools
 
 native-test: build/sanitized/build.ninja ## run the C tests under ASan and UBSan
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson test -C build/sanitized --print-errorlogs
+
+FUZZ ?= -max_total_time=60
+fuzz: ## fuzz the scanner, documents, configs and digests (FUZZ=-runs=100000000 for long)
+	native/fuzz/run.sh "$(CURDIR)/build/fuzz" $(FUZZ)
 
 lint: $(VENV)/.lint $(VENV)/.installed ## check style and types
 	$(BIN)/ruff check
