@@ -16,7 +16,7 @@ from ocigc.printable import printable
 from ocigc.report.table import table
 from ocigc.store import leases, lock
 from ocigc.store.images import image_records
-from ocigc.store.layout import Layout
+from ocigc.store.layout import Layout, open_layout
 from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
 
 _EXAMPLES = """\
@@ -70,7 +70,7 @@ def _create(args: argparse.Namespace) -> int:
     if args.flat:
         labels[FLAT_LABEL] = "true"
     identity = args.id or secrets.token_hex(8)
-    with Layout(args.layout) as layout, lock.exclusive(layout, args.wait / SECOND) as state:
+    with open_layout(args.layout, writable=True) as layout, lock.exclusive(layout, args.wait / SECOND) as state:
         digests = tuple(dict.fromkeys(d for resource in args.resources for d in _digests(layout, resource)))
         leases.create(layout.fd, state, Lease(identity, labels, digests, format_rfc3339(now)))
     print(identity)
@@ -100,7 +100,7 @@ def _digests(layout: Layout, resource: str) -> list[str]:
 
 def _list(args: argparse.Namespace) -> int:
     now = time.time_ns()
-    with Layout(args.layout) as layout, lock.shared(layout, args.wait / SECOND):
+    with open_layout(args.layout, writable=False) as layout, lock.shared(layout, args.wait / SECOND):
         found = leases.load(layout.fd)
     if args.format == "json":
         json.dump(
@@ -134,7 +134,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
-    with Layout(args.layout) as layout, lock.exclusive(layout, args.wait / SECOND):
+    with open_layout(args.layout, writable=True) as layout, lock.exclusive(layout, args.wait / SECOND):
         for identity in args.ids:
             leases.release(layout.fd, identity)
     return 0

@@ -15,7 +15,7 @@ from ocigc.report.terminal import progress_line
 from ocigc.rules.usage import Usage, usage
 from ocigc.store import lock
 from ocigc.store.contents import load, with_created
-from ocigc.store.layout import Layout
+from ocigc.store.layout import open_layout
 from ocigc.times import SECOND, format_rfc3339
 
 _SHORT_DIGEST = 19  # "sha256:" and the twelve digits that docker shows
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
     now = time.time_ns()
     with (
-        Layout(args.layout) as layout,
+        open_layout(args.layout, writable=False) as layout,
         lock.shared(layout, args.wait / SECOND),
         progress_line() as progress,
     ):

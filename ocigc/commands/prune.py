@@ -20,7 +20,7 @@ from ocigc.store import journal, lock, sidecars, trash
 from ocigc.store.contents import Loaded, labels_of, load, with_created
 from ocigc.store.execute import execute, recover
 from ocigc.store.journal import Unlease
-from ocigc.store.layout import STATE, Layout
+from ocigc.store.layout import STATE, Layout, open_layout
 from ocigc.times import SECOND
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
             raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
         in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-        with Layout(args.layout) as layout, progress_line() as progress:
+        with open_layout(args.layout, writable=not args.dry_run) as layout, progress_line() as progress:
             _Prune(args, layout, progress, filters, in_use, now).run()
     except OcigcError as error:
         if args.format == "json":

@@ -12,7 +12,7 @@ from ocigc.printable import printable
 from ocigc.report.terminal import progress_line
 from ocigc.store import lock, trash
 from ocigc.store.execute import recover
-from ocigc.store.layout import Layout
+from ocigc.store.layout import open_layout
 from ocigc.store.trash import Trashed
 from ocigc.times import SECOND
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Restores into one layout."""
     now = time.time_ns()
     with (
-        Layout(args.layout) as layout,
+        open_layout(args.layout, writable=True) as layout,
         lock.exclusive(layout, args.wait / SECOND) as state,
         progress_line() as progress,
     ):

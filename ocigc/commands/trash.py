@@ -11,7 +11,7 @@ from ocigc.printable import printable
 from ocigc.report.sizes import human_size
 from ocigc.report.table import table
 from ocigc.store import files, lock, trash
-from ocigc.store.layout import STATE, Layout
+from ocigc.store.layout import STATE, open_layout
 from ocigc.store.trash import Trashed
 from ocigc.times import SECOND, format_rfc3339
 
@@ -33,7 +33,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Lists the trash of one layout."""
-    with Layout(args.layout) as layout, lock.shared(layout, args.wait / SECOND):
+    with open_layout(args.layout, writable=False) as layout, lock.shared(layout, args.wait / SECOND):
         try:
             with files.directory(layout.fd, STATE) as state:
                 runs = trash.runs(state)

@@ -13,7 +13,7 @@ from ocigc.report.sizes import human_size
 from ocigc.report.terminal import paint, progress_line
 from ocigc.store import lock
 from ocigc.store.contents import load
-from ocigc.store.layout import Layout
+from ocigc.store.layout import open_layout
 from ocigc.store.verification import Verification, verify
 from ocigc.times import SECOND
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Verifies one layout."""
     try:
         with (
-            Layout(args.layout) as layout,
+            open_layout(args.layout, writable=False) as layout,
             lock.shared(layout, args.wait / SECOND),
             progress_line() as progress,
         ):

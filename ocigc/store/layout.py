@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ocigc.errors import Refused, UsageError
+from ocigc.native import confine
 from ocigc.printable import printable
 from ocigc.store import files, strict_json
 from ocigc.store.index import Index, parse
@@ -70,3 +71,11 @@ class Layout:
             raise Refused(f"{self.path}/{INDEX}: {error.strerror}") from None
         except Refused as error:
             raise type(error)(f"{self.path}/{error}") from None
+
+
+def open_layout(path: str, *, writable: bool) -> Layout:
+    """Opens a layout for a command, and gives up, for good, the right to change anything outside of it; or, if it is
+    not to be `writable`, anything at all. A kernel without Landlock is no reason to stop. Raises UsageError."""
+    layout = Layout(path)
+    confine(layout.fd if writable else None)
+    return layout

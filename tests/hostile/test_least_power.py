@@ -1,0 +1,61 @@
+"""Landlock: once the layout is open, nothing outside of it can be changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from layouts import LayoutWriter
+
+TRY = """
+import os, sys
+from ocigc.native import confine
+from ocigc.store.layout import open_layout
+layout = open_layout(sys.argv[1], writable=sys.argv[2] == "yes")
+for path in sys.argv[3:]:
+    try:
+        open(path, "w").close()
+        print("written")
+    except PermissionError:
+        print("denied")
+try:
+    os.execv("/bin/true", ["true"])
+except PermissionError:
+    print("denied")
+"""
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    return LayoutWriter(tmp_path / "layout")
+
+
+def attempts(layout: LayoutWriter, writable: str, *paths: Path) -> list[str]:
+    process = subprocess.run(
+        [sys.executable, "-c", TRY, str(layout.path), writable, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    )
+    return process.stdout.split()
+
+
+def landlocked() -> bool:
+    code = "from ocigc.native import confine; print(confine(None))"
+    return (
+        "True"
+        in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
+    )
+
+
+@pytest.mark.skipif(not landlocked(), reason="this kernel has no Landlock, or not enough of it")
+def test_nothing_outside_of_the_layout_can_be_changed(layout: LayoutWriter, tmp_path: Path) -> None:
+    inside, outside = layout.path / "inside", tmp_path / "outside"
+    outside.write_text("precious")
+    assert attempts(layout, "yes", inside, outside, tmp_path / "new") == ["written", "denied", "denied", "denied"]
+    assert attempts(layout, "no", inside, outside) == ["denied", "denied", "denied"]
+    assert outside.read_text() == "precious"
