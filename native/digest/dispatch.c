@@ -16,15 +16,28 @@ static const struct ocigc_kernel *const KERNELS[] = {
 };
 enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] };
 
-static bool fits(const struct ocigc_kernel *kernel, int32_t algorithm, const char *name)
+/* What this machine has is asked once: on a virtual one, every cpuid traps to its host. */
+static bool is_supported(size_t index)
 {
-    return kernel->algorithm == algorithm && (name == NULL || strcmp(kernel->name, name) == 0) && kernel->supported();
+    static int8_t known[KERNEL_COUNT]; /* 0: not asked yet */
+    int8_t support = __atomic_load_n(&known[index], __ATOMIC_RELAXED);
+    if (support == 0) {
+        support = KERNELS[index]->supported() ? 1 : -1;
+        __atomic_store_n(&known[index], support, __ATOMIC_RELAXED);
+    }
+    return support > 0;
+}
+
+static bool fits(size_t index, int32_t algorithm, const char *name)
+{
+    const struct ocigc_kernel *kernel = KERNELS[index];
+    return kernel->algorithm == algorithm && (name == NULL || strcmp(kernel->name, name) == 0) && is_supported(index);
 }
 
 static const struct ocigc_kernel *find(int32_t algorithm, const char *name, uint32_t index)
 {
     for (size_t i = 0; i < KERNEL_COUNT; i++)
-        if (fits(KERNELS[i], algorithm, name) && index-- == 0)
+        if (fits(i, algorithm, name) && index-- == 0)
             return KERNELS[i];
     return NULL;
 }
@@ -42,7 +55,7 @@ struct ocigc_kernels ocigc_kernels_of(int32_t algorithm, const char *name)
     kernels.many = name == NULL ? wanted(algorithm) : find(algorithm, name, 0);
     kernels.single = kernels.many;
     for (size_t i = 0; kernels.many != NULL && kernels.single->lanes > 1 && i < KERNEL_COUNT; i++)
-        if (fits(KERNELS[i], algorithm, NULL) && KERNELS[i]->lanes == 1)
+        if (fits(i, algorithm, NULL) && KERNELS[i]->lanes == 1)
             kernels.single = KERNELS[i];
     return kernels;
 }

@@ -152,8 +152,8 @@ class _Generator:
             manifest = self._manifest(repository, created, architecture, docker=False)
             manifests.append({**manifest, "platform": {"architecture": architecture, "os": "linux"}})
             attestations.append(self._attestation(manifest))
-        if self._random.random() < 0.2:
-            # Somebody copied one platform only.
+        if self._spec.blobs is None and self._random.random() < 0.2:
+            # Somebody copied one platform only. Where size is all that counts, other tools shall be able to read it too.
             self._blobs.remove(manifests[1])
         return self._blobs.write_json(
             {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*manifests, *attestations]}, OCI_INDEX
