@@ -25,10 +25,12 @@ struct ocigc_kernel {
     void (*compress)(union ocigc_state *states, const uint8_t *const *data, size_t blocks);
 };
 
-/* The kernels of an algorithm for many messages at once and for a last one alone; NULL for an algorithm that the core
- * cannot compute. `name` NULL means the best that this machine has, or what the environment asks for. */
+/* The kernels of an algorithm by how many messages there are: many, the few that are left when most have ended, and a
+ * last one alone; NULL for an algorithm that the core cannot compute. `name` NULL means the best that this machine has, or
+ * what the environment asks for. */
 struct ocigc_kernels {
     const struct ocigc_kernel *many;
+    const struct ocigc_kernel *few;
     const struct ocigc_kernel *single;
 };
 struct ocigc_kernels ocigc_kernels_of(int32_t algorithm, const char *name);
@@ -56,6 +58,7 @@ extern const uint32_t ocigc_sha256_constants[64];
 extern const struct ocigc_kernel ocigc_sha256_portable;
 extern const struct ocigc_kernel ocigc_sha512_portable;
 #if defined(__x86_64__)
+extern const struct ocigc_kernel ocigc_sha256_avx512;
 extern const struct ocigc_kernel ocigc_sha256_shani;
 extern const struct ocigc_kernel ocigc_sha256_shani_x4;
 #endif

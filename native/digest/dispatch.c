@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Best first. A kernel of many lanes is followed by the one that takes over when a single message is left. */
+/* Best first; so, of those with fewer lanes, the first takes over where there are fewer messages. */
 static const struct ocigc_kernel *const KERNELS[] = {
 #if defined(__x86_64__)
+    &ocigc_sha256_avx512,
     &ocigc_sha256_shani_x4,
     &ocigc_sha256_shani,
 #endif
@@ -49,14 +50,24 @@ static const struct ocigc_kernel *wanted(int32_t algorithm)
     return kernel == NULL ? find(algorithm, NULL, 0) : kernel;
 }
 
+/* The best kernel with at most `lanes` lanes; `fallback` where there is none. */
+static const struct ocigc_kernel *narrower(const struct ocigc_kernel *fallback, uint32_t lanes)
+{
+    for (size_t i = 0; i < KERNEL_COUNT; i++)
+        if (fits(i, fallback->algorithm, NULL) && KERNELS[i]->lanes <= lanes)
+            return KERNELS[i];
+    return fallback;
+}
+
 struct ocigc_kernels ocigc_kernels_of(int32_t algorithm, const char *name)
 {
-    struct ocigc_kernels kernels = {NULL, NULL};
+    struct ocigc_kernels kernels = {NULL, NULL, NULL};
     kernels.many = name == NULL ? wanted(algorithm) : find(algorithm, name, 0);
-    kernels.single = kernels.many;
-    for (size_t i = 0; kernels.many != NULL && kernels.single->lanes > 1 && i < KERNEL_COUNT; i++)
-        if (fits(i, algorithm, NULL) && KERNELS[i]->lanes == 1)
-            kernels.single = KERNELS[i];
+    if (kernels.many == NULL)
+        return kernels;
+    bool narrow = kernels.many->lanes == 1;
+    kernels.few = narrow ? kernels.many : narrower(kernels.many, kernels.many->lanes / 2);
+    kernels.single = narrow ? kernels.many : narrower(kernels.many, 1);
     return kernels;
 }
 
@@ -74,14 +85,8 @@ const char *ocigc_digest_implementation(int32_t algorithm, uint32_t index)
     }
 }
 
-void ocigc_lanes_advance(const struct ocigc_kernels *kernels, struct ocigc_lane *const *active, uint32_t count)
+static void compress(const struct ocigc_kernel *kernel, struct ocigc_lane *const *active, uint32_t count, size_t blocks)
 {
-    size_t blocks = active[0]->blocks;
-    for (uint32_t i = 1; i < count; i++)
-        if (active[i]->blocks < blocks)
-            blocks = active[i]->blocks;
-
-    const struct ocigc_kernel *kernel = count == 1 ? kernels->single : kernels->many;
     union ocigc_state states[OCIGC_LANES_MAX];
     const uint8_t *data[OCIGC_LANES_MAX] = {active[0]->data};
     for (uint32_t i = 0; i < kernel->lanes; i++) {
@@ -95,6 +100,24 @@ void ocigc_lanes_advance(const struct ocigc_kernels *kernels, struct ocigc_lane 
         active[i]->state = states[i];
         active[i]->data += blocks * ocigc_block_size(kernel->algorithm);
         active[i]->blocks -= blocks;
+    }
+}
+
+void ocigc_lanes_advance(const struct ocigc_kernels *kernels, struct ocigc_lane *const *active, uint32_t count)
+{
+    size_t blocks = active[0]->blocks;
+    for (uint32_t i = 1; i < count; i++)
+        if (active[i]->blocks < blocks)
+            blocks = active[i]->blocks;
+    while (count > 0) {
+        /* A kernel takes as long with half of its lanes as with all. */
+        const struct ocigc_kernel *kernel = count > kernels->many->lanes / 2 ? kernels->many
+                                            : count > 1                      ? kernels->few
+                                                                             : kernels->single;
+        uint32_t taken = count < kernel->lanes ? count : kernel->lanes;
+        compress(kernel, active, taken, blocks);
+        active += taken;
+        count -= taken;
     }
 }
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    BATCH_BYTES = 16 << 20, /* of directory entries: some 190 000 names of sha256 */
+    BATCH_BYTES = 4 << 20, /* of directory entries: some 47 000 names of sha256 */
     SHARE = 64,             /* names that a thread takes at a time */
 };
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK (64u << 10) /* bytes read at once; a multiple of every block */
+#define CHUNK (32u << 10) /* bytes read at once; a multiple of every block */
 
 struct work {
     const ocigc_store *store;
@@ -227,7 +227,7 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
         if (work.count == 0)
             continue;
         qsort_r(order, work.count, sizeof *order, larger_first, &work);
-        ocigc_parallel(threads, work_thread, &work);
+        ocigc_parallel(ocigc_thread_count(threads), work_thread, &work);
         if (ocigc_cancelled(progress))
             result = ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
         else if (__atomic_load_n(&work.next, __ATOMIC_RELAXED) < work.count)

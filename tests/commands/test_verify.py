@@ -40,7 +40,7 @@ def test_a_sound_layout(layout: LayoutWriter) -> None:
     assert not (layout.path / ".ocigc").exists()
 
 
-@pytest.mark.parametrize("kernel", ["portable", "shani", "shani-x4"])
+@pytest.mark.parametrize("kernel", ["portable", "shani", "shani-x4", "avx512"])
 def test_every_kernel_finds_the_flipped_bit(layout: LayoutWriter, kernel: str) -> None:
     layer = layout.blob(os.urandom(1 << 20))
     content = bytearray(layout.blob_path(layer).read_bytes())
