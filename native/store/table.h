@@ -8,7 +8,7 @@
 
 /* Opens the blob of a node for reading (openat below blobs/<alg>, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
  * checks by fstat that it is a plain file, and fills `status`. Returns the descriptor, or -1 with `error` filled:
- * OCIGC_SYSTEM with os_errno ENOENT where it is gone, OCIGC_LAYOUT where it is no plain file. Any thread may call it. */
+ * OCIGC_SYSTEM with os_errno ENOENT where it is gone, OCIGC_LAYOUT where it is no plain file. Any thread may call. */
 int ocigc_blob_open(const ocigc_store *store, uint32_t node, struct stat *status, struct ocigc_error *error);
 
 /* Whether `status` still shows the file that the scan saw: size and newest of mtime and ctime. */
