@@ -4,8 +4,8 @@
  * there. So the depth of what is removed costs neither stack nor descriptors, and no path is ever built.
  *
  * Names are removed in the order of their inodes, a batch at a time. So a block of the inode table is written once a
- * batch; the directory's own order, that of hashes, would come back to it for every inode that it has. A batch of 16 MiB
- * is a tenth faster, but is more than a blob of a large store may cost. */
+ * batch; the directory's own order, that of hashes, would come back to it for every inode that it has. A batch of
+ * 16 MiB is a tenth faster, but is more than a blob of a large store may cost. */
 #include "store/files.h"
 #include "store/names.h"
 #include "store/parallel.h"
