@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
 from ocigc.commands import lease, ls, prune, restore, synth, trash, verify
 from ocigc.errors import OcigcError
@@ -24,6 +23,16 @@ exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or 
 """
 
 
+class _Version(argparse.Action):
+    """argparse's own wants the version at every start, and looking it up is most of a start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"ocigc {version('ocigc')}")
+        parser.exit()
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -32,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"ocigc {version('ocigc')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.register(subparsers)

@@ -2,8 +2,7 @@
  *
  * A lane is filled again the moment its blob ends, so that all lanes of a kernel stay busy until the queue is empty; and
  * with the largest first, no thread is left alone with a large one at the end. Blobs are read, not mapped: a file that
- * shrinks while it is mapped kills the process that reads it. A buffer a lane is small enough to stay in the second-level
- * cache, where the copy costs little. */
+ * shrinks while it is mapped kills the process that reads it. */
 
 #include "digest/digest.h"
 #include "store/files.h"
@@ -16,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK (32u << 10) /* bytes read at once; a multiple of every block */
+#define CHUNK (128u << 10) /* bytes read at once; a multiple of every block */
 
 struct work {
     const ocigc_store *store;

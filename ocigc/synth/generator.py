@@ -153,7 +153,7 @@ class _Generator:
             manifests.append({**manifest, "platform": {"architecture": architecture, "os": "linux"}})
             attestations.append(self._attestation(manifest))
         if self._spec.blobs is None and self._random.random() < 0.2:
-            # Somebody copied one platform only. Where size is all that counts, other tools shall be able to read it too.
+            # Somebody copied one platform only. Not where size is all that counts: others shall read that too.
             self._blobs.remove(manifests[1])
         return self._blobs.write_json(
             {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*manifests, *attestations]}, OCI_INDEX
