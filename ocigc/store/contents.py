@@ -66,13 +66,14 @@ def load(
             store.record()
         store.load_labels(phase("Reading labels"))
         images = image_records(index.entries, repository)
-        _expand(layout, store, _claims(index, images, held, store, now), phase("Reading manifests"))
+        claims = _claims(index, images, held, store, now)
+        _vouching(layout, store, lambda: store.expand(claims, phase("Reading manifests")))
         for image in images:
             subject = subject_of(image, store)
             target = store.find(image.target.digest)
             if subject is not None and target is not None:
                 store.refer(subject, target)
-        store.sniff(young_after, phase("Looking for referrers"))
+        _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
     except BaseException:
         store.close()
         raise
@@ -90,10 +91,11 @@ def _claims(
     return [(node, media) for node, media in claims if node is not None]
 
 
-def _expand(layout: Layout, store: Store, claims: Sequence[tuple[int, Media]], report: Report | None) -> None:
+def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
+    """Takes a step of reading manifests, as often as it takes to verify those that the native core cannot."""
     while True:
         try:
-            return store.expand(claims, report)
+            return step()
         except Unverifiable:
             blake3_blobs.vouch(layout.fd, store)
 

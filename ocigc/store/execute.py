@@ -70,9 +70,10 @@ def execute(
 
 def recover(layout: Layout, state: int, now: int, phase: Phase) -> str | None:
     """Finishes or undoes a run that was cut off; says what it did, or None where there was none. Raises Refused."""
-    if not journal.pending(state):
-        return None
     with files.naming(f"{layout.path}/{STATE}"):
+        if not journal.pending(state):
+            journal.discard(state)
+            return None
         with files.directory(state, journal.RUN) as run:
             record = journal.read(run)
             if journal.committed(run, record):
@@ -100,6 +101,8 @@ def _finish(
     if loaded is None or known != Roots.read(layout):
         loaded, known = reload(layout, run, now, phase)
         doomed = _unheld(loaded, run, record, now)
+        gone = (digest for digest in journal.doomed(run) if loaded.store.find(digest) is None)
+        journal.take_out_sidecars(layout, run, gone)
     else:
         doomed = _present(loaded.store, journal.doomed(run))
     store = loaded.store

@@ -206,11 +206,17 @@ def put_back(layout: Layout, run: int, digests: Iterable[str]) -> int:
     count = 0
     for digest in digests:
         algorithm, _, encoded = digest.partition(":")
-        if not _move(run, layout.fd, f"blobs/{algorithm}", encoded):
-            continue
-        count += 1
+        # The sidecar first: the blob is what a run that comes after an interruption looks for.
         _move(run, layout.fd, f"labels/{algorithm}", f"{encoded}.json")
+        count += _move(run, layout.fd, f"blobs/{algorithm}", encoded)
     return count
+
+
+def take_out_sidecars(layout: Layout, run: int, digests: Iterable[str]) -> None:
+    """Takes out the sidecars of blobs that an interrupted run has taken out. Raises OSError."""
+    for digest in digests:
+        algorithm, _, encoded = digest.partition(":")
+        _move(layout.fd, run, f"labels/{algorithm}", f"{encoded}.json")
 
 
 def _move(source: int, target: int, path: str, name: str) -> bool:
