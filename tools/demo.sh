@@ -3,17 +3,16 @@
 set -eu
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
-layout=$directory/mirror
-in_use=$directory/in-use.json
+cd "$directory"
 
 show() {
     printf '\n$ %s\n' "$*"
     "$@"
 }
 
-show ocigc synth --seed 7 --images 12 --in-use "$in_use" "$layout"
-show ocigc ls --in-use "$in_use" "$layout"
-show ocigc prune --all --in-use "$in_use" --grace 0s --dry-run "$layout"
-show ocigc prune --all --in-use "$in_use" --grace 0s --force "$layout"
-show ocigc ls --in-use "$in_use" "$layout"
-show ocigc verify "$layout"
+show ocigc synth --seed 7 --images 12 --in-use in-use.json mirror
+show ocigc ls --in-use in-use.json mirror
+show ocigc prune --all --in-use in-use.json --grace 0s --dry-run mirror
+show ocigc prune --all --in-use in-use.json --grace 0s --force mirror
+show ocigc ls --in-use in-use.json mirror
+show ocigc verify mirror

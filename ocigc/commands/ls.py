@@ -10,15 +10,13 @@ import time
 from ocigc.commands import options
 from ocigc.printable import printable
 from ocigc.report.sizes import human_size
-from ocigc.report.table import table
+from ocigc.report.table import SHORT_DIGEST, table
 from ocigc.report.terminal import progress_line
 from ocigc.rules.usage import Usage, usage
 from ocigc.store import lock
 from ocigc.store.contents import load, with_created
 from ocigc.store.layout import open_layout
 from ocigc.times import SECOND, format_rfc3339
-
-_SHORT_DIGEST = 19  # "sha256:" and the twelve digits that docker shows
 
 _EXAMPLES = """\
 examples:
@@ -97,7 +95,7 @@ def _print(found: list[Usage]) -> None:
         rows.append(
             (
                 "<none>" if image.dangling else printable(image.familiar),
-                image.target.digest[:_SHORT_DIGEST],
+                image.target.digest[:SHORT_DIGEST],
                 "" if image.created is None else format_rfc3339(image.created),
                 human_size(entry.size),
                 human_size(entry.shared),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ocigc.printable import printable
 from ocigc.report.sizes import human_size
-from ocigc.rules.plan import Plan
+from ocigc.report.table import SHORT_DIGEST, columns
+from ocigc.rules.plan import Plan, Untagged
 
 _ORPHANS_SHOWN = 10
 
@@ -72,27 +73,23 @@ def failure_as_json(message: str, *, dry_run: bool) -> str:
 def as_text(report: PruneReport) -> Iterator[str]:
     """Lines. What is done and what would be done read alike."""
     plan = report.plan
-    nameless = {(image.name, image.target.digest) for image in plan.dangling}
     if plan.untagged:
         yield "Images:"
-    for untagged in plan.untagged:
-        image = untagged.image
-        blobs = sum(1 for _ in report.deleted(untagged.deleted))
-        fate = "in use, stays without a name" if (image.name, image.target.digest) in nameless else f"{blobs} blobs"
-        shown = image.familiar if image.dangling else f"{printable(image.familiar)}  {image.target.digest}"
-        yield f"  untag    {shown}  ({fate})"
+    nameless = {image.sort_key for image in plan.dangling}
+    yield from columns([_row(report, untagged, nameless) for untagged in plan.untagged])
     if report.unleased:
         yield "Snapshot labels:"
     for unleased in report.unleased:
-        yield f"  unlease  {unleased.digest}  {printable(unleased.label)}={printable(unleased.snapshot)}"
+        label = printable(f"{unleased.label}={unleased.snapshot}")
+        yield f"  unlease   {unleased.digest[:SHORT_DIGEST]}   {label}"
     orphans = len(plan.orphans)
     if orphans:
         yield "Orphans:"
         for number, digest in enumerate(report.deleted(plan.orphans)):
             if number == _ORPHANS_SHOWN:
-                yield f"  ...      and {orphans - _ORPHANS_SHOWN:,} more (--format json lists all)"
+                yield f"  ...   and {orphans - _ORPHANS_SHOWN:,} more (--format json lists all)"
                 break
-            yield f"  delete   {digest}"
+            yield f"  delete   {digest[:SHORT_DIGEST]}"
     if plan.spared:
         yield f"{plan.spared:,} orphans are younger than --grace and stay."
     if report.spared:
@@ -100,3 +97,11 @@ def as_text(report: PruneReport) -> Iterator[str]:
     blobs = sum(len(untagged.deleted) for untagged in plan.untagged) + orphans - len(report.spared)
     yield f"{len(plan.untagged):,} images, {blobs:,} blobs"
     yield f"Total {'reclaimable' if report.dry_run else 'reclaimed'} space: {human_size(report.reclaimed)}"
+
+
+def _row(report: PruneReport, untagged: Untagged, nameless: set[tuple[bytes, str]]) -> tuple[str, str, str, str]:
+    image = untagged.image
+    name = "<none>" if image.dangling else printable(image.familiar)
+    blobs = sum(1 for _ in report.deleted(untagged.deleted))
+    fate = "in use: stays without a name" if image.sort_key in nameless else f"{blobs} blobs"
+    return "  untag", name, image.target.digest[:SHORT_DIGEST], fate
