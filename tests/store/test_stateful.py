@@ -1,0 +1,152 @@
+"""Any order of pushes, tags, leases, prunes, interruptions and restores: no image that is named ever lacks a blob."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from layouts import Descriptor, LayoutWriter
+from ocigc.container import InUse
+from ocigc.native import Report
+from ocigc.rules.filters import Filters
+from ocigc.rules.prune import Request, decide
+from ocigc.store import lock, trash
+from ocigc.store.contents import labels_of, load
+from ocigc.store.execute import execute, recover
+from ocigc.store.layout import Layout
+from ocigc.times import SECOND
+
+names = st.sampled_from([f"example.com/app:{number}" for number in range(4)])
+layers = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=3, unique=True)
+
+
+class Interrupted(BaseException):
+    """The process dies here."""
+
+
+def quiet(_: str) -> Report | None:
+    return None
+
+
+def dies(name: str) -> Report | None:
+    if name == "Removing blobs":
+        raise Interrupted
+    return None
+
+
+class Layouts(RuleBasedStateMachine):
+    """Writers push and tag as they please; ocigc prunes, is interrupted, and restores."""
+
+    @initialize()
+    def start(self) -> None:
+        self.directory = Path(tempfile.mkdtemp())
+        self.writer = LayoutWriter(self.directory / "layout")
+        self.counter = 0
+        self.interrupted = False
+
+    def teardown(self) -> None:
+        if hasattr(self, "directory"):
+            shutil.rmtree(self.directory)
+
+    def entries(self) -> list[Descriptor]:
+        found: list[Descriptor] = json.loads((self.writer.path / "index.json").read_text())["manifests"]
+        return found
+
+    @rule(name=names, contents=layers, dangling=st.booleans(), signed=st.booleans())
+    def push(self, name: str, contents: list[str], dangling: bool, signed: bool) -> None:
+        self.counter += 1
+        self.writer.entries = self.entries()
+        image = self.writer.image(str(self.counter), contents)
+        if signed:
+            self.writer.tag(self.writer.manifest(self.writer.config("signature"), [], subject=image))
+        for entry in self.writer.entries:
+            if entry.get("annotations", {}).get("org.opencontainers.image.ref.name") == name:
+                del entry["annotations"]  # as skopeo does when a tag moves on
+        self.writer.tag(image, None if dangling else name)
+
+    @rule(name=names)
+    def untag(self, name: str) -> None:
+        self.writer.entries = [e for e in self.entries() if name not in e.get("annotations", {}).values()]
+        self.writer.write_index()
+
+    @rule(content=st.text(max_size=3))
+    def leave_an_orphan(self, content: str) -> None:
+        self.writer.blob(content)
+
+    @precondition(lambda self: self.entries())
+    @rule(data=st.data(), flat=st.booleans())
+    def lease(self, data: st.DataObject, flat: bool) -> None:
+        target = data.draw(st.sampled_from(self.entries()))
+        self.writer.lease("lease", [target], **({"flat": ""} if flat else {}))
+
+    @rule()
+    def release(self) -> None:
+        (self.writer.path / "leases" / "lease.json").unlink(missing_ok=True)
+
+    @rule(everything=st.booleans(), keep=st.booleans(), die=st.booleans())
+    def prune(self, everything: bool, keep: bool, die: bool) -> None:
+        with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
+            now = time.time_ns()
+            recover(layout, state, now, quiet)
+            trash.empty(state, now)
+            loaded = load(layout, None, now, quiet)
+            request = Request(Filters(not everything, (), ()), InUse(), now, 0)
+            plan = decide(loaded.contents, request, labels_of(loaded))
+            expires = now + 3600 * SECOND if keep else None
+            with loaded.store:
+                try:
+                    assert plan.empty or execute(loaded, plan, [], state, now, expires, dies if die else quiet)
+                except Interrupted:
+                    return
+        if not plan.empty:
+            self.nothing_is_left_to_prune(everything=everything)
+
+    def nothing_is_left_to_prune(self, *, everything: bool) -> None:
+        with Layout(str(self.writer.path)) as layout:
+            now = time.time_ns()
+            loaded = load(layout, None, now, quiet)
+            request = Request(Filters(not everything, (), ()), InUse(), now, 0)
+            with loaded.store:
+                assert decide(loaded.contents, request, labels_of(loaded)).empty
+
+    @rule()
+    def restore(self) -> None:
+        with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
+            now = time.time_ns()
+            recover(layout, state, now, quiet)
+            runs = trash.runs(state)
+            taken = {e.get("annotations", {}).get("org.opencontainers.image.ref.name") for e in self.entries()}
+            if runs and not taken.intersection(image.name for image in runs[-1].images):
+                trash.restore(layout, state, runs[-1], runs[-1].images, now, quiet)
+                digests = {entry["digest"] for entry in self.entries()}
+                assert {image.target.digest for image in runs[-1].images} <= digests
+
+    @invariant()
+    def every_image_is_whole(self) -> None:
+        if not hasattr(self, "writer"):
+            return
+        with Layout(str(self.writer.path)) as layout:
+            loaded = load(layout, None, time.time_ns(), quiet, record=True)
+            with loaded.store as store:
+                assert store.faults() == []
+                missing = {e["digest"] for e in self.entries() if store.find(e["digest"]) is None}
+                assert not missing | (set(store.missing()) - self.subjects())
+
+    def subjects(self) -> set[str]:
+        """What signatures speak of may be gone; descriptors of the rest may not."""
+        found = set()
+        for entry in self.entries():
+            path = self.writer.blob_path(entry)
+            found.add(json.loads(path.read_text()).get("subject", {}).get("digest", ""))
+        return found
+
+
+TestLayouts = Layouts.TestCase
+TestLayouts.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
