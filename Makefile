@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test native-test fuzz lint clean
+.PHONY: help demo test faults native-test fuzz lint clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,9 @@ demo: $(VENV)/.installed ## build all, make a sample layout and prune it
 test: $(VENV)/.installed native-test ## run every test
 	sh tools/interop-tools.sh
 	$(BIN)/pytest
+
+faults: $(VENV)/.installed ## kill and fail a prune at every system call
+	cd tests && ../$(BIN)/python -m faults
 
 build/sanitized/build.ninja: $(VENV)/.tools
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure build/sanitized -Dextension=false -Dtests=true \

@@ -1,0 +1,37 @@
+"""The long form, `make faults`: every trial on every layout, and how many there were."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from faults.invariants import Yardstick
+from faults.scenarios import SCENARIOS
+from faults.trials import errors, killed_twice, kills, lasting, perform
+
+SECONDS = 5  # second kills for each first one
+
+
+def main() -> None:
+    """Prints a line a layout and one for all; the first trial that fails ends it."""
+    total: Counter[str] = Counter()
+    for scenario in SCENARIOS:
+        with tempfile.TemporaryDirectory(prefix="ocigc-faults-") as directory:
+            yardstick = Yardstick.make(scenario, Path(directory))
+            done = {
+                "kills": perform(yardstick, kills(yardstick)),
+                "double kills": perform(yardstick, killed_twice(yardstick, SECONDS)),
+                "errors": perform(yardstick, errors(yardstick)),
+                "lasting errors": perform(yardstick, lasting(yardstick)),
+            }
+        total.update(done)
+        _print(scenario.name, {"calls": len(yardstick.calls), **done})
+    _print("all", dict(total))
+
+
+def _print(name: str, counts: dict[str, int]) -> None:
+    print(f"{name}:", ", ".join(f"{count:,} {what}" for what, count in counts.items()), flush=True)
+
+
+main()

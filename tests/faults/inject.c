@@ -1,0 +1,283 @@
+/* inject.c - preloaded into a process, makes one of its system calls below a directory fail, or kills it there.
+ *
+ * strace can inject faults too, but it counts the calls of each thread apart, and ocigc has a thread for each of its
+ * steps: most of its calls could not be reached. This counts over all threads, and needs no ptrace.
+ *
+ *   FAULT_ROOT      the directory: only calls on it and below it count
+ *   FAULT_AT        the number of the call that gets the fault, from 1; 0 for none
+ *   FAULT_ERRNO     the error that it gets without being made; 0 for SIGKILL before it is made
+ *   FAULT_CHANGING  1: only calls that change something count
+ *   FAULT_STICKY    1: every later call gets the error too
+ *   FAULT_LOG       a descriptor for a line a call: its name, whether it changes something, its two paths, its result,
+ *                   and the bytes that it wrote in hex, with tabs between
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const char *root;
+static long at, error, sticky, changing, count;
+static int log_to = -1;
+
+static long number(const char *name, long otherwise)
+{
+    const char *value = getenv(name);
+    return value == NULL ? otherwise : strtol(value, NULL, 10);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    root = getenv("FAULT_ROOT");
+    at = number("FAULT_AT", 0);
+    error = number("FAULT_ERRNO", 0);
+    changing = number("FAULT_CHANGING", 0);
+    sticky = number("FAULT_STICKY", 0);
+    log_to = (int)number("FAULT_LOG", -1);
+}
+
+/* ------------------------------------------------------------- what is below */
+
+struct call {
+    const char *name;
+    bool changes;
+    char path[2 * PATH_MAX];
+    char other[2 * PATH_MAX];
+};
+
+static bool is_below(const char *path)
+{
+    size_t length = strlen(root);
+    return strncmp(path, root, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* The path of what a call is made on; false where it is not below the root. */
+static bool resolve(int directory, const char *name, char *path)
+{
+    int used = 0;
+    *path = '\0';
+    if (root == NULL)
+        return false;
+    if (name == NULL || *name != '/') {
+        char link[40];
+        if (directory < 0)
+            return false; /* the working directory is never below */
+        snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+        used = (int)syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
+        if (used < 0)
+            return false;
+        path[used] = '\0';
+    }
+    if (name != NULL && *name != '\0')
+        snprintf(path + used, PATH_MAX, used > 0 ? "/%s" : "%s", name);
+    return is_below(path);
+}
+
+/* -------------------------------------------------------------------- faults */
+
+/* Whether the call gets an error instead of being made; errno is that error. */
+static bool faulted(const struct call *call)
+{
+    if (changing && !call->changes)
+        return false;
+    long mine = __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
+    if (at == 0 || mine < at || (mine > at && !sticky))
+        return false;
+    if (error == 0)
+        kill(getpid(), SIGKILL);
+    errno = (int)error;
+    return true;
+}
+
+static void record(const struct call *call, long result, const unsigned char *bytes, size_t length)
+{
+    int cause = errno;
+    if (log_to >= 0) {
+        char *line = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&line, &size);
+        fprintf(out, "%s\t%d\t%s\t%s\t%ld\t", call->name, call->changes, call->path + strlen(root),
+                *call->other ? call->other + strlen(root) : "", result < 0 ? -(long)cause : result);
+        for (size_t i = 0; i < length; i++)
+            fprintf(out, "%02x", bytes[i]);
+        fputc('\n', out);
+        fclose(out);
+        for (size_t used = 0; used < size;) {
+            long put = syscall(SYS_write, log_to, line + used, size - used);
+            if (put <= 0)
+                abort();
+            used += (size_t)put;
+        }
+        free(line);
+    }
+    errno = cause;
+}
+
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+/* The body of an interposed function: the fault, or the call and its record. */
+#define BODY(type, what, alters, below, made, data, length)                       \
+    struct call call = {.name = (what), .changes = (alters)};                     \
+    if (!(below))                                                                 \
+        return made;                                                              \
+    type result = faulted(&call) ? (type)-1 : made;                               \
+    record(&call, (long)result, data, (long)(result) > 0 ? (size_t)(length) : 0); \
+    return result
+
+#define PLAIN(type, what, alters, below, made) BODY(type, what, alters, below, made, NULL, 0)
+#define AT(directory, name) resolve(directory, name, call.path)
+#define ON(file) resolve(file, NULL, call.path)
+
+/* -------------------------------------------------------------------- calls */
+
+#define OPEN_AT(function)                                                                                         \
+    int function(int directory, const char *name, int flags, ...)                                                 \
+    {                                                                                                             \
+        va_list more;                                                                                             \
+        va_start(more, flags);                                                                                    \
+        mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, mode_t) : 0;                                 \
+        va_end(more);                                                                                             \
+        PLAIN(int, flags & O_CREAT ? "create" : "open", (flags & (O_CREAT | O_TRUNC)) != 0, AT(directory, name), \
+              REAL(function)(directory, name, flags, mode));                                                      \
+    }
+
+#define OPEN(function)                                                                                           \
+    int function(const char *name, int flags, ...)                                                               \
+    {                                                                                                            \
+        va_list more;                                                                                            \
+        va_start(more, flags);                                                                                   \
+        mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, mode_t) : 0;                                \
+        va_end(more);                                                                                            \
+        PLAIN(int, flags & O_CREAT ? "create" : "open", (flags & (O_CREAT | O_TRUNC)) != 0, AT(AT_FDCWD, name), \
+              REAL(function)(name, flags, mode));                                                                \
+    }
+
+OPEN_AT(openat)
+OPEN_AT(openat64)
+OPEN(open)
+OPEN(open64)
+
+int fstatat64(int directory, const char *restrict name, struct stat64 *restrict status, int flags)
+{
+    PLAIN(int, "stat", false, AT(directory, name), REAL(fstatat64)(directory, name, status, flags));
+}
+
+int fstatat(int directory, const char *restrict name, struct stat *restrict status, int flags)
+{
+    PLAIN(int, "stat", false, AT(directory, name), REAL(fstatat)(directory, name, status, flags));
+}
+
+int fstat64(int file, struct stat64 *status)
+{
+    PLAIN(int, "stat", false, ON(file), REAL(fstat64)(file, status));
+}
+
+int fstat(int file, struct stat *status)
+{
+    PLAIN(int, "stat", false, ON(file), REAL(fstat)(file, status));
+}
+
+ssize_t read(int file, void *bytes, size_t length)
+{
+    PLAIN(ssize_t, "read", false, ON(file), REAL(read)(file, bytes, length));
+}
+
+ssize_t pread64(int file, void *bytes, size_t length, off64_t offset)
+{
+    PLAIN(ssize_t, "read", false, ON(file), REAL(pread64)(file, bytes, length, offset));
+}
+
+ssize_t write(int file, const void *bytes, size_t length)
+{
+    BODY(ssize_t, "write", true, ON(file), REAL(write)(file, bytes, length), bytes, result);
+}
+
+int fsync(int file)
+{
+    PLAIN(int, "fsync", true, ON(file), REAL(fsync)(file));
+}
+
+int fchown(int file, uid_t owner, gid_t group)
+{
+    PLAIN(int, "fchown", true, ON(file), REAL(fchown)(file, owner, group));
+}
+
+int fchmod(int file, mode_t mode)
+{
+    PLAIN(int, "fchmod", true, ON(file), REAL(fchmod)(file, mode));
+}
+
+int mkdirat(int directory, const char *name, mode_t mode)
+{
+    PLAIN(int, "mkdir", true, AT(directory, name), REAL(mkdirat)(directory, name, mode));
+}
+
+int unlinkat(int directory, const char *name, int flags)
+{
+    PLAIN(int, flags & AT_REMOVEDIR ? "rmdir" : "unlink", true, AT(directory, name),
+          REAL(unlinkat)(directory, name, flags));
+}
+
+int renameat2(int from, const char *name, int to, const char *target, unsigned int flags)
+{
+    PLAIN(int, flags & RENAME_EXCHANGE ? "exchange" : "rename", true,
+          AT(from, name) && resolve(to, target, call.other), REAL(renameat2)(from, name, to, target, flags));
+}
+
+int renameat(int from, const char *name, int to, const char *target)
+{
+    PLAIN(int, "rename", true, AT(from, name) && resolve(to, target, call.other),
+          REAL(renameat)(from, name, to, target));
+}
+
+ssize_t getdents64(int file, void *entries, size_t length)
+{
+    PLAIN(ssize_t, "list", false, ON(file), REAL(getdents64)(file, entries, length));
+}
+
+struct dirent64 *readdir64(DIR *directory)
+{
+    struct call call = {.name = "list"};
+    if (!ON(dirfd(directory)))
+        return REAL(readdir64)(directory);
+    struct dirent64 *entry = faulted(&call) ? NULL : REAL(readdir64)(directory);
+    record(&call, entry == NULL && errno != 0 ? -1 : entry != NULL, NULL, 0);
+    return entry;
+}
+
+int flock(int file, int operation)
+{
+    PLAIN(int, "flock", false, ON(file), REAL(flock)(file, operation));
+}
+
+/* A descriptor is gone even where closing it says that something went wrong. */
+static int close_for_real(const struct call *call, int file)
+{
+    bool fails = faulted(call);
+    int cause = errno;
+    int result = REAL(close)(file);
+    errno = fails ? cause : errno;
+    return fails ? -1 : result;
+}
+
+int close(int file)
+{
+    struct call call = {.name = "close"};
+    if (!ON(file))
+        return REAL(close)(file);
+    int result = close_for_real(&call, file);
+    record(&call, result, NULL, 0);
+    return result;
+}

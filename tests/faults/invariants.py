@@ -1,0 +1,133 @@
+"""What holds of a layout at every moment of a prune, and what the next prune makes of it.
+
+The yardstick is an undisturbed run: `before` and `after` are snapshots of the layout around it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from command import Result, ocigc
+from faults.injection import KILLED, Call, record
+from faults.scenarios import Scenario
+from layouts import snapshot
+
+Snapshot = dict[str, tuple[int, bytes | str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """A layout of a scenario as it was made, and all there is to know of its undisturbed prune."""
+
+    scenario: Scenario
+    template: Path
+    before: Snapshot
+    after: Snapshot
+    calls: tuple[Call, ...]
+
+    @classmethod
+    def make(cls, scenario: Scenario, directory: Path) -> Yardstick:
+        """Runs the undisturbed prune, and looks at what it did with other eyes than its own."""
+        template = scenario.make(directory / "template")
+        layout = _copy(template, directory / "undisturbed")
+        before = snapshot(layout)
+        result, calls = record(layout, scenario.prune(layout))
+        assert (result.code, result.err) == (0, ""), result
+        after = snapshot(layout)
+        shutil.rmtree(layout)
+        assert after.items() != before.items()
+        for digest in _named(after):
+            assert not any(path in before and path not in after for path in _held(before, digest))
+        return cls(scenario, template, before, after, tuple(calls))
+
+    @property
+    def changing(self) -> int:
+        """How many calls change something."""
+        return sum(call.changes for call in self.calls)
+
+    def copy(self, name: str) -> Path:
+        """A fresh copy of the layout, hard links and all."""
+        return _copy(self.template, self.template.with_name(name))
+
+    def check_moment(self, layout: Path, result: Result) -> None:
+        """Checks a layout right after a run that was disturbed."""
+        assert result.code in (0, 2, 3, KILLED), result
+        if result.code in (2, 3):
+            # Behind a note on an earlier run, one line says what is wrong.
+            *notes, _ = result.err.splitlines()
+            assert all("earlier prune" in note for note in notes), result
+        now = snapshot(layout)
+        if result.code == 0:
+            assert now == self.after
+        elif now["index.json"] == self.before["index.json"] != self.after["index.json"]:
+            assert now == self.before
+        else:
+            assert now.keys() >= self.after.keys(), self.after.keys() - now.keys()
+            for path, file in now.items():
+                assert file in (self.before.get(path), self.after.get(path)), path
+
+    def check_next(self, layout: Path) -> None:
+        """Checks what the next prune makes of a layout, and what comes back out of the trash; removes it."""
+        result = ocigc(*self.scenario.prune(layout))
+        assert result.code == 0, result
+        assert len(result.err.splitlines()) <= 1, result
+        assert snapshot(layout) == self.after
+        state = layout / ".ocigc"
+        left = {path.name for path in state.iterdir()}
+        assert left <= ({"lock", "trash"} if self.scenario.trash else {"lock"}), left
+        if self.scenario.trash:
+            self._check_restore(layout)
+        shutil.rmtree(layout)
+
+    def _check_restore(self, layout: Path) -> None:
+        """Empties the trash into the layout: all that was there is there again, byte for byte."""
+        while any((layout / ".ocigc" / "trash").iterdir()):
+            assert ocigc("restore", layout).code == 0
+        restored = snapshot(layout)
+        entries = _entries(restored)
+        assert all(entry in entries for entry in _entries(self.before))
+        assert _restorable(restored) == _restorable(self.before)
+
+
+def _restorable(files: Snapshot) -> dict[str, tuple[int, Any]]:
+    """All but the order in which entries stand in index.json, and labels in a sidecar."""
+    return {
+        path: (mode, json.loads(content) if path.startswith("labels/") and content else content)
+        for path, (mode, content) in files.items()
+        if path != "index.json"
+    }
+
+
+def _copy(source: Path, target: Path) -> Path:
+    # No hole may become data, no hard link two files, and no time move.
+    subprocess.run(["cp", "-a", "--", source, target], check=True)
+    return target
+
+
+def _entries(files: Snapshot) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads(files["index.json"][1])["manifests"]
+    return entries
+
+
+def _named(files: Snapshot) -> list[str]:
+    return [entry["digest"] for entry in _entries(files)]
+
+
+def _held(files: Snapshot, digest: str) -> Iterator[str]:
+    """The paths of a blob and of all that it refers to, present or not."""
+    path = f"blobs/{digest.replace(':', os.sep)}"
+    yield path
+    content = files.get(path, (0, b""))[1]
+    if content[:1] == b"{":
+        document = json.loads(content)
+        children = [document.get("config", {}), *document.get("layers", []), *document.get("manifests", [])]
+        for child in children:
+            if "digest" in child:
+                yield from _held(files, child["digest"])
