@@ -141,11 +141,9 @@ class Layouts(RuleBasedStateMachine):
 
     def subjects(self) -> set[str]:
         """What signatures speak of may be gone; descriptors of the rest may not."""
-        found = set()
-        for entry in self.entries():
-            path = self.writer.blob_path(entry)
-            found.add(json.loads(path.read_text()).get("subject", {}).get("digest", ""))
-        return found
+        documents = (path.read_bytes() for path in (self.writer.path / "blobs").glob("*/*"))
+        parsed = [json.loads(content) for content in documents if content.startswith(b'{"')]
+        return {document["subject"]["digest"] for document in parsed if "subject" in document}
 
 
 TestLayouts = Layouts.TestCase
