@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test faults native-test fuzz lint clean
+.PHONY: help demo test faults native-test tsan valgrind faults fuzz lint clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,12 +39,21 @@ test: $(VENV)/.installed native-test ## run every test
 faults: $(VENV)/.installed ## kill and fail a prune at every system call
 	cd tests && ../$(BIN)/python -m faults
 
-build/sanitized/build.ninja: $(VENV)/.tools
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure build/sanitized -Dextension=false -Dtests=true \
-	    -Dbuildtype=debugoptimized -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
+NATIVE_SETUP = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure -Dextension=false -Dtests=true \
+    -Dbuildtype=debugoptimized -Dwerror=true
+NATIVE_TEST = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson test --print-errorlogs
 
-native-test: build/sanitized/build.ninja ## run the C tests under ASan and UBSan
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson test -C build/sanitized --print-errorlogs
+native-test: $(VENV)/.tools ## run the C tests under ASan and UBSan
+	$(NATIVE_SETUP) -Db_sanitize=address,undefined -Db_lundef=false build/sanitized
+	$(NATIVE_TEST) -C build/sanitized
+
+tsan: $(VENV)/.tools ## run the C tests under TSan
+	$(NATIVE_SETUP) -Db_sanitize=thread -Db_lundef=false build/threads
+	$(NATIVE_TEST) -C build/threads
+
+valgrind: $(VENV)/.tools ## run the C tests under valgrind
+	$(NATIVE_SETUP) build/plain
+	$(NATIVE_TEST) -C build/plain --wrap "valgrind -q --error-exitcode=9 --leak-check=full"
 
 FUZZ ?= -max_total_time=60
 fuzz: ## fuzz the scanner, documents, configs and digests (FUZZ=-runs=100000000 for long)

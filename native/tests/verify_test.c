@@ -1,0 +1,107 @@
+/* The verify engine on a layout of its own: every verdict, many threads, cancellation; under the sanitizers. */
+
+#include "common/common.h"
+#include "tests/check.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BLOBS = 300 };
+
+static int layout;
+static char digests[BLOBS][80];
+static char paths[BLOBS][200];
+
+static void write_blob(int number, size_t size)
+{
+    uint8_t *content = malloc(size + 1);
+    uint8_t digest[32];
+    char hex[65] = {0};
+    CHECK(content != NULL);
+    for (size_t i = 0; i < size; i++)
+        content[i] = (uint8_t)(i * 31 + (size_t)number * 7 + i / 251);
+    const uint8_t *message = content;
+    CHECK(ocigc_digest_many(OCIGC_SHA256, "portable", 1, &message, &size, digest) == OCIGC_OK);
+    ocigc_hex_encode(digest, 32, hex);
+    snprintf(digests[number], sizeof digests[number], "sha256:%s", hex);
+    snprintf(paths[number], sizeof paths[number], "blobs/sha256/%s", hex);
+    int file = openat(layout, paths[number], O_WRONLY | O_CREAT, 0644);
+    CHECK(file >= 0 && write(file, content, size) == (ssize_t)size);
+    close(file);
+    free(content);
+}
+
+static uint8_t verdict_of(const ocigc_store *store, const uint8_t *verdicts, int number)
+{
+    uint32_t node = ocigc_store_find(store, digests[number], strlen(digests[number]));
+    CHECK(node != UINT32_MAX);
+    return verdicts[node];
+}
+
+static void damage(int number, const char *content, off_t size)
+{
+    int file = openat(layout, paths[number], O_WRONLY);
+    CHECK(file >= 0);
+    if (content != NULL)
+        CHECK(write(file, content, strlen(content)) == (ssize_t)strlen(content));
+    if (size >= 0)
+        CHECK(ftruncate(file, size) == 0);
+    close(file);
+}
+
+static void verify(ocigc_store *store, uint32_t threads, uint8_t *verdicts)
+{
+    struct ocigc_progress progress = {0};
+    struct ocigc_error error;
+    uint32_t nodes[BLOBS];
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < BLOBS; i++) {
+        nodes[i] = i;
+        bytes += ocigc_store_size(store, i);
+    }
+    CHECK(ocigc_verify(store, nodes, BLOBS, threads, verdicts, &progress, &error) == OCIGC_OK);
+    CHECK(progress.items == BLOBS && progress.total_items == BLOBS && progress.total_bytes == bytes);
+    progress = (struct ocigc_progress){.cancel = 1};
+    CHECK(ocigc_verify(store, nodes, BLOBS, threads, (uint8_t[BLOBS]){0}, &progress, &error) == OCIGC_CANCELLED);
+}
+
+int main(void)
+{
+    char name[] = "/tmp/ocigc-verify-XXXXXX";
+    struct ocigc_error error;
+    uint8_t verdicts[BLOBS];
+    CHECK(mkdtemp(name) != NULL);
+    layout = open(name, O_RDONLY | O_DIRECTORY);
+    CHECK(layout >= 0 && mkdirat(layout, "blobs", 0755) == 0 && mkdirat(layout, "blobs/sha256", 0755) == 0);
+    for (int number = 0; number < BLOBS; number++)
+        write_blob(number, (size_t)number * (size_t)number * 5 % 300000 + (size_t)number % 3);
+    damage(7, "X", -1); /* before the scan: corrupt */
+    damage(8, NULL, 0);
+
+    ocigc_store *store = ocigc_store_scan(layout, 2, NULL, &error);
+    CHECK(store != NULL && ocigc_store_count(store) == BLOBS);
+    for (uint32_t threads = 0; threads <= 4; threads++) {
+        verify(store, threads, verdicts);
+        for (int number = 0; number < BLOBS; number++) {
+            uint8_t expected = number == 7 || number == 8 ? OCIGC_VERDICT_CORRUPT : OCIGC_VERDICT_SOUND;
+            CHECK(verdict_of(store, verdicts, number) == expected);
+        }
+    }
+
+    damage(9, "Y", 100); /* behind it: changed, and gone */
+    CHECK(unlinkat(layout, paths[10], 0) == 0);
+    verify(store, 2, verdicts);
+    CHECK(verdict_of(store, verdicts, 9) == OCIGC_VERDICT_CHANGED);
+    CHECK(verdict_of(store, verdicts, 10) == OCIGC_VERDICT_GONE);
+    ocigc_store_free(store);
+
+    for (int number = 0; number < BLOBS; number++)
+        unlinkat(layout, paths[number], 0);
+    unlinkat(layout, "blobs/sha256", AT_REMOVEDIR);
+    unlinkat(layout, "blobs", AT_REMOVEDIR);
+    close(layout);
+    CHECK(rmdir(name) == 0);
+    return 0;
+}
