@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test faults native-test tsan valgrind faults fuzz lint clean
+.PHONY: help demo test native-test tsan valgrind faults fuzz lint clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
