@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test native-test tsan valgrind faults fuzz lint clean
+.PHONY: help demo test native-test tsan valgrind faults fuzz bench lint clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +58,10 @@ valgrind: $(VENV)/.tools ## run the C tests under valgrind
 FUZZ ?= -max_total_time=60
 fuzz: ## fuzz the scanner, documents, configs and digests (FUZZ=-runs=100000000 for long)
 	native/fuzz/run.sh "$(CURDIR)/build/fuzz" $(FUZZ)
+
+bench: $(VENV)/.installed $(VENV)/.bench ## measure each phase, and whole commands side by side with others
+	$(BIN)/pytest benchmarks --benchmark-columns=median,iqr,rounds
+	$(BIN)/python benchmarks/side_by_side.py
 
 lint: $(VENV)/.lint $(VENV)/.installed ## check style and types
 	$(BIN)/ruff check

@@ -1,0 +1,86 @@
+"""Each phase by itself, for pytest-benchmark: `make bench` runs these and the side-by-side runner."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocigc._native import ffi, lib
+from ocigc.container import InUse
+from ocigc.native import Store
+from ocigc.report.prune_report import PruneReport, as_json
+from ocigc.rules.filters import Filters
+from ocigc.rules.prune import Request, decide
+from ocigc.store.contents import Loaded, labels_of, load
+from ocigc.store.layout import Layout
+from ocigc.synth import Spec, write
+
+BLOBS = int(os.environ.get("OCIGC_BENCH_BLOBS", "20000"))
+
+
+@pytest.fixture(scope="session")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    path: Path = tmp_path_factory.mktemp("bench") / "layout"
+    write(path, Spec(seed=1, blobs=BLOBS))
+    with Layout(str(path)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def loaded(layout: Layout) -> Iterator[Loaded]:
+    found = load(layout, None, 0, lambda _: None)
+    with found.store:
+        yield found
+
+
+def kernels() -> list[str]:
+    names = []
+    while (name := lib.ocigc_digest_implementation(lib.OCIGC_SHA256, len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
+    return names
+
+
+@pytest.mark.parametrize("kernel", [*kernels(), "hashlib"])
+@pytest.mark.parametrize("size", [4 << 10, 64 << 10, 1 << 20])
+def test_hash(benchmark: Any, kernel: str, size: int) -> None:
+    messages = [os.urandom(size) for _ in range(64)]
+    benchmark.extra_info["bytes"] = size * len(messages)
+    if kernel == "hashlib":
+        benchmark(lambda: [hashlib.sha256(message).digest() for message in messages])
+        return
+    pointers = [ffi.from_buffer("uint8_t[]", message) for message in messages]
+    out, lengths = ffi.new("uint8_t[]", 32 * 64), ffi.new("size_t[]", [size] * 64)
+    array = ffi.new("uint8_t *[]", pointers)
+    benchmark(lib.ocigc_digest_many, lib.OCIGC_SHA256, kernel.encode(), 64, array, lengths, out)
+    assert bytes(ffi.buffer(out)[:32]) == hashlib.sha256(messages[0]).digest()
+
+
+def test_scan(benchmark: Any, layout: Layout) -> None:
+    benchmark(lambda: Store.scan(layout.fd).close())
+
+
+def test_load(benchmark: Any, layout: Layout) -> None:
+    def run() -> None:
+        load(layout, None, 0, lambda _: None).store.close()
+
+    benchmark(run)
+
+
+def test_decide_and_report(benchmark: Any, loaded: Loaded) -> None:
+    request = Request(Filters(False, (), ()), InUse(), 1 << 62, 0)
+
+    def run() -> int:
+        plan = decide(loaded.contents, request, labels_of(loaded))
+        return sum(map(len, as_json(PruneReport(plan, loaded.store.digest, [], plan.reclaimed, dry_run=True))))
+
+    assert benchmark(run)
+
+
+def test_verify(benchmark: Any, loaded: Loaded) -> None:
+    nodes = range(len(loaded.store))
+    assert set(benchmark(lambda: loaded.store.verify(nodes))) == {1}
