@@ -101,12 +101,13 @@ def _finish(
     if loaded is None or known != Roots.read(layout):
         loaded, known = reload(layout, run, now, phase)
         doomed = _unheld(loaded, run, record, now)
-        gone = (digest for digest in journal.doomed(run) if loaded.store.find(digest) is None)
-        journal.take_out_sidecars(layout, run, gone)
+        gone = [digest for digest in journal.doomed(run) if loaded.store.find(digest) is None]
     else:
-        doomed = _present(loaded.store, journal.doomed(run))
+        doomed, gone = _present(loaded.store, journal.doomed(run)), []
     store = loaded.store
     fates = store.sweep(doomed, run, phase("Removing blobs"))
+    # Behind the sweep, which has made the directories that they go to.
+    journal.take_out_sidecars(layout, run, gone)
     moved = _with_fate(doomed, fates, Fate.MOVED)
     spared = {store.digest(node) for node in _with_fate(doomed, fates, Fate.SPARED)}
     if known != Roots.read(layout):
@@ -130,7 +131,7 @@ class Roots:
 
     @classmethod
     def read(cls, layout: Layout) -> Roots:
-        return cls(layout.read_index().sha256, leases.load(layout.fd))
+        return cls(journal.index_digest(layout.fd), leases.load(layout.fd))
 
 
 def reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, Roots]:

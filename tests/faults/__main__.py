@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faults.invariants import Yardstick
 from faults.scenarios import SCENARIOS
-from faults.trials import errors, killed_twice, kills, lasting, perform
+from faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses
 
 SECONDS = 5  # second kills for each first one
 
@@ -20,10 +20,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="ocigc-faults-") as directory:
             yardstick = Yardstick.make(scenario, Path(directory))
             done = {
-                "kills": perform(yardstick, kills(yardstick)),
-                "double kills": perform(yardstick, killed_twice(yardstick, SECONDS)),
-                "errors": perform(yardstick, errors(yardstick)),
-                "lasting errors": perform(yardstick, lasting(yardstick)),
+                "kills": inject(yardstick, kills(yardstick)),
+                "double kills": inject(yardstick, killed_twice(yardstick, SECONDS)),
+                "errors": inject(yardstick, errors(yardstick)),
+                "lasting errors": inject(yardstick, lasting(yardstick)),
+                "power failures": lose_power(yardstick, losses(yardstick)),
             }
         total.update(done)
         _print(scenario.name, {"calls": len(yardstick.calls), **done})

@@ -11,7 +11,7 @@ import pytest
 
 from faults.invariants import Yardstick
 from faults.scenarios import SCENARIOS, Scenario
-from faults.trials import errors, killed_twice, kills, lasting, perform, sample
+from faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
 
 EACH = 4  # trials of each kind on each layout
 
@@ -27,20 +27,24 @@ def yardstick(request: pytest.FixtureRequest, tmp_path: Path) -> Yardstick:
 def test_killed_at_every_change(tmp_path: Path) -> None:
     (scenario,) = (scenario for scenario in SCENARIOS if scenario.trash)
     yardstick = Yardstick.make(scenario, tmp_path)
-    assert perform(yardstick, kills(yardstick)) > 80
+    assert inject(yardstick, kills(yardstick)) > 80
 
 
 def test_killed_anywhere(yardstick: Yardstick) -> None:
-    perform(yardstick, sample(kills(yardstick), EACH))
+    inject(yardstick, sample(kills(yardstick), EACH))
 
 
 def test_killed_twice(yardstick: Yardstick) -> None:
-    perform(yardstick, sample(killed_twice(yardstick, 3), EACH))
+    inject(yardstick, sample(killed_twice(yardstick, 3), EACH))
 
 
 def test_errors(yardstick: Yardstick) -> None:
-    perform(yardstick, sample(errors(yardstick), EACH))
+    inject(yardstick, sample(errors(yardstick), EACH))
 
 
 def test_errors_that_last(yardstick: Yardstick) -> None:
-    perform(yardstick, sample(lasting(yardstick), EACH))
+    inject(yardstick, sample(lasting(yardstick), EACH))
+
+
+def test_power_failures(yardstick: Yardstick) -> None:
+    lose_power(yardstick, sample(losses(yardstick), EACH))

@@ -35,7 +35,7 @@ MERGED = {"exchange": "rename", "rmdir": "unlink"}
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_no_call_is_missed(tmp_path: Path) -> None:
     yardstick = Yardstick.make(SCENARIOS[-1], tmp_path)
-    layout = yardstick.copy("traced")
+    layout = yardstick.copy(tmp_path / "traced")
     seen: Counter[str] = Counter()
     for line in trace(yardstick.scenario.prune(layout), tmp_path / "trace"):
         name, _, arguments = line.split(maxsplit=1)[1].partition("(")

@@ -1,4 +1,4 @@
-"""What is done to a prune, and doing it: each trial is one fault a run, on a fresh copy of the layout."""
+"""What is done to a prune, and doing it, each trial on a layout of its own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import errno
 import itertools
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
 
 from faults.injection import Fault, run
 from faults.invariants import Yardstick
+from faults.power import History, State
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR, errno.EROFS)
 
 Trial = tuple[Fault, ...]
+T = TypeVar("T")
 
 
 def kills(yardstick: Yardstick) -> list[Trial]:
@@ -48,27 +52,49 @@ def lasting(yardstick: Yardstick) -> list[Trial]:
     ]
 
 
-def sample(trials: Sequence[Trial], count: int) -> list[Trial]:
+def losses(yardstick: Yardstick) -> list[State]:
+    """What the disk may hold after a power failure."""
+    return list(History(yardstick.template, yardstick.calls).states())
+
+
+def sample(trials: Sequence[T], count: int) -> list[T]:
     """So many of the trials, the same ones each time."""
     return random.Random(len(trials)).sample(trials, min(count, len(trials)))
 
 
-def perform(yardstick: Yardstick, trials: Iterable[Trial]) -> int:
-    """Does each trial, some at a time, and checks what has become of the layout; how many there were."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        numbered = list(enumerate(trials))
-        for _ in pool.map(lambda pair: _perform(yardstick, *pair), numbered):
-            pass
-    return len(numbered)
+def inject(yardstick: Yardstick, trials: Sequence[Trial]) -> int:
+    """Runs prunes with these faults, and checks what has become of the layout; how many trials there were."""
 
-
-def _perform(yardstick: Yardstick, number: int, trial: Trial) -> None:
-    layout = yardstick.copy(f"trial-{number}")
-    try:
+    def disturb(path: Path, trial: Trial) -> None:
+        layout = yardstick.copy(path)
         for fault in trial:
             result = run(layout, yardstick.scenario.prune(layout), fault)
-            yardstick.check_moment(layout, result)
+            yardstick.check_moment(layout, result.code, result.err)
         yardstick.check_next(layout)
-    except AssertionError as error:
-        error.add_note(f"{yardstick.scenario.name}: {trial}")
-        raise
+
+    return _perform(yardstick, disturb, trials)
+
+
+def lose_power(yardstick: Yardstick, states: Sequence[State]) -> int:
+    """Checks layouts that a power failure left so, and what the next prune makes of them; how many there were."""
+
+    def disturb(path: Path, state: State) -> None:
+        layout = state.write(path)
+        yardstick.check_moment(layout)
+        yardstick.check_next(layout)
+
+    return _perform(yardstick, disturb, states)
+
+
+def _perform(yardstick: Yardstick, disturb: Callable[[Path, T], None], trials: Sequence[T]) -> int:
+    def perform(number: int, trial: T) -> None:
+        try:
+            disturb(yardstick.template.with_name(f"trial-{number}"), trial)
+        except AssertionError as error:
+            error.add_note(f"{yardstick.scenario.name}: {trial}")
+            raise
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for future in [pool.submit(perform, number, trial) for number, trial in enumerate(trials)]:
+            future.result()
+    return len(trials)
