@@ -104,7 +104,7 @@ def _write_lines(parent: int, name: str, lines: Iterable[str]) -> None:
 
 def read(run: int) -> Journal:
     """The journal in an open run directory. Raises MalformedError."""
-    path = f"{STATE}/{_JOURNAL}"
+    path = f"{STATE}/{RUN}/{_JOURNAL}"
     document: Any = strict_json.loads(files.read(run, _JOURNAL, _LIMIT), path)
     try:
         if document.pop("version") != _VERSION:
@@ -133,7 +133,7 @@ def committed(run: int, journal: Journal) -> bool:
     if journal.before == journal.after:
         return True
     try:
-        return _digest(run, INDEX) != journal.after
+        return index_digest(run) != journal.after
     except FileNotFoundError:
         return True
 
@@ -143,7 +143,7 @@ def commit(layout: Layout, run: int, journal: Journal) -> bool:
 
     Raises OSError.
     """
-    if _digest(layout.fd, INDEX) != journal.before:
+    if index_digest(layout.fd) != journal.before:
         return False
     return journal.before == journal.after or _swap(layout, run, journal.before)
 
@@ -153,7 +153,7 @@ def replace_index(layout: Layout, state: int, index: Index, content: bytes) -> N
     with suppress(FileNotFoundError):
         os.unlink(INDEX, dir_fd=state)
     files.write(state, INDEX, content, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
-    if _digest(layout.fd, INDEX) != index.sha256 or not _swap(layout, state, index.sha256):
+    if index_digest(layout.fd) != index.sha256 or not _swap(layout, state, index.sha256):
         raise Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
     with suppress(FileNotFoundError):
         os.unlink(INDEX, dir_fd=state)
@@ -167,7 +167,7 @@ def _swap(layout: Layout, parent: int, before: str) -> bool:
     """
     if not exchange(parent, INDEX, layout.fd, INDEX):
         os.rename(INDEX, INDEX, src_dir_fd=parent, dst_dir_fd=layout.fd)
-    elif _digest(parent, INDEX) != before:
+    elif index_digest(parent) != before:
         exchange(parent, INDEX, layout.fd, INDEX)
         return False
     os.fsync(layout.fd)
@@ -175,8 +175,9 @@ def _swap(layout: Layout, parent: int, before: str) -> bool:
     return True
 
 
-def _digest(parent: int, name: str) -> str:
-    return hashlib.sha256(files.read(parent, name, INDEX_LIMIT)).hexdigest()
+def index_digest(parent: int) -> str:
+    """The SHA-256, in hex, of the index.json in an open directory. Raises OSError and Refused."""
+    return hashlib.sha256(files.read(parent, INDEX, INDEX_LIMIT)).hexdigest()
 
 
 def close(state: int, journal: Journal) -> None:
