@@ -81,7 +81,20 @@ def pending_below(layout: Layout) -> bool:
 def open_run(state: int, journal: Journal, before: bytes, after: bytes, doomed: Iterable[str], layout: Layout) -> None:
     """Puts the journal in place, synced. Until then nothing has happened. Raises OSError."""
     discard(state)
-    like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
+    try:
+        _write_draft(state, journal, before, after, doomed, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
+        os.rename(_DRAFT, RUN, src_dir_fd=state, dst_dir_fd=state)
+    except OSError:
+        # The disk is full, more often than not: what was written so far is in the way.
+        with suppress(Refused):
+            purge(state, _DRAFT)
+        raise
+    os.fsync(state)
+
+
+def _write_draft(
+    state: int, journal: Journal, before: bytes, after: bytes, doomed: Iterable[str], like: os.stat_result
+) -> None:
     os.mkdir(_DRAFT, 0o700, dir_fd=state)
     with files.directory(state, _DRAFT) as draft:
         document = {"version": _VERSION, **asdict(journal)}
@@ -90,8 +103,6 @@ def open_run(state: int, journal: Journal, before: bytes, after: bytes, doomed: 
         files.write(draft, INDEX, after, like)
         _write_lines(draft, DOOMED, doomed)
         os.fsync(draft)
-    os.rename(_DRAFT, RUN, src_dir_fd=state, dst_dir_fd=state)
-    os.fsync(state)
 
 
 def _write_lines(parent: int, name: str, lines: Iterable[str]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -392,3 +395,63 @@ def test_a_lease_with_hostile_times(layout: LayoutWriter) -> None:
     layout.lease("l", [target], expire="0000-01-01T00:00:00Z")
     run(layout)
     assert not layout.has(target)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of half a megabyte."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", path]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    layout = LayoutWriter(small_disk / "layout")
+    layout.tag(layout.image("gone"))
+    fill = small_disk / "fill"
+    with contextlib.suppress(OSError), fill.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    before = snapshot(layout.path)
+    refused(ocigc(*PRUNE, layout.path), 3, "No space left")
+    assert snapshot(layout.path) == before
+    assert not list((layout.path / ".ocigc").glob("draft"))
+    fill.unlink()
+    assert ocigc(*PRUNE, layout.path).code == 0
+
+
+def test_a_read_only_disk(small_disk: Path) -> None:
+    layout = LayoutWriter(small_disk / "layout")
+    layout.tag(layout.image("gone"))
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    refused(ocigc(*PRUNE, layout.path), 3, "Read-only")
+    assert ocigc(*PRUNE, "--dry-run", layout.path).code == 0
+    assert ocigc("verify", layout.path).code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody with fewer rights")
+def test_no_permission(layout: LayoutWriter) -> None:
+    os.chmod(layout.path, 0o755)
+    layout.blob_path(manifest_of(layout)).chmod(0o600)
+    before = snapshot(layout.path)
+    code = (
+        "import os, sys; os.setgid(65534); os.setuid(65534); from ocigc.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    for option, words in (("--dry-run", "Permission denied"), ("--force", "Permission denied")):
+        process = subprocess.run(
+            [sys.executable, "-c", code, "prune", option, str(layout.path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+        )
+        if "ModuleNotFoundError" in process.stderr or "PermissionError" in process.stderr:
+            pytest.skip("nobody may not read where Python or the package is")
+        assert process.returncode in (2, 3), process
+        assert words in process.stderr
+        assert len(process.stderr.splitlines()) == 1
+    assert snapshot(layout.path) == before
