@@ -37,7 +37,9 @@ test: $(VENV)/.installed native-test ## run every test
 	$(BIN)/pytest
 
 faults: $(VENV)/.installed ## kill and fail a prune at every system call
+	sh tools/interop-tools.sh
 	cd tests && ../$(BIN)/python -m faults
+	OCIGC_FAULTS=all $(BIN)/pytest -q -s tests/faults/test_writers.py
 
 NATIVE_SETUP = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure -Dextension=false -Dtests=true \
     -Dbuildtype=debugoptimized -Dwerror=true

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +47,9 @@ class Call:
 @functools.cache
 def shim() -> Path:
     """The compiled shim."""
-    path = Path(tempfile.mkdtemp(prefix="ocigc-faults-")) / "inject.so"
+    directory = Path(tempfile.mkdtemp(prefix="ocigc-faults-"))
+    atexit.register(shutil.rmtree, directory)
+    path = directory / "inject.so"
     compiler = os.environ.get("CC", "cc").split()
     flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(path)]
     subprocess.run([*compiler, *flags, str(Path(__file__).with_name("inject.c")), "-ldl"], check=True)

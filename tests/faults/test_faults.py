@@ -13,7 +13,7 @@ from faults.invariants import Yardstick
 from faults.scenarios import SCENARIOS, Scenario
 from faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
 
-EACH = 4  # trials of each kind on each layout
+EACH = 2  # trials of each kind on each layout
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
