@@ -22,6 +22,8 @@ examples:
   ocigc restore mirror                         undo the last prune that kept its trash
   ocigc restore mirror 5f2d01ab                undo that run
   ocigc restore mirror --image alpine:3.18     bring back one image, from the last run that removed it
+
+exit status: 0 done, 1 done but blobs are missing, 2 wrong usage or nothing to restore, 3 refused or failed
 """
 
 
@@ -53,12 +55,14 @@ def run(args: argparse.Namespace) -> int:
         if recovered:
             options.note(f"{layout.path}: {recovered}")
         trashed, images = _choose(trash.runs(state), args.run_id, args.image, layout.path)
-        count = trash.restore(layout, state, trashed, images, now, progress)
+        restored = trash.restore(layout, state, trashed, images, now, progress)
         progress.clear()
     for image in images:
         print(f"restored: {printable(image.familiar)}")
-    print(f"{count:,} blobs came back")
-    return 0
+    print(f"{restored.blobs:,} blobs came back")
+    for digest in restored.missing:
+        options.note(f"missing: {digest}: a later prune has removed it for good, or it was never here")
+    return 1 if restored.missing else 0
 
 
 def _choose(runs: list[Trashed], run_id: str | None, image: str | None, path: str) -> tuple[Trashed, list[ImageRecord]]:

@@ -12,7 +12,7 @@ from ocigc.errors import Refused
 from ocigc.image import ImageRecord
 from ocigc.native import parse_document, purge
 from ocigc.store import files, journal, sidecars
-from ocigc.store.contents import Phase
+from ocigc.store.contents import Phase, load
 from ocigc.store.execute import reload, sync_blobs
 from ocigc.store.images import image_records
 from ocigc.store.index import Index, parse
@@ -76,8 +76,20 @@ def _remove(state: int, name: str) -> None:
         os.fsync(trash)
 
 
-def restore(layout: Layout, state: int, trashed: Trashed, images: Iterable[ImageRecord], now: int, phase: Phase) -> int:
-    """Brings back images of a run, or, where they are all of its images, the whole run; how many blobs came back.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How many blobs of the run came back, and the digests of those that restored images refer to but that are nowhere:
+    a later run has removed them for good, or they were never here."""
+
+    blobs: int
+    missing: Sequence[str]
+
+
+def restore(
+    layout: Layout, state: int, trashed: Trashed, images: Iterable[ImageRecord], now: int, phase: Phase
+) -> Restored:
+    """Brings back images of a run, or, where they are all of its images, the whole run. What they share with images
+    that later runs have removed comes out of the trash of those.
 
     Blobs come first, index.json last: whatever happens on the way, nothing is lost and no image lacks a blob that it
     had. Raises Refused.
@@ -97,21 +109,37 @@ def restore(layout: Layout, state: int, trashed: Trashed, images: Iterable[Image
     ]
     name = trashed.journal.id
     with files.naming(layout.path), files.directory(state, TRASH) as trash, files.directory(trash, name) as run:
-        if whole:
-            digests = [f"{algorithm}:{encoded}" for _, algorithm, encoded in _blobs(run)]
-        else:
-            digests = list(_reached(run, wanted))
+        digests = (
+            [f"{algorithm}:{encoded}" for _, algorithm, encoded in _blobs(run)] if whole else _reached(run, wanted)
+        )
         count = journal.put_back(layout, run, digests)
         sync_blobs(layout)
         journal.replace_index(layout, state, index, index.with_entries(entries))
-        loaded, _ = reload(layout, run, now, phase)
-        loaded.store.close()
+        for other in files.listing(state, TRASH):
+            with files.directory(trash, other) as other_run:
+                loaded, _ = reload(layout, other_run, now, phase)
+                loaded.store.close()
         if whole:
             for unlease in trashed.journal.unlease:
                 sidecars.add_label(layout.fd, run, unlease.digest, unlease.label, unlease.value)
     if whole:
         _remove(state, name)
-    return count
+    return Restored(count, _missing(layout, wanted, now, phase))
+
+
+def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, phase: Phase) -> list[str]:
+    """What images refer to that is not in the layout."""
+    loaded = load(layout, None, now, phase)
+    missing: set[str] = set()
+    with loaded.store as store:
+        for image in images:
+            if store.find(image.target.digest) is None:
+                missing.add(image.target.digest)
+            for node, media in store.walk(image.target):
+                if media in (Media.MANIFEST, Media.INDEX):
+                    children = parse_document(store.read(node, MANIFEST_LIMIT), media)
+                    missing.update(child.digest for child in children if store.find(child.digest) is None)
+    return sorted(missing)
 
 
 def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[str]:

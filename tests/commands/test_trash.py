@@ -147,3 +147,30 @@ def test_a_lease_is_never_replaced(layout: LayoutWriter) -> None:
     digest = "sha256:" + "a" * 64
     assert ocigc("lease", "create", "--id", "mine", layout.path, digest).code == 0
     refused(ocigc("lease", "create", "--id", "mine", layout.path, digest), 2, "mine")
+
+
+def two_generations(layout: LayoutWriter, *second_run: str) -> tuple[str, dict[str, object]]:
+    """An image goes to the trash; then another that shares a layer with it goes too. The first run, and the layer."""
+    layout.entries = []
+    shared = layout.blob("shared by both")
+    layout.tag(layout.manifest(layout.config("second"), [shared]), "example.com/second:1")
+    layout.tag(layout.manifest(layout.config("first"), [shared]))
+    assert ocigc("prune", "--force", "--trash", "1h", "--grace", "0s", layout.path).code == 0
+    (run,) = ocigc("trash", "ls", "--format", "json", layout.path).json
+    assert ocigc("prune", "--all", "--force", "--allow-empty", *second_run, layout.path).code == 0
+    assert not layout.has(shared)
+    return run["Run"], shared
+
+
+def test_what_a_later_run_has_in_its_trash_comes_back_too(layout: LayoutWriter) -> None:
+    run, shared = two_generations(layout, "--trash", "1h")
+    assert ocigc("restore", layout.path, run).code == 0
+    assert layout.has(shared)
+    assert ocigc("verify", "--format", "json", layout.path).json["Missing"] == []
+
+
+def test_what_a_later_run_removed_for_good_is_said_to_be_missing(layout: LayoutWriter) -> None:
+    run, shared = two_generations(layout)
+    result = ocigc("restore", layout.path, run)
+    assert result.code == 1
+    assert str(shared["digest"]) in result.err
