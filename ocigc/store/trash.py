@@ -94,8 +94,10 @@ def restore(
     Blobs come first, index.json last: whatever happens on the way, nothing is lost and no image lacks a blob that it
     had. Raises Refused.
     """
-    wanted = list(images)
-    whole = len(wanted) == len(trashed.images)
+    asked = list(images)
+    # An entry whose target is nowhere would be of no use to anybody.
+    wanted = [image for image in asked if _is_anywhere(layout, state, image.target.digest)]
+    whole = len(asked) == len(trashed.images)
     index = layout.read_index()
     present = {image.name: image.target.digest for image in image_records(index.entries, None)}
     for image in wanted:
@@ -124,7 +126,14 @@ def restore(
                 sidecars.add_label(layout.fd, run, unlease.digest, unlease.label, unlease.value)
     if whole:
         _remove(state, name)
-    return Restored(count, _missing(layout, wanted, now, phase))
+    return Restored(count, _missing(layout, asked, now, phase))
+
+
+def _is_anywhere(layout: Layout, state: int, digest: str) -> bool:
+    """Whether a blob is in the layout or in the trash of some run."""
+    place = f"blobs/{digest.replace(':', '/')}"
+    runs_below = (f"{TRASH}/{name}/{place}" for name in files.listing(state, TRASH))
+    return files.exists(layout.fd, place) or any(files.exists(state, path) for path in runs_below)
 
 
 def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, phase: Phase) -> list[str]:
