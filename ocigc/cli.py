@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ocigc.commands import lease, ls, prune, restore, synth, trash, verify
-from ocigc.errors import OcigcError
+from ocigc.errors import OcigcError, UsageError
 from ocigc.printable import printable
 
 _COMMANDS = (prune, verify, ls, restore, trash, lease, synth)
@@ -33,9 +34,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's own answers wrong usage with a page; one line is enough."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UsageError.exit_code, f"ocigc: {printable(message)} (see {self.prog} --help)\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ocigc",
         description=_DESCRIPTION,
         epilog=_EPILOG,
