@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import NoReturn
 
+from ocigc import streams
 from ocigc.commands import lease, ls, prune, restore, synth, trash, verify
 from ocigc.errors import OcigcError, UsageError
 from ocigc.printable import printable
 
 _COMMANDS = (prune, verify, ls, restore, trash, lease, synth)
+
+# Whose answer with --format json is one object, also where they fail.
+_FAILURES = {"prune": prune.failure, "verify": verify.failure}
 
 _FAILED = 3
 
@@ -38,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse's own answers wrong usage with a page; one line is enough."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(UsageError.exit_code, f"ocigc: {printable(message)} (see {self.prog} --help)\n")
+        raise UsageError(f"{printable(message)} (see {self.prog} --help)")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -58,26 +63,50 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    args = make_parser().parse_args(arguments)
+    streams.prepare()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    args = argparse.Namespace(answered=False)
     try:
+        args = make_parser().parse_args(words, args)
         code: int = args.run(args)
         sys.stdout.flush()
     except OcigcError as error:
-        return _fail(str(error), error.exit_code)
+        code = _fail(str(error), error.exit_code, args, words)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; keep the interpreter from complaining about it at exit.
-        os.dup2(os.pipe()[1], sys.stdout.fileno())
-        return _FAILED
+        # Whoever read our output has seen enough.
+        code = _FAILED
     except OSError as error:
-        name = f"{printable(str(error.filename))}: " if error.filename is not None else ""
-        return _fail(f"{name}{error.strerror or error}", _FAILED)
+        code = _fail(_describe(error, args), _FAILED, args, words)
     except MemoryError:
-        return _fail("out of memory", _FAILED)
+        code = _fail("out of memory", _FAILED, args, words)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing is lost", _FAILED)
+        code = _fail("interrupted; nothing is lost", _FAILED, args, words)
+    finally:
+        streams.settle()
     return code
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"ocigc: {message}", file=sys.stderr)
+def _describe(error: OSError, args: argparse.Namespace) -> str:
+    if args.answered:
+        return f"standard output: {error.strerror or error}; only the report is lost"
+    name = f"{printable(str(error.filename))}: " if error.filename is not None else ""
+    return f"{name}{error.strerror or error}"
+
+
+def _fail(message: str, code: int, args: argparse.Namespace, words: Sequence[str]) -> int:
+    # Where even this cannot be written, the exit code still says it.
+    with suppress(OSError):
+        print(f"ocigc: {message}", file=sys.stderr)
+    failure = _FAILURES.get(next((word for word in words if not word.startswith("-")), ""))
+    if failure is not None and not args.answered and _wants_json(args, words):
+        with suppress(OSError):
+            sys.stdout.write(failure(message, args))
+            sys.stdout.flush()
     return code
+
+
+def _wants_json(args: argparse.Namespace, words: Sequence[str]) -> bool:
+    """Also where the words could not be understood: then `args` knows nothing."""
+    if "format" in args:
+        return bool(args.format == "json")
+    return "--format=json" in words or ("--format", "json") in pairwise(words)

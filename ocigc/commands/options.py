@@ -37,7 +37,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
-    """--format."""
+    """--format. `answered` becomes true where a command begins to print its result."""
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="how to print the result (default: text)"
     )

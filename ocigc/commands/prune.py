@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ocigc.commands import options
-from ocigc.errors import OcigcError, Refused, UsageError
+from ocigc.errors import Refused, UsageError
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.native import NEVER
 from ocigc.report.prune_report import PruneReport, Unleased, as_json, as_text, failure_as_json
@@ -94,21 +94,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Prunes one layout."""
-    try:
-        now = time.time_ns()
-        filters = parse_filters(
-            args.filter, prune_all=args.all, now=now, local_offset=options.local_offset(now / SECOND)
-        )
-        if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
-            raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
-        in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-        with open_layout(args.layout, writable=not args.dry_run) as layout, progress_line() as progress:
-            _Prune(args, layout, progress, filters, in_use, now).run()
-    except OcigcError as error:
-        if args.format == "json":
-            sys.stdout.write(failure_as_json(str(error), dry_run=args.dry_run))
-        raise
+    now = time.time_ns()
+    filters = parse_filters(args.filter, prune_all=args.all, now=now, local_offset=options.local_offset(now / SECOND))
+    if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
+        raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
+    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    with open_layout(args.layout, writable=not args.dry_run) as layout, progress_line() as progress:
+        _Prune(args, layout, progress, filters, in_use, now).run()
     return 0
+
+
+def failure(message: str, args: argparse.Namespace) -> str:
+    """The JSON answer of a run that failed; `args` may be empty."""
+    return failure_as_json(message, dry_run=getattr(args, "dry_run", False))
 
 
 class _Prune:
@@ -213,6 +211,7 @@ class _Prune:
             raise Refused("cancelled; nothing was changed")
 
     def _show(self, report: PruneReport) -> None:
+        self._args.answered = True
         if self._args.format == "json":
             sys.stdout.writelines(as_json(report))
         else:

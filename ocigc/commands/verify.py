@@ -8,7 +8,6 @@ import sys
 import time
 
 from ocigc.commands import options
-from ocigc.errors import OcigcError
 from ocigc.report.sizes import human_size
 from ocigc.report.terminal import paint, progress_line
 from ocigc.store import lock
@@ -54,19 +53,15 @@ def _jobs(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Verifies one layout."""
-    try:
-        with (
-            open_layout(args.layout, writable=False) as layout,
-            lock.shared(layout, args.wait / SECOND),
-            progress_line() as progress,
-        ):
-            loaded = load(layout, None, time.time_ns(), progress, record=True)
-            with loaded.store:
-                result = verify(loaded, args.jobs, progress)
-    except OcigcError as error:
-        if args.format == "json":
-            sys.stdout.write(_as_json(Verification(0, 0, (), (), (), (), (), [str(error)])))
-        raise
+    with (
+        open_layout(args.layout, writable=False) as layout,
+        lock.shared(layout, args.wait / SECOND),
+        progress_line() as progress,
+    ):
+        loaded = load(layout, None, time.time_ns(), progress, record=True)
+        with loaded.store:
+            result = verify(loaded, args.jobs, progress)
+    args.answered = True
     if args.format == "json":
         sys.stdout.write(_as_json(result))
     else:
@@ -74,6 +69,11 @@ def run(args: argparse.Namespace) -> int:
     if result.errors:
         return 3
     return 0 if result.sound else 1
+
+
+def failure(message: str, _: argparse.Namespace) -> str:
+    """The JSON answer of a run that failed."""
+    return _as_json(Verification(0, 0, (), (), (), (), (), [message]))
 
 
 def _as_json(result: Verification) -> str:

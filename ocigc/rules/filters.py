@@ -6,6 +6,7 @@ Source: moby `api/types/filters` (ParseFlag, Validate, GetBoolOrDefault), `Image
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def _dangling_only(values: Sequence[str] | None) -> bool:
 
 def _label_check(key: str, text: str) -> LabelCheck:
     name, equals, value = text.partition("=")
-    if len(name.encode()) + len(value.encode()) > _LABEL_LIMIT:
+    if len(os.fsencode(name)) + len(os.fsencode(value)) > _LABEL_LIMIT:
         raise UsageError(f"invalid filter: label {name[:40]!r}... is longer than {_LABEL_LIMIT} bytes")
     negate = key.endswith("!")
     if name.endswith("!"):
