@@ -10,6 +10,7 @@ import errno
 import os
 import threading
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -262,6 +263,12 @@ class Store:
         encoded = digest.encode(errors="replace")
         node = int(lib.ocigc_store_find(self._handle, encoded, len(encoded)))
         return None if node == NO_NODE else node
+
+    def find_longer(self, beginning: str) -> int | None:
+        # Nodes are in the order of their algorithms' names, then of their digests.
+        wanted = beginning.split(":", 1)
+        node = bisect_right(range(len(self)), wanted, key=lambda node: self.digest(node).split(":", 1))
+        return node if node < len(self) and self.digest(node).startswith(beginning) else None
 
     def digest(self, node: int) -> str:
         text = ffi.new("char[256]")

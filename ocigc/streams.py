@@ -8,7 +8,7 @@ import sys
 
 
 def prepare() -> None:
-    """Puts something in place of streams that the caller has closed, and makes every text writable to those there are."""
+    """Puts something in place of streams that the caller has closed, and makes all text writable to the others."""
     for name in ("stdin", "stdout", "stderr"):
         # In this order: the lowest free descriptor is then that of the stream itself, and no other file gets it.
         stream = getattr(sys, name)

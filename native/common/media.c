@@ -1,6 +1,7 @@
 #include "common/common.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name;
@@ -31,7 +32,8 @@ int32_t ocigc_media_of(const char *media_type, size_t length)
             return KNOWN[i].media;
     static const char suffix[] = "+json";
     size_t tail = sizeof suffix - 1;
-    if (length >= tail && memcmp(media_type + length - tail, suffix, tail) == 0)
+    /* The names of media types know no case; a known one in another is looked into as any other JSON is. */
+    if (length >= tail && strncasecmp(media_type + length - tail, suffix, tail) == 0)
         return OCIGC_MEDIA_JSON;
     return OCIGC_MEDIA_UNKNOWN;
 }

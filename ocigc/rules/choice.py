@@ -17,7 +17,7 @@ from ocigc.rules.filters import ConfigLabels, Filters
 from ocigc.rules.graph import Graph
 from ocigc.rules.plan import Kept, Reason
 from ocigc.rules.protection import Protection, protect
-from ocigc.rules.referrers import fallback_subject
+from ocigc.rules.referrers import TRUNCATED_LENGTH, fallback_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,15 @@ def subject_of(image: ImageRecord, graph: Graph) -> int | None:
     if image.dangling:
         return None if target is None else graph.subject(target)
     digest = fallback_subject(image.name)
-    subject = None if digest is None else graph.find(digest)
+    subject = None if digest is None else _find_fallback(digest, graph)
     return None if subject == target else subject
+
+
+def _find_fallback(digest: str, graph: Graph) -> int | None:
+    found = graph.find(digest)
+    if found is None and len(digest.partition(":")[2]) == TRUNCATED_LENGTH:
+        return graph.find_longer(digest)
+    return found
 
 
 def choose(

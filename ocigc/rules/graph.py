@@ -36,6 +36,9 @@ class Graph(Protocol):
     def find(self, digest: str) -> int | None:
         """The node of a digest, or None where the blob is absent."""
 
+    def find_longer(self, beginning: str) -> int | None:
+        """The first node whose digest is longer than this and begins with it, or None."""
+
     def digest(self, node: int) -> str:
         """`alg:encoded`."""
 

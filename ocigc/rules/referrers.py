@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 
+TRUNCATED_LENGTH = 64
+"""The distribution spec cuts what stands for the digest's encoded part to so many characters; a sha512 has more."""
+
 _FALLBACK = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<encoded>[0-9a-f]{32,})(?:\..+)?")
 
 
 def fallback_subject(name: str) -> str | None:
     """The digest that a fallback tag `<alg>-<hex>` or `<alg>-<hex>.<suffix>` speaks of; None for any other name.
+    It may be the mere beginning of one: see TRUNCATED_LENGTH.
 
     `name` is a bare tag or a reference that ends in a tag.
     """

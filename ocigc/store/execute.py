@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import secrets
 from array import array
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
+from ocigc.errors import OcigcError, Refused
 from ocigc.lease import Lease
 from ocigc.native import Fate, Store
 from ocigc.rules.graph import Group
 from ocigc.rules.plan import Plan
 from ocigc.rules.settlement import image_roots, lease_roots
-from ocigc.store import files, journal, leases, sidecars
+from ocigc.store import files, journal, leases, preflight, sidecars
 from ocigc.store.contents import Loaded, Phase, load
 from ocigc.store.journal import Journal, Unlease
 from ocigc.store.layout import STATE, Layout
@@ -50,6 +51,7 @@ def execute(
     before = loaded.index.content
     after = loaded.index.without(removed - nameless, nameless)
     store = loaded.store
+    preflight.check(loaded.layout, store, plan.blobs)
     record = Journal(
         id=secrets.token_hex(4),
         started=now,
@@ -65,7 +67,8 @@ def execute(
             if not journal.commit(loaded.layout, run, record):
                 journal.discard(state)
                 return None
-            return _finish(loaded.layout, loaded, record, state, run, now, phase)
+            with _begun():
+                return _finish(loaded.layout, loaded, record, state, run, now, phase)
 
 
 def recover(layout: Layout, state: int, now: int, phase: Phase) -> str | None:
@@ -77,10 +80,20 @@ def recover(layout: Layout, state: int, now: int, phase: Phase) -> str | None:
         with files.directory(state, journal.RUN) as run:
             record = journal.read(run)
             if journal.committed(run, record):
-                _finish(layout, None, record, state, run, now, phase)
+                with _begun():
+                    _finish(layout, None, record, state, run, now, phase)
                 return "finished an earlier prune that was interrupted"
         journal.discard(state)
         return "undid an earlier prune that was interrupted before it had changed anything"
+
+
+@contextmanager
+def _begun() -> Iterator[None]:
+    """Says of a failure behind the commit what stands where."""
+    try:
+        yield
+    except OcigcError as error:
+        raise Refused(f"{error}; nothing is lost, and the next prune finishes what was begun") from error
 
 
 def _finish(

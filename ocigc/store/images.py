@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ocigc.errors import UsageError
 from ocigc.image import CREATED_ANNOTATION, NAME_ANNOTATIONS, ImageRecord, dangling_name
@@ -27,13 +28,11 @@ def image_records(entries: Iterable[Entry], repository: str | None) -> list[Imag
     """The images of an index. Entries of one name and target are one image; `repository` (normalised) owns bare
     tags.
     """
-    records: dict[tuple[str, str], ImageRecord] = {}
+    records: dict[tuple[str, str], list[ImageRecord]] = {}
     for position, entry in enumerate(entries):
         record = _record(position, entry, repository)
-        key = (record.name, record.target.digest)
-        known = records.get(key)
-        records[key] = record if known is None else _merged(known, record)
-    return list(records.values())
+        records.setdefault((record.name, record.target.digest), []).append(record)
+    return [_merged(same) for same in records.values()]
 
 
 def _record(position: int, entry: Entry, repository: str | None) -> ImageRecord:
@@ -63,15 +62,18 @@ def _created(annotations: Mapping[str, str]) -> int | None:
         return None
 
 
-def _merged(first: ImageRecord, second: ImageRecord) -> ImageRecord:
-    """One image of two entries: it holds what either does, and is as young as the younger."""
-    ages = [created for created in (first.created, second.created) if created is not None]
-    return ImageRecord(
-        name=first.name,
-        target=first.target,
-        labels={**second.labels, **first.labels},
-        references=first.references + second.references,
-        entries=first.entries + second.entries,
-        created=max(ages, default=None),
-        bare_tag=first.bare_tag,
+def _merged(same: Sequence[ImageRecord]) -> ImageRecord:
+    """One image of several entries: it holds what any of them does, and is as young as the youngest."""
+    first = same[0]
+    if len(same) == 1:
+        return first
+    labels: dict[str, str] = {}
+    for record in reversed(same):
+        labels.update(record.labels)
+    return replace(
+        first,
+        labels=labels,
+        references=tuple(reference for record in same for reference in record.references),
+        entries=tuple(position for record in same for position in record.entries),
+        created=max((record.created for record in same if record.created is not None), default=None),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from command import ocigc, refused
-from layouts import LayoutWriter, snapshot
+from layouts import MANIFEST, LayoutWriter, snapshot
 
 ALL = ("prune", "--all", "--force", "--grace", "0s", "--format", "json")
 
@@ -318,3 +318,39 @@ def test_blake3_and_sha512_manifests(layout: LayoutWriter) -> None:
     assert layout.has(layer)
     path.write_bytes(manifest + b" ")
     refused(ocigc("prune", "--force", layout.path), 3, digest)
+
+
+@pytest.mark.parametrize("suffix", ["", ".att"])
+def test_a_fallback_tag_of_a_sha512_is_cut_short(layout: LayoutWriter, suffix: str) -> None:
+    document = json.dumps({"schemaVersion": 2, "config": layout.config("s"), "layers": []})
+    kept, gone = (layout.blob(document + end, MANIFEST, "sha512") for end in ("", " "))
+    layout.tag(kept, "example.com/kept:1")
+    layout.tag(gone, "example.com/gone:1")
+    tags = {
+        subject["digest"]: f"example.com/kept:{subject['digest'].replace(':', '-')[:71]}{suffix}"
+        for subject in (kept, gone)
+    }
+    for digest, tag in tags.items():
+        layout.tag(layout.image(digest, [digest]), tag)
+    result = ocigc(*ALL, "--in-use", "-", layout.path, stdin=in_use("example.com/kept:1"))
+    assert untagged(result.json) == ["example.com/gone:1", tags[gone["digest"]]]
+
+
+def test_very_many_entries_of_one_image(layout: LayoutWriter) -> None:
+    layout.tag(layout.image("kept", ["k"]), "example.com/kept:1")
+    many = layout.image("many", ["m"])
+    layout.entries += [{**many, "annotations": {"number": str(number)}} for number in range(20_000)]
+    layout.write_index()
+    result = ocigc("prune", "--force", "--format", "json", layout.path)
+    assert untagged(result.json) == [many["digest"]]
+    assert len(json.loads((layout.path / "index.json").read_text())["manifests"]) == 1
+
+
+def test_a_suffix_in_capitals_is_looked_into_too(layout: LayoutWriter) -> None:
+    held = layout.blob("held")
+    layout.tag(
+        layout.manifest(layout.config(), [layout.json({"x": held}, "application/vnd.example.x+JSON")]),
+        "example.com/x:1",
+    )
+    assert ocigc("prune", "--force", "--grace", "0s", layout.path).code == 0
+    assert layout.has(held)

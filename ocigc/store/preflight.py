@@ -1,0 +1,32 @@
+"""What would stop a run halfway, found before it has changed anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ocigc.errors import Refused
+from ocigc.native import Store
+from ocigc.store import files, sidecars
+from ocigc.store.layout import Layout
+
+
+def check(layout: Layout, store: Store, doomed: Sequence[int]) -> None:
+    """Raises Refused where a directory that blobs or sidecars must leave is not ours to write."""
+    for top in ("blobs", sidecars.DIRECTORY):
+        with files.naming(f"{layout.path}/{top}"):
+            locked = [name for name in files.listing(layout.fd, top) if not _writable(layout.fd, top, name)]
+        for name in locked:
+            if any(store.digest(node).startswith(f"{name}:") for node in doomed):
+                raise Refused(f"{layout.path}/{top}/{name}: not ours to write; nothing was changed")
+
+
+def _writable(layout: int, top: str, name: str) -> bool:
+    """Whether names may be taken out of a directory; also true of what is no directory."""
+    try:
+        with files.directory(layout, top) as parent, files.directory(parent, name) as directory:
+            return os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
