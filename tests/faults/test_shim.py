@@ -27,7 +27,7 @@ CHANGES = {
 }
 HARMLESS = {
     *("openat", "read", "pread64", "close", "getdents64", "lseek", "newfstatat", "fstat", "statx", "readlink"),
-    *("fcntl", "ioctl", "flock", "fadvise64", "mmap", "execve", "landlock_add_rule"),
+    *("faccessat", "faccessat2", "fcntl", "ioctl", "flock", "fadvise64", "mmap", "execve", "landlock_add_rule"),
 }
 MERGED = {"exchange": "rename", "rmdir": "unlink"}
 
