@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocigc.commands import options
@@ -13,6 +14,7 @@ from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.native import NEVER
 from ocigc.report.prune_report import PruneReport, Unleased, as_json, as_text, failure_as_json
 from ocigc.report.terminal import ProgressLine, paint, progress_line
+from ocigc.rules.explain import Explanation, explain
 from ocigc.rules.filters import Filters, parse_filters
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
@@ -79,6 +81,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+    parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
     parser.add_argument("--allow-empty", action="store_true", help="go on even if no image at all would remain")
     parser.add_argument(
         "--trash",
@@ -142,7 +145,8 @@ class _Prune:
         with loaded.store:
             if plan.leaves_no_image and not self._args.allow_empty:
                 options.note(_no_image_left(self._layout) + "a real run is refused without --allow-empty")
-            self._show(PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, dry_run=True))
+            report = PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, dry_run=True)
+            self._show(replace(report, explained=self._explained(loaded, plan)))
 
     def _real_run(self, state: int) -> None:
         recovered = recover(self._layout, state, self._request.now, self._progress)
@@ -157,17 +161,18 @@ class _Prune:
                     raise Refused(
                         _no_image_left(self._layout) + "nothing was changed; give --allow-empty if that is meant"
                     )
+                explained = self._explained(loaded, plan)
+                report = PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, False, explained=explained)
                 if plan.empty:
-                    self._show(PruneReport(plan, loaded.store.digest, unleased, 0, dry_run=False))
+                    self._show(replace(report, reclaimed=0))
                     return
                 if not self._args.force:
-                    self._confirm(loaded, plan, unleased)
+                    self._confirm(replace(report, dry_run=True))
                 labels = [Unlease(label.digest, label.label, label.snapshot) for label in unleased]
                 outcome = execute(loaded, plan, labels, state, self._request.now, self._expires(), self._progress)
                 self._progress.clear()
                 if outcome is not None:
-                    digest = loaded.store.digest
-                    self._show(PruneReport(plan, digest, unleased, outcome.reclaimed, False, outcome.spared))
+                    self._show(replace(report, reclaimed=outcome.reclaimed, spared=outcome.spared))
                     return
             if not self._args.force:
                 raise Refused(f"{self._layout.path}: index.json has changed since the plan was shown; run it again")
@@ -201,8 +206,10 @@ class _Prune:
     def _expires(self) -> int | None:
         return None if self._args.trash is None else self._request.now + self._args.trash
 
-    def _confirm(self, loaded: Loaded, plan: Plan, unleased: list[Unleased]) -> None:
-        report = PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, dry_run=True)
+    def _explained(self, loaded: Loaded, plan: Plan) -> list[Explanation] | None:
+        return explain(plan, loaded.store) if self._args.explain else None
+
+    def _confirm(self, report: PruneReport) -> None:
         for line in as_text(report):
             print(line, file=sys.stderr)
         print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)

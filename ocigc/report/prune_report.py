@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ocigc.printable import printable
 from ocigc.report.sizes import human_size
 from ocigc.report.table import SHORT_DIGEST, columns
+from ocigc.rules.explain import Explanation
 from ocigc.rules.plan import Plan, Untagged
 
 _ORPHANS_SHOWN = 10
@@ -25,7 +26,9 @@ class Unleased:
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """A plan as it was, or would be, carried out. `digest` names nodes; `spared` are digests that stayed after all."""
+    """A plan as it was, or would be, carried out. `digest` names nodes; `spared` are digests that stayed after all;
+    `explained` is None where nobody asked.
+    """
 
     plan: Plan
     digest: Callable[[int], str]
@@ -33,6 +36,7 @@ class PruneReport:
     reclaimed: int
     dry_run: bool
     spared: frozenset[str] = frozenset()
+    explained: Sequence[Explanation] | None = None
 
     def deleted(self, nodes: Iterable[int]) -> Iterator[str]:
         """The digests of those nodes that go."""
@@ -61,6 +65,9 @@ def as_json(report: PruneReport) -> Iterator[str]:
     yield from array({"Digest": u.digest, "Label": u.label, "Snapshot": u.snapshot} for u in report.unleased)
     yield ', "Orphans": '
     yield from array(report.deleted(report.plan.orphans))
+    if report.explained is not None:
+        yield ', "Explained": '
+        yield from array(map(_explanation, report.explained))
     yield f', "DryRun": {json.dumps(report.dry_run)}, "Errors": []}}\n'
 
 
@@ -73,6 +80,9 @@ def failure_as_json(message: str, *, dry_run: bool) -> str:
 def as_text(report: PruneReport) -> Iterator[str]:
     """Lines. What is done and what would be done read alike."""
     plan = report.plan
+    if report.explained:
+        yield "Rules:"
+        yield from columns([_rule(explanation) for explanation in report.explained])
     if plan.untagged:
         yield "Images:"
     nameless = {image.sort_key for image in plan.dangling}
@@ -97,6 +107,24 @@ def as_text(report: PruneReport) -> Iterator[str]:
     blobs = sum(len(untagged.deleted) for untagged in plan.untagged) + orphans - len(report.spared)
     yield f"{len(plan.untagged):,} images, {blobs:,} blobs"
     yield f"Total {'reclaimable' if report.dry_run else 'reclaimed'} space: {human_size(report.reclaimed)}"
+
+
+def _explanation(explanation: Explanation) -> dict[str, object]:
+    image = explanation.image
+    return {
+        "Name": None if image.dangling else image.name,
+        "Digest": image.target.digest,
+        "Fate": explanation.fate.value,
+        "Rule": explanation.rule,
+        "By": explanation.by or None,
+    }
+
+
+def _rule(explanation: Explanation) -> tuple[str, str, str, str]:
+    image = explanation.image
+    name = "<none>" if image.dangling else printable(image.familiar)
+    by = f" ({printable(explanation.by)})" if explanation.by else ""
+    return f"  {explanation.fate.value}", name, image.target.digest[:SHORT_DIGEST], explanation.rule + by
 
 
 def _row(report: PruneReport, untagged: Untagged, nameless: set[tuple[bytes, str]]) -> tuple[str, str, str, str]:

@@ -74,10 +74,10 @@ def choose(
         reference_count[image.target.digest] += 1
         if filters.dangling_only and not image.dangling:
             choice.kept.append(Kept(image, Reason.NOT_DANGLING))
-        elif not filters.accepts(image, config_labels):
-            choice.kept.append(Kept(image, Reason.FILTERED))
-        elif protection.protects_name(image):
-            choice.kept.append(Kept(image, Reason.NAME_IN_USE))
+        elif (objection := filters.objection(image, config_labels)) is not None:
+            choice.kept.append(Kept(image, Reason.FILTERED, objection))
+        elif (user := protection.name_user(image)) is not None:
+            choice.kept.append(Kept(image, Reason.NAME_IN_USE, user))
         else:
             candidates.append(image)
 
@@ -85,28 +85,28 @@ def choose(
     for image in sorted(candidates, key=lambda image: image.sort_key):
         digest = image.target.digest
         reference_count[digest] -= 1
-        last_in_use = reference_count[digest] == 0 and uses(protection, image, graph)
-        if last_in_use and image.dangling:
+        last_user = content_user(protection, image, graph) if reference_count[digest] == 0 else None
+        if last_user is not None and image.dangling:
             # moby protects such a record by its name; a digest from another source has to do it here.
-            choice.kept.append(Kept(image, Reason.CONTENT_IN_USE))
+            choice.kept.append(Kept(image, Reason.CONTENT_IN_USE, last_user))
             continue
         choice.prune.append(image)
-        if last_in_use and dangling_name(digest) not in names:
+        if last_user is not None and dangling_name(digest) not in names:
             choice.dangling.append(image)
     return choice
 
 
 def _follow(choice: Choice, follower: Follower, protection: Protection, graph: Graph) -> None:
-    if protection.protects_name(follower.image):
-        choice.kept.append(Kept(follower.image, Reason.NAME_IN_USE))
-    elif uses(protection, follower.image, graph):
-        choice.kept.append(Kept(follower.image, Reason.CONTENT_IN_USE))
+    if (user := protection.name_user(follower.image)) is not None:
+        choice.kept.append(Kept(follower.image, Reason.NAME_IN_USE, user))
+    elif (user := content_user(protection, follower.image, graph)) is not None:
+        choice.kept.append(Kept(follower.image, Reason.CONTENT_IN_USE, user))
     else:
         choice.followers.append(follower)
 
 
-def uses(protection: Protection, image: ImageRecord, graph: Graph) -> bool:
-    """Whether the image's target, or a manifest or config of it, is in use by digest."""
-    return protection.uses(
-        image, lambda image: {graph.digest(node) for node, media in graph.walk(image.target) if media != Media.UNKNOWN}
+def content_user(protection: Protection, image: ImageRecord, graph: Graph) -> str | None:
+    """Who uses the image's target, or a manifest or config of it, by digest."""
+    return protection.content_user(
+        image, lambda image: [graph.digest(node) for node, media in graph.walk(image.target) if media != Media.UNKNOWN]
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord
-from ocigc.times import parse_until
+from ocigc.times import format_rfc3339, parse_until
 
 ACCEPTED = ("dangling", "label", "label!", "until")
 _LABEL_LIMIT = 4096  # bytes of key and value together, as containerd's labels.Validate allows
@@ -35,6 +35,10 @@ class LabelCheck:
         # A label that is not there passes no check of a value, not even a negated one.
         return self.key in labels and (labels[self.key] == self.value) != self.negate
 
+    def __str__(self) -> str:
+        key = f"label{'!' if self.negate else ''}={self.key}"
+        return key if self.value is None else f"{key}={self.value}"
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -44,18 +48,25 @@ class Filters:
     until: tuple[int, ...]
     labels: tuple[LabelCheck, ...]
 
-    def accepts(self, image: ImageRecord, config_labels: ConfigLabels) -> bool:
-        """Whether the image may be pruned. An unknown age or an unreadable config keeps it where a filter asks."""
+    def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
+        """The filter that keeps the image; None where it may be pruned. An unknown age or an unreadable config keeps
+        it where a filter asks.
+        """
         if self.dangling_only and not image.dangling:
-            return False
-        if self.until and (image.created is None or any(image.created >= instant for instant in self.until)):
-            return False
-        if not self.labels:
-            return True
-        configs = config_labels(image)
-        return None not in configs and any(
-            labels is not None and all(check.accepts(labels) for check in self.labels) for labels in configs
-        )
+            return "dangling=true"
+        if self.until and image.created is None:
+            return "until: nobody knows when it was created"
+        for instant in self.until:
+            if image.created is not None and image.created >= instant:
+                return f"until={format_rfc3339(instant)}"
+        return self._label_objection(config_labels(image)) if self.labels else None
+
+    def _label_objection(self, configs: Sequence[Mapping[str, str] | None]) -> str | None:
+        readable = [labels for labels in configs if labels is not None]
+        if not readable or len(readable) < len(configs):
+            return f"{self.labels[0]}: a config cannot be read or is not here"
+        failed = [[check for check in self.labels if not check.accepts(labels)] for labels in readable]
+        return None if [] in failed else str(failed[0][0])
 
 
 def _split(arguments: Iterable[str]) -> dict[str, list[str]]:

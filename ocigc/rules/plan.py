@@ -29,10 +29,11 @@ class Untagged:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An image record that stays, and why."""
+    """An image record that stays, and why. `by` names what of that kind it was: a user, a filter, a subject."""
 
     image: ImageRecord
     reason: Reason
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

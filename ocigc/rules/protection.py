@@ -5,12 +5,14 @@ Source: moby `pruneUnused` (the loop over containers), with the digested referen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from ocigc.container import Container, InUse
 from ocigc.image import ImageRecord, dangling_name
 from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
+
+_SHORT_ID = 12  # characters of a container's ID that docker shows
 
 WalkDigests = Callable[[ImageRecord], Collection[str]]
 """The digests of an image's walk."""
@@ -18,25 +20,31 @@ WalkDigests = Callable[[ImageRecord], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """`names` are protected as they are, `tags` protect bare tags of an unknown repository; `digests` are in use."""
+    """`names` are protected as they are, `tags` protect bare tags of an unknown repository; `digests` are in use. Each
+    comes with the first who uses it.
+    """
 
-    names: frozenset[str]
-    tags: frozenset[str]
-    digests: frozenset[str]
-    contents: frozenset[str]
+    names: Mapping[str, str]
+    tags: Mapping[str, str]
+    digests: Mapping[str, str]
+    contents: Mapping[str, str]
     """Digests that protect whatever image has them as target, manifest or config."""
 
-    def protects_name(self, image: ImageRecord) -> bool:
-        """Whether the image is protected by the name that somebody uses."""
-        if image.name in self.names or (image.bare_tag and image.name in self.tags):
-            return True
-        return not image.dangling and _normal_name(image.name) in self.names
+    def name_user(self, image: ImageRecord) -> str | None:
+        """Who uses the image by its name, and so protects it; None where nobody does."""
+        if image.name in self.names:
+            return self.names[image.name]
+        if image.bare_tag and image.name in self.tags:
+            return self.tags[image.name]
+        return None if image.dangling else self.names.get(_normal_name(image.name))
 
-    def uses(self, image: ImageRecord, walk_digests: WalkDigests) -> bool:
-        """Whether the image's content is in use under some digest: it must keep a record, whatever its name."""
-        if image.target.digest in self.digests or image.target.digest in self.contents:
-            return True
-        return bool(self.contents) and not self.contents.isdisjoint(walk_digests(image))
+    def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> str | None:
+        """Who uses the image's content by some digest: it must keep a record, whatever its name."""
+        digest = image.target.digest
+        user = self.digests.get(digest) or self.contents.get(digest)
+        if user is not None or not self.contents:
+            return user
+        return next((self.contents[digest] for digest in walk_digests(image) if digest in self.contents), None)
 
 
 def _normal_name(name: str) -> str:
@@ -58,32 +66,33 @@ def _parse(reference: str) -> Reference | None:
 
 def protect(in_use: InUse) -> Protection:
     """What all that is in use protects."""
-    names: set[str] = set()
-    tags: set[str] = set()
-    digests: set[str] = set()
-    contents = set(in_use.digests)
+    names: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    contents = {digest: digest for digest in in_use.digests}
 
-    def add(reference: Reference) -> None:
-        names.add(str(reference))
+    def add(reference: Reference, user: str) -> None:
+        names.setdefault(str(reference), user)
         if reference.tag is not None and reference.digest is None:
-            tags.add(reference.tag)
+            tags.setdefault(reference.tag, user)
 
     for container in in_use.containers:
+        user = f"container {container.id[:_SHORT_ID]}".rstrip()
         # A container whose image lost its name keeps the dangling one.
-        names.add(dangling_name(container.image_id))
+        names.setdefault(dangling_name(container.image_id), user)
         if _used_by_digest(container):
-            digests.add(container.image_id)
+            digests.setdefault(container.image_id, user)
             continue
         if container.image_id and container.image.endswith("@" + container.image_id):
-            digests.add(container.image_id)
+            digests.setdefault(container.image_id, user)
         if (named := _parse(container.image)) is not None:
-            add(named)
-    for text in in_use.references:
+            add(named, user)
+    for text in sorted(in_use.references):
         if (named := _parse(text)) is not None:
-            add(named)
+            add(named, text)
             if named.digest is not None:
                 # Not moby's: whoever says repo:tag@digest means both, so both stay.
-                contents.add(named.digest)
+                contents.setdefault(named.digest, text)
                 if named.tag is not None:
-                    add(replace(named, digest=None))
-    return Protection(frozenset(names), frozenset(tags), frozenset(digests), frozenset(contents))
+                    add(replace(named, digest=None), text)
+    return Protection(names, tags, digests, contents)

@@ -67,7 +67,7 @@ def settle(
         stay = [follower for follower in followers if settlement.stays(follower.subject)]
         if not stay:
             return settlement
-        kept += [Kept(follower.image, Reason.SUBJECT_KEPT) for follower in stay]
+        kept += [Kept(follower.image, Reason.SUBJECT_KEPT, graph.digest(follower.subject)) for follower in stay]
         staying += image_roots((follower.image for follower in stay), graph)
         followers = _without(followers, stay)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ocigc.container import InUse
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
-from ocigc.rules.choice import subject_of, uses
+from ocigc.rules.choice import content_user, subject_of
 from ocigc.rules.graph import Graph
 from ocigc.rules.protection import protect
 
@@ -56,7 +56,7 @@ def usage(images: Sequence[ImageRecord], graph: Graph, leases: Sequence[Lease], 
                 size=sum(map(graph.size, nodes)),
                 shared=sum(graph.size(node) for node in nodes if holders[node] > 1),
                 referrer=subject_of(image, graph) is not None,
-                in_use=protection.protects_name(image) or uses(protection, image, graph),
+                in_use=(protection.name_user(image) or content_user(protection, image, graph)) is not None,
                 leased=image.target.digest in leased,
             )
         )

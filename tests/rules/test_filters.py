@@ -22,7 +22,7 @@ def parse(*arguments: str, prune_all: bool = True) -> Filters:
 
 
 def accepts(filters: Filters, *labels: dict[str, str] | None, created: int | None = 0) -> bool:
-    return filters.accepts(image(created=created), lambda _: labels)
+    return filters.objection(image(created=created), lambda _: labels) is None
 
 
 def test_only_dangling_images_by_default() -> None:
@@ -50,8 +50,8 @@ def test_keys_are_trimmed_and_lowered_and_values_trimmed() -> None:
 
 def test_until_wants_an_image_older_than_every_instant() -> None:
     filters = parse("until=100", "until=50")
-    assert filters.accepts(image(created=49 * 10**9), lambda _: [])
-    assert not filters.accepts(image(created=50 * 10**9), lambda _: [])
+    assert filters.objection(image(created=49 * 10**9), lambda _: []) is None
+    assert filters.objection(image(created=50 * 10**9), lambda _: []) == "until=1970-01-01T00:00:50Z"
 
 
 def test_an_image_of_unknown_age_is_kept_where_age_is_asked() -> None:
