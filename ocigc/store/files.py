@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
-from ocigc.errors import Refused
+from ocigc.errors import MalformedError, Refused
 from ocigc.printable import printable
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
+
+_YOUNG = 2.0  # seconds: a file that was written so recently may not be finished
+_PATIENCE = 0.5  # seconds
+_RETRY_SECONDS = 0.05
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -54,6 +62,21 @@ def read(parent: int, name: str, limit: int) -> bytes:
             if total > limit:
                 raise Refused(f"{printable(name)}: larger than {limit} bytes")
         return b"".join(pieces)
+
+
+def parsed(parent: int, name: str, limit: int, parse: Callable[[bytes], T]) -> T:
+    """What `parse` makes of a plain file. Some writers (skopeo) write in place: what is malformed and was written just
+    now is read again for a moment. Raises OSError, and Refused."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        content = read(parent, name, limit)
+        try:
+            return parse(content)
+        except MalformedError:
+            written = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mtime
+            if abs(time.time() - written) > _YOUNG or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)
 
 
 def write(parent: int, name: str, content: bytes, like: os.stat_result | None = None) -> None:

@@ -213,6 +213,16 @@ def discard(state: int) -> None:
         purge(state, name)
 
 
+def forget(state: int, identity: str) -> None:
+    """Removes a run from the trash: by one rename, so that no half of one is ever left in it. Raises OSError."""
+    purge(state, _DISCARDED)
+    with files.directory(state, TRASH) as trash:
+        os.rename(identity, _DISCARDED, src_dir_fd=trash, dst_dir_fd=state)
+        os.fsync(trash)
+    os.fsync(state)
+    purge(state, _DISCARDED)
+
+
 def put_back(layout: Layout, run: int, digests: Iterable[str]) -> int:
     """Puts blobs that were taken out, and their sidecars, back in place; how many there were. Raises OSError."""
     count = 0

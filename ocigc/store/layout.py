@@ -40,7 +40,9 @@ class Layout:
 
     def _check_marker(self) -> None:
         try:
-            marker = strict_json.loads(files.read(self.fd, _MARKER, _MARKER_LIMIT), _MARKER)
+            marker = files.parsed(
+                self.fd, _MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, _MARKER)
+            )
         except FileNotFoundError:
             raise UsageError(f"{self.path}: not an OCI image layout: no file {_MARKER!r} in it") from None
         except OSError as error:
@@ -64,7 +66,7 @@ class Layout:
     def read_index(self) -> Index:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
         try:
-            return parse(files.read(self.fd, INDEX, INDEX_LIMIT))
+            return files.parsed(self.fd, INDEX, INDEX_LIMIT, parse)
         except FileNotFoundError:
             raise UsageError(f"{self.path}: not an OCI image layout: no {INDEX} in it") from None
         except OSError as error:

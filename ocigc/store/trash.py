@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ocigc.descriptor import Media
 from ocigc.errors import Refused
 from ocigc.image import ImageRecord
-from ocigc.native import parse_document, purge
+from ocigc.native import parse_document
 from ocigc.store import files, journal, sidecars
 from ocigc.store.contents import Phase, load
 from ocigc.store.execute import reload, sync_blobs
@@ -71,9 +71,8 @@ def empty(state: int, now: int) -> None:
 
 
 def _remove(state: int, name: str) -> None:
-    with files.naming(f"{TRASH}/{name}"), files.directory(state, TRASH) as trash:
-        purge(trash, name)
-        os.fsync(trash)
+    with files.naming(f"{TRASH}/{name}"):
+        journal.forget(state, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,11 @@ def restore(
     wanted = [image for image in asked if _is_anywhere(layout, state, image.target.digest)]
     whole = len(asked) == len(trashed.images)
     index = layout.read_index()
-    present = {image.name: image.target.digest for image in image_records(index.entries, None)}
+    present: dict[str, set[str]] = {}
+    for image in image_records(index.entries, None):
+        present.setdefault(image.name, set()).add(image.target.digest)
     for image in wanted:
-        if present.get(image.name, image.target.digest) != image.target.digest:
+        if image.target.digest not in present.get(image.name, {image.target.digest}):
             raise Refused(f"{image.familiar}: another image has that name now; nothing was changed")
     entries = [
         trashed.before.content[entry.start : entry.end]

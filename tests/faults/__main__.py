@@ -6,8 +6,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from faults.invariants import Yardstick
-from faults.scenarios import SCENARIOS
+from faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
+from faults.scenarios import SCENARIOS, Scenario
 from faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses
 
 SECONDS = 5  # second kills for each first one
@@ -16,9 +16,12 @@ SECONDS = 5  # second kills for each first one
 def main() -> None:
     """Prints a line a layout and one for all; the first trial that fails ends it."""
     total: Counter[str] = Counter()
-    for scenario in SCENARIOS:
+    runs: list[tuple[str, type[Yardstick], Scenario]] = [(scenario.name, Yardstick, scenario) for scenario in SCENARIOS]
+    # The last layout is the one with a trash.
+    runs += [(kind.__name__, kind, SCENARIOS[-1]) for kind in (Undo, LeaseCreated, LeaseReleased)]
+    for name, kind, scenario in runs:
         with tempfile.TemporaryDirectory(prefix="ocigc-faults-") as directory:
-            yardstick = Yardstick.make(scenario, Path(directory))
+            yardstick = kind.make(scenario, Path(directory))
             done = {
                 "kills": inject(yardstick, kills(yardstick)),
                 "double kills": inject(yardstick, killed_twice(yardstick, SECONDS)),
@@ -27,7 +30,7 @@ def main() -> None:
                 "power failures": lose_power(yardstick, losses(yardstick)),
             }
         total.update(done)
-        _print(scenario.name, {"calls": len(yardstick.calls), **done})
+        _print(name, {"calls": len(yardstick.calls), **done})
     _print("all", dict(total))
 
 

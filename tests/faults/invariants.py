@@ -1,4 +1,4 @@
-"""What holds of a layout at every moment of a prune, and what the next prune makes of it.
+"""What holds of a layout at every moment of a run, and what the next one makes of it: of a prune, and of its undoing.
 
 The yardstick is an undisturbed run: `before` and `after` are snapshots of the layout around it.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from command import ocigc
 from faults.injection import KILLED, Call, record
-from faults.scenarios import Scenario
+from faults.scenarios import KEPT, Scenario
 from layouts import snapshot
 
 Snapshot = dict[str, tuple[int, bytes | str]]
@@ -34,11 +34,11 @@ class Yardstick:
 
     @classmethod
     def make(cls, scenario: Scenario, directory: Path) -> Yardstick:
-        """Runs the undisturbed prune, and looks at what it did with other eyes than its own."""
-        template = scenario.make(directory / "template")
+        """Runs undisturbed, and looks at what that did with other eyes than its own."""
+        template = cls.prepare(scenario, directory / "template")
         layout = _copy(template, directory / "undisturbed")
         before = snapshot(layout)
-        result, calls = record(layout, scenario.prune(layout))
+        result, calls = record(layout, cls.command(scenario, layout))
         assert (result.code, result.err) == (0, ""), result
         after = snapshot(layout)
         shutil.rmtree(layout)
@@ -46,6 +46,16 @@ class Yardstick:
         for digest in _named(after):
             assert not any(path in before and path not in after for path in _held(before, digest))
         return cls(scenario, template, before, after, tuple(calls))
+
+    @classmethod
+    def prepare(cls, scenario: Scenario, path: Path) -> Path:
+        """Makes the layout as it is before the run."""
+        return scenario.make(path)
+
+    @classmethod
+    def command(cls, scenario: Scenario, layout: Path) -> list[str]:
+        """The arguments of the run."""
+        return scenario.prune(layout)
 
     @property
     def changing(self) -> int:
@@ -58,20 +68,20 @@ class Yardstick:
 
     def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
         """Checks a layout right after a run that was disturbed, with the exit code and the stderr of that run."""
-        assert code in (0, 2, 3, KILLED), (code, errors)
-        if code in (2, 3):
-            # Behind a note on an earlier run, one line says what is wrong.
-            *notes, _ = errors.splitlines()
-            assert all("earlier prune" in note for note in notes), errors
+        _check_exit(code, errors)
         now = snapshot(layout)
         if code == 0:
             _same(now, self.after)
         elif now["index.json"] == self.before["index.json"] != self.after["index.json"]:
             _same(now, self.before)
         else:
-            assert now.keys() >= self.after.keys(), self.after.keys() - now.keys()
-            for path, file in now.items():
-                assert file in (self.before.get(path), self.after.get(path)), path
+            self._check_between(now, self.after)
+
+    def _check_between(self, now: Snapshot, least: Snapshot) -> None:
+        """Each file is as it was or as it will be, and none of `least` is missing."""
+        assert now.keys() >= least.keys(), least.keys() - now.keys()
+        for path, file in now.items():
+            assert file in (self.before.get(path), self.after.get(path)), path
 
     def check_next(self, layout: Path) -> None:
         """Checks what the next prune makes of a layout, and what comes back out of the trash; removes it."""
@@ -94,6 +104,99 @@ class Yardstick:
         entries = _entries(restored)
         assert all(entry in entries for entry in _entries(self.before))
         _same(_restorable(restored), _restorable(self.before))
+
+
+class Undo(Yardstick):
+    """The restore of a prune: blobs come back first, and the index names no image that is not whole."""
+
+    @classmethod
+    def prepare(cls, scenario: Scenario, path: Path) -> Path:
+        layout = super().prepare(scenario, path)
+        assert ocigc(*scenario.prune(layout)).code == 0
+        return layout
+
+    @classmethod
+    def command(cls, scenario: Scenario, layout: Path) -> list[str]:
+        return ["restore", str(layout)]
+
+    def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
+        _check_exit(code, errors)
+        now = snapshot(layout)
+        if code == 0:
+            _same(now, self.after)
+        indexed = now["index.json"] == self.after["index.json"]
+        self._check_between(now, _without_labels(self.after) if indexed else self.before)
+
+    def check_next(self, layout: Path) -> None:
+        # Where only the end of the first run was cut off, there is nothing left to restore.
+        result = ocigc("restore", layout)
+        assert result.code in (0, 2), result
+        _same(snapshot(layout), self.after)
+        assert {path.name for path in (layout / ".ocigc").iterdir()} <= {"lock", "trash"}
+        shutil.rmtree(layout)
+
+
+class LeaseCreated(Yardstick):
+    """A lease that is made is there and whole, or not at all."""
+
+    IDENTITY = "new"
+
+    @classmethod
+    def command(cls, scenario: Scenario, layout: Path) -> list[str]:
+        return ["lease", "create", "--id", cls.IDENTITY, str(layout), KEPT]
+
+    def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
+        _check_exit(code, errors)
+        now = _timeless(snapshot(layout))
+        if code == 0:
+            _same(now, _timeless(self.after))
+        else:
+            assert now in (_timeless(self.before), _timeless(self.after), self._directory())
+
+    def _directory(self) -> dict[str, Any]:
+        """The layout as it was, and the empty directory of leases."""
+        return {**_timeless(self.before), "leases": self.after["leases"]}
+
+    def check_next(self, layout: Path) -> None:
+        assert ocigc(*self.command(self.scenario, layout)).code in (0, 2)
+        _same(_timeless(snapshot(layout)), _timeless(self.after))
+        assert {path.name for path in (layout / ".ocigc").iterdir()} == {"lock"}
+        shutil.rmtree(layout)
+
+
+class LeaseReleased(LeaseCreated):
+    """A lease that ends is there and whole, or not at all."""
+
+    @classmethod
+    def prepare(cls, scenario: Scenario, path: Path) -> Path:
+        layout = super().prepare(scenario, path)
+        assert ocigc(*LeaseCreated.command(scenario, layout)).code == 0
+        return layout
+
+    @classmethod
+    def command(cls, scenario: Scenario, layout: Path) -> list[str]:
+        return ["lease", "release", str(layout), cls.IDENTITY]
+
+
+def _check_exit(code: int, errors: str) -> None:
+    assert code in (0, 2, 3, KILLED), (code, errors)
+    if code in (2, 3):
+        # Behind a note on an earlier run, one line says what is wrong.
+        *notes, _ = errors.splitlines()
+        assert all("earlier prune" in note for note in notes), errors
+
+
+def _without_labels(files: Snapshot) -> Snapshot:
+    """All but the sidecars: they come back last."""
+    return {path: file for path, file in files.items() if not path.startswith("labels/")}
+
+
+def _timeless(files: Snapshot) -> dict[str, Any]:
+    """Leases without the time of their creation."""
+    return {
+        path: (mode, json.loads(content) | {"created": None} if path.startswith("leases/") else content)
+        for path, (mode, content) in files.items()
+    }
 
 
 def _restorable(files: Snapshot) -> dict[str, tuple[int, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.invariants import Yardstick
+from faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
 from faults.scenarios import SCENARIOS, Scenario
 from faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
 
@@ -48,3 +48,12 @@ def test_errors_that_last(yardstick: Yardstick) -> None:
 
 def test_power_failures(yardstick: Yardstick) -> None:
     lose_power(yardstick, sample(losses(yardstick), EACH))
+
+
+@pytest.mark.parametrize("kind", [Undo, LeaseCreated, LeaseReleased])
+def test_other_commands(kind: type[Yardstick], tmp_path: Path) -> None:
+    (scenario,) = (scenario for scenario in SCENARIOS if scenario.trash)
+    yardstick = kind.make(scenario, tmp_path)
+    for trials in (kills(yardstick), killed_twice(yardstick, 2), errors(yardstick), lasting(yardstick)):
+        inject(yardstick, sample(trials, 2 * EACH))
+    lose_power(yardstick, sample(losses(yardstick), 2 * EACH))

@@ -1,4 +1,4 @@
-"""What is done to a prune, and doing it, each trial on a layout of its own."""
+"""What is done to a run, and doing it, each trial on a layout of its own."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def sample(trials: Sequence[T], count: int) -> list[T]:
 
 
 def inject(yardstick: Yardstick, trials: Sequence[Trial]) -> int:
-    """Runs prunes with these faults, and checks what has become of the layout; how many trials there were."""
+    """Runs with these faults, and checks what has become of the layout; how many trials there were."""
 
     def disturb(path: Path, trial: Trial) -> None:
         layout = yardstick.copy(path)
         for fault in trial:
-            result = run(layout, yardstick.scenario.prune(layout), fault)
+            result = run(layout, yardstick.command(yardstick.scenario, layout), fault)
             yardstick.check_moment(layout, result.code, result.err)
         yardstick.check_next(layout)
 

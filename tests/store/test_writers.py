@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,3 +157,16 @@ def test_a_blob_that_somebody_else_removes_is_no_failure(world: World) -> None:
     outcome = world.prune(sweeping=lambda: world.writer.blob_path(world.layer).unlink())
     assert outcome is not None
     assert not world.writer.has(world.gone)
+
+
+@pytest.mark.parametrize("name", ["index.json", "oci-layout"])
+def test_a_file_that_is_being_written_in_place_is_read_again(world: World, name: str) -> None:
+    file = world.writer.path / name
+    content = file.read_bytes()
+    file.write_bytes(b"")
+    rest = threading.Timer(0.1, file.write_bytes, [content])
+    rest.start()
+    with Layout(str(world.writer.path)) as layout:
+        assert len(layout.read_index().entries) == 2
+    rest.join()
+    assert world.prune() is not None
