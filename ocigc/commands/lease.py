@@ -89,10 +89,11 @@ def _expiry(text: str, now: int) -> int:
 
 
 def _digests(layout: Layout, resource: str) -> list[str]:
-    if digest_algorithm(resource) is not None:
-        return [resource]
+    # By the grammar alone alpine:3 is a digest too, so names come first.
     images = image_records(layout.read_index().entries, None)
     found = [image.target.digest for image in images if resource in (image.name, image.familiar)]
+    if not found and digest_algorithm(resource):
+        return [resource]
     if not found:
         raise UsageError(f"{printable(resource)!r} is neither a digest nor the name of an image in {layout.path}")
     return found

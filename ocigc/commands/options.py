@@ -60,7 +60,8 @@ def add_in_use(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="what is in use, for example the output of docker inspect; - is standard input; may be given again",
+        help="what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a "
+        "list of references; - is standard input; may be given again",
     )
     parser.add_argument(
         "--allow-none-in-use", action="store_true", help="accept it that the --in-use files name nothing at all"
@@ -87,6 +88,8 @@ def _repository(text: str) -> str:
 
 def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
     """All that the --in-use files say. Raises UsageError."""
+    if names.count("-") > 1:
+        raise UsageError("--in-use -: standard input can be read only once")
     found = InUse()
     for name in names:
         found |= inuse.parse(_read(name), "standard input" if name == "-" else printable(name))

@@ -116,7 +116,7 @@ class Undo(Yardstick):
         return layout
 
     @classmethod
-    def command(cls, scenario: Scenario, layout: Path) -> list[str]:
+    def command(cls, _: Scenario, layout: Path) -> list[str]:
         return ["restore", str(layout)]
 
     def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
@@ -142,7 +142,7 @@ class LeaseCreated(Yardstick):
     IDENTITY = "new"
 
     @classmethod
-    def command(cls, scenario: Scenario, layout: Path) -> list[str]:
+    def command(cls, _: Scenario, layout: Path) -> list[str]:
         return ["lease", "create", "--id", cls.IDENTITY, str(layout), KEPT]
 
     def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
@@ -174,7 +174,7 @@ class LeaseReleased(LeaseCreated):
         return layout
 
     @classmethod
-    def command(cls, scenario: Scenario, layout: Path) -> list[str]:
+    def command(cls, _: Scenario, layout: Path) -> list[str]:
         return ["lease", "release", str(layout), cls.IDENTITY]
 
 

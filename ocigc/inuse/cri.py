@@ -1,0 +1,50 @@
+"""`crictl ps -o json` and `crictl images -o json`: what a node of a cluster runs, or has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ocigc.container import InUse
+from ocigc.errors import UsageError
+from ocigc.inuse.mention import field, mention, union
+
+NAME = "`crictl ps` or `crictl images -o json`"
+
+
+def recognises(document: Any) -> bool:
+    """An object with the list `containers` or `images`, whose entries are what crictl writes."""
+    if not isinstance(document, dict) or "kind" in document:
+        return False
+    lists = {key: document[key] for key in ("containers", "images") if isinstance(document.get(key), list)}
+    return bool(lists) and all(
+        isinstance(entry, dict) and ("image" in entry if kind == "containers" else {"id", "repoTags"} <= entry.keys())
+        for kind, entries in lists.items()
+        for entry in entries
+    )
+
+
+def read(document: Any, name: str) -> InUse:
+    """The images by reference and digest. Raises UsageError."""
+    parts = []
+    for kind in ("containers", "images"):
+        for number, entry in enumerate(document.get(kind) or ()):
+            where = f"{name}: {kind}[{number}]"
+            parts += _container(entry, where) if kind == "containers" else _image(entry, where)
+    return union(parts)
+
+
+def _container(entry: dict[str, Any], where: str) -> list[InUse]:
+    image = entry.get("image")
+    if not isinstance(image, dict):
+        raise UsageError(f"--in-use {where}: image must be an object")
+    return [field(image, "image", where), field(entry, "imageRef", where)]
+
+
+def _image(entry: dict[str, Any], where: str) -> list[InUse]:
+    parts = [field(entry, "id", where)]
+    for key in ("repoTags", "repoDigests"):
+        names = entry.get(key) or []
+        if not isinstance(names, list) or not all(isinstance(text, str) for text in names):
+            raise UsageError(f"--in-use {where}: {key} must be a list of strings")
+        parts += [mention(text, f"{where}: {key}") for text in names]
+    return parts

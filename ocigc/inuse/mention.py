@@ -1,0 +1,55 @@
+"""One text that names an image, in any of the forms in which runtimes write it."""
+
+from __future__ import annotations
+
+import re
+
+from ocigc.container import InUse
+from ocigc.errors import UsageError
+from ocigc.native import digest_algorithm
+from ocigc.printable import printable
+from ocigc.reference import InvalidReference, parse_normalized
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")  # docker-pullable://, docker://, containerd://, cri-o://
+_ID = re.compile(r"[0-9a-f]{64}")
+_SHORT_ID = re.compile(r"[0-9a-f]{12,63}")
+
+
+def mention(text: str, where: str) -> InUse:
+    """What a text that has to name an image says is in use. Raises UsageError for what names none, and for a shortened
+    ID: nobody knows what else begins like that.
+    """
+    bare = _SCHEME.sub("", text, count=1)
+    # By the grammar alone alpine:3 is a digest too, of an algorithm that nobody has registered.
+    if digest_algorithm(bare):
+        return InUse(digests=frozenset((bare,)))
+    if _ID.fullmatch(bare):
+        return InUse(digests=frozenset((f"sha256:{bare}",)))
+    if _SHORT_ID.fullmatch(bare.removeprefix("sha256:")):
+        raise UsageError(
+            f"--in-use {where}: {printable(bare)} is a shortened ID; use --no-trunc, or JSON with full IDs"
+        )
+    try:
+        parse_normalized(bare)
+    except InvalidReference as error:
+        raise UsageError(f"--in-use {where}: {printable(str(error))}") from None
+    return InUse(references=frozenset((bare,)))
+
+
+def field(entry: dict[str, object], key: str, where: str) -> InUse:
+    """What a member that may be absent or empty says is in use. Raises UsageError where it is no string."""
+    value = entry.get(key)
+    if value is None or value == "":
+        return InUse()
+    if not isinstance(value, str):
+        raise UsageError(f"--in-use {where}: {key} must be a string")
+    return mention(value, f"{where}: {key}")
+
+
+def union(parts: list[InUse]) -> InUse:
+    """All of them, in linear time."""
+    return InUse(
+        tuple(container for part in parts for container in part.containers),
+        frozenset().union(*(part.references for part in parts)),
+        frozenset().union(*(part.digests for part in parts)),
+    )
