@@ -12,6 +12,7 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
@@ -427,18 +428,19 @@ class Store:
         return [int(nodes[number]) for number in range(count)]
 
     def verify(self, nodes: Sequence[int], jobs: int = 0, report: Report | None = None) -> bytearray:
-        """Hashes blobs, largest first; a Verdict for each node. An interrupt raises and leaves the rest UNCHECKED."""
+        """Hashes blobs, largest first; a Verdict for each node. An interrupt ends it and leaves the rest UNCHECKED."""
         flat = _nodes(nodes)
         verdicts = bytearray(len(flat))
         call = _Call(report)
-        call.check(
-            lib.ocigc_verify,
-            self._handle,
-            _pointer(flat),
-            len(flat),
-            jobs,
-            ffi.from_buffer("uint8_t[]", verdicts, require_writable=True),
-        )
+        with suppress(KeyboardInterrupt):
+            call.check(
+                lib.ocigc_verify,
+                self._handle,
+                _pointer(flat),
+                len(flat),
+                jobs,
+                ffi.from_buffer("uint8_t[]", verdicts, require_writable=True),
+            )
         return verdicts
 
     # Sweep

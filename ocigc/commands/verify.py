@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from array import array
 
 from ocigc.commands import options
 from ocigc.report.sizes import human_size
@@ -13,13 +14,14 @@ from ocigc.report.terminal import paint, progress_line
 from ocigc.store import lock
 from ocigc.store.contents import load
 from ocigc.store.layout import open_layout
-from ocigc.store.verification import Verification, verify
+from ocigc.store.verification import Verification, reachable, verify
 from ocigc.times import SECOND
 
 _EXAMPLES = """\
 examples:
   ocigc verify mirror                 hash every blob, check every size and manifest
   ocigc verify --format json mirror   one JSON object, for a machine
+  ocigc verify --reachable mirror     leave out what the next prune removes anyway
 
 exit status: 0 sound, 1 something is corrupt or has the wrong size, 2 wrong usage or no layout,
 3 something could not be checked
@@ -40,6 +42,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "-j", "--jobs", metavar="N", type=_jobs, default=0, help="how many threads hash (default: one a core)"
     )
+    parser.add_argument(
+        "--reachable", action="store_true", help="hash only what an image, a lease or a gc.root label holds"
+    )
     options.add_wait(parser)
     options.add_format(parser)
     parser.set_defaults(run=run)
@@ -58,15 +63,19 @@ def run(args: argparse.Namespace) -> int:
         lock.shared(layout, args.wait / SECOND),
         progress_line() as progress,
     ):
-        loaded = load(layout, None, time.time_ns(), progress, record=True)
-        with loaded.store:
-            result = verify(loaded, args.jobs, progress)
+        now = time.time_ns()
+        loaded = load(layout, None, now, progress, record=True)
+        with loaded.store as store:
+            nodes = reachable(loaded, now) if args.reachable else array("I", range(len(store)))
+            result = verify(loaded, nodes, args.jobs, progress)
     args.answered = True
+    if result.unchecked:
+        options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
     if args.format == "json":
         sys.stdout.write(_as_json(result))
     else:
         _print(result)
-    if result.errors:
+    if result.errors or result.unchecked:
         return 3
     return 0 if result.sound else 1
 
@@ -77,7 +86,7 @@ def failure(message: str, _: argparse.Namespace) -> str:
 
 
 def _as_json(result: Verification) -> str:
-    document = {
+    document: dict[str, object] = {
         "Checked": result.checked,
         "Bytes": result.bytes,
         "Corrupt": list(result.corrupt),
@@ -86,6 +95,8 @@ def _as_json(result: Verification) -> str:
         "Unsupported": list(result.unsupported),
         "Errors": [*result.malformed, *result.errors],
     }
+    if result.unchecked:
+        document["Interrupted"] = True
     return json.dumps(document) + "\n"
 
 
@@ -101,5 +112,7 @@ def _print(result: Verification) -> None:
         for line in lines:
             print(f"{paint(title, colour, sys.stdout)}: {line}")
     verdict = "sound" if result.sound and not result.errors else "NOT SOUND"
-    colour = "green" if verdict == "sound" else "red"
+    if result.unchecked and verdict == "sound":
+        verdict = "sound so far"
+    colour = "red" if verdict == "NOT SOUND" else "green"
     print(f"{result.checked:,} blobs, {human_size(result.bytes)}: {paint(verdict, colour, sys.stdout)}")

@@ -40,9 +40,7 @@ class Layout:
 
     def _check_marker(self) -> None:
         try:
-            marker = files.parsed(
-                self.fd, _MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, _MARKER)
-            )
+            marker = files.parsed(self.fd, _MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, _MARKER))
         except FileNotFoundError:
             raise UsageError(f"{self.path}: not an OCI image layout: no file {_MARKER!r} in it") from None
         except OSError as error:

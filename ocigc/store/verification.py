@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ocigc.errors import CorruptError, MalformedError, OcigcError
 from ocigc.native import Store, Verdict
+from ocigc.rules.graph import Group
+from ocigc.rules.settlement import image_roots, lease_roots
 from ocigc.store import blake3_blobs
 from ocigc.store.contents import Loaded, Phase
 
@@ -22,7 +24,7 @@ class Verification:
     """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
 
     `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could
-    not be checked.
+    not be checked. `unchecked` blobs were left when an interrupt came.
     """
 
     checked: int
@@ -33,6 +35,7 @@ class Verification:
     unsupported: Sequence[str]
     malformed: Sequence[str]
     errors: Sequence[str]
+    unchecked: int = 0
 
     @property
     def sound(self) -> bool:
@@ -40,18 +43,25 @@ class Verification:
         return not (self.corrupt or self.wrong_size or self.malformed)
 
 
-def verify(loaded: Loaded, jobs: int, phase: Phase) -> Verification:
-    """Verifies a layout that was loaded with `record`; `jobs` threads, 0 for one a core."""
+def reachable(loaded: Loaded, now: int) -> array[int]:
+    """The nodes that an image, a lease that is active at the instant `now`, or a `gc.root` label holds."""
     store = loaded.store
-    nodes = array("I", range(len(store)))
+    active = [lease for lease in loaded.leases if lease.active(now)]
+    roots = [*store.label_roots(), *image_roots(loaded.images, store), *lease_roots(active, store, flat=False)]
+    groups = [Group(roots), Group(lease_roots(active, store, flat=True), flat=True)]
+    return store.holders(groups).held(0, len(groups))
+
+
+def verify(loaded: Loaded, nodes: array[int], jobs: int, phase: Phase) -> Verification:
+    """Verifies nodes of a layout that was loaded with `record`; `jobs` threads, 0 for one a core."""
+    store = loaded.store
     verdicts = store.verify(nodes, jobs, phase("Verifying"))
-    for node, verdict in enumerate(verdicts):
-        if verdict == Verdict.UNSUPPORTED:
-            verdicts[node] = blake3_blobs.verdict(loaded.layout.fd, store.digest(node))
     by_verdict: dict[int, list[int]] = {}
-    for node, verdict in enumerate(verdicts):
-        if verdict != Verdict.SOUND:
-            by_verdict.setdefault(verdict, []).append(node)
+    for number, node in enumerate(nodes):
+        if verdicts[number] == Verdict.UNSUPPORTED:
+            verdicts[number] = blake3_blobs.verdict(loaded.layout.fd, store.digest(node))
+        if verdicts[number] != Verdict.SOUND:
+            by_verdict.setdefault(verdicts[number], []).append(node)
 
     corrupt = set(map(store.digest, by_verdict.get(Verdict.CORRUPT, ())))
     malformed, errors = _faults(store, corrupt)
@@ -59,7 +69,9 @@ def verify(loaded: Loaded, jobs: int, phase: Phase) -> Verification:
         errors += [f"{store.digest(node)}: {what}" for node in by_verdict.get(verdict, ())]
     named = {entry.descriptor.digest for entry in loaded.index.entries}
     absent = {digest for digest in named if store.find(digest) is None}
-    checked = [node for node, verdict in enumerate(verdicts) if verdict in (Verdict.SOUND, Verdict.CORRUPT)]
+    checked = [
+        node for node, verdict in zip(nodes, verdicts, strict=True) if verdict in (Verdict.SOUND, Verdict.CORRUPT)
+    ]
     return Verification(
         checked=len(checked),
         bytes=sum(map(store.size, checked)),
@@ -69,6 +81,7 @@ def verify(loaded: Loaded, jobs: int, phase: Phase) -> Verification:
         unsupported=[store.digest(node) for node in by_verdict.get(Verdict.UNSUPPORTED, ())],
         malformed=sorted(malformed),
         errors=sorted(errors),
+        unchecked=len(by_verdict.get(Verdict.UNCHECKED, ())),
     )
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,3 +140,41 @@ def test_a_fifo_among_the_blobs(layout: LayoutWriter) -> None:
 def test_jobs(layout: LayoutWriter) -> None:
     assert ocigc("verify", "--jobs", "1", layout.path).code == 0
     assert ocigc("verify", "--jobs", "0", layout.path).code == 2
+
+
+def test_only_what_is_reachable(layout: LayoutWriter) -> None:
+    orphan, leased = layout.blob("orphan"), layout.blob("leased")
+    layout.lease("copy", [leased], flat="true")
+    everything = ocigc("verify", "--format", "json", layout.path).json["Checked"]
+    layout.blob_path(orphan).write_bytes(b"rotten")
+    assert ocigc("verify", layout.path).code == 1
+    result = ocigc("verify", "--reachable", "--format", "json", layout.path)
+    assert (result.code, result.json["Checked"]) == (0, everything - 1)
+    layout.blob_path(leased).write_bytes(b"rotten")
+    result = ocigc("verify", "--reachable", "--format", "json", layout.path)
+    assert (result.code, result.json["Corrupt"]) == (1, [leased["digest"]])
+
+
+def wait_until_it_has_read(process: subprocess.Popen[str], count: int) -> None:
+    counters = Path(f"/proc/{process.pid}/io")
+    while int(counters.read_text().split()[1]) < count:
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def test_an_interrupt_leaves_a_report(layout: LayoutWriter) -> None:
+    """Sparse blobs that take minutes, and one that is done at once."""
+    rotten = layout.blob("rotten")
+    layout.blob_path(rotten).write_bytes(b"ROTTEN")
+    for number in range(64):
+        with (layout.path / "blobs" / "sha256" / f"{number:064x}").open("wb") as file:
+            file.truncate(4 << 30)
+    arguments = [sys.executable, "-m", "ocigc", "verify", "--format", "json", str(layout.path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as process:
+        wait_until_it_has_read(process, 64 << 20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert json.loads(out)["Interrupted"] is True
