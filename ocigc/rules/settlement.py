@@ -51,8 +51,8 @@ def settle(
 ) -> Settlement:
     """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young)."""
     remaining = [*(kept.image for kept in choice.kept), *choice.dangling]
-    staying = [*label_roots, *image_roots(remaining, graph), *lease_roots(leases, graph, flat=False)]
-    flat = Group(lease_roots(leases, graph, flat=True), flat=True)
+    first, flat = holding(remaining, leases, label_roots, graph)
+    staying = list(first.roots)
     kept = list(choice.kept)
     followers = list(choice.followers)
     while True:
@@ -75,6 +75,14 @@ def settle(
 def _without(followers: Iterable[Follower], settled: Iterable[Follower]) -> list[Follower]:
     gone = {id(follower) for follower in settled}
     return [follower for follower in followers if id(follower) not in gone]
+
+
+def holding(
+    images: Sequence[ImageRecord], leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph
+) -> list[Group]:
+    """What holds blobs: images, `gc.root` labels and leases with all that they refer to, then the flat leases."""
+    roots = [*label_roots, *image_roots(images, graph), *lease_roots(leases, graph, flat=False)]
+    return [Group(roots), Group(lease_roots(leases, graph, flat=True), flat=True)]
 
 
 def image_roots(images: Iterable[ImageRecord], graph: Graph) -> list[int]:

@@ -14,16 +14,15 @@ from __future__ import annotations
 import secrets
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
 from ocigc.errors import OcigcError, Refused
 from ocigc.lease import Lease
 from ocigc.native import Fate, Store
-from ocigc.rules.graph import Group
 from ocigc.rules.plan import Plan
-from ocigc.rules.settlement import image_roots, lease_roots
+from ocigc.rules.settlement import holding
 from ocigc.store import files, journal, leases, preflight, sidecars
 from ocigc.store.contents import Loaded, Phase, load
 from ocigc.store.journal import Journal, Unlease
@@ -130,7 +129,8 @@ def _finish(
         spared |= {store.digest(node) for node in back}
         moved = array("I", (node for node in moved if node not in back))
     outcome = Outcome(frozenset(spared), store.freed(moved))
-    sync_blobs(layout)
+    for top in ("blobs", "labels"):
+        journal.sync_directories(layout, top)
     journal.close(state, record)
     return outcome
 
@@ -167,11 +167,7 @@ def _unheld(loaded: Loaded, run: int, record: Journal, now: int) -> array[int]:
     """The doomed blobs that nothing holds now and that nobody has touched since the run began."""
     store = loaded.store
     active = [lease for lease in loaded.leases if lease.active(now)]
-    groups = [
-        Group([*store.label_roots(), *image_roots(loaded.images, store), *lease_roots(active, store, flat=False)]),
-        Group(lease_roots(active, store, flat=True), flat=True),
-    ]
-    holders = store.holders(groups)
+    holders = store.holders(holding(loaded.images, active, store.label_roots(), store))
     doomed = [node for node in _present(store, journal.doomed(run)) if holders.holder(node) is None]
     touched = set(store.newer(doomed, record.started))
     return array("I", (node for node in doomed if node not in touched))
@@ -183,11 +179,3 @@ def _present(store: Store, digests: Iterable[str]) -> array[int]:
 
 def _with_fate(nodes: array[int], fates: bytearray, wanted: Fate) -> array[int]:
     return array("I", (node for node, fate in zip(nodes, fates, strict=True) if fate == wanted))
-
-
-def sync_blobs(layout: Layout) -> None:
-    """Makes the removals durable: one sync a directory, none a blob."""
-    for top in ("blobs", sidecars.DIRECTORY):
-        for name in files.listing(layout.fd, top):
-            with suppress(NotADirectoryError), files.directory(layout.fd, top) as parent:
-                files.sync(parent, name)

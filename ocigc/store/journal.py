@@ -225,12 +225,13 @@ def forget(state: int, identity: str) -> None:
 
 def put_back(layout: Layout, run: int, digests: Iterable[str]) -> int:
     """Puts blobs that were taken out, and their sidecars, back in place; how many there were. Raises OSError."""
-    count = 0
-    for digest in digests:
-        algorithm, _, encoded = digest.partition(":")
-        # The sidecar first: the blob is what a run that comes after an interruption looks for.
-        _move(run, layout.fd, f"labels/{algorithm}", f"{encoded}.json")
-        count += _move(run, layout.fd, f"blobs/{algorithm}", encoded)
+    wanted = [digest.partition(":") for digest in digests]
+    # The sidecars first, and durably: the blob is what a run that comes after an interruption looks for.
+    if sum(_move(run, layout.fd, f"labels/{algorithm}", f"{encoded}.json") for algorithm, _, encoded in wanted):
+        sync_directories(layout, "labels")
+    count = sum(_move(run, layout.fd, f"blobs/{algorithm}", encoded) for algorithm, _, encoded in wanted)
+    if count:
+        sync_directories(layout, "blobs")
     return count
 
 
@@ -239,6 +240,13 @@ def take_out_sidecars(layout: Layout, run: int, digests: Iterable[str]) -> None:
     for digest in digests:
         algorithm, _, encoded = digest.partition(":")
         _move(layout.fd, run, f"labels/{algorithm}", f"{encoded}.json")
+
+
+def sync_directories(layout: Layout, top: str) -> None:
+    """Makes what was moved below `blobs` or `labels` durable: one sync a directory, none a blob. Raises OSError."""
+    for name in files.listing(layout.fd, top):
+        with suppress(NotADirectoryError), files.directory(layout.fd, top) as parent:
+            files.sync(parent, name)
 
 
 def _move(source: int, target: int, path: str, name: str) -> bool:
@@ -253,6 +261,5 @@ def _move(source: int, target: int, path: str, name: str) -> bool:
             if files.exists(target_parent, name):
                 return False
             os.rename(name, name, src_dir_fd=source_parent, dst_dir_fd=target_parent)
-            os.fsync(target_parent)
         return True
     return False

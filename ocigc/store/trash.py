@@ -13,7 +13,7 @@ from ocigc.image import ImageRecord
 from ocigc.native import parse_document
 from ocigc.store import files, journal, sidecars
 from ocigc.store.contents import Phase, load
-from ocigc.store.execute import reload, sync_blobs
+from ocigc.store.execute import reload
 from ocigc.store.images import image_records
 from ocigc.store.index import Index, parse
 from ocigc.store.journal import TRASH, Journal
@@ -116,7 +116,6 @@ def restore(
             [f"{algorithm}:{encoded}" for _, algorithm, encoded in _blobs(run)] if whole else _reached(run, wanted)
         )
         count = journal.put_back(layout, run, digests)
-        sync_blobs(layout)
         journal.replace_index(layout, state, index, index.with_entries(entries))
         for other in files.listing(state, TRASH):
             with files.directory(trash, other) as other_run:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from ocigc.errors import CorruptError, MalformedError, OcigcError
 from ocigc.native import Store, Verdict
-from ocigc.rules.graph import Group
-from ocigc.rules.settlement import image_roots, lease_roots
+from ocigc.rules.settlement import holding
 from ocigc.store import blake3_blobs
 from ocigc.store.contents import Loaded, Phase
 
@@ -47,8 +46,7 @@ def reachable(loaded: Loaded, now: int) -> array[int]:
     """The nodes that an image, a lease that is active at the instant `now`, or a `gc.root` label holds."""
     store = loaded.store
     active = [lease for lease in loaded.leases if lease.active(now)]
-    roots = [*store.label_roots(), *image_roots(loaded.images, store), *lease_roots(active, store, flat=False)]
-    groups = [Group(roots), Group(lease_roots(active, store, flat=True), flat=True)]
+    groups = holding(loaded.images, active, store.label_roots(), store)
     return store.holders(groups).held(0, len(groups))
 
 
