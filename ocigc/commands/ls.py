@@ -8,14 +8,15 @@ import sys
 import time
 
 from ocigc.commands import options
+from ocigc.container import InUse
 from ocigc.printable import printable
 from ocigc.report.sizes import human_size
 from ocigc.report.table import SHORT_DIGEST, table
-from ocigc.report.terminal import progress_line
+from ocigc.report.terminal import ProgressLine, progress_line
 from ocigc.rules.usage import Usage, usage
 from ocigc.store import lock
 from ocigc.store.contents import load, with_created
-from ocigc.store.layout import open_layout
+from ocigc.store.layout import Layout, open_layout
 from ocigc.times import SECOND, format_rfc3339
 
 _EXAMPLES = """\
@@ -46,23 +47,25 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Lists one layout."""
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-    now = time.time_ns()
-    with (
-        open_layout(args.layout, writable=False) as layout,
-        lock.shared(layout, args.wait / SECOND),
-        progress_line() as progress,
-    ):
-        loaded = with_created(load(layout, args.repository, now, progress))
-        with loaded.store:
-            leases = [lease for lease in loaded.leases if lease.active(now)]
-            images = sorted(loaded.images, key=lambda image: image.sort_key)
-            found = usage(images, loaded.store, leases, in_use)
+    with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+        found = list_layout(args, layout, in_use, progress)
     if args.format == "json":
         json.dump([_as_json(entry) for entry in found], sys.stdout)
         print()
     else:
         _print(found)
     return 0
+
+
+def list_layout(args: argparse.Namespace, layout: Layout, in_use: InUse, progress: ProgressLine) -> list[Usage]:
+    """The images of one layout, in order."""
+    now = time.time_ns()
+    with lock.shared(layout, args.wait / SECOND):
+        loaded = with_created(load(layout, args.repository, now, progress))
+        with loaded.store:
+            leases = [lease for lease in loaded.leases if lease.active(now)]
+            images = sorted(loaded.images, key=lambda image: image.sort_key)
+            return usage(images, loaded.store, leases, in_use)
 
 
 def _as_json(entry: Usage) -> dict[str, object]:

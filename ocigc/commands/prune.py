@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
 
 from ocigc.commands import options
 from ocigc.errors import Refused, UsageError
@@ -15,7 +16,7 @@ from ocigc.native import NEVER
 from ocigc.report.prune_report import PruneReport, Unleased, as_json, as_text, failure_as_json
 from ocigc.report.terminal import ProgressLine, paint, progress_line
 from ocigc.rules.explain import Explanation, explain
-from ocigc.rules.filters import Filters, parse_filters
+from ocigc.rules.filters import parse_filters
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
 from ocigc.store import journal, lock, sidecars, trash
@@ -24,9 +25,6 @@ from ocigc.store.execute import execute, recover
 from ocigc.store.journal import Unlease
 from ocigc.store.layout import STATE, Layout, open_layout
 from ocigc.times import SECOND
-
-if TYPE_CHECKING:
-    from ocigc.container import InUse
 
 _ATTEMPTS = 5
 
@@ -103,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
     with open_layout(args.layout, writable=not args.dry_run) as layout, progress_line() as progress:
-        _Prune(args, layout, progress, filters, in_use, now).run()
+        request = Request(filters, in_use, now, args.grace)
+        Pruning(args, layout, progress, request, partial(_show, args), _confirm).run()
     return 0
 
 
@@ -112,24 +111,28 @@ def failure(message: str, args: argparse.Namespace) -> str:
     return failure_as_json(message, dry_run=getattr(args, "dry_run", False))
 
 
-class _Prune:
-    """One run: what was asked for, and what it is asked of."""
+class Pruning:
+    """The run on one layout: what was asked for, and what it is asked of. What it did goes to `show` while the store
+    is open, as a report names blobs by it; `confirm` sees what is to go, and raises Refused to keep it."""
 
     def __init__(
         self,
         args: argparse.Namespace,
         layout: Layout,
         progress: ProgressLine,
-        filters: Filters,
-        in_use: InUse,
-        now: int,
+        request: Request,
+        show: Callable[[PruneReport], None],
+        confirm: Callable[[PruneReport], None],
     ) -> None:
         self._args = args
         self._layout = layout
         self._progress = progress
-        self._request = Request(filters, in_use, now, args.grace)
+        self._request = request
+        self._show = show
+        self._confirm = confirm
 
     def run(self) -> None:
+        """Prunes it, or shows what would go. Raises Refused."""
         wait = self._args.wait / SECOND
         if self._args.dry_run:
             with lock.shared(self._layout, wait):
@@ -209,21 +212,23 @@ class _Prune:
     def _explained(self, loaded: Loaded, plan: Plan) -> list[Explanation] | None:
         return explain(plan, loaded.store) if self._args.explain else None
 
-    def _confirm(self, report: PruneReport) -> None:
-        for line in as_text(report):
-            print(line, file=sys.stderr)
-        print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)
-        print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise Refused("cancelled; nothing was changed")
 
-    def _show(self, report: PruneReport) -> None:
-        self._args.answered = True
-        if self._args.format == "json":
-            sys.stdout.writelines(as_json(report))
-        else:
-            for line in as_text(report):
-                print(line)
+def _confirm(report: PruneReport) -> None:
+    for line in as_text(report):
+        print(line, file=sys.stderr)
+    print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)
+    print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("cancelled; nothing was changed")
+
+
+def _show(args: argparse.Namespace, report: PruneReport) -> None:
+    args.answered = True
+    if args.format == "json":
+        sys.stdout.writelines(as_json(report))
+    else:
+        for line in as_text(report):
+            print(line)
 
 
 def _no_image_left(layout: Layout) -> str:

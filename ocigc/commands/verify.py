@@ -10,10 +10,10 @@ from array import array
 
 from ocigc.commands import options
 from ocigc.report.sizes import human_size
-from ocigc.report.terminal import paint, progress_line
+from ocigc.report.terminal import ProgressLine, paint, progress_line
 from ocigc.store import lock
 from ocigc.store.contents import load
-from ocigc.store.layout import open_layout
+from ocigc.store.layout import Layout, open_layout
 from ocigc.store.verification import Verification, reachable, verify
 from ocigc.times import SECOND
 
@@ -58,16 +58,8 @@ def _jobs(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Verifies one layout."""
-    with (
-        open_layout(args.layout, writable=False) as layout,
-        lock.shared(layout, args.wait / SECOND),
-        progress_line() as progress,
-    ):
-        now = time.time_ns()
-        loaded = load(layout, None, now, progress, record=True)
-        with loaded.store as store:
-            nodes = reachable(loaded, now) if args.reachable else array("I", range(len(store)))
-            result = verify(loaded, nodes, args.jobs, progress)
+    with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+        result = verify_layout(args, layout, progress)
     args.answered = True
     if result.unchecked:
         options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
@@ -78,6 +70,16 @@ def run(args: argparse.Namespace) -> int:
     if result.errors or result.unchecked:
         return 3
     return 0 if result.sound else 1
+
+
+def verify_layout(args: argparse.Namespace, layout: Layout, progress: ProgressLine) -> Verification:
+    """What is found in one layout."""
+    with lock.shared(layout, args.wait / SECOND):
+        now = time.time_ns()
+        loaded = load(layout, None, now, progress, record=True)
+        with loaded.store as store:
+            nodes = reachable(loaded, now) if args.reachable else array("I", range(len(store)))
+            return verify(loaded, nodes, args.jobs, progress)
 
 
 def failure(message: str, _: argparse.Namespace) -> str:
