@@ -47,6 +47,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Lists one layout."""
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    options.normalise_repository(args)
     with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
         found = list_layout(args, layout, in_use, progress)
     if args.format == "json":

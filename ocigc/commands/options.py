@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ocigc import inuse
 from ocigc.container import InUse
-from ocigc.errors import UsageError
+from ocigc.errors import Refused, UsageError
 from ocigc.printable import printable
+from ocigc.report.terminal import paint
 from ocigc.store.images import repository_name
 from ocigc.times import parse_duration
 
@@ -48,7 +49,6 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repository",
         metavar="REPO",
-        type=_repository,
         help="the repository whose tags the layout's bare tags are, for example docker.io/library/alpine",
     )
 
@@ -79,11 +79,18 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _repository(text: str) -> str:
-    try:
-        return repository_name(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def normalise_repository(args: argparse.Namespace) -> None:
+    """--repository for one layout; for a tree it is a prefix, and means nothing before the path is behind it."""
+    if args.repository is not None:
+        args.repository = repository_name(args.repository)
+
+
+def ask() -> None:
+    """Asks whether to do what was shown. Raises Refused where that is not meant."""
+    print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)
+    print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("cancelled; nothing was changed")
 
 
 def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:

@@ -14,7 +14,7 @@ from ocigc.errors import Refused, UsageError
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.native import NEVER
 from ocigc.report.prune_report import PruneReport, Unleased, as_json, as_text, failure_as_json
-from ocigc.report.terminal import ProgressLine, paint, progress_line
+from ocigc.report.terminal import ProgressLine, progress_line
 from ocigc.rules.explain import Explanation, explain
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.plan import Plan
@@ -77,6 +77,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=3600 * SECOND,
         help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
     )
+    parser.add_argument("--recursive", action="store_true", help="prune every layout in LAYOUT and below it")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
     parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
@@ -100,8 +101,14 @@ def run(args: argparse.Namespace) -> int:
     if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
         raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    request = Request(filters, in_use, now, args.grace)
+    if args.recursive:
+        from ocigc.commands.recursive import prune_tree  # noqa: PLC0415
+
+        with progress_line() as progress:
+            return prune_tree(args, progress, request)
+    options.normalise_repository(args)
     with open_layout(args.layout, writable=not args.dry_run) as layout, progress_line() as progress:
-        request = Request(filters, in_use, now, args.grace)
         Pruning(args, layout, progress, request, partial(_show, args), _confirm).run()
     return 0
 
@@ -216,10 +223,7 @@ class Pruning:
 def _confirm(report: PruneReport) -> None:
     for line in as_text(report):
         print(line, file=sys.stderr)
-    print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)
-    print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused("cancelled; nothing was changed")
+    options.ask()
 
 
 def _show(args: argparse.Namespace, report: PruneReport) -> None:

@@ -16,18 +16,18 @@ VERSION = "1.0.0"
 STATE = ".ocigc"
 INDEX = "index.json"
 INDEX_LIMIT = 1 << 30  # bytes
-_MARKER = "oci-layout"
+MARKER = "oci-layout"
 _MARKER_LIMIT = 1 << 16
 
 
 class Layout:
     """An open layout: everything below it is reached through `fd`, never by a path. `path` is for messages."""
 
-    def __init__(self, path: str) -> None:
-        """Raises UsageError where the directory is no image layout."""
+    def __init__(self, path: str, fd: int | None = None) -> None:
+        """Takes over `fd`, the open directory. Raises UsageError where the directory is no image layout."""
         self.path = printable(path)
         try:
-            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if fd is None else fd
         except OSError as error:
             raise UsageError(f"{self.path}: {error.strerror}: expected the directory of an image layout") from None
         except ValueError:
@@ -40,17 +40,17 @@ class Layout:
 
     def _check_marker(self) -> None:
         try:
-            marker = files.parsed(self.fd, _MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, _MARKER))
+            marker = files.parsed(self.fd, MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, MARKER))
         except FileNotFoundError:
-            raise UsageError(f"{self.path}: not an OCI image layout: no file {_MARKER!r} in it") from None
+            raise UsageError(f"{self.path}: not an OCI image layout: no file {MARKER!r} in it") from None
         except OSError as error:
-            raise UsageError(f"{self.path}: not an OCI image layout: {_MARKER}: {error.strerror}") from None
+            raise UsageError(f"{self.path}: not an OCI image layout: {MARKER}: {error.strerror}") from None
         except Refused as error:
             raise UsageError(f"{self.path}: not an OCI image layout: {error}") from None
         version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
         if version != VERSION:
             raise UsageError(
-                f"{self.path}: {_MARKER} gives imageLayoutVersion {version!r}, but only {VERSION!r} is known"
+                f"{self.path}: {MARKER} gives imageLayoutVersion {version!r}, but only {VERSION!r} is known"
             )
 
     def __enter__(self) -> Self:

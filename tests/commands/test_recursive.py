@@ -1,0 +1,79 @@
+"""`prune --recursive` over a root as zot keeps it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.command import ocigc, refused
+from tests.layouts import LayoutWriter
+
+
+def _linked(root: Path) -> list[LayoutWriter]:
+    """Two repositories, one below the other, with one tag to keep each; what is dangling shares its blobs."""
+    stores = []
+    for name in ("a", "a/b"):
+        (root / name).mkdir(parents=True)
+        store = LayoutWriter(root / name)
+        store.tag(store.image("kept", ["kept " + name]), "1")
+        store.tag(store.image("gone", ["gone"]))
+        stores.append(store)
+    for blob in (root / "a" / "blobs" / "sha256").iterdir():
+        twin = root / "a" / "b" / "blobs" / "sha256" / blob.name
+        if twin.exists():
+            twin.unlink()
+            os.link(blob, twin)
+    return stores
+
+
+def test_a_dry_run_says_what_a_run_does_and_links_count_once(tmp_path: Path) -> None:
+    stores = _linked(tmp_path)
+    before = [store.present() for store in stores]
+    doomed = [store.blob_path(store.entries[1]).stat() for store in stores]
+    assert doomed[0].st_ino == doomed[1].st_ino
+    dry = ocigc("prune", "--recursive", "--dry-run", "--format", "json", tmp_path).json
+    assert [store.present() for store in stores] == before
+    real = ocigc("prune", "--recursive", "--force", "--format", "json", tmp_path)
+    assert real.code == 0
+    done = real.json
+    assert [each["Layout"] for each in done["Layouts"]] == ["a", "a/b"]
+    assert [each["SpaceReclaimed"] for each in done["Layouts"]][0] == 0
+    assert done["SpaceReclaimed"] >= doomed[0].st_size
+    for answer in (dry, done):
+        del answer["DryRun"]
+        for each in answer["Layouts"]:
+            del each["DryRun"]
+    assert dry == done
+    assert all(not store.blob_path(store.entries[1]).exists() for store in stores)
+
+
+def test_the_path_is_the_repository(tmp_path: Path) -> None:
+    _linked(tmp_path)
+    used = tmp_path / "used"
+    used.write_text('[{"Image": "sha256:0", "Config": {"Image": "r.example:5000/x/a:1"}}]')
+    arguments = ("-a", "-n", "--format", "json", "--in-use", used, "--repository", "r.example:5000/x", tmp_path)
+    names = [each.get("Untagged") for each in ocigc("prune", "--recursive", *arguments).json["ImagesDeleted"]]
+    assert "r.example:5000/x/a:1" not in names
+    assert "r.example:5000/x/a/b:1" in names
+
+
+def test_broken_layouts_are_skipped_and_named(tmp_path: Path) -> None:
+    (good, _) = _linked(tmp_path)
+    for name in ("no-index", "bad-json", "fifo", "Upper"):
+        (tmp_path / name).mkdir()
+        LayoutWriter(tmp_path / name)
+    (tmp_path / "no-index" / "index.json").unlink()
+    (tmp_path / "bad-json" / "index.json").write_text("{")
+    (tmp_path / "fifo" / "oci-layout").unlink()
+    os.mkfifo(tmp_path / "fifo" / "oci-layout")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    result = ocigc("prune", "--recursive", "--force", "--format", "json", tmp_path)
+    assert result.code == 3
+    assert [error.split(":")[0] for error in result.json["Errors"]] == ["Upper", "bad-json", "fifo", "no-index"]
+    assert [each["Layout"] for each in result.json["Layouts"]] == ["a", "a/b"]
+    assert not good.blob_path(good.entries[1]).exists()
+
+
+def test_a_root_without_layouts_is_wrong_usage(tmp_path: Path) -> None:
+    refused(ocigc("prune", "--recursive", "-n", tmp_path), 2, "no image layout")
+    refused(ocigc("prune", "--recursive", "-n", tmp_path / "absent"), 2, "No such file")
