@@ -37,7 +37,7 @@ def test_a_dry_run_says_what_a_run_does_and_links_count_once(tmp_path: Path) -> 
     assert real.code == 0
     done = real.json
     assert [each["Layout"] for each in done["Layouts"]] == ["a", "a/b"]
-    assert [each["SpaceReclaimed"] for each in done["Layouts"]][0] == 0
+    assert done["Layouts"][0]["SpaceReclaimed"] == 0
     assert done["SpaceReclaimed"] >= doomed[0].st_size
     for answer in (dry, done):
         del answer["DryRun"]
