@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from ocigc._native import ffi, lib
+from ocigc.api.prune import Pruned
 from ocigc.container import InUse
 from ocigc.native import Store
-from ocigc.report.prune_report import PruneReport, as_json
+from ocigc.report.prune_report import as_json
 from ocigc.rules.filters import Filters
 from ocigc.rules.prune import Request, decide
 from ocigc.store.contents import Loaded, labels_of, load
@@ -76,7 +77,7 @@ def test_decide_and_report(benchmark: Any, loaded: Loaded) -> None:
 
     def run() -> int:
         plan = decide(loaded.contents, request, labels_of(loaded))
-        return sum(map(len, as_json(PruneReport(plan, loaded.store.digest, [], plan.reclaimed, dry_run=True))))
+        return sum(map(len, as_json(Pruned(loaded, plan, [], plan.reclaimed, dry_run=True))))
 
     assert benchmark(run)
 

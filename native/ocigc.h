@@ -178,6 +178,14 @@ const char *ocigc_store_foreign(const ocigc_store *store, uint32_t index);
 /* Bytes that go when `nodes` go: an inode with further links outside of them frees nothing; no inode counts twice. */
 uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count);
 
+/* One name of a file that had `names` of them at the scan. */
+struct ocigc_name {
+    uint64_t device, inode, names, size;
+};
+/* The files among `nodes` that have further names; returns how many there are, writes at most `capacity`. */
+size_t ocigc_store_linked(const ocigc_store *store, const uint32_t *nodes, size_t count, struct ocigc_name *out,
+                          size_t capacity);
+
 /* Reads one blob of at most `limit` bytes whole, into malloc'ed memory that ocigc_bytes_free frees, and verifies it if
  * `verify` is not 0 and the algorithm allows. */
 int32_t ocigc_store_read(const ocigc_store *store, uint32_t node, uint64_t limit, int32_t verify, char **bytes,

@@ -22,6 +22,7 @@ from ocigc._native import ffi, lib
 from ocigc.descriptor import Descriptor, Media
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.rules.graph import Group
+from ocigc.rules.hard_links import Name
 
 NO_NODE = 0xFFFFFFFF
 NEVER = 2**63 - 1  # an instant that does not come
@@ -296,6 +297,14 @@ class Store:
     def freed(self, nodes: Sequence[int]) -> int:
         flat = _nodes(nodes)
         return int(lib.ocigc_store_freed(self._handle, _pointer(flat), len(flat)))
+
+    def linked(self, nodes: Sequence[int]) -> list[Name]:
+        """The files among the nodes that have further names."""
+        flat = _nodes(nodes)
+        count = lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), ffi.NULL, 0)
+        names = ffi.new("struct ocigc_name[]", count)
+        lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), names, count)
+        return [Name(name.device, name.inode, name.names, name.size) for name in names]
 
     def foreign(self) -> tuple[int, list[str]]:
         """How many files below blobs/ are no blobs, and the names of the first of them."""

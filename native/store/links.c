@@ -58,3 +58,18 @@ uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size
     free(names);
     return freed;
 }
+
+size_t ocigc_store_linked(const ocigc_store *store, const uint32_t *nodes, size_t count, struct ocigc_name *out,
+                          size_t capacity)
+{
+    size_t linked = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct ocigc_link *link = ocigc_store_link(store, nodes[i]);
+        if (link == NULL)
+            continue;
+        if (linked < capacity)
+            out[linked] = (struct ocigc_name){link->device, link->inode, link->names, link->size};
+        linked++;
+    }
+    return linked;
+}

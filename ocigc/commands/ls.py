@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
+from collections.abc import Sequence
 
+from ocigc.api.images import images
+from ocigc.api.watch import Watcher
 from ocigc.commands import options
 from ocigc.container import InUse
 from ocigc.printable import printable
 from ocigc.report.sizes import human_size
 from ocigc.report.table import SHORT_DIGEST, table
-from ocigc.report.terminal import ProgressLine, progress_line
-from ocigc.rules.usage import Usage, usage
-from ocigc.store import lock
-from ocigc.store.contents import load, with_created
+from ocigc.report.terminal import progress_line
+from ocigc.rules.usage import Usage
 from ocigc.store.layout import Layout, open_layout
+from ocigc.store.trees import Found
 from ocigc.times import SECOND, format_rfc3339
 
 _EXAMPLES = """\
@@ -24,6 +25,8 @@ examples:
   ocigc ls mirror                          a table
   ocigc ls --in-use used.json mirror       mark what the containers of `docker inspect` use
   ocigc ls --format json mirror            one JSON array, whole digests and sizes in bytes
+  ocigc ls --recursive --repository registry.example zot
+                                           all layouts below a directory, named by their paths
 """
 
 
@@ -37,6 +40,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_layout(parser)
+    options.add_recursive(parser)
     options.add_in_use(parser)
     options.add_repository(parser)
     options.add_wait(parser)
@@ -45,28 +49,31 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists one layout."""
+    """Lists one layout, or a tree of them."""
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-    options.normalise_repository(args)
-    with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
-        found = list_layout(args, layout, in_use, progress)
+    errors: Sequence[str] = ()
+    if args.recursive:
+        listed, errors = _list_tree(args, in_use)
+    else:
+        repository = options.repository(args)
+        with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+            found = images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
+        listed = [(entry, {}) for entry in found]
     if args.format == "json":
-        json.dump([_as_json(entry) for entry in found], sys.stdout)
+        json.dump([_as_json(entry) | where for entry, where in listed], sys.stdout)
         print()
     else:
-        _print(found)
-    return 0
+        _print([entry for entry, _ in listed])
+    return options.FAILED if errors else 0
 
 
-def list_layout(args: argparse.Namespace, layout: Layout, in_use: InUse, progress: ProgressLine) -> list[Usage]:
-    """The images of one layout, in order."""
-    now = time.time_ns()
-    with lock.shared(layout, args.wait / SECOND):
-        loaded = with_created(load(layout, args.repository, now, progress))
-        with loaded.store:
-            leases = [lease for lease in loaded.leases if lease.active(now)]
-            images = sorted(loaded.images, key=lambda image: image.sort_key)
-            return usage(images, loaded.store, leases, in_use)
+def _list_tree(args: argparse.Namespace, in_use: InUse) -> tuple[list[tuple[Usage, dict[str, str]]], Sequence[str]]:
+    def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
+        repository = found.repository(args.repository)
+        return images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=watch)
+
+    results = options.each_layout(args, work)
+    return [(entry, {"Layout": name}) for name, entries in results.values for entry in entries], results.errors
 
 
 def _as_json(entry: Usage) -> dict[str, object]:

@@ -7,14 +7,25 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ocigc import inuse
 from ocigc.container import InUse
 from ocigc.errors import Refused, UsageError
+from ocigc.native import confine
 from ocigc.printable import printable
-from ocigc.report.terminal import paint
+from ocigc.report.terminal import paint, progress_line
 from ocigc.store.images import repository_name
+from ocigc.store.trees import Tree
 from ocigc.times import parse_duration
+
+if TYPE_CHECKING:
+    from ocigc.api.recursive import Results, Work
+
+T = TypeVar("T")
+
+FAILED = 3
+"""The exit code of what was refused or failed."""
 
 
 def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:
@@ -53,6 +64,15 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_recursive(parser: argparse.ArgumentParser) -> None:
+    """--recursive."""
+    parser.add_argument(
+        "--recursive",
+        action="store_true",
+        help="every layout in LAYOUT and below it; the path is the repository, behind --repository",
+    )
+
+
 def add_in_use(parser: argparse.ArgumentParser) -> None:
     """--in-use and --allow-none-in-use."""
     parser.add_argument(
@@ -79,10 +99,10 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def normalise_repository(args: argparse.Namespace) -> None:
-    """--repository for one layout; for a tree it is a prefix, and means nothing before the path is behind it."""
-    if args.repository is not None:
-        args.repository = repository_name(args.repository)
+def repository(args: argparse.Namespace) -> str | None:
+    """--repository for one layout, normalised; for a tree it is a prefix, and means nothing before the path is behind
+    it. Raises UsageError."""
+    return None if args.repository is None else repository_name(args.repository)
 
 
 def ask() -> None:
@@ -120,3 +140,15 @@ def local_offset(seconds: float) -> int:
 def note(message: str) -> None:
     """A line for the person at the terminal or the log; never on stdout."""
     print(f"ocigc: {message}", file=sys.stderr)
+
+
+def each_layout(args: argparse.Namespace, work: Work[T]) -> Results[T]:
+    """Reads every layout below LAYOUT; says what went wrong."""
+    from ocigc.api import recursive  # noqa: PLC0415
+
+    with Tree(args.layout) as tree, progress_line() as progress:
+        confine(None)
+        results = recursive.each_layout(tree, work, progress)
+    for error in results.errors:
+        note(error)
+    return results

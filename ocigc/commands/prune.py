@@ -7,26 +7,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
+from ocigc.api.prune import Pruned, PruneOptions, prune
 from ocigc.commands import options
-from ocigc.errors import Refused, UsageError
-from ocigc.labels import SNAPSHOT_LABEL
-from ocigc.native import NEVER
-from ocigc.report.prune_report import PruneReport, Unleased, as_json, as_text, failure_as_json
+from ocigc.errors import UsageError
+from ocigc.report.prune_report import as_json, as_text, failure_as_json
 from ocigc.report.terminal import ProgressLine, progress_line
-from ocigc.rules.explain import Explanation, explain
 from ocigc.rules.filters import parse_filters
-from ocigc.rules.plan import Plan
-from ocigc.rules.prune import Request, decide
-from ocigc.store import journal, lock, sidecars, trash
-from ocigc.store.contents import Loaded, labels_of, load, with_created
-from ocigc.store.execute import execute, recover
-from ocigc.store.journal import Unlease
-from ocigc.store.layout import STATE, Layout, open_layout
+from ocigc.rules.prune import Request
+from ocigc.store.layout import open_layout
 from ocigc.times import SECOND
-
-_ATTEMPTS = 5
 
 _EXAMPLES = """\
 examples:
@@ -52,6 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_layout(parser)
+    options.add_recursive(parser)
     parser.add_argument(
         "-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones"
     )
@@ -77,7 +68,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=3600 * SECOND,
         help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
     )
-    parser.add_argument("--recursive", action="store_true", help="prune every layout in LAYOUT and below it")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
     parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
@@ -95,22 +85,36 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prunes one layout."""
-    now = time.time_ns()
-    filters = parse_filters(args.filter, prune_all=args.all, now=now, local_offset=options.local_offset(now / SECOND))
+    """Prunes one layout, or a tree of them."""
     if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
         raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
-    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-    request = Request(filters, in_use, now, args.grace)
+    wanted = _options(args)
     if args.recursive:
-        from ocigc.commands.recursive import prune_tree  # noqa: PLC0415
+        from ocigc.commands.prune_tree import prune_tree  # noqa: PLC0415
 
-        with progress_line() as progress:
-            return prune_tree(args, progress, request)
-    options.normalise_repository(args)
+        return prune_tree(args, wanted)
+    wanted = replace(wanted, repository=options.repository(args))
     with open_layout(args.layout, writable=not args.dry_run) as layout, progress_line() as progress:
-        Pruning(args, layout, progress, request, partial(_show, args), _confirm).run()
+        with prune(layout, wanted, confirm=None if args.force else _confirmation(progress), watch=progress) as pruned:
+            progress.clear()
+            _show(args, pruned)
     return 0
+
+
+def _options(args: argparse.Namespace) -> PruneOptions:
+    """What the arguments ask for. Raises UsageError."""
+    now = time.time_ns()
+    filters = parse_filters(args.filter, prune_all=args.all, now=now, local_offset=options.local_offset(now / SECOND))
+    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    return PruneOptions(
+        request=Request(filters, in_use, now, args.grace),
+        driver=args.driver,
+        dry_run=args.dry_run,
+        allow_empty=args.allow_empty,
+        explain=args.explain,
+        trash=args.trash,
+        wait=args.wait / SECOND,
+    )
 
 
 def failure(message: str, args: argparse.Namespace) -> str:
@@ -118,122 +122,20 @@ def failure(message: str, args: argparse.Namespace) -> str:
     return failure_as_json(message, dry_run=getattr(args, "dry_run", False))
 
 
-class Pruning:
-    """The run on one layout: what was asked for, and what it is asked of. What it did goes to `show` while the store
-    is open, as a report names blobs by it; `confirm` sees what is to go, and raises Refused to keep it."""
+def _confirmation(progress: ProgressLine) -> Callable[[Pruned], None]:
+    def confirm(planned: Pruned) -> None:
+        progress.clear()
+        for line in as_text(planned):
+            print(line, file=sys.stderr)
+        options.ask()
 
-    def __init__(
-        self,
-        args: argparse.Namespace,
-        layout: Layout,
-        progress: ProgressLine,
-        request: Request,
-        show: Callable[[PruneReport], None],
-        confirm: Callable[[PruneReport], None],
-    ) -> None:
-        self._args = args
-        self._layout = layout
-        self._progress = progress
-        self._request = request
-        self._show = show
-        self._confirm = confirm
-
-    def run(self) -> None:
-        """Prunes it, or shows what would go. Raises Refused."""
-        wait = self._args.wait / SECOND
-        if self._args.dry_run:
-            with lock.shared(self._layout, wait):
-                self._dry_run()
-        else:
-            with lock.exclusive(self._layout, wait) as state:
-                self._real_run(state)
-
-    def _dry_run(self) -> None:
-        if journal.pending_below(self._layout):
-            options.note(f"an interrupted run waits in {self._layout.path}/{STATE}; the next prune finishes it")
-        loaded, plan, unleased = self._plan()
-        with loaded.store:
-            if plan.leaves_no_image and not self._args.allow_empty:
-                options.note(_no_image_left(self._layout) + "a real run is refused without --allow-empty")
-            report = PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, dry_run=True)
-            self._show(replace(report, explained=self._explained(loaded, plan)))
-
-    def _real_run(self, state: int) -> None:
-        recovered = recover(self._layout, state, self._request.now, self._progress)
-        self._progress.clear()
-        if recovered:
-            options.note(f"{self._layout.path}: {recovered}")
-        trash.empty(state, self._request.now)
-        for _ in range(_ATTEMPTS):
-            loaded, plan, unleased = self._plan()
-            with loaded.store:
-                if plan.leaves_no_image and not self._args.allow_empty:
-                    raise Refused(
-                        _no_image_left(self._layout) + "nothing was changed; give --allow-empty if that is meant"
-                    )
-                explained = self._explained(loaded, plan)
-                report = PruneReport(plan, loaded.store.digest, unleased, plan.reclaimed, False, explained=explained)
-                if plan.empty:
-                    self._show(replace(report, reclaimed=0))
-                    return
-                if not self._args.force:
-                    self._confirm(replace(report, dry_run=True))
-                labels = [Unlease(label.digest, label.label, label.snapshot) for label in unleased]
-                outcome = execute(loaded, plan, labels, state, self._request.now, self._expires(), self._progress)
-                self._progress.clear()
-                if outcome is not None:
-                    self._show(replace(report, reclaimed=outcome.reclaimed, spared=outcome.spared))
-                    return
-            if not self._args.force:
-                raise Refused(f"{self._layout.path}: index.json has changed since the plan was shown; run it again")
-        raise Refused(f"{self._layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
-
-    def _plan(self) -> tuple[Loaded, Plan, list[Unleased]]:
-        young_after = self._request.young_after
-        loaded = load(
-            self._layout,
-            self._args.repository,
-            self._request.now,
-            self._progress,
-            young_after=NEVER if young_after is None else young_after,
-        )
-        try:
-            if self._request.filters.until:
-                loaded = with_created(loaded)
-            plan = decide(loaded.contents, self._request, labels_of(loaded))
-            label = SNAPSHOT_LABEL + self._args.driver
-            unleased = []
-            for digest in map(loaded.store.digest, plan.unlease):
-                snapshot = sidecars.read(self._layout.fd, digest).get(label)
-                if snapshot is not None:
-                    unleased.append(Unleased(digest, label, snapshot))
-        except BaseException:
-            loaded.store.close()
-            raise
-        self._progress.clear()
-        return loaded, plan, unleased
-
-    def _expires(self) -> int | None:
-        return None if self._args.trash is None else self._request.now + self._args.trash
-
-    def _explained(self, loaded: Loaded, plan: Plan) -> list[Explanation] | None:
-        return explain(plan, loaded.store) if self._args.explain else None
+    return confirm
 
 
-def _confirm(report: PruneReport) -> None:
-    for line in as_text(report):
-        print(line, file=sys.stderr)
-    options.ask()
-
-
-def _show(args: argparse.Namespace, report: PruneReport) -> None:
+def _show(args: argparse.Namespace, pruned: Pruned) -> None:
     args.answered = True
     if args.format == "json":
-        sys.stdout.writelines(as_json(report))
+        sys.stdout.writelines(as_json(pruned))
     else:
-        for line in as_text(report):
+        for line in as_text(pruned):
             print(line)
-
-
-def _no_image_left(layout: Layout) -> str:
-    return f"{layout.path}: this would leave no image where there are some; "

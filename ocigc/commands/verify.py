@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from array import array
 
+from ocigc.api.verify import VerifyOptions, verify
 from ocigc.commands import options
 from ocigc.report.sizes import human_size
-from ocigc.report.terminal import ProgressLine, paint, progress_line
-from ocigc.store import lock
-from ocigc.store.contents import load
-from ocigc.store.layout import Layout, open_layout
-from ocigc.store.verification import Verification, reachable, verify
+from ocigc.report.terminal import paint, progress_line
+from ocigc.store.layout import open_layout
+from ocigc.store.verification import Verification, together
 from ocigc.times import SECOND
 
 _EXAMPLES = """\
@@ -39,6 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_layout(parser)
+    options.add_recursive(parser)
     parser.add_argument(
         "-j", "--jobs", metavar="N", type=_jobs, default=0, help="how many threads hash (default: one a core)"
     )
@@ -57,37 +55,35 @@ def _jobs(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verifies one layout."""
-    with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
-        result = verify_layout(args, layout, progress)
+    """Verifies one layout, or a tree of them."""
+    wanted = VerifyOptions(args.jobs, args.reachable, args.wait / SECOND)
+    members: list[dict[str, object]] | None = None
+    if args.recursive:
+        results = options.each_layout(args, lambda layout, _, watch: verify(layout, wanted, watch=watch))
+        members = [{"Layout": name, **_document(each)} for name, each in results.values]
+        result = together([each for _, each in results.values], results.errors)
+    else:
+        with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+            result = verify(layout, wanted, watch=progress)
     args.answered = True
     if result.unchecked:
         options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
     if args.format == "json":
-        sys.stdout.write(_as_json(result))
+        json.dump(_document(result) | ({} if members is None else {"Layouts": members}), sys.stdout)
+        print()
     else:
         _print(result)
     if result.errors or result.unchecked:
-        return 3
+        return options.FAILED
     return 0 if result.sound else 1
-
-
-def verify_layout(args: argparse.Namespace, layout: Layout, progress: ProgressLine) -> Verification:
-    """What is found in one layout."""
-    with lock.shared(layout, args.wait / SECOND):
-        now = time.time_ns()
-        loaded = load(layout, None, now, progress, record=True)
-        with loaded.store as store:
-            nodes = reachable(loaded, now) if args.reachable else array("I", range(len(store)))
-            return verify(loaded, nodes, args.jobs, progress)
 
 
 def failure(message: str, _: argparse.Namespace) -> str:
     """The JSON answer of a run that failed."""
-    return _as_json(Verification(0, 0, (), (), (), (), (), [message]))
+    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]))) + "\n"
 
 
-def _as_json(result: Verification) -> str:
+def _document(result: Verification) -> dict[str, object]:
     document: dict[str, object] = {
         "Checked": result.checked,
         "Bytes": result.bytes,
@@ -99,7 +95,7 @@ def _as_json(result: Verification) -> str:
     }
     if result.unchecked:
         document["Interrupted"] = True
-    return json.dumps(document) + "\n"
+    return document
 
 
 def _print(result: Verification) -> None:

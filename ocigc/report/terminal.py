@@ -57,6 +57,11 @@ class ProgressLine:
         sys.stderr.flush()
         self._shown = True
 
+    def note(self, message: str) -> None:
+        """A line for the person at the terminal or the log."""
+        self.clear()
+        print(f"ocigc: {message}", file=sys.stderr)
+
     def clear(self) -> None:
         """Takes the line away."""
         if self._shown:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from ocigc.errors import UsageError
 from ocigc.printable import printable
@@ -19,31 +20,61 @@ _OWN = frozenset(("blobs", "labels", "leases"))
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A layout by its path below the root, "" for the root itself; or, with `trouble`, what could not be searched."""
+    """A layout, by its path below the root; "." is the root itself. With `trouble` a directory that could not be
+    searched."""
 
     path: str
     trouble: str | None = None
 
-
-@contextmanager
-def root(path: str) -> Iterator[int]:
-    """The open root of a tree. Raises UsageError."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{printable(path)}: {reason}: expected a directory with layouts below it") from None
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+    def repository(self, prefix: str | None) -> str | None:
+        """The normalised repository that owns its bare tags: the prefix, as the user gave it, and the path. Raises
+        UsageError."""
+        name = "/".join(filter(None, (prefix and prefix.rstrip("/"), self.path if self.path != "." else None)))
+        try:
+            return repository_name(name) if name else None
+        except UsageError:
+            raise UsageError(
+                f"{printable(name)!r} is no name of a repository, so its tags have none; work on it alone"
+            ) from None
 
 
-def find(top: int) -> list[Found]:
-    """All layouts below an open directory, by path. Hidden directories are left alone: tools keep there what is not
-    finished.
+class Tree:
+    """An open directory and the layouts in it and below it, by path. Hidden directories are left alone: tools keep
+    there what is not finished.
     """
-    return sorted(_below(top, "", 0), key=lambda found: os.fsencode(found.path))
+
+    def __init__(self, path: str) -> None:
+        """Raises UsageError where there is no layout."""
+        self.path = path
+        try:
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"{printable(path)}: {reason}: expected a directory with layouts below it") from None
+        self.found = sorted(_below(self.fd, ".", 0), key=lambda found: os.fsencode(found.path))
+        if not self.found:
+            os.close(self.fd)
+            raise UsageError(f"{printable(path)}: no image layout in it or below it")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+
+    def open(self, found: Found) -> Layout:
+        """Opens a layout that was found. Raises UsageError and OSError."""
+        fd = os.dup(self.fd)
+        for name in found.path.split("/"):
+            try:
+                with files.directory(fd, name) as child:
+                    below = os.dup(child)
+            finally:
+                os.close(fd)
+            fd = below
+        return Layout(os.path.normpath(os.path.join(self.path, found.path)), fd)
 
 
 def _below(fd: int, path: str, depth: int) -> Iterator[Found]:
@@ -62,33 +93,9 @@ def _below(fd: int, path: str, depth: int) -> Iterator[Found]:
     for name in sorted(name for name, is_directory in kinds.items() if is_directory):
         if name.startswith(".") or (own and name in _OWN):
             continue
-        below = os.path.join(path, name)
+        below = os.path.normpath(os.path.join(path, name))
         try:
             with files.directory(fd, name) as child:
                 yield from _below(child, below, depth + 1)
         except OSError as error:
             yield Found(below, f"cannot be searched: {error.strerror}")
-
-
-def open_found(top: int, shown: str, found: Found) -> Layout:
-    """Opens a layout that was found; `shown` names it in messages. Raises UsageError, and OSError."""
-    fd = os.dup(top)
-    for name in filter(None, found.path.split("/")):
-        try:
-            with files.directory(fd, name) as child:
-                below = os.dup(child)
-        finally:
-            os.close(fd)
-        fd = below
-    return Layout(shown, fd)
-
-
-def repository(prefix: str | None, found: Found) -> str | None:
-    """The normalised repository of a layout: the prefix, as the user gave it, and the path. Raises UsageError."""
-    name = "/".join(filter(None, (prefix and prefix.rstrip("/"), found.path)))
-    try:
-        return repository_name(name) if name else None
-    except UsageError:
-        raise UsageError(
-            f"{printable(name)!r} is no name of a repository, so its tags have none; prune it on its own"
-        ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ocigc.errors import CorruptError, MalformedError, OcigcError
@@ -40,6 +40,25 @@ class Verification:
     def sound(self) -> bool:
         """Whether nothing is wrong with what was checked."""
         return not (self.corrupt or self.wrong_size or self.malformed)
+
+
+def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verification:
+    """What was found in several layouts, and what went wrong besides."""
+
+    def union(lists: Iterable[Sequence[str]]) -> list[str]:
+        return sorted({digest for each in lists for digest in each})
+
+    return Verification(
+        checked=sum(each.checked for each in layouts),
+        bytes=sum(each.bytes for each in layouts),
+        corrupt=union(each.corrupt for each in layouts),
+        wrong_size=union(each.wrong_size for each in layouts),
+        missing=union(each.missing for each in layouts),
+        unsupported=union(each.unsupported for each in layouts),
+        malformed=union(each.malformed for each in layouts),
+        errors=[*union(each.errors for each in layouts), *errors],
+        unchecked=sum(each.unchecked for each in layouts),
+    )
 
 
 def reachable(loaded: Loaded, now: int) -> array[int]:

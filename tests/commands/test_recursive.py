@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from tests.command import ocigc, refused
@@ -77,3 +82,44 @@ def test_broken_layouts_are_skipped_and_named(tmp_path: Path) -> None:
 def test_a_root_without_layouts_is_wrong_usage(tmp_path: Path) -> None:
     refused(ocigc("prune", "--recursive", "-n", tmp_path), 2, "no image layout")
     refused(ocigc("prune", "--recursive", "-n", tmp_path / "absent"), 2, "No such file")
+
+
+def test_verify_and_ls_go_over_all_layouts(tmp_path: Path) -> None:
+    stores = _linked(tmp_path)
+    listed = ocigc("ls", "--recursive", "--repository", "r.io", "--format", "json", tmp_path).json
+    assert [(each["Layout"], each["Name"]) for each in listed] == [
+        ("a", None),
+        ("a", "r.io/a:1"),
+        ("a/b", None),
+        ("a/b", "r.io/a/b:1"),
+    ]
+    sound = ocigc("verify", "--recursive", "--format", "json", tmp_path)
+    assert sound.code == 0
+    assert sound.json["Checked"] == sum(len(store.present()) for store in stores)
+    digest = stores[0].entries[0]["digest"]
+    stores[0].blob_path(stores[0].entries[0]).write_bytes(b"{}")
+    found = ocigc("verify", "--recursive", "--format", "json", tmp_path)
+    assert found.code == 1
+    assert found.json["Corrupt"] == [digest]
+    assert [each["Corrupt"] for each in found.json["Layouts"]] == [[digest], []]
+
+
+def test_an_interrupt_leaves_a_report(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"l{number:03}").mkdir()
+        store = LayoutWriter(tmp_path / f"l{number:03}")
+        store.tag(store.image(f"gone {number}", [f"gone {number}"]))
+        store.tag(store.image("kept", ["kept"]), "1")
+    command = [sys.executable, "-m", "ocigc", "prune", "--recursive", "--force", "--format", "json", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/")
+    while not (tmp_path / "l002" / ".ocigc").exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    answer = json.loads(output)
+    assert process.returncode == 3
+    assert len(answer["Layouts"]) + len(answer["Errors"]) == 300
+    assert answer["Errors"]
+    assert all("interrupted" in error for error in answer["Errors"])
+    assert ocigc("prune", "--recursive", "--force", tmp_path).code == 0
+    assert ocigc("verify", "--recursive", tmp_path).code == 0

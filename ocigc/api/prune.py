@@ -1,0 +1,173 @@
+"""Pruning one layout: plan, confirm, carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from ocigc.api.watch import SILENT, Watcher
+from ocigc.errors import Refused
+from ocigc.labels import SNAPSHOT_LABEL
+from ocigc.native import NEVER
+from ocigc.rules.explain import Explanation, explain
+from ocigc.rules.plan import Plan
+from ocigc.rules.prune import Request, decide
+from ocigc.store import journal, lock, sidecars, trash
+from ocigc.store.contents import Loaded, labels_of, load, with_created
+from ocigc.store.execute import execute, recover
+from ocigc.store.journal import Unlease
+from ocigc.store.layout import STATE, Layout
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PruneOptions:
+    """How to prune, besides the request to the rules.
+
+    `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
+    in the trash for `trash` nanoseconds (None: freed at once); `wait` is in seconds.
+    """
+
+    request: Request
+    repository: str | None = None
+    driver: str = "overlayfs"
+    dry_run: bool = False
+    allow_empty: bool = False
+    explain: bool = False
+    trash: int | None = None
+    wait: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A plan as it was, or would be, carried out. Holds the store, as digests are looked up in it: close it, or use it
+    as a context manager.
+
+    `reclaimed` is in bytes; `spared` are digests that stayed after all; `explained` is None where nobody asked.
+    """
+
+    loaded: Loaded
+    plan: Plan
+    unleased: Sequence[Unlease]
+    reclaimed: int
+    dry_run: bool
+    spared: frozenset[str] = frozenset()
+    explained: Sequence[Explanation] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the store."""
+        self.loaded.store.close()
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """moby's `ImagesDeleted`: Untagged and Deleted, in order."""
+        for untagged in self.plan.untagged:
+            yield "Untagged", untagged.image.familiar
+            for digest in self.deleted(untagged.deleted):
+                yield "Deleted", digest
+
+    def orphans(self) -> Iterator[str]:
+        """The digests of all other blobs that go."""
+        return self.deleted(self.plan.orphans)
+
+    def deleted(self, nodes: Iterable[int]) -> Iterator[str]:
+        """The digests of those nodes that go."""
+        return (digest for digest in map(self.loaded.store.digest, nodes) if digest not in self.spared)
+
+
+def prune(
+    layout: Layout,
+    options: PruneOptions,
+    *,
+    confirm: Callable[[Pruned], None] | None = None,
+    watch: Watcher = SILENT,
+) -> Pruned:
+    """Prunes a layout, or says what would go. `confirm` sees what is to go, and raises Refused to keep it.
+
+    Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
+    then, and the next prune finishes what was begun.
+    """
+    if options.dry_run:
+        with lock.shared(layout, options.wait):
+            return _dry_run(layout, options, watch)
+    with lock.exclusive(layout, options.wait) as state:
+        return _real_run(layout, options, confirm, watch, state)
+
+
+def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
+    if journal.pending_below(layout):
+        watch.note(f"an interrupted run waits in {layout.path}/{STATE}; the next prune finishes it")
+    planned = _plan(layout, options, watch)
+    if planned.plan.leaves_no_image and not options.allow_empty:
+        watch.note(_no_image_left(layout) + "a real run is refused without --allow-empty")
+    return planned
+
+
+def _real_run(
+    layout: Layout,
+    options: PruneOptions,
+    confirm: Callable[[Pruned], None] | None,
+    watch: Watcher,
+    state: int,
+) -> Pruned:
+    now = options.request.now
+    recovered = recover(layout, state, now, watch)
+    if recovered:
+        watch.note(f"{layout.path}: {recovered}")
+    trash.empty(state, now)
+    expires = None if options.trash is None else now + options.trash
+    for _ in range(_ATTEMPTS):
+        planned = _plan(layout, options, watch)
+        try:
+            if planned.plan.leaves_no_image and not options.allow_empty:
+                raise Refused(_no_image_left(layout) + "nothing was changed; give --allow-empty if that is meant")
+            if planned.plan.empty:
+                return replace(planned, dry_run=False, reclaimed=0)
+            if confirm is not None:
+                confirm(planned)
+            outcome = execute(planned.loaded, planned.plan, planned.unleased, state, now, expires, watch)
+        except BaseException:
+            planned.close()
+            raise
+        if outcome is not None:
+            return replace(planned, dry_run=False, reclaimed=outcome.reclaimed, spared=outcome.spared)
+        planned.close()
+        if confirm is not None:
+            raise Refused(f"{layout.path}: index.json has changed since the plan was shown; run it again")
+    raise Refused(f"{layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
+
+
+def _plan(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
+    """What would go, as a dry run says it."""
+    request = options.request
+    young_after = NEVER if request.young_after is None else request.young_after
+    loaded = load(layout, options.repository, request.now, watch, young_after=young_after)
+    try:
+        if request.filters.until:
+            loaded = with_created(loaded)
+        plan = decide(loaded.contents, request, labels_of(loaded))
+        label = SNAPSHOT_LABEL + options.driver
+        unleased = []
+        for digest in map(loaded.store.digest, plan.unlease):
+            snapshot = sidecars.read(layout.fd, digest).get(label)
+            if snapshot is not None:
+                unleased.append(Unlease(digest, label, snapshot))
+        explained = explain(plan, loaded.store) if options.explain else None
+    except BaseException:
+        loaded.store.close()
+        raise
+    return Pruned(loaded, plan, unleased, plan.reclaimed, dry_run=True, explained=explained)
+
+
+def _no_image_left(layout: Layout) -> str:
+    return f"{layout.path}: this would leave no image where there are some; "

@@ -1,0 +1,134 @@
+"""`ocigc prune --recursive`: every layout below a directory, in one report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ocigc.api.prune import Pruned, PruneOptions, prune
+from ocigc.api.recursive import AT_ONCE, Results, each_layout
+from ocigc.api.watch import Watcher
+from ocigc.commands import options
+from ocigc.errors import Refused
+from ocigc.native import confine
+from ocigc.printable import printable
+from ocigc.report.prune_report import as_json
+from ocigc.report.sizes import human_size
+from ocigc.report.table import columns, table
+from ocigc.report.terminal import progress_line
+from ocigc.rules.hard_links import HardLinks, Name
+from ocigc.store.layout import Layout
+from ocigc.store.trees import Found, Tree
+
+_LISTS = ("ImagesDeleted", "Unleased", "Orphans")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a prune of one layout answers, as its JSON object: the store that it was made of is closed. `alone` are the
+    bytes of files with one name, `linked` the other names that go.
+    """
+
+    document: dict[str, Any]
+    alone: int
+    linked: list[Name]
+
+
+def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
+    """Prunes all layouts below a root; those that fail are named, and the others go on."""
+    with Tree(args.layout) as tree, progress_line() as progress:
+        confine(None if args.dry_run else tree.fd)
+
+        def run(wanted: PruneOptions, confirm: Callable[[str, Pruned], None] | None) -> Results[dict[str, Any]]:
+            def work(layout: Layout, found: Found, watch: Watcher) -> _Answer:
+                own = replace(wanted, repository=found.repository(args.repository))
+                check = None if confirm is None else lambda planned: confirm(printable(found.path), planned)
+                with prune(layout, own, confirm=check, watch=watch) as pruned:
+                    return _answer(pruned)
+
+            # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs is spared.
+            results = each_layout(tree, work, progress, at_once=AT_ONCE if wanted.dry_run else 1)
+            progress.clear()
+            return Results(list(_counted(results.values)), results.errors)
+
+        if args.dry_run or args.force:
+            results = run(wanted, None)
+        else:
+            planned = run(replace(wanted, dry_run=True), None)
+            for line in _text(planned, dry_run=True):
+                print(line, file=sys.stderr)
+            options.ask()
+            results = run(wanted, _unchanged(dict(planned.values)))
+    for error in results.errors:
+        options.note(error)
+    args.answered = True
+    if args.format == "json":
+        json.dump(_total(results, args.dry_run), sys.stdout)
+        print()
+    else:
+        for line in _text(results, args.dry_run):
+            print(line)
+    return options.FAILED if results.errors else 0
+
+
+def _answer(pruned: Pruned) -> _Answer:
+    store = pruned.loaded.store
+    going = [node for node in pruned.plan.blobs if not pruned.spared or store.digest(node) not in pruned.spared]
+    linked = store.linked(going)
+    alone = store.freed(going) - HardLinks().remove(linked)
+    return _Answer(json.loads("".join(as_json(pruned))), alone, linked)
+
+
+def _counted(answers: Iterable[tuple[str, _Answer]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The answers, each with the bytes that are freed by it and by those before it."""
+    links = HardLinks()
+    for name, answer in answers:
+        yield name, {**answer.document, "SpaceReclaimed": answer.alone + links.remove(answer.linked)}
+
+
+def _unchanged(planned: dict[str, dict[str, Any]]) -> Callable[[str, Pruned], None]:
+    """Nobody can be asked layout by layout: a layout goes on if it would lose what was shown."""
+
+    def confirm(name: str, now: Pruned) -> None:
+        answer = json.loads("".join(as_json(now)))
+        if any(answer[key] != planned.get(name, {}).get(key) for key in _LISTS):
+            raise Refused("it has changed since the plan was shown; run it again")
+
+    return confirm
+
+
+def _total(results: Results[dict[str, Any]], dry_run: bool) -> dict[str, Any]:
+    answers = [answer for _, answer in results.values]
+    lists = {key: [item for answer in answers for item in answer[key]] for key in _LISTS}
+    return {
+        "ImagesDeleted": lists["ImagesDeleted"],
+        "SpaceReclaimed": sum(answer["SpaceReclaimed"] for answer in answers),
+        "Unleased": lists["Unleased"],
+        "Orphans": lists["Orphans"],
+        "DryRun": dry_run,
+        "Errors": list(results.errors),
+        "Layouts": [{"Layout": name, **answer} for name, answer in results.values],
+    }
+
+
+def _text(results: Results[dict[str, Any]], dry_run: bool) -> Iterator[str]:
+    names, rows = [], []
+    images = blobs = 0
+    for name, answer in results.values:
+        untagged = [item["Untagged"] for item in answer["ImagesDeleted"] if "Untagged" in item]
+        gone = len(answer["ImagesDeleted"]) - len(untagged) + len(answer["Orphans"])
+        names += [("  untag", name, printable(image)) for image in untagged]
+        rows.append((name, f"{len(untagged):,}", f"{gone:,}", human_size(answer["SpaceReclaimed"])))
+        images, blobs = images + len(untagged), blobs + gone
+    if names:
+        yield "Images:"
+        yield from columns(names)
+    if rows:
+        yield from table(("LAYOUT", "IMAGES", "BLOBS", "SPACE"), rows)
+    total = _total(results, dry_run)["SpaceReclaimed"]
+    yield f"{len(rows):,} layouts, {images:,} images, {blobs:,} blobs; {len(results.errors):,} skipped"
+    yield f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {human_size(total)}"
