@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 from ocigc.api.watch import SILENT, Watcher
+from ocigc.container import InUse
 from ocigc.errors import Refused
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.native import NEVER
 from ocigc.rules.explain import Explanation, explain
+from ocigc.rules.filters import parse_filters
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
 from ocigc.store import journal, lock, sidecars, trash
@@ -19,8 +22,20 @@ from ocigc.store.contents import Loaded, labels_of, load, with_created
 from ocigc.store.execute import execute, recover
 from ocigc.store.journal import Unlease
 from ocigc.store.layout import STATE, Layout
+from ocigc.times import SECOND
 
 _ATTEMPTS = 5
+
+
+def request(
+    filters: Iterable[str] = (), *, prune_all: bool = False, in_use: InUse | None = None, grace: int = 3600 * SECOND
+) -> Request:
+    """A request of this moment: filters as `--filter` takes them, durations of `until` counted from now, dates in the
+    local zone. `grace` is in nanoseconds. Raises UsageError."""
+    now = time.time_ns()
+    local_offset = time.localtime(now // SECOND).tm_gmtoff
+    parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset)
+    return Request(parsed, InUse() if in_use is None else in_use, now, grace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ class _Member:
 
 
 def each_layout(tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_ONCE) -> Results[T]:
-    """Does a piece of work on every layout of a tree, `at_once` of them at a time. An interrupt lets what has begun come to an orderly end, and is
-    among the errors."""
+    """Does a piece of work on every layout of a tree, `at_once` of them at a time. An interrupt lets what has begun
+    come to an orderly end, and is among the errors."""
     stop = Event()
     member = _Member(watch, stop)
 

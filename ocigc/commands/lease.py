@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
 import sys
 import time
 
+from ocigc.api.leases import held, hold, release
 from ocigc.commands import options
 from ocigc.errors import UsageError
-from ocigc.lease import EXPIRE_LABEL, FLAT_LABEL, Lease
-from ocigc.native import digest_algorithm
 from ocigc.printable import printable
 from ocigc.report.table import table
-from ocigc.store import leases, lock
-from ocigc.store.images import image_records
-from ocigc.store.layout import Layout, open_layout
+from ocigc.store.layout import open_layout
 from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
 
 _EXAMPLES = """\
@@ -57,23 +53,26 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     options.add_format(listing)
     listing.set_defaults(run=_list)
 
-    release = commands.add_parser("release", help="end a lease", description="Ends leases.")
-    options.add_layout(release)
-    release.add_argument("ids", metavar="ID", nargs="+", help="its name")
-    options.add_wait(release)
-    release.set_defaults(run=_release)
+    ending = commands.add_parser("release", help="end a lease", description="Ends leases.")
+    options.add_layout(ending)
+    ending.add_argument("ids", metavar="ID", nargs="+", help="its name")
+    options.add_wait(ending)
+    ending.set_defaults(run=_release)
 
 
 def _create(args: argparse.Namespace) -> int:
-    now = time.time_ns()
-    labels = {} if args.expire is None else {EXPIRE_LABEL: format_rfc3339(_expiry(args.expire, now))}
-    if args.flat:
-        labels[FLAT_LABEL] = "true"
-    identity = args.id or secrets.token_hex(8)
-    with open_layout(args.layout, writable=True) as layout, lock.exclusive(layout, args.wait / SECOND) as state:
-        digests = tuple(dict.fromkeys(d for resource in args.resources for d in _digests(layout, resource)))
-        leases.create(layout.fd, state, Lease(identity, labels, digests, format_rfc3339(now)))
-    print(identity)
+    expires = None if args.expire is None else _expiry(args.expire, time.time_ns())
+    with open_layout(args.layout, writable=True) as layout:
+        print(
+            hold(
+                layout,
+                args.resources,
+                identity=args.id,
+                expires=expires,
+                flat=args.flat,
+                wait=args.wait / SECOND,
+            )
+        )
     return 0
 
 
@@ -88,21 +87,10 @@ def _expiry(text: str, now: int) -> int:
         raise UsageError(f"--expire {printable(text)!r}: expected a duration such as 2h, or an RFC 3339 time") from None
 
 
-def _digests(layout: Layout, resource: str) -> list[str]:
-    # By the grammar alone alpine:3 is a digest too, so names come first.
-    images = image_records(layout.read_index().entries, None)
-    found = [image.target.digest for image in images if resource in (image.name, image.familiar)]
-    if not found and digest_algorithm(resource):
-        return [resource]
-    if not found:
-        raise UsageError(f"{printable(resource)!r} is neither a digest nor the name of an image in {layout.path}")
-    return found
-
-
 def _list(args: argparse.Namespace) -> int:
     now = time.time_ns()
-    with open_layout(args.layout, writable=False) as layout, lock.shared(layout, args.wait / SECOND):
-        found = leases.load(layout.fd)
+    with open_layout(args.layout, writable=False) as layout:
+        found = held(layout, wait=args.wait / SECOND)
     if args.format == "json":
         json.dump(
             [
@@ -135,7 +123,6 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
-    with open_layout(args.layout, writable=True) as layout, lock.exclusive(layout, args.wait / SECOND):
-        for identity in args.ids:
-            leases.release(layout.fd, identity)
+    with open_layout(args.layout, writable=True) as layout:
+        release(layout, args.ids, wait=args.wait / SECOND)
     return 0

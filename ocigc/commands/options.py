@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -130,11 +129,6 @@ def _read(name: str) -> bytes:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except (OSError, ValueError) as error:
         raise UsageError(f"--in-use {printable(name)}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def local_offset(seconds: float) -> int:
-    """Seconds that the local zone lies east of UTC at a time."""
-    return time.localtime(seconds).tm_gmtoff
 
 
 def note(message: str) -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ocigc.api.prune import Pruned, PruneOptions, prune
+from ocigc.api.prune import Pruned, PruneOptions, prune, request
 from ocigc.commands import options
 from ocigc.errors import UsageError
 from ocigc.report.prune_report import as_json, as_text, failure_as_json
 from ocigc.report.terminal import ProgressLine, progress_line
-from ocigc.rules.filters import parse_filters
-from ocigc.rules.prune import Request
 from ocigc.store.layout import open_layout
 from ocigc.times import SECOND
 
@@ -103,11 +100,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> PruneOptions:
     """What the arguments ask for. Raises UsageError."""
-    now = time.time_ns()
-    filters = parse_filters(args.filter, prune_all=args.all, now=now, local_offset=options.local_offset(now / SECOND))
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
     return PruneOptions(
-        request=Request(filters, in_use, now, args.grace),
+        request=request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace),
         driver=args.driver,
         dry_run=args.dry_run,
         allow_empty=args.allow_empty,

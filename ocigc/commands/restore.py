@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 
+from ocigc.api.trash import restore
 from ocigc.commands import options
-from ocigc.errors import UsageError
-from ocigc.image import ImageRecord
 from ocigc.printable import printable
 from ocigc.report.terminal import progress_line
-from ocigc.store import lock, trash
-from ocigc.store.execute import recover
 from ocigc.store.layout import open_layout
-from ocigc.store.trash import Trashed
 from ocigc.times import SECOND
 
 _EXAMPLES = """\
@@ -45,35 +40,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Restores into one layout."""
-    now = time.time_ns()
-    with (
-        open_layout(args.layout, writable=True) as layout,
-        lock.exclusive(layout, args.wait / SECOND) as state,
-        progress_line() as progress,
-    ):
-        recovered = recover(layout, state, now, progress)
-        if recovered:
-            options.note(f"{layout.path}: {recovered}")
-        trashed, images = _choose(trash.runs(state), args.run_id, args.image, layout.path)
-        restored = trash.restore(layout, state, trashed, images, now, progress)
-        progress.clear()
-    for image in images:
+    with open_layout(args.layout, writable=True) as layout, progress_line() as progress:
+        restored = restore(layout, run=args.run_id, image=args.image, wait=args.wait / SECOND, watch=progress)
+    for image in restored.images:
         print(f"restored: {printable(image.familiar)}")
     print(f"{restored.blobs:,} blobs came back")
     for digest in restored.missing:
         options.note(f"missing: {digest}: a later prune has removed it for good, or it was never here")
     return 1 if restored.missing else 0
-
-
-def _choose(runs: list[Trashed], run_id: str | None, image: str | None, path: str) -> tuple[Trashed, list[ImageRecord]]:
-    """The last run that fits, and its images that do."""
-    for trashed in reversed(runs):
-        if run_id is not None and trashed.journal.id != run_id:
-            continue
-        images = [
-            record for record in trashed.images if image in (None, record.name, record.familiar, record.target.digest)
-        ]
-        if images or image is None:
-            return trashed, images
-    what = "no such run" if image is None else f"no image {printable(image)!r}"
-    raise UsageError(f"{path}: {what} in the trash; `ocigc trash ls` shows what there is")

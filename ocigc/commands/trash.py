@@ -6,12 +6,12 @@ import argparse
 import json
 import sys
 
+from ocigc.api.trash import trashed
 from ocigc.commands import options
 from ocigc.printable import printable
 from ocigc.report.sizes import human_size
 from ocigc.report.table import table
-from ocigc.store import files, lock, trash
-from ocigc.store.layout import STATE, open_layout
+from ocigc.store.layout import open_layout
 from ocigc.store.trash import Trashed
 from ocigc.times import SECOND, format_rfc3339
 
@@ -33,44 +33,40 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Lists the trash of one layout."""
-    with open_layout(args.layout, writable=False) as layout, lock.shared(layout, args.wait / SECOND):
-        try:
-            with files.directory(layout.fd, STATE) as state:
-                runs = trash.runs(state)
-        except FileNotFoundError:
-            runs = []
+    with open_layout(args.layout, writable=False) as layout:
+        runs = trashed(layout, wait=args.wait / SECOND)
     if args.format == "json":
-        json.dump([_as_json(trashed) for trashed in runs], sys.stdout)
+        json.dump([_as_json(each) for each in runs], sys.stdout)
         print()
         return 0
     rows = [
         (
-            trashed.journal.id,
-            format_rfc3339(trashed.journal.started),
-            _expires(trashed),
-            str(trashed.blobs),
-            human_size(trashed.size),
-            ", ".join(printable(image.familiar) for image in trashed.images),
+            each.journal.id,
+            format_rfc3339(each.journal.started),
+            _expires(each),
+            str(each.blobs),
+            human_size(each.size),
+            ", ".join(printable(image.familiar) for image in each.images),
         )
-        for trashed in runs
+        for each in runs
     ]
     for line in table(("RUN", "REMOVED", "KEPT UNTIL", "BLOBS", "SIZE", "IMAGES"), rows):
         print(line)
     return 0
 
 
-def _expires(trashed: Trashed) -> str:
-    return "" if trashed.journal.expires is None else format_rfc3339(trashed.journal.expires)
+def _expires(each: Trashed) -> str:
+    return "" if each.journal.expires is None else format_rfc3339(each.journal.expires)
 
 
-def _as_json(trashed: Trashed) -> dict[str, object]:
+def _as_json(each: Trashed) -> dict[str, object]:
     return {
-        "Run": trashed.journal.id,
-        "Removed": format_rfc3339(trashed.journal.started),
-        "KeptUntil": _expires(trashed),
-        "Blobs": trashed.blobs,
-        "Size": trashed.size,
+        "Run": each.journal.id,
+        "Removed": format_rfc3339(each.journal.started),
+        "KeptUntil": _expires(each),
+        "Blobs": each.blobs,
+        "Size": each.size,
         "Images": [
-            {"Name": None if image.dangling else image.name, "Digest": image.target.digest} for image in trashed.images
+            {"Name": None if image.dangling else image.name, "Digest": image.target.digest} for image in each.images
         ],
     }
