@@ -38,7 +38,7 @@ class ImageRecord:
     @property
     def dangling(self) -> bool:
         """Source: moby `isDanglingImage`."""
-        return self.name == dangling_name(self.target.digest)
+        return self.name.startswith(DANGLING_PREFIX) and self.name == dangling_name(self.target.digest)
 
     @property
     def familiar(self) -> str:

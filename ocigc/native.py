@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import threading
 from array import array
 from bisect import bisect_right
@@ -29,6 +30,8 @@ NEVER = 2**63 - 1  # an instant that does not come
 _POLL_SECONDS = 0.1
 
 _EXCEPTIONS: dict[int, type[OcigcError]] = {lib.OCIGC_MALFORMED: MalformedError, lib.OCIGC_CORRUPT: CorruptError}
+
+_DESCRIPTOR = struct.Struct("=iiqIIIIII")  # `struct ocigc_descriptor`; a call a member takes longer than to parse it
 
 
 class Unverifiable(Refused):
@@ -158,16 +161,20 @@ def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor
         where = f" at byte {error.offset}" if error.code == lib.OCIGC_MALFORMED else ""
         raise MalformedError(f"{_message(error)}{where}")
     try:
-        text = lib.ocigc_document_text(document)
-        descriptors = lib.ocigc_document_descriptors(document)
-        for number in range(lib.ocigc_document_count(document)):
-            found = descriptors[number]
-            descriptor = Descriptor(
-                _string(text, found.media_type), _string(text, found.digest), found.size, Media(found.media)
-            )
-            yield found.role, descriptor, found.object.start, found.object.start + found.object.length
+        count = lib.ocigc_document_count(document)
+        packed = bytes(ffi.buffer(lib.ocigc_document_descriptors(document), count * _DESCRIPTOR.size))
+        found = list(_DESCRIPTOR.iter_unpack(packed))
+        text = bytes(ffi.buffer(lib.ocigc_document_text(document), max((f[7] + f[8] for f in found), default=0)))
     finally:
         lib.ocigc_document_free(document)
+    for role, kind, size, start, length, media_type, media_type_length, digest, digest_length in found:
+        descriptor = Descriptor(
+            text[media_type : media_type + media_type_length].decode(errors="replace"),
+            text[digest : digest + digest_length].decode(errors="replace"),
+            size,
+            Media(kind),
+        )
+        yield role, descriptor, start, start + length
 
 
 def _string(text: Any, span: Any) -> str:
@@ -234,6 +241,7 @@ class Store:
         self._handle = ffi.gc(handle, lib.ocigc_store_free)
         self._walk_nodes = array("I", bytes(4 * 64))
         self._walk_medias = array("i", bytes(4 * 64))
+        self._found: dict[str, int] = {}
 
     @classmethod
     def scan(cls, layout: int, report: Report | None = None) -> Self:
@@ -262,8 +270,11 @@ class Store:
         return int(lib.ocigc_store_count(self._handle))
 
     def find(self, digest: str) -> int | None:
-        encoded = digest.encode(errors="replace")
-        node = int(lib.ocigc_store_find(self._handle, encoded, len(encoded)))
+        # The rules ask for the targets of images again and again.
+        node = self._found.get(digest)
+        if node is None:
+            encoded = digest.encode(errors="replace")
+            node = self._found[digest] = int(lib.ocigc_store_find(self._handle, encoded, len(encoded)))
         return None if node == NO_NODE else node
 
     def find_longer(self, beginning: str) -> int | None:

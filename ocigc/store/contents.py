@@ -9,7 +9,7 @@ from functools import partial
 
 from ocigc.descriptor import Media
 from ocigc.errors import Refused
-from ocigc.image import ImageRecord
+from ocigc.image import CREATED_ANNOTATION, ImageRecord
 from ocigc.lease import Lease
 from ocigc.native import NEVER, Config, Report, Store, Unverifiable, parse_config
 from ocigc.rules.choice import subject_of
@@ -119,24 +119,28 @@ def config_labels(store: Store, image: ImageRecord) -> list[dict[str, str] | Non
 
 
 def with_created(loaded: Loaded) -> Loaded:
-    """The same, with every image's time of creation: its annotation, else its first config's, else its target's
-    mtime.
+    """The same, with every image's time of creation: its annotation (of several entries the youngest), else its first
+    config's, else its target's mtime.
     """
-    images = [
-        image if image.created is not None else replace(image, created=_created(loaded, image))
-        for image in loaded.images
-    ]
-    return replace(loaded, images=images)
+    return replace(loaded, images=[replace(image, created=_created(loaded, image)) for image in loaded.images])
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_rfc3339(text)
+    except ValueError:
+        return None
 
 
 def _created(loaded: Loaded, image: ImageRecord) -> int | None:
+    annotated = [_instant(loaded.index.entries[n].annotations.get(CREATED_ANNOTATION)) for n in image.entries]
+    stated = [instant for instant in annotated if instant is not None]
+    if stated:
+        return max(stated)
     first = next(iter(_configs(loaded.store, image)), None)
     found = None if first is None else config(loaded.store, first)
-    if found is not None:
-        try:
-            return parse_rfc3339(found.created)
-        except ValueError:
-            pass
+    if found is not None and (instant := _instant(found.created)) is not None:
+        return instant
     algorithm, _, encoded = image.target.digest.partition(":")
     try:
         with files.directory(loaded.layout.fd, "blobs") as blobs, files.directory(blobs, algorithm) as parent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ocigc.errors import UsageError
@@ -10,7 +10,6 @@ from ocigc.image import CREATED_ANNOTATION, NAME_ANNOTATIONS, ImageRecord, dangl
 from ocigc.labels import content_references
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized
 from ocigc.store.index import Entry
-from ocigc.times import parse_rfc3339
 
 
 def repository_name(text: str) -> str:
@@ -50,20 +49,12 @@ def _record(position: int, entry: Entry, repository: str | None) -> ImageRecord:
         labels=labels,
         references=tuple(content_references(labels)),
         entries=(position,),
-        created=_created(annotations),
         bare_tag=bare_tag,
     )
 
 
-def _created(annotations: Mapping[str, str]) -> int | None:
-    try:
-        return parse_rfc3339(annotations[CREATED_ANNOTATION])
-    except (KeyError, ValueError):
-        return None
-
-
 def _merged(same: Sequence[ImageRecord]) -> ImageRecord:
-    """One image of several entries: it holds what any of them does, and is as young as the youngest."""
+    """One image of several entries: it holds what any of them does."""
     first = same[0]
     if len(same) == 1:
         return first
@@ -75,5 +66,4 @@ def _merged(same: Sequence[ImageRecord]) -> ImageRecord:
         labels=labels,
         references=tuple(reference for record in same for reference in record.references),
         entries=tuple(position for record in same for position in record.entries),
-        created=max((record.created for record in same if record.created is not None), default=None),
     )

@@ -71,8 +71,12 @@ class Index:
 def parse(content: bytes) -> Index:
     """Raises MalformedError where the content is no image index."""
     entries = []
+    # In ASCII bytes are characters, so that nothing need be cut out and decoded.
+    text = content.decode() if content.isascii() else None
+    decode = json.JSONDecoder().raw_decode
     for number, (descriptor, start, end) in enumerate(parse_index(content)):
-        annotations = json.loads(content[start:end]).get("annotations")
+        found = json.loads(content[start:end]) if text is None else decode(text, start)[0]
+        annotations = found.get("annotations")
         if annotations is None:
             annotations = {}
         if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
