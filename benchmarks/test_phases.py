@@ -65,6 +65,14 @@ def test_scan(benchmark: Any, layout: Layout) -> None:
     benchmark(lambda: Store.scan(layout.fd).close())
 
 
+def test_survey(benchmark: Any, layout: Layout) -> None:
+    def run() -> None:
+        with Store.scan(layout.fd) as store:
+            store.survey()
+
+    benchmark(run)
+
+
 def test_load(benchmark: Any, layout: Layout) -> None:
     def run() -> None:
         load(layout, None, 0, lambda _: None).store.close()

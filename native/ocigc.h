@@ -155,7 +155,7 @@ const struct ocigc_span *ocigc_config_diff_ids(const ocigc_config *config);
 
 typedef struct ocigc_store ocigc_store;
 
-/* Scans blobs/ below the open directory `layout` into a table sorted by algorithm and digest. A name that is a blob of a
+/* Scans the names in blobs/ below the open directory `layout` into a table sorted by algorithm and digest. A name that is a blob of a
  * registered algorithm becomes a node; a plain file under an unregistered algorithm does too, but is never verified or
  * swept; other plain files and directories are foreign. OCIGC_LAYOUT for anything that is neither plain file nor
  * directory, and for a directory or symlink where a blob must be. A missing blobs/ is an empty store.
@@ -167,18 +167,26 @@ void ocigc_store_free(ocigc_store *store);
 uint32_t ocigc_store_count(const ocigc_store *store);
 /* The node of a digest, or UINT32_MAX. */
 uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t length);
+int32_t ocigc_store_algorithm(const ocigc_store *store, uint32_t node);
 /* Writes "alg:encoded" and returns its length; 0 where `capacity` is too small. 256 always suffices. */
 size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, size_t capacity);
+
+/* Finds out what the files of `nodes` (NULL: of all) are, where that is not known yet: size, times, further names. Nodes
+ * must have been surveyed before anything below, verification, the sweep or an expansion that records asks for it. What is
+ * gone has no bytes and was never touched; OCIGC_LAYOUT for what is no plain file any more. */
+int32_t ocigc_store_survey(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
+                           struct ocigc_progress *progress, struct ocigc_error *error);
+int32_t ocigc_store_surveyed(const ocigc_store *store, uint32_t node);
+
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);
 int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node); /* newest of mtime and ctime, ns since 1970 */
-int32_t ocigc_store_algorithm(const ocigc_store *store, uint32_t node);
 /* Foreign files: "alg/name" as bytes; NULL past the last. At most 1000 are kept by name; the count is of all. */
 uint64_t ocigc_store_foreign_count(const ocigc_store *store);
 const char *ocigc_store_foreign(const ocigc_store *store, uint32_t index);
 /* Bytes that go when `nodes` go: an inode with further links outside of them frees nothing; no inode counts twice. */
 uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count);
 
-/* One name of a file that had `names` of them at the scan. */
+/* One name of a file that had `names` of them at the survey. */
 struct ocigc_name {
     uint64_t device, inode, names, size;
 };

@@ -242,6 +242,7 @@ class Store:
         self._walk_nodes = array("I", bytes(4 * 64))
         self._walk_medias = array("i", bytes(4 * 64))
         self._found: dict[str, int] = {}
+        self._surveyed = False
 
     @classmethod
     def scan(cls, layout: int, report: Report | None = None) -> Self:
@@ -287,12 +288,26 @@ class Store:
         text = ffi.new("char[256]")
         return str(ffi.unpack(text, lib.ocigc_store_digest(self._handle, node, text, 256)).decode("ascii", "replace"))
 
+    def survey(self, nodes: Sequence[int] | None = None, report: Report | None = None) -> None:
+        """Finds out what the files of the nodes (None: of all) are, where that is not known yet. All that depends on it
+        asks for itself; to ask for many at once is faster. Raises Refused where a file is none any more."""
+        if self._surveyed:
+            return
+        flat = array("I") if nodes is None else _nodes(nodes)
+        pointer = ffi.NULL if nodes is None else _pointer(flat)
+        _Call(report).check(lib.ocigc_store_survey, self._handle, pointer, len(flat), 0)
+        self._surveyed = nodes is None
+
     def size(self, node: int) -> int:
         """Bytes."""
+        if not lib.ocigc_store_surveyed(self._handle, node):
+            self.survey([node])
         return int(lib.ocigc_store_size(self._handle, node))
 
     def stamp(self, node: int) -> int:
         """The newest of mtime and ctime, an instant."""
+        if not lib.ocigc_store_surveyed(self._handle, node):
+            self.survey([node])
         return int(lib.ocigc_store_stamp(self._handle, node))
 
     def algorithm(self, node: int) -> int:
@@ -303,15 +318,18 @@ class Store:
         return array("I", (node for node in nodes if self.algorithm(node) != lib.OCIGC_ALGORITHM_OTHER))
 
     def newer(self, nodes: Sequence[int], instant: int) -> array[int]:
-        return array("I", (node for node in nodes if self.stamp(node) > instant))
+        self.survey(nodes)
+        return array("I", (node for node in nodes if lib.ocigc_store_stamp(self._handle, node) > instant))
 
     def freed(self, nodes: Sequence[int]) -> int:
         flat = _nodes(nodes)
+        self.survey(flat)
         return int(lib.ocigc_store_freed(self._handle, _pointer(flat), len(flat)))
 
     def linked(self, nodes: Sequence[int]) -> list[Name]:
         """The files among the nodes that have further names."""
         flat = _nodes(nodes)
+        self.survey(flat)
         count = lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), ffi.NULL, 0)
         names = ffi.new("struct ocigc_name[]", count)
         lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), names, count)
@@ -369,10 +387,11 @@ class Store:
         count = lib.ocigc_graph_pending(self._handle, ffi.NULL, 0)
         nodes = array("I", bytes(4 * count))
         lib.ocigc_graph_pending(self._handle, _pointer(nodes), count)
+        self.survey(nodes)
         return list(nodes)
 
     def vouch(self, node: int) -> None:
-        """Says that a pending node is what its digest says."""
+        """Says that a pending node, surveyed before, is what its digest says."""
         lib.ocigc_graph_vouch(self._handle, node)
 
     def sniff(self, young_after: int = NEVER, report: Report | None = None) -> None:
@@ -422,8 +441,9 @@ class Store:
 
     # Verify
 
-    def record(self) -> None:
+    def record(self, report: Report | None = None) -> None:
         """From now on `expand` records bad manifests instead of stopping, and what verify reports of descriptors."""
+        self.survey(report=report)
         lib.ocigc_graph_record(self._handle)
 
     def faults(self) -> list[tuple[int, OcigcError]]:
@@ -450,6 +470,7 @@ class Store:
     def verify(self, nodes: Sequence[int], jobs: int = 0, report: Report | None = None) -> bytearray:
         """Hashes blobs, largest first; a Verdict for each node. An interrupt ends it and leaves the rest UNCHECKED."""
         flat = _nodes(nodes)
+        self.survey(flat)
         verdicts = bytearray(len(flat))
         call = _Call(report)
         with suppress(KeyboardInterrupt):
@@ -468,6 +489,7 @@ class Store:
     def sweep(self, nodes: Sequence[int], trash: int, report: Report | None = None) -> bytearray:
         """Moves blobs and their sidecars into an open trash directory; a Fate for each node."""
         flat = _nodes(nodes)
+        self.survey(flat)
         fates = bytearray(len(flat))
         call = _Call(report)
         call.check(

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 int ocigc_open_directory(int parent, const char *name)
@@ -79,7 +80,7 @@ const char *ocigc_kind(mode_t mode)
     }
 }
 
-static int64_t nanoseconds(struct timespec time)
+int64_t ocigc_nanoseconds(struct timespec time)
 {
     int64_t result;
     if (__builtin_mul_overflow((int64_t)time.tv_sec, INT64_C(1000000000), &result) ||
@@ -90,7 +91,13 @@ static int64_t nanoseconds(struct timespec time)
 
 int64_t ocigc_stamp(const struct stat *status)
 {
-    int64_t modified = nanoseconds(status->st_mtim);
-    int64_t changed = nanoseconds(status->st_ctim);
+    int64_t modified = ocigc_nanoseconds(status->st_mtim);
+    int64_t changed = ocigc_nanoseconds(status->st_ctim);
     return modified > changed ? modified : changed;
+}
+
+int64_t ocigc_now(void)
+{
+    struct timespec now;
+    return clock_gettime(CLOCK_REALTIME, &now) == 0 ? ocigc_nanoseconds(now) : INT64_MIN;
 }

@@ -25,5 +25,8 @@ const char *ocigc_kind(mode_t mode);
 
 /* The newest of mtime and ctime in nanoseconds since 1970, as near as 64 bits can hold it. */
 int64_t ocigc_stamp(const struct stat *status);
+int64_t ocigc_nanoseconds(struct timespec time);
+/* By the clock that stamps files, whose grain may be coarser. */
+int64_t ocigc_now(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* graph_sniff.c - referrers that nothing names: blobs that nothing has reached, but that are JSON with a `subject`. */
 #include "json/document.h"
 #include "store/content.h"
+#include "store/files.h"
 #include "store/graph.h"
 #include "store/parallel.h"
 
@@ -23,14 +24,13 @@ struct sniff {
 
 static bool is_candidate(const struct sniff *sniff, uint32_t node)
 {
-    uint64_t size = ocigc_store_size(sniff->store, node);
-    return (ocigc_graph_flags(sniff->graph, node) & (OCIGC_NODE_REACHED | OCIGC_NODE_SNIFFED)) == 0 && size > 0 &&
-           size <= OCIGC_MANIFEST_LIMIT;
+    return (ocigc_graph_flags(sniff->graph, node) & (OCIGC_NODE_REACHED | OCIGC_NODE_SNIFFED)) == 0;
 }
 
 struct search {
     const ocigc_store *store;
     uint32_t subject; /* the first that is present */
+    int64_t stamp;
     bool is_json;
 };
 
@@ -73,7 +73,7 @@ static bool settle(struct sniff *sniff, uint32_t node, const struct search *sear
 {
     if (search->subject != UINT32_MAX && !ocigc_graph_add_referrer(sniff->graph, search->subject, node))
         return false;
-    if (!search->is_json || ocigc_store_stamp(sniff->store, node) <= sniff->young_after)
+    if (!search->is_json || search->stamp <= sniff->young_after)
         return true;
     return !ocigc_graph_claim(sniff->graph, node, OCIGC_NODE_JSON) || ocigc_graph_queue(sniff->graph, node);
 }
@@ -81,14 +81,16 @@ static bool settle(struct sniff *sniff, uint32_t node, const struct search *sear
 static int32_t sniff_node(struct sniff *sniff, uint32_t node, struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     struct ocigc_content content;
-    struct search search = {sniff->store, UINT32_MAX, false};
+    struct search search = {sniff->store, UINT32_MAX, INT64_MIN, false};
     int32_t shape = OCIGC_SHAPE_NONE;
     int32_t code = ocigc_content_open(&content, sniff->store, node, buffer, error);
     if (code == OCIGC_SYSTEM && error->os_errno == ENOENT)
         return OCIGC_OK; /* what is gone refers to nothing */
     if (code != OCIGC_OK)
         return code;
-    code = look_for_subject(sniff, &content, &search, &shape, error);
+    search.stamp = ocigc_stamp(&content.status);
+    if (content.status.st_size > 0 && content.status.st_size <= OCIGC_MANIFEST_LIMIT)
+        code = look_for_subject(sniff, &content, &search, &shape, error);
     ocigc_content_close(&content);
     if (code != OCIGC_OK)
         return code;

@@ -30,7 +30,7 @@ const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t nod
 {
     struct ocigc_place place = ocigc_store_place(store, node);
     uint64_t size = ocigc_segment_facts(place.segment, place.position)->size;
-    return size & OCIGC_LINKED ? &store->links[size & ~OCIGC_LINKED] : NULL;
+    return size & OCIGC_LINKED ? &store->links[size & OCIGC_SIZE_MASK] : NULL;
 }
 
 uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count)

@@ -1,4 +1,5 @@
-/* scan.c - what lies below blobs/, into sorted segments. */
+/* scan.c - what names lie below blobs/, into sorted segments. Of the files nothing is asked but what the directory says of
+ * their kind: over a network, every status is a journey. */
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/names.h"
@@ -30,10 +31,6 @@ struct scan {
 struct share {
     struct ocigc_names names;
     struct ocigc_segment found;
-    struct ocigc_link *links;
-    uint32_t link_count;
-    uint32_t link_capacity;
-    uint64_t bytes;
 };
 
 static int32_t no_memory(struct ocigc_error *error)
@@ -87,43 +84,25 @@ static int32_t take_other_name(struct scan *scan, const struct dirent64 *entry)
     return keep_foreign(scan->store, scan->segment->name, entry->d_name) ? OCIGC_OK : no_memory(scan->error);
 }
 
-static bool add_blob(struct share *share, const uint8_t *digest, const char *name, const struct stat *status)
+static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *digest, const struct dirent64 *entry)
 {
-    struct ocigc_facts facts = {(uint64_t)status->st_size, ocigc_stamp(status)};
-    share->bytes += facts.size;
-    if (status->st_nlink > 1) {
-        if (!ocigc_reserve(&share->links, &share->link_capacity, share->link_count, 1, sizeof *share->links))
-            return false;
-        share->links[share->link_count] = (struct ocigc_link){
-            .inode = status->st_ino,
-            .size = facts.size,
-            .device = (uint32_t)status->st_dev,
-            .names = status->st_nlink < UINT32_MAX ? (uint32_t)status->st_nlink : UINT32_MAX,
-        };
-        facts.size = OCIGC_LINKED | share->link_count++;
-    }
-    return ocigc_segment_add(&share->found, digest, name, facts);
-}
-
-static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *digest, const char *name)
-{
-    struct stat status;
-    int cause = ocigc_status(scan->directory.descriptor, name, &status);
-    if (cause == ENOENT)
+    mode_t mode;
+    int cause = mode_of(scan->directory.descriptor, entry, &mode);
+    if (cause == 0 && mode == 0)
         return OCIGC_OK;
     const char *algorithm = scan->segment->name;
     bool registered = scan->segment->algorithm != OCIGC_ALGORITHM_OTHER;
     int32_t code = OCIGC_OK;
-    if (cause == 0 && S_ISREG(status.st_mode))
-        return add_blob(share, digest, name, &status) ? OCIGC_OK : OCIGC_NO_MEMORY;
+    if (cause == 0 && S_ISREG(mode))
+        return ocigc_segment_add(&share->found, digest, entry->d_name) ? OCIGC_OK : OCIGC_NO_MEMORY;
     pthread_mutex_lock(&scan->lock);
     if (scan->code != OCIGC_OK)
         code = scan->code;
     else if (cause != 0)
-        code = ocigc_fail_system(scan->error, cause, "cannot read the status of blobs/%s/%s", algorithm, name);
-    else if (registered || !S_ISDIR(status.st_mode))
-        code = refuse(scan, name, status.st_mode);
-    else if (!keep_foreign(scan->store, algorithm, name))
+        code = ocigc_fail_system(scan->error, cause, "cannot read the status of blobs/%s/%s", algorithm, entry->d_name);
+    else if (registered || !S_ISDIR(mode))
+        code = refuse(scan, entry->d_name, mode);
+    else if (!keep_foreign(scan->store, algorithm, entry->d_name))
         code = no_memory(scan->error);
     scan->code = code;
     pthread_mutex_unlock(&scan->lock);
@@ -148,7 +127,7 @@ static int32_t take_names(struct scan *scan, struct share *share)
         uint8_t digest[64];
         int32_t code;
         if (is_encoded(scan->segment, entry->d_name, digest)) {
-            code = take_blob(scan, share, digest, entry->d_name);
+            code = take_blob(scan, share, digest, entry);
         } else {
             pthread_mutex_lock(&scan->lock);
             code = scan->code != OCIGC_OK ? scan->code : take_other_name(scan, entry);
@@ -163,20 +142,11 @@ static int32_t take_names(struct scan *scan, struct share *share)
 
 static int32_t hand_over(struct scan *scan, struct share *share)
 {
-    ocigc_store *store = scan->store;
-    ocigc_progress_add(scan->progress, share->found.count, share->bytes);
+    ocigc_progress_add(scan->progress, share->found.count, 0);
     pthread_mutex_lock(&scan->lock);
-    bool taken = ocigc_reserve(&store->links, &store->link_capacity, store->link_count, share->link_count,
-                               sizeof *store->links) &&
-                 ocigc_segment_take(scan->segment, &share->found, store->link_count);
-    if (taken && share->link_count > 0) {
-        memcpy(store->links + store->link_count, share->links, share->link_count * sizeof *share->links);
-        store->link_count += share->link_count;
-    }
+    bool taken = ocigc_segment_take(scan->segment, &share->found);
     int32_t code = scan->code;
     pthread_mutex_unlock(&scan->lock);
-    share->link_count = 0;
-    share->bytes = 0;
     return taken ? code : OCIGC_NO_MEMORY;
 }
 
@@ -219,7 +189,6 @@ static void scan_worker(void *context)
     }
     ocigc_names_free(&share.names);
     ocigc_segment_free(&share.found);
-    free(share.links);
 }
 
 static int32_t scan_segment(ocigc_store *store, struct ocigc_segment *segment, uint32_t threads,
@@ -357,6 +326,7 @@ ocigc_store *ocigc_store_scan(int32_t layout, uint32_t threads, struct ocigc_pro
         return NULL;
     }
     store->blobs = -1;
+    store->began = ocigc_now();
     store->layout = fcntl(layout, F_DUPFD_CLOEXEC, 0);
     if (store->layout < 0)
         ocigc_fail_system(error, errno, "cannot open the layout");

@@ -48,8 +48,7 @@ static bool reserve(struct ocigc_segment *segment, uint32_t more)
     return ocigc_reserve(&segment->entries, &segment->capacity, segment->count, more, segment->stride);
 }
 
-bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name,
-                       struct ocigc_facts facts)
+bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name)
 {
     if (!reserve(segment, 1))
         return false;
@@ -65,11 +64,11 @@ bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, con
         memcpy(segment->names + segment->names_length, name, length);
         segment->names_length += length;
     }
-    *ocigc_segment_facts(segment, segment->count++) = facts;
+    *ocigc_segment_facts(segment, segment->count++) = (struct ocigc_facts){0, OCIGC_STAMP_UNKNOWN};
     return true;
 }
 
-bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other, uint32_t first_link)
+bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other)
 {
     if (!reserve(segment, other->count) ||
         !ocigc_reserve(&segment->names, &segment->names_capacity, segment->names_length, other->names_length, 1))
@@ -78,14 +77,9 @@ bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *oth
         memcpy(ocigc_segment_key(segment, segment->count), other->entries, (size_t)other->count * other->stride);
     if (other->names_length > 0)
         memcpy(segment->names + segment->names_length, other->names, other->names_length);
-    for (uint32_t i = segment->count; i < segment->count + other->count; i++) {
-        struct ocigc_facts *facts = ocigc_segment_facts(segment, i);
-        if (facts->size & OCIGC_LINKED)
-            facts->size += first_link;
-        if (segment->algorithm == OCIGC_ALGORITHM_OTHER) {
-            uint32_t offset = name_offset(ocigc_segment_key(segment, i)) + segment->names_length;
-            memcpy(ocigc_segment_key(segment, i), &offset, sizeof offset);
-        }
+    for (uint32_t i = segment->count; other->names_length > 0 && i < segment->count + other->count; i++) {
+        uint32_t offset = name_offset(ocigc_segment_key(segment, i)) + segment->names_length;
+        memcpy(ocigc_segment_key(segment, i), &offset, sizeof offset);
     }
     segment->count += other->count;
     segment->names_length += other->names_length;
@@ -105,16 +99,13 @@ static bool same_key(const struct ocigc_segment *segment, uint32_t left, uint32_
     return memcmp(ocigc_segment_key(segment, left), ocigc_segment_key(segment, right), segment->width) == 0;
 }
 
-/* A directory that changes while it is read may show a name twice; the newer facts are the right ones. */
+/* A directory that changes while it is read may show a name twice. */
 static void drop_doubles(struct ocigc_segment *segment)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < segment->count; i++) {
-        if (kept > 0 && same_key(segment, kept - 1, i)) {
-            if (ocigc_segment_facts(segment, i)->stamp > ocigc_segment_facts(segment, kept - 1)->stamp)
-                *ocigc_segment_facts(segment, kept - 1) = *ocigc_segment_facts(segment, i);
+        if (kept > 0 && same_key(segment, kept - 1, i))
             continue;
-        }
         if (kept != i)
             memcpy(ocigc_segment_key(segment, kept), ocigc_segment_key(segment, i), segment->stride);
         kept++;

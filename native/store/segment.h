@@ -26,13 +26,16 @@ struct ocigc_segment {
     uint32_t names_capacity;
 };
 
-/* What stands behind the key of an entry. */
+/* What stands behind the key of an entry: nothing (0 and OCIGC_STAMP_UNKNOWN) until the survey. */
 struct ocigc_facts {
-    uint64_t size; /* or OCIGC_LINKED and the number of a struct ocigc_link, which has it */
+    uint64_t size; /* or OCIGC_LINKED and the number of a struct ocigc_link, which has it; and flags */
     int64_t stamp;
 };
 
 #define OCIGC_LINKED (UINT64_C(1) << 63)
+#define OCIGC_MOVED (UINT64_C(1) << 62) /* touched between the scan and the survey */
+#define OCIGC_SIZE_MASK (OCIGC_MOVED - 1)
+#define OCIGC_STAMP_UNKNOWN INT64_MIN
 
 static inline uint8_t *ocigc_segment_key(const struct ocigc_segment *segment, uint32_t position)
 {
@@ -49,10 +52,9 @@ bool ocigc_segment_init(struct ocigc_segment *segment, const char *name);
 void ocigc_segment_free(struct ocigc_segment *segment);
 
 /* Adds an entry: a binary digest, or the NUL-terminated `name` under an unregistered algorithm. false: no memory. */
-bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name,
-                       struct ocigc_facts facts);
-/* Moves all entries of `other` behind those of `segment`; LINKED ones are renumbered by `first_link`. */
-bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other, uint32_t first_link);
+bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name);
+/* Moves all entries of `other` behind those of `segment`. */
+bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other);
 /* Sorts, drops what was met twice, and makes the segment ready for ocigc_segment_find. */
 bool ocigc_segment_seal(struct ocigc_segment *segment);
 

@@ -22,6 +22,7 @@ struct ocigc_store {
     uint32_t segment_count;
     uint32_t segment_capacity;
     uint32_t count;
+    int64_t began; /* when the scan did */
     struct ocigc_link *links;
     uint32_t link_count;
     uint32_t link_capacity;

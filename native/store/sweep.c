@@ -111,7 +111,7 @@ static int move(int from, const char *name, int to)
     return 0;
 }
 
-/* Whether the file is still the one that the scan saw. Moving one name of an inode changes the ctime of all, so where
+/* Whether the file is still the one that the survey saw, and nobody had touched it then since the scan. Moving one name of an inode changes the ctime of all, so where
  * there are several, `checked` says that this was looked at before the first was moved: then the inode counts. */
 static bool is_unchanged(const ocigc_store *store, uint32_t node, const struct stat *status, bool checked)
 {
@@ -137,7 +137,7 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index, struct ocigc_
 
     uint32_t length = ocigc_segment_encoded(place.segment, place.position, name);
     int cause = ocigc_status(way->blobs, name, &status);
-    if (cause == 0 && !is_unchanged(sweep->store, node, &status, true))
+    if (cause == 0 && (ocigc_blob_moved(sweep->store, node) || !is_unchanged(sweep->store, node, &status, true)))
         return OCIGC_OK;
     if (cause == 0)
         cause = move(way->blobs, name, way->blob_trash);

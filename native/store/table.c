@@ -101,7 +101,17 @@ static const struct ocigc_facts *facts_of(const ocigc_store *store, uint32_t nod
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node)
 {
     uint64_t size = facts_of(store, node)->size;
-    return size & OCIGC_LINKED ? store->links[size & ~OCIGC_LINKED].size : size;
+    return size & OCIGC_LINKED ? store->links[size & OCIGC_SIZE_MASK].size : size & OCIGC_SIZE_MASK;
+}
+
+int32_t ocigc_store_surveyed(const ocigc_store *store, uint32_t node)
+{
+    return facts_of(store, node)->stamp != OCIGC_STAMP_UNKNOWN;
+}
+
+bool ocigc_blob_moved(const ocigc_store *store, uint32_t node)
+{
+    return (facts_of(store, node)->size & OCIGC_MOVED) != 0;
 }
 
 int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node)

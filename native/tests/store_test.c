@@ -185,6 +185,10 @@ static void test_phases(const char *index)
     uint8_t *fates = malloc(count);
     CHECK(nodes != NULL && fates != NULL);
     CHECK(ocigc_graph_held(store, 1, 1, nodes, count) == count);
+    CHECK(!ocigc_store_surveyed(store, nodes[0]));
+    CHECK(ocigc_store_survey(store, nodes, count / 2, THREADS, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_store_surveyed(store, nodes[0]) && ocigc_store_surveyed(store, nodes[count - 1]));
     int trash = openat(layout, "trash", O_RDONLY | O_DIRECTORY);
     CHECK(ocigc_sweep(store, nodes, count, trash, fates, &progress, &error) == OCIGC_OK);
     close(trash);

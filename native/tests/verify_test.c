@@ -82,6 +82,7 @@ int main(void)
 
     ocigc_store *store = ocigc_store_scan(layout, 2, NULL, &error);
     CHECK(store != NULL && ocigc_store_count(store) == BLOBS);
+    CHECK(ocigc_store_survey(store, NULL, 0, 2, NULL, &error) == OCIGC_OK);
     for (uint32_t threads = 0; threads <= 4; threads++) {
         verify(store, threads, verdicts);
         for (int number = 0; number < BLOBS; number++) {

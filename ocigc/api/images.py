@@ -28,6 +28,7 @@ def images(
     with lock.shared(layout, wait):
         loaded = with_created(load(layout, repository, now, watch))
         with loaded.store:
+            loaded.store.survey(report=watch("Reading sizes"))
             leases = [lease for lease in loaded.leases if lease.active(now)]
             ordered = sorted(loaded.images, key=lambda image: image.sort_key)
             return usage(ordered, loaded.store, leases, InUse() if in_use is None else in_use)

@@ -39,7 +39,9 @@ def directory(parent: int, name: str) -> Iterator[int]:
     try:
         yield fd
     finally:
-        os.close(fd)
+        # Of a directory nothing is written by closing it.
+        with suppress(OSError):
+            os.close(fd)
 
 
 def open_plain(parent: int, name: str) -> int:

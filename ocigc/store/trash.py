@@ -36,7 +36,9 @@ class Trashed:
 def runs(state: int) -> list[Trashed]:
     """What is in the trash, the oldest run first. Raises Refused."""
     found = []
-    for name in files.listing(state, TRASH):
+    with files.naming(TRASH):
+        names = files.listing(state, TRASH)
+    for name in names:
         with (
             files.naming(f"{TRASH}/{name}"),
             files.directory(state, TRASH) as trash,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from ocigc._native import ffi, lib
 from ocigc.errors import Refused
 from ocigc.native import Fate, Store, purge
 from stores import node, scanned
+
+
+_GRAIN = 0.02  # seconds: the clock of files may stand still for so long
 
 
 @pytest.fixture
@@ -70,12 +74,16 @@ def test_a_layout_without_labels_gets_no_trash_for_them(layout: LayoutWriter, tr
     assert [path.name for path in trash.iterdir()] == ["blobs"]
 
 
-def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path) -> None:
+@pytest.mark.parametrize("surveyed", [True, False])
+def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path, surveyed: bool) -> None:
     grown, touched, replaced, linked, gone = (
         layout.blob(name) for name in ("grown", "touched", "replaced", "linked", "gone")
     )
     layout.labels(grown, {})
     with scanned(layout) as store:
+        if surveyed:
+            store.survey()
+        time.sleep(_GRAIN)
         with layout.blob_path(grown).open("a") as file:
             file.write("more")
         os.utime(layout.blob_path(touched))
@@ -93,6 +101,7 @@ def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path
 def test_what_became_a_symlink_is_spared(layout: LayoutWriter, trash: Path) -> None:
     blob = layout.blob("blob")
     with scanned(layout) as store:
+        store.survey()
         layout.blob_path(blob).unlink()
         layout.blob_path(blob).symlink_to(layout.path / "oci-layout")
         assert sweep(store, [blob], trash) == [Fate.SPARED]
@@ -206,3 +215,19 @@ def test_a_symlink_is_not_purged(tmp_path: Path) -> None:
     with opened(tmp_path) as directory, pytest.raises(Refused, match="cannot open link"):
         purge(directory, "link")
     assert (tmp_path / "outside" / "file").exists()
+
+
+def test_the_survey_refuses_what_is_no_plain_file_any_more(layout: LayoutWriter) -> None:
+    blob = layout.blob("content")
+    with scanned(layout) as store:
+        layout.blob_path(blob).unlink()
+        layout.blob_path(blob).symlink_to("/etc/passwd")
+        with pytest.raises(Refused, match="is a symlink"):
+            store.size(node(store, blob))
+
+
+def test_what_is_gone_before_the_survey_has_no_bytes(layout: LayoutWriter) -> None:
+    blob = layout.blob("content")
+    with scanned(layout) as store:
+        layout.blob_path(blob).unlink()
+        assert store.freed([node(store, blob)]) == 0

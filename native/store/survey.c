@@ -1,0 +1,132 @@
+/* survey.c - what the files behind nodes are: size, times, further names. */
+#include "store/files.h"
+#include "store/parallel.h"
+#include "store/store.h"
+#include "store/vector.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+enum { SHARE = 1024 }; /* nodes that a thread takes at a time */
+
+struct survey {
+    ocigc_store *store;
+    const uint32_t *nodes; /* NULL: all */
+    size_t count;
+    size_t next;
+    struct ocigc_progress *progress;
+    pthread_mutex_t lock; /* of the store's links, and of what follows */
+    int32_t code;
+    struct ocigc_error *error;
+};
+
+static bool add_link(struct survey *survey, const struct stat *status, struct ocigc_facts *facts)
+{
+    ocigc_store *store = survey->store;
+    pthread_mutex_lock(&survey->lock);
+    bool well = ocigc_reserve(&store->links, &store->link_capacity, store->link_count, 1, sizeof *store->links);
+    if (well) {
+        store->links[store->link_count] = (struct ocigc_link){
+            .inode = status->st_ino,
+            .size = (uint64_t)status->st_size,
+            .device = (uint32_t)status->st_dev,
+            .names = status->st_nlink < UINT32_MAX ? (uint32_t)status->st_nlink : UINT32_MAX,
+        };
+        facts->size = OCIGC_LINKED | store->link_count++;
+    }
+    pthread_mutex_unlock(&survey->lock);
+    return well;
+}
+
+static int status_of(const ocigc_store *store, struct ocigc_place place, const char *encoded, struct stat *status)
+{
+    if (place.segment->directory >= 0)
+        return ocigc_status(place.segment->directory, encoded, status);
+    int directory = ocigc_open_directory(store->blobs, place.segment->name);
+    if (directory < 0)
+        return errno;
+    int cause = ocigc_status(directory, encoded, status);
+    close(directory);
+    return cause;
+}
+
+static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes, struct ocigc_error *error)
+{
+    struct ocigc_place place = ocigc_store_place(survey->store, node);
+    struct ocigc_facts *known = ocigc_segment_facts(place.segment, place.position);
+    if (known->stamp != OCIGC_STAMP_UNKNOWN)
+        return OCIGC_OK;
+    char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
+    struct stat status;
+    ocigc_segment_encoded(place.segment, place.position, encoded);
+    int cause = status_of(survey->store, place, encoded, &status);
+    const char *algorithm = place.segment->name;
+    if (cause == ENOENT) {
+        *known = (struct ocigc_facts){0, OCIGC_STAMP_UNKNOWN + 1};
+        return OCIGC_OK;
+    }
+    if (cause != 0)
+        return ocigc_fail_system(error, cause, "cannot read the status of blobs/%s/%s", algorithm, encoded);
+    if (!S_ISREG(status.st_mode))
+        return ocigc_fail(error, OCIGC_LAYOUT, "blobs/%s/%s is %s", algorithm, encoded, ocigc_kind(status.st_mode));
+    struct ocigc_facts facts = {(uint64_t)status.st_size & OCIGC_SIZE_MASK, ocigc_stamp(&status)};
+    if (status.st_nlink > 1 && !add_link(survey, &status, &facts))
+        return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+    if (ocigc_nanoseconds(status.st_ctim) > survey->store->began)
+        facts.size |= OCIGC_MOVED;
+    if (facts.stamp == OCIGC_STAMP_UNKNOWN)
+        facts.stamp++;
+    *bytes += (uint64_t)status.st_size;
+    *known = facts;
+    return OCIGC_OK;
+}
+
+static int32_t survey_share(struct survey *survey, size_t first, struct ocigc_error *error)
+{
+    size_t end = survey->count - first < SHARE ? survey->count : first + SHARE;
+    uint64_t bytes = 0;
+    if (ocigc_cancelled(survey->progress))
+        return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
+    for (size_t i = first; i < end; i++) {
+        int32_t code = survey_node(survey, survey->nodes != NULL ? survey->nodes[i] : (uint32_t)i, &bytes, error);
+        if (code != OCIGC_OK)
+            return code;
+    }
+    ocigc_progress_add(survey->progress, end - first, bytes);
+    return OCIGC_OK;
+}
+
+static void survey_nodes(void *context)
+{
+    struct survey *survey = context;
+    struct ocigc_error error;
+    int32_t code = OCIGC_OK;
+    size_t first;
+    while (code == OCIGC_OK && (first = __atomic_fetch_add(&survey->next, SHARE, __ATOMIC_RELAXED)) < survey->count)
+        code = survey_share(survey, first, &error);
+    if (code == OCIGC_OK)
+        return;
+    __atomic_store_n(&survey->next, survey->count, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&survey->lock);
+    if (survey->code == OCIGC_OK) {
+        survey->code = code;
+        if (survey->error != NULL)
+            *survey->error = error;
+    }
+    pthread_mutex_unlock(&survey->lock);
+}
+
+int32_t ocigc_store_survey(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
+                           struct ocigc_progress *progress, struct ocigc_error *error)
+{
+    struct survey survey = {.store = store, .nodes = nodes, .count = count, .progress = progress, .error = error};
+    if (nodes == NULL)
+        survey.count = store->count;
+    if (progress != NULL)
+        __atomic_store_n(&progress->total_items, survey.count, __ATOMIC_RELAXED);
+    pthread_mutex_init(&survey.lock, NULL);
+    ocigc_parallel(survey.count > SHARE ? ocigc_thread_count(threads) : 1, survey_nodes, &survey);
+    pthread_mutex_destroy(&survey.lock);
+    return survey.code;
+}
