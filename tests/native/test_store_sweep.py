@@ -17,7 +17,6 @@ from ocigc.errors import Refused
 from ocigc.native import Fate, Store, purge
 from stores import node, scanned
 
-
 _GRAIN = 0.02  # seconds: the clock of files may stand still for so long
 
 
