@@ -298,8 +298,8 @@ int32_t ocigc_purge(int32_t parent, const char *name, struct ocigc_progress *pro
  * system or the kernel cannot. */
 int32_t ocigc_exchange(int32_t first_directory, const char *first, int32_t second_directory, const char *second);
 
-/* Takes from this thread, and all that it starts from here on, the right to change anything outside of the open
- * `directory` (-1: anything at all) and to execute programs. Returns 0, or an errno where the kernel cannot. */
-int32_t ocigc_confine(int32_t directory);
+/* Takes from this thread, and all that it starts from here on, the right to change anything outside of the `count`
+ * open directories and to execute programs. Returns 0, or an errno where the kernel cannot. */
+int32_t ocigc_confine(const int32_t *directories, size_t count);
 
 #endif

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import NoReturn
 
 from ocigc import streams
-from ocigc.commands import lease, ls, prune, restore, synth, trash, verify
-from ocigc.errors import OcigcError, UsageError
+from ocigc.commands import lease, ls, options, prune, restore, synth, trash, verify
+from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.printable import printable
 
 _COMMANDS = (prune, verify, ls, restore, trash, lease, synth)
@@ -68,9 +68,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.disable()
     streams.prepare()
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args = argparse.Namespace(answered=False)
+    args = argparse.Namespace(answered=False, metrics=None)
     try:
-        args = make_parser().parse_args(words, args)
+        code = _run(args, words)
+        if args.metrics is not None:
+            args.metrics.write(code)
+    except Refused as error:
+        # All is done and said but for the metrics.
+        args.answered = True
+        code = _fail(str(error), _FAILED, args, words)
+    finally:
+        streams.settle()
+    return code
+
+
+def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
+    try:
+        make_parser().parse_args(words, args)
+        args.metrics = options.open_metrics_file(args)
         code: int = args.run(args)
         sys.stdout.flush()
     except OcigcError as error:
@@ -84,8 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _fail("out of memory", _FAILED, args, words)
     except KeyboardInterrupt:
         code = _fail("interrupted; nothing is lost", _FAILED, args, words)
-    finally:
-        streams.settle()
     return code
 
 

@@ -518,7 +518,7 @@ def exchange(first_directory: int, first: str, second_directory: int, second: st
     return True
 
 
-def confine(directory: int | None) -> bool:
-    """Gives up, for good, the right to change anything outside of an open directory (None: anything at all) and to
-    execute programs; False where the kernel has no Landlock to see to that."""
-    return bool(lib.ocigc_confine(-1 if directory is None else directory) == 0)
+def confine(*directories: int) -> bool:
+    """Gives up, for good, the right to change anything outside of these open directories and to execute programs;
+    False where the kernel has no Landlock to see to that."""
+    return bool(lib.ocigc_confine(ffi.new("int32_t[]", directories), len(directories)) == 0)

@@ -1,4 +1,4 @@
-/* Least power: with Landlock, what this process may still change lies below one directory. */
+/* Least power: with Landlock, what this process may still change lies below a few directories. */
 
 #include "common/common.h"
 
@@ -22,17 +22,19 @@ enum { NEEDED_VERSION = 2 };
      LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                     \
      LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
 
-static int restrict_to(int ruleset, int32_t directory)
+static int restrict_to(int ruleset, const int32_t *directories, size_t count)
 {
-    struct landlock_path_beneath_attr beneath = {.allowed_access = CHANGES, .parent_fd = directory};
-    if (directory >= 0 && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0)
-        return errno;
+    for (size_t n = 0; n < count; n++) {
+        struct landlock_path_beneath_attr beneath = {.allowed_access = CHANGES, .parent_fd = directories[n]};
+        if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0)
+            return errno;
+    }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         return errno;
     return 0;
 }
 
-int32_t ocigc_confine(int32_t directory)
+int32_t ocigc_confine(const int32_t *directories, size_t count)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < NEEDED_VERSION)
@@ -41,16 +43,17 @@ int32_t ocigc_confine(int32_t directory)
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
     if (ruleset < 0)
         return errno;
-    int cause = restrict_to(ruleset, directory);
+    int cause = restrict_to(ruleset, directories, count);
     close(ruleset);
     return cause;
 }
 
 #else
 
-int32_t ocigc_confine(int32_t directory)
+int32_t ocigc_confine(const int32_t *directories, size_t count)
 {
-    (void)directory;
+    (void)directories;
+    (void)count;
     return ENOSYS;
 }
 

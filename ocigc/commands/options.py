@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ocigc import inuse
+from ocigc import inuse, native
 from ocigc.container import InUse
 from ocigc.errors import Refused, UsageError
-from ocigc.native import confine
 from ocigc.printable import printable
 from ocigc.report.terminal import paint, progress_line
 from ocigc.store.images import repository_name
+from ocigc.store.layout import Layout, open_layout
 from ocigc.store.trees import Tree
 from ocigc.times import parse_duration
 
 if TYPE_CHECKING:
     from ocigc.api.recursive import Results, Work
+    from ocigc.report.metrics_file import MetricsFile
 
 T = TypeVar("T")
 
@@ -98,6 +99,53 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_metrics_file(parser: argparse.ArgumentParser, command: str) -> None:
+    """--metrics-file. `cli` opens it before the command runs, and writes it when the command is done."""
+    parser.add_argument(
+        "--metrics-file",
+        metavar="FILE",
+        help="write there what came of the run, for Prometheus' node_exporter (its textfile collector reads *.prom)",
+    )
+    parser.set_defaults(command=command)
+
+
+def open_metrics_file(args: argparse.Namespace) -> MetricsFile | None:
+    """The file that --metrics-file names, if it does. Raises UsageError."""
+    if getattr(args, "metrics_file", None) is None:
+        return None
+    if getattr(args, "dry_run", False):
+        raise UsageError("--metrics-file: a dry run does nothing that could be recorded; leave one of the two out")
+    from ocigc.report.metrics_file import MetricsFile  # noqa: PLC0415
+
+    return MetricsFile(args.metrics_file, args.command, args.layout)
+
+
+def measure(args: argparse.Namespace, values: Mapping[str, float]) -> None:
+    """Adds to what --metrics-file will tell."""
+    if args.metrics is not None:
+        args.metrics.add(values)
+
+
+def layouts(results: Results[T]) -> dict[str, float]:
+    """What --metrics-file tells of a tree."""
+    return {"layouts": len(results.values) + len(results.errors), "failed_layouts": len(results.errors)}
+
+
+def confine(args: argparse.Namespace, *directories: int) -> None:
+    """Gives up, for good, the right to change anything but what lies in open directories and --metrics-file."""
+    native.confine(*directories, *_metrics_directory(args))
+
+
+def layout(args: argparse.Namespace, *, writable: bool) -> Layout:
+    """Opens LAYOUT; what may be changed from here on lies in it, if it is to be `writable`, or is --metrics-file.
+    Raises UsageError."""
+    return open_layout(args.layout, writable=writable, also=_metrics_directory(args))
+
+
+def _metrics_directory(args: argparse.Namespace) -> list[int]:
+    return [] if args.metrics is None else [args.metrics.directory]
+
+
 def repository(args: argparse.Namespace) -> str | None:
     """--repository for one layout, normalised; for a tree it is a prefix, and means nothing before the path is behind
     it. Raises UsageError."""
@@ -141,7 +189,7 @@ def each_layout(args: argparse.Namespace, work: Work[T]) -> Results[T]:
     from ocigc.api import recursive  # noqa: PLC0415
 
     with Tree(args.layout) as tree, progress_line() as progress:
-        confine(None)
+        confine(args)
         results = recursive.each_layout(tree, work, progress)
     for error in results.errors:
         note(error)

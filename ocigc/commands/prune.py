@@ -10,9 +10,8 @@ from dataclasses import replace
 from ocigc.api.prune import Pruned, PruneOptions, prune, request
 from ocigc.commands import options
 from ocigc.errors import UsageError
-from ocigc.report.prune_report import as_json, as_text, failure_as_json
+from ocigc.report.prune_report import as_json, as_metrics, as_text, failure_as_json
 from ocigc.report.terminal import ProgressLine, progress_line
-from ocigc.store.layout import open_layout
 from ocigc.times import SECOND
 
 _EXAMPLES = """\
@@ -78,6 +77,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     options.add_wait(parser)
     options.add_format(parser)
+    options.add_metrics_file(parser, "prune")
     parser.set_defaults(run=run)
 
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
         return prune_tree(args, wanted)
     wanted = replace(wanted, repository=options.repository(args))
-    with open_layout(args.layout, writable=not args.dry_run) as layout, progress_line() as progress:
+    with options.layout(args, writable=not args.dry_run) as layout, progress_line() as progress:
         with prune(layout, wanted, confirm=None if args.force else _confirmation(progress), watch=progress) as pruned:
             progress.clear()
             _show(args, pruned)
@@ -128,6 +128,7 @@ def _confirmation(progress: ProgressLine) -> Callable[[Pruned], None]:
 
 
 def _show(args: argparse.Namespace, pruned: Pruned) -> None:
+    options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
     args.answered = True
     if args.format == "json":
         sys.stdout.writelines(as_json(pruned))

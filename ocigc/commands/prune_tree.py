@@ -14,9 +14,8 @@ from ocigc.api.recursive import AT_ONCE, Results, each_layout
 from ocigc.api.watch import Watcher
 from ocigc.commands import options
 from ocigc.errors import Refused
-from ocigc.native import confine
 from ocigc.printable import printable
-from ocigc.report.prune_report import as_json
+from ocigc.report.prune_report import as_json, as_metrics
 from ocigc.report.sizes import human_size
 from ocigc.report.table import columns, table
 from ocigc.report.terminal import progress_line
@@ -41,13 +40,15 @@ class _Answer:
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on."""
     with Tree(args.layout) as tree, progress_line() as progress:
-        confine(None if args.dry_run else tree.fd)
+        options.confine(args, *([] if args.dry_run else [tree.fd]))
 
         def run(wanted: PruneOptions, confirm: Callable[[str, Pruned], None] | None) -> Results[dict[str, Any]]:
             def work(layout: Layout, found: Found, watch: Watcher) -> _Answer:
                 own = replace(wanted, repository=found.repository(args.repository))
                 check = None if confirm is None else lambda planned: confirm(printable(found.path), planned)
                 with prune(layout, own, confirm=check, watch=watch) as pruned:
+                    if not pruned.dry_run:
+                        options.measure(args, as_metrics(pruned))
                     return _answer(pruned)
 
             # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs is spared.
@@ -65,9 +66,11 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
             results = run(wanted, _unchanged(dict(planned.values)))
     for error in results.errors:
         options.note(error)
+    total = _total(results, args.dry_run)
+    options.measure(args, {**options.layouts(results), "reclaimed_bytes": total["SpaceReclaimed"]})
     args.answered = True
     if args.format == "json":
-        json.dump(_total(results, args.dry_run), sys.stdout)
+        json.dump(total, sys.stdout)
         print()
     else:
         for line in _text(results, args.dry_run):

@@ -10,7 +10,6 @@ from ocigc.api.verify import VerifyOptions, verify
 from ocigc.commands import options
 from ocigc.report.sizes import human_size
 from ocigc.report.terminal import paint, progress_line
-from ocigc.store.layout import open_layout
 from ocigc.store.verification import Verification, together
 from ocigc.times import SECOND
 
@@ -45,6 +44,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     options.add_wait(parser)
     options.add_format(parser)
+    options.add_metrics_file(parser, "verify")
     parser.set_defaults(run=run)
 
 
@@ -62,9 +62,11 @@ def run(args: argparse.Namespace) -> int:
         results = options.each_layout(args, lambda layout, _, watch: verify(layout, wanted, watch=watch))
         members = [{"Layout": name, **_document(each)} for name, each in results.values]
         result = together([each for _, each in results.values], results.errors)
+        options.measure(args, options.layouts(results))
     else:
-        with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+        with options.layout(args, writable=False) as layout, progress_line() as progress:
             result = verify(layout, wanted, watch=progress)
+    options.measure(args, _as_metrics(result))
     args.answered = True
     if result.unchecked:
         options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
@@ -81,6 +83,20 @@ def run(args: argparse.Namespace) -> int:
 def failure(message: str, _: argparse.Namespace) -> str:
     """The JSON answer of a run that failed."""
     return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]))) + "\n"
+
+
+def _as_metrics(result: Verification) -> dict[str, int]:
+    return {
+        "checked_blobs": result.checked,
+        "checked_bytes": result.bytes,
+        "unchecked_blobs": result.unchecked,
+        "corrupt_blobs": len(result.corrupt),
+        "wrong_size_blobs": len(result.wrong_size),
+        "malformed_manifests": len(result.malformed),
+        "missing_blobs": len(result.missing),
+        "unsupported_blobs": len(result.unsupported),
+        "check_errors": len(result.errors),
+    }
 
 
 def _document(result: Verification) -> dict[str, object]:

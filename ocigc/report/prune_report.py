@@ -36,6 +36,18 @@ def as_json(pruned: Pruned) -> Iterator[str]:
     yield f', "DryRun": {json.dumps(pruned.dry_run)}, "Errors": []}}\n'
 
 
+def as_metrics(pruned: Pruned) -> dict[str, int]:
+    """What was removed and what is left, by the names of `ocigc.report.metrics`."""
+    removed = sum(1 for _ in pruned.deleted(pruned.plan.blobs))
+    return {
+        "images": len(pruned.plan.kept) + len(pruned.plan.dangling),
+        "blobs": len(pruned.loaded.store) - removed,
+        "removed_images": len(pruned.plan.untagged),
+        "removed_blobs": removed,
+        "young_orphans": pruned.plan.spared,
+    }
+
+
 def failure_as_json(message: str, *, dry_run: bool) -> str:
     """The same object for a run that did nothing but fail."""
     document = {"ImagesDeleted": [], "SpaceReclaimed": 0, "Unleased": [], "Orphans": []}

@@ -81,8 +81,9 @@ def parsed(parent: int, name: str, limit: int, parse: Callable[[bytes], T]) -> T
         time.sleep(_RETRY_SECONDS)
 
 
-def write(parent: int, name: str, content: bytes, like: os.stat_result | None = None) -> None:
-    """Makes a new file and syncs it. With `like`, it gets that file's mode and, where we may, its owner."""
+def write(parent: int, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
+    """Makes a new file and syncs it. With `like`, it gets that file's mode and, where we may, its owner; with `mode`,
+    that mode whatever the umask."""
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=parent)
     try:
         view = memoryview(content)
@@ -90,6 +91,8 @@ def write(parent: int, name: str, content: bytes, like: os.stat_result | None = 
             view = view[os.write(fd, view) :]
         if like is not None:
             resemble(fd, like)
+        if mode is not None:
+            os.fchmod(fd, mode)
         os.fsync(fd)
     finally:
         os.close(fd)

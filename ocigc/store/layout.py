@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -73,9 +74,10 @@ class Layout:
             raise type(error)(f"{self.path}/{error}") from None
 
 
-def open_layout(path: str, *, writable: bool) -> Layout:
-    """Opens a layout for a command, and gives up, for good, the right to change anything outside of it; or, if it is
-    not to be `writable`, anything at all. A kernel without Landlock is no reason to stop. Raises UsageError."""
+def open_layout(path: str, *, writable: bool, also: Sequence[int] = ()) -> Layout:
+    """Opens a layout for a command, and gives up, for good, the right to change anything but what lies in it, if it is
+    to be `writable`, and below the open directories `also`. A kernel without Landlock is no reason to stop. Raises
+    UsageError."""
     layout = Layout(path)
-    confine(layout.fd if writable else None)
+    confine(*([layout.fd] if writable else []), *also)
     return layout

@@ -45,7 +45,7 @@ def attempts(layout: LayoutWriter, writable: str, *paths: Path) -> list[str]:
 
 
 def landlocked() -> bool:
-    code = "from ocigc.native import confine; print(confine(None))"
+    code = "from ocigc.native import confine; print(confine())"
     return (
         "True"
         in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
