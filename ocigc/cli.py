@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import NoReturn
 
-from ocigc import streams
+from ocigc import log, streams
 from ocigc.commands import lease, ls, options, prune, restore, synth, trash, verify
 from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.printable import printable
 
 _COMMANDS = (prune, verify, ls, restore, trash, lease, synth)
+_NAMES = frozenset(command.__name__.rpartition(".")[2] for command in _COMMANDS)
 
 # Whose answer with --format json is one object, also where they fail.
 _FAILURES = {"prune": prune.failure, "verify": verify.failure}
@@ -59,7 +60,19 @@ def make_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.register(subparsers)
+    for each in parsers(parser):
+        if each is parser or each.get_default("run") is not None:
+            options.add_log_format(each)
     return parser
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser and those of all commands below it."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in dict.fromkeys(action.choices.values()):
+                yield from parsers(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
     try:
+        log.use("json" if _given("--log-format", "json", words) else "text")
         make_parser().parse_args(words, args)
+        log.use(getattr(args, "log_format", "text"))
         args.metrics = options.open_metrics_file(args)
         code: int = args.run(args)
         sys.stdout.flush()
@@ -112,8 +127,8 @@ def _describe(error: OSError, args: argparse.Namespace) -> str:
 def _fail(message: str, code: int, args: argparse.Namespace, words: Sequence[str]) -> int:
     # Where even this cannot be written, the exit code still says it.
     with suppress(OSError):
-        print(f"ocigc: {message}", file=sys.stderr)
-    failure = _FAILURES.get(next((word for word in words if not word.startswith("-")), ""))
+        log.error(message)
+    failure = _FAILURES.get(next((word for word in words if word in _NAMES), ""))
     if failure is not None and not args.answered and _wants_json(args, words):
         with suppress(OSError):
             sys.stdout.write(failure(message, args))
@@ -125,4 +140,8 @@ def _wants_json(args: argparse.Namespace, words: Sequence[str]) -> bool:
     """Also where the words could not be understood: then `args` knows nothing."""
     if "format" in args:
         return bool(args.format == "json")
-    return "--format=json" in words or ("--format", "json") in pairwise(words)
+    return _given("--format", "json", words)
+
+
+def _given(option: str, value: str, words: Sequence[str]) -> bool:
+    return f"{option}={value}" in words or (option, value) in pairwise(words)

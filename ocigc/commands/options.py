@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ocigc import inuse, native
+from ocigc import inuse, log, native
 from ocigc.container import InUse
 from ocigc.errors import Refused, UsageError
 from ocigc.printable import printable
@@ -99,6 +99,16 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_log_format(parser: argparse.ArgumentParser) -> None:
+    """--log-format, before the command's name or behind it."""
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default=argparse.SUPPRESS,
+        help="how to write notes and errors on standard error; json: one object a line, and no progress (default: text)",
+    )
+
+
 def add_metrics_file(parser: argparse.ArgumentParser, command: str) -> None:
     """--metrics-file. `cli` opens it before the command runs, and writes it when the command is done."""
     parser.add_argument(
@@ -181,7 +191,7 @@ def _read(name: str) -> bytes:
 
 def note(message: str) -> None:
     """A line for the person at the terminal or the log; never on stdout."""
-    print(f"ocigc: {message}", file=sys.stderr)
+    log.note(message)
 
 
 def each_layout(args: argparse.Namespace, work: Work[T]) -> Results[T]:

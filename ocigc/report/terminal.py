@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from ocigc import log
 from ocigc.native import Progress, Report
 from ocigc.report.sizes import human_size
 
@@ -28,10 +29,10 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 
 class ProgressLine:
-    """One line on stderr that follows a run through its phases; nothing where stderr is no terminal."""
+    """One line on stderr that follows a run through its phases; nothing where stderr is no terminal or is a log."""
 
     def __init__(self) -> None:
-        self._active = sys.stderr.isatty()
+        self._active = sys.stderr.isatty() and log.for_people()
         self._shown = False
 
     def __call__(self, name: str) -> Report | None:
@@ -60,7 +61,7 @@ class ProgressLine:
     def note(self, message: str) -> None:
         """A line for the person at the terminal or the log."""
         self.clear()
-        print(f"ocigc: {message}", file=sys.stderr)
+        log.note(message)
 
     def clear(self) -> None:
         """Takes the line away."""
