@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test native-test tsan valgrind faults fuzz bench lint clean
+.PHONY: help demo test native-test tsan valgrind faults fuzz bench lint generated bundle clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -70,5 +70,12 @@ lint: $(VENV)/.lint $(VENV)/.installed ## check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+generated: $(VENV)/.installed ## write the manual pages and the shell completions anew
+	$(BIN)/python tools/man.py man
+	$(BIN)/python tools/completions.py completions
+
+bundle: $(VENV)/.tools ## make dist/ocigc-bundle-*.tar.gz, to install where there is no network, and try it
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) sh tools/bundle.sh
+
 clean: ## remove everything that was made
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build dist

@@ -105,7 +105,7 @@ def add_log_format(parser: argparse.ArgumentParser) -> None:
         "--log-format",
         choices=("text", "json"),
         default=argparse.SUPPRESS,
-        help="how to write notes and errors on standard error; json: one object a line, and no progress (default: text)",
+        help="how to write notes and errors on standard error: text (default) or json, one object a line",
     )
 
 

@@ -38,7 +38,7 @@ def entries(text: str) -> list[dict[str, Any]]:
     [
         (("--log-format", "json", "verify", "nowhere"), 2, "nowhere"),
         (("verify", "--log-format=json", "nowhere"), 2, "nowhere"),
-        (("verify", "--log-format", "json", "--no-such-option"), 2, "--no-such-option"),
+        (("verify", "--log-format", "json", "--no-such-option", "x"), 2, "--no-such-option"),
         (("lease", "ls", "--log-format", "json", "a\nb\x1b"), 2, "a\\nb\\x1b"),
         (("--log-format", "json"), 2, "COMMAND"),
         (("--log-format", "json", "no-such-command"), 2, "no-such-command"),
@@ -69,7 +69,8 @@ def test_the_answer_is_still_one_object(tmp_path: Path) -> None:
 
 
 def test_no_progress_on_a_terminal(layout: LayoutWriter) -> None:
-    (layout.path / "blobs/sha256" / ("0" * 64)).write_bytes(bytes(300 << 20))  # long enough for progress
+    with (layout.path / "blobs/sha256" / ("0" * 64)).open("wb") as file:
+        file.truncate(400 << 20)  # long enough for progress
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "ocigc", "verify", "-j", "1", "--log-format", "json", str(layout.path)]
     environment = {**os.environ, "OCIGC_SHA256": "portable"}

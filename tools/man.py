@@ -1,0 +1,128 @@
+"""Writes the manual pages, made from the parser that also prints --help: `man.py DIRECTORY`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ocigc.cli import make_parser, parsers
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    program = make_parser()
+    pages = [program, *_commands(program)]
+    for page in pages:
+        others = [other.prog.replace(" ", "-") for other in pages if other is not page]
+        name = page.prog.replace(" ", "-")
+        (directory / f"{name}.1").write_text("\n".join([*_page(page, name), *_see_also(others)]) + "\n")
+
+
+def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return list(dict.fromkeys(action.choices.values()))
+    return []
+
+
+def _page(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+    """The sections of a page; subcommands of a command stand on its page."""
+    yield f'.TH {_escaped(name.upper())} 1 "" "ocigc" "User Commands"'
+    yield ".SH NAME"
+    yield f"{_escaped(name)} \\- {_text(_summary(parser))}"
+    yield ".SH SYNOPSIS"
+    nested = [each for each in parsers(parser) if each.get_default("run")] if " " in parser.prog else []
+    for number, each in enumerate(nested or [parser]):
+        yield from [".br"] if number else []
+        yield _usage(each)
+    yield ".SH DESCRIPTION"
+    yield _text(parser.description or "")
+    remarks = list(_remarks(parser.epilog or ""))
+    yield from (line for title, lines in remarks if not title for line in [".PP", *lines])
+    commands = _commands(parser)
+    if commands and not nested:
+        yield ".SH COMMANDS"
+        for command in commands:
+            yield from [".TP", f".BR {_escaped(command.prog.replace(' ', '-'))} (1)", _text(_summary(command))]
+    for each in nested if commands else []:
+        yield f'.SH "{_escaped(each.prog.partition(" ")[2].upper())}"'
+        yield _text(each.description or "")
+        yield from _options(each)
+    if not commands or not nested:
+        yield ".SH OPTIONS"
+        yield from _options(parser)
+    for title, lines in remarks:
+        if title:
+            yield f'.SH "{title.upper()}"'
+            yield from lines
+
+
+def _see_also(names: list[str]) -> list[str]:
+    return [".SH SEE ALSO", *(f".BR {_escaped(name)} (1)" + ("" if name == names[-1] else ",") for name in names)]
+
+
+def _summary(parser: argparse.ArgumentParser) -> str:
+    """What the list of commands says of it."""
+    for each in parsers(make_parser()):
+        for action in each._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, choice in zip(action.choices, action._choices_actions, strict=False):
+                    if action.choices[name].prog == parser.prog:
+                        return (choice.help or "").rstrip(".")
+    return (parser.description or "").rstrip(".")
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    words = [f"\\fB{_escaped(parser.prog)}\\fP", "[\\fIOPTION\\fP]..."]
+    for action in parser._actions:
+        if not action.option_strings:
+            words.append(_value(action) + ("..." if action.nargs in ("+", "*") else ""))
+    if _commands(parser):
+        words.append("...")
+    return " ".join(words)
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) or action.help == argparse.SUPPRESS:
+            continue
+        names = ", ".join(f"\\fB{_escaped(name)}\\fP" for name in action.option_strings)
+        value = _value(action) if action.nargs != 0 else ""
+        yield ".TP"
+        yield f"{names} {value}".strip()
+        yield _text((action.help or "") % {**vars(action), "prog": parser.prog})
+
+
+def _value(action: argparse.Action) -> str:
+    if action.metavar is None and action.choices is not None:
+        return "{" + ",".join(f"\\fB{_escaped(str(choice))}\\fP" for choice in action.choices) + "}"
+    return f"\\fI{_escaped(str(action.metavar or action.dest.upper()))}\\fP"
+
+
+def _remarks(epilog: str) -> Iterator[tuple[str, list[str]]]:
+    """The paragraphs below --help: those with a title and examples as they stand, all else as text."""
+    for paragraph in filter(None, epilog.strip().split("\n\n")):
+        title, colon, rest = paragraph.partition(":")
+        if not colon or "\n" in title or "`" in title:
+            yield "", [_text(paragraph)]
+        elif rest.startswith("\n"):
+            yield title, [".nf", *(_escaped(line[2:]) for line in rest[1:].split("\n")), ".fi"]
+        else:
+            yield title, [_text(rest)]
+
+
+def _text(text: str) -> str:
+    """Text to be filled; what stands in backquotes is bold."""
+    return re.sub(r"`([^`]*)`", r"\\fB\1\\fP", _escaped(" ".join(text.split())))
+
+
+def _escaped(text: str) -> str:
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
+
+
+if __name__ == "__main__":
+    main()
