@@ -109,7 +109,7 @@ def test_bash(directory: Path, words: tuple[str, ...], expected: set[str]) -> No
 @needs("fish")
 @pytest.mark.parametrize(("words", "expected"), CASES)
 def test_fish(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
-    script = "source $argv[1]; complete -C (string join ' ' $argv[2..])"
+    script = "source $argv[1]; complete -C (string join -- ' ' $argv[2..])"
     shown = output("fish", "--no-config", "-c", script, FISH, "ocigc", *words, cwd=directory, HOME=str(directory))
     assert {line.split("\t")[0].rstrip("/") for line in shown.splitlines()} == expected
 
