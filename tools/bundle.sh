@@ -16,7 +16,7 @@ name=ocigc-bundle-$version-$(uname -m)
 bundle=$work/$name
 mkdir -p "$bundle/wheels"
 for each in $versions; do
-    pip download --only-binary=:all: --python-version "$each" --dest "$bundle/wheels" "$wheel[blake3,yaml]"
+    pip download --only-binary=:all: --python-version "$each" --dest "$bundle/wheels" "${wheel}[blake3,yaml]"
 done
 cp LICENSE "$bundle"
 cp -r contrib "$bundle"
@@ -40,7 +40,8 @@ target=${1:-/opt/ocigc}
     --find-links "$here/wheels" 'ocigc[blake3,yaml]'
 echo "$target/bin/ocigc is $("$target/bin/ocigc" --version)"
 END
-(cd "$bundle" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | sed 's,^\./,,' | xargs -d '\n' sha256sum > SHA256SUMS)
+(cd "$bundle" && find ./* -type f | LC_ALL=C sort | cut -c3- | xargs -d '\n' sha256sum) > "$work/SHA256SUMS"
+mv "$work/SHA256SUMS" "$bundle"
 mkdir -p dist
 tar -C "$work" --owner=0 --group=0 --numeric-owner --sort=name -czf "dist/$name.tar.gz" "$name"
 
@@ -52,6 +53,7 @@ sha256sum --check --quiet SHA256SUMS
 env -i PATH=/usr/bin:/bin HOME="$work" PYTHON="$(command -v "$python")" sh install.sh "$work/trial/ocigc"
 ocigc=$work/trial/ocigc/bin/ocigc
 "$ocigc" synth "$work/trial/mirror" > /dev/null
-"$ocigc" prune --all --grace 0s --force "$work/trial/mirror" | tail -n 1
+"$ocigc" prune --grace 0s --force "$work/trial/mirror" > "$work/pruned"
+tail -n 1 "$work/pruned"
 "$ocigc" verify "$work/trial/mirror"
 echo "dist/$name.tar.gz"
