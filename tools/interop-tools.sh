@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs the programs that the interop tests run, where apt can; elsewhere those tests are skipped.
+# Installs the programs that the tests run for real, where apt can; elsewhere those tests are skipped.
 missing=
-for program in skopeo umoci buildah podman; do
+for program in skopeo umoci buildah podman zsh fish mandoc; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "installing for the interop tests:$missing"
+    echo "installing for the tests:$missing"
     { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing; } \
         >/dev/null 2>&1 || echo "could not install them: the tests that need them are skipped"
 else

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ TRY = """
 import os, sys
 from ocigc.native import confine
 from ocigc.store.layout import open_layout
-layout = open_layout(sys.argv[1], writable=sys.argv[2] == "yes")
+also = [os.open(path, os.O_RDONLY) for path in os.environ.get("ALSO", "").split()]
+layout = open_layout(sys.argv[1], writable=sys.argv[2] == "yes", also=also)
 for path in sys.argv[3:]:
     try:
         open(path, "w").close()
@@ -33,13 +35,14 @@ def layout(tmp_path: Path) -> LayoutWriter:
     return LayoutWriter(tmp_path / "layout")
 
 
-def attempts(layout: LayoutWriter, writable: str, *paths: Path) -> list[str]:
+def attempts(layout: LayoutWriter, writable: str, *paths: Path, also: Path | None = None) -> list[str]:
     process = subprocess.run(
         [sys.executable, "-c", TRY, str(layout.path), writable, *map(str, paths)],
         capture_output=True,
         text=True,
         check=True,
         cwd="/",
+        env={**os.environ, **({} if also is None else {"ALSO": str(also)})},
     )
     return process.stdout.split()
 
@@ -59,3 +62,12 @@ def test_nothing_outside_of_the_layout_can_be_changed(layout: LayoutWriter, tmp_
     assert attempts(layout, "yes", inside, outside, tmp_path / "new") == ["written", "denied", "denied", "denied"]
     assert attempts(layout, "no", inside, outside) == ["denied", "denied", "denied"]
     assert outside.read_text() == "precious"
+
+
+@pytest.mark.skipif(not landlocked(), reason="this kernel has no Landlock, or not enough of it")
+def test_a_further_directory_can_be_changed_and_nothing_beside_it(layout: LayoutWriter, tmp_path: Path) -> None:
+    also = tmp_path / "also"
+    also.mkdir()
+    paths = [also / "new", layout.path / "inside", tmp_path / "new"]
+    assert attempts(layout, "no", *paths, also=also) == ["written", "denied", "denied", "denied"]
+    assert attempts(layout, "yes", *paths, also=also) == ["written", "written", "denied", "denied"]
