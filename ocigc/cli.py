@@ -90,6 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # All is done and said but for the metrics.
         args.answered = True
         code = _fail(str(error), _FAILED, args, words)
+    except KeyboardInterrupt:
+        args.answered = True
+        code = _fail("interrupted; all is done, but the metrics may be lost", _FAILED, args, words)
     finally:
         streams.settle()
     return code
