@@ -11,15 +11,15 @@ from itertools import pairwise
 from typing import NoReturn
 
 from ocigc import log, streams
-from ocigc.commands import lease, ls, options, prune, restore, synth, trash, verify
+from ocigc.commands import lease, ls, options, prune, restore, rm, synth, trash, verify
 from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.printable import printable
 
-_COMMANDS = (prune, verify, ls, restore, trash, lease, synth)
+_COMMANDS = (prune, rm, verify, ls, restore, trash, lease, synth)
 _NAMES = frozenset(command.__name__.rpartition(".")[2] for command in _COMMANDS)
 
 # Whose answer with --format json is one object, also where they fail.
-_FAILURES = {"prune": prune.failure, "verify": verify.failure}
+_FAILURES = {"prune": prune.failure, "rm": rm.failure, "verify": verify.failure}
 
 _FAILED = 3
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from ocigc.api.prune import Pruned, PruneOptions, prune, request
 from ocigc.commands import options
+from ocigc.container import InUse
 from ocigc.errors import UsageError
 from ocigc.report.prune_report import as_json, as_metrics, as_text, failure_as_json
 from ocigc.report.terminal import ProgressLine, progress_line
+from ocigc.rules.prune import Request
 from ocigc.times import SECOND
 
 _EXAMPLES = """\
@@ -49,6 +51,21 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=[],
         help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; repeatable",
     )
+    parser.add_argument(
+        "--grace",
+        metavar="DURATION",
+        type=options.duration,
+        default=3600 * SECOND,
+        help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
+    )
+    parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
+    add_run(parser)
+    options.add_metrics_file(parser, "prune")
+    parser.set_defaults(run=run, verb="prune")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """What whoever removes images may ask for."""
     options.add_in_use(parser)
     options.add_repository(parser)
     parser.add_argument(
@@ -57,16 +74,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="overlayfs",
         help="the snapshotter whose labels are removed from configs that no image holds (default: overlayfs)",
     )
-    parser.add_argument(
-        "--grace",
-        metavar="DURATION",
-        type=options.duration,
-        default=3600 * SECOND,
-        help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
-    )
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
-    parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
     parser.add_argument("--allow-empty", action="store_true", help="go on even if no image at all would remain")
     parser.add_argument(
         "--trash",
@@ -77,39 +86,47 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     options.add_wait(parser)
     options.add_format(parser)
-    options.add_metrics_file(parser, "prune")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prunes one layout, or a tree of them."""
-    if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
-        raise UsageError("there is no terminal to ask on: give --force to prune, or --dry-run to look")
-    wanted = _options(args)
+    in_use = read_in_use(args)
+    wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace))
+    wanted = replace(wanted, explain=args.explain)
     if args.recursive:
         from ocigc.commands.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)
+    return run_layout(args, wanted)
+
+
+def read_in_use(args: argparse.Namespace) -> InUse:
+    """What is in use. Raises UsageError, also where nobody can be asked later."""
+    if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
+        raise UsageError(f"there is no terminal to ask on: give --force to {args.verb}, or --dry-run to look")
+    return options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+
+
+def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
+    """What the arguments of `add_run` ask for."""
+    return PruneOptions(
+        request=asked,
+        driver=args.driver,
+        dry_run=args.dry_run,
+        allow_empty=args.allow_empty,
+        trash=args.trash,
+        wait=args.wait / SECOND,
+    )
+
+
+def run_layout(args: argparse.Namespace, wanted: PruneOptions) -> int:
+    """Prunes one layout, and shows what came of it."""
     wanted = replace(wanted, repository=options.repository(args))
     with options.layout(args, writable=not args.dry_run) as layout, progress_line() as progress:
         with prune(layout, wanted, confirm=None if args.force else _confirmation(progress), watch=progress) as pruned:
             progress.clear()
             _show(args, pruned)
     return 0
-
-
-def _options(args: argparse.Namespace) -> PruneOptions:
-    """What the arguments ask for. Raises UsageError."""
-    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-    return PruneOptions(
-        request=request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace),
-        driver=args.driver,
-        dry_run=args.dry_run,
-        allow_empty=args.allow_empty,
-        explain=args.explain,
-        trash=args.trash,
-        wait=args.wait / SECOND,
-    )
 
 
 def failure(message: str, args: argparse.Namespace) -> str:

@@ -42,16 +42,21 @@ class LabelCheck:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """`until` are instants: an image must be older than every one of them. All label checks must hold of one config."""
+    """`until` are instants: an image must be older than every one of them. All label checks must hold of one config.
+    `selected` are the sort keys of the only images that may go; None: any.
+    """
 
     dangling_only: bool
     until: tuple[int, ...]
     labels: tuple[LabelCheck, ...]
+    selected: frozenset[tuple[bytes, str]] | None = None
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
         """The filter that keeps the image; None where it may be pruned. An unknown age or an unreadable config keeps
         it where a filter asks.
         """
+        if self.selected is not None and image.sort_key not in self.selected:
+            return "it was not named"
         if self.dangling_only and not image.dangling:
             return "dangling=true"
         if self.until and image.created is None:

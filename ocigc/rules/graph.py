@@ -33,11 +33,15 @@ class Holders(Protocol):
 class Graph(Protocol):
     """A store's blobs and edges. Answers are of the moment it was read; nothing here reads a file."""
 
+    def __len__(self) -> int:
+        """How many nodes there are: 0 .. len - 1."""
+
     def find(self, digest: str) -> int | None:
         """The node of a digest, or None where the blob is absent."""
 
     def find_longer(self, beginning: str) -> int | None:
-        """The first node whose digest is longer than this and begins with it, or None."""
+        """The first node whose digest is longer than this and begins with it, or None. Nodes are in the order of their
+        algorithms' names, then of their digests."""
 
     def digest(self, node: int) -> str:
         """`alg:encoded`."""

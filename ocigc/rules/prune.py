@@ -31,12 +31,13 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for. `now` is an instant, `grace` nanoseconds."""
+    """What is asked for. `now` is an instant, `grace` nanoseconds; without `orphans`, what no image held stays."""
 
     filters: Filters
     in_use: InUse
     now: int
     grace: int
+    orphans: bool = True
 
     @property
     def young_after(self) -> int | None:
@@ -54,6 +55,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
         [lease for lease in contents.leases if lease.active(request.now)],
         contents.label_roots,
         request.young_after,
+        orphans=request.orphans,
     )
 
     leaving = settlement.leaving()

@@ -47,9 +47,17 @@ class Settlement:
 
 
 def settle(
-    choice: Choice, graph: Graph, leases: Sequence[Lease], label_roots: Sequence[int], young_after: int | None
+    choice: Choice,
+    graph: Graph,
+    leases: Sequence[Lease],
+    label_roots: Sequence[int],
+    young_after: int | None,
+    *,
+    orphans: bool = True,
 ) -> Settlement:
-    """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young)."""
+    """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young); without
+    `orphans`, all of them do.
+    """
     remaining = [*(kept.image for kept in choice.kept), *choice.dangling]
     first, flat = holding(remaining, leases, label_roots, graph)
     staying = list(first.roots)
@@ -60,8 +68,9 @@ def settle(
         groups = [Group(staying), flat, *(Group(image_roots([image], graph)) for image in reversed(prune))]
         holders = graph.holders(groups)
         young: Sequence[int] = () if young_after is None else graph.newer(holders.unheld(), young_after)
-        if young:
-            holders = graph.holders([*groups, Group(young)])
+        spared = young if orphans else holders.unheld()
+        if spared:
+            holders = graph.holders([*groups, Group(spared)])
         settlement = Settlement(graph, holders, prune, kept, len(young))
         # A follower that stays is a root itself: it may keep what would have gone, so settle anew until none is left.
         stay = [follower for follower in followers if settlement.stays(follower.subject)]

@@ -1,0 +1,81 @@
+"""What a user means by REF: an image's name, a digest, or the beginning of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ocigc.errors import UsageError
+from ocigc.image import ImageRecord
+from ocigc.printable import printable
+from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
+from ocigc.rules.graph import Graph
+
+_SHOWN = 5
+_BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
+
+
+def select_images(images: Sequence[ImageRecord], reference: str) -> list[ImageRecord]:
+    """The images that a reference names: one by its name, or all names of one target by its digest.
+
+    Raises UsageError where it names none, or more than one target by the beginning of a digest.
+    """
+    wanted = _normal(reference)
+    named = [image for image in images if not image.dangling and reference in (image.name, image.familiar)]
+    named = named or [image for image in images if wanted is not None and _normal(image.name) == wanted]
+    if named:
+        return named
+    by_digest = [image for image in images if _begins(image.target.digest, reference)]
+    digests = sorted({image.target.digest for image in by_digest})
+    if len(digests) > 1:
+        raise UsageError(f"{printable(reference)!r} is the beginning of several digests: {_some(digests)}")
+    if not digests:
+        raise UsageError(f"no image {printable(reference)!r}; `ocigc ls` shows what there is")
+    return by_digest
+
+
+def select_blob(images: Sequence[ImageRecord], graph: Graph, reference: str) -> str:
+    """The digest that a reference means: of an image's target, of any blob, or one that is absent if it is whole.
+
+    Raises UsageError.
+    """
+    match = _BEGINNING.fullmatch(reference)
+    if match is not None and graph.find(reference) is None:
+        beginning = reference if match["algorithm"] else f"sha256:{reference}"
+        first = graph.find_longer(beginning)
+        if first is not None:
+            digest = graph.digest(first)
+            others = {image.target.digest for image in images if _begins(image.target.digest, reference)} - {digest}
+            if first + 1 < len(graph) and graph.digest(first + 1).startswith(beginning):
+                others.add(graph.digest(first + 1))
+            if others:
+                raise UsageError(
+                    f"{printable(reference)!r} is the beginning of several digests: {_some(sorted({digest, *others}))}"
+                )
+            return digest
+    if graph.find(reference) is not None or _is_whole(reference):
+        return reference
+    return select_images(images, reference)[0].target.digest
+
+
+def _is_whole(reference: str) -> bool:
+    return re.fullmatch(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}|blake3:[0-9a-f]{64}", reference) is not None
+
+
+def _begins(digest: str, reference: str) -> bool:
+    match = _BEGINNING.fullmatch(reference)
+    if match is None:
+        return False
+    return digest.startswith(reference) if match["algorithm"] else digest.partition(":")[2].startswith(reference)
+
+
+def _normal(name: str) -> str | None:
+    try:
+        return str(with_default_tag(parse_normalized(name)))
+    except InvalidReference:
+        return None
+
+
+def _some(digests: Sequence[str]) -> str:
+    more = f" and {len(digests) - _SHOWN:,} more" if len(digests) > _SHOWN else ""
+    return ", ".join(digests[:_SHOWN]) + more
