@@ -259,6 +259,14 @@ size_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, 
 /* Edges of an expanded node, in document order: targets (UINT32_MAX: not present) and roles. Same counting rule. */
 size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targets, int32_t *roles, size_t capacity);
 
+/* The way from every node that holds `node` down to it: next[n] is the next node on it, roles[n] the enum ocigc_role by
+ * which that is held (SUBJECT: it is n's referrer); UINT32_MAX where n does not hold it. next[node] is `node`. Both arrays
+ * have room for all nodes. */
+void ocigc_graph_ascend(const ocigc_store *store, uint32_t node, uint32_t *next, uint8_t *roles);
+/* The known referrers of a node, and the nodes with an edge to what is absent, ascending. Same counting rule. */
+size_t ocigc_graph_referrers(const ocigc_store *store, uint32_t node, uint32_t *out, size_t capacity);
+size_t ocigc_graph_lacking(const ocigc_store *store, uint32_t *out, size_t capacity);
+
 /* ------------------------------------------------------------------ verify */
 
 enum ocigc_verdict {

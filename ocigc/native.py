@@ -63,6 +63,18 @@ class Verdict(IntEnum):
     GONE = 6
 
 
+class Role(IntEnum):
+    """What a descriptor is to the document that has it; the numbers are those of `enum ocigc_role`."""
+
+    CONFIG = 0
+    LAYER = 1
+    BLOB = 2
+    MANIFEST = 3
+    SUBJECT = 4
+    FOUND = 5
+    LABEL = 6
+
+
 class Fate(IntEnum):
     """What became of a blob in the sweep; the numbers are those of `enum ocigc_fate`."""
 
@@ -152,6 +164,12 @@ def parse_index(content: bytes) -> Iterator[tuple[Descriptor, int, int]]:
 def parse_document(content: bytes, media: Media) -> list[Descriptor]:
     """The descriptors of a document that is held to be of a media. Raises MalformedError."""
     return [descriptor for _, descriptor, _, _ in _descriptors(content, media)]
+
+
+def parse_children(content: bytes, media: Media) -> Iterator[tuple[Role, Descriptor, bytes]]:
+    """The same, each with its role and as it stands there."""
+    for role, descriptor, start, end in _descriptors(content, media):
+        yield Role(role), descriptor, content[start:end]
 
 
 def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor, int, int]]:
@@ -429,6 +447,30 @@ class Store:
                 raise Refused("out of memory")
             self._walk_nodes = array("I", bytes(4 * count))
             self._walk_medias = array("i", bytes(4 * count))
+
+    def ascend(self, node: int) -> tuple[array[int], bytearray]:
+        """The way from every node that holds this one down to it: of each node the next on it, NO_NODE where it does
+        not hold it, and the Role by which that is held (SUBJECT: it is a referrer)."""
+        following = array("I", bytes(4 * len(self)))
+        roles = bytearray(len(self))
+        lib.ocigc_graph_ascend(
+            self._handle, node, _pointer(following), ffi.from_buffer("uint8_t[]", roles, require_writable=True)
+        )
+        return following, roles
+
+    def referrers(self, node: int) -> array[int]:
+        """The known referrers of a node."""
+        count = lib.ocigc_graph_referrers(self._handle, node, ffi.NULL, 0)
+        nodes = array("I", bytes(4 * count))
+        lib.ocigc_graph_referrers(self._handle, node, _pointer(nodes), count)
+        return nodes
+
+    def lacking(self) -> array[int]:
+        """The nodes that refer to something absent."""
+        count = lib.ocigc_graph_lacking(self._handle, ffi.NULL, 0)
+        nodes = array("I", bytes(4 * count))
+        lib.ocigc_graph_lacking(self._handle, _pointer(nodes), count)
+        return nodes
 
     def holders(self, groups: Sequence[Group]) -> _Holders:
         lib.ocigc_graph_release(self._handle)
