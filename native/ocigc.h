@@ -263,8 +263,9 @@ size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targ
  * which that is held (SUBJECT: it is n's referrer); UINT32_MAX where n does not hold it. next[node] is `node`. Both arrays
  * have room for all nodes. */
 void ocigc_graph_ascend(const ocigc_store *store, uint32_t node, uint32_t *next, uint8_t *roles);
-/* The known referrers of a node, and the nodes with an edge to what is absent, ascending. Same counting rule. */
+/* The known referrers of a node; some may be told twice. Same counting rule. */
 size_t ocigc_graph_referrers(const ocigc_store *store, uint32_t node, uint32_t *out, size_t capacity);
+/* The nodes with an edge to what is absent, ascending. Same counting rule. */
 size_t ocigc_graph_lacking(const ocigc_store *store, uint32_t *out, size_t capacity);
 
 /* ------------------------------------------------------------------ verify */

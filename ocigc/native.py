@@ -458,12 +458,12 @@ class Store:
         )
         return following, roles
 
-    def referrers(self, node: int) -> array[int]:
-        """The known referrers of a node."""
+    def referrers(self, node: int) -> list[int]:
+        """The known referrers of a node, ascending."""
         count = lib.ocigc_graph_referrers(self._handle, node, ffi.NULL, 0)
         nodes = array("I", bytes(4 * count))
         lib.ocigc_graph_referrers(self._handle, node, _pointer(nodes), count)
-        return nodes
+        return sorted(set(nodes))
 
     def lacking(self) -> array[int]:
         """The nodes that refer to something absent."""
