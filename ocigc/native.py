@@ -23,7 +23,7 @@ from ocigc._native import ffi, lib
 from ocigc.descriptor import Descriptor, Media
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.rules.graph import Group
-from ocigc.rules.hard_links import Name
+from ocigc.rules.hard_links import Files, HardLinks, Name
 
 NO_NODE = 0xFFFFFFFF
 NEVER = 2**63 - 1  # an instant that does not come
@@ -344,14 +344,15 @@ class Store:
         self.survey(flat)
         return int(lib.ocigc_store_freed(self._handle, _pointer(flat), len(flat)))
 
-    def linked(self, nodes: Sequence[int]) -> list[Name]:
-        """The files among the nodes that have further names."""
+    def files(self, nodes: Sequence[int]) -> Files:
+        """The files behind the nodes."""
         flat = _nodes(nodes)
         self.survey(flat)
         count = lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), ffi.NULL, 0)
-        names = ffi.new("struct ocigc_name[]", count)
-        lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), names, count)
-        return [Name(name.device, name.inode, name.names, name.size) for name in names]
+        found = ffi.new("struct ocigc_name[]", count)
+        lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), found, count)
+        names = [Name(name.device, name.inode, name.names, name.size) for name in found]
+        return Files(self.freed(flat) - HardLinks().remove(Files(0, names)), names)
 
     def foreign(self) -> tuple[int, list[str]]:
         """How many files below blobs/ are no blobs, and the names of the first of them."""

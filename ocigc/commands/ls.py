@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ocigc.api.images import images
 from ocigc.api.watch import Watcher
@@ -60,10 +60,11 @@ def run(args: argparse.Namespace) -> int:
             found = images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
         listed = [(entry, {}) for entry in found]
     if args.format == "json":
-        json.dump([_as_json(entry) | where for entry, where in listed], sys.stdout)
+        json.dump([usage_as_json(entry) | where for entry, where in listed], sys.stdout)
         print()
     else:
-        _print([entry for entry, _ in listed])
+        for line in usage_table([entry for entry, _ in listed]):
+            print(line)
     return options.FAILED if errors else 0
 
 
@@ -76,7 +77,8 @@ def _list_tree(args: argparse.Namespace, in_use: InUse) -> tuple[list[tuple[Usag
     return [(entry, {"Layout": name}) for name, entries in results.values for entry in entries], results.errors
 
 
-def _as_json(entry: Usage) -> dict[str, object]:
+def usage_as_json(entry: Usage) -> dict[str, object]:
+    """One image, as the array of --format json has it."""
     image = entry.image
     return {
         "Name": None if image.dangling else image.name,
@@ -93,7 +95,8 @@ def _as_json(entry: Usage) -> dict[str, object]:
     }
 
 
-def _print(found: list[Usage]) -> None:
+def usage_table(found: Sequence[Usage]) -> Iterator[str]:
+    """A line an image."""
     rows = []
     for entry in found:
         image = entry.image
@@ -114,5 +117,4 @@ def _print(found: list[Usage]) -> None:
                 ", ".join(name for name, holds in states if holds),
             )
         )
-    for line in table(("IMAGE", "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", "STATE"), rows):
-        print(line)
+    return table(("IMAGE", "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", "STATE"), rows)

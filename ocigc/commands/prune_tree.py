@@ -19,7 +19,7 @@ from ocigc.report.prune_report import as_json, as_metrics
 from ocigc.report.sizes import human_size
 from ocigc.report.table import columns, table
 from ocigc.report.terminal import progress_line
-from ocigc.rules.hard_links import HardLinks, Name
+from ocigc.rules.hard_links import Files, HardLinks
 from ocigc.store.layout import Layout
 from ocigc.store.trees import Found, Tree
 
@@ -28,13 +28,12 @@ _LISTS = ("ImagesDeleted", "Unleased", "Orphans")
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a prune of one layout answers, as its JSON object: the store that it was made of is closed. `alone` are the
-    bytes of files with one name, `linked` the other names that go.
+    """What a prune of one layout answers, as its JSON object, for the store that it was made of is closed; and the
+    files that go.
     """
 
     document: dict[str, Any]
-    alone: int
-    linked: list[Name]
+    files: Files
 
 
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
@@ -81,16 +80,14 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
 def _answer(pruned: Pruned) -> _Answer:
     store = pruned.loaded.store
     going = [node for node in pruned.plan.blobs if not pruned.spared or store.digest(node) not in pruned.spared]
-    linked = store.linked(going)
-    alone = store.freed(going) - HardLinks().remove(linked)
-    return _Answer(json.loads("".join(as_json(pruned))), alone, linked)
+    return _Answer(json.loads("".join(as_json(pruned))), store.files(going))
 
 
 def _counted(answers: Iterable[tuple[str, _Answer]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The answers, each with the bytes that are freed by it and by those before it."""
     links = HardLinks()
     for name, answer in answers:
-        yield name, {**answer.document, "SpaceReclaimed": answer.alone + links.remove(answer.linked)}
+        yield name, {**answer.document, "SpaceReclaimed": links.remove(answer.files)}
 
 
 def _unchanged(planned: dict[str, dict[str, Any]]) -> Callable[[str, Pruned], None]:

@@ -1,0 +1,87 @@
+"""What a layout takes of the disk, and what of that a prune would free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ocigc.api.prune import request
+from ocigc.api.watch import SILENT, Watcher
+from ocigc.container import InUse
+from ocigc.rules.consumption import Repository, repositories
+from ocigc.rules.hard_links import Files, HardLinks, on_disk
+from ocigc.rules.prune import decide
+from ocigc.rules.usage import Usage, usage
+from ocigc.store import lock
+from ocigc.store.contents import labels_of, load, with_created
+from ocigc.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
+    prune would remove, and `unused` those that a prune of all images would; each layout by itself.
+    """
+
+    images: Sequence[Usage]
+    repositories: Sequence[Repository]
+    blobs: int
+    files: Sequence[Files]
+    dangling: Sequence[Files]
+    unused: Sequence[Files]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blobs."""
+        return sum(each.size for each in self.files)
+
+    @property
+    def disk(self) -> int:
+        """Bytes that they take: a file with several names once."""
+        return on_disk(self.files)
+
+
+def freed(layouts: Sequence[Files]) -> int:
+    """The bytes that are freed where all these files go."""
+    links = HardLinks()
+    return sum(links.remove(each) for each in layouts)
+
+
+def together(parts: Sequence[Consumption]) -> Consumption:
+    """What several layouts consume."""
+    return Consumption(
+        images=[each for part in parts for each in part.images],
+        repositories=[each for part in parts for each in part.repositories],
+        blobs=sum(part.blobs for part in parts),
+        files=[each for part in parts for each in part.files],
+        dangling=[each for part in parts for each in part.dangling],
+        unused=[each for part in parts for each in part.unused],
+    )
+
+
+def du(
+    layout: Layout,
+    *,
+    in_use: InUse | None = None,
+    repository: str | None = None,
+    wait: float = 0,
+    watch: Watcher = SILENT,
+) -> Consumption:
+    """What a layout consumes. Raises UsageError where it is none, and Refused where it cannot be read."""
+    default = request(in_use=in_use)
+    everything = request(prune_all=True, in_use=in_use)
+    with lock.shared(layout, wait):
+        loaded = with_created(load(layout, repository, default.now, watch, young_after=default.now - default.grace))
+        with loaded.store as store:
+            store.survey(report=watch("Reading sizes"))
+            leases = [lease for lease in loaded.leases if lease.active(default.now)]
+            ordered = sorted(loaded.images, key=lambda image: image.sort_key)
+            plans = [decide(loaded.contents, each, labels_of(loaded)) for each in (default, everything)]
+            return Consumption(
+                images=usage(ordered, store, leases, default.in_use),
+                repositories=repositories(ordered, store),
+                blobs=len(store),
+                files=[store.files(range(len(store)))],
+                dangling=[store.files(plans[0].blobs)],
+                unused=[store.files(plans[1].blobs)],
+            )

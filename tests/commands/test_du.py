@@ -1,0 +1,67 @@
+"""`ocigc du`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from command import ocigc
+from layouts import LayoutWriter
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    return LayoutWriter(tmp_path / "layout")
+
+
+def test_totals_repositories_and_images(layout: LayoutWriter) -> None:
+    layout.tag(layout.image("one", ["shared", "one"]), "docker.io/library/app:1")
+    layout.tag(layout.image("two", ["shared", "two"]), "docker.io/library/app:2")
+    layout.tag(layout.image("other", ["shared"]), "example.com/other:1")
+    dangling = layout.image("dangling", ["alone"])
+    layout.tag(dangling)
+    found = ocigc("du", "-v", "--format", "json", layout.path).json
+    blobs = layout.path / "blobs" / "sha256"
+    sizes = {path.name: path.stat().st_size for path in blobs.iterdir()}
+    assert found["Blobs"] == len(sizes)
+    assert found["Size"] == found["Disk"] == sum(sizes.values())
+    dry = ocigc("prune", "-n", "--format", "json", layout.path).json["SpaceReclaimed"]
+    everything = ocigc("prune", "-a", "-n", "--format", "json", layout.path).json["SpaceReclaimed"]
+    assert (found["Reclaimable"], found["ReclaimableAll"]) == (dry, everything)
+    assert found["Reclaimable"] > 0
+    shared = len("shared")
+    assert [(each["Name"], each["Images"], each["Shared"]) for each in found["Repositories"]] == [
+        (None, 1, 0),
+        ("app", 2, shared),
+        ("example.com/other", 1, shared),
+    ]
+    listed = ocigc("ls", "--format", "json", layout.path).json
+    assert found["ImagesUsage"] == listed
+    text = ocigc("du", "-v", layout.path).out
+    assert "PRUNE -a FREES" in text
+    assert "example.com/other:1" in text
+
+
+def test_hard_links_count_once_over_a_tree(tmp_path: Path) -> None:
+    layouts = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        store = LayoutWriter(tmp_path / name)
+        store.tag(store.image("same", ["layer"]))
+        layouts.append(store)
+    for path in (tmp_path / "a" / "blobs" / "sha256").iterdir():
+        twin = tmp_path / "b" / "blobs" / "sha256" / path.name
+        twin.unlink()
+        os.link(path, twin)
+    found = ocigc("du", "--recursive", "--format", "json", tmp_path).json
+    assert found["Size"] == 2 * found["Disk"]
+    assert found["Reclaimable"] == found["Disk"]
+    assert ocigc("du", "--format", "json", tmp_path / "a").json["Reclaimable"] == 0
+
+
+def test_an_empty_layout(layout: LayoutWriter) -> None:
+    found = ocigc("du", "--format", "json", layout.path).json
+    assert (found["Images"], found["Blobs"], found["Disk"]) == (0, 0, 0)
+    assert ocigc("du", "-v", layout.path).code == 0
