@@ -93,7 +93,7 @@ def verify(loaded: Loaded, nodes: array[int], jobs: int, phase: Phase) -> Verifi
         checked=len(checked),
         bytes=sum(map(store.size, checked)),
         corrupt=sorted(corrupt),
-        wrong_size=sorted({store.digest(node) for node in store.wrong_sizes()} | _wrong_in_index(loaded)),
+        wrong_size=wrong_sizes(loaded),
         missing=sorted(absent | set(store.missing())),
         unsupported=[store.digest(node) for node in by_verdict.get(Verdict.UNSUPPORTED, ())],
         malformed=sorted(malformed),
@@ -120,10 +120,12 @@ def _naming(digest: str, fault: OcigcError) -> str:
     return message if digest in message else f"{digest}: {message}"
 
 
-def _wrong_in_index(loaded: Loaded) -> set[str]:
-    wrong = set()
+def wrong_sizes(loaded: Loaded) -> list[str]:
+    """The digests of blobs whose size is not what a descriptor says, of a layout that was loaded with `record`."""
+    store = loaded.store
+    wrong = {store.digest(node) for node in store.wrong_sizes()}
     for entry in loaded.index.entries:
-        node = loaded.store.find(entry.descriptor.digest)
-        if node is not None and loaded.store.size(node) != entry.descriptor.size:
+        node = store.find(entry.descriptor.digest)
+        if node is not None and store.size(node) != entry.descriptor.size:
             wrong.add(entry.descriptor.digest)
-    return wrong
+    return sorted(wrong)
