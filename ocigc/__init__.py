@@ -5,7 +5,8 @@ The commands are made of what is here; `docs/api.md` shows how to use it.
 
 from ocigc.api.images import images
 from ocigc.api.leases import held, hold, release
-from ocigc.api.prune import Pruned, PruneOptions, prune, request
+from ocigc.api.planning import PruneOptions
+from ocigc.api.prune import Pruned, prune, request
 from ocigc.api.trash import Restored, restore, trashed
 from ocigc.api.verify import VerifyOptions, verify
 from ocigc.api.watch import Watcher

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from ocigc.api.planning import PruneOptions, make_plan
 from ocigc.api.watch import SILENT, Watcher
 from ocigc.container import InUse
 from ocigc.errors import Refused
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.native import NEVER
-from ocigc.printable import printable
 from ocigc.rules.explain import Explanation, explain
-from ocigc.rules.filters import Filters, parse_filters
+from ocigc.rules.filters import parse_filters
 from ocigc.rules.plan import Plan
-from ocigc.rules.prune import Request, decide
-from ocigc.rules.selection import select_images
+from ocigc.rules.prune import Request
 from ocigc.store import journal, lock, sidecars, trash
-from ocigc.store.contents import Loaded, labels_of, load, with_created
+from ocigc.store.contents import Loaded, load
 from ocigc.store.execute import execute, recover
 from ocigc.store.journal import Unlease
 from ocigc.store.layout import STATE, Layout
@@ -38,26 +37,6 @@ def request(
     local_offset = time.localtime(now // SECOND).tm_gmtoff
     parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset)
     return Request(parsed, InUse() if in_use is None else in_use, now, grace)
-
-
-@dataclass(frozen=True, slots=True)
-class PruneOptions:
-    """How to prune, besides the request to the rules.
-
-    With `references`, exactly these images go, by the request's rules otherwise, and nothing that no image held.
-    `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
-    in the trash for `trash` nanoseconds (None: freed at once); `wait` is in seconds.
-    """
-
-    request: Request
-    repository: str | None = None
-    driver: str = "overlayfs"
-    dry_run: bool = False
-    allow_empty: bool = False
-    explain: bool = False
-    trash: int | None = None
-    wait: float = 0
-    references: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +151,7 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
     young_after = NEVER if request.young_after is None else request.young_after
     loaded = load(layout, options.repository, request.now, watch, young_after=young_after)
     try:
-        if request.filters.until:
-            loaded = with_created(loaded)
-        if options.references is not None:
-            request = _selecting(request, loaded, options.references)
-        plan = decide(loaded.contents, request, labels_of(loaded))
-        if request.filters.selected is not None:
-            _refuse_what_is_used(plan, request.filters.selected)
+        loaded, plan = make_plan(loaded, options, watch)
         label = SNAPSHOT_LABEL + options.driver
         unleased = []
         for digest in map(loaded.store.digest, plan.unlease):
@@ -190,20 +163,6 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
         loaded.store.close()
         raise
     return Pruned(loaded, plan, unleased, plan.reclaimed, dry_run=True, explained=explained)
-
-
-def _selecting(request: Request, loaded: Loaded, references: Sequence[str]) -> Request:
-    """The request, for the images that references name. Raises UsageError."""
-    selected = {image.sort_key for each in references for image in select_images(loaded.images, each)}
-    filters = Filters(dangling_only=False, until=(), labels=(), selected=frozenset(selected))
-    return replace(request, filters=filters, grace=0, orphans=False)
-
-
-def _refuse_what_is_used(plan: Plan, selected: Collection[tuple[bytes, str]]) -> None:
-    used = [f"{kept.image.familiar} ({kept.by})" for kept in plan.kept if kept.image.sort_key in selected]
-    used += [image.familiar for image in plan.dangling]
-    if used:
-        raise Refused(f"in use: {printable(', '.join(used))}; nothing was changed")
 
 
 def _no_image_left(layout: Layout) -> str:

@@ -12,9 +12,8 @@ from ocigc.descriptor import Media
 from ocigc.errors import Refused
 from ocigc.native import NO_NODE, Role, Store, parse_document
 from ocigc.rules.chains import Chain, chains
-from ocigc.rules.filters import Filters
 from ocigc.rules.prune import Request, decide
-from ocigc.rules.selection import select_blob
+from ocigc.rules.selection import only, select_blob
 from ocigc.store import lock
 from ocigc.store.contents import CONFIG_LIMIT, Loaded, labels_of, load
 from ocigc.store.layout import Layout
@@ -84,9 +83,8 @@ def _chains(loaded: Loaded, node: int, now: int) -> list[Chain]:
 
 
 def _untagged(loaded: Loaded, digest: str, now: int) -> tuple[int, int]:
-    selected = frozenset(image.sort_key for image in loaded.images if image.target.digest == digest)
-    filters = Filters(dangling_only=False, until=(), labels=(), selected=selected)
-    request = Request(filters, InUse(), now, grace=0, orphans=False)
+    named = [image for image in loaded.images if image.target.digest == digest]
+    request = Request(only(named, loaded.images), InUse(), now, grace=0, orphans=False)
     plan = decide(loaded.contents, request, labels_of(loaded))
     return len(plan.blobs), plan.reclaimed
 

@@ -6,14 +6,20 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from ocigc.api.prune import Pruned, PruneOptions, prune, request
+from ocigc.api.planning import PruneOptions
+from ocigc.api.prune import Pruned, prune, request
 from ocigc.commands import options
 from ocigc.container import InUse
 from ocigc.errors import UsageError
+from ocigc.printable import printable
 from ocigc.report.prune_report import as_json, as_metrics, as_text, failure_as_json
+from ocigc.report.sizes import parse_size
 from ocigc.report.terminal import ProgressLine, progress_line
 from ocigc.rules.prune import Request
+from ocigc.rules.retention import Policy
+from ocigc.store.policy_file import parse_policy
 from ocigc.times import SECOND
 
 _EXAMPLES = """\
@@ -58,6 +64,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=3600 * SECOND,
         help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
     )
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="what to keep, by repository and tag (default: ocigc.toml in the layout, where there is one)",
+    )
+    parser.add_argument("--no-policy", action="store_true", help="do without the policy that lies in the layout")
+    parser.add_argument(
+        "--keep-storage",
+        metavar="SIZE",
+        type=options.argument_type(parse_size),
+        help="remove only as many images, the oldest first, as it takes for the blobs to fit into 200GB, say",
+    )
     parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
     add_run(parser)
     options.add_metrics_file(parser, "prune")
@@ -92,12 +110,29 @@ def run(args: argparse.Namespace) -> int:
     """Prunes one layout, or a tree of them."""
     in_use = read_in_use(args)
     wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace))
-    wanted = replace(wanted, explain=args.explain)
+    wanted = replace(
+        wanted,
+        explain=args.explain,
+        policy=_policy(args.policy),
+        own_policy=not args.no_policy,
+        keep_storage=args.keep_storage,
+    )
     if args.recursive:
         from ocigc.commands.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)
     return run_layout(args, wanted)
+
+
+def _policy(name: str | None) -> Policy | None:
+    if name is None:
+        return None
+    path = printable(name)
+    try:
+        content = Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--policy {path}: {getattr(error, 'strerror', None) or error}") from None
+    return parse_policy(content, path)
 
 
 def read_in_use(args: argparse.Namespace) -> InUse:

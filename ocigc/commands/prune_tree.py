@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ocigc.api.prune import Pruned, PruneOptions, prune
+from ocigc.api.planning import PruneOptions
+from ocigc.api.prune import Pruned, prune
 from ocigc.api.recursive import AT_ONCE, Results, each_layout
 from ocigc.api.watch import Watcher
 from ocigc.commands import options

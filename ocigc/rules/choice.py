@@ -68,7 +68,7 @@ def choose(
     candidates: list[ImageRecord] = []
     for image in images:
         subject = subject_of(image, graph)
-        if subject is not None and (filters.selected is None or image.sort_key not in filters.selected):
+        if subject is not None and image.sort_key not in filters.loose:
             _follow(choice, Follower(image, subject), protection, graph)
             continue
         reference_count[image.target.digest] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord
@@ -43,20 +43,21 @@ class LabelCheck:
 @dataclass(frozen=True, slots=True)
 class Filters:
     """`until` are instants: an image must be older than every one of them. All label checks must hold of one config.
-    `selected` are the sort keys of the only images that may go; None: any.
+    `dangling_stated` tells whether a filter said so of `dangling_only`, or nobody did.
+    `retained` says of images, by sort key, what else keeps them; `loose` are those that go without their subject.
     """
 
     dangling_only: bool
     until: tuple[int, ...]
     labels: tuple[LabelCheck, ...]
-    selected: frozenset[tuple[bytes, str]] | None = None
+    dangling_stated: bool = False
+    retained: Mapping[tuple[bytes, str], str] = field(default_factory=dict)
+    loose: frozenset[tuple[bytes, str]] = frozenset()
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
         """The filter that keeps the image; None where it may be pruned. An unknown age or an unreadable config keeps
         it where a filter asks.
         """
-        if self.selected is not None and image.sort_key not in self.selected:
-            return "it was not named"
         if self.dangling_only and not image.dangling:
             return "dangling=true"
         if self.until and image.created is None:
@@ -64,7 +65,8 @@ class Filters:
         for instant in self.until:
             if image.created is not None and image.created >= instant:
                 return f"until={format_rfc3339(instant)}"
-        return self._label_objection(config_labels(image)) if self.labels else None
+        objection = self._label_objection(config_labels(image)) if self.labels else None
+        return objection or self.retained.get(image.sort_key)
 
     def _label_objection(self, configs: Sequence[Mapping[str, str] | None]) -> str | None:
         readable = [labels for labels in configs if labels is not None]
@@ -96,7 +98,8 @@ def _dangling_only(values: Sequence[str] | None) -> bool:
     return yes
 
 
-def _label_check(key: str, text: str) -> LabelCheck:
+def label_check(text: str, key: str = "label") -> LabelCheck:
+    """The check of a `label` or `label!` filter. Raises UsageError."""
     name, equals, value = text.partition("=")
     if len(os.fsencode(name)) + len(os.fsencode(value)) > _LABEL_LIMIT:
         raise UsageError(f"invalid filter: label {name[:40]!r}... is longer than {_LABEL_LIMIT} bytes")
@@ -120,5 +123,5 @@ def parse_filters(arguments: Iterable[str], *, prune_all: bool, now: int, local_
         until = tuple(parse_until(text, now, local_offset) for text in values.get("until", ()))
     except ValueError as error:
         raise UsageError(f"invalid filter 'until': {error}") from None
-    labels = tuple(_label_check(key, text) for key in ("label", "label!") for text in values.get(key, ()))
-    return Filters(dangling_only, until, labels)
+    labels = tuple(label_check(text, key) for key in ("label", "label!") for text in values.get(key, ()))
+    return Filters(dangling_only, until, labels, dangling_stated="dangling" in values)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord
 from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
+from ocigc.rules.filters import Filters
 from ocigc.rules.graph import Graph
 
 _SHOWN = 5
@@ -32,6 +33,13 @@ def select_images(images: Sequence[ImageRecord], reference: str) -> list[ImageRe
     if not digests:
         raise UsageError(f"no image {printable(reference)!r}; `ocigc ls` shows what there is")
     return by_digest
+
+
+def only(selected: Collection[ImageRecord], images: Sequence[ImageRecord]) -> Filters:
+    """Filters that let go of these images alone, each of them also without its subject."""
+    loose = frozenset(image.sort_key for image in selected)
+    others = {image.sort_key: "it was not named" for image in images if image.sort_key not in loose}
+    return Filters(dangling_only=False, until=(), labels=(), retained=others, loose=loose)
 
 
 def select_blob(images: Sequence[ImageRecord], graph: Graph, reference: str) -> str:

@@ -1,0 +1,123 @@
+"""From what is asked of a layout to a plan: references, policy and storage come to filters, and those to the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ocigc.api.watch import Watcher
+from ocigc.errors import Refused
+from ocigc.image import ImageRecord
+from ocigc.printable import printable
+from ocigc.rules.choice import subject_of
+from ocigc.rules.hard_links import on_disk
+from ocigc.rules.plan import Plan
+from ocigc.rules.prune import Request, decide
+from ocigc.rules.retention import Policy, retain
+from ocigc.rules.selection import only, select_images
+from ocigc.store.contents import Loaded, labels_of, with_created
+from ocigc.store.policy_file import own_policy
+
+
+@dataclass(frozen=True, slots=True)
+class PruneOptions:
+    """How to prune, besides the request to the rules.
+
+    With `references`, exactly these images go, by the request's rules otherwise, and nothing that no image held. With a
+    `policy`, only images that it lets go may; it stands for the one in the layout's own file (`own_policy`: if at all).
+    With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits.
+    `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
+    in the trash for `trash` nanoseconds (None: freed at once); `wait` is in seconds.
+    """
+
+    request: Request
+    repository: str | None = None
+    driver: str = "overlayfs"
+    dry_run: bool = False
+    allow_empty: bool = False
+    explain: bool = False
+    trash: int | None = None
+    wait: float = 0
+    references: tuple[str, ...] | None = None
+    policy: Policy | None = None
+    own_policy: bool = True
+    keep_storage: int | None = None
+
+
+def make_plan(loaded: Loaded, options: PruneOptions, watch: Watcher) -> tuple[Loaded, Plan]:
+    """The plan, and what was loaded with what had to be found out for it. Raises UsageError and Refused."""
+    if options.references is not None:
+        return loaded, _plan_removal(loaded, options.request, options.references)
+    request = options.request
+    policy = options.policy
+    if policy is None and options.own_policy:
+        policy = own_policy(loaded.layout, watch)
+    if request.filters.until or policy is not None or options.keep_storage is not None:
+        loaded = with_created(loaded)
+    if policy is not None:
+        request = _governed(request, loaded, policy)
+    if options.keep_storage is not None:
+        return loaded, _plan_storage(loaded, request, options.keep_storage, watch)
+    return loaded, decide(loaded.contents, request, labels_of(loaded))
+
+
+def _plan_removal(loaded: Loaded, request: Request, references: Sequence[str]) -> Plan:
+    """What goes with the images that references name. Raises UsageError, and Refused where one is in use."""
+    selected = [image for each in references for image in select_images(loaded.images, each)]
+    filters = only(selected, loaded.images)
+    plan = decide(loaded.contents, replace(request, filters=filters, grace=0, orphans=False), labels_of(loaded))
+    used = [f"{kept.image.familiar} ({kept.by})" for kept in plan.kept if kept.image.sort_key in filters.loose]
+    used += [image.familiar for image in plan.dangling]
+    if used:
+        raise Refused(f"in use: {printable(', '.join(used))}; nothing was changed")
+    return plan
+
+
+def _governed(request: Request, loaded: Loaded, policy: Policy) -> Request:
+    """The request under a policy: that decides on named images too, unless a filter says that they stay."""
+    retention = retain(
+        policy,
+        loaded.images,
+        request.now,
+        labels_of(loaded),
+        lambda image: subject_of(image, loaded.store) is not None,
+    )
+    filters = replace(
+        request.filters,
+        dangling_only=request.filters.dangling_only and request.filters.dangling_stated,
+        retained=retention.retained,
+        loose=retention.loose,
+    )
+    return replace(request, filters=filters)
+
+
+def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) -> Plan:
+    """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes."""
+    store = loaded.store
+    size = on_disk([store.files(range(len(store)))])
+
+    def plan_without(staying: Sequence[ImageRecord], *, orphans: bool = True) -> Plan:
+        retained = {image.sort_key: "the store fits without removing it" for image in staying}
+        filters = replace(request.filters, retained={**request.filters.retained, **retained})
+        return decide(loaded.contents, replace(request, filters=filters, orphans=orphans), labels_of(loaded))
+
+    if size <= limit:
+        return plan_without(loaded.images, orphans=False)
+    whole = plan_without(())
+    # Of what nobody knows the age of, everything else goes first; and what follows a subject goes with that.
+    candidates = sorted(
+        (untagged.image for untagged in whole.untagged),
+        key=lambda image: (image.created is None, image.created or 0, image.sort_key),
+    )
+    low, high = 0, len(candidates)
+    best = whole
+    while low < high:
+        middle = (low + high) // 2
+        plan = plan_without(candidates[middle:])
+        if size - plan.reclaimed <= limit:
+            best, high = plan, middle
+        else:
+            low = middle + 1
+    if size - best.reclaimed > limit:
+        watch.note(f"{loaded.layout.path}: {size - best.reclaimed - limit:,} bytes over --keep-storage will remain")
+    return best

@@ -1,0 +1,148 @@
+"""A policy's file (TOML), as `docs/policy.md` describes it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ocigc.errors import UsageError
+from ocigc.printable import printable
+from ocigc.rules.filters import label_check
+from ocigc.rules.retention import Policy, Rule
+from ocigc.store import files
+from ocigc.store.layout import Layout
+from ocigc.times import parse_duration
+
+OWN = "ocigc.toml"
+"""The policy that lies in a layout."""
+
+_LIMIT = 1 << 20  # bytes
+
+
+class Notes(Protocol):
+    """Who is told what a person should know."""
+
+    def note(self, message: str) -> None: ...
+
+
+def own_policy(layout: Layout, notes: Notes) -> Policy | None:
+    """The policy in the layout's own file, None where there is no such file. Raises UsageError and Refused."""
+    path = f"{layout.path}/{OWN}"
+    with files.naming(path):
+        try:
+            content = files.read(layout.fd, OWN, _LIMIT)
+        except FileNotFoundError:
+            return None
+    policy = parse_policy(content, path)
+    notes.note(f"the policy in {path} applies (--no-policy to do without)")
+    return policy
+
+
+def parse_policy(content: bytes, path: str) -> Policy:
+    """The rules of a policy. Raises UsageError, naming file, line and key."""
+    try:
+        text = content.decode()
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"{path}: no valid TOML: {printable(reason)}") from None
+    rules = document.pop("rule", None)
+    if document:
+        key = next(iter(document))
+        raise UsageError(f"{path}: line {_line(text, 0, key)}: unknown key {printable(key)!r}: expected [[rule]]")
+    if not isinstance(rules, list) or not rules or not all(isinstance(rule, dict) for rule in rules):
+        raise UsageError(f"{path}: no rules: expected at least one [[rule]]")
+    return tuple(_rule(rule, number, text, path) for number, rule in enumerate(rules, start=1))
+
+
+def _line(text: str, number: int, key: str) -> int:
+    """The line of a key in the number-th rule, or of the rule itself; numbers begin at 1."""
+    rule = 0
+    found = 1
+    for line, content in enumerate(text.splitlines(), start=1):
+        if re.match(r"\s*\[\[\s*[\"']?rule[\"']?\s*\]\]", content):
+            rule += 1
+            if rule == number:
+                found = line
+        elif rule == number and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]", content.lstrip("[ ")):
+            return line
+    return found
+
+
+def _rule(table: dict[str, Any], number: int, text: str, path: str) -> Rule:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        try:
+            if key not in _KEYS:
+                raise ValueError(f"unknown key; known are {', '.join(_KEYS)}")
+            field, parse = _KEYS[key]
+            found[field] = parse(value)
+        except ValueError as error:
+            where = f"{path}: line {_line(text, number, key)}: rule {number}: {printable(key)}"
+            raise UsageError(f"{where}: {printable(str(error))}") from None
+    rule = Rule(**found)
+    if not (rule.keeps or rule.delete_untagged or rule.delete_referrers or rule.deny):
+        where = f"{path}: line {_line(text, number, '')}: rule {number}"
+        raise UsageError(f"{where}: it neither keeps nor deletes anything: give a keep-*, delete-* or deny key")
+    return rule
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not values or not all(isinstance(each, str) and each for each in values):
+        raise ValueError("expected a string or a list of strings, none of them empty")
+    return tuple(values)
+
+
+def _expressions(value: Any) -> tuple[re.Pattern[str], ...]:
+    try:
+        return tuple(re.compile(each) for each in _strings(value))
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"no regular expression: {error}") from None
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("expected a number that is not negative")
+    return value
+
+
+def _yes(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+def _always(value: Any) -> bool:
+    if value is not True:
+        raise ValueError("expected true: what is in use always stays")
+    return True
+
+
+def _duration(value: Any) -> int:
+    if not isinstance(value, str):
+        raise ValueError('expected a duration, as in "30d"')
+    return parse_duration(value)
+
+
+def _by_version(value: Any) -> bool:
+    if value not in ("created", "semver"):
+        raise ValueError('expected "created" or "semver"')
+    return bool(value == "semver")
+
+
+_KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "repository": ("repositories", _strings),
+    "tag": ("tags", _expressions),
+    "keep-last": ("keep_last", _count),
+    "order": ("by_version", _by_version),
+    "keep-within": ("keep_within", _duration),
+    "keep-tagged": ("keep_tagged", _yes),
+    "keep-labels": ("keep_labels", lambda value: tuple(map(label_check, _strings(value)))),
+    "keep-in-use": ("keep_in_use", _always),
+    "delete-untagged": ("delete_untagged", _yes),
+    "delete-referrers": ("delete_referrers", _yes),
+    "deny": ("deny", _strings),
+}
