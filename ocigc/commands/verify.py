@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import ExitStack
 
 from ocigc.api.verify import VerifyOptions, verify
 from ocigc.commands import options
+from ocigc.errors import UsageError
 from ocigc.report.sizes import human_size
 from ocigc.report.terminal import paint, progress_line
+from ocigc.store.layout import Layout
 from ocigc.store.verification import Verification, together
 from ocigc.times import SECOND
 
@@ -18,6 +21,9 @@ examples:
   ocigc verify mirror                 hash every blob, check every size and manifest
   ocigc verify --format json mirror   one JSON object, for a machine
   ocigc verify --reachable mirror     leave out what the next prune removes anyway
+  ocigc verify --deep mirror          also unpack every layer
+  ocigc verify --repair-from /mnt/other mirror
+                                      mend what is corrupt or missing with sound copies
 
 exit status: 0 sound, 1 something is corrupt or has the wrong size, 2 wrong usage or no layout,
 3 something could not be checked
@@ -30,7 +36,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "verify",
         help="check every blob against its digest",
         description="Checks every blob against its name, every descriptor's size against its blob, and every reachable "
-        "manifest against its form. It changes nothing. Absent blobs are listed, but are normal in a sparse layout.",
+        "manifest against its form. It changes nothing, but for --repair-from. Absent blobs are listed, but are normal "
+        "in a sparse layout.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,6 +48,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--reachable", action="store_true", help="hash only what an image, a lease or a gc.root label holds"
+    )
+    parser.add_argument(
+        "--deep", action="store_true", help="unpack every layer of an image, and compare it with what its config says"
+    )
+    parser.add_argument(
+        "--repair-from",
+        metavar="LAYOUT",
+        action="append",
+        default=[],
+        help="put sound copies from another layout in the place of what is corrupt or missing; may be given again",
     )
     options.add_wait(parser)
     options.add_format(parser)
@@ -56,16 +73,20 @@ def _jobs(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Verifies one layout, or a tree of them."""
-    wanted = VerifyOptions(args.jobs, args.reachable, args.wait / SECOND)
     members: list[dict[str, object]] | None = None
-    if args.recursive:
-        results = options.each_layout(args, lambda layout, _, watch: verify(layout, wanted, watch=watch))
-        members = [{"Layout": name, **_document(each)} for name, each in results.values]
-        result = together([each for _, each in results.values], results.errors)
-        options.measure(args, options.layouts(results))
-    else:
-        with options.layout(args, writable=False) as layout, progress_line() as progress:
-            result = verify(layout, wanted, watch=progress)
+    with ExitStack() as stack:
+        sources = [stack.enter_context(Layout(path)) for path in args.repair_from]
+        wanted = VerifyOptions(args.jobs, args.reachable, args.wait / SECOND, args.deep, sources)
+        if args.recursive:
+            if sources:
+                raise UsageError("--repair-from: mend one layout at a time, without --recursive")
+            results = options.each_layout(args, lambda layout, _, watch: verify(layout, wanted, watch=watch))
+            members = [{"Layout": name, **_document(each)} for name, each in results.values]
+            result = together([each for _, each in results.values], results.errors)
+            options.measure(args, options.layouts(results))
+        else:
+            with options.layout(args, writable=bool(sources)) as layout, progress_line() as progress:
+                result = verify(layout, wanted, watch=progress)
     options.measure(args, _as_metrics(result))
     args.answered = True
     if result.unchecked:
@@ -109,6 +130,15 @@ def _document(result: Verification) -> dict[str, object]:
         "Unsupported": list(result.unsupported),
         "Errors": [*result.malformed, *result.errors],
     }
+    if result.repaired is not None:
+        document["Repaired"] = list(result.repaired)
+    if result.deep is not None:
+        document["Deep"] = {
+            "Checked": result.deep.checked,
+            "Mismatched": list(result.deep.mismatched),
+            "Undecodable": list(result.deep.undecodable),
+            "Unsupported": list(result.deep.unsupported),
+        }
     if result.unchecked:
         document["Interrupted"] = True
     return document
@@ -122,6 +152,9 @@ def _print(result: Verification) -> None:
         ("error", "red", result.errors),
         ("missing", "yellow", result.missing),
         ("unsupported", "yellow", result.unsupported),
+        ("layer", "red", result.deep.reasons if result.deep else ()),
+        ("layer not looked into", "yellow", result.deep.unsupported if result.deep else ()),
+        ("repaired", "green", result.repaired or ()),
     ):
         for line in lines:
             print(f"{paint(title, colour, sys.stdout)}: {line}")

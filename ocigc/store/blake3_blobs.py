@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ocigc.errors import CorruptError, Refused
 from ocigc.native import Store, Verdict
 from ocigc.store import files
@@ -15,6 +17,11 @@ else:
 
 _PREFIX = "blake3:"
 _CHUNK = 4 << 20
+
+
+def hasher() -> Any:
+    """What hashes, or None where the package is not there."""
+    return blake3.blake3() if _AVAILABLE else None
 
 
 def verdict(layout: int, digest: str) -> Verdict:

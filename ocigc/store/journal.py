@@ -31,6 +31,9 @@ from ocigc.store.layout import INDEX, INDEX_LIMIT, STATE, Layout
 RUN = "run"
 TRASH = "trash"
 _DRAFT = "draft"
+REPAIR = "repair"
+"""A blob that is being copied in."""
+
 _DISCARDED = "discarded"
 _JOURNAL = "journal.json"
 _BEFORE = "index.before"
@@ -211,6 +214,8 @@ def discard(state: int) -> None:
         os.fsync(state)
     for name in (_DISCARDED, _DRAFT):
         purge(state, name)
+    with suppress(FileNotFoundError):
+        os.unlink(REPAIR, dir_fd=state)
 
 
 def forget(state: int, identity: str) -> None:

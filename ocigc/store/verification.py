@@ -11,6 +11,7 @@ from ocigc.native import Store, Verdict
 from ocigc.rules.settlement import holding
 from ocigc.store import blake3_blobs
 from ocigc.store.contents import Loaded, Phase
+from ocigc.store.deep import Deep
 
 _UNSOUND = {
     Verdict.CHANGED: "changed while it was read",
@@ -23,7 +24,8 @@ class Verification:
     """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
 
     `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could
-    not be checked. `unchecked` blobs were left when an interrupt came.
+    not be checked. `unchecked` blobs were left when an interrupt came. `repaired` and `deep` are None where nobody
+    asked for that.
     """
 
     checked: int
@@ -35,11 +37,13 @@ class Verification:
     malformed: Sequence[str]
     errors: Sequence[str]
     unchecked: int = 0
+    repaired: Sequence[str] | None = None
+    deep: Deep | None = None
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong with what was checked."""
-        return not (self.corrupt or self.wrong_size or self.malformed)
+        return not (self.corrupt or self.wrong_size or self.malformed) and (self.deep is None or self.deep.sound)
 
 
 def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verification:
