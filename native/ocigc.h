@@ -176,6 +176,9 @@ size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, si
  * gone has no bytes and was never touched; OCIGC_LAYOUT for what is no plain file any more. */
 int32_t ocigc_store_survey(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                            struct ocigc_progress *progress, struct ocigc_error *error);
+/* Lets surveys, of which there were none yet, keep what a ledger compares: device, inode, mtime and ctime, 32 bytes a
+ * blob. OCIGC_NO_MEMORY or OCIGC_OK. */
+int32_t ocigc_store_identify(ocigc_store *store);
 int32_t ocigc_store_surveyed(const ocigc_store *store, uint32_t node);
 
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);
@@ -280,10 +283,60 @@ enum ocigc_verdict {
     OCIGC_VERDICT_GONE = 6         /* vanished since the scan */
 };
 
+/* XXH3-128 of a blob's content. */
+struct ocigc_check {
+    uint64_t low, high;
+};
+
+struct ocigc_terms {
+    int64_t deadline;           /* ns of CLOCK_MONOTONIC: no blob is begun behind it, the rest stays UNCHECKED */
+    int32_t in_order;           /* as the nodes are given, not the largest first */
+    struct ocigc_check *checks; /* filled in for SOUND blobs: checks[i] belongs to nodes[i]; may be NULL */
+};
+
 /* Hashes the given nodes, largest first, on `threads` threads (0: one a core). verdicts[i] belongs to nodes[i]. A cancel
- * leaves the rest UNCHECKED and returns OCIGC_CANCELLED. */
-int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads, uint8_t *verdicts,
-                     struct ocigc_progress *progress, struct ocigc_error *error);
+ * leaves the rest UNCHECKED and returns OCIGC_CANCELLED. `terms` NULL: no deadline, no checks. */
+int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
+                     const struct ocigc_terms *terms, uint8_t *verdicts, struct ocigc_progress *progress,
+                     struct ocigc_error *error);
+
+/* ------------------------------------------------------------------ ledger */
+
+/* What earlier runs of verify knew of the blobs of a store: when each was verified, the file that it was, its XXH3-128.
+ * The store must have been surveyed with identities, and outlive the ledger. */
+typedef struct ocigc_ledger ocigc_ledger;
+
+enum ocigc_selection {
+    OCIGC_SELECT_CHANGED = 0,    /* new, or touched since it was verified, or so soon before that nobody can tell */
+    OCIGC_SELECT_RECORDED = 1,   /* has a check to compare with */
+    OCIGC_SELECT_UNRECORDED = 2,
+    OCIGC_SELECT_OLDER = 3       /* new, touched or last verified before `instant`; the oldest first */
+};
+
+/* An empty ledger, or NULL where memory ran out. */
+ocigc_ledger *ocigc_ledger_new(const ocigc_store *store);
+void ocigc_ledger_free(ocigc_ledger *ledger);
+/* Takes over the records of a file, read from its beginning, that are true of this store. Records verified behind `now`
+ * (ns since 1970) are not believed, damaged buckets of records are dropped and counted. OCIGC_MALFORMED for a file that
+ * is no ledger of this version. */
+int32_t ocigc_ledger_read(ocigc_ledger *ledger, int32_t file, int64_t now, struct ocigc_error *error);
+uint64_t ocigc_ledger_damaged(const ocigc_ledger *ledger);
+/* Whether it says more or less than the file that was read. */
+int32_t ocigc_ledger_differs(const ocigc_ledger *ledger);
+/* Those of `nodes` that an enum ocigc_selection means, in their order; writes at most `count`, returns how many. */
+size_t ocigc_ledger_select(const ocigc_ledger *ledger, const uint32_t *nodes, size_t count, int32_t selection,
+                           int64_t instant, uint32_t *out);
+/* Reads the given nodes again and compares with the ledger's checks: SOUND, or CORRUPT for what only a digest can settle.
+ * Same rules as ocigc_verify. */
+int32_t ocigc_ledger_compare(const ocigc_ledger *ledger, const uint32_t *nodes, size_t count, uint32_t threads,
+                             int64_t deadline, uint8_t *verdicts, struct ocigc_progress *progress,
+                             struct ocigc_error *error);
+/* Records what ocigc_verify has found of nodes, in a run that began before the scan, at `began` (ns since 1970). What is
+ * not SOUND loses its record; what is UNCHECKED keeps it. */
+void ocigc_ledger_update(ocigc_ledger *ledger, const uint32_t *nodes, size_t count, const uint8_t *verdicts,
+                         const struct ocigc_check *checks, int64_t began);
+/* Writes all records to an open, empty file. */
+int32_t ocigc_ledger_write(const ocigc_ledger *ledger, int32_t file, struct ocigc_error *error);
 
 /* ------------------------------------------------------------------- sweep */
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 enum { MOST_THREADS = 64 };
 
@@ -37,4 +38,13 @@ void ocigc_parallel(uint32_t threads, void (*work)(void *context), void *context
     work(context);
     while (started > 0)
         pthread_join(others[--started], NULL);
+}
+
+bool ocigc_is_past(int64_t deadline)
+{
+    struct timespec now;
+    if (deadline == INT64_MAX)
+        return false;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec >= deadline;
 }

@@ -13,6 +13,14 @@ struct ocigc_link {
     uint32_t names;
 };
 
+/* What else tells that a file is the one it was: the ledger compares it. All 0 for a file that was gone. */
+struct ocigc_identity {
+    uint64_t device;
+    uint64_t inode;
+    int64_t modified; /* ns since 1970 */
+    int64_t changed;
+};
+
 struct ocigc_graph;
 
 struct ocigc_store {
@@ -23,6 +31,7 @@ struct ocigc_store {
     uint32_t segment_capacity;
     uint32_t count;
     int64_t began; /* when the scan did */
+    struct ocigc_identity *identities; /* by node; NULL where nobody has asked for them */
     struct ocigc_link *links;
     uint32_t link_count;
     uint32_t link_capacity;

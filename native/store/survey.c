@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { SHARE = 1024 }; /* nodes that a thread takes at a time */
@@ -77,6 +78,13 @@ static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes
         facts.size |= OCIGC_MOVED;
     if (facts.stamp == OCIGC_STAMP_UNKNOWN)
         facts.stamp++;
+    if (survey->store->identities != NULL)
+        survey->store->identities[node] = (struct ocigc_identity){
+            .device = (uint64_t)status.st_dev,
+            .inode = (uint64_t)status.st_ino,
+            .modified = ocigc_nanoseconds(status.st_mtim),
+            .changed = ocigc_nanoseconds(status.st_ctim),
+        };
     *bytes += (uint64_t)status.st_size;
     *known = facts;
     return OCIGC_OK;
@@ -115,6 +123,13 @@ static void survey_nodes(void *context)
             *survey->error = error;
     }
     pthread_mutex_unlock(&survey->lock);
+}
+
+int32_t ocigc_store_identify(ocigc_store *store)
+{
+    if (store->identities == NULL)
+        store->identities = calloc((size_t)store->count + 1, sizeof *store->identities);
+    return store->identities != NULL ? OCIGC_OK : OCIGC_NO_MEMORY;
 }
 
 int32_t ocigc_store_survey(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,

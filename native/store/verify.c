@@ -5,6 +5,7 @@
  * shrinks while it is mapped kills the process that reads it. */
 
 #include "digest/digest.h"
+#include "digest/xxh3.h"
 #include "store/files.h"
 #include "store/parallel.h"
 #include "store/table.h"
@@ -23,8 +24,11 @@ struct work {
     const uint32_t *order; /* positions in nodes and verdicts, the largest blob first */
     uint8_t *verdicts;
     size_t count;
-    size_t next; /* shared by the threads */
+    size_t next; /* shared by the threads, as is `late` */
+    bool late;   /* the deadline has come before the queue's end */
     int32_t algorithm;
+    int64_t deadline;
+    struct ocigc_check *checks;
     struct ocigc_progress *progress;
 };
 
@@ -38,6 +42,7 @@ struct blob {
     struct stat status;
     uint64_t done;
     bool padded;
+    struct ocigc_xxh3 check;
 };
 
 /* The lanes of one thread. */
@@ -67,6 +72,8 @@ static bool fill(struct batch *batch, struct blob *blob)
         settle(batch, blob, got < 0 ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
         return false;
     }
+    if (batch->work->checks != NULL)
+        ocigc_xxh3_update(&blob->check, blob->buffer, wanted);
     blob->done += wanted;
     ocigc_progress_add(batch->work->progress, 0, wanted);
     size_t held = wanted;
@@ -99,6 +106,8 @@ static bool begin(struct batch *batch, struct blob *blob, uint32_t position)
     if (blob->status.st_size > (off_t)CHUNK)
         posix_fadvise(blob->file, 0, 0, POSIX_FADV_SEQUENTIAL);
     ocigc_state_start(blob->algorithm, &blob->lane.state);
+    if (work->checks != NULL)
+        ocigc_xxh3_start(&blob->check);
     return fill(batch, blob);
 }
 
@@ -110,13 +119,16 @@ static void judge(struct batch *batch, struct blob *blob)
     struct stat status;
     char beyond;
     ocigc_state_finish(blob->algorithm, &blob->lane.state, digest);
-    if (memcmp(digest, ocigc_blob_digest(batch->work->store, node), ocigc_algorithm_width(blob->algorithm)) == 0)
+    if (memcmp(digest, ocigc_blob_digest(batch->work->store, node), ocigc_algorithm_width(blob->algorithm)) == 0) {
+        if (batch->work->checks != NULL)
+            batch->work->checks[blob->position] = ocigc_xxh3_finish(&blob->check);
         settle(batch, blob, OCIGC_VERDICT_SOUND);
-    else if (fstat(blob->file, &status) != 0 || !ocigc_blob_unchanged(batch->work->store, node, &status) ||
-             ocigc_read_up_to(blob->file, &beyond, 1) != 0)
+    } else if (fstat(blob->file, &status) != 0 || !ocigc_blob_unchanged(batch->work->store, node, &status) ||
+               ocigc_read_up_to(blob->file, &beyond, 1) != 0) {
         settle(batch, blob, OCIGC_VERDICT_CHANGED);
-    else
+    } else {
         settle(batch, blob, OCIGC_VERDICT_CORRUPT);
+    }
 }
 
 /* Refills the lanes that are empty; drops those whose blob is done. */
@@ -136,9 +148,13 @@ static void refill(struct batch *batch)
     }
 }
 
-/* The next of the queue; SIZE_MAX at its end. */
+/* The next of the queue; SIZE_MAX at its end, or behind the deadline. */
 static size_t draw(struct work *work)
 {
+    if (ocigc_is_past(work->deadline)) {
+        __atomic_store_n(&work->late, true, __ATOMIC_RELAXED);
+        return SIZE_MAX;
+    }
     size_t drawn = __atomic_fetch_add(&work->next, 1, __ATOMIC_RELAXED);
     return drawn < work->count ? drawn : SIZE_MAX;
 }
@@ -191,49 +207,78 @@ static int larger_first(const void *left, const void *right, void *context)
     return (a > b) - (a < b);
 }
 
-int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads, uint8_t *verdicts,
-                     struct ocigc_progress *progress, struct ocigc_error *error)
+/* Runs the queue that `work` holds. */
+static int32_t run_queue(struct work *work, uint32_t threads, struct ocigc_error *error)
+{
+    if (work->count == 0)
+        return OCIGC_OK;
+    work->next = 0;
+    ocigc_parallel(ocigc_thread_count(threads), work_thread, work);
+    if (ocigc_cancelled(work->progress))
+        return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
+    if (!work->late && __atomic_load_n(&work->next, __ATOMIC_RELAXED) < work->count)
+        return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+    return OCIGC_OK;
+}
+
+/* One algorithm after the other: a kernel's lanes all run the same one. */
+static int32_t verify_largest_first(struct work *work, uint32_t *order, size_t count, uint32_t threads,
+                                    struct ocigc_error *error)
+{
+    int32_t result = OCIGC_OK;
+    for (int32_t algorithm = OCIGC_ALGORITHM_OTHER; algorithm <= OCIGC_BLAKE3 && result == OCIGC_OK; algorithm++) {
+        work->algorithm = algorithm;
+        work->count = 0;
+        for (uint32_t i = 0; i < count; i++)
+            if (ocigc_store_algorithm(work->store, work->nodes[i]) == algorithm &&
+                work->verdicts[i] != OCIGC_VERDICT_UNSUPPORTED)
+                order[work->count++] = i;
+        if (work->count > 0)
+            qsort_r(order, work->count, sizeof *order, larger_first, work);
+        result = run_queue(work, threads, error);
+    }
+    return result;
+}
+
+/* As far as blobs of one algorithm follow each other, at a time. */
+static int32_t verify_in_order(struct work *work, uint32_t *order, size_t count, uint32_t threads,
+                               struct ocigc_error *error)
+{
+    int32_t result = OCIGC_OK;
+    for (uint32_t i = 0; i < count && result == OCIGC_OK;) {
+        work->algorithm = ocigc_store_algorithm(work->store, work->nodes[i]);
+        work->count = 0;
+        for (; i < count && ocigc_store_algorithm(work->store, work->nodes[i]) == work->algorithm; i++)
+            if (work->verdicts[i] != OCIGC_VERDICT_UNSUPPORTED)
+                order[work->count++] = i;
+        result = run_queue(work, threads, error);
+    }
+    return result;
+}
+
+int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
+                     const struct ocigc_terms *terms, uint8_t *verdicts, struct ocigc_progress *progress,
+                     struct ocigc_error *error)
 {
     struct work work = {.store = store, .nodes = nodes, .verdicts = verdicts, .progress = progress};
+    work.deadline = terms != NULL ? terms->deadline : INT64_MAX;
+    work.checks = terms != NULL ? terms->checks : NULL;
     uint32_t *order = malloc((count + 1) * sizeof *order);
     if (order == NULL)
         return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
     work.order = order;
-    memset(verdicts, OCIGC_VERDICT_UNCHECKED, count);
     uint64_t bytes = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        bool computable = ocigc_kernels_of(ocigc_store_algorithm(store, nodes[i]), NULL).many != NULL;
+        verdicts[i] = computable ? OCIGC_VERDICT_UNCHECKED : OCIGC_VERDICT_UNSUPPORTED;
         bytes += ocigc_store_size(store, nodes[i]);
+    }
     if (progress != NULL) {
         __atomic_store_n(&progress->total_items, count, __ATOMIC_RELAXED);
         __atomic_store_n(&progress->total_bytes, bytes, __ATOMIC_RELAXED);
     }
-
-    /* One algorithm after the other: a kernel's lanes all run the same one. */
-    int32_t result = OCIGC_OK;
-    for (int32_t algorithm = OCIGC_ALGORITHM_OTHER; algorithm <= OCIGC_BLAKE3; algorithm++) {
-        bool computable = ocigc_kernels_of(algorithm, NULL).many != NULL;
-        work.algorithm = algorithm;
-        work.count = 0;
-        work.next = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            if (ocigc_store_algorithm(store, nodes[i]) != algorithm)
-                continue;
-            if (computable)
-                order[work.count++] = i;
-            else
-                verdicts[i] = OCIGC_VERDICT_UNSUPPORTED;
-        }
-        if (work.count == 0)
-            continue;
-        qsort_r(order, work.count, sizeof *order, larger_first, &work);
-        ocigc_parallel(ocigc_thread_count(threads), work_thread, &work);
-        if (ocigc_cancelled(progress))
-            result = ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
-        else if (__atomic_load_n(&work.next, __ATOMIC_RELAXED) < work.count)
-            result = ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-        if (result != OCIGC_OK)
-            break;
-    }
+    int32_t result = terms != NULL && terms->in_order ? verify_in_order(&work, order, count, threads, error)
+                                                      : verify_largest_first(&work, order, count, threads, error);
     free(order);
     return result;
 }

@@ -61,10 +61,10 @@ static void verify(ocigc_store *store, uint32_t threads, uint8_t *verdicts)
         nodes[i] = i;
         bytes += ocigc_store_size(store, i);
     }
-    CHECK(ocigc_verify(store, nodes, BLOBS, threads, verdicts, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_verify(store, nodes, BLOBS, threads, NULL, verdicts, &progress, &error) == OCIGC_OK);
     CHECK(progress.items == BLOBS && progress.total_items == BLOBS && progress.total_bytes == bytes);
     progress = (struct ocigc_progress){.cancel = 1};
-    CHECK(ocigc_verify(store, nodes, BLOBS, threads, (uint8_t[BLOBS]){0}, &progress, &error) == OCIGC_CANCELLED);
+    CHECK(ocigc_verify(store, nodes, BLOBS, threads, NULL, (uint8_t[BLOBS]){0}, &progress, &error) == OCIGC_CANCELLED);
 }
 
 int main(void)
