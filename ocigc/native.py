@@ -316,6 +316,12 @@ class Store:
         _Call(report).check(lib.ocigc_store_survey, self._handle, pointer, len(flat), 0)
         self._surveyed = nodes is None
 
+    def identify(self, report: Report | None = None) -> None:
+        """Surveys all nodes, and keeps what a Ledger compares. To be called before any survey. Raises Refused."""
+        if lib.ocigc_store_identify(self._handle) != lib.OCIGC_OK:
+            raise Refused("out of memory")
+        self.survey(report=report)
+
     def size(self, node: int) -> int:
         """Bytes."""
         if not lib.ocigc_store_surveyed(self._handle, node):
@@ -523,6 +529,7 @@ class Store:
                 _pointer(flat),
                 len(flat),
                 jobs,
+                ffi.NULL,
                 ffi.from_buffer("uint8_t[]", verdicts, require_writable=True),
             )
         return verdicts
@@ -544,6 +551,84 @@ class Store:
             ffi.from_buffer("uint8_t[]", fates, require_writable=True),
         )
         return fates
+
+
+class Selection(IntEnum):
+    """Blobs by what a ledger knows of them; the numbers are those of `enum ocigc_selection`."""
+
+    CHANGED = 0
+    RECORDED = 1
+    UNRECORDED = 2
+    OLDER = 3
+
+
+class Ledger:
+    """What earlier runs of verify knew of the blobs of a store: made before any survey, or behind `Store.identify`."""
+
+    def __init__(self, store: Store) -> None:
+        store.identify()
+        self._store = store  # the handle of which it needs
+        handle = lib.ocigc_ledger_new(store._handle)
+        if handle == ffi.NULL:
+            raise Refused("out of memory")
+        self._handle = ffi.gc(handle, lib.ocigc_ledger_free)
+
+    def close(self) -> None:
+        """Frees all memory now."""
+        ffi.release(self._handle)
+
+    def read(self, fd: int, now: int) -> int:
+        """Takes over what a file says that is still true; nothing that was verified after the instant `now`. Gives the
+        number of damaged buckets of records that were dropped. Raises MalformedError where it is no ledger.
+        """
+        error = ffi.new("struct ocigc_error *")
+        _check(lib.ocigc_ledger_read(self._handle, fd, now, error), error)
+        return int(lib.ocigc_ledger_damaged(self._handle))
+
+    def write(self, fd: int) -> None:
+        """Writes it to an open, empty file."""
+        error = ffi.new("struct ocigc_error *")
+        _check(lib.ocigc_ledger_write(self._handle, fd, error), error)
+
+    @property
+    def differs(self) -> bool:
+        """Whether it says anything else than the file that was read."""
+        return bool(lib.ocigc_ledger_differs(self._handle))
+
+    def select(self, nodes: array[int], selection: Selection, before: int = 0) -> array[int]:
+        """Those of the nodes that are meant; OLDER are those verified before an instant, the oldest first."""
+        selected = array("I", bytes(4 * len(nodes)))
+        count = lib.ocigc_ledger_select(
+            self._handle, _pointer(nodes), len(nodes), selection, before, _pointer(selected)
+        )
+        return selected[:count]
+
+    def compare(self, nodes: array[int], jobs: int, deadline: int, report: Report | None = None) -> bytearray:
+        """Reads blobs again: SOUND or CORRUPT by XXH3-128 alone. The rest is UNCHECKED after an interrupt, and once
+        the monotonic clock is past the deadline.
+        """
+        verdicts = bytearray(len(nodes))
+        found = ffi.from_buffer("uint8_t[]", verdicts, require_writable=True)
+        call = _Call(report)
+        with suppress(KeyboardInterrupt):
+            call.check(lib.ocigc_ledger_compare, self._handle, _pointer(nodes), len(nodes), jobs, deadline, found)
+        return verdicts
+
+    def verify(
+        self, nodes: array[int], jobs: int, deadline: int, began: int, report: Report | None = None, *, in_order: bool
+    ) -> bytearray:
+        """Like Store.verify, and records what it finds in a run that began at an instant before the scan. Largest blob
+        first, unless it is to go `in_order`.
+        """
+        verdicts = bytearray(len(nodes))
+        found = ffi.from_buffer("uint8_t[]", verdicts, require_writable=True)
+        checks = ffi.from_buffer("struct ocigc_check[]", bytearray(16 * len(nodes)))
+        terms = ffi.new("struct ocigc_terms *", {"deadline": deadline, "in_order": in_order, "checks": checks})
+        call = _Call(report)
+        with suppress(KeyboardInterrupt):
+            call.check(lib.ocigc_verify, self._store._handle, _pointer(nodes), len(nodes), jobs, terms, found)
+        lib.ocigc_ledger_update(self._handle, _pointer(nodes), len(nodes), found, checks, began)
+        return verdicts
 
 
 def purge(parent: int, name: str, report: Report | None = None) -> None:

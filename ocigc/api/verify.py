@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 from ocigc.api.watch import SILENT, Watcher
 from ocigc.errors import UsageError
-from ocigc.store import files, lock
+from ocigc.native import NEVER
+from ocigc.store import files, ledger, lock
 from ocigc.store.contents import Loaded, load
 from ocigc.store.deep import look_into
 from ocigc.store.layout import STATE, Layout
 from ocigc.store.repair import repair
+from ocigc.store.scrub import Scope, Terms
 from ocigc.store.verification import Verification, reachable
 from ocigc.store.verification import verify as verify_nodes
 
@@ -25,13 +27,37 @@ class VerifyOptions:
     """`jobs` threads, 0 for one a core; with `reachable` only what an image, a lease or a `gc.root` label holds is
     hashed; with `deep` layers are unpacked too; `repair_from` are layouts to copy sound blobs from; `wait` is in
     seconds.
+
+    What was verified before is in a ledger in the layout, which each of these makes. `changed` hashes what is new or
+    was touched since; `quick` compares content with what the ledger knows of it; `older_than` hashes what was verified
+    longer ago than so many nanoseconds, the oldest first. Nothing is begun once `budget` nanoseconds are over.
     """
 
     jobs: int = 0
     reachable: bool = False
     wait: float = 0
+    changed: bool = False
+    quick: bool = False
+    older_than: int | None = None
+    budget: int | None = None
     deep: bool = False
     repair_from: Sequence[Layout] = ()
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether a ledger is made where there is none."""
+        return self.changed or self.quick or self.older_than is not None or self.budget is not None
+
+    def terms(self, now: int) -> Terms:
+        """What to read in a run that begins now. A budget without more is for the oldest."""
+        deadline = NEVER if self.budget is None else min(time.monotonic_ns() + self.budget, NEVER)
+        if self.changed:
+            return Terms(Scope.CHANGED, now, deadline=deadline)
+        if self.quick:
+            return Terms(Scope.QUICK, now, deadline=deadline)
+        if self.older_than is not None or self.budget is not None:
+            return Terms(Scope.OLDER, now, before=now - (self.older_than or 0), deadline=deadline)
+        return Terms(Scope.ALL, now)
 
 
 def verify(layout: Layout, options: VerifyOptions, *, watch: Watcher = SILENT) -> Verification:
@@ -66,7 +92,9 @@ def _look(
         nodes = reachable(loaded, now) if options.reachable else array("I", range(len(store)))
         if hashed:
             nodes = array("I", (node for node in nodes if store.digest(node) not in hashed))
-        return loaded, verify_nodes(loaded, nodes, options.jobs, watch), nodes
+        terms = options.terms(now)
+        with ledger.kept(layout, store, now, watch.note, make=options.keeps_ledger) as known:
+            return loaded, verify_nodes(loaded, nodes, options.jobs, watch, known, terms), nodes
     except BaseException:
         loaded.store.close()
         raise
@@ -113,6 +141,9 @@ def _added(before: Verification, after: Verification, repaired: Sequence[str]) -
         checked=before.checked + after.checked,
         bytes=before.bytes + after.bytes,
         corrupt=sorted(corrupt | set(after.corrupt)),
+        skipped=before.skipped + after.skipped,
+        compared=before.compared + after.compared,
+        left=before.left + after.left,
         unsupported=sorted({*before.unsupported, *after.unsupported}),
         errors=sorted({*before.errors, *after.errors}),
     )

@@ -194,12 +194,12 @@ def note(message: str) -> None:
     log.note(message)
 
 
-def each_layout(args: argparse.Namespace, work: Work[T]) -> Results[T]:
-    """Reads every layout below LAYOUT; says what went wrong."""
+def each_layout(args: argparse.Namespace, work: Work[T], *, writable: bool = False) -> Results[T]:
+    """Works on every layout below LAYOUT; says what went wrong."""
     from ocigc.api import recursive  # noqa: PLC0415
 
     with Tree(args.layout) as tree, progress_line() as progress:
-        confine(args)
+        confine(args, *([tree.fd] if writable else []))
         results = recursive.each_layout(tree, work, progress)
     for error in results.errors:
         note(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from ocigc.api.verify import VerifyOptions, verify
@@ -12,6 +13,7 @@ from ocigc.commands import options
 from ocigc.errors import UsageError
 from ocigc.report.sizes import human_size
 from ocigc.report.terminal import paint, progress_line
+from ocigc.store import ledger
 from ocigc.store.layout import Layout
 from ocigc.store.verification import Verification, together
 from ocigc.times import SECOND
@@ -21,12 +23,14 @@ examples:
   ocigc verify mirror                 hash every blob, check every size and manifest
   ocigc verify --format json mirror   one JSON object, for a machine
   ocigc verify --reachable mirror     leave out what the next prune removes anyway
+  ocigc verify --changed mirror       hash only what is new or was touched since the last time
+  ocigc verify --older-than 30d --budget 10m mirror   every night: all is hashed once a month
   ocigc verify --deep mirror          also unpack every layer
   ocigc verify --repair-from /mnt/other mirror
                                       mend what is corrupt or missing with sound copies
 
 exit status: 0 sound, 1 something is corrupt or has the wrong size, 2 wrong usage or no layout,
-3 something could not be checked
+3 something could not be checked; a budget that is used up is no failure
 """
 
 
@@ -36,7 +40,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "verify",
         help="check every blob against its digest",
         description="Checks every blob against its name, every descriptor's size against its blob, and every reachable "
-        "manifest against its form. It changes nothing, but for --repair-from. Absent blobs are listed, but are normal "
+        "manifest against its form. It changes nothing, but for --repair-from, and its ledger of what it has verified, "
+        "in .ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. Absent blobs are "
+        "listed, but are normal "
         "in a sparse layout.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,10 +65,35 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=[],
         help="put sound copies from another layout in the place of what is corrupt or missing; may be given again",
     )
+    _add_ledger(parser)
     options.add_wait(parser)
     options.add_format(parser)
     options.add_metrics_file(parser, "verify")
     parser.set_defaults(run=run)
+
+
+def _add_ledger(parser: argparse.ArgumentParser) -> None:
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument(
+        "--changed", action="store_true", help="hash only what is new or was touched since it was verified"
+    )
+    modes.add_argument(
+        "--quick",
+        action="store_true",
+        help="read everything, but compare what was verified before with its XXH3-128: finds bit rot, not forgery",
+    )
+    modes.add_argument(
+        "--older-than",
+        metavar="DURATION",
+        type=options.duration,
+        help="hash only what was not verified for so long, for example 30d; the oldest first",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="DURATION",
+        type=options.duration,
+        help="begin no further blob after so long, for example 10m; without more, the oldest go first",
+    )
 
 
 def _jobs(text: str) -> int:
@@ -71,28 +102,49 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptions:
+    return VerifyOptions(
+        jobs=args.jobs,
+        reachable=args.reachable,
+        wait=args.wait / SECOND,
+        changed=args.changed,
+        quick=args.quick,
+        older_than=args.older_than,
+        budget=args.budget,
+        deep=args.deep,
+        repair_from=sources,
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Verifies one layout, or a tree of them."""
     members: list[dict[str, object]] | None = None
     with ExitStack() as stack:
         sources = [stack.enter_context(Layout(path)) for path in args.repair_from]
-        wanted = VerifyOptions(args.jobs, args.reachable, args.wait / SECOND, args.deep, sources)
+        wanted = _options(args, sources)
         if args.recursive:
             if sources:
                 raise UsageError("--repair-from: mend one layout at a time, without --recursive")
-            results = options.each_layout(args, lambda layout, _, watch: verify(layout, wanted, watch=watch))
-            members = [{"Layout": name, **_document(each)} for name, each in results.values]
+            results = options.each_layout(
+                args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=wanted.keeps_ledger
+            )
+            members = [{"Layout": name, **_document(each, wanted)} for name, each in results.values]
             result = together([each for _, each in results.values], results.errors)
             options.measure(args, options.layouts(results))
+        elif sources:
+            with options.layout(args, writable=True) as layout, progress_line() as progress:
+                result = verify(layout, wanted, watch=progress)
         else:
-            with options.layout(args, writable=bool(sources)) as layout, progress_line() as progress:
+            with Layout(args.layout) as layout, progress_line() as progress:
+                with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
+                    options.confine(args, *directories)
                 result = verify(layout, wanted, watch=progress)
     options.measure(args, _as_metrics(result))
     args.answered = True
     if result.unchecked:
         options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
     if args.format == "json":
-        json.dump(_document(result) | ({} if members is None else {"Layouts": members}), sys.stdout)
+        json.dump(_document(result, wanted) | ({} if members is None else {"Layouts": members}), sys.stdout)
         print()
     else:
         _print(result)
@@ -103,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
 
 def failure(message: str, _: argparse.Namespace) -> str:
     """The JSON answer of a run that failed."""
-    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]))) + "\n"
+    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]), VerifyOptions())) + "\n"
 
 
 def _as_metrics(result: Verification) -> dict[str, int]:
@@ -120,7 +172,7 @@ def _as_metrics(result: Verification) -> dict[str, int]:
     }
 
 
-def _document(result: Verification) -> dict[str, object]:
+def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
     document: dict[str, object] = {
         "Checked": result.checked,
         "Bytes": result.bytes,
@@ -139,6 +191,8 @@ def _document(result: Verification) -> dict[str, object]:
             "Undecodable": list(result.deep.undecodable),
             "Unsupported": list(result.deep.unsupported),
         }
+    if wanted.keeps_ledger:
+        document |= {"Skipped": result.skipped, "Compared": result.compared, "Left": result.left}
     if result.unchecked:
         document["Interrupted"] = True
     return document
@@ -163,3 +217,10 @@ def _print(result: Verification) -> None:
         verdict = "sound so far"
     colour = "red" if verdict == "NOT SOUND" else "green"
     print(f"{result.checked:,} blobs, {human_size(result.bytes)}: {paint(verdict, colour, sys.stdout)}")
+    for count, what in (
+        (result.skipped, "not read, by the ledger"),
+        (result.compared, "only compared with the ledger, which finds bit rot, not forgery"),
+        (result.left, "left for the next run, as the budget is used up"),
+    ):
+        if count:
+            print(f"{count:,} blobs {what}")

@@ -63,7 +63,8 @@ def load(
     store = Store.scan(layout.fd, phase("Scanning blobs"))
     try:
         if record:
-            store.record(phase("Reading sizes"))
+            store.identify(phase("Reading sizes"))
+            store.record()
         store.load_labels(phase("Reading labels"))
         images = image_records(index.entries, repository)
         claims = _claims(index, images, held, store, now)

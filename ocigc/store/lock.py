@@ -35,13 +35,18 @@ def exclusive(layout: Layout, wait: float) -> Iterator[int]:
         os.close(state)
 
 
-def _open_state(layout: Layout) -> tuple[int, int]:
+def make_state(layout: Layout) -> None:
+    """Makes the state directory where there is none. Raises OSError."""
     like = os.stat(layout.fd)
     with suppress(FileExistsError):
         os.mkdir(STATE, 0o700, dir_fd=layout.fd)
         with files.directory(layout.fd, STATE) as state:
             files.resemble(state, like)
         os.fsync(layout.fd)
+
+
+def _open_state(layout: Layout) -> tuple[int, int]:
+    make_state(layout)
     with files.directory(layout.fd, STATE) as state:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         fd = os.open(_NAME, flags, 0o666, dir_fd=state)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ocigc.errors import CorruptError, MalformedError, OcigcError
-from ocigc.native import Store, Verdict
+from ocigc.native import Ledger, Store, Verdict
 from ocigc.rules.settlement import holding
-from ocigc.store import blake3_blobs
+from ocigc.store import blake3_blobs, scrub
 from ocigc.store.contents import Loaded, Phase
 from ocigc.store.deep import Deep
 
@@ -24,8 +24,9 @@ class Verification:
     """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
 
     `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could
-    not be checked. `unchecked` blobs were left when an interrupt came. `repaired` and `deep` are None where nobody
-    asked for that.
+    not be checked. `unchecked` blobs were left when an interrupt came. Where a ledger is used, `skipped` blobs were not
+    touched (or verified recently enough), `compared` ones have the content that the ledger knows, and for `left` there
+    was no time. `repaired` and `deep` are None where nobody asked for that.
     """
 
     checked: int
@@ -37,6 +38,9 @@ class Verification:
     malformed: Sequence[str]
     errors: Sequence[str]
     unchecked: int = 0
+    skipped: int = 0
+    compared: int = 0
+    left: int = 0
     repaired: Sequence[str] | None = None
     deep: Deep | None = None
 
@@ -62,6 +66,9 @@ def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verifica
         malformed=union(each.malformed for each in layouts),
         errors=[*union(each.errors for each in layouts), *errors],
         unchecked=sum(each.unchecked for each in layouts),
+        skipped=sum(each.skipped for each in layouts),
+        compared=sum(each.compared for each in layouts),
+        left=sum(each.left for each in layouts),
     )
 
 
@@ -73,10 +80,18 @@ def reachable(loaded: Loaded, now: int) -> array[int]:
     return store.holders(groups).held(0, len(groups))
 
 
-def verify(loaded: Loaded, nodes: array[int], jobs: int, phase: Phase) -> Verification:
+def verify(
+    loaded: Loaded,
+    nodes: array[int],
+    jobs: int,
+    phase: Phase,
+    ledger: Ledger | None = None,
+    terms: scrub.Terms = scrub.ALL,
+) -> Verification:
     """Verifies nodes of a layout that was loaded with `record`; `jobs` threads, 0 for one a core."""
     store = loaded.store
-    verdicts = store.verify(nodes, jobs, phase("Verifying"))
+    outcome = scrub.verify(store, ledger, nodes, jobs, phase, terms)
+    nodes, verdicts = outcome.nodes, outcome.verdicts
     by_verdict: dict[int, list[int]] = {}
     for number, node in enumerate(nodes):
         if verdicts[number] == Verdict.UNSUPPORTED:
@@ -103,6 +118,9 @@ def verify(loaded: Loaded, nodes: array[int], jobs: int, phase: Phase) -> Verifi
         malformed=sorted(malformed),
         errors=sorted(errors),
         unchecked=len(by_verdict.get(Verdict.UNCHECKED, ())),
+        skipped=outcome.skipped,
+        compared=outcome.compared,
+        left=outcome.left,
     )
 
 
