@@ -96,11 +96,14 @@ def test_quick_finds_the_flipped_bit(layout: LayoutWriter) -> None:
     assert (found["Corrupt"], found["Compared"]) == ([layer["digest"]], count - 1)
 
 
-def test_a_scrub_over_many_nights(layout: LayoutWriter) -> None:
+def test_a_scrub_over_many_nights(layout: LayoutWriter, tmp_path: Path) -> None:
     count = len(layout.present())
     none = verify("--older-than", "30d", "--budget", "0s", layout.path)
     assert (none["Checked"], none["Left"]) == (0, count)
     assert "left for the next run" in ocigc("verify", "--budget", "0s", layout.path).out
+    metrics = tmp_path / "verify.prom"
+    verify("--older-than", "30d", "--budget", "0s", "--metrics-file", metrics, layout.path)
+    assert f"}} {float(count)}" in next(line for line in metrics.read_text().splitlines() if "ocigc_left_blobs{" in line)
     assert verify("--older-than", "30d", "--budget", "10m", layout.path)["Checked"] == count
     assert verify("--older-than", "30d", layout.path)["Skipped"] == count
     assert verify("--older-than", "1ns", layout.path)["Checked"] == count
