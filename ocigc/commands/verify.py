@@ -42,8 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Checks every blob against its name, every descriptor's size against its blob, and every reachable "
         "manifest against its form. It changes nothing, but for --repair-from, and its ledger of what it has verified, "
         "in .ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. Absent blobs are "
-        "listed, but are normal "
-        "in a sparse layout.",
+        "listed, but are normal in a sparse layout.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
