@@ -11,11 +11,11 @@ from itertools import pairwise
 from typing import NoReturn
 
 from ocigc import log, streams
-from ocigc.commands import check, du, lease, ls, options, prune, restore, rm, synth, trash, tree, verify, why
+from ocigc.commands import check, du, lease, ls, options, prune, report, restore, rm, synth, trash, tree, verify, why
 from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.printable import printable
 
-_COMMANDS = (prune, rm, verify, check, ls, du, tree, why, restore, trash, lease, synth)
+_COMMANDS = (prune, rm, verify, check, ls, du, tree, why, report, restore, trash, lease, synth)
 _NAMES = frozenset(command.__name__.rpartition(".")[2] for command in _COMMANDS)
 
 # Whose answer with --format json is one object, also where they fail.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
 from ocigc.errors import Refused, UsageError
 from ocigc.printable import printable
@@ -76,17 +75,9 @@ class MetricsFile:
             **self._measured,
         }
         content = metrics.exposition(values, self._labels).encode()
-        # Collectors read *.prom and no hidden file.
-        temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
         try:
-            try:
-                files.write(self.directory, temporary, content, mode=_MODE)
-                os.rename(temporary, self._name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=self.directory)
-                raise
-            os.fsync(self.directory)
+            # Collectors read *.prom, and not the hidden file that this is at first.
+            files.replace(self.directory, self._name, content, _MODE)
         except OSError as error:
             raise Refused(
                 f"--metrics-file {self._shown}: {error.strerror or error}; only the metrics are lost"

@@ -98,6 +98,19 @@ def write(parent: int, name: str, content: bytes, like: os.stat_result | None = 
         os.close(fd)
 
 
+def replace(parent: int, name: str, content: bytes, mode: int | None = None) -> None:
+    """Puts a new file in the place of what is there, at once or not at all, and makes it durable. Raises OSError."""
+    temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
+    try:
+        write(parent, temporary, content, mode=mode)
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=parent)
+        raise
+    os.fsync(parent)
+
+
 def resemble(fd: int, like: os.stat_result) -> None:
     """Gives an open file the mode of another and, where we may, its owner."""
     with suppress(PermissionError):
