@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs the programs that the tests run for real, where apt can; elsewhere those tests are skipped.
 missing=
-for program in skopeo umoci buildah podman zsh fish mandoc; do
+for program in skopeo umoci buildah podman zsh fish mandoc chromium; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
+command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium-driver"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "installing for the tests:$missing"

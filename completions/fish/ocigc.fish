@@ -50,8 +50,8 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands prune rm verify check ls du tree why restore trash 'trash ls' lease 'lease create' 'lease ls' 'lease list' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --policy --repair-from --repository --seed --trash --wait -j
+set -g _shtab_ocigc_commands prune rm verify check ls du tree why report restore trash 'trash ls' lease 'lease create' 'lease ls' 'lease list' 'lease release' synth
+set -g _shtab_ocigc_opts_with_value --blobs --budget --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --output --policy --repair-from --repository --seed --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -153,6 +153,15 @@ complete -c ocigc -n '_shtab_ocigc_using why' -l wait -x -d 'how long to wait fo
 complete -c ocigc -n '_shtab_ocigc_using why' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using why' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default) or json, one object a line'
 complete -c ocigc -n '_shtab_ocigc_using why; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a report -d 'draw a layout as one web page'
+complete -c ocigc -n '_shtab_ocigc_using report' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using report' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write the page; an older report is replaced, nothing else ever is; - is standard output'
+complete -c ocigc -n '_shtab_ocigc_using report' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using report' -l allow-none-in-use -d 'accept it that the --in-use files name nothing at all'
+complete -c ocigc -n '_shtab_ocigc_using report' -l repository -x -d 'the repository whose tags the layout'"'"'s bare tags are, for example docker.io/library/alpine'
+complete -c ocigc -n '_shtab_ocigc_using report' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: not at all)'
+complete -c ocigc -n '_shtab_ocigc_using report' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default) or json, one object a line'
+complete -c ocigc -n '_shtab_ocigc_using report; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a restore -d 'bring back what a prune has removed'
 complete -c ocigc -n '_shtab_ocigc_using restore' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l image -x -d 'bring back only this image: its name, or its digest'

@@ -77,4 +77,6 @@ class OutputFile:
         try:
             files.replace(parent, self._name, content)
         except OSError as error:
-            raise Refused(f"--output {self._shown}: {error.strerror or error}; the page is not there, or not for long") from None
+            raise Refused(
+                f"--output {self._shown}: {error.strerror or error}; the page is not there, or not for long"
+            ) from None
