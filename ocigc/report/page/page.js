@@ -62,8 +62,8 @@ show();
 at("theme").addEventListener("click", turn);
 at("controls").addEventListener("submit", (event) => event.preventDefault());
 let waiting = 0;
-for (const id of ["search", "state", "view"]) {
-  at(id).addEventListener("input", () => {
+for (const kind of ["input", "change"]) {
+  at("controls").addEventListener(kind, () => {
     cancelAnimationFrame(waiting);
     waiting = requestAnimationFrame(show);
   });
