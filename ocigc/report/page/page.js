@@ -25,10 +25,17 @@ function space() {
   }));
 }
 
+let asked = "";
+
 function show() {
   const words = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const state = at("state").value;
   const view = Number(document.querySelector("input[name=view]:checked").value);
+  const asking = JSON.stringify([words, state, view]);
+  if (asking === asked) {
+    return; // Leaving the search field says "change" once more: what the reader opened stays open.
+  }
+  asked = asking;
   const test = TESTS[state] ?? ((image) => image.states.includes(state));
   const narrowed = words.length || state;
   const present = images.filter((image) => !(image.fate & view));
