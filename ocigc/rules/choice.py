@@ -22,10 +22,11 @@ from ocigc.rules.referrers import TRUNCATED_LENGTH, fallback_subject
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """A record that shares the fate of its subject (a node)."""
+    """A record that shares the fate of its subject (a node), and why it stays if that does."""
 
     image: ImageRecord
     subject: int
+    reason: Reason = Reason.SUBJECT_KEPT
 
 
 @dataclass(slots=True)
@@ -59,9 +60,19 @@ def _find_fallback(digest: str, graph: Graph) -> int | None:
 
 
 def choose(
-    images: Sequence[ImageRecord], graph: Graph, filters: Filters, in_use: InUse, config_labels: ConfigLabels
+    images: Sequence[ImageRecord],
+    graph: Graph,
+    filters: Filters,
+    in_use: InUse,
+    config_labels: ConfigLabels,
+    *,
+    served: bool = False,
 ) -> Choice:
-    """Sorts the images into what goes, what stays and what follows a subject."""
+    """Sorts the images into what goes, what stays and what follows a subject.
+
+    In a layout that a registry has `served`, an entry without a name is how that finds a manifest by its digest: it
+    goes no sooner than its content.
+    """
     protection = protect(in_use)
     choice = Choice()
     reference_count: Counter[str] = Counter()
@@ -89,6 +100,10 @@ def choose(
         if last_user is not None and image.dangling:
             # moby protects such a record by its name; a digest from another source has to do it here.
             choice.kept.append(Kept(image, Reason.CONTENT_IN_USE, last_user))
+            continue
+        target = graph.find(digest)
+        if served and image.dangling and target is not None and image.sort_key not in filters.loose:
+            choice.followers.append(Follower(image, target, Reason.CONTENT_KEPT))
             continue
         choice.prune.append(image)
         if last_user is not None and dangling_name(digest) not in names:

@@ -17,6 +17,7 @@ class Reason(Enum):
     NAME_IN_USE = "in use by name"
     CONTENT_IN_USE = "in use by digest, and this is its last name"
     SUBJECT_KEPT = "refers to an image that stays"
+    CONTENT_KEPT = "its content stays, and a registry finds it by this entry"
 
 
 @dataclass(frozen=True, slots=True)

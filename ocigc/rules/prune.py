@@ -21,12 +21,14 @@ from ocigc.rules.settlement import settle
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a layout holds. `label_roots` are the nodes with a `gc.root` label."""
+    """What a layout holds. `label_roots` are the nodes with a `gc.root` label; `served`: a registry keeps it, and finds
+    manifests by the digests of its entries."""
 
     images: Sequence[ImageRecord]
     leases: Sequence[Lease]
     label_roots: Sequence[int]
     graph: Graph
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class Request:
 def decide(contents: Contents, request: Request, config_labels: ConfigLabels) -> Plan:
     """The plan of a prune."""
     graph = contents.graph
-    choice = choose(contents.images, graph, request.filters, request.in_use, config_labels)
+    choice = choose(
+        contents.images, graph, request.filters, request.in_use, config_labels, served=contents.served
+    )
     settlement = settle(
         choice,
         graph,

@@ -13,7 +13,7 @@ from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.rules.choice import Choice, Follower
 from ocigc.rules.graph import Graph, Group, Holders
-from ocigc.rules.plan import Kept, Reason
+from ocigc.rules.plan import Kept
 
 # The first groups of every settlement; the pruned images come behind them, the last to go first.
 _STAYING, _FLAT, _PRUNED = range(3)
@@ -76,7 +76,7 @@ def settle(
         stay = [follower for follower in followers if settlement.stays(follower.subject)]
         if not stay:
             return settlement
-        kept += [Kept(follower.image, Reason.SUBJECT_KEPT, graph.digest(follower.subject)) for follower in stay]
+        kept += [Kept(follower.image, follower.reason, graph.digest(follower.subject)) for follower in stay]
         staying += image_roots((follower.image for follower in stay), graph)
         followers = _without(followers, stay)
 

@@ -36,7 +36,7 @@ class Loaded:
     @property
     def contents(self) -> Contents:
         """What of it the rules see."""
-        return Contents(self.images, self.leases, self.store.label_roots(), self.store)
+        return Contents(self.images, self.leases, self.store.label_roots(), self.store, self.layout.served())
 
 
 Phase = Callable[[str], Report | None]

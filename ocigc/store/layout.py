@@ -19,6 +19,7 @@ INDEX = "index.json"
 INDEX_LIMIT = 1 << 30  # bytes
 MARKER = "oci-layout"
 _MARKER_LIMIT = 1 << 16
+_UPLOADS = ".uploads"  # zot makes it in every repository
 
 
 class Layout:
@@ -72,6 +73,10 @@ class Layout:
             raise Refused(f"{self.path}/{INDEX}: {error.strerror}") from None
         except Refused as error:
             raise type(error)(f"{self.path}/{error}") from None
+
+    def served(self) -> bool:
+        """Whether a registry serves this layout as one of its repositories."""
+        return files.exists(self.fd, _UPLOADS)
 
 
 def open_layout(path: str, *, writable: bool, also: Sequence[int] = ()) -> Layout:
