@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the programs that the tests run for real, where apt can; elsewhere those tests are skipped.
 missing=
-for program in skopeo umoci buildah podman zsh fish mandoc chromium; do
+for program in skopeo umoci buildah podman docker-registry containerd zsh fish mandoc chromium; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
 command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium-driver"

@@ -2,78 +2,12 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
-import os
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 from command import ocigc
-
-PRUNE = ("prune", "--force", "--grace", "0s", "--format", "json")
-
-
-def call(*command: str | Path, cwd: Path | None = None) -> str:
-    process = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=120, cwd=cwd
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
-
-
-def needs(*programs: str) -> pytest.MarkDecorator:
-    absent = [program for program in programs if shutil.which(program) is None]
-    return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)} (see tools/interop-tools.sh)")
-
-
-def blobs(layout: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (layout / "blobs" / "sha256").iterdir()}
-
-
-def names(layout: Path) -> set[str | None]:
-    manifests = json.loads((layout / "index.json").read_text())["manifests"]
-    return {entry.get("annotations", {}).get("org.opencontainers.image.ref.name") for entry in manifests}
-
-
-def sound(layout: Path) -> None:
-    result = ocigc("verify", "--format", "json", layout)
-    assert result.code == 0, result
-    assert result.json["Missing"] == []
-
-
-def same_tree(left: Path, right: Path) -> bool:
-    comparison = filecmp.dircmp(left, right)
-    if comparison.left_only or comparison.right_only or comparison.funny_files:
-        return False
-    _, mismatch, errors = filecmp.cmpfiles(left, right, comparison.common_files, shallow=False)
-    return not mismatch and not errors and all(same_tree(left / d, right / d) for d in comparison.common_dirs)
-
-
-@pytest.fixture
-def rootfs(tmp_path: Path) -> Path:
-    path = tmp_path / "files"
-    path.mkdir()
-    for name in ("one", "two", "three"):
-        (path / name).write_bytes(os.urandom(5000))
-    return path
-
-
-@pytest.fixture
-def umoci_layout(tmp_path: Path, rootfs: Path) -> Path:
-    """Three tags: `base`, and `two` and `three` built on it."""
-    layout = tmp_path / "umoci"
-    call("umoci", "init", "--layout", layout)
-    call("umoci", "new", "--image", f"{layout}:base")
-    call("umoci", "insert", "--rootless", "--image", f"{layout}:base", rootfs / "one", "/one")
-    for tag in ("two", "three"):
-        call("umoci", "tag", "--image", f"{layout}:base", tag)
-        call("umoci", "insert", "--rootless", "--image", f"{layout}:{tag}", rootfs / tag, f"/{tag}")
-    return layout
+from interop.programs import PRUNE, Buildah, blobs, call, names, needs, same_tree, sound
 
 
 def unpack(layout: Path, tag: str, to: Path) -> Path:
@@ -148,30 +82,6 @@ def test_a_skopeo_layout_without_a_tag_is_not_emptied(umoci_layout: Path, tmp_pa
     call("skopeo", "copy", f"oci:{layout}", f"dir:{tmp_path / 'dir'}")
 
 
-@pytest.fixture
-def storage() -> Iterator[tuple[str | Path, ...]]:
-    """Options for a storage of their own for buildah and podman. podman wants the path of its runroot to be short."""
-    if os.geteuid() != 0:
-        pytest.skip("buildah and podman need root, or user namespaces")
-    with tempfile.TemporaryDirectory() as directory:
-        yield "--storage-driver", "vfs", "--root", Path(directory, "root"), "--runroot", Path(directory, "run")
-
-
-Buildah = Callable[..., str]
-
-
-@pytest.fixture
-def buildah(storage: tuple[str | Path, ...], rootfs: Path) -> Buildah:
-    """buildah, with a container `work` that holds one file."""
-
-    def run(*arguments: str | Path) -> str:
-        return call("buildah", *storage, *arguments)
-
-    run("from", "--name", "work", "scratch")
-    run("copy", "work", rootfs / "one", "/one")
-    return run
-
-
 @needs("buildah", "skopeo")
 def test_buildah_layouts(tmp_path: Path, rootfs: Path, buildah: Buildah) -> None:
     layout = tmp_path / "buildah"
@@ -200,3 +110,26 @@ def test_podman_layouts(tmp_path: Path, storage: tuple[str | Path, ...], buildah
     assert result.json["ImagesDeleted"] == []
     sound(layout)
     call("podman", *storage, "pull", f"oci:{layout}")
+
+
+@needs("buildah", "podman", "skopeo")
+def test_podman_archives_unpacked_into_one_tree(
+    tmp_path: Path, storage: tuple[str | Path, ...], rootfs: Path, buildah: Buildah
+) -> None:
+    buildah("commit", "work", "localhost/app:1")
+    buildah("copy", "work", rootfs / "two", "/two")
+    buildah("commit", "work", "localhost/app:2")
+    tree = tmp_path / "tree"
+    for tag in ("1", "2"):
+        archive = tmp_path / f"{tag}.tar"
+        call("podman", *storage, "save", "--format", "oci-archive", "-o", archive, f"localhost/app:{tag}")
+        (tree / tag).mkdir(parents=True)
+        call("tar", "-C", tree / tag, "-xf", archive)
+        (tree / tag / "blobs" / "sha256" / ("0" * 64)).write_bytes(b"left over")
+    result = ocigc(*PRUNE, "--recursive", tree)
+    assert result.code == 0, result
+    assert [each["Layout"] for each in result.json["Layouts"]] == ["1", "2"]
+    assert result.json["SpaceReclaimed"] == 2 * len(b"left over")
+    for tag in ("1", "2"):
+        sound(tree / tag)
+        call("skopeo", "copy", f"oci:{tree / tag}:localhost/app:{tag}", f"dir:{tmp_path / ('dir' + tag)}")
