@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test native-test tsan valgrind faults fuzz bench lint generated bundle clean
+.PHONY: help demo test native-test tsan valgrind arm faults fuzz bench lint generated bundle clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,6 +56,12 @@ tsan: $(VENV)/.tools ## run the C tests under TSan
 valgrind: $(VENV)/.tools ## run the C tests under valgrind
 	$(NATIVE_SETUP) build/plain
 	$(NATIVE_TEST) -C build/plain --wrap "valgrind -q --error-exitcode=9 --leak-check=full"
+
+arm: $(VENV)/.tools ## cross-compile the core for ARMv8 and run the C tests under qemu-user
+	sh tools/interop-tools.sh
+	$(NATIVE_SETUP) --cross-file tools/aarch64.ini build/aarch64
+	$(NATIVE_TEST) -C build/aarch64 --timeout-multiplier 10
+	grep 'sha256 armv8-x2: ok' build/aarch64/meson-logs/testlog.txt
 
 FUZZ ?= -max_total_time=60
 fuzz: ## fuzz the scanner, documents, configs and digests (FUZZ=-runs=100000000 for long)

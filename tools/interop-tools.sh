@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs the programs that the tests run for real, where apt can; elsewhere those tests are skipped.
+# A program, or program:packages where Debian's package has another name.
 missing=
-for program in skopeo umoci buildah podman docker-registry containerd zsh fish mandoc chromium; do
-    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+for each in skopeo umoci buildah podman docker-registry containerd zsh fish mandoc chromium chromedriver:chromium-driver \
+    qemu-aarch64:qemu-user aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu,libc6-dev-arm64-cross; do
+    command -v "${each%%:*}" >/dev/null 2>&1 || missing="$missing $(echo "${each#*:}" | tr ',' ' ')"
 done
-command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium-driver"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "installing for the tests:$missing"

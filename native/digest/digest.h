@@ -16,11 +16,13 @@ union ocigc_state {
     uint64_t words64[8]; /* SHA-512 */
 };
 
-/* One implementation of one algorithm. `compress` feeds `blocks` blocks to each of its `lanes` states. */
+/* One implementation of one algorithm. `compress` feeds `blocks` blocks to each of its `lanes` states. It takes as long for
+ * one message as for all: with no more than `sparse` of them, narrower kernels are faster. */
 struct ocigc_kernel {
     const char *name;
     int32_t algorithm;
     uint32_t lanes;
+    uint32_t sparse;
     bool (*supported)(void);
     void (*compress)(union ocigc_state *states, const uint8_t *const *data, size_t blocks);
 };
@@ -55,12 +57,18 @@ struct ocigc_lane {
 void ocigc_lanes_advance(const struct ocigc_kernels *kernels, struct ocigc_lane *const *active, uint32_t count);
 
 extern const uint32_t ocigc_sha256_constants[64];
+extern const uint64_t ocigc_sha512_constants[80];
 extern const struct ocigc_kernel ocigc_sha256_portable;
 extern const struct ocigc_kernel ocigc_sha512_portable;
 #if defined(__x86_64__)
 extern const struct ocigc_kernel ocigc_sha256_avx512;
 extern const struct ocigc_kernel ocigc_sha256_shani;
 extern const struct ocigc_kernel ocigc_sha256_shani_x4;
+extern const struct ocigc_kernel ocigc_sha256_avx2;
+extern const struct ocigc_kernel ocigc_sha512_avx512;
+#elif defined(__aarch64__)
+extern const struct ocigc_kernel ocigc_sha256_armv8;
+extern const struct ocigc_kernel ocigc_sha256_armv8_x2;
 #endif
 
 #endif

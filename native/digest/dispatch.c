@@ -11,6 +11,11 @@ static const struct ocigc_kernel *const KERNELS[] = {
     &ocigc_sha256_avx512,
     &ocigc_sha256_shani_x4,
     &ocigc_sha256_shani,
+    &ocigc_sha256_avx2,
+    &ocigc_sha512_avx512,
+#elif defined(__aarch64__)
+    &ocigc_sha256_armv8_x2,
+    &ocigc_sha256_armv8,
 #endif
     &ocigc_sha256_portable,
     &ocigc_sha512_portable,
@@ -110,10 +115,9 @@ void ocigc_lanes_advance(const struct ocigc_kernels *kernels, struct ocigc_lane 
         if (active[i]->blocks < blocks)
             blocks = active[i]->blocks;
     while (count > 0) {
-        /* A kernel takes as long with half of its lanes as with all. */
-        const struct ocigc_kernel *kernel = count > kernels->many->lanes / 2 ? kernels->many
-                                            : count > 1                      ? kernels->few
-                                                                             : kernels->single;
+        const struct ocigc_kernel *kernel = count > kernels->many->sparse ? kernels->many
+                                            : count > kernels->few->sparse ? kernels->few
+                                                                           : kernels->single;
         uint32_t taken = count < kernel->lanes ? count : kernel->lanes;
         compress(kernel, active, taken, blocks);
         active += taken;

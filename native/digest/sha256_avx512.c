@@ -125,7 +125,7 @@ TARGET static void compress(union ocigc_state *states, const uint8_t *const *dat
         _mm256_storeu_si256((__m256i *)states[lane].words32, _mm512_castsi512_si256(rows[lane]));
 }
 
-const struct ocigc_kernel ocigc_sha256_avx512 = {"avx512", OCIGC_SHA256, LANES, has_avx512, compress};
+const struct ocigc_kernel ocigc_sha256_avx512 = {"avx512", OCIGC_SHA256, LANES, 8, has_avx512, compress};
 
 #else
 

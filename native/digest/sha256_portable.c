@@ -70,4 +70,4 @@ static void compress(union ocigc_state *states, const uint8_t *const *data, size
         compress_block(states[0].words32, data[0] + block * 64);
 }
 
-const struct ocigc_kernel ocigc_sha256_portable = {"portable", OCIGC_SHA256, 1, everywhere, compress};
+const struct ocigc_kernel ocigc_sha256_portable = {"portable", OCIGC_SHA256, 1, 0, everywhere, compress};

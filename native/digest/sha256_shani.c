@@ -100,8 +100,8 @@ TARGET static void compress_four(union ocigc_state *states, const uint8_t *const
     compress_lanes(states, data, blocks, 4);
 }
 
-const struct ocigc_kernel ocigc_sha256_shani = {"shani", OCIGC_SHA256, 1, has_sha, compress_one};
-const struct ocigc_kernel ocigc_sha256_shani_x4 = {"shani-x4", OCIGC_SHA256, 4, has_sha, compress_four};
+const struct ocigc_kernel ocigc_sha256_shani = {"shani", OCIGC_SHA256, 1, 0, has_sha, compress_one};
+const struct ocigc_kernel ocigc_sha256_shani_x4 = {"shani-x4", OCIGC_SHA256, 4, 2, has_sha, compress_four};
 
 #else
 

@@ -2,7 +2,7 @@
 
 #include "digest/digest.h"
 
-static const uint64_t constants[80] = {
+const uint64_t ocigc_sha512_constants[80] = {
     0x428a2f98d728ae22, 0x7137449123ef65cd, 0xb5c0fbcfec4d3b2f, 0xe9b5dba58189dbbc,
     0x3956c25bf348b538, 0x59f111f1b605d019, 0x923f82a4af194f9b, 0xab1c5ed5da6d8118,
     0xd807aa98a3030242, 0x12835b0145706fbe, 0x243185be4ee4b28c, 0x550c7dc3d5ffb4e2,
@@ -52,7 +52,7 @@ static void compress_block(uint64_t state[8], const uint8_t *data)
     uint64_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (int t = 0; t < 80; t++) {
         uint64_t s1 = rotate(e, 14) ^ rotate(e, 18) ^ rotate(e, 41);
-        uint64_t t1 = h + s1 + ((e & f) ^ (~e & g)) + constants[t] + w[t];
+        uint64_t t1 = h + s1 + ((e & f) ^ (~e & g)) + ocigc_sha512_constants[t] + w[t];
         uint64_t s0 = rotate(a, 28) ^ rotate(a, 34) ^ rotate(a, 39);
         uint64_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
         h = g;
@@ -85,4 +85,4 @@ static void compress(union ocigc_state *states, const uint8_t *const *data, size
         compress_block(states[0].words64, data[0] + block * 128);
 }
 
-const struct ocigc_kernel ocigc_sha512_portable = {"portable", OCIGC_SHA512, 1, everywhere, compress};
+const struct ocigc_kernel ocigc_sha512_portable = {"portable", OCIGC_SHA512, 1, 0, everywhere, compress};

@@ -50,9 +50,7 @@ class Request:
 def decide(contents: Contents, request: Request, config_labels: ConfigLabels) -> Plan:
     """The plan of a prune."""
     graph = contents.graph
-    choice = choose(
-        contents.images, graph, request.filters, request.in_use, config_labels, served=contents.served
-    )
+    choice = choose(contents.images, graph, request.filters, request.in_use, config_labels, served=contents.served)
     settlement = settle(
         choice,
         graph,
