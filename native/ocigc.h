@@ -168,6 +168,8 @@ uint32_t ocigc_store_count(const ocigc_store *store);
 /* The node of a digest, or UINT32_MAX. */
 uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t length);
 int32_t ocigc_store_algorithm(const ocigc_store *store, uint32_t node);
+/* Those of `count` nodes that are not of OCIGC_ALGORITHM_OTHER; returns how many. */
+size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 /* Writes "alg:encoded" and returns its length; 0 where `capacity` is too small. 256 always suffices. */
 size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, size_t capacity);
 
@@ -183,6 +185,8 @@ int32_t ocigc_store_surveyed(const ocigc_store *store, uint32_t node);
 
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);
 int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node); /* newest of mtime and ctime, ns since 1970 */
+/* Those of `count` surveyed nodes whose stamp lies behind an instant; returns how many. */
+size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t count, int64_t instant, uint32_t *out);
 /* Foreign files: "alg/name" as bytes; NULL past the last. At most 1000 are kept by name; the count is of all. */
 uint64_t ocigc_store_foreign_count(const ocigc_store *store);
 const char *ocigc_store_foreign(const ocigc_store *store, uint32_t index);
@@ -248,7 +252,8 @@ uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
  * as held. ocigc_graph_release forgets all holders. */
 int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, size_t count, uint32_t holder, int32_t flat);
 void ocigc_graph_release(ocigc_store *store);
-uint32_t ocigc_graph_holder(const ocigc_store *store, uint32_t node); /* 0: nobody */
+/* Of every node its holder; 0: nobody. */
+const uint32_t *ocigc_graph_holders(const ocigc_store *store);
 /* The nodes whose holder lies in low..high (0..0: held by nobody), ascending; returns how many there are, writes at most
  * `capacity`. */
 size_t ocigc_graph_held(const ocigc_store *store, uint32_t low, uint32_t high, uint32_t *out, size_t capacity);

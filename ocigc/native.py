@@ -31,6 +31,8 @@ _POLL_SECONDS = 0.1
 
 _EXCEPTIONS: dict[int, type[OcigcError]] = {lib.OCIGC_MALFORMED: MalformedError, lib.OCIGC_CORRUPT: CorruptError}
 
+_MEDIAS = {media.value: media for media in Media}  # faster than to call Media
+
 _DESCRIPTOR = struct.Struct("=iiqIIIIII")  # `struct ocigc_descriptor`; a call a member takes longer than to parse it
 
 
@@ -190,7 +192,7 @@ def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor
             text[media_type : media_type + media_type_length].decode(errors="replace"),
             text[digest : digest + digest_length].decode(errors="replace"),
             size,
-            Media(kind),
+            _MEDIAS[kind],
         )
         yield role, descriptor, start, start + length
 
@@ -234,9 +236,11 @@ class _Holders:
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
+        self._of = array("I")
+        self._of.frombytes(ffi.buffer(lib.ocigc_graph_holders(handle), 4 * lib.ocigc_store_count(handle)))
 
     def holder(self, node: int) -> int | None:
-        holder = lib.ocigc_graph_holder(self._handle, node)
+        holder = self._of[node]
         return holder - 1 if holder else None
 
     def held(self, first: int, stop: int) -> array[int]:
@@ -334,16 +338,17 @@ class Store:
             self.survey([node])
         return int(lib.ocigc_store_stamp(self._handle, node))
 
-    def algorithm(self, node: int) -> int:
-        """`enum ocigc_algorithm`."""
-        return int(lib.ocigc_store_algorithm(self._handle, node))
-
     def sweepable(self, nodes: Sequence[int]) -> array[int]:
-        return array("I", (node for node in nodes if self.algorithm(node) != lib.OCIGC_ALGORITHM_OTHER))
+        return self._those(lib.ocigc_store_sweepable, nodes)
 
     def newer(self, nodes: Sequence[int], instant: int) -> array[int]:
         self.survey(nodes)
-        return array("I", (node for node in nodes if lib.ocigc_store_stamp(self._handle, node) > instant))
+        return self._those(lib.ocigc_store_newer, nodes, instant)
+
+    def _those(self, select: Callable[..., int], nodes: Sequence[int], *terms: int) -> array[int]:
+        flat = _nodes(nodes)
+        selected = array("I", bytes(4 * len(flat)))
+        return selected[: select(self._handle, _pointer(flat), len(flat), *terms, _pointer(selected))]
 
     def freed(self, nodes: Sequence[int]) -> int:
         flat = _nodes(nodes)
@@ -449,7 +454,7 @@ class Store:
                 capacity,
             )
             if count <= capacity:
-                return [(self._walk_nodes[n], Media(self._walk_medias[n])) for n in range(count)]
+                return [(self._walk_nodes[n], _MEDIAS[self._walk_medias[n]]) for n in range(count)]
             if count > NO_NODE:
                 raise Refused("out of memory")
             self._walk_nodes = array("I", bytes(4 * count))

@@ -80,9 +80,9 @@ void ocigc_graph_release(ocigc_store *store)
         graph->flags[node] &= (uint16_t)~OCIGC_NODE_FLAT;
 }
 
-uint32_t ocigc_graph_holder(const ocigc_store *store, uint32_t node)
+const uint32_t *ocigc_graph_holders(const ocigc_store *store)
 {
-    return store->graph->holders[node];
+    return store->graph->holders;
 }
 
 size_t ocigc_graph_held(const ocigc_store *store, uint32_t low, uint32_t high, uint32_t *out, size_t capacity)

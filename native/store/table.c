@@ -120,9 +120,27 @@ int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node)
     return facts_of(store, node)->stamp;
 }
 
+size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t count, int64_t instant, uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        if (ocigc_store_stamp(store, nodes[i]) > instant)
+            out[found++] = nodes[i];
+    return found;
+}
+
 int32_t ocigc_store_algorithm(const ocigc_store *store, uint32_t node)
 {
     return ocigc_store_place(store, node).segment->algorithm;
+}
+
+size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        if (ocigc_store_algorithm(store, nodes[i]) != OCIGC_ALGORITHM_OTHER)
+            out[found++] = nodes[i];
+    return found;
 }
 
 const uint8_t *ocigc_blob_digest(const ocigc_store *store, uint32_t node)

@@ -78,6 +78,10 @@ class Pruned:
         """The digests of all other blobs that go."""
         return self.deleted(self.plan.orphans)
 
+    def count(self, nodes: Sequence[int]) -> int:
+        """How many of those nodes go."""
+        return sum(1 for _ in self.deleted(nodes)) if self.spared else len(nodes)
+
     def deleted(self, nodes: Iterable[int]) -> Iterator[str]:
         """The digests of those nodes that go."""
         return (digest for digest in map(self.loaded.store.digest, nodes) if digest not in self.spared)

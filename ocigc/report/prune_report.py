@@ -38,7 +38,7 @@ def as_json(pruned: Pruned) -> Iterator[str]:
 
 def as_metrics(pruned: Pruned) -> dict[str, int]:
     """What was removed and what is left, by the names of `ocigc.report.metrics`."""
-    removed = sum(1 for _ in pruned.deleted(pruned.plan.blobs))
+    removed = pruned.count(pruned.plan.blobs)
     return {
         "images": len(pruned.plan.kept) + len(pruned.plan.dangling),
         "blobs": len(pruned.loaded.store) - removed,
@@ -107,6 +107,6 @@ def _rule(explanation: Explanation) -> tuple[str, str, str, str]:
 def _row(pruned: Pruned, untagged: Untagged, nameless: set[tuple[bytes, str]]) -> tuple[str, str, str, str]:
     image = untagged.image
     name = "<none>" if image.dangling else printable(image.familiar)
-    blobs = sum(1 for _ in pruned.deleted(untagged.deleted))
+    blobs = pruned.count(untagged.deleted)
     fate = "in use: stays without a name" if image.sort_key in nameless else f"{blobs} blobs"
     return "  untag", name, image.target.digest[:SHORT_DIGEST], fate
