@@ -70,6 +70,7 @@ fuzz: ## fuzz the scanner, documents, configs and digests (FUZZ=-runs=100000000 
 bench: $(VENV)/.installed $(VENV)/.bench ## measure each phase, and whole commands side by side with others
 	$(BIN)/pytest benchmarks --benchmark-columns=median,iqr,rounds
 	$(BIN)/python benchmarks/side_by_side.py
+	$(BIN)/python benchmarks/growth.py --svg docs/growth.svg
 
 lint: $(VENV)/.lint $(VENV)/.installed ## check style and types
 	$(BIN)/ruff check

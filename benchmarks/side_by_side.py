@@ -3,12 +3,14 @@
     python benchmarks/side_by_side.py [--blobs N] [--megabytes N] [--rounds N]
 
 Prints ratios (theirs / ours, so more is better) as median and range over the rounds: A B A B, start-up included. Never
-bare seconds: they would say more of the machine than of the program.
+bare seconds: they would say more of the machine than of the program. growth.py has what depends on the number of blobs.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import shutil
 import statistics
 import subprocess
@@ -19,9 +21,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocigc.synth import Spec, write
+from measure import OCIGC, processor, seconds
 
-OCIGC = (str(Path(sys.executable).with_name("ocigc")),)
+from ocigc._native import ffi, lib
+from ocigc.synth import Spec, write
 
 HASHLIB = """
 import hashlib, os, sys, threading
@@ -55,21 +58,36 @@ class Contest:
     prepare: Callable[[], Path]
 
 
-def timed(command: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
-
-
 def hold(contest: Contest, rounds: int) -> str:
     ratios = []
     for number in range(rounds + 1):
-        ours = timed(contest.ours(contest.prepare()))
-        theirs = timed(contest.theirs(contest.prepare()))
+        ours = seconds(contest.ours(contest.prepare()))
+        theirs = seconds(contest.theirs(contest.prepare()))
         if number:  # the first warms the caches
             ratios.append(theirs / ours)
-    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    return f"| {contest.what} | {contest.against} | {statistics.median(ratios):.2f} | {spread} |"
+    return row(contest.what, contest.against, ratios)
+
+
+def row(what: str, against: str, ratios: list[float]) -> str:
+    return f"| {what} | {against} | {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
+
+
+def in_memory(algorithm: str, size: int, rounds: int) -> str:
+    """The hash core alone, in this process: messages of one size, a stream of OpenSSL's against all of our lanes."""
+    number = {"sha256": lib.OCIGC_SHA256, "sha512": lib.OCIGC_SHA512}[algorithm]
+    messages = [os.urandom(size) for _ in range((64 << 20) // size)]
+    array = ffi.new("uint8_t *[]", [ffi.from_buffer("uint8_t[]", message) for message in messages])
+    lengths = ffi.new("size_t[]", [size] * len(messages))
+    out = ffi.new("uint8_t[]", hashlib.new(algorithm).digest_size * len(messages))
+    ratios = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        lib.ocigc_digest_many(number, ffi.NULL, len(messages), array, lengths, out)
+        middle = time.perf_counter()
+        for message in messages:
+            hashlib.new(algorithm, message, usedforsecurity=False).digest()
+        ratios.append((time.perf_counter() - middle) / (middle - start))
+    return row(f"{algorithm} in memory, {size // 1024} KiB a blob, one core", "OpenSSL, one stream", ratios)
 
 
 def shell(script: str, directory: Path) -> list[str]:
@@ -92,9 +110,6 @@ def contests(workspace: Path, blobs: int, megabytes: int) -> list[Contest]:
 
     def verify(path: Path) -> list[str]:
         return [*OCIGC, "verify", str(path)]
-
-    def dry_run(path: Path) -> list[str]:
-        return [*OCIGC, "prune", "--dry-run", str(path)]
 
     def empty(path: Path) -> list[str]:
         return [*OCIGC, "prune", "--all", "--force", "--allow-empty", "--grace", "0s", str(path)]
@@ -125,13 +140,6 @@ def contests(workspace: Path, blobs: int, megabytes: int) -> list[Contest]:
             same(large),
         ),
         Contest(
-            f"prune --dry-run, {count}",
-            dry_run,
-            lambda path: shell(f"{find} -printf '%s %f\\n'", path),
-            "`find -printf`, which only lists",
-            same(many),
-        ),
-        Contest(
             f"prune of all, {count}",
             empty,
             lambda path: shell(f"{find} -print0 | xargs -0 rm", path),
@@ -152,11 +160,6 @@ def contests(workspace: Path, blobs: int, megabytes: int) -> list[Contest]:
     return found
 
 
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blobs", type=int, default=50_000)
@@ -166,6 +169,8 @@ def main() -> None:
     print(f"{time.strftime('%Y-%m-%d')}, {processor()}, {args.rounds} rounds\n")
     print("| work | against | ratio (median) | spread |\n| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as directory:
+        for algorithm, size in (("sha256", 4096), ("sha256", 1 << 20), ("sha512", 4096), ("sha512", 1 << 20)):
+            print(in_memory(algorithm, size, args.rounds), flush=True)
         for contest in contests(Path(directory), args.blobs, args.megabytes):
             print(hold(contest, args.rounds), flush=True)
 

@@ -1,0 +1,117 @@
+"""How the work grows with the number of blobs, beside what only lists them and what only collects garbage.
+
+    python benchmarks/growth.py [--blobs N[,N...]] [--rounds N] [--svg FILE]
+
+For each size one synthetic store, nothing in it to be collected, read once before; then A B C D A B C D. Prints ratios
+(theirs / ours, so more is better) and the exponent of the growth: the slope of a straight line through the logarithms
+of blobs and medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from curves import Curve, draw
+from measure import OCIGC, processor, seconds
+
+from ocigc.synth import Spec, write
+
+SCAN = """
+import os, sys
+from ocigc.native import Store
+with Store.scan(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)) as store:
+    store.survey()
+"""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A command over a layout. `against` is the name of the runner that it is compared with."""
+
+    name: str
+    command: Callable[[str], list[str]]
+    against: str = ""
+
+
+def runners() -> list[Runner]:
+    python = str(Path(OCIGC[0]).with_name("python"))
+    found = [
+        Runner("ocigc prune --dry-run", lambda path: [*OCIGC, "prune", "--dry-run", path], "umoci gc"),
+        Runner("ocigc verify --changed", lambda path: [*OCIGC, "verify", "--changed", path], "find, sizes and times"),
+        Runner("scan, sizes and times", lambda path: [python, "-P", "-c", SCAN, path], "find, sizes"),
+        Runner("find, sizes", lambda path: ["find", path + "/blobs", "-type", "f", "-printf", "%s %f\\n"]),
+        Runner(
+            "find, sizes and times",
+            lambda path: ["find", path + "/blobs", "-type", "f", "-printf", "%s %T@ %C@ %f\\n"],
+        ),
+    ]
+    if shutil.which("umoci"):
+        found.append(Runner("umoci gc", lambda path: ["umoci", "gc", "--layout", path]))
+    return found
+
+
+def measure(workspace: Path, blobs: int, rounds: int) -> dict[str, float]:
+    """The median seconds of every runner on a store of so many blobs."""
+    layout = workspace / str(blobs)
+    write(layout, Spec(seed=1, blobs=blobs))
+    prune = [*OCIGC, "prune", "--force", "--grace", "0s", "--filter", "until=2000-01-01", str(layout)]
+    for command in (prune, [*OCIGC, "verify", "--changed", str(layout)]):
+        subprocess.run(command, check=True, capture_output=True)
+    times: dict[str, list[float]] = {runner.name: [] for runner in runners()}
+    for number in range(rounds + 1):
+        for runner in runners():
+            taken = seconds(runner.command(str(layout)))
+            if number:  # the first warms the caches
+                times[runner.name].append(taken)
+    shutil.rmtree(layout)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def exponent(sizes: Sequence[int], medians: Sequence[float]) -> float:
+    return statistics.linear_regression([math.log(size) for size in sizes], [math.log(m) for m in medians]).slope
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blobs", default="10000,30000,100000,300000,1000000")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--svg", type=Path)
+    args = parser.parse_args()
+    sizes = [int(size) for size in args.blobs.split(",")]
+    print(f"{time.strftime('%Y-%m-%d')}, {processor()}, median of {args.rounds} rounds\n")
+    with tempfile.TemporaryDirectory() as directory:
+        medians = [measure(Path(directory), size, args.rounds) for size in sizes]
+    names = [runner.name for runner in runners()]
+    print("| work | against | " + " | ".join(f"{size:,} blobs" for size in sizes) + " |")
+    print("| --- " * (2 + len(sizes)) + "|")
+    for runner in runners():
+        if runner.against in names:
+            ratios = [f"{each[runner.against] / each[runner.name]:.2f}" for each in medians]
+            print(f"| {runner.name} | {runner.against} | " + " | ".join(ratios) + " |")
+    large = [number for number, size in enumerate(sizes) if size >= 100_000] or range(len(sizes))
+    print("\n| work | exponent | from 100,000 on |\n| --- | --- | --- |")
+    for name in names:
+        taken = [each[name] for each in medians]
+        late = exponent([sizes[n] for n in large], [taken[n] for n in large]) if len(large) > 1 else math.nan
+        print(f"| {name} | {exponent(sizes, taken):.2f} | {late:.2f} |")
+    if args.svg:
+        unit = medians[0]["find, sizes"]
+        curves = [
+            Curve(name, [(size, each[name] / unit) for size, each in zip(sizes, medians, strict=True)])
+            for name in names
+        ]
+        title = f"Time by number of blobs, warm; 1 is what find takes for {sizes[0]:,}"
+        args.svg.write_text(draw(title, f"{time.strftime('%Y-%m-%d')}, {processor()}", curves))
+
+
+if __name__ == "__main__":
+    main()

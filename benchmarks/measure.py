@@ -1,0 +1,23 @@
+"""What the programs that compare have in common."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+OCIGC = (str(Path(sys.executable).with_name("ocigc")),)
+
+
+def seconds(command: list[str]) -> float:
+    """How long a command takes that has to succeed, from start to end."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def processor() -> str:
+    """The CPU's own name for itself."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
