@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ocigc.descriptor import Descriptor
@@ -29,7 +28,6 @@ class ImageRecord:
 
     name: str
     target: Descriptor
-    labels: Mapping[str, str]
     references: tuple[str, ...]
     entries: tuple[int, ...]
     created: int | None = None

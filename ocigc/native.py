@@ -187,9 +187,13 @@ def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor
         text = bytes(ffi.buffer(lib.ocigc_document_text(document), max((f[7] + f[8] for f in found), default=0)))
     finally:
         lib.ocigc_document_free(document)
+    types: dict[bytes, str] = {}  # there are few
     for role, kind, size, start, length, media_type, media_type_length, digest, digest_length in found:
+        written = text[media_type : media_type + media_type_length]
+        if written not in types:
+            types[written] = written.decode(errors="replace")
         descriptor = Descriptor(
-            text[media_type : media_type + media_type_length].decode(errors="replace"),
+            types[written],
             text[digest : digest + digest_length].decode(errors="replace"),
             size,
             _MEDIAS[kind],

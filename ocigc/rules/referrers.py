@@ -10,6 +10,7 @@ import re
 TRUNCATED_LENGTH = 64
 """The distribution spec cuts what stands for the digest's encoded part to so many characters; a sha512 has more."""
 
+_SHORTEST = 34  # an algorithm of one character, a dash, and as few digits as may be
 _FALLBACK = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<encoded>[0-9a-f]{32,})(?:\..+)?")
 
 
@@ -19,7 +20,7 @@ def fallback_subject(name: str) -> str | None:
 
     `name` is a bare tag or a reference that ends in a tag.
     """
-    if "@" in name:
+    if len(name) < _SHORTEST or "@" in name:
         return None
     tag = name.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
     match = _FALLBACK.fullmatch(tag)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ocigc.descriptor import Media
-from ocigc.errors import Refused
-from ocigc.image import CREATED_ANNOTATION, ImageRecord
+from ocigc.errors import MalformedError, Refused
+from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.native import NEVER, Config, Report, Store, Unverifiable, parse_config
 from ocigc.rules.choice import subject_of
@@ -17,6 +18,7 @@ from ocigc.rules.prune import Contents
 from ocigc.store import blake3_blobs, files, leases
 from ocigc.store.images import image_records
 from ocigc.store.index import Index
+from ocigc.store.index import parse as parse_index
 from ocigc.store.layout import Layout
 from ocigc.times import parse_rfc3339
 
@@ -58,19 +60,19 @@ def load(
     manifests newer than `young_after` refer to is read too. With `record`, bad manifests are recorded in the store
     instead.
     """
-    index = layout.read_index()
+    # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
+    # leases are read first, and blobs last.
     held = leases.load(layout.fd)
-    store = Store.scan(layout.fd, phase("Scanning blobs"))
+    index, images, store = _scan(layout, repository, phase)
     try:
         if record:
             store.identify(phase("Reading sizes"))
             store.record()
-        store.load_labels(phase("Reading labels"))
-        images = image_records(index.entries, repository)
         claims = _claims(index, images, held, store, now)
         _vouching(layout, store, lambda: store.expand(claims, phase("Reading manifests")))
         for image in images:
-            subject = subject_of(image, store)
+            # Manifests that have a subject are known to refer to it.
+            subject = None if image.dangling else subject_of(image, store)
             target = store.find(image.target.digest)
             if subject is not None and target is not None:
                 store.refer(subject, target)
@@ -79,6 +81,31 @@ def load(
         store.close()
         raise
     return Loaded(layout, index, images, held, store)
+
+
+def _scan(layout: Layout, repository: str | None, phase: Phase) -> tuple[Index, list[ImageRecord], Store]:
+    """Reads index.json, then the names and labels of all blobs; parses the one while it reads the others."""
+
+    def parse(content: bytes) -> tuple[Index, list[ImageRecord]]:
+        index = parse_index(content)
+        return index, image_records(index.entries, repository)
+
+    while True:
+        content = layout.index_content()
+        with ThreadPoolExecutor(1) as aside:
+            parsed = aside.submit(parse, content)
+            store = Store.scan(layout.fd, phase("Scanning blobs"))
+            try:
+                store.load_labels(phase("Reading labels"))
+                return *parsed.result(), store
+            except MalformedError:
+                store.close()
+                if parsed.exception() is None:
+                    raise
+            except BaseException:
+                store.close()
+                raise
+        layout.read_index()  # says what is wrong with it, unless somebody was just writing it
 
 
 def _claims(
@@ -134,7 +161,7 @@ def _instant(text: str | None) -> int | None:
 
 
 def _created(loaded: Loaded, image: ImageRecord) -> int | None:
-    annotated = [_instant(loaded.index.entries[n].annotations.get(CREATED_ANNOTATION)) for n in image.entries]
+    annotated = [_instant(loaded.index.created(n)) for n in image.entries]
     stated = [instant for instant in annotated if instant is not None]
     if stated:
         return max(stated)

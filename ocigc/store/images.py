@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ocigc.errors import UsageError
-from ocigc.image import CREATED_ANNOTATION, NAME_ANNOTATIONS, ImageRecord, dangling_name
-from ocigc.labels import content_references
+from ocigc.image import ImageRecord, dangling_name
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized
 from ocigc.store.index import Entry
 
@@ -35,19 +34,16 @@ def image_records(entries: Iterable[Entry], repository: str | None) -> list[Imag
 
 
 def _record(position: int, entry: Entry, repository: str | None) -> ImageRecord:
-    annotations = entry.annotations
-    name = next((annotations[key] for key in NAME_ANNOTATIONS if annotations.get(key)), None)
+    name = entry.name
     bare_tag = name is not None and is_bare_tag(name)
     if name is None:
         name = dangling_name(entry.descriptor.digest)
     elif bare_tag and repository is not None:
         name, bare_tag = f"{repository}:{name}", False
-    labels = {k: v for k, v in annotations.items() if k not in NAME_ANNOTATIONS and k != CREATED_ANNOTATION}
     return ImageRecord(
         name=name,
         target=entry.descriptor,
-        labels=labels,
-        references=tuple(content_references(labels)),
+        references=entry.references,
         entries=(position,),
         bare_tag=bare_tag,
     )
@@ -58,12 +54,8 @@ def _merged(same: Sequence[ImageRecord]) -> ImageRecord:
     first = same[0]
     if len(same) == 1:
         return first
-    labels: dict[str, str] = {}
-    for record in reversed(same):
-        labels.update(record.labels)
     return replace(
         first,
-        labels=labels,
         references=tuple(reference for record in same for reference in record.references),
         entries=tuple(position for record in same for position in record.entries),
     )

@@ -15,20 +15,24 @@ from typing import AnyStr
 
 from ocigc.descriptor import Descriptor
 from ocigc.errors import MalformedError
-from ocigc.image import NAME_ANNOTATIONS
+from ocigc.image import CREATED_ANNOTATION, NAME_ANNOTATIONS
+from ocigc.labels import content_references
 from ocigc.native import parse_index
 
 _WHITESPACE = " \t\r\n"
+_decode = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of `manifests`: its place in the file's bytes, its descriptor and its annotations."""
+    """An entry of `manifests`: its place in the file's bytes, its descriptor, the name that it gives to that (None:
+    none), and the digests that its labels refer to besides."""
 
     start: int
     end: int
     descriptor: Descriptor
-    annotations: dict[str, str]
+    name: str | None
+    references: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,11 @@ class Index:
     def sha256(self) -> str:
         """What tells this content from any other, in hex."""
         return hashlib.sha256(self.content).hexdigest()
+
+    def created(self, position: int) -> str | None:
+        """When the entry at a position says that its image was made; None where it does not."""
+        entry = self.entries[position]
+        return _annotations(self.content[entry.start : entry.end], position).get(CREATED_ANNOTATION)
 
     def without(self, removed: Collection[int], nameless: Collection[int]) -> bytes:
         """The content without the entries at the positions `removed`, and with those at `nameless` bare of names."""
@@ -71,18 +80,20 @@ class Index:
 def parse(content: bytes) -> Index:
     """Raises MalformedError where the content is no image index."""
     entries = []
-    # In ASCII bytes are characters, so that nothing need be cut out and decoded.
-    text = content.decode() if content.isascii() else None
-    decode = json.JSONDecoder().raw_decode
-    for number, (descriptor, start, end) in enumerate(parse_index(content)):
-        found = json.loads(content[start:end]) if text is None else decode(text, start)[0]
-        annotations = found.get("annotations")
-        if annotations is None:
-            annotations = {}
-        if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
-            raise MalformedError(f"index.json: manifests[{number}]: annotations must be an object of strings")
-        entries.append(Entry(start, end, descriptor, annotations))
+    for position, (descriptor, start, end) in enumerate(parse_index(content)):
+        annotations = _annotations(content[start:end], position)
+        name = next((annotations[key] for key in NAME_ANNOTATIONS if annotations.get(key)), None)
+        entries.append(Entry(start, end, descriptor, name, tuple(content_references(annotations))))
     return Index(content, tuple(entries))
+
+
+def _annotations(entry: bytes, position: int) -> dict[str, str]:
+    annotations = _decode(entry.decode())[0].get("annotations")
+    if annotations is None:
+        return {}
+    if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
+        raise MalformedError(f"index.json: manifests[{position}]: annotations must be an object of strings")
+    return annotations
 
 
 def _join(content: AnyStr, spans: Sequence[tuple[int, int]], pieces: Sequence[AnyStr | None]) -> AnyStr:

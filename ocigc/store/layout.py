@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from ocigc.errors import Refused, UsageError
 from ocigc.native import confine
@@ -20,6 +20,8 @@ INDEX_LIMIT = 1 << 30  # bytes
 MARKER = "oci-layout"
 _MARKER_LIMIT = 1 << 16
 _UPLOADS = ".uploads"  # zot makes it in every repository
+
+T = TypeVar("T")
 
 
 class Layout:
@@ -65,8 +67,15 @@ class Layout:
 
     def read_index(self) -> Index:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
+        return self._read_index(lambda: files.parsed(self.fd, INDEX, INDEX_LIMIT, parse))
+
+    def index_content(self) -> bytes:
+        """The same, not yet parsed."""
+        return self._read_index(lambda: files.read(self.fd, INDEX, INDEX_LIMIT))
+
+    def _read_index(self, read: Callable[[], T]) -> T:
         try:
-            return files.parsed(self.fd, INDEX, INDEX_LIMIT, parse)
+            return read()
         except FileNotFoundError:
             raise UsageError(f"{self.path}: not an OCI image layout: no {INDEX} in it") from None
         except OSError as error:

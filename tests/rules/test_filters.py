@@ -14,7 +14,7 @@ DIGEST = "sha256:" + "a" * 64
 
 def image(name: str | None = "app:1", created: int | None = 0) -> ImageRecord:
     target = Descriptor("", DIGEST, 0, Media.MANIFEST)
-    return ImageRecord(name or dangling_name(DIGEST), target, {}, (), (0,), created)
+    return ImageRecord(name or dangling_name(DIGEST), target, (), (0,), created)
 
 
 def parse(*arguments: str, prune_all: bool = True) -> Filters:

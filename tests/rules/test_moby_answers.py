@@ -32,7 +32,6 @@ def records(scenario: Scenario) -> list[ImageRecord]:
                 image["target"]["size"],
                 media_of(image["target"]["mediaType"]),
             ),
-            image["labels"],
             tuple(content_references(image["labels"])),
             (position,),
             parse_rfc3339(image["createdAt"]),

@@ -88,7 +88,7 @@ class World:
             )
             media = Media.MANIFEST if target["mediaType"] == MANIFEST else Media.INDEX
             descriptor = Descriptor(target["mediaType"], target["digest"], target["size"], media)
-            images[name, target["digest"]] = ImageRecord(name, descriptor, {}, (), (position,), 0)
+            images[name, target["digest"]] = ImageRecord(name, descriptor, (), (position,), 0)
         return list(images.values())
 
     def in_use(self) -> InUse:
@@ -104,7 +104,7 @@ class World:
         return decide(Contents(chosen, self.leases, [], self.graph), Request(filters, in_use, NOW, grace), lambda _: [])
 
     def remaining(self, plan: Plan) -> list[ImageRecord]:
-        nameless = [ImageRecord(dangling_name(i.target.digest), i.target, {}, (), i.entries, 0) for i in plan.dangling]
+        nameless = [ImageRecord(dangling_name(i.target.digest), i.target, (), i.entries, 0) for i in plan.dangling]
         return [*(kept.image for kept in plan.kept), *nameless]
 
 

@@ -26,7 +26,6 @@ def image(name: str | None, target: int = 0, age: int | None = 0, *, bare: bool 
     return ImageRecord(
         name=dangling_name(digest) if name is None else name,
         target=Descriptor("", digest, 0, Media.MANIFEST),
-        labels={},
         references=(),
         entries=(0,),
         created=None if age is None else NOW - age * DAY,

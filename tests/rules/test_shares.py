@@ -35,7 +35,7 @@ def test_every_node_has_the_place_that_those_who_lead_to_it_have_in_common(
 ) -> None:
     named = [(target % len(walks), repository) for target, repository in names]
     images = [
-        ImageRecord(f"{repository}:{number}", Descriptor("", str(target), 0, Media.MANIFEST), {}, (), (number,))
+        ImageRecord(f"{repository}:{number}", Descriptor("", str(target), 0, Media.MANIFEST), (), (number,))
         for number, (target, repository) in enumerate(named)
     ]
     found = shares(images, Walks(walks))  # type: ignore[arg-type]
