@@ -247,10 +247,12 @@ int32_t ocigc_graph_refer(ocigc_store *store, uint32_t subject, uint32_t referre
 /* The present subject of an expanded manifest, or UINT32_MAX. */
 uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
 
-/* Marks all that is reachable from `roots` and held by nobody yet (edges forward, subjects backward) as held by `holder`
- * (not 0). With `flat`, only the roots themselves and their referrers: they stay open to later holders' walks, but count
- * as held. ocigc_graph_release forgets all holders. */
-int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, size_t count, uint32_t holder, int32_t flat);
+/* Lets `groups` of roots hold, one after the other, all that they reach and nobody holds yet (edges forward, subjects
+ * backward): group i has the roots up to roots[ends[i]], from where the one before it ended, and is the holder `first` + i
+ * (`first` is not 0). Where flat[i], only the roots themselves and their referrers: they stay open to later holders' walks,
+ * but count as held. ocigc_graph_release forgets all holders. */
+int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *flat,
+                         size_t groups, uint32_t first);
 void ocigc_graph_release(ocigc_store *store);
 /* Of every node its holder; 0: nobody. */
 const uint32_t *ocigc_graph_holders(const ocigc_store *store);

@@ -240,8 +240,28 @@ class _Holders:
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
-        self._of = array("I")
-        self._of.frombytes(ffi.buffer(lib.ocigc_graph_holders(handle), 4 * lib.ocigc_store_count(handle)))
+        self._groups = 0
+        held = ffi.buffer(lib.ocigc_graph_holders(handle), 4 * lib.ocigc_store_count(handle))
+        self._of = memoryview(held).cast("I")
+        lib.ocigc_graph_release(handle)
+
+    def add(self, groups: Iterable[Group]) -> None:
+        roots, ends, flat = array("I"), array("I"), bytearray()
+        for group in groups:
+            roots.extend(group.roots)
+            ends.append(len(roots))
+            flat.append(group.flat)
+        code = lib.ocigc_graph_hold(
+            self._handle,
+            _pointer(roots),
+            _pointer(ends),
+            ffi.from_buffer("uint8_t[]", flat),
+            len(ends),
+            self._groups + 1,
+        )
+        if code != lib.OCIGC_OK:
+            raise Refused("out of memory")
+        self._groups += len(ends)
 
     def holder(self, node: int) -> int | None:
         holder = self._of[node]
@@ -488,14 +508,10 @@ class Store:
         lib.ocigc_graph_lacking(self._handle, _pointer(nodes), count)
         return nodes
 
-    def holders(self, groups: Sequence[Group]) -> _Holders:
-        lib.ocigc_graph_release(self._handle)
-        for position, group in enumerate(groups):
-            roots = _nodes(group.roots)
-            code = lib.ocigc_graph_hold(self._handle, _pointer(roots), len(roots), position + 1, group.flat)
-            if code != lib.OCIGC_OK:
-                raise Refused("out of memory")
-        return _Holders(self._handle)
+    def holders(self, groups: Iterable[Group]) -> _Holders:
+        holders = _Holders(self._handle)
+        holders.add(groups)
+        return holders
 
     # Verify
 

@@ -33,18 +33,40 @@ class Blob:
 
 
 class ModelHolders:
-    def __init__(self, owners: dict[int, int], count: int) -> None:
-        self._owners = owners
-        self._count = count
+    def __init__(self, graph: ModelGraph) -> None:
+        self._graph = graph
+        self._owners: dict[int, int] = {}
+        self._open: set[int] = set()  # held flat, but not walked yet
+        self._groups = 0
+
+    def add(self, groups: Iterable[Group]) -> None:
+        for group in groups:
+            for root in group.roots:
+                if not group.flat:
+                    self._hold(root)
+                elif root not in self._owners:
+                    self._owners[root] = self._groups
+                    self._open.add(root)
+                    for referrer in self._graph.referrers(root):
+                        self._hold(referrer)
+            self._groups += 1
+
+    def _hold(self, node: int) -> None:
+        if node in self._owners and node not in self._open:
+            return
+        self._owners.setdefault(node, self._groups)
+        self._open.discard(node)
+        for near in [*self._graph.children(node), *self._graph.referrers(node)]:
+            self._hold(near)
 
     def holder(self, node: int) -> int | None:
         return self._owners.get(node)
 
     def held(self, first: int, stop: int) -> list[int]:
-        return [node for node in range(self._count) if first <= self._owners.get(node, -1) < stop]
+        return [node for node in range(len(self._graph)) if first <= self._owners.get(node, -1) < stop]
 
     def unheld(self) -> list[int]:
-        return [node for node in range(self._count) if node not in self._owners]
+        return [node for node in range(len(self._graph)) if node not in self._owners]
 
 
 class ModelGraph:
@@ -70,6 +92,9 @@ class ModelGraph:
         except ValueError:
             return {}
         return document if isinstance(document, dict) else {}
+
+    def __len__(self) -> int:
+        return len(self.digests)
 
     def find(self, digest: str) -> int | None:
         return self._nodes.get(digest)
@@ -115,33 +140,18 @@ class ModelGraph:
         visit(target.digest, target.media)
         return list(visited.items())
 
-    def holders(self, groups: Sequence[Group]) -> ModelHolders:
-        owners: dict[int, int] = {}
-        open_nodes: set[int] = set()  # held flat, but not walked yet
+    def children(self, node: int) -> list[int]:
+        digests = [child["digest"] for child in self._descriptors(node)]
+        digests += content_references(self.blobs[node].labels)
+        return [child for child in map(self.find, digests) if child is not None]
 
-        def hold(node: int, holder: int) -> None:
-            if node in owners and node not in open_nodes:
-                return
-            owners.setdefault(node, holder)
-            open_nodes.discard(node)
-            children = [child["digest"] for child in self._descriptors(node)]
-            children += content_references(self.blobs[node].labels)
-            for child in map(self.find, children):
-                if child is not None:
-                    hold(child, holder)
-            for referrer in self._referrers.get(node, ()):
-                hold(referrer, holder)
+    def referrers(self, node: int) -> Sequence[int]:
+        return self._referrers.get(node, ())
 
-        for position, group in enumerate(groups):
-            for root in group.roots:
-                if not group.flat:
-                    hold(root, position)
-                elif root not in owners:
-                    owners[root] = position
-                    open_nodes.add(root)
-                    for referrer in self._referrers.get(root, ()):
-                        hold(referrer, position)
-        return ModelHolders(owners, len(self.digests))
+    def holders(self, groups: Iterable[Group]) -> ModelHolders:
+        holders = ModelHolders(self)
+        holders.add(groups)
+        return holders
 
     def freed(self, nodes: Sequence[int]) -> int:
         return sum(len(self.blobs[node].data) for node in set(nodes))

@@ -58,15 +58,26 @@ static bool follow(struct walk *walk, uint32_t node)
     return true;
 }
 
-int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, size_t count, uint32_t holder, int32_t flat)
+static bool hold(struct walk *walk, uint32_t root)
 {
-    struct walk walk = {.graph = store->graph, .holder = holder, .flat = flat != 0};
+    bool well = reach(walk, root);
+    while (well && walk->count > 0)
+        well = follow(walk, walk->stack[--walk->count]);
+    return well;
+}
+
+int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *flat,
+                         size_t groups, uint32_t first)
+{
+    struct walk walk = {.graph = store->graph};
     ocigc_graph_sort_referrers(store->graph);
     bool well = true;
-    for (size_t i = 0; well && i < count; i++) {
-        well = reach(&walk, roots[i]);
-        while (well && walk.count > 0)
-            well = follow(&walk, walk.stack[--walk.count]);
+    uint32_t root = 0;
+    for (size_t i = 0; well && i < groups; i++) {
+        walk.holder = first + (uint32_t)i;
+        walk.flat = flat[i] != 0;
+        for (; well && root < ends[i]; root++)
+            well = hold(&walk, roots[root]);
     }
     free(walk.stack);
     return well ? OCIGC_OK : OCIGC_NO_MEMORY;

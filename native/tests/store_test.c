@@ -178,7 +178,9 @@ static void test_phases(const char *index)
     CHECK(ocigc_graph_labels(store, &progress, &error) == OCIGC_OK);
     CHECK(ocigc_graph_expand(store, &root, &media, 1, THREADS, &progress, &error) == OCIGC_OK);
     CHECK(ocigc_graph_sniff(store, INT64_MAX, THREADS, &progress, &error) == OCIGC_OK);
-    CHECK(ocigc_graph_hold(store, &root, 1, 1, 0) == OCIGC_OK);
+    uint32_t end = 1;
+    uint8_t flat = 0;
+    CHECK(ocigc_graph_hold(store, &root, &end, &flat, 1, 1) == OCIGC_OK);
     CHECK(ocigc_graph_held(store, 1, 1, NULL, 0) == count);
 
     uint32_t *nodes = malloc(count * sizeof *nodes);

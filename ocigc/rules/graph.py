@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,9 @@ class Group:
 
 class Holders(Protocol):
     """Who holds what, where the first group that reaches a node holds it."""
+
+    def add(self, groups: Iterable[Group]) -> None:
+        """Lets further groups, in turn, hold what they reach and nobody holds yet."""
 
     def holder(self, node: int) -> int | None:
         """The position of the group that holds a node, or None."""
@@ -61,7 +64,7 @@ class Graph(Protocol):
     def walk(self, target: Descriptor) -> Sequence[tuple[int, Media]]:
         """Present blobs in preorder, each once, as moby's `walkPresentChildren` visits them."""
 
-    def holders(self, groups: Sequence[Group]) -> Holders:
+    def holders(self, groups: Iterable[Group]) -> Holders:
         """Lets each group in turn hold what it reaches and nobody holds yet."""
 
     def freed(self, nodes: Sequence[int]) -> int:

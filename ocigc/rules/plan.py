@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 
 from ocigc.image import ImageRecord
 
@@ -52,9 +54,9 @@ class Plan:
     reclaimed: int
 
     @property
-    def blobs(self) -> list[int]:
+    def blobs(self) -> array[int]:
         """Every blob that goes (nodes)."""
-        return [node for untagged in self.untagged for node in untagged.deleted] + list(self.orphans)
+        return array("I", chain(*(untagged.deleted for untagged in self.untagged), self.orphans))
 
     @property
     def leaves_no_image(self) -> bool:

@@ -5,8 +5,10 @@ Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from ocigc.container import InUse
 from ocigc.descriptor import Media
@@ -61,17 +63,20 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
     )
 
     leaving = settlement.leaving()
-    unreported = set(leaving)
+    unreported = bytearray(len(graph))  # a flag a node
+    for node in leaving:
+        unreported[node] = True
     untagged: list[Untagged] = []
     surviving_configs: set[int] = set()
     for position, image in enumerate(settlement.prune):
-        deleted: list[int] = []
+        deleted = array("I")
         for node, media in graph.walk(image.target):
-            if settlement.position(node) == position and node in unreported:
+            if unreported[node] and settlement.goes_with(position, node):
                 deleted.append(node)
-            elif media == Media.CONFIG and node not in unreported:
+            elif media == Media.CONFIG and not unreported[node]:
                 surviving_configs.add(node)
-        unreported.difference_update(deleted)
+        for node in deleted:
+            unreported[node] = False
         untagged.append(Untagged(image, deleted))
 
     return Plan(
@@ -79,7 +84,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
         dangling=tuple(choice.dangling),
         kept=tuple(sorted(settlement.kept, key=lambda kept: kept.image.sort_key)),
         unlease=_unlease(surviving_configs, [*(kept.image for kept in settlement.kept), *choice.dangling], graph),
-        orphans=sorted(unreported),
+        orphans=array("I", compress(range(len(graph)), unreported)),
         spared=settlement.young,
         reclaimed=graph.freed(leaving),
     )

@@ -6,6 +6,7 @@ blob goes with the last image that reached it. Referrers, fallback tags and the 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -29,21 +30,20 @@ class Settlement:
     kept: Sequence[Kept]
     young: int
 
-    def position(self, node: int) -> int | None:
-        """The position in `prune` of the image that a node goes with; None where it goes with none."""
-        holder = self.holders.holder(node)
-        if holder is None or not _PRUNED <= holder < _PRUNED + len(self.prune):
-            return None
-        return _PRUNED + len(self.prune) - 1 - holder
+    def goes_with(self, position: int, node: int) -> bool:
+        """Whether a node goes with the image at a position in `prune`."""
+        return self.holders.holder(node) == _PRUNED + len(self.prune) - 1 - position
 
     def stays(self, node: int) -> bool:
         """Whether something that remains holds the node."""
-        return self.holders.holder(node) is not None and self.position(node) is None
+        holder = self.holders.holder(node)
+        return holder is not None and not _PRUNED <= holder < _PRUNED + len(self.prune)
 
-    def leaving(self) -> list[int]:
-        """Every node that goes, ascending."""
-        held = self.holders.held(_PRUNED, _PRUNED + len(self.prune))
-        return sorted([*self.graph.sweepable(held), *self.graph.sweepable(self.holders.unheld())])
+    def leaving(self) -> array[int]:
+        """Every node that goes."""
+        nodes = array("I", self.graph.sweepable(self.holders.held(_PRUNED, _PRUNED + len(self.prune))))
+        nodes.extend(self.graph.sweepable(self.holders.unheld()))
+        return nodes
 
 
 def settle(
@@ -65,12 +65,12 @@ def settle(
     followers = list(choice.followers)
     while True:
         prune = sorted([*choice.prune, *(f.image for f in followers)], key=lambda image: image.sort_key)
-        groups = [Group(staying), flat, *(Group(image_roots([image], graph)) for image in reversed(prune))]
-        holders = graph.holders(groups)
+        holders = graph.holders([Group(staying), flat])
+        holders.add(Group(image_roots([image], graph)) for image in reversed(prune))
         young: Sequence[int] = () if young_after is None else graph.newer(holders.unheld(), young_after)
         spared = young if orphans else holders.unheld()
         if spared:
-            holders = graph.holders([*groups, Group(spared)])
+            holders.add([Group(spared)])
         settlement = Settlement(graph, holders, prune, kept, len(young))
         # A follower that stays is a root itself: it may keep what would have gone, so settle anew until none is left.
         stay = [follower for follower in followers if settlement.stays(follower.subject)]
