@@ -5,21 +5,33 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from itertools import pairwise
+from types import ModuleType
 from typing import NoReturn
 
 from ocigc import log, streams
-from ocigc.commands import check, du, lease, ls, options, prune, report, restore, rm, synth, trash, tree, verify, why
+from ocigc.commands import options
 from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.printable import printable
 
-_COMMANDS = (prune, rm, verify, check, ls, du, tree, why, report, restore, trash, lease, synth)
-_NAMES = frozenset(command.__name__.rpartition(".")[2] for command in _COMMANDS)
-
-# Whose answer with --format json is one object, also where they fail.
-_FAILURES = {"prune": prune.failure, "rm": rm.failure, "verify": verify.failure}
+_COMMANDS = (
+    "prune",
+    "rm",
+    "verify",
+    "check",
+    "ls",
+    "du",
+    "tree",
+    "why",
+    "report",
+    "restore",
+    "trash",
+    "lease",
+    "synth",
+)
 
 _FAILED = 3
 
@@ -29,6 +41,14 @@ _EPILOG = """\
 
 exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or no layout, 3 refused or failed
 """
+
+
+def _module(command: str) -> ModuleType:
+    return import_module(f"ocigc.commands.{command}")
+
+
+def _command(words: Sequence[str]) -> str | None:
+    return next((word for word in words if word in _COMMANDS), None)
 
 
 class _Version(argparse.Action):
@@ -48,8 +68,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{printable(message)} (see {self.prog} --help)")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def make_parser(commands: Iterable[str] = _COMMANDS) -> argparse.ArgumentParser:
+    """The parser of the command line, or of what concerns these commands."""
     parser = _Parser(
         prog="ocigc",
         description=_DESCRIPTION,
@@ -58,8 +78,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.register(subparsers)
+    for command in commands:
+        _module(command).register(subparsers)
     for each in parsers(parser):
         if each is parser or each.get_default("run") is not None:
             options.add_log_format(each)
@@ -95,13 +115,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _fail("interrupted; all is done, but the metrics may be lost", _FAILED, args, words)
     finally:
         streams.settle()
+        # Nor is there time to look for any at the end.
+        gc.freeze()
     return code
 
 
 def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
     try:
         log.use("json" if _given("--log-format", "json", words) else "text")
-        make_parser().parse_args(words, args)
+        # To load the others would take longer than most runs do.
+        make_parser(words[:1] if words[:1] == [_command(words)] else _COMMANDS).parse_args(words, args)
         log.use(getattr(args, "log_format", "text"))
         args.metrics = options.open_metrics_file(args)
         code: int = args.run(args)
@@ -131,11 +154,14 @@ def _fail(message: str, code: int, args: argparse.Namespace, words: Sequence[str
     # Where even this cannot be written, the exit code still says it.
     with suppress(OSError):
         log.error(message)
-    failure = _FAILURES.get(next((word for word in words if word in _NAMES), ""))
-    if failure is not None and not args.answered and _wants_json(args, words):
-        with suppress(OSError):
-            sys.stdout.write(failure(message, args))
-            sys.stdout.flush()
+    command = _command(words)
+    if command is not None and not args.answered and _wants_json(args, words):
+        # Of some commands the answer with --format json is one object, also where they fail.
+        failure = getattr(_module(command), "failure", None)
+        if failure is not None:
+            with suppress(OSError):
+                sys.stdout.write(failure(message, args))
+                sys.stdout.flush()
     return code
 
 

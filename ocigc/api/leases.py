@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Iterable
 
@@ -33,7 +33,7 @@ def hold(
     labels = {} if expires is None else {EXPIRE_LABEL: format_rfc3339(expires)}
     if flat:
         labels[FLAT_LABEL] = "true"
-    identity = identity or secrets.token_hex(8)
+    identity = identity or os.urandom(8).hex()
     with lock.exclusive(layout, wait) as state:
         digests = tuple(dict.fromkeys(digest for each in resources for digest in _digests(layout, each)))
         leases.create(layout.fd, state, Lease(identity, labels, digests, format_rfc3339(time.time_ns())))

@@ -185,5 +185,4 @@ def _show(args: argparse.Namespace, pruned: Pruned) -> None:
     if args.format == "json":
         sys.stdout.writelines(as_json(pruned))
     else:
-        for line in as_text(pruned):
-            print(line)
+        sys.stdout.writelines(f"{line}\n" for line in as_text(pruned))

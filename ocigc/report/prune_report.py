@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from ocigc.api.prune import Pruned
 from ocigc.printable import printable
@@ -13,6 +14,7 @@ from ocigc.rules.explain import Explanation
 from ocigc.rules.plan import Untagged
 
 _ORPHANS_SHOWN = 10
+_BATCH = 1000  # values that are made into JSON at once
 
 
 def as_json(pruned: Pruned) -> Iterator[str]:
@@ -20,8 +22,11 @@ def as_json(pruned: Pruned) -> Iterator[str]:
 
     def array(values: Iterable[object]) -> Iterator[str]:
         yield "["
-        for number, value in enumerate(values):
-            yield (", " if number else "") + json.dumps(value)
+        remaining = iter(values)
+        separator = ""
+        while batch := list(islice(remaining, _BATCH)):
+            yield separator + json.dumps(batch)[1:-1]
+            separator = ", "
         yield "]"
 
     yield '{"ImagesDeleted": '

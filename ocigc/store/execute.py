@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def execute(
     store = loaded.store
     preflight.check(loaded.layout, store, plan.blobs)
     record = Journal(
-        id=secrets.token_hex(4),
+        id=os.urandom(4).hex(),
         started=now,
         expires=expires,
         before=loaded.index.sha256,
