@@ -132,6 +132,7 @@ int32_t ocigc_document_shape(const ocigc_document *document);
 size_t ocigc_document_count(const ocigc_document *document);
 const struct ocigc_descriptor *ocigc_document_descriptors(const ocigc_document *document);
 const char *ocigc_document_text(const ocigc_document *document);
+size_t ocigc_document_text_length(const ocigc_document *document);
 
 typedef struct ocigc_config ocigc_config;
 

@@ -181,24 +181,24 @@ def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor
         where = f" at byte {error.offset}" if error.code == lib.OCIGC_MALFORMED else ""
         raise MalformedError(f"{_message(error)}{where}")
     try:
-        count = lib.ocigc_document_count(document)
-        packed = bytes(ffi.buffer(lib.ocigc_document_descriptors(document), count * _DESCRIPTOR.size))
-        found = list(_DESCRIPTOR.iter_unpack(packed))
-        text = bytes(ffi.buffer(lib.ocigc_document_text(document), max((f[7] + f[8] for f in found), default=0)))
+        # One at a time, as there may be a million; of media types there are but a few.
+        found = ffi.buffer(
+            lib.ocigc_document_descriptors(document), lib.ocigc_document_count(document) * _DESCRIPTOR.size
+        )
+        text = ffi.buffer(lib.ocigc_document_text(document), lib.ocigc_document_text_length(document))
+        known: dict[bytes, str] = {}
+        for role, kind, size, start, length, *spans in _DESCRIPTOR.iter_unpack(found):
+            media, media_length, digest, digest_length = spans
+            media_type = text[media : media + media_length]
+            descriptor = Descriptor(
+                known.get(media_type) or known.setdefault(media_type, media_type.decode(errors="replace")),
+                text[digest : digest + digest_length].decode(errors="replace"),
+                size,
+                _MEDIAS[kind],
+            )
+            yield role, descriptor, start, start + length
     finally:
         lib.ocigc_document_free(document)
-    types: dict[bytes, str] = {}  # there are few
-    for role, kind, size, start, length, media_type, media_type_length, digest, digest_length in found:
-        written = text[media_type : media_type + media_type_length]
-        if written not in types:
-            types[written] = written.decode(errors="replace")
-        descriptor = Descriptor(
-            types[written],
-            text[digest : digest + digest_length].decode(errors="replace"),
-            size,
-            _MEDIAS[kind],
-        )
-        yield role, descriptor, start, start + length
 
 
 def _string(text: Any, span: Any) -> str:

@@ -71,25 +71,24 @@ def parse_normalized(text: str) -> Reference:
     if _IDENTIFIER.fullmatch(text):
         raise InvalidReference(f"{text!r} is an image ID, no name")
     domain, remainder = _split_domain(text)
-    name = re.split(r"[:@]", remainder, maxsplit=1)[0]
-    if name.lower() != name:
-        raise InvalidReference(f"{text!r}: a repository name must be lowercase")
     match = _REFERENCE.fullmatch(f"{domain}/{remainder}")
     if match is None or match["domain"] is None:
-        raise InvalidReference(f"{text!r} is no image reference")
-    if len(f"{match['domain']}/{match['path']}") > _NAME_LIMIT:
+        name = re.split(r"[:@]", remainder, maxsplit=1)[0]
+        what = " is no image reference" if name.lower() == name else ": a repository name must be lowercase"
+        raise InvalidReference(f"{text!r}{what}")
+    domain, path, tag, digest = match.groups()
+    if len(domain) + len("/") + len(path) > _NAME_LIMIT:
         raise InvalidReference(f"{text[:40]!r}...: a repository name has at most {_NAME_LIMIT} characters")
-    digest = match["digest"]
     if digest is not None:
         algorithm, _, encoded = digest.partition(":")
         if len(encoded) != _HEX_LENGTHS.get(algorithm) or encoded.lower() != encoded:
             raise InvalidReference(f"{text!r}: invalid digest")
-    return Reference(match["domain"], match["path"], match["tag"], digest)
+    return Reference(domain, path, tag, digest)
 
 
 def _split_domain(text: str) -> tuple[str, str]:
     domain, slash, remainder = text.partition("/")
-    if not slash or not (any(mark in domain for mark in ".:") or domain == "localhost" or domain.lower() != domain):
+    if not slash or not ("." in domain or ":" in domain or domain == "localhost" or domain.lower() != domain):
         domain, remainder = _DEFAULT_DOMAIN, text
     if domain == _LEGACY_DOMAIN:
         domain = _DEFAULT_DOMAIN

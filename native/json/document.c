@@ -328,3 +328,8 @@ const char *ocigc_document_text(const ocigc_document *document)
 {
     return document->text;
 }
+
+size_t ocigc_document_text_length(const ocigc_document *document)
+{
+    return document->text_length;
+}

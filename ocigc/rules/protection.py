@@ -36,7 +36,7 @@ class Protection:
             return self.names[image.name]
         if image.bare_tag and image.name in self.tags:
             return self.tags[image.name]
-        return None if image.dangling else self.names.get(_normal_name(image.name))
+        return None if image.dangling or not self.names else self.names.get(_normal_name(image.name))
 
     def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> str | None:
         """Who uses the image's content by some digest: it must keep a record, whatever its name."""

@@ -26,11 +26,16 @@ def image_records(entries: Iterable[Entry], repository: str | None) -> list[Imag
     """The images of an index. Entries of one name and target are one image; `repository` (normalised) owns bare
     tags.
     """
-    records: dict[tuple[str, str], list[ImageRecord]] = {}
+    records: dict[tuple[str, str], ImageRecord] = {}
+    again: dict[tuple[str, str], list[ImageRecord]] = {}
     for position, entry in enumerate(entries):
         record = _record(position, entry, repository)
-        records.setdefault((record.name, record.target.digest), []).append(record)
-    return [_merged(same) for same in records.values()]
+        identity = record.name, record.target.digest
+        if records.setdefault(identity, record) is not record:
+            again.setdefault(identity, []).append(record)
+    for identity, others in again.items():
+        records[identity] = _merged([records[identity], *others])
+    return list(records.values())
 
 
 def _record(position: int, entry: Entry, repository: str | None) -> ImageRecord:
@@ -51,11 +56,8 @@ def _record(position: int, entry: Entry, repository: str | None) -> ImageRecord:
 
 def _merged(same: Sequence[ImageRecord]) -> ImageRecord:
     """One image of several entries: it holds what any of them does."""
-    first = same[0]
-    if len(same) == 1:
-        return first
     return replace(
-        first,
+        same[0],
         references=tuple(reference for record in same for reference in record.references),
         entries=tuple(position for record in same for position in record.entries),
     )

@@ -19,6 +19,10 @@ from ocigc.image import CREATED_ANNOTATION, NAME_ANNOTATIONS
 from ocigc.labels import content_references
 from ocigc.native import parse_index
 
+# What is parsed takes many times the memory of its bytes.
+_ENTRIES = 1 << 21
+_ENTRY_LIMIT = 1 << 20  # bytes
+
 _WHITESPACE = " \t\r\n"
 _decode = json.JSONDecoder().raw_decode
 
@@ -81,6 +85,9 @@ def parse(content: bytes) -> Index:
     """Raises MalformedError where the content is no image index."""
     entries = []
     for position, (descriptor, start, end) in enumerate(parse_index(content)):
+        if position == _ENTRIES or end - start > _ENTRY_LIMIT:
+            what = f"more than {_ENTRIES:,} entries" if position == _ENTRIES else f"larger than {_ENTRY_LIMIT:,} bytes"
+            raise MalformedError(f"index.json: manifests[{position}]: {what}")
         annotations = _annotations(content[start:end], position)
         name = next((annotations[key] for key in NAME_ANNOTATIONS if annotations.get(key)), None)
         entries.append(Entry(start, end, descriptor, name, tuple(content_references(annotations))))

@@ -16,7 +16,7 @@ from ocigc.store.index import Index, parse
 VERSION = "1.0.0"
 STATE = ".ocigc"
 INDEX = "index.json"
-INDEX_LIMIT = 1 << 30  # bytes
+INDEX_LIMIT = 1 << 29  # bytes
 MARKER = "oci-layout"
 _MARKER_LIMIT = 1 << 16
 _UPLOADS = ".uploads"  # zot makes it in every repository
