@@ -44,6 +44,6 @@ class ImageRecord:
         return self.target.digest if self.dangling else familiar_name(self.name)
 
     @property
-    def sort_key(self) -> tuple[bytes, str]:
-        """The order of pruning: by name, bytewise, then by digest."""
-        return self.name.encode(errors="surrogatepass"), self.target.digest
+    def sort_key(self) -> tuple[str, str]:
+        """The order of pruning: by name, bytewise, then by digest. UTF-8 keeps the order of characters."""
+        return self.name, self.target.digest

@@ -109,7 +109,7 @@ def _rule(explanation: Explanation) -> tuple[str, str, str, str]:
     return f"  {explanation.fate.value}", name, image.target.digest[:SHORT_DIGEST], explanation.rule + by
 
 
-def _row(pruned: Pruned, untagged: Untagged, nameless: set[tuple[bytes, str]]) -> tuple[str, str, str, str]:
+def _row(pruned: Pruned, untagged: Untagged, nameless: set[tuple[str, str]]) -> tuple[str, str, str, str]:
     image = untagged.image
     name = "<none>" if image.dangling else printable(image.familiar)
     blobs = pruned.count(untagged.deleted)

@@ -44,12 +44,14 @@ def subject_of(image: ImageRecord, graph: Graph) -> int | None:
 
     That is the `subject` of a manifest without a name, or what a fallback tag speaks of.
     """
-    target = graph.find(image.target.digest)
     if image.dangling:
+        target = graph.find(image.target.digest)
         return None if target is None else graph.subject(target)
     digest = fallback_subject(image.name)
-    subject = None if digest is None else _find_fallback(digest, graph)
-    return None if subject == target else subject
+    if digest is None:
+        return None
+    subject = _find_fallback(digest, graph)
+    return None if subject == graph.find(image.target.digest) else subject
 
 
 def _find_fallback(digest: str, graph: Graph) -> int | None:

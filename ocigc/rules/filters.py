@@ -51,8 +51,8 @@ class Filters:
     until: tuple[int, ...]
     labels: tuple[LabelCheck, ...]
     dangling_stated: bool = False
-    retained: Mapping[tuple[bytes, str], str] = field(default_factory=dict)
-    loose: frozenset[tuple[bytes, str]] = frozenset()
+    retained: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    loose: frozenset[tuple[str, str]] = frozenset()
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
         """The filter that keeps the image; None where it may be pruned. An unknown age or an unreadable config keeps

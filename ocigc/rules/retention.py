@@ -55,8 +55,8 @@ Policy = Sequence[Rule]
 class Retention:
     """What a policy comes to: why images stay, by sort key; and the referrers that go without their subject."""
 
-    retained: Mapping[tuple[bytes, str], str]
-    loose: frozenset[tuple[bytes, str]]
+    retained: Mapping[tuple[str, str], str]
+    loose: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def retain(
     """Applies a policy to images whose time of creation is known where it can be."""
     places = {image.sort_key: _place(image) for image in images}
     decided = {image.sort_key: _rule_of(policy, image, places[image.sort_key]) for image in images}
-    retained: dict[tuple[bytes, str], str] = {}
-    loose: set[tuple[bytes, str]] = set()
+    retained: dict[tuple[str, str], str] = {}
+    loose: set[tuple[str, str]] = set()
     for number, rule in enumerate(policy):
         own = [image for image in images if decided[image.sort_key] == number]
         referrers = [image for image in own if is_referrer(image)]
@@ -132,7 +132,7 @@ def _order(rule: Rule, image: ImageRecord, place: _Place) -> tuple[Any, ...] | N
 
 
 def _newest(
-    rule: Rule, images: Sequence[ImageRecord], places: Mapping[tuple[bytes, str], _Place]
+    rule: Rule, images: Sequence[ImageRecord], places: Mapping[tuple[str, str], _Place]
 ) -> set[tuple[str, str]]:
     """Repository and target of the newest images of each repository; also of those that cannot be ordered."""
     if rule.keep_last is None:

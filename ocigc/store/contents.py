@@ -73,8 +73,7 @@ def load(
         for image in images:
             # Manifests that have a subject are known to refer to it.
             subject = None if image.dangling else subject_of(image, store)
-            target = store.find(image.target.digest)
-            if subject is not None and target is not None:
+            if subject is not None and (target := store.find(image.target.digest)) is not None:
                 store.refer(subject, target)
         _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
     except BaseException:
