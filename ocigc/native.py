@@ -421,11 +421,13 @@ class Store:
             nodes.frombytes(ffi.buffer(lib.ocigc_graph_label_roots(self._handle), 4 * count))
         return nodes
 
-    def expand(self, claims: Sequence[tuple[int, Media]], report: Report | None = None) -> None:
+    def expand(self, claims: Iterable[tuple[int, Media]], report: Report | None = None) -> None:
         """Reads, verifies and parses every manifest and index that the nodes reach. Raises Refused at the first that
         cannot be."""
-        nodes = array("I", (node for node, _ in claims))
-        medias = array("i", (media for _, media in claims))
+        nodes, medias = array("I"), array("i")
+        for node, media in claims:
+            nodes.append(node)
+            medias.append(media)
         call = _Call(report)
         call.check(
             lib.ocigc_graph_expand,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 from ocigc.descriptor import Media
 from ocigc.errors import MalformedError, Refused
@@ -68,8 +69,11 @@ def load(
         if record:
             store.identify(phase("Reading sizes"))
             store.record()
-        claims = _claims(index, images, held, store, now)
-        _vouching(layout, store, lambda: store.expand(claims, phase("Reading manifests")))
+        _vouching(
+            layout,
+            store,
+            lambda: store.expand(_claims(index, images, held, store, now), phase("Reading manifests")),
+        )
         for image in images:
             # Manifests that have a subject are known to refer to it.
             subject = None if image.dangling else subject_of(image, store)
@@ -109,13 +113,17 @@ def _scan(layout: Layout, repository: str | None, phase: Phase) -> tuple[Index, 
 
 def _claims(
     index: Index, images: Sequence[ImageRecord], held: Sequence[Lease], store: Store, now: int
-) -> list[tuple[int, Media]]:
-    named = [(entry.descriptor.digest, entry.descriptor.media) for entry in index.entries]
-    named += [(digest, Media.NONE) for image in images for digest in image.references]
-    named += [(digest, Media.NONE) for lease in held if lease.active(now) for digest in lease.resources]
-    claims = [(store.find(digest), media) for digest, media in named]
-    claims += [(node, Media.NONE) for node in store.label_roots()]
-    return [(node, media) for node, media in claims if node is not None]
+) -> Iterator[tuple[int, Media]]:
+    named = chain(
+        ((entry.descriptor.digest, entry.descriptor.media) for entry in index.entries),
+        ((digest, Media.NONE) for image in images for digest in image.references),
+        ((digest, Media.NONE) for lease in held if lease.active(now) for digest in lease.resources),
+    )
+    for digest, media in named:
+        node = store.find(digest)
+        if node is not None:
+            yield node, media
+    yield from ((node, Media.NONE) for node in store.label_roots())
 
 
 def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
