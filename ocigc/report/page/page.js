@@ -75,3 +75,5 @@ for (const kind of ["input", "change"]) {
     waiting = requestAnimationFrame(show);
   });
 }
+// More of what is asked for, also where that is not drawn yet: the redraw to come would take it back.
+at("more").addEventListener("click", show, true);
