@@ -67,9 +67,10 @@ def boxes(window: Browser) -> list[str]:
 def test_it_draws(window: Browser, layout: LayoutWriter) -> None:
     opened(window, layout.path)
     assert window.errors() == []
-    assert rows(window) == ["<none>", "app:1", "app:2", "example.com/other:1"]
+    assert rows(window) == ["app:1", "app:2", "example.com/other:1", "<none>"]  # as `ocigc ls` has them
     drawn = {label.split(";")[0] for label in boxes(window)}
     assert drawn == {"app", "example.com/other", "shared between repositories", "without a repository"}
+    assert {"app", "example.com/", "other"} <= set(window.texts("#map .label span"))
     # The boxes fill the picture, and none lies outside.
     filled, width, height, outside = window.script("""
         const map = document.getElementById("map"), edge = map.getBoundingClientRect();
@@ -84,7 +85,16 @@ def test_it_draws(window: Browser, layout: LayoutWriter) -> None:
     assert "2020-01-01" in window.role("#ages svg")[1]
     dry = ocigc("prune", "-n", "--format", "json", layout.path).json
     freed = window.texts("#space tbody tr:nth-child(2) td:last-child")
-    assert freed == [f"{dry['SpaceReclaimed'] / 1000:.4g} kB"]
+    assert freed == [f"{dry['SpaceReclaimed'] / 1000:.4g}kB"]
+
+
+def test_a_layout_of_one_repository_begins_with_its_images(window: Browser, tmp_path: Path) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    for tag in "12":
+        layout.tag(layout.image(tag, [tag * 500]), tag)
+    opened(window, layout.path)
+    assert {label.split(";")[0] for label in boxes(window)} == {"1", "2"}
+    assert window.texts("#path button")[0].startswith("everything")
 
 
 def test_it_filters(window: Browser, layout: LayoutWriter) -> None:
@@ -205,6 +215,18 @@ def test_no_name_does_harm(window: Browser, tmp_path: Path) -> None:
     window.wait("#status", "2 of")
     # Long names do not make the page wider than the window.
     assert window.script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_no_date_does_harm(window: Browser, layout: LayoutWriter) -> None:
+    for tag, date in {"zero": "0001-01-01T00:00:00Z", "last": "9999-12-31T23:59:59Z"}.items():
+        layout.tag(layout.image(tag, [tag * 100], created=date), f"docker.io/library/app:{tag}")
+    opened(window, layout.path)
+    assert window.errors() == []
+    assert "from 0001-01-01 to 9999-12-31" in window.role("#ages svg")[1]
+    marks = window.script(
+        "return [...document.querySelectorAll('#ages text[text-anchor=middle]')].map((each) => each.textContent)"
+    )
+    assert len(set(marks)) == len(marks) > 2
 
 
 def test_it_loads_nothing(window: Browser, layout: LayoutWriter) -> None:

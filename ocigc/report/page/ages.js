@@ -2,7 +2,8 @@
 
 const EDGE = { left: 64, right: 16, top: 12, bottom: 28 };
 const NEAR = 14; // pixels
-const STEPS = [1, 7, 30, 91, 182, 365, 730, 1825, 3650].map((days) => days * 86400); // seconds
+const CROWD = 1000; // points; more are drawn smaller
+const STEPS = [1, 3, 6, 12, 24, 60, 120, 600]; // months
 
 class Ages {
   constructor(place, note, choose) {
@@ -56,8 +57,7 @@ class Ages {
       drawn.push(drawing("text", { x: EDGE.left - 8, y: y(log) + 4, "text-anchor": "end" }, humanSize(10 ** log)));
     }
     const room = Math.max(Math.floor((this.width - EDGE.left) / 110), 1);
-    const step = STEPS.find((each) => (dates.high - dates.low) / each <= room) ?? (dates.high - dates.low) / room;
-    for (let seconds = Math.ceil(dates.low / step) * step; seconds <= dates.high; seconds += step) {
+    for (const seconds of instants(dates, room)) {
       drawn.push(drawing("line", { class: "grid", x1: x(seconds), x2: x(seconds), y1: EDGE.top, y2: height - EDGE.bottom }));
       drawn.push(drawing("text", { x: x(seconds), y: height - 8, "text-anchor": "middle" }, day(seconds)));
     }
@@ -70,7 +70,8 @@ class Ages {
       const look = fateClass(image.fate);
       lines.set(look, `${lines.get(look) ?? ""}M${x.toFixed(1)} ${y.toFixed(1)}h0`);
     }
-    return [...lines].map(([look, line]) => drawing("path", { class: `points ${look}`, d: line }));
+    const size = this.points.length > CROWD ? "many" : "";
+    return [...lines].map(([look, line]) => drawing("path", { class: `points ${size} ${look}`, d: line }));
   }
 
   nearest(event) {
@@ -95,6 +96,24 @@ class Ages {
     this.near.setAttribute("cy", near.y);
     const { name, created, size, fate } = near.image;
     this.note.textContent = `${name}: ${day(created)}, ${humanSize(size)}, ${fateWords(fate)}`;
+  }
+}
+
+/** At most so many instants that a calendar has between two others: days, or first days of a month. */
+function instants({ low, high }, most) {
+  const month = 30.4 * 86400;
+  const step = STEPS.find((months) => (high - low) / (months * month) <= most);
+  if ((high - low) / month < 2 || !step) {
+    const even = Math.ceil((high - low) / most / 86400) * 86400;
+    return Array.from({ length: most }, (_, number) => (Math.ceil(low / even) + number) * even).filter((each) => each <= high);
+  }
+  const found = [];
+  const first = new Date(low * 1000);
+  const begin = step < 12 ? 0 : Math.floor(first.getUTCFullYear() / (step / 12)) * (step / 12) - first.getUTCFullYear();
+  for (let months = begin * 12; ; months += step) {
+    const seconds = Date.UTC(first.getUTCFullYear(), months) / 1000;
+    if (!(seconds <= high)) return found;
+    if (seconds >= low) found.push(seconds);
   }
 }
 

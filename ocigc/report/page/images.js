@@ -3,7 +3,7 @@
 const ROWS = 100; // shown at first, and more with each press of the button
 
 const COLUMNS = [
-  { title: "Image", key: (image) => image.name, cell: (image) => image.name, look: "name" },
+  { title: "Image", key: (image) => (image.name === "<none>" ? "\uffff" : image.name), cell: (image) => image.name, look: "name" },
   { title: "Digest", key: (image) => image.digest, cell: (image) => image.digest.slice(0, image.digest.indexOf(":") + 13), look: "digest" },
   { title: "Created", key: (image) => image.created ?? -Infinity, cell: (image) => (image.created === null ? "" : day(image.created)), look: "date" },
   { title: "Size", key: (image) => image.size, cell: (image) => humanSize(image.size), look: "number" },

@@ -1,7 +1,8 @@
-// The treemap: boxes that can be entered, the first level of what is in them drawn inside.
+// The treemap: boxes that can be entered, what is in them drawn inside.
 
 const HEAD = 18; // pixels for a label
-const INNER = 120; // boxes that are drawn in one box
+const LEAST = 5; // pixels: a side of the smallest box that is drawn inside another
+const OPENED = 16; // pixels: a side of the smallest box in which further ones are drawn
 
 class Treemap {
   constructor(map, path) {
@@ -12,9 +13,12 @@ class Treemap {
     new ResizeObserver(() => this.trail.length && this.width !== map.clientWidth && this.draw()).observe(map);
   }
 
-  /** Shows another tree, at the same place if it has that. */
+  /** Shows another tree, at the same place if it has that; the first one from where it has several boxes. */
   show(root) {
     const trail = [root];
+    for (let node = root; !this.trail.length && node.children.length === 1 && node.children[0].children.length; trail.push(node)) {
+      [node] = node.children;
+    }
     for (const { label } of this.trail.slice(1)) {
       const next = trail.at(-1).children.find((child) => child.label === label && child.children.length);
       if (!next) break;
@@ -67,24 +71,23 @@ class Treemap {
     const button = element("button", { type: "button", class: `box ${this.look(node)}`, "aria-label": title, title });
     place(button, box);
     if (box.width > 40 && box.height > HEAD) {
-      button.append(element("span", { class: "label" }, node.label));
       const inside = { left: 2, top: HEAD, width: box.width - 6, height: box.height - HEAD - 4 };
-      button.append(...this.inner(node.children, inside));
+      button.append(...this.inner(node.children, inside), label(node.label));
     }
     button.addEventListener("click", () => this.enter(node));
     return button;
   }
 
+  /** A box of which all parts look alike needs none of them drawn. */
   inner(children, inside) {
-    return squarify(children.map((child) => child.size), inside)
-      .map((box, number) => ({ box, child: children[number] }))
-      .filter(({ box }) => box.width > 3 && box.height > 3)
-      .slice(0, INNER)
-      .map(({ box, child }) => {
-        const drawn = element("span", { class: `inner ${this.look(child)}`, "aria-hidden": "true" });
-        place(drawn, box);
-        return drawn;
-      });
+    return squarify(children.map((child) => child.size), inside).flatMap((box, number) => {
+      if (box.width < LEAST || box.height < LEAST) return [];
+      const look = this.look(children[number]);
+      if (look === "branch" && box.width > OPENED && box.height > OPENED) return this.inner(children[number].children, box);
+      const drawn = element("span", { class: `inner ${look}`, "aria-hidden": "true" });
+      place(drawn, box);
+      return [drawn];
+    });
   }
 
   /** A leaf looks like its kind and fate; a branch like that only if all in it does. */
@@ -107,6 +110,13 @@ class Treemap {
     } else return;
     event.preventDefault();
   }
+}
+
+/** A label of which the last part of the path is the last to be cut off. */
+function label(text) {
+  const last = text.lastIndexOf("/", text.length - 2) + 1;
+  const parts = [text.slice(0, last), text.slice(last)].filter(Boolean);
+  return element("span", { class: "label", "aria-hidden": "true" }, ...parts.map((part) => element("span", {}, part)));
 }
 
 function place(drawn, box) {

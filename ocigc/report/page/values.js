@@ -16,7 +16,7 @@ function humanSize(bytes) {
     bytes /= 1000;
     unit += 1;
   }
-  return `${Number(bytes.toPrecision(4))} ${units[unit]}`;
+  return `${Number(bytes.toPrecision(4))}${units[unit]}`;
 }
 
 const count = (number) => number.toLocaleString("en");
