@@ -52,7 +52,7 @@ class Ages {
 
   grid(dates, sizes, x, y, height) {
     const drawn = [];
-    for (let log = Math.ceil(sizes.low); log <= sizes.high; log += 1) {
+    for (const log of decimals(sizes)) {
       drawn.push(drawing("line", { class: "grid", x1: EDGE.left, x2: this.width - EDGE.right, y1: y(log), y2: y(log) }));
       drawn.push(drawing("text", { x: EDGE.left - 8, y: y(log) + 4, "text-anchor": "end" }, humanSize(10 ** log)));
     }
@@ -97,6 +97,13 @@ class Ages {
     const { name, created, size, fate } = near.image;
     this.note.textContent = `${name}: ${day(created)}, ${humanSize(size)}, ${fateWords(fate)}`;
   }
+}
+
+/** The logarithms of round numbers between two others. */
+function decimals({ low, high }) {
+  const factors = high - low < 2 ? [1, 2, 5] : [1];
+  const decades = Array.from({ length: Math.ceil(high - low) + 1 }, (_, number) => Math.floor(low) + number);
+  return decades.flatMap((decade) => factors.map((factor) => decade + Math.log10(factor))).filter((log) => low <= log && log <= high);
 }
 
 /** At most so many instants that a calendar has between two others: days, or first days of a month. */
