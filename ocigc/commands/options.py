@@ -202,5 +202,5 @@ def each_layout(args: argparse.Namespace, work: Work[T], *, writable: bool = Fal
         confine(args, *([tree.fd] if writable else []))
         results = recursive.each_layout(tree, work, progress)
     for error in results.errors:
-        note(error)
+        log.error(error)
     return results

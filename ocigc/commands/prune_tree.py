@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ocigc import log
 from ocigc.api.planning import PruneOptions
 from ocigc.api.prune import Pruned, prune
 from ocigc.api.recursive import AT_ONCE, Results, each_layout
@@ -65,7 +66,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
             options.ask()
             results = run(wanted, _unchanged(dict(planned.values)))
     for error in results.errors:
-        options.note(error)
+        log.error(error)
     total = _total(results, args.dry_run)
     options.measure(args, {**options.layouts(results), "reclaimed_bytes": total["SpaceReclaimed"]})
     args.answered = True

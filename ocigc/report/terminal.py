@@ -29,10 +29,12 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 
 class ProgressLine:
-    """One line on stderr that follows a run through its phases; nothing where stderr is no terminal or is a log."""
+    """One line on stderr that follows a run through its phases; nothing where stderr is a log, or no terminal that can take
+    a line back.
+    """
 
     def __init__(self) -> None:
-        self._active = sys.stderr.isatty() and log.for_people()
+        self._active = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and log.for_people()
         self._shown = False
 
     def __call__(self, name: str) -> Report | None:

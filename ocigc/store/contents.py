@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
 from ocigc.descriptor import Media
-from ocigc.errors import MalformedError, Refused
+from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.native import NEVER, Config, Report, Store, Unverifiable, parse_config
@@ -63,27 +64,42 @@ def load(
     """
     # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
     # leases are read first, and blobs last.
-    held = leases.load(layout.fd)
+    with _naming(layout):
+        held = leases.load(layout.fd)
     index, images, store = _scan(layout, repository, phase)
     try:
         if record:
             store.identify(phase("Reading sizes"))
             store.record()
-        _vouching(
-            layout,
-            store,
-            lambda: store.expand(_claims(index, images, held, store, now), phase("Reading manifests")),
-        )
+        with _naming(layout):
+            _vouching(
+                layout,
+                store,
+                lambda: store.expand(_claims(index, images, held, store, now), phase("Reading manifests")),
+            )
         for image in images:
             # Manifests that have a subject are known to refer to it.
             subject = None if image.dangling else subject_of(image, store)
             if subject is not None and (target := store.find(image.target.digest)) is not None:
                 store.refer(subject, target)
-        _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
+        with _naming(layout):
+            _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
     except BaseException:
         store.close()
         raise
     return Loaded(layout, index, images, held, store)
+
+
+@contextmanager
+def _naming(layout: Layout) -> Iterator[None]:
+    """Names the layout in what is wrong with its content, and says what to do."""
+    try:
+        yield
+    except CorruptError as error:
+        remedy = "`ocigc verify --repair-from` mends it from another layout"
+        raise CorruptError(f"{layout.path}: {error}; {remedy}") from None
+    except MalformedError as error:
+        raise MalformedError(f"{layout.path}: {error}") from None
 
 
 def _scan(layout: Layout, repository: str | None, phase: Phase) -> tuple[Index, list[ImageRecord], Store]:
@@ -99,7 +115,8 @@ def _scan(layout: Layout, repository: str | None, phase: Phase) -> tuple[Index, 
             parsed = aside.submit(parse, content)
             store = Store.scan(layout.fd, phase("Scanning blobs"))
             try:
-                store.load_labels(phase("Reading labels"))
+                with _naming(layout):
+                    store.load_labels(phase("Reading labels"))
                 return *parsed.result(), store
             except MalformedError:
                 store.close()

@@ -61,6 +61,17 @@ def test_notes(layout: LayoutWriter) -> None:
     assert "--allow-empty" in entry["message"]
 
 
+@pytest.mark.parametrize("command", [("prune", "--force"), ("verify",), ("ls",), ("du",)])
+def test_a_layout_that_fails_among_others_is_an_error(layout: LayoutWriter, command: tuple[str, ...]) -> None:
+    broken = LayoutWriter(layout.path.parent / "broken")
+    (broken.path / "index.json").write_text("{")
+    result = ocigc(*command, "--recursive", "--log-format", "json", layout.path.parent)
+    assert result.code == 3
+    (entry,) = entries(result.err)
+    assert entry["level"] == "error"
+    assert entry["message"].startswith("broken: ")
+
+
 def test_the_answer_is_still_one_object(tmp_path: Path) -> None:
     result = ocigc("--log-format", "json", "prune", "--force", "--format", "json", tmp_path)
     assert result.code == 2

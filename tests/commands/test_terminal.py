@@ -61,6 +61,17 @@ def test_yes(layout: LayoutWriter) -> None:
     assert len(layout.present()) == len(before) - 3
 
 
+def test_progress_only_where_a_line_can_be_taken_back(layout: LayoutWriter) -> None:
+    with (layout.path / "blobs/sha256" / ("0" * 64)).open("wb") as file:
+        file.truncate(400 << 20)  # long enough for progress
+    slowly = {"OCIGC_SHA256": "portable", "NO_COLOR": "1"}
+    code, shown = converse("verify", "-j", "1", layout.path, answer="", **slowly)
+    assert code == 1
+    assert "\r\x1b[K" in shown
+    assert " left" in shown
+    assert "\x1b" not in converse("verify", "-j", "1", layout.path, answer="", **slowly, TERM="dumb")[1]
+
+
 def test_colour_only_where_it_is_wanted(layout: LayoutWriter) -> None:
     assert "\x1b[32m" in converse("verify", layout.path, answer="")[1]
     assert "\x1b[" not in converse("verify", layout.path, answer="", NO_COLOR="1")[1]
