@@ -29,8 +29,8 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 
 class ProgressLine:
-    """One line on stderr that follows a run through its phases; nothing where stderr is a log, or no terminal that can take
-    a line back.
+    """One line on stderr that follows a run through its phases; nothing where stderr is a log, or no terminal that can
+    take a line back.
     """
 
     def __init__(self) -> None:
