@@ -29,6 +29,19 @@ INLINE __m512i add(__m512i a, __m512i b)
     return _mm512_add_epi32(a, b);
 }
 
+INLINE __m512i sub(__m512i a, __m512i b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+
+/* A sum as it was written: compilers would group the terms anew, and a round is as long as its longest chain. So what a
+ * round knows from the start is added first, and what it has to compute last. */
+INLINE __m512i fixed(__m512i sum)
+{
+    __asm__("" : "+v"(sum));
+    return sum;
+}
+
 /* Rows to columns: word j of row i becomes word i of row j. */
 INLINE void transpose(__m512i rows[16])
 {
@@ -96,17 +109,19 @@ TARGET static void compress(union ocigc_state *states, const uint8_t *const *dat
             __m512i constant = _mm512_set1_epi32((int)ocigc_sha256_constants[t]);
             __m512i s1 = xor3(_mm512_ror_epi32(e, 6), _mm512_ror_epi32(e, 11), _mm512_ror_epi32(e, 25));
             __m512i chosen = _mm512_ternarylogic_epi32(e, f, g, CHOOSE);
-            __m512i t1 = add(add(h, add(w[t & 15], constant)), add(s1, chosen));
             __m512i s0 = xor3(_mm512_ror_epi32(a, 2), _mm512_ror_epi32(a, 13), _mm512_ror_epi32(a, 22));
-            __m512i t2 = add(s0, _mm512_ternarylogic_epi32(a, b, c, MAJORITY));
+            __m512i majority = _mm512_ternarylogic_epi32(a, b, c, MAJORITY);
+            __m512i known = fixed(add(add(h, d), add(w[t & 15], constant)));
+            __m512i next = fixed(add(add(known, chosen), s1));
+            __m512i rest = fixed(sub(majority, d));
             h = g;
             g = f;
             f = e;
-            e = add(d, t1);
+            e = next;
             d = c;
             c = b;
             b = a;
-            a = add(t1, t2);
+            a = add(add(next, rest), s0);
         }
         state[0] = add(state[0], a);
         state[1] = add(state[1], b);
