@@ -1,66 +1,41 @@
 """Prune, verify and understand OCI image layouts.
 
-The commands are made of what is here; `docs/api.md` shows how to use it.
+The commands are made of what is here; `docs/api.md` shows how to use it, `__init__.pyi` tells its types.
 """
 
-from ocigc.api.check import Findings, check
-from ocigc.api.du import Consumption, du
-from ocigc.api.images import images
-from ocigc.api.leases import held, hold, release
-from ocigc.api.overview import Overview, overview
-from ocigc.api.planning import PruneOptions
-from ocigc.api.prune import Pruned, prune, request
-from ocigc.api.trash import Restored, restore, trashed
-from ocigc.api.tree import Leaf, tree
-from ocigc.api.verify import VerifyOptions, verify
-from ocigc.api.watch import Watcher
-from ocigc.api.why import Reason, why
-from ocigc.container import InUse
-from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused, UsageError
-from ocigc.inuse import parse as parse_in_use
-from ocigc.rules.prune import Request
-from ocigc.rules.retention import Policy
-from ocigc.rules.usage import Usage
-from ocigc.store.layout import Layout
-from ocigc.store.policy_file import parse_policy
-from ocigc.store.verification import Verification
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "Consumption",
-    "CorruptError",
-    "Findings",
-    "InUse",
-    "Layout",
-    "Leaf",
-    "MalformedError",
-    "OcigcError",
-    "Overview",
-    "Policy",
-    "PruneOptions",
-    "Pruned",
-    "Reason",
-    "Refused",
-    "Request",
-    "Restored",
-    "Usage",
-    "UsageError",
-    "Verification",
-    "VerifyOptions",
-    "Watcher",
-    "check",
-    "du",
-    "held",
-    "hold",
-    "images",
-    "overview",
-    "parse_in_use",
-    "parse_policy",
-    "prune",
-    "release",
-    "request",
-    "restore",
-    "trashed",
-    "tree",
-    "verify",
-    "why",
-]
+_EXPORTS = {
+    "api.check": ("Findings", "check"),
+    "api.du": ("Consumption", "du"),
+    "api.images": ("images",),
+    "api.leases": ("held", "hold", "release"),
+    "api.overview": ("Overview", "overview"),
+    "api.planning": ("PruneOptions",),
+    "api.prune": ("Pruned", "prune", "request"),
+    "api.trash": ("Restored", "restore", "trashed"),
+    "api.tree": ("Leaf", "tree"),
+    "api.verify": ("VerifyOptions", "verify"),
+    "api.watch": ("Watcher",),
+    "api.why": ("Reason", "why"),
+    "container": ("InUse",),
+    "errors": ("CorruptError", "MalformedError", "OcigcError", "Refused", "UsageError"),
+    "inuse": ("parse_in_use",),
+    "rules.prune": ("Request",),
+    "rules.retention": ("Policy",),
+    "rules.usage": ("Usage",),
+    "store.layout": ("Layout",),
+    "store.policy_file": ("parse_policy",),
+    "store.verification": ("Verification",),
+}
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    # To load all of it takes longer than most commands do.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"ocigc.{_HOMES[name]}"), name)

@@ -176,7 +176,7 @@ def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
         raise UsageError("--in-use -: standard input can be read only once")
     found = InUse()
     for name in names:
-        found |= inuse.parse(_read(name), "standard input" if name == "-" else printable(name))
+        found |= inuse.parse_in_use(_read(name), "standard input" if name == "-" else printable(name))
     if names and not found and not allow_none:
         raise UsageError("--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use")
     return found

@@ -26,7 +26,7 @@ class Source(Protocol):
 _SOURCES: tuple[Source, ...] = (podman, docker, container_list, cri, kubernetes)
 
 
-def parse(data: bytes, name: str) -> InUse:
+def parse_in_use(data: bytes, name: str) -> InUse:
     """What a file says is in use; `name` is for messages. Raises UsageError for what no source recognises, and for what
     one cannot understand: a name that is passed over is an image that is lost.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -34,6 +35,10 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
 def test_everything_that_is_exported_is_there_and_typed() -> None:
     assert [name for name in ocigc.__all__ if not hasattr(ocigc, name)] == []
+    stub = ast.parse(files("ocigc").joinpath("__init__.pyi").read_text())
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    typed = {(alias.name, node.module) for node in imports for alias in node.names}
+    assert typed == {(name, f"ocigc.{home}") for name, home in ocigc._HOMES.items()}
     assert files("ocigc").joinpath("py.typed").is_file()
 
 

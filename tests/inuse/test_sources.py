@@ -114,7 +114,7 @@ def test_forms(form: str, encoding: str) -> None:
     if form in ("manifests", "compose"):
         pytest.importorskip("yaml")
     text, references, digests = FORMS[form]
-    found = inuse.parse(text.encode(encoding), "file")
+    found = inuse.parse_in_use(text.encode(encoding), "file")
     assert (found.containers, found.references, found.digests) == ((), references, digests)
 
 
@@ -145,7 +145,7 @@ def test_what_is_not_understood_is_refused(case: str) -> None:
     if "YAML" in words[0] or "mapping" in case or "twice" in words[1]:
         pytest.importorskip("yaml")
     with pytest.raises(UsageError) as caught:
-        inuse.parse(content if isinstance(content, bytes) else content.encode(), "file")
+        inuse.parse_in_use(content if isinstance(content, bytes) else content.encode(), "file")
     for word in words:
         assert word in str(caught.value)
 
@@ -155,9 +155,9 @@ def test_aliases_are_no_bomb() -> None:
     bomb = "apiVersion: v1\nkind: List\na0: &a0 {image: alpine}\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 40)
     )
-    assert inuse.parse(bomb.encode(), "file").references == {"alpine"}
+    assert inuse.parse_in_use(bomb.encode(), "file").references == {"alpine"}
     loop = "apiVersion: v1\nkind: List\nitems: &loop [*loop, {image: alpine}]\n"
-    assert inuse.parse(loop.encode(), "file").references == {"alpine"}
+    assert inuse.parse_in_use(loop.encode(), "file").references == {"alpine"}
 
 
 CUT_OFF = st.sampled_from([*FORMS]).map(lambda form: FORMS[form][0][:-2].encode())
@@ -166,7 +166,7 @@ CUT_OFF = st.sampled_from([*FORMS]).map(lambda form: FORMS[form][0][:-2].encode(
 @given(st.one_of(st.binary(), st.text().map(str.encode), CUT_OFF))
 def test_anything_is_understood_or_refused(data: bytes) -> None:
     with suppress(UsageError):
-        inuse.parse(data, "file")
+        inuse.parse_in_use(data, "file")
 
 
 @pytest.mark.parametrize("by", ["target", "config", "name"])
