@@ -7,7 +7,18 @@ from typing import Any, Protocol
 
 from ocigc.container import InUse
 from ocigc.errors import MalformedError, UsageError
-from ocigc.inuse import container_list, cri, docker, kubernetes, plain, podman, table, yaml_documents
+from ocigc.inuse import (
+    container_list,
+    cri,
+    docker,
+    image_list,
+    kubernetes,
+    names,
+    plain,
+    podman,
+    table,
+    yaml_documents,
+)
 from ocigc.store import strict_json
 
 
@@ -23,7 +34,7 @@ class Source(Protocol):
         """What it says. Raises UsageError."""
 
 
-_SOURCES: tuple[Source, ...] = (podman, docker, container_list, cri, kubernetes)
+_SOURCES: tuple[Source, ...] = (podman, docker, container_list, image_list, cri, kubernetes, names)
 
 
 def parse_in_use(data: bytes, name: str) -> InUse:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ocigc.container import InUse
 from ocigc.errors import UsageError
-from ocigc.inuse.mention import field, mention, union
+from ocigc.inuse.mention import field, fields, union
 
 NAME = "`crictl ps` or `crictl images -o json`"
 
@@ -37,14 +37,9 @@ def _container(entry: dict[str, Any], where: str) -> list[InUse]:
     image = entry.get("image")
     if not isinstance(image, dict):
         raise UsageError(f"--in-use {where}: image must be an object")
-    return [field(image, "image", where), field(entry, "imageRef", where)]
+    named = [field(image, key, where) for key in ("image", "userSpecifiedImage")]
+    return [*named, *(field(entry, key, where) for key in ("imageRef", "imageId"))]
 
 
 def _image(entry: dict[str, Any], where: str) -> list[InUse]:
-    parts = [field(entry, "id", where)]
-    for key in ("repoTags", "repoDigests"):
-        names = entry.get(key) or []
-        if not isinstance(names, list) or not all(isinstance(text, str) for text in names):
-            raise UsageError(f"--in-use {where}: {key} must be a list of strings")
-        parts += [mention(text, f"{where}: {key}") for text in names]
-    return parts
+    return [field(entry, "id", where), *fields(entry, "repoTags", where), *fields(entry, "repoDigests", where)]

@@ -1,4 +1,4 @@
-"""`docker inspect` of containers: the list that moby's own prune goes through."""
+"""`docker inspect` of containers: the list that moby's own prune goes through. nerdctl writes nearly the same."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from ocigc.container import Container, InUse
 from ocigc.errors import UsageError
+from ocigc.inuse.mention import field, union
 
 NAME = "`docker inspect` of containers"
 
@@ -19,12 +20,16 @@ def recognises(document: Any) -> bool:
 
 def read(document: Any, name: str) -> InUse:
     """The containers. Raises UsageError where a field is no string."""
-    return InUse(tuple(_container(entry, f"{name}: entry {number}") for number, entry in enumerate(document)))
+    return union([_container(entry, f"{name}: entry {number}") for number, entry in enumerate(document)])
 
 
-def _container(entry: dict[str, Any], where: str) -> Container:
+def _container(entry: dict[str, Any], where: str) -> InUse:
     fields = {"Id": entry.get("Id"), "Config.Image": entry["Config"].get("Image"), "Image": entry["Image"]}
-    for field, value in fields.items():
+    for key, value in fields.items():
         if value is not None and not isinstance(value, str):
-            raise UsageError(f"--in-use {where}: {field} must be a string")
-    return Container(fields["Id"] or "", fields["Config.Image"] or "", fields["Image"] or "")
+            raise UsageError(f"--in-use {where}: {key} must be a string")
+    image = fields["Image"] or ""
+    if "Image" not in entry["Config"] and not image.startswith("sha256:"):
+        # nerdctl's: there `Image` is the name, and nothing else tells it.
+        return field(entry, "Image", where)
+    return InUse((Container(fields["Id"] or "", fields["Config.Image"] or "", image),))

@@ -58,7 +58,7 @@ def _found(document: Any, name: str) -> Iterator[InUse]:
 
 
 def _image(value: Any, where: str, strict: bool) -> InUse:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not strict:
         # A volume that is an image.
         value, where = value.get("reference"), f"{where}.reference"
     if value is None or value == "":

@@ -13,6 +13,7 @@ from ocigc.reference import InvalidReference, parse_normalized
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")  # docker-pullable://, docker://, containerd://, cri-o://
 _ID = re.compile(r"[0-9a-f]{64}")
 _SHORT_ID = re.compile(r"[0-9a-f]{12,63}")
+_LIKE_DIGEST = re.compile(r"(?:sha256|sha384|sha512):[0-9a-fA-F]{32,}")
 
 
 def mention(text: str, where: str) -> InUse:
@@ -29,6 +30,8 @@ def mention(text: str, where: str) -> InUse:
         raise UsageError(
             f"--in-use {where}: {printable(bare)} is a shortened ID; use --no-trunc, or JSON with full IDs"
         )
+    if _LIKE_DIGEST.fullmatch(bare):
+        raise UsageError(f"--in-use {where}: {printable(bare)} is no digest: wrong length, or not in lower case")
     try:
         parse_normalized(bare)
     except InvalidReference as error:
@@ -44,6 +47,14 @@ def field(entry: dict[str, object], key: str, where: str) -> InUse:
     if not isinstance(value, str):
         raise UsageError(f"--in-use {where}: {key} must be a string")
     return mention(value, f"{where}: {key}")
+
+
+def fields(entry: dict[str, object], key: str, where: str) -> list[InUse]:
+    """The same of a member that is a list. Raises UsageError where it is none of strings."""
+    names = entry.get(key) or []
+    if not isinstance(names, list) or not all(isinstance(text, str) for text in names):
+        raise UsageError(f"--in-use {where}: {key} must be a list of strings")
+    return [mention(text, f"{where}: {key}") for text in names]
 
 
 def union(parts: list[InUse]) -> InUse:

@@ -12,6 +12,7 @@ NAME = "the table of `ctr containers ls`, `ctr images ls` or `docker ps`"
 
 _HEADER = re.compile(r"(?:CONTAINER(?: ID)?\s+IMAGE|REF\s+TYPE\s+DIGEST)\s")
 _COLUMNS = ("IMAGE", "REF", "DIGEST")
+_NONE = "-"  # a container of ctr's that has no image
 
 
 def recognises(text: str) -> bool:
@@ -31,5 +32,7 @@ def read(text: str, name: str) -> InUse:
             # A cell begins where its header does; else the columns are not where we think.
             if row[start - 1 : start].strip() or not row[start : start + 1].strip():
                 raise UsageError(f"--in-use {name}: line {number}: not in the columns of the first line")
-            parts.append(mention(row[start:].split()[0], f"{name}: line {number}"))
+            cell = row[start:].split()[0]
+            if cell != _NONE:
+                parts.append(mention(cell, f"{name}: line {number}"))
     return union(parts)

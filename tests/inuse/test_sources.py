@@ -18,6 +18,7 @@ from ocigc.errors import UsageError
 
 HEX = "0123456789abcdef" * 4
 DIGEST = f"sha256:{HEX}"
+OTHER = f"sha256:{HEX[::-1]}"
 NAME = "registry.example.com/team/app:1"
 
 POD = {
@@ -67,6 +68,7 @@ COMPOSE = f"services:\n  web:\n    image: {NAME}\n  built:\n    build: .\n"
 CONTAINERS = f"""\
 CONTAINER    IMAGE                             RUNTIME
 web          {NAME}    io.containerd.runc.v2
+bare         -                                 io.containerd.runc.v2
 """
 IMAGES = f"""\
 REF                             TYPE                    DIGEST{" " * 66}SIZE
@@ -88,10 +90,45 @@ FORMS: dict[str, tuple[str, set[str], set[str]]] = {
         {NAME},
         {DIGEST},
     ),
+    "nerdctl inspect": (json.dumps([{"Id": "1", "Image": NAME, "Config": {"Hostname": "a"}}]), {NAME}, set()),
+    "docker images": (
+        lines(
+            {"ID": DIGEST, "Repository": "registry.example.com/team/app", "Tag": "1", "Digest": "<none>"},
+            {"ID": DIGEST, "Repository": "<none>", "Tag": "<none>", "Digest": "<none>"},
+        ),
+        {NAME},
+        {DIGEST},
+    ),
+    "nerdctl images": (
+        lines({"ID": HEX[:12], "Repository": "a", "Tag": "<none>", "Digest": DIGEST, "Name": "a"}),
+        {"a"},
+        {DIGEST},
+    ),
+    "podman images": (
+        json.dumps([{"Id": HEX, "RepoTags": None, "RepoDigests": [f"a@{DIGEST}"], "Names": [NAME], "Digest": DIGEST}]),
+        {NAME, f"a@{DIGEST}"},
+        {DIGEST},
+    ),
+    "docker image inspect": (json.dumps([{"Id": DIGEST, "RepoTags": [NAME], "Config": {}}]), {NAME}, {DIGEST}),
     "kubectl get pods": (json.dumps({"apiVersion": "v1", "kind": "List", "items": [POD]}), POD_NAMES, {DIGEST}),
     "kubectl get cronjob": (json.dumps(CRONJOB), {NAME}, set()),
     "objects, one a line": (lines(POD, CRONJOB), POD_NAMES | {NAME}, {DIGEST}),
     "crictl ps": (json.dumps({"containers": [{"image": {"image": NAME}, "imageRef": DIGEST}]}), {NAME}, {DIGEST}),
+    "crictl ps, Kubernetes 1.29": (
+        json.dumps(
+            {
+                "containers": [
+                    {
+                        "image": {"image": DIGEST, "userSpecifiedImage": NAME},
+                        "imageId": OTHER,
+                        "imageRef": f"a@{DIGEST}",
+                    }
+                ]
+            }
+        ),
+        {NAME, f"a@{DIGEST}"},
+        {DIGEST, OTHER},
+    ),
     "crictl images": (
         json.dumps({"images": [{"id": DIGEST, "repoTags": [NAME], "repoDigests": [f"a@{DIGEST}"]}]}),
         {NAME, f"a@{DIGEST}"},
@@ -103,6 +140,8 @@ FORMS: dict[str, tuple[str, set[str], set[str]]] = {
     "compose": (COMPOSE, {NAME}, set()),
     "list": (LIST, {NAME, "alpine"}, {DIGEST}),
     "list, Windows": (LIST.replace("\n", "\r\n"), {NAME, "alpine"}, {DIGEST}),
+    "a JSON list": (json.dumps([NAME, DIGEST]), {NAME}, {DIGEST}),
+    "a YAML list": (f"- {NAME}\n- {DIGEST}\n", {NAME}, {DIGEST}),
     "nothing": ("# nothing\n", set(), set()),
     "no pods": (json.dumps({"apiVersion": "v1", "kind": "List", "items": []}), set(), set()),
 }
@@ -111,7 +150,7 @@ FORMS: dict[str, tuple[str, set[str], set[str]]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_forms(form: str, encoding: str) -> None:
-    if form in ("manifests", "compose"):
+    if form in ("manifests", "compose", "a YAML list"):
         pytest.importorskip("yaml")
     text, references, digests = FORMS[form]
     found = inuse.parse_in_use(text.encode(encoding), "file")
@@ -128,6 +167,18 @@ REFUSED = {
         "containers[0].image",
         "A B",
     ),
+    "a container's image in parts": (
+        json.dumps({**POD, "spec": {"containers": [{"image": {"repository": "a"}}]}}),
+        "containers[0].image",
+        "must be a string",
+    ),
+    "a digest in capitals": (f"alpine\nsha256:{HEX.upper()}\n", "line 2", "no digest"),
+    "a shortened ID and nothing else": (
+        lines({"ID": HEX[:12], "Repository": "<none>", "Tag": "<none>", "Digest": "<none>"}),
+        "entry 0",
+        "shortened ID",
+    ),
+    "what jq prints of nothing": ("null\n", "line 1", "null"),
     "an unknown object": ('{"a": 1}', "not understood", "docker inspect"),
     "broken JSON": ('[{"Image": ', "no valid JSON", "file"),
     "a broken line": ('{"ID": "1", "Image": "a"}\n{"ID"\n', "no valid JSON", "file"),
