@@ -92,16 +92,21 @@ def _governed(request: Request, loaded: Loaded, policy: Policy) -> Request:
 
 
 def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) -> Plan:
-    """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes."""
+    """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes. What lies in
+    the store counts, whether or not a file has further names elsewhere.
+    """
     store = loaded.store
-    size = on_disk([store.files(range(len(store)))])
+
+    def size_without(blobs: Sequence[int]) -> int:
+        gone = set(blobs)
+        return on_disk([store.files([node for node in range(len(store)) if node not in gone])])
 
     def plan_without(staying: Sequence[ImageRecord], *, orphans: bool = True) -> Plan:
         retained = {image.sort_key: "the store fits without removing it" for image in staying}
         filters = replace(request.filters, retained={**request.filters.retained, **retained})
         return decide(loaded.contents, replace(request, filters=filters, orphans=orphans), labels_of(loaded))
 
-    if size <= limit:
+    if size_without(()) <= limit:
         return plan_without(loaded.images, orphans=False)
     whole = plan_without(())
     # Of what nobody knows the age of, everything else goes first; and what follows a subject goes with that.
@@ -114,10 +119,11 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
     while low < high:
         middle = (low + high) // 2
         plan = plan_without(candidates[middle:])
-        if size - plan.reclaimed <= limit:
+        if size_without(plan.blobs) <= limit:
             best, high = plan, middle
         else:
             low = middle + 1
-    if size - best.reclaimed > limit:
-        watch.note(f"{loaded.layout.path}: {size - best.reclaimed - limit:,} bytes over --keep-storage will remain")
+    excess = size_without(best.blobs) - limit
+    if excess > 0:
+        watch.note(f"{loaded.layout.path}: {excess:,} bytes over --keep-storage will remain")
     return best

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +117,17 @@ def test_keep_storage_takes_the_oldest_until_it_fits(layout: LayoutWriter) -> No
     assert gone(real)
 
 
+def test_keep_storage_counts_what_a_snapshot_of_the_store_holds_too(layout: LayoutWriter, tmp_path: Path) -> None:
+    shutil.copytree(layout.path, tmp_path / "snapshot", copy_function=os.link)
+    size = ocigc("du", "--format", "json", layout.path).json["Disk"]
+    result = ocigc("prune", "-n", "-a", "--grace", "0s", "--keep-storage", str(size - 1), "--format", "json", layout.path)
+    assert len(gone(result.json)) == 1
+    assert result.json["SpaceReclaimed"] == 0
+    assert "will remain" not in result.err
+
+
 def test_keep_storage_says_what_it_cannot_reach(layout: LayoutWriter) -> None:
     result = ocigc("prune", "-n", "--keep-storage", "1B", layout.path)
     assert "over --keep-storage will remain" in result.err
-    refused(ocigc("prune", "-n", "--keep-storage", "lots", layout.path), 2, "invalid size")
+    for size in ("lots", "9" * 400, "1e3", "-1"):
+        refused(ocigc("prune", "-n", f"--keep-storage={size}", layout.path), 2, "invalid size")
