@@ -197,7 +197,10 @@ uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size
 /* One name of a file that had `names` of them at the survey. */
 struct ocigc_name {
     uint64_t device, inode, names, size;
+    int64_t stamp, modified; /* the newest of mtime and ctime, and mtime alone; ns since 1970 */
 };
+/* What the file behind a node is at this moment, however many names it has. */
+int32_t ocigc_store_name(const ocigc_store *store, uint32_t node, struct ocigc_name *out, struct ocigc_error *error);
 /* The files among `nodes` that have further names; returns how many there are, writes at most `capacity`. */
 size_t ocigc_store_linked(const ocigc_store *store, const uint32_t *nodes, size_t count, struct ocigc_name *out,
                           size_t capacity);

@@ -231,6 +231,10 @@ def _nodes(nodes: Iterable[int]) -> array[int]:
     return nodes if isinstance(nodes, array) else array("I", nodes)
 
 
+def _name(name: Any) -> Name:
+    return Name(name.device, name.inode, name.names, name.size, name.stamp, name.modified)
+
+
 def _pointer(nodes: array[int]) -> Any:
     return ffi.from_buffer("uint32_t[]", nodes)
 
@@ -289,6 +293,8 @@ class Store:
         self._walk_medias = array("i", bytes(4 * 64))
         self._found: dict[str, int] = {}
         self._surveyed = False
+        self.taken: HardLinks | None = None
+        """What this run has taken from other layouts: it makes nothing here `newer`."""
 
     @classmethod
     def scan(cls, layout: int, report: Report | None = None) -> Self:
@@ -367,7 +373,10 @@ class Store:
 
     def newer(self, nodes: Sequence[int], instant: int) -> array[int]:
         self.survey(nodes)
-        return self._those(lib.ocigc_store_newer, nodes, instant)
+        young = self._those(lib.ocigc_store_newer, nodes, instant)
+        if self.taken is None:
+            return young
+        return array("I", (node for node in young if self.taken.touched(self._name(node)) > instant))
 
     def _those(self, select: Callable[..., int], nodes: Sequence[int], *terms: int) -> array[int]:
         flat = _nodes(nodes)
@@ -386,8 +395,13 @@ class Store:
         count = lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), ffi.NULL, 0)
         found = ffi.new("struct ocigc_name[]", count)
         lib.ocigc_store_linked(self._handle, _pointer(flat), len(flat), found, count)
-        names = [Name(name.device, name.inode, name.names, name.size) for name in found]
+        names = list(map(_name, found))
         return Files(self.freed(flat) - HardLinks().remove(Files(0, names)), names)
+
+    def _name(self, node: int) -> Name:
+        name, error = ffi.new("struct ocigc_name *"), ffi.new("struct ocigc_error *")
+        _check(lib.ocigc_store_name(self._handle, node, name, error), error)
+        return _name(name)
 
     def foreign(self) -> tuple[int, list[str]]:
         """How many files below blobs/ are no blobs, and the names of the first of them."""

@@ -68,7 +68,14 @@ size_t ocigc_store_linked(const ocigc_store *store, const uint32_t *nodes, size_
         if (link == NULL)
             continue;
         if (linked < capacity)
-            out[linked] = (struct ocigc_name){link->device, link->inode, link->names, link->size};
+            out[linked] = (struct ocigc_name){
+                .device = link->device,
+                .inode = link->inode,
+                .names = link->names,
+                .size = link->size,
+                .stamp = ocigc_store_stamp(store, nodes[i]),
+                .modified = link->modified,
+            };
         linked++;
     }
     return linked;

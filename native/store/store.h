@@ -9,6 +9,7 @@
 struct ocigc_link {
     uint64_t inode;
     uint64_t size;
+    int64_t modified;
     uint32_t device; /* the kernel's own dev_t has 32 bits */
     uint32_t names;
 };

@@ -31,6 +31,7 @@ static bool add_link(struct survey *survey, const struct stat *status, struct oc
         store->links[store->link_count] = (struct ocigc_link){
             .inode = status->st_ino,
             .size = (uint64_t)status->st_size,
+            .modified = ocigc_nanoseconds(status->st_mtim),
             .device = (uint32_t)status->st_dev,
             .names = status->st_nlink < UINT32_MAX ? (uint32_t)status->st_nlink : UINT32_MAX,
         };
@@ -50,6 +51,26 @@ static int status_of(const ocigc_store *store, struct ocigc_place place, const c
     int cause = ocigc_status(directory, encoded, status);
     close(directory);
     return cause;
+}
+
+int32_t ocigc_store_name(const ocigc_store *store, uint32_t node, struct ocigc_name *out, struct ocigc_error *error)
+{
+    struct ocigc_place place = ocigc_store_place(store, node);
+    char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
+    struct stat status;
+    ocigc_segment_encoded(place.segment, place.position, encoded);
+    int cause = status_of(store, place, encoded, &status);
+    if (cause != 0)
+        return ocigc_fail_system(error, cause, "cannot read the status of blobs/%s/%s", place.segment->name, encoded);
+    *out = (struct ocigc_name){
+        .device = (uint32_t)status.st_dev,
+        .inode = status.st_ino,
+        .names = status.st_nlink,
+        .size = (uint64_t)status.st_size,
+        .stamp = ocigc_stamp(&status),
+        .modified = ocigc_nanoseconds(status.st_mtim),
+    };
+    return OCIGC_OK;
 }
 
 static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes, struct ocigc_error *error)

@@ -16,6 +16,7 @@ from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.native import NEVER
 from ocigc.rules.explain import Explanation, explain
 from ocigc.rules.filters import parse_filters
+from ocigc.rules.hard_links import HardLinks
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request
 from ocigc.store import journal, lock, sidecars, trash
@@ -93,8 +94,10 @@ def prune(
     *,
     confirm: Callable[[Pruned], None] | None = None,
     watch: Watcher = SILENT,
+    taken: HardLinks | None = None,
 ) -> Pruned:
-    """Prunes a layout, or says what would go. `confirm` sees what is to go, and raises Refused to keep it.
+    """Prunes a layout, or says what would go. `confirm` sees what is to go, and raises Refused to keep it. `taken` is
+    what the caller has removed from other layouts: an orphan whose file lost names by that is no younger for it.
 
     Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
     then, and the next prune finishes what was begun.
@@ -103,7 +106,7 @@ def prune(
         with lock.shared(layout, options.wait):
             return _dry_run(layout, options, watch)
     with lock.exclusive(layout, options.wait) as state:
-        return _real_run(layout, options, confirm, watch, state)
+        return _real_run(layout, options, confirm, watch, taken, state)
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
@@ -120,6 +123,7 @@ def _real_run(
     options: PruneOptions,
     confirm: Callable[[Pruned], None] | None,
     watch: Watcher,
+    taken: HardLinks | None,
     state: int,
 ) -> Pruned:
     now = options.request.now
@@ -129,7 +133,7 @@ def _real_run(
     trash.empty(state, now)
     expires = None if options.trash is None else now + options.trash
     for _ in range(_ATTEMPTS):
-        planned = _plan(layout, options, watch)
+        planned = _plan(layout, options, watch, taken)
         try:
             if planned.plan.leaves_no_image and not options.allow_empty:
                 raise Refused(_no_image_left(layout) + "nothing was changed; give --allow-empty if that is meant")
@@ -149,11 +153,12 @@ def _real_run(
     raise Refused(f"{layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
 
 
-def _plan(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
+def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLinks | None = None) -> Pruned:
     """What would go, as a dry run says it."""
     request = options.request
     young_after = NEVER if request.young_after is None else request.young_after
     loaded = load(layout, options.repository, request.now, watch, young_after=young_after)
+    loaded.store.taken = taken
     try:
         loaded, plan = make_plan(loaded, options, watch)
         label = SNAPSHOT_LABEL + options.driver

@@ -44,13 +44,17 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         options.confine(args, *([] if args.dry_run else [tree.fd]))
 
         def run(wanted: PruneOptions, confirm: Callable[[str, Pruned], None] | None) -> Results[dict[str, Any]]:
+            taken = HardLinks(trash=wanted.trash is not None)
+
             def work(layout: Layout, found: Found, watch: Watcher) -> _Answer:
                 own = replace(wanted, repository=found.repository(args.repository))
                 check = None if confirm is None else lambda planned: confirm(printable(found.path), planned)
-                with prune(layout, own, confirm=check, watch=watch) as pruned:
+                with prune(layout, own, confirm=check, watch=watch, taken=taken) as pruned:
+                    answer = _answer(pruned)
                     if not pruned.dry_run:
+                        taken.remove(answer.files)
                         options.measure(args, as_metrics(pruned))
-                    return _answer(pruned)
+                    return answer
 
             # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs is spared.
             results = each_layout(tree, work, progress, at_once=AT_ONCE if wanted.dry_run else 1)

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """One name of a file that has several: `names` at the time it was seen; `size` in bytes."""
+    """One name of a file: of how many `names` at the time it was seen; `size` in bytes. `stamp` is the newest of mtime
+    and ctime, `modified` the mtime alone.
+    """
 
     device: int
     inode: int
     names: int
     size: int
+    stamp: int
+    modified: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,14 @@ def on_disk(layouts: Iterable[Files]) -> int:
 
 
 class HardLinks:
-    """Counts names that go, over many layouts."""
+    """Counts names that go, over many layouts; with `trash` they only go elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trash: bool = False) -> None:
         self._gone: Counter[tuple[int, int]] = Counter()
         self._names: dict[tuple[int, int], int] = {}
+        self._trash = trash
+        # Of files that lost names here: how many are left, and when somebody else had last touched them.
+        self._left: dict[tuple[int, int], tuple[int, int]] = {}
 
     def remove(self, files: Files) -> int:
         """The bytes that are freed where these files go too."""
@@ -55,6 +62,14 @@ class HardLinks:
             # Seen later, a file may have lost names already that are counted here.
             self._names[file] = max(name.names, self._names.get(file, 0))
             self._gone[file] += 1
+            self._left[file] = (name.names - (not self._trash), self.touched(name))
             if self._gone[file] == self._names[file]:
                 freed += name.size
         return freed
+
+    def touched(self, name: Name) -> int:
+        """When somebody else last touched a file: the ctime moves with each name that goes here. If that does not
+        explain what is seen, it was somebody else.
+        """
+        names, touched = self._left.get((name.device, name.inode), (0, 0))
+        return touched if names == name.names and name.modified <= touched else name.stamp

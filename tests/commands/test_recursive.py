@@ -8,8 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from ocigc.rules.hard_links import Files, HardLinks, Name
 from tests.command import ocigc, refused
 from tests.layouts import LayoutWriter
 
@@ -50,6 +54,35 @@ def test_a_dry_run_says_what_a_run_does_and_links_count_once(tmp_path: Path) -> 
             del each["DryRun"]
     assert dry == done
     assert all(not store.blob_path(store.entries[1]).exists() for store in stores)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--trash", "1d")])
+def test_a_shared_orphan_goes_from_every_layout_at_once(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    stores = _linked(tmp_path)
+    orphans = [store.blob("orphan " * 100) for store in stores]
+    first, second = (store.blob_path(orphan) for store, orphan in zip(stores, orphans, strict=True))
+    second.unlink()
+    second.hardlink_to(first)
+    deadline = time.monotonic() + 60
+    while first.exists() and time.monotonic() < deadline:
+        # Younger than the grace at first; then it goes, of a sudden, from both.
+        run = ocigc("prune", "--recursive", "--force", "--grace", "2s", "--format", "json", *arguments, tmp_path)
+        assert run.code == 0
+        assert first.exists() == second.exists()
+    assert run.json["Orphans"] == [orphans[0]["digest"]] * 2
+    assert run.json["SpaceReclaimed"] == orphans[0]["size"]
+
+
+def test_an_orphan_that_somebody_touches_meanwhile_is_young() -> None:
+    before = Name(1, 2, names=3, size=10, stamp=100, modified=90)
+    links = HardLinks()
+    links.remove(Files(0, [before]))
+    assert links.touched(replace(before, names=2, stamp=500)) == 100
+    assert links.touched(replace(before, names=3, stamp=500)) == 500
+    assert links.touched(replace(before, names=2, stamp=500, modified=500)) == 500
+    assert links.touched(replace(before, inode=3, names=2, stamp=500)) == 500
+    links.remove(Files(0, [replace(before, names=2, stamp=500)]))
+    assert links.touched(replace(before, names=1, stamp=700)) == 100
 
 
 def test_the_path_is_the_repository(tmp_path: Path) -> None:
