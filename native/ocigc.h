@@ -248,6 +248,8 @@ int32_t ocigc_graph_sniff(ocigc_store *store, int64_t young_after, uint32_t thre
 
 /* Adds the edge "whoever holds `subject` holds `referrer`" (a fallback tag). */
 int32_t ocigc_graph_refer(ocigc_store *store, uint32_t subject, uint32_t referrer);
+/* Takes such an edge away, also one that the referrer's own `subject` made. */
+void ocigc_graph_unrefer(ocigc_store *store, uint32_t subject, uint32_t referrer);
 /* The present subject of an expanded manifest, or UINT32_MAX. */
 uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
 

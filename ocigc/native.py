@@ -475,6 +475,10 @@ class Store:
         if lib.ocigc_graph_refer(self._handle, subject, referrer) != lib.OCIGC_OK:
             raise Refused("out of memory")
 
+    def unrefer(self, subject: int, referrer: int) -> None:
+        """Lets `referrer` go without `subject`."""
+        lib.ocigc_graph_unrefer(self._handle, subject, referrer)
+
     def subject(self, node: int) -> int | None:
         subject = int(lib.ocigc_graph_subject(self._handle, node))
         return None if subject == NO_NODE else subject

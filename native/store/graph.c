@@ -165,6 +165,20 @@ int32_t ocigc_graph_refer(ocigc_store *store, uint32_t subject, uint32_t referre
     return ocigc_graph_add_referrer(store->graph, subject, referrer) ? OCIGC_OK : OCIGC_NO_MEMORY;
 }
 
+void ocigc_graph_unrefer(ocigc_store *store, uint32_t subject, uint32_t referrer)
+{
+    struct ocigc_graph *graph = store->graph;
+    ocigc_graph_sort_referrers(graph);
+    uint32_t first = ocigc_graph_first_referrer(graph, subject);
+    while (first < graph->referrer_count && graph->referrers[first] < ((uint64_t)subject << 32 | referrer))
+        first++;
+    if (first == graph->referrer_count || graph->referrers[first] != ((uint64_t)subject << 32 | referrer))
+        return;
+    memmove(&graph->referrers[first], &graph->referrers[first + 1],
+            (graph->referrer_count - first - 1) * sizeof *graph->referrers);
+    graph->referrers_sorted = --graph->referrer_count;
+}
+
 uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node)
 {
     struct ocigc_edges edges = ocigc_graph_edges_of(store->graph, node);

@@ -15,7 +15,7 @@ from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
 from ocigc.rules.retention import Policy, retain
 from ocigc.rules.selection import only, select_images
-from ocigc.store.contents import Loaded, labels_of, with_created
+from ocigc.store.contents import Loaded, labels_of, let_loose, with_created
 from ocigc.store.policy_file import own_policy
 
 
@@ -65,6 +65,7 @@ def _plan_removal(loaded: Loaded, request: Request, references: Sequence[str]) -
     """What goes with the images that references name. Raises UsageError, and Refused where one is in use."""
     selected = [image for each in references for image in select_images(loaded.images, each)]
     filters = only(selected, loaded.images)
+    let_loose(loaded, filters.loose)
     plan = decide(loaded.contents, replace(request, filters=filters, grace=0, orphans=False), labels_of(loaded))
     used = [f"{kept.image.familiar} ({kept.by})" for kept in plan.kept if kept.image.sort_key in filters.loose]
     used += [image.familiar for image in plan.dangling]
@@ -82,18 +83,20 @@ def _governed(request: Request, loaded: Loaded, policy: Policy) -> Request:
         labels_of(loaded),
         lambda image: subject_of(image, loaded.store) is not None,
     )
+    let_loose(loaded, retention.loose)
     filters = replace(
         request.filters,
         dangling_only=request.filters.dangling_only and request.filters.dangling_stated,
         retained=retention.retained,
+        released=retention.released,
         loose=retention.loose,
     )
     return replace(request, filters=filters)
 
 
 def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) -> Plan:
-    """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes. What lies in
-    the store counts, whether or not a file has further names elsewhere.
+    """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes. What lies
+    in the store counts, whether or not a file has further names elsewhere.
     """
     store = loaded.store
 

@@ -15,7 +15,7 @@ from ocigc.rules.chains import Chain, chains
 from ocigc.rules.prune import Request, decide
 from ocigc.rules.selection import only, select_blob
 from ocigc.store import lock
-from ocigc.store.contents import CONFIG_LIMIT, Loaded, labels_of, load
+from ocigc.store.contents import CONFIG_LIMIT, Loaded, labels_of, let_loose, load
 from ocigc.store.layout import Layout
 
 _ROLES = {
@@ -65,8 +65,8 @@ def why(
             names = [image.familiar for image in loaded.images if image.target.digest == digest]
             if node is None:
                 return Reason(digest, False, 0, 0, (), _mentions(store, digest), names, 0, 0)
-            blobs, freed = _untagged(loaded, digest, now) if names else (0, 0)
             found = list(_chains(loaded, node, now))
+            blobs, freed = _untagged(loaded, digest, now) if names else (0, 0)
             return Reason(digest, True, store.size(node), store.stamp(node), found, (), names, blobs, freed)
 
 
@@ -84,7 +84,9 @@ def _chains(loaded: Loaded, node: int, now: int) -> list[Chain]:
 
 def _untagged(loaded: Loaded, digest: str, now: int) -> tuple[int, int]:
     named = [image for image in loaded.images if image.target.digest == digest]
-    request = Request(only(named, loaded.images), InUse(), now, grace=0, orphans=False)
+    filters = only(named, loaded.images)
+    let_loose(loaded, filters.loose)
+    request = Request(filters, InUse(), now, grace=0, orphans=False)
     plan = decide(loaded.contents, request, labels_of(loaded))
     return len(plan.blobs), plan.reclaimed
 

@@ -17,9 +17,10 @@ from ocigc.api.watch import Watcher
 from ocigc.commands import options
 from ocigc.errors import Refused
 from ocigc.printable import printable
+from ocigc.reference import familiar_name
 from ocigc.report.prune_report import as_json, as_metrics
 from ocigc.report.sizes import human_size
-from ocigc.report.table import columns, table
+from ocigc.report.table import SHORT_DIGEST, columns, table
 from ocigc.report.terminal import progress_line
 from ocigc.rules.hard_links import Files, HardLinks
 from ocigc.store.layout import Layout
@@ -122,14 +123,18 @@ def _total(results: Results[dict[str, Any]], dry_run: bool) -> dict[str, Any]:
 
 
 def _text(results: Results[dict[str, Any]], dry_run: bool) -> Iterator[str]:
-    names, rows = [], []
+    rules, names, rows = [], [], []
     images = blobs = 0
     for name, answer in results.values:
         untagged = [item["Untagged"] for item in answer["ImagesDeleted"] if "Untagged" in item]
         gone = len(answer["ImagesDeleted"]) - len(untagged) + len(answer["Orphans"])
+        rules += [_rule(name, each) for each in answer.get("Explained", ())]
         names += [("  untag", name, printable(image)) for image in untagged]
         rows.append((name, f"{len(untagged):,}", f"{gone:,}", human_size(answer["SpaceReclaimed"])))
         images, blobs = images + len(untagged), blobs + gone
+    if rules:
+        yield "Rules:"
+        yield from columns(rules)
     if names:
         yield "Images:"
         yield from columns(names)
@@ -138,3 +143,10 @@ def _text(results: Results[dict[str, Any]], dry_run: bool) -> Iterator[str]:
     total = _total(results, dry_run)["SpaceReclaimed"]
     yield f"{len(rows):,} layouts, {images:,} images, {blobs:,} blobs; {len(results.errors):,} skipped"
     yield f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {human_size(total)}"
+
+
+def _rule(layout: str, explained: dict[str, Any]) -> tuple[str, ...]:
+    """The line of one image under --explain."""
+    name = "<none>" if explained["Name"] is None else printable(familiar_name(explained["Name"]))
+    by = f" ({printable(explained['By'])})" if explained["By"] else ""
+    return f"  {explained['Fate']}", layout, name, explained["Digest"][:SHORT_DIGEST], explained["Rule"] + by

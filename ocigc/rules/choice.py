@@ -89,6 +89,8 @@ def choose(
             choice.kept.append(Kept(image, Reason.NOT_DANGLING))
         elif (objection := filters.objection(image, config_labels)) is not None:
             choice.kept.append(Kept(image, Reason.FILTERED, objection))
+        elif (reason := filters.retained.get(image.sort_key)) is not None:
+            choice.kept.append(Kept(image, Reason.RETAINED, reason))
         elif (user := protection.name_user(image)) is not None:
             choice.kept.append(Kept(image, Reason.NAME_IN_USE, user))
         else:

@@ -43,9 +43,9 @@ def _taken(plan: Plan, graph: Graph) -> Iterator[Explanation]:
         image = untagged.image
         subject = subject_of(image, graph)
         if image.sort_key in nameless:
-            yield Explanation(image, Fate.LOSES_NAME, "in use by digest alone", "")
+            yield Explanation(image, Fate.LOSES_NAME, "in use by digest alone", untagged.by)
             continue
-        if subject is not None:
+        if subject is not None and subject in leaving:
             yield Explanation(image, Fate.GOES, "refers to what goes", graph.digest(subject))
             continue
         rule = "has no name, and is not in use" if image.dangling else "is not in use"
@@ -54,4 +54,4 @@ def _taken(plan: Plan, graph: Graph) -> Iterator[Explanation]:
             rule += "; its content is absent"
         elif target not in leaving:
             rule += "; its content stays, as something else holds it"
-        yield Explanation(image, Fate.GOES, rule, "")
+        yield Explanation(image, Fate.GOES, rule, untagged.by)

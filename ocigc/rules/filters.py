@@ -44,7 +44,8 @@ class LabelCheck:
 class Filters:
     """`until` are instants: an image must be older than every one of them. All label checks must hold of one config.
     `dangling_stated` tells whether a filter said so of `dangling_only`, or nobody did.
-    `retained` says of images, by sort key, what else keeps them; `loose` are those that go without their subject.
+    `retained` says of images, by sort key, what else keeps them, and `released` what lets go of others; `loose` are
+    those that go without their subject.
     """
 
     dangling_only: bool
@@ -52,6 +53,7 @@ class Filters:
     labels: tuple[LabelCheck, ...]
     dangling_stated: bool = False
     retained: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    released: Mapping[tuple[str, str], str] = field(default_factory=dict)
     loose: frozenset[tuple[str, str]] = frozenset()
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
@@ -65,8 +67,7 @@ class Filters:
         for instant in self.until:
             if image.created is not None and image.created >= instant:
                 return f"until={format_rfc3339(instant)}"
-        objection = self._label_objection(config_labels(image)) if self.labels else None
-        return objection or self.retained.get(image.sort_key)
+        return self._label_objection(config_labels(image)) if self.labels else None
 
     def _label_objection(self, configs: Sequence[Mapping[str, str] | None]) -> str | None:
         readable = [labels for labels in configs if labels is not None]

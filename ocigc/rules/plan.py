@@ -16,6 +16,7 @@ class Reason(Enum):
 
     NOT_DANGLING = "has a name, and only dangling images are pruned"
     FILTERED = "a filter keeps it"
+    RETAINED = "is to be kept"
     NAME_IN_USE = "in use by name"
     CONTENT_IN_USE = "in use by digest, and this is its last name"
     SUBJECT_KEPT = "refers to an image that stays"
@@ -24,15 +25,20 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Untagged:
-    """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk)."""
+    """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk). `by`
+    names the rule of a policy that lets go of it, if one does.
+    """
 
     image: ImageRecord
     deleted: Sequence[int]
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An image record that stays, and why. `by` names what of that kind it was: a user, a filter, a subject."""
+    """An image record that stays, and why. `by` names what of that kind it was: a user, a filter, a rule, a
+    subject.
+    """
 
     image: ImageRecord
     reason: Reason

@@ -77,7 +77,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
                 surviving_configs.add(node)
         for node in deleted:
             unreported[node] = False
-        untagged.append(Untagged(image, deleted))
+        untagged.append(Untagged(image, deleted, request.filters.released.get(image.sort_key, "")))
 
     return Plan(
         untagged=tuple(untagged),

@@ -53,9 +53,12 @@ Policy = Sequence[Rule]
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What a policy comes to: why images stay, by sort key; and the referrers that go without their subject."""
+    """What a policy comes to: by sort key, why images stay, and what lets go of the others; and the referrers that go
+    without their subject.
+    """
 
     retained: Mapping[tuple[str, str], str]
+    released: Mapping[tuple[str, str], str]
     loose: frozenset[tuple[str, str]]
 
 
@@ -82,22 +85,28 @@ def retain(
     places = {image.sort_key: _place(image) for image in images}
     decided = {image.sort_key: _rule_of(policy, image, places[image.sort_key]) for image in images}
     retained: dict[tuple[str, str], str] = {}
+    released: dict[tuple[str, str], str] = {}
     loose: set[tuple[str, str]] = set()
     for number, rule in enumerate(policy):
         own = [image for image in images if decided[image.sort_key] == number]
-        referrers = [image for image in own if is_referrer(image)]
-        loose.update(i.sort_key for i in referrers if rule.delete_referrers or _denied(rule, i, places[i.sort_key]))
-        following = {image.sort_key for image in referrers}
+        name = f"policy rule {number + 1}"
+        denied = {image.sort_key for image in own if _denied(rule, image, places[image.sort_key])}
+        following = {image.sort_key for image in own if is_referrer(image)}
+        loose |= following if rule.delete_referrers else following & denied
+        released |= dict.fromkeys(loose & following, f"{name}: delete-referrers")
         own = [image for image in own if image.sort_key not in following]
         newest = _newest(rule, [image for image in own if not image.dangling], places)
         for image in own:
             reason = _reason(rule, image, places[image.sort_key], newest, now, config_labels)
             if reason is not None:
-                retained[image.sort_key] = f"policy rule {number + 1}: {reason}"
+                retained[image.sort_key] = f"{name}: {reason}"
+            else:
+                released[image.sort_key] = name
+        released |= dict.fromkeys(denied & (loose | released.keys()), f"{name}: deny")
     for image in images:
         if decided[image.sort_key] is None:
             retained[image.sort_key] = "no rule of the policy matches it"
-    return Retention(retained, frozenset(loose))
+    return Retention(retained, released, frozenset(loose))
 
 
 def _place(image: ImageRecord) -> _Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -126,6 +126,18 @@ def _scan(layout: Layout, repository: str | None, phase: Phase) -> tuple[Index, 
                 store.close()
                 raise
         layout.read_index()  # says what is wrong with it, unless somebody was just writing it
+
+
+def let_loose(loaded: Loaded, loose: Collection[tuple[str, str]]) -> None:
+    """Lets referrers, by sort key, go without their subject: that holds their content no more."""
+    store = loaded.store
+    for image in loaded.images:
+        target = store.find(image.target.digest)
+        if image.sort_key not in loose or target is None or (subject := subject_of(image, store)) is None:
+            continue
+        store.unrefer(subject, target)
+        if (stated := store.subject(target)) is not None:
+            store.unrefer(stated, target)
 
 
 def _claims(

@@ -29,8 +29,8 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def prune(layout: LayoutWriter, *arguments: str | Path) -> Any:
-    result = ocigc("prune", "-n", "--format", "json", layout.path, *arguments)
+def prune(layout: LayoutWriter, *arguments: str | Path, run: str = "-n") -> Any:
+    result = ocigc("prune", run, "--format", "json", layout.path, *arguments)
     assert result.code == 0, result.err
     return result.json
 
@@ -47,7 +47,25 @@ def test_a_policy_says_what_may_go_and_explains_it(layout: LayoutWriter, tmp_pat
     assert gone(prune(layout, "--policy", policy, "--in-use", tmp_path / "used")) == ["app:1.1", "app:1.3"]
     explained = {each["Name"]: each["By"] for each in prune(layout, "--policy", policy, "--explain")["Explained"]}
     assert explained["docker.io/library/app:1.5"] == "policy rule 2: keep-last 2"
+    assert explained["docker.io/library/app:1.1"] == "policy rule 2"
     assert explained[None] == "policy rule 2: it has no name, and delete-untagged is not set"
+    assert "(policy rule 2: keep-last 2)" in ocigc("prune", "-n", "--policy", policy, "--explain", layout.path).out
+    tree = ocigc("prune", "-n", "--recursive", "--policy", policy, "--explain", tmp_path)
+    assert "goes    layout   app:1.1" in tree.out
+
+
+def test_a_referrer_that_goes_alone_is_explained_so(layout: LayoutWriter, tmp_path: Path) -> None:
+    subject = layout.entries[4]
+    layout.tag(layout.manifest(layout.config("signature"), subject=subject))
+    layout.tag(layout.image("cosign"), f"docker.io/library/app:{subject['digest'].replace(':', '-')}.sig")
+    policy = write(tmp_path, '[[rule]]\nkeep-tagged = true\ndelete-referrers = true\ndeny = "*.sig"\n')
+    found = prune(layout, "--policy", policy, "--explain")["Explained"]
+    assert [(each["Rule"], each["By"]) for each in found if each["Fate"] == "goes"] == [
+        ("is not in use", "policy rule 1: deny"),
+        ("has no name, and is not in use", "policy rule 1: delete-referrers"),
+    ]
+    prune(layout, "--policy", policy, run="-f")
+    assert [layout.has(each) for each in (*layout.entries[5:], subject)] == [True, False, False, True]
 
 
 def test_the_layouts_own_policy(layout: LayoutWriter, tmp_path: Path) -> None:
@@ -120,7 +138,7 @@ def test_keep_storage_takes_the_oldest_until_it_fits(layout: LayoutWriter) -> No
 def test_keep_storage_counts_what_a_snapshot_of_the_store_holds_too(layout: LayoutWriter, tmp_path: Path) -> None:
     shutil.copytree(layout.path, tmp_path / "snapshot", copy_function=os.link)
     size = ocigc("du", "--format", "json", layout.path).json["Disk"]
-    result = ocigc("prune", "-n", "-a", "--grace", "0s", "--keep-storage", str(size - 1), "--format", "json", layout.path)
+    result = ocigc("prune", "-n", "-a", "--keep-storage", str(size - 1), "--format", "json", layout.path)
     assert len(gone(result.json)) == 1
     assert result.json["SpaceReclaimed"] == 0
     assert "will remain" not in result.err

@@ -65,8 +65,15 @@ def test_a_signature_goes_with_its_image_or_alone(layout: LayoutWriter) -> None:
     tag = "app:" + image["digest"].replace(":", "-") + ".sig"
     assert {"Untagged": tag} in rm(layout, "gone:1")
     assert len(names(layout)) == 2
-    rm(layout, "app:" + kept["digest"].replace(":", "-") + ".sig")
+    tag = "app:" + kept["digest"].replace(":", "-") + ".sig"
+    promised = ocigc("why", "--format", "json", layout.path, tag).json["WouldGo"]["Blobs"]
+    assert len(rm(layout, tag)) == 1 + promised == 4
     assert names(layout) == ["docker.io/library/kept:1"]
+    referrer = layout.manifest(layout.config("another"), subject=kept)
+    layout.tag(referrer)
+    rm(layout, referrer["digest"])
+    assert not layout.has(referrer)
+    assert layout.has(kept)
 
 
 def test_what_is_in_use_is_refused(layout: LayoutWriter, tmp_path: Path) -> None:
