@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,6 +20,10 @@ OWN = "ocigc.toml"
 """The policy that lies in a layout."""
 
 _LIMIT = 1 << 20  # bytes
+
+# A comment or a string of TOML.
+_TEXT = re.compile(r"""#[^\n]*|\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""", re.DOTALL)
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Notes(Protocol):
@@ -43,7 +48,7 @@ def own_policy(layout: Layout, notes: Notes) -> Policy | None:
 def parse_policy(content: bytes, path: str) -> Policy:
     """The rules of a policy. Raises UsageError, naming file, line and key."""
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
@@ -52,23 +57,40 @@ def parse_policy(content: bytes, path: str) -> Policy:
     if document:
         key = next(iter(document))
         raise UsageError(f"{path}: line {_line(text, 0, key)}: unknown key {printable(key)!r}: expected [[rule]]")
-    if not isinstance(rules, list) or not rules or not all(isinstance(rule, dict) for rule in rules):
+    if rules is None:
         raise UsageError(f"{path}: no rules: expected at least one [[rule]]")
+    if not isinstance(rules, list) or not rules or not all(isinstance(rule, dict) for rule in rules):
+        raise UsageError(f"{path}: line {_line(text, 0, 'rule')}: rule: expected tables, each under [[rule]]")
     return tuple(_rule(rule, number, text, path) for number, rule in enumerate(rules, start=1))
 
 
 def _line(text: str, number: int, key: str) -> int:
-    """The line of a key in the number-th rule, or of the rule itself; numbers begin at 1."""
-    rule = 0
-    found = 1
-    for line, content in enumerate(text.splitlines(), start=1):
-        if re.match(r"\s*\[\[\s*[\"']?rule[\"']?\s*\]\]", content):
-            rule += 1
-            if rule == number:
-                found = line
-        elif rule == number and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]", content.lstrip("[ ")):
-            return line
-    return found
+    """The line of a key in the number-th rule, or of the rule itself; rule 0 is what stands outside of rules."""
+    clear = _TEXT.sub(_blank, text)
+    tables = [found.start() for found in re.finditer(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", clear, re.MULTILINE)]
+    # Without tables, the rules are a list of what stands in braces.
+    starts = tables or [found.start() for found in re.finditer(r"\{", clear)]
+    word = rf"(?<![\w-]){re.escape(key)}[ \t]*"
+    if number == 0:
+        outside = re.compile(rf"^[ \t]*(?:\[+[ \t]*{word}[.\]]|{word}[.=])", re.MULTILINE)
+        found = outside.search(clear)
+        start = 0
+    else:
+        start, *rest = starts[number - 1 :] or [0]
+        found = re.compile(rf"{word}[=.\]]").search(clear, start, rest[0] if rest else len(clear))
+    if found is not None and key:
+        start = found.end() - 1
+    elif number and tables:
+        start += clear[start:].index("[")
+    return clear.count("\n", 0, start) + 1
+
+
+def _blank(found: re.Match[str]) -> str:
+    """A comment or string of the same length that says nothing; a key in quotes stays one."""
+    whole = found[0]
+    if _BARE.fullmatch(whole[1:-1]) and re.match(r"[ \t]*(?:[=.]|\]\])", found.string[found.end() :]):
+        return f" {whole[1:-1]} "
+    return re.sub(r"[^\n]", " ", whole)
 
 
 def _rule(table: dict[str, Any], number: int, text: str, path: str) -> Rule:
@@ -79,10 +101,13 @@ def _rule(table: dict[str, Any], number: int, text: str, path: str) -> Rule:
                 raise ValueError(f"unknown key; known are {', '.join(_KEYS)}")
             field, parse = _KEYS[key]
             found[field] = parse(value)
-        except ValueError as error:
+        except (ValueError, UsageError) as error:
             where = f"{path}: line {_line(text, number, key)}: rule {number}: {printable(key)}"
             raise UsageError(f"{where}: {printable(str(error))}") from None
     rule = Rule(**found)
+    if rule.by_version and rule.keep_last is None:
+        where = f"{path}: line {_line(text, number, 'order')}: rule {number}"
+        raise UsageError(f"{where}: order: says which are the newest, but there is no keep-last")
     if not (rule.keeps or rule.delete_untagged or rule.delete_referrers or rule.deny):
         where = f"{path}: line {_line(text, number, '')}: rule {number}"
         raise UsageError(f"{where}: it neither keeps nor deletes anything: give a keep-*, delete-* or deny key")
@@ -98,8 +123,10 @@ def _strings(value: Any) -> tuple[str, ...]:
 
 def _expressions(value: Any) -> tuple[re.Pattern[str], ...]:
     try:
-        return tuple(re.compile(each) for each in _strings(value))
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # [[:digit:]], say, is no class of Python's
+            return tuple(re.compile(each) for each in _strings(value))
+    except (re.error, FutureWarning, RecursionError, OverflowError) as error:
         raise ValueError(f"no regular expression: {error}") from None
 
 
