@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocigc.api.planning import forecast
 from ocigc.api.prune import request
 from ocigc.api.watch import SILENT, Watcher
 from ocigc.container import InUse
 from ocigc.rules.consumption import Repository, repositories
 from ocigc.rules.hard_links import Files, HardLinks, on_disk
-from ocigc.rules.prune import decide
+from ocigc.rules.retention import Policy
 from ocigc.rules.usage import Usage, usage
 from ocigc.store import lock
-from ocigc.store.contents import labels_of, load, with_created
+from ocigc.store.contents import load, with_created
 from ocigc.store.layout import Layout
 
 
@@ -41,10 +42,10 @@ class Consumption:
         return on_disk(self.files)
 
 
-def freed(layouts: Sequence[Files]) -> int:
-    """The bytes that are freed where all these files go."""
+def freed(layouts: Sequence[Files]) -> list[int]:
+    """Of each layout the bytes that are freed where these files go, and those of the layouts before it."""
     links = HardLinks()
-    return sum(links.remove(each) for each in layouts)
+    return [links.remove(each) for each in layouts]
 
 
 def together(parts: Sequence[Consumption]) -> Consumption:
@@ -64,10 +65,15 @@ def du(
     *,
     in_use: InUse | None = None,
     repository: str | None = None,
+    default_policy: Policy | None = None,
     wait: float = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:
-    """What a layout consumes. Raises UsageError where it is none, and Refused where it cannot be read."""
+    """What a layout consumes. What a prune would free is by the layout's own policy, else by `default_policy`.
+    `repository` (normalised) owns bare tags and images without a name.
+
+    Raises UsageError where it is no layout, and Refused where it cannot be read.
+    """
     default = request(in_use=in_use)
     everything = request(prune_all=True, in_use=in_use)
     with lock.shared(layout, wait):
@@ -76,10 +82,11 @@ def du(
             store.survey(report=watch("Reading sizes"))
             leases = [lease for lease in loaded.leases if lease.active(default.now)]
             ordered = sorted(loaded.images, key=lambda image: image.sort_key)
-            plans = [decide(loaded.contents, each, labels_of(loaded)) for each in (default, everything)]
+            plans = forecast(loaded, (default, everything), repository, default_policy, watch)
+            going = frozenset(plans[1].blobs)
             return Consumption(
-                images=usage(ordered, store, leases, default.in_use),
-                repositories=repositories(ordered, store),
+                images=usage(ordered, store, leases, default.in_use, going),
+                repositories=repositories(ordered, store, going, repository),
                 blobs=len(store),
                 files=[store.files(range(len(store)))],
                 dangling=[store.files(plans[0].blobs)],

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ocigc.api.planning import forecast
 from ocigc.api.prune import request
 from ocigc.api.watch import SILENT, Watcher
 from ocigc.container import InUse
@@ -13,11 +14,10 @@ from ocigc.descriptor import Media
 from ocigc.native import Store
 from ocigc.rules.consumption import repository_of
 from ocigc.rules.plan import Plan
-from ocigc.rules.prune import decide
 from ocigc.rules.shares import Place, shares
 from ocigc.rules.usage import Usage, usage
 from ocigc.store import lock
-from ocigc.store.contents import labels_of, load, with_created
+from ocigc.store.contents import load, with_created
 from ocigc.store.layout import Layout
 
 MOST = 40
@@ -100,7 +100,7 @@ def overview(
             store.survey(report=watch("Reading sizes"))
             leases = [lease for lease in loaded.leases if lease.active(default.now)]
             ordered = sorted(loaded.images, key=lambda image: image.sort_key)
-            plans = [decide(loaded.contents, each, labels_of(loaded)) for each in (default, everything)]
+            plans = forecast(loaded, (default, everything), repository, None, watch)
             gone = [{untagged.image.sort_key for untagged in plan.untagged} for plan in plans]
             found = shares(ordered, store)
             fates = _fates(store, plans)

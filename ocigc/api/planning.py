@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ocigc.api.watch import Watcher
@@ -24,7 +24,8 @@ class PruneOptions:
     """How to prune, besides the request to the rules.
 
     With `references`, exactly these images go, by the request's rules otherwise, and nothing that no image held. With a
-    `policy`, only images that it lets go may; it stands for the one in the layout's own file (`own_policy`: if at all).
+    `policy`, only images that it lets go may; it stands for the one in the layout's own file (`own_policy`: if at all);
+    the `default_policy` applies where there is no such file.
     With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits.
     `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
     in the trash for `trash` nanoseconds (None: freed at once); `wait` is in seconds.
@@ -41,6 +42,7 @@ class PruneOptions:
     references: tuple[str, ...] | None = None
     policy: Policy | None = None
     own_policy: bool = True
+    default_policy: Policy | None = None
     keep_storage: int | None = None
 
 
@@ -51,14 +53,23 @@ def make_plan(loaded: Loaded, options: PruneOptions, watch: Watcher) -> tuple[Lo
     request = options.request
     policy = options.policy
     if policy is None and options.own_policy:
-        policy = own_policy(loaded.layout, watch)
+        policy = own_policy(loaded.layout.fd, loaded.layout.path, watch) or options.default_policy
     if request.filters.until or policy is not None or options.keep_storage is not None:
         loaded = with_created(loaded)
     if policy is not None:
-        request = _governed(request, loaded, policy)
+        request = _governed(request, loaded, policy, options.repository)
     if options.keep_storage is not None:
         return loaded, _plan_storage(loaded, request, options.keep_storage, watch)
     return loaded, decide(loaded.contents, request, labels_of(loaded))
+
+
+def forecast(
+    loaded: Loaded, requests: Iterable[Request], repository: str | None, default_policy: Policy | None, watch: Watcher
+) -> list[Plan]:
+    """What prunes would do by the layout's own policy, else by `default_policy`."""
+    policy = own_policy(loaded.layout.fd, loaded.layout.path, watch) or default_policy
+    options = (PruneOptions(each, repository, policy=policy, own_policy=False) for each in requests)
+    return [make_plan(loaded, each, watch)[1] for each in options]
 
 
 def _plan_removal(loaded: Loaded, request: Request, references: Sequence[str]) -> Plan:
@@ -74,7 +85,7 @@ def _plan_removal(loaded: Loaded, request: Request, references: Sequence[str]) -
     return plan
 
 
-def _governed(request: Request, loaded: Loaded, policy: Policy) -> Request:
+def _governed(request: Request, loaded: Loaded, policy: Policy, repository: str | None) -> Request:
     """The request under a policy: that decides on named images too, unless a filter says that they stay."""
     retention = retain(
         policy,
@@ -82,6 +93,7 @@ def _governed(request: Request, loaded: Loaded, policy: Policy) -> Request:
         request.now,
         labels_of(loaded),
         lambda image: subject_of(image, loaded.store) is not None,
+        repository,
     )
     let_loose(loaded, retention.loose)
     filters = replace(

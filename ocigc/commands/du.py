@@ -8,13 +8,22 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ocigc.api.du import Consumption, du, freed, together
+from ocigc.api.recursive import Results, each_layout
+from ocigc.api.watch import Watcher
 from ocigc.commands import options
 from ocigc.commands.ls import usage_as_json, usage_table
+from ocigc.container import InUse
 from ocigc.printable import printable
 from ocigc.report.sizes import human_size
 from ocigc.report.table import table
 from ocigc.report.terminal import progress_line
+from ocigc.store.layout import Layout
+from ocigc.store.policy_file import own_policy
+from ocigc.store.trees import Found, Tree
 from ocigc.times import SECOND
+
+Members = Sequence[tuple[str, Consumption]]
+"""The layouts of a tree, by their paths; empty for a layout alone."""
 
 _EXAMPLES = """\
 examples:
@@ -47,27 +56,65 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Measures one layout, or a tree of them."""
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-    wait = args.wait / SECOND
+    members: Members = ()
     errors: Sequence[str] = ()
     if args.recursive:
-        results = options.each_layout(
-            args,
-            lambda layout, found, watch: du(
-                layout, in_use=in_use, repository=found.repository(args.repository), wait=wait, watch=watch
-            ),
-        )
-        consumption, errors = together([each for _, each in results.values]), results.errors
+        results = _measure_tree(args, in_use)
+        members, errors = results.values, results.errors
+        consumption = together([each for _, each in members])
     else:
         repository = options.repository(args)
         with options.layout(args, writable=False) as layout, progress_line() as progress:
-            consumption = du(layout, in_use=in_use, repository=repository, wait=wait, watch=progress)
+            consumption = du(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
     if args.format == "json":
-        json.dump(_as_json(consumption, verbose=args.verbose), sys.stdout)
+        layouts = {"Layouts": list(_layouts_as_json(members))} if args.recursive else {}
+        json.dump(_as_json(consumption, verbose=args.verbose) | layouts, sys.stdout)
         print()
     else:
-        for line in _as_text(consumption, verbose=args.verbose):
+        for line in _as_text(consumption, members, verbose=args.verbose):
             print(line)
     return options.FAILED if errors else 0
+
+
+def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
+    with Tree(args.layout) as tree, progress_line() as progress:
+        options.confine(args)
+        policy = own_policy(tree.fd, tree.path, progress)
+
+        def work(layout: Layout, found: Found, watch: Watcher) -> Consumption:
+            return du(
+                layout,
+                in_use=in_use,
+                repository=found.repository(args.repository),
+                default_policy=policy,
+                wait=args.wait / SECOND,
+                watch=watch,
+            )
+
+        results = each_layout(tree, work, progress)
+    for error in results.errors:
+        options.note(error)
+    return results
+
+
+def _layouts_as_json(members: Members) -> Iterator[dict[str, object]]:
+    for name, each, dangling, unused in _each_freed(members):
+        yield {
+            "Layout": name,
+            "Images": len(each.images),
+            "Blobs": each.blobs,
+            "Size": each.size,
+            "Disk": each.disk,
+            "Reclaimable": dangling,
+            "ReclaimableAll": unused,
+        }
+
+
+def _each_freed(members: Members) -> Iterator[tuple[str, Consumption, int, int]]:
+    """Of each layout what a prune of the tree would free there: a file with several names with the last of them."""
+    dangling = freed([files for _, each in members for files in each.dangling])
+    unused = freed([files for _, each in members for files in each.unused])
+    return ((name, each, *both) for (name, each), both in zip(members, zip(dangling, unused, strict=True), strict=True))
 
 
 def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
@@ -76,8 +123,8 @@ def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
         "Blobs": consumption.blobs,
         "Size": consumption.size,
         "Disk": consumption.disk,
-        "Reclaimable": freed(consumption.dangling),
-        "ReclaimableAll": freed(consumption.unused),
+        "Reclaimable": sum(freed(consumption.dangling)),
+        "ReclaimableAll": sum(freed(consumption.unused)),
         "Repositories": [
             {
                 "Name": each.name or None,
@@ -85,33 +132,30 @@ def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
                 "Size": each.size,
                 "Shared": each.shared,
                 "Unique": each.unique,
+                "Reclaimable": each.reclaimable,
             }
             for each in consumption.repositories
         ],
     }
     if verbose:
-        document["ImagesUsage"] = [usage_as_json(each) for each in consumption.images]
+        document["ImagesUsage"] = [
+            usage_as_json(each) | {"Reclaimable": each.reclaimable} for each in consumption.images
+        ]
     return document
 
 
-def _as_text(consumption: Consumption, *, verbose: bool) -> Iterator[str]:
-    yield from table(
-        ("IMAGES", "BLOBS", "SIZE", "ON DISK", "PRUNE FREES", "PRUNE -a FREES"),
-        [
-            (
-                f"{len(consumption.images):,}",
-                f"{consumption.blobs:,}",
-                human_size(consumption.size),
-                human_size(consumption.disk),
-                human_size(freed(consumption.dangling)),
-                human_size(freed(consumption.unused)),
-            )
-        ],
-    )
+def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> Iterator[str]:
+    columns = ("IMAGES", "BLOBS", "SIZE", "ON DISK", "PRUNE FREES", "PRUNE -a FREES")
+    if members:
+        rows = [(name, *_row(each, *both)) for name, each, *both in _each_freed(members)]
+        yield from table(("LAYOUT", *columns), rows)
+        yield ""
+    total = _row(consumption, sum(freed(consumption.dangling)), sum(freed(consumption.unused)))
+    yield from table(columns, [total])
     if consumption.repositories:
         yield ""
         yield from table(
-            ("REPOSITORY", "IMAGES", "SIZE", "SHARED", "UNIQUE"),
+            ("REPOSITORY", "IMAGES", "SIZE", "SHARED", "UNIQUE", "RECLAIMABLE"),
             [
                 (
                     printable(each.name) or "<none>",
@@ -119,10 +163,16 @@ def _as_text(consumption: Consumption, *, verbose: bool) -> Iterator[str]:
                     human_size(each.size),
                     human_size(each.shared),
                     human_size(each.unique),
+                    human_size(each.reclaimable),
                 )
                 for each in consumption.repositories
             ],
         )
     if verbose and consumption.images:
         yield ""
-        yield from usage_table(consumption.images)
+        yield from usage_table(consumption.images, reclaimable=True)
+
+
+def _row(consumption: Consumption, dangling: int, unused: int) -> tuple[str, ...]:
+    sizes = (consumption.size, consumption.disk, dangling, unused)
+    return f"{len(consumption.images):,}", f"{consumption.blobs:,}", *map(human_size, sizes)

@@ -51,30 +51,35 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Lists one layout, or a tree of them."""
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-    errors: Sequence[str] = ()
     if args.recursive:
-        listed, errors = _list_tree(args, in_use)
-    else:
-        repository = options.repository(args)
-        with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
-            found = images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
-        listed = [(entry, {}) for entry in found]
+        return _list_tree(args, in_use)
+    repository = options.repository(args)
+    with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+        found = images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
     if args.format == "json":
-        json.dump([usage_as_json(entry) | where for entry, where in listed], sys.stdout)
+        json.dump(list(map(usage_as_json, found)), sys.stdout)
         print()
     else:
-        for line in usage_table([entry for entry, _ in listed]):
+        for line in usage_table(found):
             print(line)
-    return options.FAILED if errors else 0
+    return 0
 
 
-def _list_tree(args: argparse.Namespace, in_use: InUse) -> tuple[list[tuple[Usage, dict[str, str]]], Sequence[str]]:
+def _list_tree(args: argparse.Namespace, in_use: InUse) -> int:
     def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
         repository = found.repository(args.repository)
         return images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=watch)
 
     results = options.each_layout(args, work)
-    return [(entry, {"Layout": name}) for name, entries in results.values for entry in entries], results.errors
+    listed = [(name, entry) for name, entries in results.values for entry in entries]
+    if args.format == "json":
+        json.dump([usage_as_json(entry) | {"Layout": name} for name, entry in listed], sys.stdout)
+        print()
+    else:
+        for line in usage_table([entry for _, entry in listed], [name for name, _ in listed]):
+            print(line)
+        print(f"{len(results.values):,} layouts, {len(listed):,} images; {len(results.errors):,} skipped")
+    return options.FAILED if results.errors else 0
 
 
 def usage_as_json(entry: Usage) -> dict[str, object]:
@@ -95,10 +100,12 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
     }
 
 
-def usage_table(found: Sequence[Usage]) -> Iterator[str]:
-    """A line an image."""
+def usage_table(
+    found: Sequence[Usage], layouts: Sequence[str] | None = None, *, reclaimable: bool = False
+) -> Iterator[str]:
+    """A line an image; of a tree with the layout of each."""
     rows = []
-    for entry in found:
+    for number, entry in enumerate(found):
         image = entry.image
         states = (
             ("dangling", entry.dangling),
@@ -108,13 +115,17 @@ def usage_table(found: Sequence[Usage]) -> Iterator[str]:
         )
         rows.append(
             (
+                *([] if layouts is None else [layouts[number]]),
                 "<none>" if image.dangling else printable(image.familiar),
                 image.target.digest[:SHORT_DIGEST],
                 "" if image.created is None else format_rfc3339(image.created),
                 human_size(entry.size),
                 human_size(entry.shared),
                 human_size(entry.unique),
+                *([human_size(entry.reclaimable)] if reclaimable else []),
                 ", ".join(name for name, holds in states if holds),
             )
         )
-    return table(("IMAGE", "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", "STATE"), rows)
+    first = ("IMAGE",) if layouts is None else ("LAYOUT", "IMAGE")
+    last = ("RECLAIMABLE", "STATE") if reclaimable else ("STATE",)
+    return table((*first, "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", *last), rows)

@@ -67,7 +67,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--policy",
         metavar="FILE",
-        help="what to keep, by repository and tag (default: ocigc.toml in the layout, where there is one)",
+        help="what to keep, by repository and tag (default: ocigc.toml in the layout or at the root of the tree)",
     )
     parser.add_argument("--no-policy", action="store_true", help="do without the policy that lies in the layout")
     parser.add_argument(

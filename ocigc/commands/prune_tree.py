@@ -24,6 +24,7 @@ from ocigc.report.table import SHORT_DIGEST, columns, table
 from ocigc.report.terminal import progress_line
 from ocigc.rules.hard_links import Files, HardLinks
 from ocigc.store.layout import Layout
+from ocigc.store.policy_file import own_policy
 from ocigc.store.trees import Found, Tree
 
 _LISTS = ("ImagesDeleted", "Unleased", "Orphans")
@@ -43,6 +44,8 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on."""
     with Tree(args.layout) as tree, progress_line() as progress:
         options.confine(args, *([] if args.dry_run else [tree.fd]))
+        if wanted.own_policy and wanted.policy is None:
+            wanted = replace(wanted, default_policy=own_policy(tree.fd, tree.path, progress))
 
         def run(wanted: PruneOptions, confirm: Callable[[str, Pruned], None] | None) -> Results[dict[str, Any]]:
             taken = HardLinks(trash=wanted.trash is not None)

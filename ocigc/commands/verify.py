@@ -12,6 +12,7 @@ from ocigc.api.verify import VerifyOptions, verify
 from ocigc.commands import options
 from ocigc.errors import UsageError
 from ocigc.report.sizes import human_size
+from ocigc.report.table import table
 from ocigc.report.terminal import paint, progress_line
 from ocigc.store import ledger
 from ocigc.store.layout import Layout
@@ -117,7 +118,7 @@ def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptio
 
 def run(args: argparse.Namespace) -> int:
     """Verifies one layout, or a tree of them."""
-    members: list[dict[str, object]] | None = None
+    members: Sequence[tuple[str, Verification]] = ()
     with ExitStack() as stack:
         sources = [stack.enter_context(Layout(path)) for path in args.repair_from]
         wanted = _options(args, sources)
@@ -127,8 +128,8 @@ def run(args: argparse.Namespace) -> int:
             results = options.each_layout(
                 args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=wanted.keeps_ledger
             )
-            members = [{"Layout": name, **_document(each, wanted)} for name, each in results.values]
-            result = together([each for _, each in results.values], results.errors)
+            members = results.values
+            result = together([each for _, each in members], results.errors)
             options.measure(args, options.layouts(results))
         elif sources:
             with options.layout(args, writable=True) as layout, progress_line() as progress:
@@ -143,10 +144,11 @@ def run(args: argparse.Namespace) -> int:
     if result.unchecked:
         options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
     if args.format == "json":
-        json.dump(_document(result, wanted) | ({} if members is None else {"Layouts": members}), sys.stdout)
+        layouts = [{"Layout": name, **_document(each, wanted)} for name, each in members]
+        json.dump(_document(result, wanted) | ({"Layouts": layouts} if args.recursive else {}), sys.stdout)
         print()
     else:
-        _print(result)
+        _print(result, members)
     if result.errors or result.unchecked:
         return options.FAILED
     return 0 if result.sound else 1
@@ -200,7 +202,7 @@ def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
     return document
 
 
-def _print(result: Verification) -> None:
+def _print(result: Verification, members: Sequence[tuple[str, Verification]]) -> None:
     for title, colour, lines in (
         ("corrupt", "red", result.corrupt),
         ("wrong size", "red", result.wrong_size),
@@ -214,9 +216,11 @@ def _print(result: Verification) -> None:
     ):
         for line in lines:
             print(f"{paint(title, colour, sys.stdout)}: {line}")
-    verdict = "sound" if result.sound and not result.errors else "NOT SOUND"
-    if result.unchecked and verdict == "sound":
-        verdict = "sound so far"
+    if members:
+        rows = [(name, f"{each.checked:,}", human_size(each.bytes), _verdict(each)) for name, each in members]
+        for line in table(("LAYOUT", "BLOBS", "SIZE", "STATE"), rows):
+            print(line)
+    verdict = _verdict(result)
     colour = "red" if verdict == "NOT SOUND" else "green"
     print(f"{result.checked:,} blobs, {human_size(result.bytes)}: {paint(verdict, colour, sys.stdout)}")
     for count, what in (
@@ -226,3 +230,9 @@ def _print(result: Verification) -> None:
     ):
         if count:
             print(f"{count:,} blobs {what}")
+
+
+def _verdict(result: Verification) -> str:
+    if not result.sound or result.errors:
+        return "NOT SOUND"
+    return "sound so far" if result.unchecked else "sound"

@@ -64,7 +64,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What a rule sees of an image's name: the repository in both forms, and the tag; all empty where it has none."""
+    """What a rule sees of an image's name: the repository in both forms, and the tag; empty where it has none."""
 
     name: str
     familiar: str
@@ -80,9 +80,12 @@ def retain(
     now: int,
     config_labels: ConfigLabels,
     is_referrer: Callable[[ImageRecord], bool],
+    repository: str | None = None,
 ) -> Retention:
-    """Applies a policy to images whose time of creation is known where it can be."""
-    places = {image.sort_key: _place(image) for image in images}
+    """Applies a policy to images whose time of creation is known where it can be. `repository` (normalised) is that of
+    images without a name, where somebody has said it.
+    """
+    places = {image.sort_key: _place(image, repository) for image in images}
     decided = {image.sort_key: _rule_of(policy, image, places[image.sort_key]) for image in images}
     retained: dict[tuple[str, str], str] = {}
     released: dict[tuple[str, str], str] = {}
@@ -109,9 +112,9 @@ def retain(
     return Retention(retained, released, frozenset(loose))
 
 
-def _place(image: ImageRecord) -> _Place:
+def _place(image: ImageRecord, repository: str | None) -> _Place:
     if image.dangling:
-        return _Place("", "", "")
+        return _Place(repository, parse_normalized(repository).familiar(), "") if repository else _Place("", "", "")
     if image.bare_tag:
         return _Place("", "", image.name)
     try:

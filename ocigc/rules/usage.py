@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ocigc.container import InUse
@@ -16,8 +16,10 @@ from ocigc.rules.protection import protect
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too. A
-    `referrer` shares the fate of what it refers to, so it is never dangling."""
+    """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too, and
+    `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` shares the fate of
+    what it refers to, so it is never dangling.
+    """
 
     image: ImageRecord
     size: int
@@ -25,6 +27,7 @@ class Usage:
     referrer: bool
     in_use: bool
     leased: bool
+    reclaimable: int
 
     @property
     def dangling(self) -> bool:
@@ -37,9 +40,15 @@ class Usage:
         return self.size - self.shared
 
 
-def usage(images: Sequence[ImageRecord], graph: Graph, leases: Sequence[Lease], in_use: InUse) -> list[Usage]:
+def usage(
+    images: Sequence[ImageRecord],
+    graph: Graph,
+    leases: Sequence[Lease],
+    in_use: InUse,
+    unused: Container[int] = frozenset(),
+) -> list[Usage]:
     """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active
-    ones.
+    ones, and `unused` the nodes that would go.
     """
     walks: Mapping[str, list[int]] = {
         image.target.digest: [node for node, _ in graph.walk(image.target)] for image in images
@@ -58,6 +67,7 @@ def usage(images: Sequence[ImageRecord], graph: Graph, leases: Sequence[Lease], 
                 referrer=subject_of(image, graph) is not None,
                 in_use=(protection.name_user(image) or content_user(protection, image, graph)) is not None,
                 leased=image.target.digest in leased,
+                reclaimable=sum(graph.size(node) for node in nodes if node in unused),
             )
         )
     return found

@@ -13,11 +13,10 @@ from ocigc.printable import printable
 from ocigc.rules.filters import label_check
 from ocigc.rules.retention import Policy, Rule
 from ocigc.store import files
-from ocigc.store.layout import Layout
 from ocigc.times import parse_duration
 
 OWN = "ocigc.toml"
-"""The policy that lies in a layout."""
+"""The policy that lies in a layout, or at the root of a tree."""
 
 _LIMIT = 1 << 20  # bytes
 
@@ -32,12 +31,13 @@ class Notes(Protocol):
     def note(self, message: str) -> None: ...
 
 
-def own_policy(layout: Layout, notes: Notes) -> Policy | None:
-    """The policy in the layout's own file, None where there is no such file. Raises UsageError and Refused."""
-    path = f"{layout.path}/{OWN}"
+def own_policy(directory: int, path: str, notes: Notes) -> Policy | None:
+    """The policy that lies in a layout or a tree of them, None where there is no such file. Raises UsageError and
+    Refused."""
+    path = f"{path}/{OWN}"
     with files.naming(path):
         try:
-            content = files.read(layout.fd, OWN, _LIMIT)
+            content = files.read(directory, OWN, _LIMIT)
         except FileNotFoundError:
             return None
     policy = parse_policy(content, path)

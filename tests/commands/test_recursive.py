@@ -95,6 +95,20 @@ def test_the_path_is_the_repository(tmp_path: Path) -> None:
     assert "r.example:5000/x/a/b:1" in names
 
 
+def test_the_policy_at_the_root_applies_where_there_is_none(tmp_path: Path) -> None:
+    (first, _) = _linked(tmp_path)
+    (tmp_path / "ocigc.toml").write_text('[[rule]]\nrepository = "a/*"\ndelete-untagged = true\n')
+    arguments = ("prune", "--recursive", "-n", "--format", "json")
+    gone = [each["Layout"] for each in ocigc(*arguments, tmp_path).json["Layouts"] if each["ImagesDeleted"]]
+    assert gone == ["a/b"]
+    (first.path / "ocigc.toml").write_text("[[rule]]\ndelete-untagged = true\n")
+    gone = [each["Layout"] for each in ocigc(*arguments, tmp_path).json["Layouts"] if each["ImagesDeleted"]]
+    assert gone == ["a", "a/b"]
+    (tmp_path / "ocigc.toml").write_text("[[rule]]\n")
+    refused(ocigc(*arguments, tmp_path), 2, "ocigc.toml: line 1")
+    assert ocigc(*arguments, "--no-policy", tmp_path).code == 0
+
+
 def test_broken_layouts_are_skipped_and_named(tmp_path: Path) -> None:
     (good, _) = _linked(tmp_path)
     for name in ("no-index", "bad-json", "fifo", "Upper"):
@@ -135,6 +149,10 @@ def test_verify_and_ls_go_over_all_layouts(tmp_path: Path) -> None:
     assert found.code == 1
     assert found.json["Corrupt"] == [digest]
     assert [each["Corrupt"] for each in found.json["Layouts"]] == [[digest], []]
+    lines = ocigc("verify", "--recursive", tmp_path).out.splitlines()
+    assert [line.split()[0] for line in lines if line.endswith("sound") or "NOT SOUND" in line] == ["a", "a/b", "12"]
+    lines = ocigc("ls", "--recursive", tmp_path).out.splitlines()
+    assert [line.split()[0] for line in lines] == ["LAYOUT", "a/b", "a/b", "1"]
 
 
 def test_an_interrupt_leaves_a_report(tmp_path: Path) -> None:

@@ -77,7 +77,10 @@ def test_images_without_a_name() -> None:
     assert goes([Rule(keep_last=0)], [old, young]) == []
     assert goes([Rule(delete_untagged=True)], [old, young]) == [old.name, young.name]
     assert goes([Rule(delete_untagged=True, keep_within=3 * DAY)], [old, young]) == [old.name]
-    assert goes([Rule(repositories=("*",), delete_untagged=True)], [old]) == []
+    rule = Rule(repositories=("app",), delete_untagged=True)
+    assert goes([rule], [old]) == []
+    known = retain([rule], [old], NOW, lambda _: [], lambda _: False, "docker.io/library/app")
+    assert (known.retained, known.released) == ({}, {old.sort_key: "policy rule 1"})
 
 
 def test_doubt_keeps() -> None:
