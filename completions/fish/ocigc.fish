@@ -65,7 +65,7 @@ complete -c ocigc -n '_shtab_ocigc_using prune' -l recursive -d 'every layout in
 complete -c ocigc -n '_shtab_ocigc_using prune' -s a -l all -d 'all images that are not in use, not just dangling ones'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l filter -x -d 'only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; repeatable'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l grace -x -d 'orphans younger than this stay, as somebody may be about to use them (default: 1h)'
-complete -c ocigc -n '_shtab_ocigc_using prune' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'what to keep, by repository and tag (default: ocigc.toml in the layout, where there is one)'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'what to keep, by repository and tag (default: ocigc.toml in the layout or at the root of the tree)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l no-policy -d 'do without the policy that lies in the layout'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l keep-storage -x -d 'remove only as many images, the oldest first, as it takes for the blobs to fit into 200GB, say'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l explain -d 'say of each image which rule kept or took it'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ocigc.api.watch import Watcher
@@ -26,7 +26,8 @@ class PruneOptions:
     With `references`, exactly these images go, by the request's rules otherwise, and nothing that no image held. With a
     `policy`, only images that it lets go may; it stands for the one in the layout's own file (`own_policy`: if at all);
     the `default_policy` applies where there is no such file.
-    With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits.
+    With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits. Images of which
+    `spares` says so (their time of creation is known where it can be) stay too.
     `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
     in the trash for `trash` nanoseconds (None: freed at once); `wait` is in seconds.
     """
@@ -44,6 +45,7 @@ class PruneOptions:
     own_policy: bool = True
     default_policy: Policy | None = None
     keep_storage: int | None = None
+    spares: Callable[[ImageRecord], bool] | None = None
 
 
 def make_plan(loaded: Loaded, options: PruneOptions, watch: Watcher) -> tuple[Loaded, Plan]:
@@ -54,10 +56,12 @@ def make_plan(loaded: Loaded, options: PruneOptions, watch: Watcher) -> tuple[Lo
     policy = options.policy
     if policy is None and options.own_policy:
         policy = own_policy(loaded.layout.fd, loaded.layout.path, watch) or options.default_policy
-    if request.filters.until or policy is not None or options.keep_storage is not None:
+    if request.filters.until or policy is not None or options.keep_storage is not None or options.spares is not None:
         loaded = with_created(loaded)
     if policy is not None:
         request = _governed(request, loaded, policy, options.repository)
+    if options.spares is not None:
+        request = _retaining(request, filter(options.spares, loaded.images))
     if options.keep_storage is not None:
         return loaded, _plan_storage(loaded, request, options.keep_storage, watch)
     return loaded, decide(loaded.contents, request, labels_of(loaded))
@@ -106,6 +110,13 @@ def _governed(request: Request, loaded: Loaded, policy: Policy, repository: str 
     return replace(request, filters=filters)
 
 
+def _retaining(request: Request, images: Iterable[ImageRecord]) -> Request:
+    """The request, by which these images stay too."""
+    retained = {image.sort_key: "the store fits without removing it" for image in images}
+    filters = replace(request.filters, retained={**retained, **request.filters.retained})
+    return replace(request, filters=filters)
+
+
 def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) -> Plan:
     """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes. What lies
     in the store counts, whether or not a file has further names elsewhere.
@@ -117,9 +128,8 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
         return on_disk([store.files([node for node in range(len(store)) if node not in gone])])
 
     def plan_without(staying: Sequence[ImageRecord], *, orphans: bool = True) -> Plan:
-        retained = {image.sort_key: "the store fits without removing it" for image in staying}
-        filters = replace(request.filters, retained={**request.filters.retained, **retained})
-        return decide(loaded.contents, replace(request, filters=filters, orphans=orphans), labels_of(loaded))
+        wanted = replace(_retaining(request, staying), orphans=orphans)
+        return decide(loaded.contents, wanted, labels_of(loaded))
 
     if size_without(()) <= limit:
         return plan_without(loaded.images, orphans=False)

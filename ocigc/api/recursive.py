@@ -31,6 +31,7 @@ class Results(Generic[T]):
 
     values: Sequence[tuple[str, T]]
     errors: Sequence[str]
+    interrupted: bool = False
 
 
 class _Member:
@@ -69,7 +70,7 @@ def each_layout(tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_
             pool.shutdown(cancel_futures=True)
             if not isinstance(error, KeyboardInterrupt):
                 raise
-    return _gather(tree, running)
+    return _gather(tree, running, stop.is_set())
 
 
 def _await(running: Sequence[Future[T]], report: Report | None) -> None:
@@ -80,7 +81,7 @@ def _await(running: Sequence[Future[T]], report: Report | None) -> None:
             report(Progress(len(running) - len(left), 0, len(running), 0))
 
 
-def _gather(tree: Tree, running: Sequence[Future[T]]) -> Results[T]:
+def _gather(tree: Tree, running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
     values, errors = [], []
     for found, future in zip(tree.found, running, strict=True):
         name = printable(found.path)
@@ -92,4 +93,4 @@ def _gather(tree: Tree, running: Sequence[Future[T]]) -> Results[T]:
             errors.append(f"{name}: {error.strerror or error}")
         except (KeyboardInterrupt, CancelledError):
             errors.append(f"{name}: interrupted; nothing is lost")
-    return Results(values, errors)
+    return Results(values, errors, interrupted)

@@ -13,6 +13,7 @@ from ocigc import log
 from ocigc.api.planning import PruneOptions
 from ocigc.api.prune import Pruned, prune
 from ocigc.api.recursive import AT_ONCE, Results, each_layout
+from ocigc.api.tree_storage import fit
 from ocigc.api.watch import Watcher
 from ocigc.commands import options
 from ocigc.errors import Refused
@@ -47,11 +48,17 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         if wanted.own_policy and wanted.policy is None:
             wanted = replace(wanted, default_policy=own_policy(tree.fd, tree.path, progress))
 
-        def run(wanted: PruneOptions, confirm: Callable[[str, Pruned], None] | None) -> Results[dict[str, Any]]:
+        def plain(found: Found) -> PruneOptions:
+            return replace(wanted, keep_storage=None, repository=found.repository(args.repository))
+
+        limit = wanted.keep_storage
+        options_of = plain if limit is None else fit(tree, limit, plain, progress)
+
+        def run(confirm: Callable[[str, Pruned], None] | None, *, dry_run: bool) -> Results[dict[str, Any]]:
             taken = HardLinks(trash=wanted.trash is not None)
 
             def work(layout: Layout, found: Found, watch: Watcher) -> _Answer:
-                own = replace(wanted, repository=found.repository(args.repository))
+                own = replace(options_of(found), dry_run=dry_run)
                 check = None if confirm is None else lambda planned: confirm(printable(found.path), planned)
                 with prune(layout, own, confirm=check, watch=watch, taken=taken) as pruned:
                     answer = _answer(pruned)
@@ -61,18 +68,18 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
                     return answer
 
             # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs is spared.
-            results = each_layout(tree, work, progress, at_once=AT_ONCE if wanted.dry_run else 1)
+            results = each_layout(tree, work, progress, at_once=AT_ONCE if dry_run else 1)
             progress.clear()
             return Results(list(_counted(results.values)), results.errors)
 
         if args.dry_run or args.force:
-            results = run(wanted, None)
+            results = run(None, dry_run=args.dry_run)
         else:
-            planned = run(replace(wanted, dry_run=True), None)
+            planned = run(None, dry_run=True)
             for line in _text(planned, dry_run=True):
                 print(line, file=sys.stderr)
             options.ask()
-            results = run(wanted, _unchanged(dict(planned.values)))
+            results = run(_unchanged(dict(planned.values)), dry_run=False)
     for error in results.errors:
         log.error(error)
     total = _total(results, args.dry_run)

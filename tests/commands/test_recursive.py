@@ -95,6 +95,31 @@ def test_the_path_is_the_repository(tmp_path: Path) -> None:
     assert "r.example:5000/x/a/b:1" in names
 
 
+def test_keep_storage_is_the_size_of_the_tree_and_takes_the_oldest_of_all(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        store = LayoutWriter(tmp_path / name)
+        for day in range(1 if name == "a" else 2, 9, 2):
+            store.tag(store.image(f"{day}", ["shared" * 100, f"{day}"], created=f"2024-01-0{day}T00:00:00Z"), f"{day}")
+    twin = tmp_path / "b" / "blobs" / "sha256" / store.blob("shared" * 100)["digest"][7:]
+    twin.unlink()
+    twin.hardlink_to(tmp_path / "a" / "blobs" / "sha256" / twin.name)
+    size = ocigc("du", "--recursive", "--format", "json", tmp_path).json["Disk"]
+    arguments = ("prune", "--recursive", "-a", "--grace", "0s", "--format", "json", "--keep-storage")
+    assert ocigc(*arguments, str(size), "-n", tmp_path).json["ImagesDeleted"] == []
+    for limit in (size - 1, size // 2, size // 4):
+        answer = ocigc(*arguments, str(limit), "-n", tmp_path).json
+        gone = sorted(each["Untagged"][-1] for each in answer["ImagesDeleted"] if "Untagged" in each)
+        assert gone == [str(day + 1) for day in range(len(gone))]
+        assert size - answer["SpaceReclaimed"] <= limit
+        assert len(gone) == 1 or limit < size - 1
+    real = ocigc(*arguments, str(size // 2), "-f", tmp_path)
+    assert real.code == 0, real
+    assert ocigc("du", "--recursive", "--format", "json", tmp_path).json["Disk"] <= size // 2
+    result = ocigc(*arguments, "1B", "-n", "--allow-empty", "--filter", "until=2024-01-03", tmp_path)
+    assert "over --keep-storage will remain" in result.err
+
+
 def test_the_policy_at_the_root_applies_where_there_is_none(tmp_path: Path) -> None:
     (first, _) = _linked(tmp_path)
     (tmp_path / "ocigc.toml").write_text('[[rule]]\nrepository = "a/*"\ndelete-untagged = true\n')
