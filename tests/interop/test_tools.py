@@ -112,6 +112,33 @@ def test_podman_layouts(tmp_path: Path, storage: tuple[str | Path, ...], buildah
     call("podman", *storage, "pull", f"oci:{layout}")
 
 
+@needs("podman", "skopeo", "umoci")
+def test_what_podman_says_of_its_containers_and_images(
+    umoci_layout: Path, tmp_path: Path, storage: tuple[str | Path, ...]
+) -> None:
+    layout = tmp_path / "layout"
+    for tag in ("one", "two"):
+        call("skopeo", "copy", f"oci:{umoci_layout}:two", f"oci:{layout}:localhost/app:{tag}")
+    call("skopeo", "copy", f"oci:{umoci_layout}:three", f"oci:{layout}:localhost/app:three")
+    podman = ("podman", *storage)
+    call(*podman, "pull", f"oci:{layout}:localhost/app:two")
+    image = call(*podman, "images", "--quiet", "--no-trunc").strip()
+    call(*podman, "tag", image, "localhost/app:two")
+    call(*podman, "create", "--name", "user", "localhost/app:two", "/bin/true")
+    for said in (
+        ("ps", "--all", "--format", "json"),
+        ("ps", "--all", "--no-trunc"),
+        ("inspect", "user"),
+        ("images", "--format", "json"),
+        ("image", "inspect", "localhost/app:two"),
+    ):
+        used = call(*podman, *said)
+        result = ocigc("prune", "-n", "--all", "--format", "json", "--in-use", "-", layout, stdin=used)
+        assert result.code == 0, (said, result)
+        gone = {each["Untagged"] for each in result.json["ImagesDeleted"] if "Untagged" in each}
+        assert gone == {"localhost/app:one", "localhost/app:three"}, said
+
+
 @needs("buildah", "podman", "skopeo")
 def test_podman_archives_unpacked_into_one_tree(
     tmp_path: Path, storage: tuple[str | Path, ...], rootfs: Path, buildah: Buildah
