@@ -16,7 +16,7 @@ from ocigc.rules.hard_links import Files, on_disk
 from ocigc.store.layout import Layout
 from ocigc.store.trees import Found, Tree
 
-Age = tuple[bool, int, str, bytes, str]
+Age = tuple[bool, int, str, str, str]
 """The oldest come first; those of whom nobody knows it, last."""
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
+from ocigc import log
 from ocigc.api.du import Consumption, du, freed, together
 from ocigc.api.recursive import Results, each_layout
 from ocigc.api.watch import Watcher
@@ -93,7 +94,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
 
         results = each_layout(tree, work, progress)
     for error in results.errors:
-        options.note(error)
+        log.error(error)
     return results
 
 
