@@ -122,17 +122,29 @@ class _Call:
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         results: list[Any] = []
-        thread = threading.Thread(target=lambda: results.append(function(*arguments, self.progress, self.error)))
-        thread.start()
+        begun, ended = threading.Event(), threading.Event()
+
+        def work() -> None:
+            begun.set()
+            try:
+                if not self.progress.cancel:
+                    results.append(function(*arguments, self.progress, self.error))
+            finally:
+                ended.set()
+
         try:
-            while thread.is_alive():
-                thread.join(_POLL_SECONDS)
+            threading.Thread(target=work).start()
+            # Thread.join would do, but that an interrupt makes it take a thread that runs for one that has ended.
+            while not ended.wait(_POLL_SECONDS):
                 if self._report is not None:
                     p = self.progress
                     self._report(Progress(p.items, p.bytes, p.total_items, p.total_bytes))
         except BaseException:
             self.progress.cancel = 1
-            thread.join()
+            # Whatever else comes: what the call works on is freed next. A call that has not begun will not.
+            while begun.is_set() and not ended.is_set():
+                with suppress(KeyboardInterrupt):
+                    ended.wait()
             raise
         return results[0]
 

@@ -1,0 +1,35 @@
+"""An interrupt of a long call: it ends before anything that it works on is freed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_INTERRUPTED = """
+import os, signal, time
+from ocigc import native
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def call(progress, error):
+    interrupt()
+    while not progress.cancel:
+        time.sleep(0.01)
+    for _ in range(3):
+        time.sleep(0.1)  # the other thread waits again
+        interrupt()
+    time.sleep(0.1)
+    print("ended", flush=True)
+
+try:
+    native._Call(None).run(call)
+except KeyboardInterrupt:
+    print("freed")
+"""
+
+
+def test_the_call_ends_first_however_often_it_is_interrupted() -> None:
+    command = [sys.executable, "-c", _INTERRUPTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd="/")
+    assert (done.stdout.split(), done.stderr) == (["ended", "freed"], "")
