@@ -76,7 +76,7 @@ def recover(layout: Layout, state: int, now: int, phase: Phase) -> str | None:
         if not journal.pending(state):
             journal.discard(state)
             return None
-        with files.directory(state, journal.RUN) as run:
+        with files.naming(f"{layout.path}/{STATE}/{journal.RUN}"), files.directory(state, journal.RUN) as run:
             record = journal.read(run)
             if journal.committed(run, record):
                 with _begun():

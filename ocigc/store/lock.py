@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,9 +48,13 @@ def make_state(layout: Layout) -> None:
 
 def _open_state(layout: Layout) -> tuple[int, int]:
     make_state(layout)
-    with files.directory(layout.fd, STATE) as state:
+    path = f"{layout.path}/{STATE}/{_NAME}"
+    with files.directory(layout.fd, STATE) as state, files.naming(path):
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         fd = os.open(_NAME, flags, 0o666, dir_fd=state)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise Refused(f"{path}: not a plain file; remove it")
         return os.dup(state), fd
 
 

@@ -17,7 +17,7 @@ from ocigc.store.execute import reload
 from ocigc.store.images import image_records
 from ocigc.store.index import Index, parse
 from ocigc.store.journal import TRASH, Journal
-from ocigc.store.layout import Layout
+from ocigc.store.layout import STATE, Layout
 
 MANIFEST_LIMIT = 16 << 20  # bytes
 
@@ -36,11 +36,11 @@ class Trashed:
 def runs(state: int) -> list[Trashed]:
     """What is in the trash, the oldest run first. Raises Refused."""
     found = []
-    with files.naming(TRASH):
+    with files.naming(f"{STATE}/{TRASH}"):
         names = files.listing(state, TRASH)
     for name in names:
         with (
-            files.naming(f"{TRASH}/{name}"),
+            files.naming(f"{STATE}/{TRASH}/{name}"),
             files.directory(state, TRASH) as trash,
             files.directory(trash, name) as run,
         ):
@@ -73,7 +73,7 @@ def empty(state: int, now: int) -> None:
 
 
 def _remove(state: int, name: str) -> None:
-    with files.naming(f"{TRASH}/{name}"):
+    with files.naming(f"{STATE}/{TRASH}/{name}"):
         journal.forget(state, name)
 
 
