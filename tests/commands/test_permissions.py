@@ -30,9 +30,9 @@ def layout() -> Iterator[LayoutWriter]:
     shutil.rmtree(top)
 
 
-def prune(layout: LayoutWriter) -> subprocess.CompletedProcess[str]:
+def prune(layout: LayoutWriter, option: str = "--force") -> subprocess.CompletedProcess[str]:
     """As somebody to whom permissions mean something: the layout's owner, who is not root."""
-    command = [sys.executable, "-m", "ocigc", "prune", "--force", str(layout.path)]
+    command = [sys.executable, "-m", "ocigc", "prune", option, str(layout.path)]
     if os.geteuid() == 0:
         subprocess.run(["chown", "-R", str(NOBODY), layout.path], check=True)
         command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
@@ -67,3 +67,15 @@ def test_what_nothing_leaves_need_not_be_writable(layout: LayoutWriter) -> None:
     result = prune(layout)
     assert result.returncode == 0, result
     assert not layout.blob_path(layout.entries[1]).exists()
+
+
+@pytest.mark.parametrize("option", ["--force", "--dry-run"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_manifest_that_may_not_be_read(layout: LayoutWriter, number: int, option: str) -> None:
+    layout.blob_path(layout.entries[number]).chmod(0o200)
+    before = snapshot(layout.path)
+    result = prune(layout, option)
+    assert result.returncode == 3, result
+    assert len(result.stderr.splitlines()) == 1
+    assert "Permission denied" in result.stderr
+    assert snapshot(layout.path) == before
