@@ -41,10 +41,18 @@ int ocigc_unlink(int parent, const char *name, int flags)
 
 int ocigc_make_directory(int parent, const char *name)
 {
-    while (mkdirat(parent, name, 0777) != 0)
-        if (errno != EINTR)
-            return errno;
-    return 0;
+    struct stat above, made;
+    while (mkdirat(parent, name, 0700) != 0)
+        if (errno == EEXIST)
+            return ocigc_open_directory(parent, name);
+        else if (errno != EINTR)
+            return -1;
+    int directory = ocigc_open_directory(parent, name);
+    if (directory >= 0 && fstat(parent, &above) == 0 && fstat(directory, &made) == 0 &&
+        (above.st_uid != made.st_uid || above.st_gid != made.st_gid) &&
+        fchown(directory, above.st_uid, above.st_gid) != 0)
+        errno = 0; /* only root may, and whoever made it can use it */
+    return directory;
 }
 
 ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity)

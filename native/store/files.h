@@ -12,10 +12,11 @@
 /* -1 with errno set. */
 int ocigc_open_directory(int parent, const char *name);
 int ocigc_open_file(int parent, const char *name);
+/* Opens a directory, and where there is none, makes a private one that belongs to whom its parent does. */
+int ocigc_make_directory(int parent, const char *name);
 /* 0, or an errno. */
 int ocigc_status(int parent, const char *name, struct stat *status);
 int ocigc_unlink(int parent, const char *name, int flags);
-int ocigc_make_directory(int parent, const char *name);
 
 /* Reads until `capacity` bytes or the end of the file; the bytes read, or -1 with errno set. */
 ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity);

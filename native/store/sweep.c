@@ -35,20 +35,11 @@ struct sweep {
 
 static int open_trash(int trash, const char *top, const char *algorithm)
 {
-    int cause = ocigc_make_directory(trash, top);
-    if (cause != 0 && cause != EEXIST) {
-        errno = cause;
-        return -1;
-    }
-    int parent = ocigc_open_directory(trash, top);
+    int parent = ocigc_make_directory(trash, top);
     if (parent < 0)
         return -1;
-    int directory = -1;
-    cause = ocigc_make_directory(parent, algorithm);
-    if (cause == 0 || cause == EEXIST) {
-        directory = ocigc_open_directory(parent, algorithm);
-        cause = errno;
-    }
+    int directory = ocigc_make_directory(parent, algorithm);
+    int cause = errno;
     close(parent);
     errno = cause;
     return directory;

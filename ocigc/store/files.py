@@ -111,11 +111,20 @@ def replace(parent: int, name: str, content: bytes, mode: int | None = None) -> 
     os.fsync(parent)
 
 
-def resemble(fd: int, like: os.stat_result) -> None:
-    """Gives an open file the mode of another and, where we may, its owner."""
+def resemble(fd: int, like: os.stat_result, mode: int | None = None) -> None:
+    """Gives an open file the mode of another, or `mode`, and, where we may, its owner."""
     with suppress(PermissionError):
         os.fchown(fd, like.st_uid, like.st_gid)
-    os.fchmod(fd, stat.S_IMODE(like.st_mode))
+    os.fchmod(fd, stat.S_IMODE(like.st_mode) if mode is None else mode)
+
+
+def make_directory(parent: int, name: str, mode: int | None = None) -> None:
+    """Makes a directory that belongs to whom its parent does, with its parent's mode or `mode`, whatever the umask.
+    Raises OSError."""
+    like = os.fstat(parent)
+    os.mkdir(name, stat.S_IMODE(like.st_mode) if mode is None else mode, dir_fd=parent)
+    with directory(parent, name) as fd:
+        resemble(fd, like, mode)
 
 
 def sync(parent: int, name: str = ".") -> None:

@@ -40,6 +40,7 @@ _BEFORE = "index.before"
 DOOMED = "doomed"
 _LIMIT = 1 << 30
 _VERSION = 1
+_PRIVATE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +99,22 @@ def open_run(state: int, journal: Journal, before: bytes, after: bytes, doomed: 
 def _write_draft(
     state: int, journal: Journal, before: bytes, after: bytes, doomed: Iterable[str], like: os.stat_result
 ) -> None:
-    os.mkdir(_DRAFT, 0o700, dir_fd=state)
+    files.make_directory(state, _DRAFT, _PRIVATE)
     with files.directory(state, _DRAFT) as draft:
         document = {"version": _VERSION, **asdict(journal)}
-        files.write(draft, _JOURNAL, json.dumps(document, indent=1).encode())
+        files.write(draft, _JOURNAL, json.dumps(document, indent=1).encode(), like)
         files.write(draft, _BEFORE, before, like)
         files.write(draft, INDEX, after, like)
-        _write_lines(draft, DOOMED, doomed)
+        _write_lines(draft, DOOMED, doomed, like)
         os.fsync(draft)
 
 
-def _write_lines(parent: int, name: str, lines: Iterable[str]) -> None:
+def _write_lines(parent: int, name: str, lines: Iterable[str], like: os.stat_result) -> None:
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=parent)
     with open(fd, "w", encoding="ascii") as file:
         file.writelines(f"{line}\n" for line in lines)
         file.flush()
+        files.resemble(fd, like)
         os.fsync(fd)
 
 
@@ -198,7 +200,7 @@ def close(state: int, journal: Journal) -> None:
     """Ends a run that is done: what it has taken out goes to the trash, or for good. Raises OSError."""
     if journal.expires is not None:
         with suppress(FileExistsError):
-            os.mkdir(TRASH, 0o700, dir_fd=state)
+            files.make_directory(state, TRASH, _PRIVATE)
         with files.directory(state, TRASH) as trash:
             os.rename(RUN, journal.id, src_dir_fd=state, dst_dir_fd=trash)
             os.fsync(trash)

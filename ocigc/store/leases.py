@@ -13,6 +13,7 @@ from ocigc.lease import Lease
 from ocigc.native import digest_algorithm
 from ocigc.printable import printable
 from ocigc.store import files, strict_json
+from ocigc.store.layout import MARKER
 
 DIRECTORY = "leases"
 SUFFIX = ".json"
@@ -47,13 +48,14 @@ def create(layout: int, state: int, lease: Lease) -> None:
         "resources": [{"type": "content", "id": digest} for digest in lease.resources],
     }
     with suppress(FileExistsError):
-        os.mkdir(DIRECTORY, dir_fd=layout)
+        files.make_directory(layout, DIRECTORY)
         os.fsync(layout)
     draft = f"lease-{lease.id}"
     with files.naming(f"{DIRECTORY}/{lease.id}{SUFFIX}"), files.directory(layout, DIRECTORY) as parent:
         with suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=state)
-        files.write(state, draft, json.dumps(document).encode())
+        like = os.stat(MARKER, dir_fd=layout, follow_symlinks=False)
+        files.write(state, draft, json.dumps(document).encode(), like)
         try:
             # A link, unlike a rename, never replaces a lease that is there.
             os.link(draft, lease.id + SUFFIX, src_dir_fd=state, dst_dir_fd=parent)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from ocigc.errors import Refused
 from ocigc.store import files
-from ocigc.store.layout import STATE, Layout
+from ocigc.store.layout import MARKER, STATE, Layout
 
 _NAME = "lock"
 _RETRY_SECONDS = 0.1
@@ -38,11 +38,8 @@ def exclusive(layout: Layout, wait: float) -> Iterator[int]:
 
 def make_state(layout: Layout) -> None:
     """Makes the state directory where there is none. Raises OSError."""
-    like = os.stat(layout.fd)
     with suppress(FileExistsError):
-        os.mkdir(STATE, 0o700, dir_fd=layout.fd)
-        with files.directory(layout.fd, STATE) as state:
-            files.resemble(state, like)
+        files.make_directory(layout.fd, STATE)
         os.fsync(layout.fd)
 
 
@@ -50,8 +47,9 @@ def _open_state(layout: Layout) -> tuple[int, int]:
     make_state(layout)
     path = f"{layout.path}/{STATE}/{_NAME}"
     with files.directory(layout.fd, STATE) as state, files.naming(path):
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = os.open(_NAME, flags, 0o666, dir_fd=state)
+        with suppress(FileExistsError):
+            files.write(state, _NAME, b"", os.stat(MARKER, dir_fd=layout.fd, follow_symlinks=False))
+        fd = os.open(_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Refused(f"{path}: not a plain file; remove it")
