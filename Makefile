@@ -64,8 +64,9 @@ arm: $(VENV)/.tools ## cross-compile the core for ARMv8 and run the C tests unde
 	grep 'sha256 armv8-x2: ok' build/aarch64/meson-logs/testlog.txt
 
 FUZZ ?= -max_total_time=60
-fuzz: ## fuzz the scanner, documents, configs and digests (FUZZ=-runs=100000000 for long)
+fuzz: $(VENV)/.installed ## fuzz the scanner, documents, configs and digests (FUZZ=-runs=100000000 for long)
 	native/fuzz/run.sh "$(CURDIR)/build/fuzz" $(FUZZ)
+	$(BIN)/python native/fuzz/differential.py build/fuzz
 
 bench: $(VENV)/.installed $(VENV)/.bench ## measure each phase, and whole commands side by side with others
 	$(BIN)/pytest benchmarks --benchmark-columns=median,iqr,rounds

@@ -3,7 +3,7 @@
 # A program, or program:packages where Debian's package has another name.
 missing=
 for each in skopeo umoci buildah podman docker-registry containerd zsh fish mandoc chromium chromedriver:chromium-driver \
-    systemd-analyze:systemd \
+    systemd-analyze:systemd clang:clang,libclang-rt-dev \
     qemu-aarch64:qemu-user aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu,libc6-dev-arm64-cross; do
     command -v "${each%%:*}" >/dev/null 2>&1 || missing="$missing $(echo "${each#*:}" | tr ',' ' ')"
 done
