@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from layouts import Descriptor, LayoutWriter
+from ocigc.api.leases import held, hold, release
+from ocigc.api.planning import PruneOptions
+from ocigc.api.prune import prune, request
 from ocigc.container import InUse
 from ocigc.native import Report
 from ocigc.rules.filters import Filters
@@ -59,6 +62,10 @@ class Layouts(RuleBasedStateMachine):
         found: list[Descriptor] = json.loads((self.writer.path / "index.json").read_text())["manifests"]
         return found
 
+    def named(self) -> set[str]:
+        found = {entry.get("annotations", {}).get("org.opencontainers.image.ref.name") for entry in self.entries()}
+        return found - {None}
+
     @rule(name=names, contents=layers, dangling=st.booleans(), signed=st.booleans())
     def push(self, name: str, contents: list[str], dangling: bool, signed: bool) -> None:
         self.counter += 1
@@ -83,12 +90,16 @@ class Layouts(RuleBasedStateMachine):
     @precondition(lambda self: self.entries())
     @rule(data=st.data(), flat=st.booleans())
     def lease(self, data: st.DataObject, flat: bool) -> None:
+        self.release()
         target = data.draw(st.sampled_from(self.entries()))
-        self.writer.lease("lease", [target], **({"flat": ""} if flat else {}))
+        with Layout(str(self.writer.path)) as layout:
+            hold(layout, [target["digest"]], identity="lease", flat=flat)
 
     @rule()
     def release(self) -> None:
-        (self.writer.path / "leases" / "lease.json").unlink(missing_ok=True)
+        with Layout(str(self.writer.path)) as layout:
+            if held(layout):
+                release(layout, ["lease"])
 
     @rule(everything=st.booleans(), keep=st.booleans(), die=st.booleans())
     def prune(self, everything: bool, keep: bool, die: bool) -> None:
@@ -97,8 +108,8 @@ class Layouts(RuleBasedStateMachine):
             recover(layout, state, now, quiet)
             trash.empty(state, now)
             loaded = load(layout, None, now, quiet)
-            request = Request(Filters(not everything, (), ()), InUse(), now, 0)
-            plan = decide(loaded.contents, request, labels_of(loaded))
+            asked = Request(Filters(not everything, (), ()), InUse(), now, 0)
+            plan = decide(loaded.contents, asked, labels_of(loaded))
             expires = now + 3600 * SECOND if keep else None
             with loaded.store:
                 try:
@@ -112,9 +123,19 @@ class Layouts(RuleBasedStateMachine):
         with Layout(str(self.writer.path)) as layout:
             now = time.time_ns()
             loaded = load(layout, None, now, quiet)
-            request = Request(Filters(not everything, (), ()), InUse(), now, 0)
+            asked = Request(Filters(not everything, (), ()), InUse(), now, 0)
             with loaded.store:
-                assert decide(loaded.contents, request, labels_of(loaded)).empty
+                assert decide(loaded.contents, asked, labels_of(loaded)).empty
+
+    @precondition(lambda self: self.named())
+    @rule(data=st.data(), keep=st.booleans())
+    def remove(self, data: st.DataObject, keep: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.named())))
+        options = PruneOptions(
+            request(prune_all=True), allow_empty=True, trash=3600 * SECOND if keep else None, references=(name,)
+        )
+        with Layout(str(self.writer.path)) as layout, prune(layout, options):
+            assert name not in self.named()
 
     @rule()
     def restore(self) -> None:
@@ -122,8 +143,7 @@ class Layouts(RuleBasedStateMachine):
             now = time.time_ns()
             recover(layout, state, now, quiet)
             runs = trash.runs(state)
-            taken = {e.get("annotations", {}).get("org.opencontainers.image.ref.name") for e in self.entries()}
-            if runs and not taken.intersection(image.name for image in runs[-1].images):
+            if runs and not self.named().intersection(image.name for image in runs[-1].images):
                 restored = trash.restore(layout, state, runs[-1], runs[-1].images, now, quiet)
                 self.lost.update(restored.missing)
                 digests = {entry["digest"] for entry in self.entries()}
