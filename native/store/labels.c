@@ -192,14 +192,13 @@ static int32_t read_sidecar(struct sidecars *sidecars, struct reader *reader, ui
     return code;
 }
 
-/* The node whose sidecar has this name, or UINT32_MAX. */
-static uint32_t node_of(const struct sidecars *sidecars, const char *name)
+uint32_t ocigc_sidecar_node(const struct ocigc_segment *segment, const char *name)
 {
     size_t length = strlen(name), suffix = sizeof SUFFIX - 1;
     if (length <= suffix || memcmp(name + length - suffix, SUFFIX, suffix) != 0)
         return UINT32_MAX;
-    uint32_t position = ocigc_segment_find(sidecars->segment, name, length - suffix);
-    return position == UINT32_MAX ? UINT32_MAX : sidecars->segment->first + position;
+    uint32_t position = ocigc_segment_find(segment, name, length - suffix);
+    return position == UINT32_MAX ? UINT32_MAX : segment->first + position;
 }
 
 static int32_t read_names(struct sidecars *sidecars, struct reader *reader, struct ocigc_error *error)
@@ -211,7 +210,7 @@ static int32_t read_names(struct sidecars *sidecars, struct reader *reader, stru
         if (ocigc_cancelled(sidecars->progress))
             return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
         while ((entry = ocigc_names_next(&reader->names)) != NULL) {
-            uint32_t node = node_of(sidecars, entry->d_name);
+            uint32_t node = ocigc_sidecar_node(sidecars->segment, entry->d_name);
             int32_t code = node == UINT32_MAX ? OCIGC_OK : read_sidecar(sidecars, reader, node, entry->d_name, error);
             if (code != OCIGC_OK)
                 return code;

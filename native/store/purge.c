@@ -20,6 +20,7 @@
 enum {
     BATCH_BYTES = 4 << 20, /* of directory entries: some 47 000 names of sha256 */
     SHARE = 64,             /* names that a thread takes at a time */
+    THREADS_A_CORE = 4,     /* to remove is to wait: for the device, which is told of the blocks that are free */
 };
 
 struct purge {
@@ -160,7 +161,7 @@ static int32_t remove_directory(struct purge *purge, const char *name)
     if (purge->directory < 0)
         return errno == ENOENT ? OCIGC_OK : fail(purge, errno, "");
     while (take_batch(purge) == OCIGC_OK && purge->count > 0 && !ocigc_cancelled(purge->progress)) {
-        ocigc_parallel(purge->count > SHARE ? ocigc_thread_count(0) : 1, remove_names, purge);
+        ocigc_parallel(purge->count > SHARE ? THREADS_A_CORE * ocigc_thread_count(0) : 1, remove_names, purge);
         if (purge->code != OCIGC_OK)
             break;
     }

@@ -56,4 +56,7 @@ const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t nod
 /* The segment of an algorithm's directory, or NULL. */
 const struct ocigc_segment *ocigc_store_segment(const ocigc_store *store, const char *name, size_t length);
 
+/* The node whose sidecar has this name in the segment's directory of labels, or UINT32_MAX. */
+uint32_t ocigc_sidecar_node(const struct ocigc_segment *segment, const char *name);
+
 #endif
