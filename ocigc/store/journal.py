@@ -17,13 +17,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ocigc.errors import MalformedError, Refused
-from ocigc.native import exchange, purge
+from ocigc.native import NEVER, digest_algorithm, exchange, purge
+from ocigc.printable import printable
 from ocigc.store import files, strict_json
 from ocigc.store.index import Index
 from ocigc.store.layout import INDEX, INDEX_LIMIT, STATE, Layout
@@ -40,6 +42,7 @@ _BEFORE = "index.before"
 DOOMED = "doomed"
 _LIMIT = 1 << 30
 _VERSION = 1
+_IDENTITY = re.compile("[0-9a-f]{8}")
 _PRIVATE = 0o700
 
 
@@ -118,17 +121,36 @@ def _write_lines(parent: int, name: str, lines: Iterable[str], like: os.stat_res
         os.fsync(fd)
 
 
-def read(run: int) -> Journal:
-    """The journal in an open run directory. Raises MalformedError."""
-    path = f"{STATE}/{RUN}/{_JOURNAL}"
+def read(run: int, path: str = f"{STATE}/{RUN}") -> Journal:
+    """The journal in an open run directory, which `path` names. Raises MalformedError.
+
+    It may have come with the layout, from a stranger: nothing in it may lead out of the layout.
+    """
+    path = f"{path}/{_JOURNAL}"
     document: Any = strict_json.loads(files.read(run, _JOURNAL, _LIMIT), path)
     try:
         if document.pop("version") != _VERSION:
             raise MalformedError(f"{path}: written by another version of ocigc, which has to finish this run")
         unlease = tuple(Unlease(**entry) for entry in document.pop("unlease"))
-        return Journal(**document | {"removed": tuple(document["removed"]), "unlease": unlease})
+        journal = Journal(**document | {"removed": tuple(document["removed"]), "unlease": unlease})
+        if _is_sound(journal):
+            return journal
     except (AttributeError, KeyError, TypeError):
-        raise MalformedError(f"{path}: not a journal of ocigc") from None
+        pass
+    raise MalformedError(f"{path}: not a journal of ocigc")
+
+
+def _is_sound(journal: Journal) -> bool:
+    instants = (journal.started, 0 if journal.expires is None else journal.expires)
+    texts = [journal.id, journal.before, journal.after]
+    texts += [text for each in journal.unlease for text in (each.digest, each.label, each.value)]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in (*instants, *journal.removed))
+        and all(-NEVER <= instant <= NEVER for instant in instants)
+        and _IDENTITY.fullmatch(journal.id) is not None
+        and all(digest_algorithm(each.digest) for each in journal.unlease)
+    )
 
 
 def read_before(run: int) -> bytes:
@@ -137,11 +159,13 @@ def read_before(run: int) -> bytes:
 
 
 def doomed(run: int) -> Iterator[str]:
-    """The digests to delete."""
-    fd = os.open(DOOMED, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=run)
-    with open(fd, encoding="ascii") as file:
+    """The digests to delete. Raises MalformedError."""
+    with open(files.open_plain(run, DOOMED), encoding="ascii", errors="replace") as file:
         for line in file:
-            yield line.rstrip("\n")
+            digest = line.rstrip("\n")
+            if not digest_algorithm(digest):
+                raise MalformedError(f"{STATE}/{RUN}/{DOOMED}: {printable(digest)!r} is no digest of a blob to delete")
+            yield digest
 
 
 def committed(run: int, journal: Journal) -> bool:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ocigc.descriptor import Media
-from ocigc.errors import Refused
+from ocigc.errors import MalformedError, Refused
 from ocigc.image import ImageRecord
 from ocigc.native import parse_document
+from ocigc.printable import printable
 from ocigc.store import files, journal, sidecars
 from ocigc.store.contents import Phase, load
 from ocigc.store.execute import reload
@@ -44,12 +45,15 @@ def runs(state: int) -> list[Trashed]:
             files.directory(state, TRASH) as trash,
             files.directory(trash, name) as run,
         ):
-            found.append(_read(run))
+            found.append(_read(run, name))
     return sorted(found, key=lambda trashed: trashed.journal.started)
 
 
-def _read(run: int) -> Trashed:
-    record = journal.read(run)
+def _read(run: int, name: str) -> Trashed:
+    path = f"{STATE}/{TRASH}/{printable(name)}"
+    record = journal.read(run, path)
+    if record.id != name:
+        raise MalformedError(f"{path}: holds the journal of another run")
     before = parse(journal.read_before(run))
     removed = set(record.removed)
     images = [image for image in image_records(before.entries, None) if removed.intersection(image.entries)]

@@ -581,4 +581,88 @@ _SHAPES = [
     Case("clock-skew", "files from before 1970 and from after 2100", _skewed, 0),
 ]
 
-CASES = [*_digests(), *_files(), *_documents(), *_FORMS, *_SIZES, *_BLOBS, *_NAMES, *_SHAPES]
+# Journals and trash that came with the layout, from a stranger
+
+
+def _journal(**fields: Any) -> bytes:
+    sound = {"id": "0123abcd", "started": 1, "expires": 1, "before": "", "after": "", "removed": [], "unlease": []}
+    return json.dumps({"version": 1, **sound, **fields}).encode()
+
+
+_OUT = {"digest": "../../../outside:bait", "label": "a", "value": "b"}
+_JOURNALS: dict[str, tuple[bytes, str]] = {
+    **{name: _DOCUMENTS[name] for name in ("empty", "nuls", "cut", "array", "null", "deep")},
+    "of-another-version": (_journal(version=2), "what it means is unknown"),
+    "without-fields": (b'{"version": 1}', "what it means is unknown"),
+    "with-other-fields": (_journal(x=1), "what it means is unknown"),
+    "id-traversal": (_journal(id="../../../outside"), "removing that run would remove what lies outside"),
+    "id-absolute": (_journal(id="/etc"), "removing that run would remove what lies outside"),
+    "id-number": (_journal(id=1), "compared and joined as a string"),
+    "started-string": (_journal(started="x"), "compared as a number"),
+    "started-huge": (_journal(started=1 << 80), "more than C's 64 bits"),
+    "expires-float": (_journal(expires=1e308), "more than C's 64 bits"),
+    "removed-strings": (_journal(removed=["a"]), "positions in index.json"),
+    "removed-number": (_journal(removed=1), "positions in index.json"),
+    "unlease-traversal": (_journal(unlease=[_OUT]), "its sidecar would be rewritten outside"),
+    "unlease-numbers": (_journal(unlease=[{"digest": 1, "label": 2, "value": 3}]), "joined as strings"),
+    "unlease-array": (_journal(unlease=[[]]), "no object"),
+}
+_DOOMED = {
+    "traversal": (b"../../../outside:bait\n", "its sidecar would be moved, and removed, from outside"),
+    "encoded-traversal": (b"sha256:../../../outside/bait\n", "its sidecar would be moved, and removed, from outside"),
+    "no-text": (b"\xff\xfe\n", "is no ASCII"),
+    "empty-line": (b"\n", "would name a directory"),
+    "nul": (b"sha256:" + b"a" * 64 + b"\0\n", "C would see a good digest"),
+}
+
+
+def _bait(layout: LayoutWriter) -> None:
+    (outside(layout) / "bait.json").write_text('{"a": "b"}')
+    (layout.path / "labels" / "sha256").mkdir(parents=True, exist_ok=True)
+
+
+def _interrupted(journal: bytes, doomed: bytes, layout: LayoutWriter) -> None:
+    _bait(layout)
+    run = layout.path / ".ocigc" / "run"
+    run.mkdir(parents=True)
+    (run / "journal.json").write_bytes(journal)
+    (run / "doomed").write_bytes(doomed)
+
+
+def _trashed(journal: bytes, layout: LayoutWriter) -> None:
+    _bait(layout)
+    run = layout.path / ".ocigc" / "trash" / "0123abcd"
+    run.mkdir(parents=True)
+    (run / "journal.json").write_bytes(journal)
+    (run / "index.before").write_text('{"manifests": []}')
+
+
+def _doomed_fifo(layout: LayoutWriter) -> None:
+    _interrupted(_journal(), b"", layout)
+    (layout.path / ".ocigc" / "run" / "doomed").unlink()
+    os.mkfifo(layout.path / ".ocigc" / "run" / "doomed")
+
+
+def _leftover(name: str, layout: LayoutWriter) -> None:
+    (outside(layout) / "bait").mkdir()
+    (outside(layout) / "bait" / "precious").write_text("mine")
+    (layout.path / ".ocigc").mkdir()
+    (layout.path / ".ocigc" / name).symlink_to(outside(layout) / "bait")
+
+
+def _state() -> Iterable[Case]:
+    for name, (content, why) in _JOURNALS.items():
+        yield Case(f"journal-{name}", why, partial(_interrupted, content, b""), 3, "journal.json", seen=False)
+        yield Case(f"trash-{name}", why, partial(_trashed, content), 3, "journal.json", seen=False)
+    for name, (content, why) in _DOOMED.items():
+        yield Case(f"doomed-{name}", why, partial(_interrupted, _journal(), content), 3, "doomed", seen=False)
+    yield Case("doomed-fifo", _KINDS["fifo"][1], _doomed_fifo, 3, "doomed", seen=False)
+    why = "the journal of one run would remove another"
+    yield Case("trash-of-another-run", why, partial(_trashed, _journal(id="4567abcd")), 3, "another run", seen=False)
+    for name in ("draft", "discarded"):
+        yield Case(
+            f"symlink-as-{name}", "what is left of a run is removed", partial(_leftover, name), 3, name, seen=False
+        )
+
+
+CASES = [*_state(), *_digests(), *_files(), *_documents(), *_FORMS, *_SIZES, *_BLOBS, *_NAMES, *_SHAPES]
