@@ -27,9 +27,8 @@ from ocigc.synth import Spec, write
 
 SCAN = """
 import os, sys
-from ocigc.native import Store
-with Store.scan(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)) as store:
-    store.survey()
+from ocigc.native import Depth, Store
+Store.scan(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), depth=Depth.FILES).close()
 """
 
 

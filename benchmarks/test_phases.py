@@ -13,7 +13,7 @@ import pytest
 from ocigc._native import ffi, lib
 from ocigc.api.prune import Pruned
 from ocigc.container import InUse
-from ocigc.native import Store
+from ocigc.native import Depth, Store
 from ocigc.report.prune_report import as_json
 from ocigc.rules.filters import Filters
 from ocigc.rules.prune import Request, decide
@@ -65,12 +65,8 @@ def test_scan(benchmark: Any, layout: Layout) -> None:
     benchmark(lambda: Store.scan(layout.fd).close())
 
 
-def test_survey(benchmark: Any, layout: Layout) -> None:
-    def run() -> None:
-        with Store.scan(layout.fd) as store:
-            store.survey()
-
-    benchmark(run)
+def test_scan_with_sizes_and_times(benchmark: Any, layout: Layout) -> None:
+    benchmark(lambda: Store.scan(layout.fd, depth=Depth.FILES).close())
 
 
 def test_load(benchmark: Any, layout: Layout) -> None:

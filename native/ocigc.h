@@ -156,12 +156,19 @@ const struct ocigc_span *ocigc_config_diff_ids(const ocigc_config *config);
 
 typedef struct ocigc_store ocigc_store;
 
+/* How much a scan asks of each blob. Over a network, every status is a journey. */
+enum ocigc_depth {
+    OCIGC_NAMES = 0,
+    OCIGC_FILES = 1,     /* all that the survey finds out too, while the names are listed */
+    OCIGC_IDENTITIES = 2 /* that, and what a ledger compares: device, inode, mtime and ctime, 32 bytes a blob */
+};
+
 /* Scans the names in blobs/ below the open directory `layout` into a table sorted by algorithm and digest. A name that is a blob of a
  * registered algorithm becomes a node; a plain file under an unregistered algorithm does too, but is never verified or
  * swept; other plain files and directories are foreign. OCIGC_LAYOUT for anything that is neither plain file nor
  * directory, and for a directory or symlink where a blob must be. A missing blobs/ is an empty store.
  * The descriptor is duplicated; threads 0 means one a core. */
-ocigc_store *ocigc_store_scan(int32_t layout, uint32_t threads, struct ocigc_progress *progress,
+ocigc_store *ocigc_store_scan(int32_t layout, int32_t depth, uint32_t threads, struct ocigc_progress *progress,
                               struct ocigc_error *error);
 void ocigc_store_free(ocigc_store *store);
 
@@ -179,9 +186,6 @@ size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, si
  * gone has no bytes and was never touched; OCIGC_LAYOUT for what is no plain file any more. */
 int32_t ocigc_store_survey(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                            struct ocigc_progress *progress, struct ocigc_error *error);
-/* Lets surveys, of which there were none yet, keep what a ledger compares: device, inode, mtime and ctime, 32 bytes a
- * blob. OCIGC_NO_MEMORY or OCIGC_OK. */
-int32_t ocigc_store_identify(ocigc_store *store);
 int32_t ocigc_store_surveyed(const ocigc_store *store, uint32_t node);
 
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);
@@ -316,7 +320,7 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
 /* ------------------------------------------------------------------ ledger */
 
 /* What earlier runs of verify knew of the blobs of a store: when each was verified, the file that it was, its XXH3-128.
- * The store must have been surveyed with identities, and outlive the ledger. */
+ * The store must have been scanned with identities, and outlive the ledger. */
 typedef struct ocigc_ledger ocigc_ledger;
 
 enum ocigc_selection {
@@ -326,7 +330,7 @@ enum ocigc_selection {
     OCIGC_SELECT_OLDER = 3       /* new, touched or last verified before `instant`; the oldest first */
 };
 
-/* An empty ledger, or NULL where memory ran out. */
+/* An empty ledger, or NULL where memory ran out or the store has no identities. */
 ocigc_ledger *ocigc_ledger_new(const ocigc_store *store);
 void ocigc_ledger_free(ocigc_ledger *ledger);
 /* Takes over the records of a file, read from its beginning, that are true of this store. Records verified behind `now`

@@ -65,6 +65,14 @@ class Verdict(IntEnum):
     GONE = 6
 
 
+class Depth(IntEnum):
+    """How much a scan asks of each blob; the numbers are those of `enum ocigc_depth`."""
+
+    NAMES = 0
+    FILES = 1
+    IDENTITIES = 2
+
+
 class Role(IntEnum):
     """What a descriptor is to the document that has it; the numbers are those of `enum ocigc_role`."""
 
@@ -309,13 +317,15 @@ class Store:
         """What this run has taken from other layouts: it makes nothing here `newer`."""
 
     @classmethod
-    def scan(cls, layout: int, report: Report | None = None) -> Self:
+    def scan(cls, layout: int, report: Report | None = None, depth: Depth = Depth.NAMES) -> Self:
         """Scans `blobs/` below an open directory. Raises Refused where something lies there that is no blob."""
         call = _Call(report)
-        handle = call.run(lib.ocigc_store_scan, layout, 0)
+        handle = call.run(lib.ocigc_store_scan, layout, depth, 0)
         if handle == ffi.NULL:
             raise _exception(call.error)
-        return cls(handle)
+        store = cls(handle)
+        store._surveyed = depth != Depth.NAMES
+        return store
 
     def close(self) -> None:
         """Frees all memory now."""
@@ -361,12 +371,6 @@ class Store:
         pointer = ffi.NULL if nodes is None else _pointer(flat)
         _Call(report).check(lib.ocigc_store_survey, self._handle, pointer, len(flat), 0)
         self._surveyed = nodes is None
-
-    def identify(self, report: Report | None = None) -> None:
-        """Surveys all nodes, and keeps what a Ledger compares. To be called before any survey. Raises Refused."""
-        if lib.ocigc_store_identify(self._handle) != lib.OCIGC_OK:
-            raise Refused("out of memory")
-        self.survey(report=report)
 
     def size(self, node: int) -> int:
         """Bytes."""
@@ -620,10 +624,9 @@ class Selection(IntEnum):
 
 
 class Ledger:
-    """What earlier runs of verify knew of the blobs of a store: made before any survey, or behind `Store.identify`."""
+    """What earlier runs of verify knew of the blobs of a store that was scanned with Depth.IDENTITIES."""
 
     def __init__(self, store: Store) -> None:
-        store.identify()
         self._store = store  # the handle of which it needs
         handle = lib.ocigc_ledger_new(store._handle)
         if handle == ffi.NULL:

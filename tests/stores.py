@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from layouts import Descriptor, LayoutWriter
-from ocigc.native import Store
+from ocigc.native import Depth, Store
 
 
 @contextmanager
-def scanned(layout: LayoutWriter | Path) -> Iterator[Store]:
+def scanned(layout: LayoutWriter | Path, depth: Depth = Depth.NAMES) -> Iterator[Store]:
     """The layout's store, as it is now."""
     directory = os.open(layout.path if isinstance(layout, LayoutWriter) else layout, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with Store.scan(directory) as store:
+        with Store.scan(directory, depth=depth) as store:
             yield store
     finally:
         os.close(directory)

@@ -10,7 +10,7 @@
 
 ocigc_ledger *ocigc_ledger_new(const ocigc_store *store)
 {
-    ocigc_ledger *ledger = calloc(1, sizeof *ledger);
+    ocigc_ledger *ledger = store->depth == OCIGC_IDENTITIES ? calloc(1, sizeof *ledger) : NULL;
     if (ledger == NULL)
         return NULL;
     ledger->store = store;

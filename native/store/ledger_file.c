@@ -97,7 +97,7 @@ static bool take_record(ocigc_ledger *ledger, const struct section *section, uin
                         const struct facts *facts, int64_t now)
 {
     uint32_t node = section->segment->first + position;
-    const struct ocigc_identity *identity = &ledger->store->identities[node];
+    const struct ocigc_identity *identity = ocigc_segment_identity(section->segment, position);
     if (facts->verified > now)
         return false;
     bool same = identity->inode != 0 && facts->size == ocigc_store_size(ledger->store, node) &&
@@ -223,7 +223,7 @@ static void put_record(const ocigc_ledger *ledger, const struct section *section
         .check = known->check,
     };
     if (!touched)
-        facts.identity = ledger->store->identities[node];
+        facts.identity = *ocigc_segment_identity(section->segment, position);
     uint8_t *record = record_at(section, at);
     memcpy(record, ocigc_segment_key(section->segment, position), section->width);
     memcpy(record + section->width, &facts, sizeof facts);

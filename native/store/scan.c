@@ -1,5 +1,5 @@
-/* scan.c - what names lie below blobs/, into sorted segments. Of the files nothing is asked but what the directory says of
- * their kind: over a network, every status is a journey. */
+/* scan.c - what lies below blobs/, into sorted segments. Where only names are wanted, of the files nothing is asked but what
+ * the directory says of their kind; else one thread asks for files while another lists further names. */
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/names.h"
@@ -84,17 +84,39 @@ static int32_t take_other_name(struct scan *scan, const struct dirent64 *entry)
     return keep_foreign(scan->store, scan->segment->name, entry->d_name) ? OCIGC_OK : no_memory(scan->error);
 }
 
+/* The same, with all of its status where the scan is to keep that. */
+static int32_t look(const struct scan *scan, const struct dirent64 *entry, struct stat *status, mode_t *mode)
+{
+    if (scan->store->depth == OCIGC_NAMES)
+        return mode_of(scan->directory.descriptor, entry, mode);
+    int cause = ocigc_status(scan->directory.descriptor, entry->d_name, status);
+    *mode = cause == 0 ? status->st_mode : 0;
+    return cause == ENOENT ? 0 : cause;
+}
+
+static int32_t add_blob(struct scan *scan, struct share *share, const uint8_t *digest, const char *name,
+                        const struct stat *status)
+{
+    if (!ocigc_segment_add(&share->found, digest, name))
+        return OCIGC_NO_MEMORY;
+    if (scan->store->depth == OCIGC_NAMES)
+        return OCIGC_OK;
+    bool kept = ocigc_store_keep_facts(scan->store, &scan->lock, &share->found, share->found.count - 1, status);
+    return kept ? OCIGC_OK : OCIGC_NO_MEMORY;
+}
+
 static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *digest, const struct dirent64 *entry)
 {
+    struct stat status;
     mode_t mode;
-    int cause = mode_of(scan->directory.descriptor, entry, &mode);
+    int cause = look(scan, entry, &status, &mode);
     if (cause == 0 && mode == 0)
         return OCIGC_OK;
     const char *algorithm = scan->segment->name;
     bool registered = scan->segment->algorithm != OCIGC_ALGORITHM_OTHER;
     int32_t code = OCIGC_OK;
     if (cause == 0 && S_ISREG(mode))
-        return ocigc_segment_add(&share->found, digest, entry->d_name) ? OCIGC_OK : OCIGC_NO_MEMORY;
+        return add_blob(scan, share, digest, entry->d_name, &status);
     pthread_mutex_lock(&scan->lock);
     if (scan->code != OCIGC_OK)
         code = scan->code;
@@ -170,7 +192,7 @@ static void scan_worker(void *context)
     struct scan *scan = context;
     struct share share = {0};
     int32_t code = OCIGC_NO_MEMORY;
-    bool ready = ocigc_segment_init(&share.found, scan->segment->name);
+    bool ready = ocigc_segment_init(&share.found, scan->segment->name, scan->segment->identified);
     if (ocigc_names_init(&share.names) && ready)
         code = scan_share(scan, &share);
     int cause = errno;
@@ -240,7 +262,8 @@ static int32_t take_top_name(ocigc_store *store, const struct dirent64 *entry, s
         return keep_foreign(store, "", entry->d_name) ? OCIGC_OK : no_memory(error);
     if (!ocigc_reserve(&store->segments, &store->segment_capacity, store->segment_count, 1, sizeof *store->segments))
         return no_memory(error);
-    bool made = ocigc_segment_init(&store->segments[store->segment_count++], entry->d_name);
+    struct ocigc_segment *segment = &store->segments[store->segment_count++];
+    bool made = ocigc_segment_init(segment, entry->d_name, store->depth == OCIGC_IDENTITIES);
     return made ? OCIGC_OK : no_memory(error);
 }
 
@@ -317,7 +340,7 @@ static int32_t scan_store(ocigc_store *store, uint32_t threads, struct ocigc_pro
     return store->graph != NULL ? OCIGC_OK : no_memory(error);
 }
 
-ocigc_store *ocigc_store_scan(int32_t layout, uint32_t threads, struct ocigc_progress *progress,
+ocigc_store *ocigc_store_scan(int32_t layout, int32_t depth, uint32_t threads, struct ocigc_progress *progress,
                               struct ocigc_error *error)
 {
     ocigc_store *store = calloc(1, sizeof *store);
@@ -326,6 +349,7 @@ ocigc_store *ocigc_store_scan(int32_t layout, uint32_t threads, struct ocigc_pro
         return NULL;
     }
     store->blobs = -1;
+    store->depth = depth;
     store->began = ocigc_now();
     store->layout = fcntl(layout, F_DUPFD_CLOEXEC, 0);
     if (store->layout < 0)

@@ -9,7 +9,7 @@
 
 enum { NAME_KEY_WIDTH = 8 }; /* an offset into the names, padded so that the facts behind it stay aligned */
 
-bool ocigc_segment_init(struct ocigc_segment *segment, const char *name)
+bool ocigc_segment_init(struct ocigc_segment *segment, const char *name, bool identified)
 {
     int32_t algorithm = ocigc_algorithm_of(name, strlen(name));
     uint32_t width = algorithm != OCIGC_ALGORITHM_OTHER ? ocigc_algorithm_width(algorithm) : NAME_KEY_WIDTH;
@@ -18,7 +18,8 @@ bool ocigc_segment_init(struct ocigc_segment *segment, const char *name)
         .algorithm = algorithm,
         .directory = -1,
         .width = width,
-        .stride = width + (uint32_t)sizeof(struct ocigc_facts),
+        .stride = width + (uint32_t)(sizeof(struct ocigc_facts) + (identified ? sizeof(struct ocigc_identity) : 0)),
+        .identified = identified,
     };
     return segment->name != NULL;
 }
@@ -64,7 +65,10 @@ bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, con
         memcpy(segment->names + segment->names_length, name, length);
         segment->names_length += length;
     }
-    *ocigc_segment_facts(segment, segment->count++) = (struct ocigc_facts){0, OCIGC_STAMP_UNKNOWN};
+    *ocigc_segment_facts(segment, segment->count) = (struct ocigc_facts){0, OCIGC_STAMP_UNKNOWN};
+    if (segment->identified)
+        *ocigc_segment_identity(segment, segment->count) = (struct ocigc_identity){0};
+    segment->count++;
     return true;
 }
 

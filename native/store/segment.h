@@ -1,5 +1,6 @@
 /* segment.h - the blobs of one algorithm's directory as a flat sorted array: entries of one stride, each the key (the
- * binary digest), the size and the stamp. 48 bytes a blob of sha256, and up to one for the index of buckets. */
+ * binary digest), the size and the stamp, and the identity where somebody asks for that. 48 bytes a blob of sha256, and up
+ * to one for the index of buckets. */
 #ifndef OCIGC_STORE_SEGMENT_H
 #define OCIGC_STORE_SEGMENT_H
 
@@ -13,6 +14,7 @@ struct ocigc_segment {
     int directory;   /* open; -1 for an unregistered algorithm, for there may be any number of those */
     uint32_t width;  /* bytes of a key */
     uint32_t stride; /* bytes of an entry */
+    bool identified; /* whether it has the identity */
     uint32_t first;  /* node of the first entry */
     uint32_t count;
     uint32_t capacity;
@@ -32,6 +34,14 @@ struct ocigc_facts {
     int64_t stamp;
 };
 
+/* What else tells that a file is the one it was: the ledger compares it. All 0 for a file that was gone. */
+struct ocigc_identity {
+    uint64_t device;
+    uint64_t inode;
+    int64_t modified; /* ns since 1970 */
+    int64_t changed;
+};
+
 #define OCIGC_LINKED (UINT64_C(1) << 63)
 #define OCIGC_MOVED (UINT64_C(1) << 62) /* touched between the scan and the survey */
 #define OCIGC_SIZE_MASK (OCIGC_MOVED - 1)
@@ -47,8 +57,13 @@ static inline struct ocigc_facts *ocigc_segment_facts(const struct ocigc_segment
     return (struct ocigc_facts *)(ocigc_segment_key(segment, position) + segment->width);
 }
 
+static inline struct ocigc_identity *ocigc_segment_identity(const struct ocigc_segment *segment, uint32_t position)
+{
+    return (struct ocigc_identity *)(ocigc_segment_facts(segment, position) + 1);
+}
+
 /* A segment with nothing in it; copies `name`. */
-bool ocigc_segment_init(struct ocigc_segment *segment, const char *name);
+bool ocigc_segment_init(struct ocigc_segment *segment, const char *name, bool identified);
 void ocigc_segment_free(struct ocigc_segment *segment);
 
 /* Adds an entry: a binary digest, or the NUL-terminated `name` under an unregistered algorithm. false: no memory. */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OCIGC_STRIDE_MAX = 96 };
+enum { OCIGC_STRIDE_MAX = 112 };
 
 /* Sorts `count` entries of `stride` bytes, each beginning with a key of `width` bytes. A radix sort from the first byte
  * on (McIlroy, Bostic, McIlroy: "Engineering Radix Sort", 1993): in place, and whatever the keys, at most `width`

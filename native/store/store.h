@@ -5,6 +5,9 @@
 #include "store/segment.h"
 #include "store/table.h"
 
+#include <pthread.h>
+#include <sys/stat.h>
+
 /* A blob's inode where it has other names too. */
 struct ocigc_link {
     uint64_t inode;
@@ -12,14 +15,6 @@ struct ocigc_link {
     int64_t modified;
     uint32_t device; /* the kernel's own dev_t has 32 bits */
     uint32_t names;
-};
-
-/* What else tells that a file is the one it was: the ledger compares it. All 0 for a file that was gone. */
-struct ocigc_identity {
-    uint64_t device;
-    uint64_t inode;
-    int64_t modified; /* ns since 1970 */
-    int64_t changed;
 };
 
 struct ocigc_graph;
@@ -32,7 +27,7 @@ struct ocigc_store {
     uint32_t segment_capacity;
     uint32_t count;
     int64_t began; /* when the scan did */
-    struct ocigc_identity *identities; /* by node; NULL where nobody has asked for them */
+    int32_t depth; /* enum ocigc_depth of the scan */
     struct ocigc_link *links;
     uint32_t link_count;
     uint32_t link_capacity;
@@ -49,6 +44,10 @@ struct ocigc_place {
     uint32_t position;
 };
 struct ocigc_place ocigc_store_place(const ocigc_store *store, uint32_t node);
+
+/* Keeps what a file's status says of an entry. `lock` guards the store's links. false: no memory. */
+bool ocigc_store_keep_facts(ocigc_store *store, pthread_mutex_t *lock, const struct ocigc_segment *segment,
+                            uint32_t position, const struct stat *status);
 
 /* The inode of a node where it has other names too, else NULL. */
 const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t node);

@@ -22,10 +22,9 @@ struct survey {
     struct ocigc_error *error;
 };
 
-static bool add_link(struct survey *survey, const struct stat *status, struct ocigc_facts *facts)
+static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)
 {
-    ocigc_store *store = survey->store;
-    pthread_mutex_lock(&survey->lock);
+    pthread_mutex_lock(lock);
     bool well = ocigc_reserve(&store->links, &store->link_capacity, store->link_count, 1, sizeof *store->links);
     if (well) {
         store->links[store->link_count] = (struct ocigc_link){
@@ -37,8 +36,29 @@ static bool add_link(struct survey *survey, const struct stat *status, struct oc
         };
         facts->size = OCIGC_LINKED | store->link_count++;
     }
-    pthread_mutex_unlock(&survey->lock);
+    pthread_mutex_unlock(lock);
     return well;
+}
+
+bool ocigc_store_keep_facts(ocigc_store *store, pthread_mutex_t *lock, const struct ocigc_segment *segment,
+                            uint32_t position, const struct stat *status)
+{
+    struct ocigc_facts facts = {(uint64_t)status->st_size & OCIGC_SIZE_MASK, ocigc_stamp(status)};
+    if (status->st_nlink > 1 && !add_link(store, lock, status, &facts))
+        return false;
+    if (ocigc_nanoseconds(status->st_ctim) > store->began)
+        facts.size |= OCIGC_MOVED;
+    if (facts.stamp == OCIGC_STAMP_UNKNOWN)
+        facts.stamp++;
+    if (segment->identified)
+        *ocigc_segment_identity(segment, position) = (struct ocigc_identity){
+            .device = (uint64_t)status->st_dev,
+            .inode = (uint64_t)status->st_ino,
+            .modified = ocigc_nanoseconds(status->st_mtim),
+            .changed = ocigc_nanoseconds(status->st_ctim),
+        };
+    *ocigc_segment_facts(segment, position) = facts;
+    return true;
 }
 
 static int status_of(const ocigc_store *store, struct ocigc_place place, const char *encoded, struct stat *status)
@@ -92,22 +112,9 @@ static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes
         return ocigc_fail_system(error, cause, "cannot read the status of blobs/%s/%s", algorithm, encoded);
     if (!S_ISREG(status.st_mode))
         return ocigc_fail(error, OCIGC_LAYOUT, "blobs/%s/%s is %s", algorithm, encoded, ocigc_kind(status.st_mode));
-    struct ocigc_facts facts = {(uint64_t)status.st_size & OCIGC_SIZE_MASK, ocigc_stamp(&status)};
-    if (status.st_nlink > 1 && !add_link(survey, &status, &facts))
+    if (!ocigc_store_keep_facts(survey->store, &survey->lock, place.segment, place.position, &status))
         return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-    if (ocigc_nanoseconds(status.st_ctim) > survey->store->began)
-        facts.size |= OCIGC_MOVED;
-    if (facts.stamp == OCIGC_STAMP_UNKNOWN)
-        facts.stamp++;
-    if (survey->store->identities != NULL)
-        survey->store->identities[node] = (struct ocigc_identity){
-            .device = (uint64_t)status.st_dev,
-            .inode = (uint64_t)status.st_ino,
-            .modified = ocigc_nanoseconds(status.st_mtim),
-            .changed = ocigc_nanoseconds(status.st_ctim),
-        };
     *bytes += (uint64_t)status.st_size;
-    *known = facts;
     return OCIGC_OK;
 }
 
@@ -144,13 +151,6 @@ static void survey_nodes(void *context)
             *survey->error = error;
     }
     pthread_mutex_unlock(&survey->lock);
-}
-
-int32_t ocigc_store_identify(ocigc_store *store)
-{
-    if (store->identities == NULL)
-        store->identities = calloc((size_t)store->count + 1, sizeof *store->identities);
-    return store->identities != NULL ? OCIGC_OK : OCIGC_NO_MEMORY;
 }
 
 int32_t ocigc_store_survey(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,

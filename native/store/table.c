@@ -19,7 +19,6 @@ void ocigc_store_free(ocigc_store *store)
     }
     free(store->segments);
     free(store->links);
-    free(store->identities);
     for (uint32_t i = 0; i < store->foreign_kept; i++)
         free(store->foreign[i]);
     free(store->foreign);

@@ -138,7 +138,7 @@ static void test_change_while_reading(void)
     char descriptor[256], name[65] = {0};
     write_blob("content", "layer.v1.tar", descriptor, sizeof descriptor);
     memcpy(name, digest_in(descriptor) + 7, 64);
-    ocigc_store *store = ocigc_store_scan(layout, 1, NULL, &error);
+    ocigc_store *store = ocigc_store_scan(layout, OCIGC_NAMES, 1, NULL, &error);
     CHECK(store != NULL);
     uint32_t node = node_of(store, descriptor);
     struct ocigc_buffer buffer = {0};
@@ -170,7 +170,7 @@ static void test_change_while_reading(void)
 static void test_phases(const char *index)
 {
     struct ocigc_progress progress = {0};
-    ocigc_store *store = ocigc_store_scan(layout, THREADS, &progress, &error);
+    ocigc_store *store = ocigc_store_scan(layout, OCIGC_NAMES, THREADS, &progress, &error);
     CHECK(store != NULL);
     uint32_t count = ocigc_store_count(store), root = node_of(store, index);
     int32_t media = OCIGC_MEDIA_INDEX;
@@ -200,7 +200,7 @@ static void test_phases(const char *index)
     free(fates);
     ocigc_store_free(store);
 
-    store = ocigc_store_scan(layout, THREADS, NULL, &error);
+    store = ocigc_store_scan(layout, OCIGC_NAMES, THREADS, NULL, &error);
     CHECK(store != NULL && ocigc_store_count(store) == 0);
     ocigc_store_free(store);
 }

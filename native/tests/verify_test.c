@@ -80,7 +80,7 @@ int main(void)
     damage(7, "X", -1); /* before the scan: corrupt */
     damage(8, NULL, 0);
 
-    ocigc_store *store = ocigc_store_scan(layout, 2, NULL, &error);
+    ocigc_store *store = ocigc_store_scan(layout, OCIGC_NAMES, 2, NULL, &error);
     CHECK(store != NULL && ocigc_store_count(store) == BLOBS);
     CHECK(ocigc_store_survey(store, NULL, 0, 2, NULL, &error) == OCIGC_OK);
     for (uint32_t threads = 0; threads <= 4; threads++) {

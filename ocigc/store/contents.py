@@ -14,7 +14,7 @@ from ocigc.descriptor import Media
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
-from ocigc.native import NEVER, Config, Report, Store, Unverifiable, parse_config
+from ocigc.native import NEVER, Config, Depth, Report, Store, Unverifiable, parse_config
 from ocigc.rules.choice import subject_of
 from ocigc.rules.prune import Contents
 from ocigc.store import blake3_blobs, files, leases
@@ -66,10 +66,9 @@ def load(
     # leases are read first, and blobs last.
     with _naming(layout):
         held = leases.load(layout.fd)
-    index, images, store = _scan(layout, repository, phase)
+    index, images, store = _scan(layout, repository, phase, Depth.IDENTITIES if record else Depth.NAMES)
     try:
         if record:
-            store.identify(phase("Reading sizes"))
             store.record()
         with _naming(layout):
             _vouching(
@@ -102,7 +101,7 @@ def _naming(layout: Layout) -> Iterator[None]:
         raise MalformedError(f"{layout.path}: {error}") from None
 
 
-def _scan(layout: Layout, repository: str | None, phase: Phase) -> tuple[Index, list[ImageRecord], Store]:
+def _scan(layout: Layout, repository: str | None, phase: Phase, depth: Depth) -> tuple[Index, list[ImageRecord], Store]:
     """Reads index.json, then the names and labels of all blobs; parses the one while it reads the others."""
 
     def parse(content: bytes) -> tuple[Index, list[ImageRecord]]:
@@ -113,7 +112,7 @@ def _scan(layout: Layout, repository: str | None, phase: Phase) -> tuple[Index, 
         content = layout.index_content()
         with ThreadPoolExecutor(1) as aside:
             parsed = aside.submit(parse, content)
-            store = Store.scan(layout.fd, phase("Scanning blobs"))
+            store = Store.scan(layout.fd, phase("Scanning blobs"), depth)
             try:
                 with _naming(layout):
                     store.load_labels(phase("Reading labels"))

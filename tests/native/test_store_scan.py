@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from layouts import LayoutWriter
 from ocigc.errors import CorruptError, MalformedError, Refused
-from ocigc.native import Store
+from ocigc.native import Depth, Store
 from stores import node, scanned
 
 HEX = "ab" * 32
@@ -37,10 +37,11 @@ def test_a_missing_blobs_directory_is_an_empty_store(tmp_path: Path) -> None:
         assert store.freed([]) == 0
 
 
-def test_every_blob_is_a_node_in_the_order_of_digests(layout: LayoutWriter) -> None:
+@pytest.mark.parametrize("depth", Depth)
+def test_every_blob_is_a_node_in_the_order_of_digests(layout: LayoutWriter, depth: Depth) -> None:
     algorithms = ("sha256", "sha512")
     blobs = [layout.blob(f"blob {n}", algorithm=algorithm) for n in range(300) for algorithm in algorithms]
-    with scanned(layout) as store:
+    with scanned(layout, depth) as store:
         assert digests(store) == sorted(blob["digest"] for blob in blobs)
         for blob in blobs:
             number = node(store, blob)
@@ -112,14 +113,15 @@ def test_the_names_of_a_thousand_foreign_files_are_kept(layout: LayoutWriter) ->
         assert len(set(names)) == 1000
 
 
-def test_blobs_of_unregistered_algorithms_are_nodes_that_nothing_sweeps(layout: LayoutWriter) -> None:
+@pytest.mark.parametrize("depth", Depth)
+def test_blobs_of_unregistered_algorithms_are_nodes_that_nothing_sweeps(layout: LayoutWriter, depth: Depth) -> None:
     directory = layout.path / "blobs" / "sha3-256"
     directory.mkdir()
     for name in ["zz", "a", "Aa=_-"]:
         (directory / name).write_text("content")
     (directory / "not encoded!").touch()
     (directory / "d").mkdir()
-    with scanned(layout) as store:
+    with scanned(layout, depth) as store:
         assert digests(store) == ["sha3-256:Aa=_-", "sha3-256:a", "sha3-256:zz"]
         number = node(store, "sha3-256:a")
         assert store.find("sha3-256:b") is None
@@ -148,20 +150,22 @@ def make_socket(path: Path) -> None:
 KINDS = [(make_fifo, "a fifo"), (make_symlink, "a symlink"), (make_socket, "a socket")]
 
 
+@pytest.mark.parametrize("depth", Depth)
 @pytest.mark.parametrize(("make", "kind"), KINDS)
 @pytest.mark.parametrize("name", [f"sha256/{HEX}", "sha256/other", "other", f"sha3/{HEX}"])
 def test_what_is_neither_file_nor_directory_is_refused(
-    layout: LayoutWriter, make: Callable[[Path], None], kind: str, name: str
+    layout: LayoutWriter, make: Callable[[Path], None], kind: str, name: str, depth: Depth
 ) -> None:
     (layout.path / "blobs" / "sha3").mkdir()
     make(layout.path / "blobs" / name)
-    with pytest.raises(Refused, match=f"blobs/{name} is {kind}"), scanned(layout):
+    with pytest.raises(Refused, match=f"blobs/{name} is {kind}"), scanned(layout, depth):
         pass
 
 
-def test_a_directory_named_like_a_blob_is_refused(layout: LayoutWriter) -> None:
+@pytest.mark.parametrize("depth", Depth)
+def test_a_directory_named_like_a_blob_is_refused(layout: LayoutWriter, depth: Depth) -> None:
     (layout.path / "blobs" / "sha256" / HEX).mkdir()
-    with pytest.raises(Refused, match=f"blobs/sha256/{HEX} is a directory"), scanned(layout):
+    with pytest.raises(Refused, match=f"blobs/sha256/{HEX} is a directory"), scanned(layout, depth):
         pass
 
 
@@ -190,7 +194,8 @@ def test_hard_links_free_their_bytes_with_the_last_name(layout: LayoutWriter) ->
         assert store.size(nodes[0]) == twins[0]["size"]
 
 
-def test_many_hard_linked_blobs(layout: LayoutWriter) -> None:
+@pytest.mark.parametrize("depth", Depth)
+def test_many_hard_linked_blobs(layout: LayoutWriter, depth: Depth) -> None:
     """More than a thread hands over at a time, so that their numbers have to be put together."""
     other = layout.path / "other"
     other.mkdir()
@@ -203,7 +208,7 @@ def test_many_hard_linked_blobs(layout: LayoutWriter) -> None:
             os.link(path, other / name)
         else:
             total += number % 7
-    with scanned(layout) as store:
+    with scanned(layout, depth) as store:
         assert len(store) == 5000
         assert store.freed(range(5000)) == total
 
