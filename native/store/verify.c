@@ -111,6 +111,20 @@ static bool begin(struct batch *batch, struct blob *blob, uint32_t position)
     return fill(batch, blob);
 }
 
+/* Whether what was read is still all that stands under the blob's name. */
+static bool is_still_there(const struct batch *batch, const struct blob *blob)
+{
+    struct stat now;
+    if (fstat(blob->file, &now) != 0 || now.st_size != blob->status.st_size)
+        return false;
+    if (now.st_nlink == blob->status.st_nlink)
+        return true;
+    int file = ocigc_blob_open(batch->work->store, batch->work->nodes[blob->position], &now, NULL);
+    if (file >= 0)
+        close(file);
+    return file >= 0 && now.st_ino == blob->status.st_ino && now.st_dev == blob->status.st_dev;
+}
+
 /* A whole blob has been hashed: what is it? */
 static void judge(struct batch *batch, struct blob *blob)
 {
@@ -122,7 +136,7 @@ static void judge(struct batch *batch, struct blob *blob)
     if (memcmp(digest, ocigc_blob_digest(batch->work->store, node), ocigc_algorithm_width(blob->algorithm)) == 0) {
         if (batch->work->checks != NULL)
             batch->work->checks[blob->position] = ocigc_xxh3_finish(&blob->check);
-        settle(batch, blob, OCIGC_VERDICT_SOUND);
+        settle(batch, blob, is_still_there(batch, blob) ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CHANGED);
     } else if (fstat(blob->file, &status) != 0 || !ocigc_blob_unchanged(batch->work->store, node, &status) ||
                ocigc_read_up_to(blob->file, &beyond, 1) != 0) {
         settle(batch, blob, OCIGC_VERDICT_CHANGED);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { BLOBS = 300 };
@@ -31,6 +32,20 @@ static void write_blob(int number, size_t size)
     CHECK(file >= 0 && write(file, content, size) == (ssize_t)size);
     close(file);
     free(content);
+}
+
+/* All reads of the engine come here first: so a test can act between the first piece of a blob and the next. */
+static void (*between_pieces)(void);
+
+ssize_t read(int file, void *buffer, size_t count)
+{
+    ssize_t got = syscall(SYS_read, file, buffer, count);
+    void (*act)(void) = between_pieces;
+    if (act != NULL && got > 0) {
+        between_pieces = NULL;
+        act();
+    }
+    return got;
 }
 
 static uint8_t verdict_of(const ocigc_store *store, const uint8_t *verdicts, int number)
@@ -67,6 +82,56 @@ static void verify(ocigc_store *store, uint32_t threads, uint8_t *verdicts)
     CHECK(ocigc_verify(store, nodes, BLOBS, threads, NULL, (uint8_t[BLOBS]){0}, &progress, &error) == OCIGC_CANCELLED);
 }
 
+static int large; /* a blob of several pieces */
+
+static void shrink(void)
+{
+    damage(large, NULL, 1000);
+}
+
+static void grow(void)
+{
+    int file = openat(layout, paths[large], O_WRONLY | O_APPEND);
+    CHECK(file >= 0 && write(file, "more", 4) == 4);
+    close(file);
+}
+
+static void overwrite(void)
+{
+    int file = openat(layout, paths[large], O_WRONLY);
+    CHECK(file >= 0 && pwrite(file, "other", 5, 200000) == 5);
+    close(file);
+}
+
+static void replace(void)
+{
+    int file = openat(layout, "new", O_WRONLY | O_CREAT, 0644);
+    CHECK(file >= 0 && write(file, "new", 3) == 3);
+    close(file);
+    CHECK(renameat(layout, "new", layout, paths[large]) == 0);
+}
+
+static void link_elsewhere(void)
+{
+    CHECK(linkat(layout, paths[large], layout, "other", 0) == 0);
+}
+
+/* What becomes of the large blob if this happens while it is read. */
+static uint8_t verdict_if(void (*act)(void))
+{
+    struct ocigc_error error;
+    uint8_t verdict = OCIGC_VERDICT_UNCHECKED;
+    unlinkat(layout, paths[large], 0);
+    write_blob(large, 250000);
+    ocigc_store *store = ocigc_store_scan(layout, OCIGC_FILES, 1, NULL, &error);
+    CHECK(store != NULL);
+    uint32_t node = ocigc_store_find(store, digests[large], strlen(digests[large]));
+    between_pieces = act;
+    CHECK(ocigc_verify(store, &node, 1, 1, NULL, &verdict, NULL, &error) == OCIGC_OK && between_pieces == NULL);
+    ocigc_store_free(store);
+    return verdict;
+}
+
 int main(void)
 {
     char name[] = "/tmp/ocigc-verify-XXXXXX";
@@ -97,6 +162,15 @@ int main(void)
     CHECK(verdict_of(store, verdicts, 9) == OCIGC_VERDICT_CHANGED);
     CHECK(verdict_of(store, verdicts, 10) == OCIGC_VERDICT_GONE);
     ocigc_store_free(store);
+
+    large = 11;
+    unlinkat(layout, paths[large], 0);
+    CHECK(verdict_if(shrink) == OCIGC_VERDICT_CHANGED);
+    CHECK(verdict_if(grow) == OCIGC_VERDICT_CHANGED);
+    CHECK(verdict_if(overwrite) == OCIGC_VERDICT_CHANGED);
+    CHECK(verdict_if(replace) == OCIGC_VERDICT_CHANGED);
+    CHECK(verdict_if(link_elsewhere) == OCIGC_VERDICT_SOUND);
+    CHECK(unlinkat(layout, "other", 0) == 0);
 
     for (int number = 0; number < BLOBS; number++)
         unlinkat(layout, paths[number], 0);
