@@ -3,8 +3,8 @@
     python benchmarks/growth.py [--blobs N[,N...]] [--rounds N] [--svg FILE]
 
 For each size one synthetic store, nothing in it to be collected, read once before; then A B C D A B C D. Prints ratios
-(theirs / ours, so more is better) and the exponent of the growth: the slope of a straight line through the logarithms
-of blobs and medians.
+(theirs / ours, so more is better), the exponent of the growth (the slope of a straight line through the logarithms of
+blobs and medians) and the memory of a prune: what it takes more than on an empty layout.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curves import Curve, draw
-from measure import OCIGC, processor, seconds
+from measure import OCIGC, peak_bytes, processor, seconds
 
 from ocigc.synth import Spec, write
 
@@ -44,7 +44,7 @@ class Runner:
 def runners() -> list[Runner]:
     python = str(Path(OCIGC[0]).with_name("python"))
     found = [
-        Runner("ocigc prune --dry-run", lambda path: [*OCIGC, "prune", "--dry-run", path], "umoci gc"),
+        Runner("ocigc prune --dry-run", lambda path: prune(Path(path)), "umoci gc"),
         Runner("ocigc verify --changed", lambda path: [*OCIGC, "verify", "--changed", path], "find, sizes and times"),
         Runner("scan, sizes and times", lambda path: [python, "-P", "-c", SCAN, path], "find, sizes"),
         Runner("find, sizes", lambda path: ["find", path + "/blobs", "-type", "f", "-printf", "%s %f\\n"]),
@@ -58,12 +58,24 @@ def runners() -> list[Runner]:
     return found
 
 
-def measure(workspace: Path, blobs: int, rounds: int) -> dict[str, float]:
-    """The median seconds of every runner on a store of so many blobs."""
+@dataclass(frozen=True)
+class Measured:
+    """Of one size: the median seconds of every runner, and the bytes of memory that a prune takes."""
+
+    seconds: dict[str, float]
+    memory: int
+
+
+def prune(layout: Path) -> list[str]:
+    return [*OCIGC, "prune", "--dry-run", str(layout)]
+
+
+def measure(workspace: Path, blobs: int, rounds: int) -> Measured:
+    """Measures on a store of so many blobs."""
     layout = workspace / str(blobs)
     write(layout, Spec(seed=1, blobs=blobs))
-    prune = [*OCIGC, "prune", "--force", "--grace", "0s", "--filter", "until=2000-01-01", str(layout)]
-    for command in (prune, [*OCIGC, "verify", "--changed", str(layout)]):
+    collect = [*OCIGC, "prune", "--force", "--grace", "0s", "--filter", "until=2000-01-01", str(layout)]
+    for command in (collect, [*OCIGC, "verify", "--changed", str(layout)]):
         subprocess.run(command, check=True, capture_output=True)
     times: dict[str, list[float]] = {runner.name: [] for runner in runners()}
     for number in range(rounds + 1):
@@ -71,8 +83,9 @@ def measure(workspace: Path, blobs: int, rounds: int) -> dict[str, float]:
             taken = seconds(runner.command(str(layout)))
             if number:  # the first warms the caches
                 times[runner.name].append(taken)
+    memory = peak_bytes(prune(layout))
     shutil.rmtree(layout)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    return Measured({name: statistics.median(taken) for name, taken in times.items()}, memory)
 
 
 def exponent(sizes: Sequence[int], medians: Sequence[float]) -> float:
@@ -88,7 +101,11 @@ def main() -> None:
     sizes = [int(size) for size in args.blobs.split(",")]
     print(f"{time.strftime('%Y-%m-%d')}, {processor()}, median of {args.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as directory:
-        medians = [measure(Path(directory), size, args.rounds) for size in sizes]
+        empty = Path(directory) / "empty"
+        write(empty, Spec(images=0))
+        floor = peak_bytes(prune(empty))
+        measured = [measure(Path(directory), size, args.rounds) for size in sizes]
+    medians = [each.seconds for each in measured]
     names = [runner.name for runner in runners()]
     print("| work | against | " + " | ".join(f"{size:,} blobs" for size in sizes) + " |")
     print("| --- " * (2 + len(sizes)) + "|")
@@ -96,6 +113,8 @@ def main() -> None:
         if runner.against in names:
             ratios = [f"{each[runner.against] / each[runner.name]:.2f}" for each in medians]
             print(f"| {runner.name} | {runner.against} | " + " | ".join(ratios) + " |")
+    memory = " | ".join(f"{(each.memory - floor) / size:.0f} B" for size, each in zip(sizes, measured, strict=True))
+    print(f"| ocigc prune --dry-run | memory, a blob | {memory} |")
     large = [number for number, size in enumerate(sizes) if size >= 100_000] or range(len(sizes))
     print("\n| work | exponent | from 100,000 on |\n| --- | --- | --- |")
     for name in names:
