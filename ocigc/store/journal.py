@@ -137,7 +137,7 @@ def read(run: int, path: str = f"{STATE}/{RUN}") -> Journal:
             return journal
     except (AttributeError, KeyError, TypeError):
         pass
-    raise MalformedError(f"{path}: not a journal of ocigc")
+    raise MalformedError(f"{path}: not a journal of ocigc; move its directory away to go on without it")
 
 
 def _is_sound(journal: Journal) -> bool:
