@@ -17,10 +17,11 @@ from layouts import Descriptor, LayoutWriter, snapshot
 MEMORY = 1 << 30  # bytes of address space
 SECONDS = 60
 
-# Each command in a process of its own, but Python starts only once.
+# Each command in a process of its own, but Python starts, and loads them all, only once.
 RUN = f"""
 import json, os, resource, sys
-from ocigc.cli import main
+from ocigc.cli import main, make_parser
+make_parser()
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 for number, command in enumerate(json.loads(sys.argv[1])):
     child = os.fork()
