@@ -70,19 +70,17 @@ def load(
     try:
         if record:
             store.record()
-        with _naming(layout):
-            _vouching(
-                layout,
-                store,
-                lambda: store.expand(_claims(index, images, held, store, now), phase("Reading manifests")),
-            )
+        _vouching(
+            layout,
+            store,
+            lambda: store.expand(_claims(index, images, held, store, now), phase("Reading manifests")),
+        )
         for image in images:
             # Manifests that have a subject are known to refer to it.
             subject = None if image.dangling else subject_of(image, store)
             if subject is not None and (target := store.find(image.target.digest)) is not None:
                 store.refer(subject, target)
-        with _naming(layout):
-            _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
+        _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
     except BaseException:
         store.close()
         raise
@@ -158,9 +156,11 @@ def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
     """Takes a step of reading manifests, as often as it takes to verify those that the native core cannot."""
     while True:
         try:
-            return step()
+            with _naming(layout):
+                return step()
         except Unverifiable:
-            blake3_blobs.vouch(layout.fd, store)
+            with _naming(layout):
+                blake3_blobs.vouch(layout.fd, store)
 
 
 def config(store: Store, node: int) -> Config | None:
