@@ -1,6 +1,6 @@
 #include "store/graph.h"
 
-#include "store/vector.h"
+#include "common/vector.h"
 
 #include <stdlib.h>
 #include <string.h>

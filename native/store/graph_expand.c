@@ -1,11 +1,11 @@
 /* graph_expand.c - from roots to all that they reach: what is claimed to be a manifest, an index or JSON is read, level
  * by level, on several threads. Each thread works off a few nodes at a time and then hands over what it has found; what
  * is claimed meanwhile waits for the next level, so that results do not depend on how many threads there are. */
+#include "common/vector.h"
 #include "json/document.h"
 #include "store/content.h"
 #include "store/graph.h"
 #include "store/parallel.h"
-#include "store/vector.h"
 
 #include <pthread.h>
 #include <stdlib.h>

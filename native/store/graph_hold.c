@@ -1,6 +1,6 @@
 /* graph_hold.c - who holds what. */
+#include "common/vector.h"
 #include "store/graph.h"
-#include "store/vector.h"
 
 #include <stdlib.h>
 #include <string.h>

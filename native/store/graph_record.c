@@ -1,6 +1,6 @@
 /* graph_record.c - what verify wants to know of the walk: faults, missing blobs, wrong sizes. */
+#include "common/vector.h"
 #include "store/graph.h"
-#include "store/vector.h"
 
 #include <stdio.h>
 #include <stdlib.h>

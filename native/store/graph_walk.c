@@ -1,6 +1,6 @@
 /* graph_walk.c - an image's own blobs, in the order in which moby visits them. */
+#include "common/vector.h"
 #include "store/graph.h"
-#include "store/vector.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* labels.c - the sidecars below labels/: which blobs are roots, and which other blobs they hold. */
+#include "common/vector.h"
 #include "json/scanner.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/names.h"
 #include "store/parallel.h"
-#include "store/vector.h"
 
 #include <errno.h>
 #include <limits.h>

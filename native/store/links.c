@@ -28,8 +28,7 @@ static uint64_t freed_by_names(const struct ocigc_link **names, size_t count)
 
 const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t node)
 {
-    struct ocigc_place place = ocigc_store_place(store, node);
-    uint64_t size = ocigc_segment_facts(place.segment, place.position)->size;
+    uint64_t size = ocigc_facts_of(store, node)->size;
     return size & OCIGC_LINKED ? &store->links[size & OCIGC_SIZE_MASK] : NULL;
 }
 

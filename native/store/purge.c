@@ -6,10 +6,10 @@
  * Names are removed in the order of their inodes, a batch at a time. So a block of the inode table is written once a
  * batch; the directory's own order, that of hashes, would come back to it for every inode that it has. A batch of
  * 16 MiB is a tenth faster, but is more than a blob of a large store may cost. */
+#include "common/vector.h"
 #include "store/files.h"
 #include "store/names.h"
 #include "store/parallel.h"
-#include "store/vector.h"
 
 #include <errno.h>
 #include <fcntl.h>

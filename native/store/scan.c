@@ -1,11 +1,11 @@
 /* scan.c - what lies below blobs/, into sorted segments. Where only names are wanted, of the files nothing is asked but what
  * the directory says of their kind; else one thread asks for files while another lists further names. */
+#include "common/vector.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/names.h"
 #include "store/parallel.h"
 #include "store/store.h"
-#include "store/vector.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,8 +101,17 @@ static int32_t add_blob(struct scan *scan, struct share *share, const uint8_t *d
         return OCIGC_NO_MEMORY;
     if (scan->store->depth == OCIGC_NAMES)
         return OCIGC_OK;
-    bool kept = ocigc_store_keep_facts(scan->store, &scan->lock, &share->found, share->found.count - 1, status);
-    return kept ? OCIGC_OK : OCIGC_NO_MEMORY;
+    struct ocigc_segment *found = &share->found;
+    if (!ocigc_facts_make(scan->store, &scan->lock, status, ocigc_segment_facts(found, found->count - 1)))
+        return OCIGC_NO_MEMORY;
+    if (scan->store->depth == OCIGC_IDENTITIES)
+        *ocigc_segment_identity(found, found->count - 1) = (struct ocigc_identity){
+            .device = (uint64_t)status->st_dev,
+            .inode = (uint64_t)status->st_ino,
+            .modified = ocigc_nanoseconds(status->st_mtim),
+            .changed = ocigc_nanoseconds(status->st_ctim),
+        };
+    return OCIGC_OK;
 }
 
 static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *digest, const struct dirent64 *entry)
@@ -192,7 +201,7 @@ static void scan_worker(void *context)
     struct scan *scan = context;
     struct share share = {0};
     int32_t code = OCIGC_NO_MEMORY;
-    bool ready = ocigc_segment_init(&share.found, scan->segment->name, scan->segment->identified);
+    bool ready = ocigc_segment_init(&share.found, scan->segment->name, scan->store->depth);
     if (ocigc_names_init(&share.names) && ready)
         code = scan_share(scan, &share);
     int cause = errno;
@@ -263,7 +272,7 @@ static int32_t take_top_name(ocigc_store *store, const struct dirent64 *entry, s
     if (!ocigc_reserve(&store->segments, &store->segment_capacity, store->segment_count, 1, sizeof *store->segments))
         return no_memory(error);
     struct ocigc_segment *segment = &store->segments[store->segment_count++];
-    bool made = ocigc_segment_init(segment, entry->d_name, store->depth == OCIGC_IDENTITIES);
+    bool made = ocigc_segment_init(segment, entry->d_name, store->depth);
     return made ? OCIGC_OK : no_memory(error);
 }
 

@@ -1,7 +1,7 @@
 #include "store/segment.h"
 
+#include "common/vector.h"
 #include "store/sort.h"
-#include "store/vector.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -9,17 +9,18 @@
 
 enum { NAME_KEY_WIDTH = 8 }; /* an offset into the names, padded so that the facts behind it stay aligned */
 
-bool ocigc_segment_init(struct ocigc_segment *segment, const char *name, bool identified)
+bool ocigc_segment_init(struct ocigc_segment *segment, const char *name, int32_t depth)
 {
     int32_t algorithm = ocigc_algorithm_of(name, strlen(name));
     uint32_t width = algorithm != OCIGC_ALGORITHM_OTHER ? ocigc_algorithm_width(algorithm) : NAME_KEY_WIDTH;
+    uint32_t facts = depth != OCIGC_NAMES ? sizeof(struct ocigc_facts) : 0;
+    uint32_t identity = depth == OCIGC_IDENTITIES ? sizeof(struct ocigc_identity) : 0;
     *segment = (struct ocigc_segment){
         .name = strdup(name),
         .algorithm = algorithm,
         .directory = -1,
         .width = width,
-        .stride = width + (uint32_t)(sizeof(struct ocigc_facts) + (identified ? sizeof(struct ocigc_identity) : 0)),
-        .identified = identified,
+        .stride = width + facts + identity,
     };
     return segment->name != NULL;
 }
@@ -65,9 +66,6 @@ bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, con
         memcpy(segment->names + segment->names_length, name, length);
         segment->names_length += length;
     }
-    *ocigc_segment_facts(segment, segment->count) = (struct ocigc_facts){0, OCIGC_STAMP_UNKNOWN};
-    if (segment->identified)
-        *ocigc_segment_identity(segment, segment->count) = (struct ocigc_identity){0};
     segment->count++;
     return true;
 }
@@ -201,6 +199,11 @@ uint32_t ocigc_segment_find(const struct ocigc_segment *segment, const char *enc
     uint8_t key[64];
     if (ocigc_hex_decode(encoded, length, key, segment->width) != 0)
         return UINT32_MAX;
+    return ocigc_segment_find_key(segment, key);
+}
+
+uint32_t ocigc_segment_find_key(const struct ocigc_segment *segment, const uint8_t *key)
+{
     uint64_t leading = leading_bits(key);
     uint32_t bucket = bucket_of(segment, leading);
     uint32_t low = segment->buckets[bucket], high = segment->buckets[bucket + 1];

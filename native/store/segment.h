@@ -1,10 +1,11 @@
 /* segment.h - the blobs of one algorithm's directory as a flat sorted array: entries of one stride, each the key (the
- * binary digest), the size and the stamp, and the identity where somebody asks for that. 48 bytes a blob of sha256, and up
- * to one for the index of buckets. */
+ * binary digest) and, where the scan looks at files, their facts and their identity. Of names alone, 32 bytes a blob of
+ * sha256, and up to one for the index of buckets. */
 #ifndef OCIGC_STORE_SEGMENT_H
 #define OCIGC_STORE_SEGMENT_H
 
 #include "common/common.h"
+#include "store/facts.h"
 
 #include <stdbool.h>
 
@@ -14,7 +15,6 @@ struct ocigc_segment {
     int directory;   /* open; -1 for an unregistered algorithm, for there may be any number of those */
     uint32_t width;  /* bytes of a key */
     uint32_t stride; /* bytes of an entry */
-    bool identified; /* whether it has the identity */
     uint32_t first;  /* node of the first entry */
     uint32_t count;
     uint32_t capacity;
@@ -28,12 +28,6 @@ struct ocigc_segment {
     uint32_t names_capacity;
 };
 
-/* What stands behind the key of an entry: nothing (0 and OCIGC_STAMP_UNKNOWN) until the survey. */
-struct ocigc_facts {
-    uint64_t size; /* or OCIGC_LINKED and the number of a struct ocigc_link, which has it; and flags */
-    int64_t stamp;
-};
-
 /* What else tells that a file is the one it was: the ledger compares it. All 0 for a file that was gone. */
 struct ocigc_identity {
     uint64_t device;
@@ -42,16 +36,12 @@ struct ocigc_identity {
     int64_t changed;
 };
 
-#define OCIGC_LINKED (UINT64_C(1) << 63)
-#define OCIGC_MOVED (UINT64_C(1) << 62) /* touched between the scan and the survey */
-#define OCIGC_SIZE_MASK (OCIGC_MOVED - 1)
-#define OCIGC_STAMP_UNKNOWN INT64_MIN
-
 static inline uint8_t *ocigc_segment_key(const struct ocigc_segment *segment, uint32_t position)
 {
     return segment->entries + (size_t)position * segment->stride;
 }
 
+/* Of a scan that looks at files. */
 static inline struct ocigc_facts *ocigc_segment_facts(const struct ocigc_segment *segment, uint32_t position)
 {
     return (struct ocigc_facts *)(ocigc_segment_key(segment, position) + segment->width);
@@ -62,11 +52,11 @@ static inline struct ocigc_identity *ocigc_segment_identity(const struct ocigc_s
     return (struct ocigc_identity *)(ocigc_segment_facts(segment, position) + 1);
 }
 
-/* A segment with nothing in it; copies `name`. */
-bool ocigc_segment_init(struct ocigc_segment *segment, const char *name, bool identified);
+/* A segment with nothing in it, of a scan of that enum ocigc_depth; copies `name`. */
+bool ocigc_segment_init(struct ocigc_segment *segment, const char *name, int32_t depth);
 void ocigc_segment_free(struct ocigc_segment *segment);
 
-/* Adds an entry: a binary digest, or the NUL-terminated `name` under an unregistered algorithm. false: no memory. */
+/* Adds an entry, without facts: a binary digest, or the NUL-terminated `name` under an unregistered algorithm. false: no memory. */
 bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name);
 /* Moves all entries of `other` behind those of `segment`. */
 bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other);
@@ -75,6 +65,8 @@ bool ocigc_segment_seal(struct ocigc_segment *segment);
 
 /* The encoded part of an entry's digest, written to `out` (256 bytes suffice) with its NUL; returns its length. */
 uint32_t ocigc_segment_encoded(const struct ocigc_segment *segment, uint32_t position, char *out);
+/* The position of a binary digest of the segment's algorithm, or UINT32_MAX. */
+uint32_t ocigc_segment_find_key(const struct ocigc_segment *segment, const uint8_t *key);
 /* The position of the encoded part of a digest, or UINT32_MAX. */
 uint32_t ocigc_segment_find(const struct ocigc_segment *segment, const char *encoded, size_t length);
 

@@ -28,6 +28,7 @@ struct ocigc_store {
     uint32_t count;
     int64_t began; /* when the scan did */
     int32_t depth; /* enum ocigc_depth of the scan */
+    struct ocigc_facts_table facts;
     struct ocigc_link *links;
     uint32_t link_count;
     uint32_t link_capacity;
@@ -44,10 +45,6 @@ struct ocigc_place {
     uint32_t position;
 };
 struct ocigc_place ocigc_store_place(const ocigc_store *store, uint32_t node);
-
-/* Keeps what a file's status says of an entry. `lock` guards the store's links. false: no memory. */
-bool ocigc_store_keep_facts(ocigc_store *store, pthread_mutex_t *lock, const struct ocigc_segment *segment,
-                            uint32_t position, const struct stat *status);
 
 /* The inode of a node where it has other names too, else NULL. */
 const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t node);

@@ -2,7 +2,6 @@
 #include "store/files.h"
 #include "store/parallel.h"
 #include "store/store.h"
-#include "store/vector.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,45 +20,6 @@ struct survey {
     int32_t code;
     struct ocigc_error *error;
 };
-
-static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)
-{
-    pthread_mutex_lock(lock);
-    bool well = ocigc_reserve(&store->links, &store->link_capacity, store->link_count, 1, sizeof *store->links);
-    if (well) {
-        store->links[store->link_count] = (struct ocigc_link){
-            .inode = status->st_ino,
-            .size = (uint64_t)status->st_size,
-            .modified = ocigc_nanoseconds(status->st_mtim),
-            .device = (uint32_t)status->st_dev,
-            .names = status->st_nlink < UINT32_MAX ? (uint32_t)status->st_nlink : UINT32_MAX,
-        };
-        facts->size = OCIGC_LINKED | store->link_count++;
-    }
-    pthread_mutex_unlock(lock);
-    return well;
-}
-
-bool ocigc_store_keep_facts(ocigc_store *store, pthread_mutex_t *lock, const struct ocigc_segment *segment,
-                            uint32_t position, const struct stat *status)
-{
-    struct ocigc_facts facts = {(uint64_t)status->st_size & OCIGC_SIZE_MASK, ocigc_stamp(status)};
-    if (status->st_nlink > 1 && !add_link(store, lock, status, &facts))
-        return false;
-    if (ocigc_nanoseconds(status->st_ctim) > store->began)
-        facts.size |= OCIGC_MOVED;
-    if (facts.stamp == OCIGC_STAMP_UNKNOWN)
-        facts.stamp++;
-    if (segment->identified)
-        *ocigc_segment_identity(segment, position) = (struct ocigc_identity){
-            .device = (uint64_t)status->st_dev,
-            .inode = (uint64_t)status->st_ino,
-            .modified = ocigc_nanoseconds(status->st_mtim),
-            .changed = ocigc_nanoseconds(status->st_ctim),
-        };
-    *ocigc_segment_facts(segment, position) = facts;
-    return true;
-}
 
 static int status_of(const ocigc_store *store, struct ocigc_place place, const char *encoded, struct stat *status)
 {
@@ -96,9 +56,9 @@ int32_t ocigc_store_name(const ocigc_store *store, uint32_t node, struct ocigc_n
 static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes, struct ocigc_error *error)
 {
     struct ocigc_place place = ocigc_store_place(survey->store, node);
-    struct ocigc_facts *known = ocigc_segment_facts(place.segment, place.position);
-    if (known->stamp != OCIGC_STAMP_UNKNOWN)
+    if (ocigc_store_surveyed(survey->store, node))
         return OCIGC_OK;
+    struct ocigc_facts *known = ocigc_facts_room(survey->store, node), facts;
     char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
     struct stat status;
     ocigc_segment_encoded(place.segment, place.position, encoded);
@@ -112,8 +72,9 @@ static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes
         return ocigc_fail_system(error, cause, "cannot read the status of blobs/%s/%s", algorithm, encoded);
     if (!S_ISREG(status.st_mode))
         return ocigc_fail(error, OCIGC_LAYOUT, "blobs/%s/%s is %s", algorithm, encoded, ocigc_kind(status.st_mode));
-    if (!ocigc_store_keep_facts(survey->store, &survey->lock, place.segment, place.position, &status))
+    if (!ocigc_facts_make(survey->store, &survey->lock, &status, &facts))
         return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+    *known = facts;
     *bytes += (uint64_t)status.st_size;
     return OCIGC_OK;
 }
@@ -161,6 +122,8 @@ int32_t ocigc_store_survey(ocigc_store *store, const uint32_t *nodes, size_t cou
         survey.count = store->count;
     if (progress != NULL)
         __atomic_store_n(&progress->total_items, survey.count, __ATOMIC_RELAXED);
+    if (!ocigc_facts_reserve(store, nodes, count))
+        return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
     pthread_mutex_init(&survey.lock, NULL);
     ocigc_parallel(survey.count > SHARE ? ocigc_thread_count(threads) : 1, survey_nodes, &survey);
     pthread_mutex_destroy(&survey.lock);

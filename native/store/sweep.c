@@ -1,9 +1,9 @@
 /* sweep.c - blobs out of the layout, into the trash. On one thread: the kernel renames between directories one at a time,
  * for others only to wait. */
+#include "common/vector.h"
 #include "store/files.h"
 #include "store/names.h"
 #include "store/store.h"
-#include "store/vector.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* vector.h - room at the end of an array. */
-#ifndef OCIGC_STORE_VECTOR_H
-#define OCIGC_STORE_VECTOR_H
+#ifndef OCIGC_COMMON_VECTOR_H
+#define OCIGC_COMMON_VECTOR_H
 
 #include <stdbool.h>
 #include <stddef.h>

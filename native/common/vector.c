@@ -1,4 +1,4 @@
-#include "store/vector.h"
+#include "common/vector.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,108 @@
+#include "store/facts.h"
+
+#include "common/vector.h"
+#include "store/files.h"
+#include "store/store.h"
+
+#include <stdlib.h>
+
+static const struct ocigc_facts UNKNOWN = {0, OCIGC_STAMP_UNKNOWN};
+
+static bool has_table(const ocigc_store *store)
+{
+    return store->depth == OCIGC_NAMES;
+}
+
+/* The place of a node in the table, or NULL. */
+static struct ocigc_facts *place_in(const struct ocigc_facts_table *table, uint32_t node)
+{
+    if (table->facts == NULL)
+        return NULL;
+    if (table->slots == NULL)
+        return &table->facts[node];
+    return table->slots[node] != 0 ? &table->facts[table->slots[node] - 1] : NULL;
+}
+
+const struct ocigc_facts *ocigc_facts_of(const ocigc_store *store, uint32_t node)
+{
+    if (has_table(store)) {
+        const struct ocigc_facts *facts = place_in(&store->facts, node);
+        return facts != NULL ? facts : &UNKNOWN;
+    }
+    struct ocigc_place place = ocigc_store_place(store, node);
+    return ocigc_segment_facts(place.segment, place.position);
+}
+
+struct ocigc_facts *ocigc_facts_room(ocigc_store *store, uint32_t node)
+{
+    return place_in(&store->facts, node);
+}
+
+static bool reserve_all(struct ocigc_facts_table *table, uint32_t nodes)
+{
+    if (!ocigc_reserve(&table->facts, &table->capacity, 0, nodes, sizeof *table->facts))
+        return false;
+    for (table->count = 0; table->count < nodes; table->count++)
+        table->facts[table->count] = UNKNOWN;
+    return true;
+}
+
+static bool reserve_one(struct ocigc_facts_table *table, uint32_t node)
+{
+    if (table->slots[node] != 0)
+        return true;
+    if (!ocigc_reserve(&table->facts, &table->capacity, table->count, 1, sizeof *table->facts))
+        return false;
+    table->facts[table->count++] = UNKNOWN;
+    table->slots[node] = table->count;
+    return true;
+}
+
+bool ocigc_facts_reserve(ocigc_store *store, const uint32_t *nodes, size_t count)
+{
+    struct ocigc_facts_table *table = &store->facts;
+    if (!has_table(store) || (table->facts != NULL && table->slots == NULL))
+        return true;
+    if (nodes == NULL && table->slots == NULL)
+        return reserve_all(table, store->count);
+    if (table->slots == NULL)
+        table->slots = calloc((size_t)store->count + 1, sizeof *table->slots);
+    bool well = table->slots != NULL;
+    if (nodes == NULL)
+        for (uint32_t node = 0; well && node < store->count; node++)
+            well = reserve_one(table, node);
+    else
+        for (size_t i = 0; well && i < count; i++)
+            well = reserve_one(table, nodes[i]);
+    return well;
+}
+
+static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)
+{
+    pthread_mutex_lock(lock);
+    bool well = ocigc_reserve(&store->links, &store->link_capacity, store->link_count, 1, sizeof *store->links);
+    if (well) {
+        store->links[store->link_count] = (struct ocigc_link){
+            .inode = status->st_ino,
+            .size = (uint64_t)status->st_size,
+            .modified = ocigc_nanoseconds(status->st_mtim),
+            .device = (uint32_t)status->st_dev,
+            .names = status->st_nlink < UINT32_MAX ? (uint32_t)status->st_nlink : UINT32_MAX,
+        };
+        facts->size = OCIGC_LINKED | store->link_count++;
+    }
+    pthread_mutex_unlock(lock);
+    return well;
+}
+
+bool ocigc_facts_make(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)
+{
+    *facts = (struct ocigc_facts){(uint64_t)status->st_size & OCIGC_SIZE_MASK, ocigc_stamp(status)};
+    if (status->st_nlink > 1 && !add_link(store, lock, status, facts))
+        return false;
+    if (ocigc_nanoseconds(status->st_ctim) > store->began)
+        facts->size |= OCIGC_MOVED;
+    if (facts->stamp == OCIGC_STAMP_UNKNOWN)
+        facts->stamp++;
+    return true;
+}

@@ -1,0 +1,44 @@
+/* facts.h - what the files behind nodes are. A scan that looks at files keeps that in the entries; one that only lists
+ * names leaves it to the survey, which as a rule asks of few: those take 16 bytes each, and 4 for every node. */
+#ifndef OCIGC_STORE_FACTS_H
+#define OCIGC_STORE_FACTS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct ocigc_store;
+
+struct ocigc_facts {
+    uint64_t size; /* or OCIGC_LINKED and the number of a struct ocigc_link, which has it; and flags */
+    int64_t stamp; /* OCIGC_STAMP_UNKNOWN until somebody has looked */
+};
+
+#define OCIGC_LINKED (UINT64_C(1) << 63)
+#define OCIGC_MOVED (UINT64_C(1) << 62) /* touched between the scan and the survey */
+#define OCIGC_SIZE_MASK (OCIGC_MOVED - 1)
+#define OCIGC_STAMP_UNKNOWN INT64_MIN
+
+/* Those of a scan that only listed names. Without slots every node has facts, in its own place. */
+struct ocigc_facts_table {
+    struct ocigc_facts *facts;
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t *slots; /* of each node: the number of its facts, from 1 on; 0: none yet */
+};
+
+/* The facts of a node, unknown ones where nobody has asked for any. */
+const struct ocigc_facts *ocigc_facts_of(const struct ocigc_store *store, uint32_t node);
+
+/* Makes room in the table for the facts of `count` nodes (NULL: of all), unknown until they are put there. false: no
+ * memory. */
+bool ocigc_facts_reserve(struct ocigc_store *store, const uint32_t *nodes, size_t count);
+/* That room; for one thread at a time. */
+struct ocigc_facts *ocigc_facts_room(struct ocigc_store *store, uint32_t node);
+
+/* What a file's status says. `lock` guards the store's links. false: no memory. */
+bool ocigc_facts_make(struct ocigc_store *store, pthread_mutex_t *lock, const struct stat *status,
+                      struct ocigc_facts *facts);
+
+#endif
