@@ -377,6 +377,9 @@ int32_t ocigc_purge(int32_t parent, const char *name, struct ocigc_progress *pro
  * system or the kernel cannot. */
 int32_t ocigc_exchange(int32_t first_directory, const char *first, int32_t second_directory, const char *second);
 
+/* From here on, large blocks of this process's memory go back to the system once they are freed. */
+void ocigc_return_memory(void);
+
 /* Takes from this thread, and all that it starts from here on, the right to change anything outside of the `count`
  * open directories and to execute programs. Returns 0, or an errno where the kernel cannot. */
 int32_t ocigc_confine(const int32_t *directories, size_t count);

@@ -706,6 +706,11 @@ def exchange(first_directory: int, first: str, second_directory: int, second: st
     return True
 
 
+def return_memory() -> None:
+    """From here on, large blocks of this process's memory go back to the system once they are freed."""
+    lib.ocigc_return_memory()
+
+
 def confine(*directories: int) -> bool:
     """Gives up, for good, the right to change anything outside of these open directories and to execute programs;
     False where the kernel has no Landlock to see to that."""

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ocigc.errors import Refused, UsageError
-from ocigc.native import confine
+from ocigc.native import confine, return_memory
 from ocigc.printable import printable
 from ocigc.store import files, strict_json
 from ocigc.store.index import Index, parse
@@ -89,9 +89,10 @@ class Layout:
 
 
 def open_layout(path: str, *, writable: bool, also: Sequence[int] = ()) -> Layout:
-    """Opens a layout for a command, and gives up, for good, the right to change anything but what lies in it, if it is
-    to be `writable`, and below the open directories `also`. A kernel without Landlock is no reason to stop. Raises
-    UsageError."""
+    """Opens a layout for a command: one that keeps no more memory than it needs, and gives up, for good, the right to
+    change anything but what lies in it, if it is to be `writable`, and below the open directories `also`. A kernel
+    without Landlock is no reason to stop. Raises UsageError."""
+    return_memory()
     layout = Layout(path)
     confine(*([layout.fd] if writable else []), *also)
     return layout
