@@ -134,6 +134,41 @@ const struct ocigc_descriptor *ocigc_document_descriptors(const ocigc_document *
 const char *ocigc_document_text(const ocigc_document *document);
 size_t ocigc_document_text_length(const ocigc_document *document);
 
+typedef struct ocigc_index ocigc_index;
+
+/* An entry of `manifests` in an index.json. Its digest, its name (empty: none) and when it says that its image was made
+ * (empty: nowhere) stand one behind the other in the index's text, decoded to UTF-8. A digest of a registered algorithm
+ * is there as a byte, the enum ocigc_algorithm, and the binary digest. */
+struct ocigc_entry {
+    int64_t size;
+    struct ocigc_span object; /* where its { ... } stands in the file */
+    uint32_t text;
+    uint32_t name_length;
+    uint32_t created_length;
+    uint32_t media_type; /* number of its media type */
+    uint16_t digest_length;
+    uint8_t media;
+};
+
+/* A `gc.ref.content` annotation of an entry; its value in the index's text. */
+struct ocigc_reference {
+    uint32_t entry;
+    struct ocigc_span digest;
+};
+
+/* An index.json, read as strictly as any index; annotations must be strings. OCIGC_MALFORMED as for a document, or with
+ * offset 0 where an entry is named in the message. It keeps no reference to `bytes`. */
+ocigc_index *ocigc_index_parse(const char *bytes, size_t length, struct ocigc_error *error);
+void ocigc_index_free(ocigc_index *index);
+uint32_t ocigc_index_count(const ocigc_index *index);
+const struct ocigc_entry *ocigc_index_entries(const ocigc_index *index);
+uint32_t ocigc_index_reference_count(const ocigc_index *index);
+const struct ocigc_reference *ocigc_index_references(const ocigc_index *index); /* in the order of entries */
+uint32_t ocigc_index_media_type_count(const ocigc_index *index);
+const struct ocigc_span *ocigc_index_media_types(const ocigc_index *index); /* of the text; some may stand there twice */
+const char *ocigc_index_text(const ocigc_index *index);
+size_t ocigc_index_text_length(const ocigc_index *index);
+
 typedef struct ocigc_config ocigc_config;
 
 struct ocigc_config_label {
@@ -175,11 +210,15 @@ void ocigc_store_free(ocigc_store *store);
 uint32_t ocigc_store_count(const ocigc_store *store);
 /* The node of a digest, or UINT32_MAX. */
 uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t length);
+/* The same for the target of every entry of an index. */
+void ocigc_store_find_targets(const ocigc_store *store, const ocigc_index *index, uint32_t *nodes);
 int32_t ocigc_store_algorithm(const ocigc_store *store, uint32_t node);
 /* Those of `count` nodes that are not of OCIGC_ALGORITHM_OTHER; returns how many. */
 size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 /* Writes "alg:encoded" and returns its length; 0 where `capacity` is too small. 256 always suffices. */
 size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, size_t capacity);
+/* The same of `count` nodes, each with a '\n' behind it; `out` has room for 256 bytes a node. */
+size_t ocigc_store_digests(const ocigc_store *store, const uint32_t *nodes, size_t count, char *out);
 
 /* Finds out what the files of `nodes` (NULL: of all) are, where that is not known yet: size, times, further names. Nodes
  * must have been surveyed before anything below, verification, the sweep or an expansion that records asks for it. What is

@@ -12,15 +12,17 @@ import struct
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
 from ocigc._native import ffi, lib
 from ocigc.descriptor import Descriptor, Media
+from ocigc.entry import Entry
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.rules.graph import Group
 from ocigc.rules.hard_links import Files, HardLinks, Name
@@ -28,11 +30,14 @@ from ocigc.rules.hard_links import Files, HardLinks, Name
 NO_NODE = 0xFFFFFFFF
 NEVER = 2**63 - 1  # an instant that does not come
 _POLL_SECONDS = 0.1
+_BATCH = 1024  # nodes
+_ALGORITHMS = {lib.OCIGC_SHA256: "sha256:", lib.OCIGC_SHA512: "sha512:", lib.OCIGC_BLAKE3: "blake3:"}
 
 _EXCEPTIONS: dict[int, type[OcigcError]] = {lib.OCIGC_MALFORMED: MalformedError, lib.OCIGC_CORRUPT: CorruptError}
 
 _MEDIAS = {media.value: media for media in Media}  # faster than to call Media
 
+_ENTRY = struct.Struct("=qIIIIIIHB5x")  # `struct ocigc_entry`
 _DESCRIPTOR = struct.Struct("=iiqIIIIII")  # `struct ocigc_descriptor`; a call a member takes longer than to parse it
 
 
@@ -173,16 +178,6 @@ def media_of(media_type: str) -> Media:
     return Media(lib.ocigc_media_of(encoded, len(encoded)))
 
 
-def parse_index(content: bytes) -> Iterator[tuple[Descriptor, int, int]]:
-    """The images of index.json, each with its range of bytes in it. Raises MalformedError."""
-    try:
-        for role, descriptor, start, end in _descriptors(content, Media.INDEX):
-            if role == lib.OCIGC_ROLE_MANIFEST:
-                yield descriptor, start, end
-    except MalformedError as error:
-        raise MalformedError(f"index.json: {error}") from None
-
-
 def parse_document(content: bytes, media: Media) -> list[Descriptor]:
     """The descriptors of a document that is held to be of a media. Raises MalformedError."""
     return [descriptor for _, descriptor, _, _ in _descriptors(content, media)]
@@ -245,6 +240,94 @@ def parse_config(content: bytes) -> Config:
         )
     finally:
         lib.ocigc_config_free(config)
+
+
+def _memory(pointer: Any, size: int) -> Any:
+    """The bytes behind a pointer, which may be NULL where there are none."""
+    return ffi.buffer(pointer, size) if size else b""
+
+
+class Entries:
+    """The entries of an index.json, each made when it is asked for: there may be a million.
+
+    Raises MalformedError where the content is no image index.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        error = ffi.new("struct ocigc_error *")
+        handle = lib.ocigc_index_parse(content, len(content), error)
+        if handle == ffi.NULL:
+            where = f" at byte {error.offset}" if error.offset else ""
+            raise MalformedError(f"index.json: {_message(error)}{where}")
+        self._handle = ffi.gc(handle, lib.ocigc_index_free)
+        self._count = int(lib.ocigc_index_count(handle))
+        self._rows = _memory(lib.ocigc_index_entries(handle), self._count * _ENTRY.size)
+        self._text = _memory(lib.ocigc_index_text(handle), lib.ocigc_index_text_length(handle))
+        types = lib.ocigc_index_media_types(handle)
+        self._media_types = [
+            self._string(types[n].start, types[n].length) for n in range(lib.ocigc_index_media_type_count(handle))
+        ]
+        found = lib.ocigc_index_references(handle)
+        self._references: dict[int, tuple[str, ...]] = {}
+        for n in range(lib.ocigc_index_reference_count(handle)):
+            digest = self._string(found[n].digest.start, found[n].digest.length)
+            self._references[found[n].entry] = (*self._references.get(found[n].entry, ()), digest)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, position: int) -> Entry:
+        position = range(self._count)[position]
+        _, start, length, text, name_length, created_length, _, digest_length, _ = self._row(position)
+        target, name = self.target(position)
+        created = self._string(text + digest_length + name_length, created_length) or None
+        return Entry(start, start + length, target, name, created, self._references.get(position, ()))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.__getitem__, range(self._count))
+
+    def target(self, position: int) -> tuple[Descriptor, str | None]:
+        """The descriptor of an entry, and its name."""
+        size, _, _, text, name_length, _, media_type, digest_length, media = self._row(position)
+        name = text + digest_length
+        digest = self._text[text:name]
+        algorithm = _ALGORITHMS.get(digest[0])
+        encoded = digest.decode() if algorithm is None else algorithm + digest[1:].hex()
+        descriptor = Descriptor(self._media_types[media_type], encoded, size, _MEDIAS[media])
+        return descriptor, self._string(name, name_length) or None
+
+    def targets(self, store: Store) -> array[int]:
+        """The node of each entry's target, NO_NODE where that is absent."""
+        nodes = array("I", bytes(4 * self._count))
+        lib.ocigc_store_find_targets(store._handle, self._handle, _pointer(nodes))
+        return nodes
+
+    def medias(self) -> Iterator[Media]:
+        """What each entry's target is held to be."""
+        return (_MEDIAS[row[-1]] for row in _ENTRY.iter_unpack(self._rows))
+
+    def sizes(self) -> Iterator[int]:
+        """The size of each entry's target, as it says."""
+        return (row[0] for row in _ENTRY.iter_unpack(self._rows))
+
+    def names(self) -> Iterator[tuple[str | None, bytes]]:
+        """The name of each, and what tells its target from any other's."""
+        for _, _, _, text, name_length, _, _, digest_length, _ in _ENTRY.iter_unpack(self._rows):
+            name = text + digest_length
+            yield (
+                self._text[name : name + name_length].decode() or None,
+                self._text[text:name],
+            )
+
+    def references(self) -> Mapping[int, tuple[str, ...]]:
+        """By position the digests that an entry's labels refer to, where there are any."""
+        return self._references
+
+    def _row(self, position: int) -> tuple[int, ...]:
+        return _ENTRY.unpack_from(self._rows, position * _ENTRY.size)
+
+    def _string(self, start: int, length: int) -> str:
+        return str(self._text[start : start + length], "utf-8")
 
 
 def _nodes(nodes: Iterable[int]) -> array[int]:
@@ -311,7 +394,6 @@ class Store:
         self._handle = ffi.gc(handle, lib.ocigc_store_free)
         self._walk_nodes = array("I", bytes(4 * 64))
         self._walk_medias = array("i", bytes(4 * 64))
-        self._found: dict[str, int] = {}
         self._surveyed = False
         self.taken: HardLinks | None = None
         """What this run has taken from other layouts: it makes nothing here `newer`."""
@@ -345,11 +427,8 @@ class Store:
         return int(lib.ocigc_store_count(self._handle))
 
     def find(self, digest: str) -> int | None:
-        # The rules ask for the targets of images again and again.
-        node = self._found.get(digest)
-        if node is None:
-            encoded = digest.encode(errors="replace")
-            node = self._found[digest] = int(lib.ocigc_store_find(self._handle, encoded, len(encoded)))
+        encoded = digest.encode(errors="replace")
+        node = int(lib.ocigc_store_find(self._handle, encoded, len(encoded)))
         return None if node == NO_NODE else node
 
     def find_longer(self, beginning: str) -> int | None:
@@ -361,6 +440,14 @@ class Store:
     def digest(self, node: int) -> str:
         text = ffi.new("char[256]")
         return str(ffi.unpack(text, lib.ocigc_store_digest(self._handle, node, text, 256)).decode("ascii", "replace"))
+
+    def digests(self, nodes: Iterable[int]) -> Iterator[str]:
+        """The same of many."""
+        remaining = iter(nodes)
+        while batch := array("I", islice(remaining, _BATCH)):
+            text = ffi.new("char[]", 256 * len(batch))
+            length = lib.ocigc_store_digests(self._handle, _pointer(batch), len(batch), text)
+            yield from ffi.unpack(text, length).decode("ascii", "replace").splitlines()
 
     def survey(self, nodes: Sequence[int] | None = None, report: Report | None = None) -> None:
         """Finds out what the files of the nodes (None: of all) are, where that is not known yet. All that depends on it

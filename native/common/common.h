@@ -4,6 +4,8 @@
 
 #include "ocigc.h"
 
+#include <stdbool.h>
+
 #define OCIGC_MANIFEST_LIMIT (16u << 20) /* bytes; the largest manifest, index or looked-into document */
 #define OCIGC_DIGEST_TEXT_MAX 255u       /* bytes of the longest "alg:encoded": NAME_MAX bounds the encoded part */
 
@@ -25,6 +27,9 @@ int32_t ocigc_algorithm_of(const char *name, size_t length);
 /* Lowercase hex of exactly `width` bytes to binary; -1 where it is not that. */
 int ocigc_hex_decode(const char *hex, size_t length, uint8_t *out, uint32_t width);
 void ocigc_hex_encode(const uint8_t *bytes, uint32_t width, char *out); /* no NUL */
+
+/* Whether a label with this key refers to the content that its value names. */
+bool ocigc_is_content_label(const char *key, size_t length);
 
 /* Progress from many threads. */
 static inline void ocigc_progress_add(struct ocigc_progress *progress, uint64_t items, uint64_t bytes)

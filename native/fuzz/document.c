@@ -28,9 +28,35 @@ static void check(const char *bytes, size_t size, int32_t media)
     ocigc_document_free(document);
 }
 
+/* An index is read as a document is; besides, its annotations may be wrong. */
+static void check_index(const char *bytes, size_t size)
+{
+    struct ocigc_error error;
+    ocigc_index *index = ocigc_index_parse(bytes, size, &error);
+    ocigc_document *document = ocigc_document_parse(bytes, size, OCIGC_MEDIA_INDEX, NULL);
+    REQUIRE(index == NULL || document != NULL);
+    const struct ocigc_descriptor *found = document == NULL ? NULL : ocigc_document_descriptors(document);
+    for (uint32_t i = 0; index != NULL && i < ocigc_index_count(index); i++) {
+        const struct ocigc_entry *entry = &ocigc_index_entries(index)[i];
+        size_t text = (size_t)entry->digest_length + entry->name_length + entry->created_length;
+        REQUIRE(found[i].role == OCIGC_ROLE_MANIFEST && found[i].object.start == entry->object.start);
+        REQUIRE(found[i].size == entry->size && found[i].media == entry->media);
+        REQUIRE(entry->text + text <= ocigc_index_text_length(index));
+        REQUIRE(entry->media_type < ocigc_index_media_type_count(index));
+    }
+    for (uint32_t i = 0; index != NULL && i < ocigc_index_reference_count(index); i++) {
+        struct ocigc_span digest = ocigc_index_references(index)[i].digest;
+        REQUIRE((size_t)digest.start + digest.length <= ocigc_index_text_length(index));
+        REQUIRE(ocigc_index_references(index)[i].entry < ocigc_index_count(index));
+    }
+    ocigc_index_free(index);
+    ocigc_document_free(document);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     for (int32_t media = OCIGC_MEDIA_UNKNOWN; media <= OCIGC_MEDIA_NONE; media++)
         check((const char *)data, size, media);
+    check_index((const char *)data, size);
     return 0;
 }

@@ -51,6 +51,15 @@ static bool skip_null(struct ocigc_json *json, bool *was_null)
     return !*was_null || ocigc_json_skip(json);
 }
 
+static bool skip_to_end(struct ocigc_json *json, struct ocigc_span *value)
+{
+    ocigc_json_peek(json);
+    value->start = (uint32_t)json->position;
+    bool well = ocigc_json_skip(json);
+    value->length = (uint32_t)json->position - value->start;
+    return well;
+}
+
 static bool read_descriptor(struct reader *reader, int32_t role)
 {
     static const char *const names[] = {"digest", "mediaType", "size", NULL};
@@ -59,19 +68,20 @@ static bool read_descriptor(struct reader *reader, int32_t role)
     if (!ocigc_json_enter_object(json))
         return ocigc_json_fail(json, "expected a descriptor");
     size_t start = json->position - 1;
+    struct ocigc_found_descriptor found = {.role = role};
     int more;
     while ((more = ocigc_json_next_member(json, &key)) == 1) {
-        bool well = ocigc_json_equals(&key, "digest")      ? ocigc_json_read_string(json, &digest)
-                    : ocigc_json_equals(&key, "mediaType") ? ocigc_json_read_string(json, &media_type)
-                    : ocigc_json_equals(&key, "size")      ? ocigc_json_read_number(json, &number)
-                                                           : skip_unless_ambiguous(json, &key, names);
+        bool well = ocigc_json_equals(&key, "digest")        ? ocigc_json_read_string(json, &digest)
+                    : ocigc_json_equals(&key, "mediaType")   ? ocigc_json_read_string(json, &media_type)
+                    : ocigc_json_equals(&key, "size")        ? ocigc_json_read_number(json, &number)
+                    : ocigc_json_equals(&key, "annotations") ? skip_to_end(json, &found.annotations)
+                                                             : skip_unless_ambiguous(json, &key, names);
         if (!well)
             return false;
     }
     if (more < 0)
         return false;
 
-    struct ocigc_found_descriptor found = {.role = role};
     if (digest.bytes == NULL)
         return ocigc_json_fail(json, "a descriptor without a digest");
     if (number.bytes == NULL)

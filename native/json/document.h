@@ -10,6 +10,7 @@ struct ocigc_found_descriptor {
     int32_t media;
     int64_t size; /* -1 where it has none */
     struct ocigc_span object;
+    struct ocigc_span annotations; /* the value of that member, whatever it is; empty where there is none */
     const char *media_type;
     uint32_t media_type_length;
     const char *digest;

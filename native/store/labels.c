@@ -17,7 +17,6 @@ enum { SIDECAR_LIMIT = 1 << 20 };
 
 static const char SUFFIX[] = ".json";
 static const char ROOT_KEY[] = "containerd.io/gc.root";
-static const char CONTENT_KEY[] = "containerd.io/gc.ref.content";
 
 /* One directory's sidecars, shared by the threads. */
 struct sidecars {
@@ -45,13 +44,6 @@ struct reader {
 };
 
 static const char NO_MEMORY[] = "out of memory";
-
-static bool is_content_key(const char *key, size_t length)
-{
-    size_t stem = sizeof CONTENT_KEY - 1;
-    return length >= stem && memcmp(key, CONTENT_KEY, stem) == 0 &&
-           (length == stem || key[stem] == '.' || key[stem] == '/');
-}
 
 static bool take_missing(struct reader *reader, const char *digest, size_t length)
 {
@@ -82,7 +74,7 @@ static bool take_label(struct reader *reader, const struct ocigc_json_string *ke
     size_t length = ocigc_json_decode(key, reader->text, SIDECAR_LIMIT);
     if (length == sizeof ROOT_KEY - 1 && memcmp(reader->text, ROOT_KEY, length) == 0)
         reader->is_root = true;
-    if (!is_content_key(reader->text, length))
+    if (!ocigc_is_content_label(reader->text, length))
         return true;
     length = ocigc_json_decode(value, reader->text, SIDECAR_LIMIT);
     /* What is no digest is ignored, as containerd does. */

@@ -79,6 +79,23 @@ uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t l
     return position == UINT32_MAX ? UINT32_MAX : segment->first + position;
 }
 
+void ocigc_store_find_targets(const ocigc_store *store, const ocigc_index *index, uint32_t *nodes)
+{
+    const struct ocigc_entry *entries = ocigc_index_entries(index);
+    const char *text = ocigc_index_text(index);
+    for (uint32_t i = 0; i < ocigc_index_count(index); i++) {
+        const char *digest = text + entries[i].text;
+        const char *algorithm = ocigc_algorithm_name(*digest);
+        if (algorithm == NULL) {
+            nodes[i] = ocigc_store_find(store, digest, entries[i].digest_length);
+            continue;
+        }
+        const struct ocigc_segment *segment = ocigc_store_segment(store, algorithm, strlen(algorithm));
+        uint32_t position = segment == NULL ? UINT32_MAX : ocigc_segment_find_key(segment, (const uint8_t *)digest + 1);
+        nodes[i] = position == UINT32_MAX ? UINT32_MAX : segment->first + position;
+    }
+}
+
 size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, size_t capacity)
 {
     struct ocigc_place place = ocigc_store_place(store, node);
@@ -91,6 +108,16 @@ size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out, si
     memcpy(out, place.segment->name, name_length);
     out[name_length] = ':';
     memcpy(out + name_length + 1, encoded, encoded_length + 1);
+    return length;
+}
+
+size_t ocigc_store_digests(const ocigc_store *store, const uint32_t *nodes, size_t count, char *out)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) {
+        length += ocigc_store_digest(store, nodes[i], out + length, OCIGC_DIGEST_TEXT_MAX + 1);
+        out[length++] = '\n';
+    }
     return length;
 }
 

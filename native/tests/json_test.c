@@ -150,6 +150,73 @@ static void lenient_documents(void)
     CHECK(!accepted("{\"a\":}", OCIGC_MEDIA_JSON));
 }
 
+static ocigc_index *parse_index(const char *text, struct ocigc_error *error)
+{
+    char *copy = exact(text, strlen(text));
+    ocigc_index *index = ocigc_index_parse(copy, strlen(text), error);
+    free(copy);
+    return index;
+}
+
+#define ENTRY(members) "{\"digest\":\"" DIGEST_A "\",\"size\":1" members "}"
+#define INDEX(entries) "{\"manifests\":[" entries "]}"
+#define ANNOTATED(annotations) INDEX(ENTRY(",\"annotations\":" annotations))
+
+static void indexes(void)
+{
+    struct ocigc_error error;
+    static const char text[] = INDEX(
+        ENTRY(",\"mediaType\":\"a\"") "," ENTRY(",\"mediaType\":\"b\",\"annotations\":null") ","
+        ENTRY(",\"mediaType\":\"a\",\"annotations\":{\"org.opencontainers.image.ref.name\":\"r\","
+              "\"io.containerd.image.name\":\"\\u006e\",\"org.opencontainers.image.created\":\"c\","
+              /* a key that is longer than any buffer and not written as it reads */
+              "\"\\u0063ontainerd.io/gc.ref.content.0123456789012345678901234567890123456789012345678901234567890123\":"
+              "\"d\",\"containerd.io/gc.ref.contents\":\"e\"}"));
+    ocigc_index *index = parse_index(text, &error);
+    CHECK(index != NULL && ocigc_index_count(index) == 3 && ocigc_index_media_type_count(index) == 2);
+    const struct ocigc_entry *entries = ocigc_index_entries(index);
+    const char *pool = ocigc_index_text(index);
+    CHECK(entries[0].media_type == 0 && entries[1].media_type == 1 && entries[2].media_type == 0);
+    CHECK(entries[0].name_length == 0 && entries[1].name_length == 0 && entries[1].created_length == 0);
+    CHECK(entries[2].name_length == 1 && entries[2].created_length == 1);
+    CHECK(entries[2].digest_length == 33 && pool[entries[2].text] == OCIGC_SHA256 && pool[entries[2].text + 32] == '\xaa');
+    CHECK(memcmp(pool + entries[2].text + 33, "nc", 2) == 0);
+    CHECK(text[entries[2].object.start] == '{' && entries[2].object.start + entries[2].object.length == strlen(text) - 2);
+    CHECK(ocigc_index_reference_count(index) == 1 && ocigc_index_references(index)[0].entry == 2);
+    CHECK(pool[ocigc_index_references(index)[0].digest.start] == 'd');
+    ocigc_index_free(index);
+
+    index = parse_index("{}", NULL);
+    CHECK(index != NULL && ocigc_index_count(index) == 0 && ocigc_index_text_length(index) == 0);
+    ocigc_index_free(index);
+
+    static const char *const refused[] = {ANNOTATED("[]"), ANNOTATED("1"), ANNOTATED("{\"a\":1}"), ANNOTATED("{\"a\":null}")};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        CHECK(parse_index(refused[i], &error) == NULL && error.code == OCIGC_MALFORMED);
+        CHECK(strcmp(error.message, "manifests[0]: annotations must be an object of strings") == 0);
+    }
+    CHECK(parse_index(ANNOTATED("{\"a\":\"\",\"a\":\"\"}"), &error) == NULL && error.offset > 0);
+    for (size_t length = 0; length < strlen(text); length++) {
+        char *copy = exact(text, length);
+        CHECK(ocigc_index_parse(copy, length, &error) == NULL && error.code == OCIGC_MALFORMED);
+        free(copy);
+    }
+}
+
+static void large_entry(void)
+{
+    struct ocigc_error error;
+    size_t spaces = 1 << 20;
+    char *text = malloc(spaces + 200);
+    CHECK(text != NULL);
+    int head = sprintf(text, INDEX("%s"), "{\"digest\":\"" DIGEST_A "\",\"size\":1}") - 3;
+    memmove(text + head + spaces, text + head, 4);
+    memset(text + head, ' ', spaces);
+    CHECK(parse_index(text, &error) == NULL);
+    CHECK(strcmp(error.message, "manifests[0]: larger than 1,048,576 bytes") == 0);
+    free(text);
+}
+
 static void configs(void)
 {
     struct ocigc_error error;
@@ -177,6 +244,8 @@ int main(void)
     strict_documents();
     order_and_ranges();
     lenient_documents();
+    indexes();
+    large_entry();
     configs();
     return 0;
 }

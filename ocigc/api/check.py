@@ -51,7 +51,7 @@ def check(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Findin
             faults = [(f"{store.digest(node)}: {error}", error) for node, error in store.faults()]
             bad = (MalformedError, CorruptError)
             active = [lease for lease in loaded.leases if lease.active(now)]
-            holders = store.holders(holding(loaded.images, active, store.label_roots(), store))
+            holders = store.holders(holding(loaded.images.roots(store), active, store.label_roots(), store))
             return Findings(
                 absent=sorted(set(store.missing())),
                 orphans=len(holders.unheld()),

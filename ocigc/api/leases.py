@@ -55,7 +55,7 @@ def held(layout: Layout, *, wait: float = 0) -> list[Lease]:
 
 def _digests(layout: Layout, resource: str) -> list[str]:
     # By the grammar alone alpine:3 is a digest too, so names come first.
-    images = image_records(layout.read_index().entries, None)
+    images = image_records(layout.read_index().entries)
     found = [image.target.digest for image in images if resource in (image.name, image.familiar)]
     if not found and digest_algorithm(resource):
         return [resource]

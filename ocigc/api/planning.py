@@ -127,7 +127,7 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
         gone = set(blobs)
         return on_disk([store.files([node for node in range(len(store)) if node not in gone])])
 
-    def plan_without(staying: Sequence[ImageRecord], *, orphans: bool = True) -> Plan:
+    def plan_without(staying: Iterable[ImageRecord], *, orphans: bool = True) -> Plan:
         wanted = replace(_retaining(request, staying), orphans=orphans)
         return decide(loaded.contents, wanted, labels_of(loaded))
 

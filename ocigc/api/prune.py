@@ -85,7 +85,7 @@ class Pruned:
 
     def deleted(self, nodes: Iterable[int]) -> Iterator[str]:
         """The digests of those nodes that go."""
-        return (digest for digest in map(self.loaded.store.digest, nodes) if digest not in self.spared)
+        return (digest for digest in self.loaded.store.digests(nodes) if digest not in self.spared)
 
 
 def prune(
@@ -163,7 +163,7 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
         loaded, plan = make_plan(loaded, options, watch)
         label = SNAPSHOT_LABEL + options.driver
         unleased = []
-        for digest in map(loaded.store.digest, plan.unlease):
+        for digest in loaded.store.digests(plan.unlease):
             snapshot = sidecars.read(layout.fd, digest).get(label)
             if snapshot is not None:
                 unleased.append(Unlease(digest, label, snapshot))

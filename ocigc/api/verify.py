@@ -121,7 +121,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: int, watch: Watcher) ->
             if total.unchecked or not wanted:
                 total = _deepened(loaded, total, options, watch)
                 break
-            hashed |= frozenset(map(store.digest, nodes))
+            hashed |= frozenset(store.digests(nodes))
         for digest in wanted:
             tried.add(digest)
             with files.naming(f"{layout.path}/{STATE}"):

@@ -45,7 +45,7 @@ def as_metrics(pruned: Pruned) -> dict[str, int]:
     """What was removed and what is left, by the names of `ocigc.report.metrics`."""
     removed = pruned.count(pruned.plan.blobs)
     return {
-        "images": len(pruned.plan.kept) + len(pruned.plan.dangling),
+        "images": pruned.plan.staying,
         "blobs": len(pruned.loaded.store) - removed,
         "removed_images": len(pruned.plan.untagged),
         "removed_blobs": removed,

@@ -7,14 +7,14 @@ fate of a subject (referrers, fallback tags) is set apart: moby has no such imag
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ocigc.container import InUse
 from ocigc.descriptor import Media
-from ocigc.image import ImageRecord, dangling_name
+from ocigc.image import DANGLING_PREFIX, ImageRecord, dangling_name
 from ocigc.rules.filters import ConfigLabels, Filters
 from ocigc.rules.graph import Graph
+from ocigc.rules.images import Images, Standing
 from ocigc.rules.plan import Kept, Reason
 from ocigc.rules.protection import Protection, protect
 from ocigc.rules.referrers import TRUNCATED_LENGTH, fallback_subject
@@ -31,8 +31,10 @@ class Follower:
 
 @dataclass(slots=True)
 class Choice:
-    """`prune` is in the order of pruning. `dangling` are those of it that leave a dangling image behind."""
+    """`prune` is in the order of pruning. `dangling` are those of it that leave a dangling image behind. `bystanders`
+    stay as NOT_DANGLING and have not been looked at one by one."""
 
+    bystanders: Images = field(default_factory=Images)
     prune: list[ImageRecord] = field(default_factory=list)
     dangling: list[ImageRecord] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
@@ -62,7 +64,7 @@ def _find_fallback(digest: str, graph: Graph) -> int | None:
 
 
 def choose(
-    images: Sequence[ImageRecord],
+    images: Images,
     graph: Graph,
     filters: Filters,
     in_use: InUse,
@@ -79,24 +81,23 @@ def choose(
     choice = Choice()
     reference_count: Counter[str] = Counter()
     candidates: list[ImageRecord] = []
+    if filters.dangling_only:
+        choice.bystanders = images.those(Standing.ALONE)
+        images = Images(images.those(Standing.DANGLING, Standing.FALLBACK))
+        if protection.of_content:
+            reference_count.update(image.target.digest for image in choice.bystanders)
     for image in images:
         subject = subject_of(image, graph)
         if subject is not None and image.sort_key not in filters.loose:
             _follow(choice, Follower(image, subject), protection, graph)
             continue
         reference_count[image.target.digest] += 1
-        if filters.dangling_only and not image.dangling:
-            choice.kept.append(Kept(image, Reason.NOT_DANGLING))
-        elif (objection := filters.objection(image, config_labels)) is not None:
-            choice.kept.append(Kept(image, Reason.FILTERED, objection))
-        elif (reason := filters.retained.get(image.sort_key)) is not None:
-            choice.kept.append(Kept(image, Reason.RETAINED, reason))
-        elif (user := protection.name_user(image)) is not None:
-            choice.kept.append(Kept(image, Reason.NAME_IN_USE, user))
+        if (kept := _passed_over(image, filters, protection, config_labels)) is not None:
+            choice.kept.append(kept)
         else:
             candidates.append(image)
 
-    names = {image.name for image in images}
+    names = {image.name for image in images if image.name.startswith(DANGLING_PREFIX)} if protection.of_content else ()
     for image in sorted(candidates, key=lambda image: image.sort_key):
         digest = image.target.digest
         reference_count[digest] -= 1
@@ -113,6 +114,21 @@ def choose(
         if last_user is not None and dangling_name(digest) not in names:
             choice.dangling.append(image)
     return choice
+
+
+def _passed_over(
+    image: ImageRecord, filters: Filters, protection: Protection, config_labels: ConfigLabels
+) -> Kept | None:
+    """The image with what keeps it by itself, whatever its content; None for a candidate."""
+    if filters.dangling_only and not image.dangling:
+        return Kept(image, Reason.NOT_DANGLING)
+    if (objection := filters.objection(image, config_labels)) is not None:
+        return Kept(image, Reason.FILTERED, objection)
+    if (reason := filters.retained.get(image.sort_key)) is not None:
+        return Kept(image, Reason.RETAINED, reason)
+    if (user := protection.name_user(image)) is not None:
+        return Kept(image, Reason.NAME_IN_USE, user)
+    return None
 
 
 def _follow(choice: Choice, follower: Follower, protection: Protection, graph: Graph) -> None:

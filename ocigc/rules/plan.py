@@ -9,6 +9,7 @@ from enum import Enum
 from itertools import chain
 
 from ocigc.image import ImageRecord
+from ocigc.rules.images import Images
 
 
 class Reason(Enum):
@@ -48,16 +49,30 @@ class Kept:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`untagged` is in the order of pruning; `dangling` are those of it whose content is in use: their entry stays and
-    loses its name. `unlease` are configs (nodes) that no remaining image holds. `orphans` are all other blobs (nodes)
-    that go; `spared` counts orphans that stay because they are young. `reclaimed` is in bytes."""
+    loses its name. Of the images that stay, `judged` had to be looked at, the `bystanders` did not. `unlease` are
+    configs (nodes) that no remaining image holds. `orphans` are all other blobs (nodes) that go; `spared` counts
+    orphans that stay because they are young. `reclaimed` is in bytes.
+    """
 
     untagged: tuple[Untagged, ...]
     dangling: tuple[ImageRecord, ...]
-    kept: tuple[Kept, ...]
+    judged: tuple[Kept, ...]
+    bystanders: Images
     unlease: Sequence[int]
     orphans: Sequence[int]
     spared: int
     reclaimed: int
+
+    @property
+    def kept(self) -> list[Kept]:
+        """Every image that stays as it is, by name."""
+        bystanders = (Kept(image, Reason.NOT_DANGLING) for image in self.bystanders)
+        return sorted([*self.judged, *bystanders], key=lambda kept: kept.image.sort_key)
+
+    @property
+    def staying(self) -> int:
+        """How many images there will be."""
+        return len(self.judged) + len(self.bystanders) + len(self.dangling)
 
     @property
     def blobs(self) -> array[int]:
@@ -67,7 +82,7 @@ class Plan:
     @property
     def leaves_no_image(self) -> bool:
         """Whether there were images and none would remain."""
-        return bool(self.untagged) and not self.kept and not self.dangling
+        return bool(self.untagged) and not self.staying
 
     @property
     def empty(self) -> bool:

@@ -30,6 +30,11 @@ class Protection:
     contents: Mapping[str, str]
     """Digests that protect whatever image has them as target, manifest or config."""
 
+    @property
+    def of_content(self) -> bool:
+        """Whether anything is protected by a digest."""
+        return bool(self.digests or self.contents)
+
     def name_user(self, image: ImageRecord) -> str | None:
         """Who uses the image by its name, and so protects it; None where nobody does."""
         if image.name in self.names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
 
 from ocigc.container import InUse
 from ocigc.descriptor import Media
@@ -17,6 +17,7 @@ from ocigc.lease import Lease
 from ocigc.rules.choice import choose
 from ocigc.rules.filters import ConfigLabels, Filters
 from ocigc.rules.graph import Graph
+from ocigc.rules.images import Images
 from ocigc.rules.plan import Plan, Untagged
 from ocigc.rules.settlement import settle
 
@@ -26,7 +27,7 @@ class Contents:
     """What a layout holds. `label_roots` are the nodes with a `gc.root` label; `served`: a registry keeps it, and finds
     manifests by the digests of its entries."""
 
-    images: Sequence[ImageRecord]
+    images: Images
     leases: Sequence[Lease]
     label_roots: Sequence[int]
     graph: Graph
@@ -82,8 +83,13 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
     return Plan(
         untagged=tuple(untagged),
         dangling=tuple(choice.dangling),
-        kept=tuple(sorted(settlement.kept, key=lambda kept: kept.image.sort_key)),
-        unlease=_unlease(surviving_configs, [*(kept.image for kept in settlement.kept), *choice.dangling], graph),
+        judged=tuple(sorted(settlement.kept, key=lambda kept: kept.image.sort_key)),
+        bystanders=choice.bystanders,
+        unlease=_unlease(
+            surviving_configs,
+            chain((kept.image for kept in settlement.kept), choice.dangling, choice.bystanders),
+            graph,
+        ),
         orphans=array("I", compress(range(len(graph)), unreported)),
         spared=settlement.young,
         reclaimed=graph.freed(leaving),

@@ -5,7 +5,7 @@ stays.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from operator import itemgetter
@@ -76,7 +76,7 @@ class _Place:
 
 def retain(
     policy: Policy,
-    images: Sequence[ImageRecord],
+    images: Collection[ImageRecord],
     now: int,
     config_labels: ConfigLabels,
     is_referrer: Callable[[ImageRecord], bool],

@@ -16,7 +16,7 @@ _SHOWN = 5
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
 
 
-def select_images(images: Sequence[ImageRecord], reference: str) -> list[ImageRecord]:
+def select_images(images: Collection[ImageRecord], reference: str) -> list[ImageRecord]:
     """The images that a reference names: one by its name, or all names of one target by its digest.
 
     Raises UsageError where it names none, or more than one target by the beginning of a digest.
@@ -35,14 +35,14 @@ def select_images(images: Sequence[ImageRecord], reference: str) -> list[ImageRe
     return by_digest
 
 
-def only(selected: Collection[ImageRecord], images: Sequence[ImageRecord]) -> Filters:
+def only(selected: Collection[ImageRecord], images: Collection[ImageRecord]) -> Filters:
     """Filters that let go of these images alone, each of them also without its subject."""
     loose = frozenset(image.sort_key for image in selected)
     others = {image.sort_key: "it was not named" for image in images if image.sort_key not in loose}
     return Filters(dangling_only=False, until=(), labels=(), retained=others, loose=loose)
 
 
-def select_blob(images: Sequence[ImageRecord], graph: Graph, reference: str) -> str:
+def select_blob(images: Collection[ImageRecord], graph: Graph, reference: str) -> str:
     """The digest that a reference means: of an image's target, of any blob, or one that is absent if it is whole.
 
     Raises UsageError.

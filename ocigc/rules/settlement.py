@@ -9,11 +9,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.rules.choice import Choice, Follower
 from ocigc.rules.graph import Graph, Group, Holders
+from ocigc.rules.images import image_roots
 from ocigc.rules.plan import Kept
 
 # The first groups of every settlement; the pruned images come behind them, the last to go first.
@@ -58,9 +60,10 @@ def settle(
     """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young); without
     `orphans`, all of them do.
     """
-    remaining = [*(kept.image for kept in choice.kept), *choice.dangling]
+    remaining = choice.bystanders.roots(graph)
+    remaining += image_roots(chain((kept.image for kept in choice.kept), choice.dangling), graph)
     first, flat = holding(remaining, leases, label_roots, graph)
-    staying = list(first.roots)
+    staying = array("I", first.roots)
     kept = list(choice.kept)
     followers = list(choice.followers)
     while True:
@@ -86,18 +89,11 @@ def _without(followers: Iterable[Follower], settled: Iterable[Follower]) -> list
     return [follower for follower in followers if id(follower) not in gone]
 
 
-def holding(
-    images: Sequence[ImageRecord], leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph
-) -> list[Group]:
-    """What holds blobs: images, `gc.root` labels and leases with all that they refer to, then the flat leases."""
-    roots = [*label_roots, *image_roots(images, graph), *lease_roots(leases, graph, flat=False)]
+def holding(images: Sequence[int], leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph) -> list[Group]:
+    """What holds blobs: images (the nodes that they hold directly), `gc.root` labels and leases with all that they
+    refer to, then the flat leases."""
+    roots = array("I", chain(label_roots, images, lease_roots(leases, graph, flat=False)))
     return [Group(roots), Group(lease_roots(leases, graph, flat=True), flat=True)]
-
-
-def image_roots(images: Iterable[ImageRecord], graph: Graph) -> list[int]:
-    """The nodes that image records hold directly: their targets, and what their labels refer to."""
-    digests = (digest for image in images for digest in (image.target.digest, *image.references))
-    return [node for node in map(graph.find, digests) if node is not None]
 
 
 def lease_roots(leases: Iterable[Lease], graph: Graph, *, flat: bool) -> list[int]:

@@ -14,13 +14,13 @@ from ocigc.descriptor import Media
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
-from ocigc.native import NEVER, Config, Depth, Report, Store, Unverifiable, parse_config
+from ocigc.native import NEVER, NO_NODE, Config, Depth, Entries, Report, Store, Unverifiable, parse_config
 from ocigc.rules.choice import subject_of
+from ocigc.rules.images import Images, Standing
 from ocigc.rules.prune import Contents
 from ocigc.store import blake3_blobs, files, leases
-from ocigc.store.images import image_records
+from ocigc.store.images import IndexImages
 from ocigc.store.index import Index
-from ocigc.store.index import parse as parse_index
 from ocigc.store.layout import Layout
 from ocigc.times import parse_rfc3339
 
@@ -29,11 +29,13 @@ CONFIG_LIMIT = 16 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A layout as it was at one moment."""
+    """A layout as it was at one moment. `targets` are the nodes of what the entries of index.json name, NO_NODE where
+    that is absent."""
 
     layout: Layout
     index: Index
-    images: Sequence[ImageRecord]
+    targets: Sequence[int]
+    images: Images
     leases: Sequence[Lease]
     store: Store
 
@@ -66,25 +68,33 @@ def load(
     # leases are read first, and blobs last.
     with _naming(layout):
         held = leases.load(layout.fd)
-    index, images, store = _scan(layout, repository, phase, Depth.IDENTITIES if record else Depth.NAMES)
+    index = layout.read_index()
+    with ThreadPoolExecutor(1) as aside:
+        # To list names keeps but one core busy.
+        named = aside.submit(IndexImages.of, index.entries, repository)
+        store = Store.scan(layout.fd, phase("Scanning blobs"), Depth.IDENTITIES if record else Depth.NAMES)
     try:
+        with _naming(layout):
+            store.load_labels(phase("Reading labels"))
+        targets = index.entries.targets(store)
+        images = named.result().at(targets)
         if record:
             store.record()
         _vouching(
             layout,
             store,
-            lambda: store.expand(_claims(index, images, held, store, now), phase("Reading manifests")),
+            lambda: store.expand(_claims(index.entries, targets, held, store, now), phase("Reading manifests")),
         )
-        for image in images:
-            # Manifests that have a subject are known to refer to it.
-            subject = None if image.dangling else subject_of(image, store)
+        # Manifests that have a subject are known to refer to it.
+        for image in images.those(Standing.FALLBACK):
+            subject = subject_of(image, store)
             if subject is not None and (target := store.find(image.target.digest)) is not None:
                 store.refer(subject, target)
         _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
     except BaseException:
         store.close()
         raise
-    return Loaded(layout, index, images, held, store)
+    return Loaded(layout, index, targets, images, held, store)
 
 
 @contextmanager
@@ -97,32 +107,6 @@ def _naming(layout: Layout) -> Iterator[None]:
         raise CorruptError(f"{layout.path}: {error}; {remedy}") from None
     except MalformedError as error:
         raise MalformedError(f"{layout.path}: {error}") from None
-
-
-def _scan(layout: Layout, repository: str | None, phase: Phase, depth: Depth) -> tuple[Index, list[ImageRecord], Store]:
-    """Reads index.json, then the names and labels of all blobs; parses the one while it reads the others."""
-
-    def parse(content: bytes) -> tuple[Index, list[ImageRecord]]:
-        index = parse_index(content)
-        return index, image_records(index.entries, repository)
-
-    while True:
-        content = layout.index_content()
-        with ThreadPoolExecutor(1) as aside:
-            parsed = aside.submit(parse, content)
-            store = Store.scan(layout.fd, phase("Scanning blobs"), depth)
-            try:
-                with _naming(layout):
-                    store.load_labels(phase("Reading labels"))
-                return *parsed.result(), store
-            except MalformedError:
-                store.close()
-                if parsed.exception() is None:
-                    raise
-            except BaseException:
-                store.close()
-                raise
-        layout.read_index()  # says what is wrong with it, unless somebody was just writing it
 
 
 def let_loose(loaded: Loaded, loose: Collection[tuple[str, str]]) -> None:
@@ -138,17 +122,14 @@ def let_loose(loaded: Loaded, loose: Collection[tuple[str, str]]) -> None:
 
 
 def _claims(
-    index: Index, images: Sequence[ImageRecord], held: Sequence[Lease], store: Store, now: int
+    entries: Entries, targets: Sequence[int], held: Sequence[Lease], store: Store, now: int
 ) -> Iterator[tuple[int, Media]]:
-    named = chain(
-        ((entry.descriptor.digest, entry.descriptor.media) for entry in index.entries),
-        ((digest, Media.NONE) for image in images for digest in image.references),
-        ((digest, Media.NONE) for lease in held if lease.active(now) for digest in lease.resources),
-    )
-    for digest, media in named:
-        node = store.find(digest)
+    yield from (claim for claim in zip(targets, entries.medias(), strict=True) if claim[0] != NO_NODE)
+    references = chain.from_iterable(entries.references().values())
+    leased = (digest for lease in held if lease.active(now) for digest in lease.resources)
+    for node in map(store.find, chain(references, leased)):
         if node is not None:
-            yield node, media
+            yield node, Media.NONE
     yield from ((node, Media.NONE) for node in store.label_roots())
 
 
@@ -185,7 +166,7 @@ def with_created(loaded: Loaded) -> Loaded:
     """The same, with every image's time of creation: its annotation (of several entries the youngest), else its first
     config's, else its target's mtime.
     """
-    return replace(loaded, images=[replace(image, created=_created(loaded, image)) for image in loaded.images])
+    return replace(loaded, images=Images(replace(image, created=_created(loaded, image)) for image in loaded.images))
 
 
 def _instant(text: str | None) -> int | None:
@@ -196,7 +177,7 @@ def _instant(text: str | None) -> int | None:
 
 
 def _created(loaded: Loaded, image: ImageRecord) -> int | None:
-    annotated = [_instant(loaded.index.created(n)) for n in image.entries]
+    annotated = [_instant(loaded.index.entries[n].created) for n in image.entries]
     stated = [instant for instant in annotated if instant is not None]
     if stated:
         return max(stated)

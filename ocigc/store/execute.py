@@ -16,11 +16,11 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from itertools import chain
 
 from ocigc.errors import OcigcError, Refused
 from ocigc.lease import Lease
-from ocigc.native import Fate, Store
+from ocigc.native import NO_NODE, Fate, Store
 from ocigc.rules.plan import Plan
 from ocigc.rules.settlement import holding
 from ocigc.store import files, journal, leases, preflight, sidecars
@@ -47,21 +47,23 @@ def execute(
     """
     removed = {position for untagged in plan.untagged for position in untagged.image.entries}
     nameless = {image.entries[0] for image in plan.dangling}
-    before = loaded.index.content
-    after = loaded.index.without(removed - nameless, nameless)
     store = loaded.store
     preflight.check(loaded.layout, store, plan.blobs)
-    record = Journal(
+    wanted = Journal(
         id=os.urandom(4).hex(),
         started=now,
         expires=expires,
         before=loaded.index.sha256,
-        after=sha256(after).hexdigest(),
+        after="",
         removed=tuple(sorted(removed)),
         unlease=tuple(unlease),
     )
     with files.naming(f"{loaded.layout.path}/{STATE}"):
-        journal.open_run(state, record, before, after, map(store.digest, plan.blobs), loaded.layout)
+        doomed = store.digests(plan.blobs)
+        record = journal.open_run(state, loaded.layout, wanted, loaded.index, nameless, doomed)
+        if record is None:
+            journal.discard(state)
+            return None
         with files.directory(state, journal.RUN) as run:
             if not journal.commit(loaded.layout, run, record):
                 journal.discard(state)
@@ -121,12 +123,12 @@ def _finish(
     # Behind the sweep, which has made the directories that they go to.
     journal.take_out_sidecars(layout, run, gone)
     moved = _with_fate(doomed, fates, Fate.MOVED)
-    spared = {store.digest(node) for node in _with_fate(doomed, fates, Fate.SPARED)}
+    spared = set(store.digests(_with_fate(doomed, fates, Fate.SPARED)))
     if known != Roots.read(layout):
         again, _ = reload(layout, run, now, phase)
         back = {node for node in moved if again.store.find(store.digest(node)) is not None}
         again.store.close()
-        spared |= {store.digest(node) for node in back}
+        spared |= set(store.digests(back))
         moved = array("I", (node for node in moved if node not in back))
     outcome = Outcome(frozenset(spared), store.freed(moved))
     for top in ("blobs", "labels"):
@@ -152,10 +154,11 @@ def reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, Ro
     while True:
         loaded = load(layout, None, now, phase, record=True)
         with loaded.store as store:
-            named = {entry.descriptor.digest for entry in loaded.index.entries}
-            named |= {digest for image in loaded.images for digest in image.references}
+            entries = loaded.index.entries
+            named = set(chain.from_iterable(entries.references().values()))
             named |= {digest for lease in loaded.leases if lease.active(now) for digest in lease.resources}
             missing = {digest for digest in named if store.find(digest) is None} | set(store.missing())
+            missing |= {entries[n].descriptor.digest for n, node in enumerate(loaded.targets) if node == NO_NODE}
         # What comes back may be a manifest that needs more.
         if not journal.put_back(layout, run, missing):
             break
@@ -167,7 +170,7 @@ def _unheld(loaded: Loaded, run: int, record: Journal, now: int) -> array[int]:
     """The doomed blobs that nothing holds now and that nobody has touched since the run began."""
     store = loaded.store
     active = [lease for lease in loaded.leases if lease.active(now)]
-    holders = store.holders(holding(loaded.images, active, store.label_roots(), store))
+    holders = store.holders(holding(loaded.images.roots(store), active, store.label_roots(), store))
     doomed = [node for node in _present(store, journal.doomed(run)) if holders.holder(node) is None]
     touched = set(store.newer(doomed, record.started))
     return array("I", (node for node in doomed if node not in touched))

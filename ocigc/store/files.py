@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -55,15 +55,18 @@ def open_plain(parent: int, name: str) -> int:
 
 def read(parent: int, name: str, limit: int) -> bytes:
     """A plain file of at most `limit` bytes. Raises OSError, and Refused for what is no such file."""
+    return b"".join(pieces(parent, name, limit))
+
+
+def pieces(parent: int, name: str, limit: int) -> Iterator[bytes]:
+    """The same, a piece at a time."""
     with open(open_plain(parent, name), "rb", buffering=0) as file:
-        pieces: list[bytes] = []
         total = 0
         while piece := file.read(min(_CHUNK, limit + 1 - total)):
-            pieces.append(piece)
             total += len(piece)
             if total > limit:
                 raise Refused(f"{printable(name)}: larger than {limit} bytes")
-        return b"".join(pieces)
+            yield piece
 
 
 def parsed(parent: int, name: str, limit: int, parse: Callable[[bytes], T]) -> T:
@@ -84,18 +87,34 @@ def parsed(parent: int, name: str, limit: int, parse: Callable[[bytes], T]) -> T
 def write(parent: int, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
     """Makes a new file and syncs it. With `like`, it gets that file's mode and, where we may, its owner; with `mode`,
     that mode whatever the umask."""
+    write_pieces(parent, name, (content,), like, mode)
+
+
+def write_pieces(
+    parent: int, name: str, content: Iterable[bytes], like: os.stat_result | None = None, mode: int | None = None
+) -> None:
+    """The same, a piece at a time."""
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=parent)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
+    with open(fd, "wb") as file:
+        file.writelines(content)
+        file.flush()
         if like is not None:
             resemble(fd, like)
         if mode is not None:
             os.fchmod(fd, mode)
         os.fsync(fd)
-    finally:
-        os.close(fd)
+
+
+def reader(fd: int) -> Callable[[int, int], bytes]:
+    """Reads an open file from one position up to another. What is no longer there is not given."""
+
+    def read(start: int, end: int) -> bytes:
+        content = b""
+        while start + len(content) < end and (piece := os.pread(fd, end - start - len(content), start + len(content))):
+            content += piece
+        return content
+
+    return read
 
 
 def replace(parent: int, name: str, content: bytes, mode: int | None = None) -> None:

@@ -8,114 +8,97 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import AnyStr
+from typing import TypeVar
 
-from ocigc.descriptor import Descriptor
-from ocigc.errors import MalformedError
-from ocigc.image import CREATED_ANNOTATION, NAME_ANNOTATIONS
-from ocigc.labels import content_references
-from ocigc.native import parse_index
-
-# What is parsed takes many times the memory of its bytes.
-_ENTRIES = 1 << 21
-_ENTRY_LIMIT = 1 << 20  # bytes
+from ocigc.image import NAME_ANNOTATIONS
+from ocigc.native import Entries
 
 _WHITESPACE = " \t\r\n"
-_decode = json.JSONDecoder().raw_decode
+_PIECE = 1 << 20  # bytes
 
+T = TypeVar("T", bytes, str)
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry of `manifests`: its place in the file's bytes, its descriptor, the name that it gives to that (None:
-    none), and the digests that its labels refer to besides."""
-
-    start: int
-    end: int
-    descriptor: Descriptor
-    name: str | None
-    references: tuple[str, ...]
+Read = Callable[[int, int], bytes]
+"""Gives the bytes of index.json from one position up to another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """index.json as it was read."""
+    """index.json as it was read. `size` is in bytes; `sha256`, in hex, tells its content from any other."""
 
-    content: bytes
-    entries: tuple[Entry, ...]
+    entries: Entries
+    size: int
+    sha256: str
 
-    @property
-    def sha256(self) -> str:
-        """What tells this content from any other, in hex."""
-        return hashlib.sha256(self.content).hexdigest()
+    def without(self, read: Read, removed: Collection[int], nameless: Collection[int]) -> Iterator[bytes]:
+        """The content, in pieces, without the entries at the positions `removed`, and with those at `nameless` bare of
+        names."""
+        spans = _Spans(self.entries)
+        changed: dict[int, bytes | None] = dict.fromkeys(removed)
+        changed |= {number: _without_names(read(*spans[number])) for number in nameless}
+        for piece in _parts(spans, changed, self.size):
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                for start in range(*piece, _PIECE):
+                    yield read(start, min(start + _PIECE, piece[1]))
 
-    def created(self, position: int) -> str | None:
-        """When the entry at a position says that its image was made; None where it does not."""
-        entry = self.entries[position]
-        return _annotations(self.content[entry.start : entry.end], position).get(CREATED_ANNOTATION)
-
-    def without(self, removed: Collection[int], nameless: Collection[int]) -> bytes:
-        """The content without the entries at the positions `removed`, and with those at `nameless` bare of names."""
-        pieces = [
-            None
-            if number in removed
-            else _without_names(self.content[entry.start : entry.end])
-            if number in nameless
-            else self.content[entry.start : entry.end]
-            for number, entry in enumerate(self.entries)
-        ]
-        return _join(self.content, [(entry.start, entry.end) for entry in self.entries], pieces)
-
-    def with_entries(self, added: Sequence[bytes]) -> bytes:
+    def with_entries(self, content: bytes, added: Sequence[bytes]) -> bytes:
         """The content with further entries behind those that are there, set apart as those are."""
         if not added:
-            return self.content
+            return content
         if not self.entries:
-            return _with_first_entries(self.content, added)
+            return _with_first_entries(content, added)
         end = self.entries[-1].end
         separator = b", "
         if len(self.entries) > 1:
-            separator = self.content[self.entries[-2].end : self.entries[-1].start]
-        return self.content[:end] + b"".join(separator + entry for entry in added) + self.content[end:]
+            separator = content[self.entries[-2].end : self.entries[-1].start]
+        return content[:end] + b"".join(separator + entry for entry in added) + content[end:]
 
 
 def parse(content: bytes) -> Index:
     """Raises MalformedError where the content is no image index."""
-    entries = []
-    for position, (descriptor, start, end) in enumerate(parse_index(content)):
-        if position == _ENTRIES or end - start > _ENTRY_LIMIT:
-            what = f"more than {_ENTRIES:,} entries" if position == _ENTRIES else f"larger than {_ENTRY_LIMIT:,} bytes"
-            raise MalformedError(f"index.json: manifests[{position}]: {what}")
-        annotations = _annotations(content[start:end], position)
-        name = next((annotations[key] for key in NAME_ANNOTATIONS if annotations.get(key)), None)
-        entries.append(Entry(start, end, descriptor, name, tuple(content_references(annotations))))
-    return Index(content, tuple(entries))
+    return Index(Entries(content), len(content), hashlib.sha256(content).hexdigest())
 
 
-def _annotations(entry: bytes, position: int) -> dict[str, str]:
-    annotations = _decode(entry.decode())[0].get("annotations")
-    if annotations is None:
-        return {}
-    if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
-        raise MalformedError(f"index.json: manifests[{position}]: annotations must be an object of strings")
-    return annotations
+class _Spans:
+    """Where entries stand, each asked for alone: a change concerns but a few of them."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, number: int) -> tuple[int, int]:
+        entry = self._entries[number]
+        return entry.start, entry.end
 
 
-def _join(content: AnyStr, spans: Sequence[tuple[int, int]], pieces: Sequence[AnyStr | None]) -> AnyStr:
-    """The content with a piece in place of each span of a list, or without it (None) and one separator."""
-    if not spans:
-        return content
-    joined = [content[: spans[0][0]]]
-    for number, piece in enumerate(pieces):
-        if piece is None:
-            continue
-        if len(joined) > 1:
-            joined.append(content[spans[number - 1][1] : spans[number][0]])
-        joined.append(piece)
-    joined.append(content[spans[-1][1] :])
-    return content[:0].join(joined)
+def _parts(
+    spans: _Spans | Sequence[tuple[int, int]], changed: Mapping[int, T | None], size: int
+) -> Iterator[tuple[int, int] | T]:
+    """A list with other pieces in place of some of its spans, or without them (None) and one separator each: those
+    pieces, and the ranges of what stays as it is."""
+    if not changed or not spans:
+        yield 0, size
+        return
+    yield 0, spans[0][0]
+    first, any_yet = 0, False
+    for number in (*sorted(changed), len(spans)):
+        if first < number:
+            yield spans[first - 1][1] if any_yet else spans[first][0], spans[number - 1][1]
+            any_yet = True
+        if (piece := changed.get(number)) is not None:
+            if any_yet:
+                yield spans[number - 1][1], spans[number][0]
+            yield piece
+            any_yet = True
+        first = number + 1
+    yield spans[len(spans) - 1][1], size
 
 
 def _skip(text: str, position: int) -> int:
@@ -157,5 +140,7 @@ def _without_names(entry: bytes) -> bytes:
     annotations = next(value for key, _, value, _ in _members(text, 0) if key == "annotations")
     members = list(_members(text, annotations))
     spans = [(start, end) for _, start, _, end in members]
-    pieces = [None if key in NAME_ANNOTATIONS else text[start:end] for key, start, _, end in members]
-    return _join(text, spans, pieces).encode()
+    names = (number for number, (key, _, _, _) in enumerate(members) if key in NAME_ANNOTATIONS)
+    nameless: dict[int, str | None] = dict.fromkeys(names)
+    parts = _parts(spans, nameless, len(text))
+    return "".join(part if isinstance(part, str) else text[slice(*part)] for part in parts).encode()

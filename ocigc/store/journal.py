@@ -18,9 +18,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ocigc.errors import MalformedError, Refused
@@ -85,40 +85,59 @@ def pending_below(layout: Layout) -> bool:
         return False
 
 
-def open_run(state: int, journal: Journal, before: bytes, after: bytes, doomed: Iterable[str], layout: Layout) -> None:
-    """Puts the journal in place, synced. Until then nothing has happened. Raises OSError."""
+def open_run(
+    state: int, layout: Layout, journal: Journal, index: Index, nameless: Collection[int], doomed: Iterable[str]
+) -> Journal | None:
+    """Puts the journal in place, synced, and gives it with its `after`; None where index.json is no longer `index`.
+    Until then nothing has happened. Raises OSError.
+
+    `nameless` are those of the removed entries that only lose their name; `doomed` the digests to delete.
+    """
     discard(state)
     try:
-        _write_draft(state, journal, before, after, doomed, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
-        os.rename(_DRAFT, RUN, src_dir_fd=state, dst_dir_fd=state)
+        written = _write_draft(state, layout, journal, index, nameless, doomed)
+        if written is not None:
+            os.rename(_DRAFT, RUN, src_dir_fd=state, dst_dir_fd=state)
     except OSError:
         # The disk is full, more often than not: what was written so far is in the way.
         with suppress(Refused):
             purge(state, _DRAFT)
         raise
     os.fsync(state)
+    return written
 
 
 def _write_draft(
-    state: int, journal: Journal, before: bytes, after: bytes, doomed: Iterable[str], like: os.stat_result
-) -> None:
+    state: int, layout: Layout, journal: Journal, index: Index, nameless: Collection[int], doomed: Iterable[str]
+) -> Journal | None:
+    like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
     files.make_directory(state, _DRAFT, _PRIVATE)
     with files.directory(state, _DRAFT) as draft:
+        # All is made of this copy: others may write to index.json while it is read.
+        if _write_hashed(draft, _BEFORE, files.pieces(layout.fd, INDEX, INDEX_LIMIT), like) != journal.before:
+            return None
+        with open(files.open_plain(draft, _BEFORE), "rb") as before:
+            removed = set(journal.removed).difference(nameless)
+            content = index.without(files.reader(before.fileno()), removed, nameless)
+            journal = replace(journal, after=_write_hashed(draft, INDEX, content, like))
         document = {"version": _VERSION, **asdict(journal)}
         files.write(draft, _JOURNAL, json.dumps(document, indent=1).encode(), like)
-        files.write(draft, _BEFORE, before, like)
-        files.write(draft, INDEX, after, like)
-        _write_lines(draft, DOOMED, doomed, like)
+        files.write_pieces(draft, DOOMED, (f"{digest}\n".encode() for digest in doomed), like)
         os.fsync(draft)
+    return journal
 
 
-def _write_lines(parent: int, name: str, lines: Iterable[str], like: os.stat_result) -> None:
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=parent)
-    with open(fd, "w", encoding="ascii") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
-        files.resemble(fd, like)
-        os.fsync(fd)
+def _write_hashed(parent: int, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
+    """Writes a new file; the SHA-256 of its content, in hex."""
+    digest = hashlib.sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for piece in content:
+            digest.update(piece)
+            yield piece
+
+    files.write_pieces(parent, name, hashed(), like)
+    return digest.hexdigest()
 
 
 def read(run: int, path: str = f"{STATE}/{RUN}") -> Journal:
@@ -194,9 +213,14 @@ def replace_index(layout: Layout, state: int, index: Index, content: bytes) -> N
         os.unlink(INDEX, dir_fd=state)
     files.write(state, INDEX, content, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
     if index_digest(layout.fd) != index.sha256 or not _swap(layout, state, index.sha256):
-        raise Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
+        raise changed(layout)
     with suppress(FileNotFoundError):
         os.unlink(INDEX, dir_fd=state)
+
+
+def changed(layout: Layout) -> Refused:
+    """What is to be said where somebody else was faster."""
+    return Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
 
 
 def _swap(layout: Layout, parent: int, before: str) -> bool:
@@ -217,7 +241,10 @@ def _swap(layout: Layout, parent: int, before: str) -> bool:
 
 def index_digest(parent: int) -> str:
     """The SHA-256, in hex, of the index.json in an open directory. Raises OSError and Refused."""
-    return hashlib.sha256(files.read(parent, INDEX, INDEX_LIMIT)).hexdigest()
+    digest = hashlib.sha256()
+    for piece in files.pieces(parent, INDEX, INDEX_LIMIT):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def close(state: int, journal: Journal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -69,9 +70,10 @@ class Layout:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
         return self._read_index(lambda: files.parsed(self.fd, INDEX, INDEX_LIMIT, parse))
 
-    def index_content(self) -> bytes:
-        """The same, not yet parsed."""
-        return self._read_index(lambda: files.read(self.fd, INDEX, INDEX_LIMIT))
+    def content_of(self, index: Index) -> bytes | None:
+        """The bytes of index.json, None where it is no longer that index."""
+        content = self._read_index(lambda: files.read(self.fd, INDEX, INDEX_LIMIT))
+        return content if hashlib.sha256(content).hexdigest() == index.sha256 else None
 
     def _read_index(self, read: Callable[[], T]) -> T:
         try:

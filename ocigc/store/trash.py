@@ -25,9 +25,10 @@ MANIFEST_LIMIT = 16 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Trashed:
-    """A run in the trash: the images that it removed, and what it holds. `size` is in bytes."""
+    """A run in the trash: index.json before it, the images that it removed, and what it holds. `size` is in bytes."""
 
     journal: Journal
+    content: bytes
     before: Index
     images: Sequence[ImageRecord]
     blobs: int
@@ -54,11 +55,12 @@ def _read(run: int, name: str) -> Trashed:
     record = journal.read(run, path)
     if record.id != name:
         raise MalformedError(f"{path}: holds the journal of another run")
-    before = parse(journal.read_before(run))
+    content = journal.read_before(run)
+    before = parse(content)
     removed = set(record.removed)
-    images = [image for image in image_records(before.entries, None) if removed.intersection(image.entries)]
+    images = [image for image in image_records(before.entries) if removed.intersection(image.entries)]
     sizes = [os.stat(name, dir_fd=parent).st_size for parent, _, name in _blobs(run)]
-    return Trashed(record, before, images, len(sizes), sum(sizes))
+    return Trashed(record, content, before, images, len(sizes), sum(sizes))
 
 
 def _blobs(run: int) -> Iterator[tuple[int, str, str]]:
@@ -105,13 +107,13 @@ def restore(
     whole = len(asked) == len(trashed.images)
     index = layout.read_index()
     present: dict[str, set[str]] = {}
-    for image in image_records(index.entries, None):
+    for image in image_records(index.entries):
         present.setdefault(image.name, set()).add(image.target.digest)
     for image in wanted:
         if image.target.digest not in present.get(image.name, {image.target.digest}):
             raise Refused(f"{image.familiar}: another image has that name now; nothing was changed")
     entries = [
-        trashed.before.content[entry.start : entry.end]
+        trashed.content[entry.start : entry.end]
         for image in wanted
         if image.name not in present
         for entry in (trashed.before.entries[position] for position in image.entries)
@@ -122,7 +124,10 @@ def restore(
             [f"{algorithm}:{encoded}" for _, algorithm, encoded in _blobs(run)] if whole else _reached(run, wanted)
         )
         count = journal.put_back(layout, run, digests)
-        journal.replace_index(layout, state, index, index.with_entries(entries))
+        content = layout.content_of(index)
+        if content is None:
+            raise journal.changed(layout)
+        journal.replace_index(layout, state, index, index.with_entries(content, entries))
         for other in files.listing(state, TRASH):
             with files.directory(trash, other) as other_run:
                 loaded, _ = reload(layout, other_run, now, phase)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ocigc.errors import CorruptError, MalformedError, OcigcError
-from ocigc.native import Ledger, Store, Verdict
+from ocigc.native import NO_NODE, Ledger, Store, Verdict
 from ocigc.rules.settlement import holding
 from ocigc.store import blake3_blobs, scrub
 from ocigc.store.contents import Loaded, Phase
@@ -76,7 +76,7 @@ def reachable(loaded: Loaded, now: int) -> array[int]:
     """The nodes that an image, a lease that is active at the instant `now`, or a `gc.root` label holds."""
     store = loaded.store
     active = [lease for lease in loaded.leases if lease.active(now)]
-    groups = holding(loaded.images, active, store.label_roots(), store)
+    groups = holding(loaded.images.roots(store), active, store.label_roots(), store)
     return store.holders(groups).held(0, len(groups))
 
 
@@ -99,12 +99,12 @@ def verify(
         if verdicts[number] != Verdict.SOUND:
             by_verdict.setdefault(verdicts[number], []).append(node)
 
-    corrupt = set(map(store.digest, by_verdict.get(Verdict.CORRUPT, ())))
+    corrupt = set(store.digests(by_verdict.get(Verdict.CORRUPT, ())))
     malformed, errors = _faults(store, corrupt)
     for verdict, what in _UNSOUND.items():
         errors += [f"{store.digest(node)}: {what}" for node in by_verdict.get(verdict, ())]
-    named = {entry.descriptor.digest for entry in loaded.index.entries}
-    absent = {digest for digest in named if store.find(digest) is None}
+    entries = loaded.index.entries
+    absent = {entries[n].descriptor.digest for n, node in enumerate(loaded.targets) if node == NO_NODE}
     checked = [
         node for node, verdict in zip(nodes, verdicts, strict=True) if verdict in (Verdict.SOUND, Verdict.CORRUPT)
     ]
@@ -114,7 +114,7 @@ def verify(
         corrupt=sorted(corrupt),
         wrong_size=wrong_sizes(loaded),
         missing=sorted(absent | set(store.missing())),
-        unsupported=[store.digest(node) for node in by_verdict.get(Verdict.UNSUPPORTED, ())],
+        unsupported=list(store.digests(by_verdict.get(Verdict.UNSUPPORTED, ()))),
         malformed=sorted(malformed),
         errors=sorted(errors),
         unchecked=len(by_verdict.get(Verdict.UNCHECKED, ())),
@@ -145,9 +145,8 @@ def _naming(digest: str, fault: OcigcError) -> str:
 def wrong_sizes(loaded: Loaded) -> list[str]:
     """The digests of blobs whose size is not what a descriptor says, of a layout that was loaded with `record`."""
     store = loaded.store
-    wrong = {store.digest(node) for node in store.wrong_sizes()}
-    for entry in loaded.index.entries:
-        node = store.find(entry.descriptor.digest)
-        if node is not None and store.size(node) != entry.descriptor.size:
-            wrong.add(entry.descriptor.digest)
+    wrong = set(store.digests(store.wrong_sizes()))
+    for node, size in zip(loaded.targets, loaded.index.entries.sizes(), strict=True):
+        if node != NO_NODE and store.size(node) != size:
+            wrong.add(store.digest(node))
     return sorted(wrong)

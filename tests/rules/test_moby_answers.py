@@ -15,6 +15,7 @@ from ocigc.image import ImageRecord, dangling_name
 from ocigc.labels import content_references
 from ocigc.lease import Lease
 from ocigc.rules.filters import parse_filters
+from ocigc.rules.images import Images
 from ocigc.rules.prune import Contents, Request, decide
 from ocigc.times import SECOND, parse_rfc3339
 from vectors.scenarios import Scenario, filter_arguments, scenarios
@@ -61,7 +62,7 @@ def test_agrees_with_moby(scenario: Scenario) -> None:
     ]
     containers = tuple(Container(c["id"], c["image"], c["imageID"]) for c in scenario["containers"])
     plan = decide(
-        Contents(records(scenario), leases, label_roots, graph),
+        Contents(Images(records(scenario)), leases, label_roots, graph),
         Request(parse_filters(arguments, prune_all=False, now=NOW, local_offset=0), InUse(containers), NOW, 0),
         config_labels,
     )
