@@ -33,9 +33,19 @@ const struct ocigc_facts *ocigc_facts_of(const ocigc_store *store, uint32_t node
     return ocigc_segment_facts(place.segment, place.position);
 }
 
-struct ocigc_facts *ocigc_facts_room(ocigc_store *store, uint32_t node)
+struct ocigc_facts *ocigc_facts_claim(ocigc_store *store, uint32_t node)
 {
-    return place_in(&store->facts, node);
+    struct ocigc_facts *room = place_in(&store->facts, node);
+    int64_t unknown = OCIGC_STAMP_UNKNOWN;
+    bool claimed = room != NULL && __atomic_compare_exchange_n(&room->stamp, &unknown, OCIGC_STAMP_NEVER, false,
+                                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return claimed ? room : NULL;
+}
+
+void ocigc_facts_put(struct ocigc_facts *room, struct ocigc_facts facts)
+{
+    room->size = facts.size;
+    __atomic_store_n(&room->stamp, facts.stamp, __ATOMIC_RELEASE);
 }
 
 static bool reserve_all(struct ocigc_facts_table *table, uint32_t nodes)
@@ -97,12 +107,13 @@ static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct sta
 
 bool ocigc_facts_make(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)
 {
-    *facts = (struct ocigc_facts){(uint64_t)status->st_size & OCIGC_SIZE_MASK, ocigc_stamp(status)};
-    if (status->st_nlink > 1 && !add_link(store, lock, status, facts))
+    struct ocigc_facts made = {(uint64_t)status->st_size & OCIGC_SIZE_MASK, ocigc_stamp(status)};
+    if (status->st_nlink > 1 && !add_link(store, lock, status, &made))
         return false;
     if (ocigc_nanoseconds(status->st_ctim) > store->began)
-        facts->size |= OCIGC_MOVED;
-    if (facts->stamp == OCIGC_STAMP_UNKNOWN)
-        facts->stamp++;
+        made.size |= OCIGC_MOVED;
+    if (made.stamp == OCIGC_STAMP_UNKNOWN)
+        made.stamp = OCIGC_STAMP_NEVER;
+    *facts = made;
     return true;
 }

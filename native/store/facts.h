@@ -19,6 +19,7 @@ struct ocigc_facts {
 #define OCIGC_MOVED (UINT64_C(1) << 62) /* touched between the scan and the survey */
 #define OCIGC_SIZE_MASK (OCIGC_MOVED - 1)
 #define OCIGC_STAMP_UNKNOWN INT64_MIN
+#define OCIGC_STAMP_NEVER (OCIGC_STAMP_UNKNOWN + 1) /* of what is gone */
 
 /* Those of a scan that only listed names. Without slots every node has facts, in its own place. */
 struct ocigc_facts_table {
@@ -34,10 +35,12 @@ const struct ocigc_facts *ocigc_facts_of(const struct ocigc_store *store, uint32
 /* Makes room in the table for the facts of `count` nodes (NULL: of all), unknown until they are put there. false: no
  * memory. */
 bool ocigc_facts_reserve(struct ocigc_store *store, const uint32_t *nodes, size_t count);
-/* That room; for one thread at a time. */
-struct ocigc_facts *ocigc_facts_room(struct ocigc_store *store, uint32_t node);
+/* That room, for one thread of several: NULL where another has it, or the facts are known. */
+struct ocigc_facts *ocigc_facts_claim(struct ocigc_store *store, uint32_t node);
+/* Puts facts into it; unknown ones leave it to the next who claims it. */
+void ocigc_facts_put(struct ocigc_facts *room, struct ocigc_facts facts);
 
-/* What a file's status says. `lock` guards the store's links. false: no memory. */
+/* What a file's status says. `lock` guards the store's links. false: no memory, and `facts` is as it was. */
 bool ocigc_facts_make(struct ocigc_store *store, pthread_mutex_t *lock, const struct stat *status,
                       struct ocigc_facts *facts);
 

@@ -56,7 +56,8 @@ static inline struct ocigc_identity *ocigc_segment_identity(const struct ocigc_s
 bool ocigc_segment_init(struct ocigc_segment *segment, const char *name, int32_t depth);
 void ocigc_segment_free(struct ocigc_segment *segment);
 
-/* Adds an entry, without facts: a binary digest, or the NUL-terminated `name` under an unregistered algorithm. false: no memory. */
+/* Adds an entry, without facts: a binary digest, or the NUL-terminated `name` under an unregistered algorithm. false: no
+ * memory. */
 bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, const char *name);
 /* Moves all entries of `other` behind those of `segment`. */
 bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other);

@@ -53,30 +53,39 @@ int32_t ocigc_store_name(const ocigc_store *store, uint32_t node, struct ocigc_n
     return OCIGC_OK;
 }
 
-static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes, struct ocigc_error *error)
+static int32_t look_at(struct survey *survey, uint32_t node, struct ocigc_facts *facts, uint64_t *bytes,
+                       struct ocigc_error *error)
 {
     struct ocigc_place place = ocigc_store_place(survey->store, node);
-    if (ocigc_store_surveyed(survey->store, node))
-        return OCIGC_OK;
-    struct ocigc_facts *known = ocigc_facts_room(survey->store, node), facts;
     char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
     struct stat status;
     ocigc_segment_encoded(place.segment, place.position, encoded);
     int cause = status_of(survey->store, place, encoded, &status);
     const char *algorithm = place.segment->name;
     if (cause == ENOENT) {
-        *known = (struct ocigc_facts){0, OCIGC_STAMP_UNKNOWN + 1};
+        *facts = (struct ocigc_facts){0, OCIGC_STAMP_NEVER};
         return OCIGC_OK;
     }
     if (cause != 0)
         return ocigc_fail_system(error, cause, "cannot read the status of blobs/%s/%s", algorithm, encoded);
     if (!S_ISREG(status.st_mode))
         return ocigc_fail(error, OCIGC_LAYOUT, "blobs/%s/%s is %s", algorithm, encoded, ocigc_kind(status.st_mode));
-    if (!ocigc_facts_make(survey->store, &survey->lock, &status, &facts))
+    if (!ocigc_facts_make(survey->store, &survey->lock, &status, facts))
         return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-    *known = facts;
     *bytes += (uint64_t)status.st_size;
     return OCIGC_OK;
+}
+
+/* A list may have a node twice, in the shares of two threads. */
+static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes, struct ocigc_error *error)
+{
+    struct ocigc_facts facts = {0, OCIGC_STAMP_UNKNOWN};
+    struct ocigc_facts *room = ocigc_facts_claim(survey->store, node);
+    if (room == NULL)
+        return OCIGC_OK;
+    int32_t code = look_at(survey, node, &facts, bytes, error);
+    ocigc_facts_put(room, facts);
+    return code;
 }
 
 static int32_t survey_share(struct survey *survey, size_t first, struct ocigc_error *error)

@@ -4,6 +4,7 @@
 #include "store/content.h"
 #include "store/graph.h"
 #include "store/sort.h"
+#include "store/store.h"
 #include "tests/check.h"
 
 #include <fcntl.h>
@@ -205,6 +206,131 @@ static void test_phases(const char *index)
     ocigc_store_free(store);
 }
 
+/* ------------------------------------------------------------------ survey */
+
+/* What a survey has to find out: a scan that looks at files. */
+static ocigc_store *looked_at;
+
+static ocigc_store *scan(int32_t depth)
+{
+    ocigc_store *store = ocigc_store_scan(layout, depth, THREADS, NULL, &error);
+    CHECK(store != NULL);
+    return store;
+}
+
+/* Of the nodes whose number is less than `thirds` modulo 3 all is known, of the others nothing. */
+static void check_facts(const ocigc_store *store, uint32_t thirds)
+{
+    for (uint32_t node = 0; node < ocigc_store_count(store); node++) {
+        bool known = node % 3 < thirds;
+        CHECK(ocigc_store_surveyed(store, node) == known);
+        CHECK(ocigc_store_size(store, node) == (known ? ocigc_store_size(looked_at, node) : 0));
+        CHECK(ocigc_store_stamp(store, node) == (known ? ocigc_store_stamp(looked_at, node) : OCIGC_STAMP_UNKNOWN));
+    }
+}
+
+/* Surveys those nodes. Each is listed again and again, so that threads meet in them. */
+static int32_t survey_thirds(ocigc_store *store, uint32_t thirds, struct ocigc_progress *progress)
+{
+    enum { TIMES = 4 };
+    uint32_t count = ocigc_store_count(store);
+    uint32_t *nodes = malloc(TIMES * count * sizeof *nodes);
+    size_t listed = 0;
+    CHECK(nodes != NULL);
+    for (int time = 0; time < TIMES; time++)
+        for (uint32_t node = 0; node < count; node++)
+            if (node % 3 < thirds)
+                nodes[listed++] = node;
+    int32_t code = ocigc_store_survey(store, nodes, listed, THREADS, progress, &error);
+    free(nodes);
+    return code;
+}
+
+static void test_survey_by_parts(void)
+{
+    struct ocigc_progress cancelled = {.cancel = 1};
+    ocigc_store *store = scan(OCIGC_NAMES);
+    check_facts(store, 0);
+    CHECK(survey_thirds(store, 1, &cancelled) == OCIGC_CANCELLED);
+    check_facts(store, 0);
+    CHECK(survey_thirds(store, 1, NULL) == OCIGC_OK);
+    check_facts(store, 1);
+    CHECK(store->facts.count == (ocigc_store_count(store) + 2) / 3);
+    CHECK(survey_thirds(store, 2, NULL) == OCIGC_OK);
+    check_facts(store, 2);
+    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
+    check_facts(store, 3);
+    CHECK(store->facts.count == ocigc_store_count(store) && store->link_count == looked_at->link_count);
+    CHECK(survey_thirds(store, 3, &cancelled) == OCIGC_CANCELLED);
+    check_facts(store, 3);
+    ocigc_store_free(store);
+}
+
+static void test_survey_of_all(void)
+{
+    struct ocigc_progress cancelled = {.cancel = 1};
+    ocigc_store *store = scan(OCIGC_NAMES);
+    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, &cancelled, &error) == OCIGC_CANCELLED);
+    check_facts(store, 0);
+    CHECK(survey_thirds(store, 1, NULL) == OCIGC_OK);
+    check_facts(store, 1);
+    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
+    check_facts(store, 3);
+    CHECK(store->facts.slots == NULL && store->link_count == looked_at->link_count);
+    ocigc_store_free(store);
+}
+
+/* Where the survey meets what is no blob, that node stays unknown; and is found out once it is one. */
+static void test_survey_that_fails(const char *descriptor)
+{
+    char name[65] = {0};
+    memcpy(name, digest_in(descriptor) + 7, 64);
+    ocigc_store *store = scan(OCIGC_NAMES);
+    uint32_t node = node_of(store, descriptor);
+    CHECK(renameat(blobs, name, layout, "aside") == 0 && mkdirat(blobs, name, 0777) == 0);
+    CHECK(survey_thirds(store, 3, NULL) == OCIGC_LAYOUT);
+    CHECK(!ocigc_store_surveyed(store, node) && ocigc_store_size(store, node) == 0);
+    CHECK(unlinkat(blobs, name, AT_REMOVEDIR) == 0 && renameat(layout, "aside", blobs, name) == 0);
+    CHECK(survey_thirds(store, 3, NULL) == OCIGC_OK);
+    for (uint32_t other = 0; other < ocigc_store_count(store); other++)
+        CHECK(ocigc_store_size(store, other) == ocigc_store_size(looked_at, other));
+    ocigc_store_free(store);
+}
+
+/* What the scan has looked at already, the survey leaves alone. */
+static void test_survey_behind_a_look(int32_t depth)
+{
+    ocigc_store *store = scan(depth);
+    const struct ocigc_segment *segment = ocigc_store_segment(store, "sha256", 6);
+    size_t length = (size_t)segment->count * segment->stride;
+    uint8_t *entries = malloc(length);
+    CHECK(entries != NULL && segment->count == ocigc_store_count(store));
+    memcpy(entries, segment->entries, length);
+    CHECK(survey_thirds(store, 2, NULL) == OCIGC_OK);
+    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
+    check_facts(store, 3);
+    CHECK(memcmp(entries, segment->entries, length) == 0);
+    CHECK(store->facts.facts == NULL && store->facts.slots == NULL);
+    free(entries);
+    ocigc_store_free(store);
+}
+
+static void test_survey(const char *descriptor)
+{
+    char name[65] = {0};
+    memcpy(name, digest_in(descriptor) + 7, 64);
+    CHECK(linkat(blobs, name, layout, "further name", 0) == 0);
+    looked_at = scan(OCIGC_FILES);
+    CHECK(looked_at->link_count == 1);
+    test_survey_by_parts();
+    test_survey_of_all();
+    test_survey_behind_a_look(OCIGC_FILES);
+    test_survey_behind_a_look(OCIGC_IDENTITIES);
+    test_survey_that_fails(descriptor);
+    ocigc_store_free(looked_at);
+    CHECK(unlinkat(layout, "further name", 0) == 0);
+}
+
 int main(void)
 {
     char path[] = "/tmp/ocigc-store-test-XXXXXX", index[256];
@@ -212,6 +338,7 @@ int main(void)
     make_layout(path);
     test_change_while_reading();
     write_store(index, sizeof index);
+    test_survey(index);
     test_phases(index);
     close(blobs);
     close(layout);
