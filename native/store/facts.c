@@ -50,41 +50,47 @@ void ocigc_facts_put(struct ocigc_facts *room, struct ocigc_facts facts)
 
 static bool reserve_all(struct ocigc_facts_table *table, uint32_t nodes)
 {
-    if (!ocigc_reserve(&table->facts, &table->capacity, 0, nodes, sizeof *table->facts))
+    struct ocigc_facts *facts = malloc(((size_t)nodes + 1) * sizeof *facts);
+    if (facts == NULL)
         return false;
-    for (table->count = 0; table->count < nodes; table->count++)
-        table->facts[table->count] = UNKNOWN;
+    for (uint32_t node = 0; node < nodes; node++) {
+        const struct ocigc_facts *known = place_in(table, node);
+        facts[node] = known != NULL ? *known : UNKNOWN;
+    }
+    free(table->facts);
+    free(table->slots);
+    *table = (struct ocigc_facts_table){.facts = facts};
     return true;
 }
 
-static bool reserve_one(struct ocigc_facts_table *table, uint32_t node)
+/* All room at once: an array that grows with each node is copied time and again, and ends larger than need be. */
+static bool reserve_some(struct ocigc_facts_table *table, uint32_t left, const uint32_t *nodes, size_t count)
 {
-    if (table->slots[node] != 0)
-        return true;
-    if (!ocigc_reserve(&table->facts, &table->capacity, table->count, 1, sizeof *table->facts))
+    uint32_t lacking = 0;
+    for (size_t i = 0; i < count && lacking < left; i++)
+        lacking += table->slots[nodes[i]] == 0;
+    if (!ocigc_reserve(&table->facts, &table->capacity, table->count, lacking, sizeof *table->facts))
         return false;
-    table->facts[table->count++] = UNKNOWN;
-    table->slots[node] = table->count;
+    for (size_t i = 0; i < count; i++) {
+        if (table->slots[nodes[i]] != 0)
+            continue;
+        table->facts[table->count++] = UNKNOWN;
+        table->slots[nodes[i]] = table->count;
+    }
     return true;
 }
 
 bool ocigc_facts_reserve(ocigc_store *store, const uint32_t *nodes, size_t count)
 {
     struct ocigc_facts_table *table = &store->facts;
-    if (!has_table(store) || (table->facts != NULL && table->slots == NULL))
+    bool has_all = table->facts != NULL && table->slots == NULL;
+    if (!has_table(store) || has_all || (nodes != NULL && count == 0))
         return true;
-    if (nodes == NULL && table->slots == NULL)
+    if (nodes == NULL)
         return reserve_all(table, store->count);
     if (table->slots == NULL)
-        table->slots = calloc((size_t)store->count + 1, sizeof *table->slots);
-    bool well = table->slots != NULL;
-    if (nodes == NULL)
-        for (uint32_t node = 0; well && node < store->count; node++)
-            well = reserve_one(table, node);
-    else
-        for (size_t i = 0; well && i < count; i++)
-            well = reserve_one(table, nodes[i]);
-    return well;
+        table->slots = calloc(store->count, sizeof *table->slots);
+    return table->slots != NULL && reserve_some(table, store->count - table->count, nodes, count);
 }
 
 static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)

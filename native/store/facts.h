@@ -21,12 +21,13 @@ struct ocigc_facts {
 #define OCIGC_STAMP_UNKNOWN INT64_MIN
 #define OCIGC_STAMP_NEVER (OCIGC_STAMP_UNKNOWN + 1) /* of what is gone */
 
-/* Those of a scan that only listed names. Without slots every node has facts, in its own place. */
+/* Those of a scan that only listed names. Once all nodes have been asked for there are no slots: each has facts in its own
+ * place. */
 struct ocigc_facts_table {
     struct ocigc_facts *facts;
-    uint32_t count;
-    uint32_t capacity;
     uint32_t *slots; /* of each node: the number of its facts, from 1 on; 0: none yet */
+    uint32_t count;  /* that slots number; not in use without them */
+    uint32_t capacity;
 };
 
 /* The facts of a node, unknown ones where nobody has asked for any. */
