@@ -4,7 +4,8 @@
 
 For each size one synthetic store, nothing in it to be collected, read once before; then A B C D A B C D. Prints ratios
 (theirs / ours, so more is better), the exponent of the growth (the slope of a straight line through the logarithms of
-blobs and medians) and the memory of a prune: what it takes more than on an empty layout.
+blobs and medians) and the memory of a prune: what it takes more than on an empty layout, for a blob, and as a part of
+what it may take, 64 bytes a blob and 16 an edge.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from pathlib import Path
 from curves import Curve, draw
 from measure import OCIGC, peak_bytes, processor, seconds
 
+from ocigc._native import ffi, lib
+from ocigc.api.watch import SILENT
+from ocigc.store.contents import load
+from ocigc.store.layout import Layout
 from ocigc.synth import Spec, write
 
 SCAN = """
@@ -60,10 +65,12 @@ def runners() -> list[Runner]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one size: the median seconds of every runner, and the bytes of memory that a prune takes."""
+    """Of one size: the median seconds of every runner, the bytes of memory that a prune takes, and what is there."""
 
     seconds: dict[str, float]
     memory: int
+    blobs: int
+    edges: int
 
 
 def prune(layout: Path) -> list[str]:
@@ -84,8 +91,16 @@ def measure(workspace: Path, blobs: int, rounds: int) -> Measured:
             if number:  # the first warms the caches
                 times[runner.name].append(taken)
     memory = peak_bytes(prune(layout))
+    found = count(layout)
     shutil.rmtree(layout)
-    return Measured({name: statistics.median(taken) for name, taken in times.items()}, memory)
+    return Measured({name: statistics.median(taken) for name, taken in times.items()}, memory, *found)
+
+
+def count(layout: Path) -> tuple[int, int]:
+    """The blobs that umoci has left, and the edges between them."""
+    with Layout(str(layout)) as opened, load(opened, None, time.time_ns(), SILENT).store as store:
+        edges = lib.ocigc_graph_edges
+        return len(store), sum(edges(store._handle, node, ffi.NULL, ffi.NULL, 0) for node in range(len(store)))
 
 
 def exponent(sizes: Sequence[int], medians: Sequence[float]) -> float:
@@ -113,8 +128,10 @@ def main() -> None:
         if runner.against in names:
             ratios = [f"{each[runner.against] / each[runner.name]:.2f}" for each in medians]
             print(f"| {runner.name} | {runner.against} | " + " | ".join(ratios) + " |")
-    memory = " | ".join(f"{(each.memory - floor) / size:.0f} B" for size, each in zip(sizes, measured, strict=True))
+    memory = " | ".join(f"{(each.memory - floor) / each.blobs:.0f} B" for each in measured)
     print(f"| ocigc prune --dry-run | memory, a blob | {memory} |")
+    part = " | ".join(f"{(each.memory - floor) / (64 * each.blobs + 16 * each.edges):.2f}" for each in measured)
+    print(f"| ocigc prune --dry-run | memory, of 64 B a blob and 16 an edge | {part} |")
     large = [number for number, size in enumerate(sizes) if size >= 100_000] or range(len(sizes))
     print("\n| work | exponent | from 100,000 on |\n| --- | --- | --- |")
     for name in names:
