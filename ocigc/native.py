@@ -268,10 +268,10 @@ class Entries:
             self._string(types[n].start, types[n].length) for n in range(lib.ocigc_index_media_type_count(handle))
         ]
         found = lib.ocigc_index_references(handle)
-        self._references: dict[int, tuple[str, ...]] = {}
+        self._references: dict[int, list[str]] = {}
         for n in range(lib.ocigc_index_reference_count(handle)):
             digest = self._string(found[n].digest.start, found[n].digest.length)
-            self._references[found[n].entry] = (*self._references.get(found[n].entry, ()), digest)
+            self._references.setdefault(found[n].entry, []).append(digest)
 
     def __len__(self) -> int:
         return self._count
@@ -281,7 +281,7 @@ class Entries:
         _, start, length, text, name_length, created_length, _, digest_length, _ = self._row(position)
         target, name = self.target(position)
         created = self._string(text + digest_length + name_length, created_length) or None
-        return Entry(start, start + length, target, name, created, self._references.get(position, ()))
+        return Entry(start, start + length, target, name, created, tuple(self._references.get(position, ())))
 
     def __iter__(self) -> Iterator[Entry]:
         return map(self.__getitem__, range(self._count))
@@ -319,7 +319,7 @@ class Entries:
                 self._text[text:name],
             )
 
-    def references(self) -> Mapping[int, tuple[str, ...]]:
+    def references(self) -> Mapping[int, Sequence[str]]:
         """By position the digests that an entry's labels refer to, where there are any."""
         return self._references
 
