@@ -11,18 +11,9 @@ struct job {
     void *context;
 };
 
-/* For every file that it opens a thread locks the descriptors that it shares with others. */
-static void take_own_descriptors(void)
-{
-#ifndef __SANITIZE_THREAD__ /* which takes equal numbers for one descriptor */
-    (void)unshare(CLONE_FILES);
-#endif
-}
-
 static void *run(void *argument)
 {
     const struct job *job = argument;
-    take_own_descriptors();
     job->work(job->context);
     return NULL;
 }
@@ -41,11 +32,10 @@ void ocigc_parallel(uint32_t threads, void (*work)(void *context), void *context
     struct job job = {work, context};
     pthread_t others[MOST_THREADS];
     uint32_t started = 0;
-    while (started < threads && threads > 1 && started < MOST_THREADS &&
+    while (started + 1 < threads && started < MOST_THREADS &&
            pthread_create(&others[started], NULL, run, &job) == 0)
         started++;
-    if (started == 0)
-        work(context);
+    work(context);
     while (started > 0)
         pthread_join(others[--started], NULL);
 }

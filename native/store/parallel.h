@@ -8,9 +8,8 @@
 /* `threads`, or for 0 one a core that this process may use. */
 uint32_t ocigc_thread_count(uint32_t threads);
 
-/* Runs `work(context)` on up to `threads` threads, with one on the caller's, and returns once all have returned. Fewer
- * take part where the system has no more to give, so `work` draws its share from a common supply. A descriptor that it
- * opens is the thread's own: nobody else can use it. */
+/* Runs `work(context)` on up to `threads` threads, the caller's among them, and returns once all have returned. Fewer
+ * take part where the system has no more to give, so `work` draws its share from a common supply. */
 void ocigc_parallel(uint32_t threads, void (*work)(void *context), void *context);
 
 /* Whether CLOCK_MONOTONIC shows `deadline` ns or more; INT64_MAX never comes. */
