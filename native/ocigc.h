@@ -156,8 +156,8 @@ struct ocigc_reference {
     struct ocigc_span digest;
 };
 
-/* An index.json, read as strictly as any index; annotations must be strings. OCIGC_MALFORMED as for a document, or with
- * offset 0 where an entry is named in the message. It keeps no reference to `bytes`. */
+/* An index.json, read as strictly as any index; annotations must be strings. OCIGC_MALFORMED as for a document. It keeps no
+ * reference to `bytes`. */
 ocigc_index *ocigc_index_parse(const char *bytes, size_t length, struct ocigc_error *error);
 void ocigc_index_free(ocigc_index *index);
 uint32_t ocigc_index_count(const ocigc_index *index);

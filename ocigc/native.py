@@ -257,8 +257,9 @@ class Entries:
         error = ffi.new("struct ocigc_error *")
         handle = lib.ocigc_index_parse(content, len(content), error)
         if handle == ffi.NULL:
-            where = f" at byte {error.offset}" if error.offset else ""
-            raise MalformedError(f"index.json: {_message(error)}{where}")
+            if error.code != lib.OCIGC_MALFORMED:
+                raise _exception(error)
+            raise MalformedError(f"index.json: {_message(error)} at byte {error.offset}")
         self._handle = ffi.gc(handle, lib.ocigc_index_free)
         self._count = int(lib.ocigc_index_count(handle))
         self._rows = _memory(lib.ocigc_index_entries(handle), self._count * _ENTRY.size)

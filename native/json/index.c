@@ -212,9 +212,11 @@ static int32_t add_entry(struct reader *reader, const struct ocigc_found_descrip
 
 static int take_descriptor(void *context, const struct ocigc_found_descriptor *found)
 {
-    if (found->role != OCIGC_ROLE_MANIFEST)
+    struct reader *reader = context;
+    if (found->role != OCIGC_ROLE_MANIFEST || add_entry(reader, found) == OCIGC_OK)
         return 0;
-    return add_entry(context, found) == OCIGC_OK ? 0 : -1;
+    reader->error->offset = found->object.start;
+    return -1;
 }
 
 ocigc_index *ocigc_index_parse(const char *bytes, size_t length, struct ocigc_error *error)

@@ -214,6 +214,7 @@ static void large_entry(void)
     memset(text + head, ' ', spaces);
     CHECK(parse_index(text, &error) == NULL);
     CHECK(strcmp(error.message, "manifests[0]: larger than 1,048,576 bytes") == 0);
+    CHECK(error.offset == strlen("{\"manifests\":["));
     free(text);
 }
 
