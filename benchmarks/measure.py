@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -18,13 +17,21 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
+_PEAK = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+assert process.returncode == 0
+print(usage.ru_maxrss * 1024)
+"""
+
+
 def peak_bytes(command: list[str]) -> int:
-    """The most memory that a command that has to succeed has resident at a time."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return usage.ru_maxrss * 1024
+    """The most memory that a command that has to succeed has resident at a time. It is started by a small process, as
+    what the one that starts it has counts too."""
+    measured = subprocess.run([sys.executable, "-c", _PEAK, *command], check=True, capture_output=True)
+    return int(measured.stdout)
 
 
 def processor() -> str:

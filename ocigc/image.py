@@ -9,7 +9,6 @@ from ocigc.reference import familiar_name
 
 DANGLING_PREFIX = "moby-dangling@"
 NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-CREATED_ANNOTATION = "org.opencontainers.image.created"
 
 
 def dangling_name(digest: str) -> str:

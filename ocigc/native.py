@@ -248,7 +248,8 @@ def _memory(pointer: Any, size: int) -> Any:
 
 
 class Entries:
-    """The entries of an index.json, each made when it is asked for: there may be a million.
+    """The entries of an index.json, each made when it is asked for: there may be a million. Whoever goes
+    through them holds them: what they are made of is freed with them.
 
     Raises MalformedError where the content is no image index.
     """
@@ -305,11 +306,13 @@ class Entries:
 
     def medias(self) -> Iterator[Media]:
         """What each entry's target is held to be."""
-        return (_MEDIAS[row[-1]] for row in _ENTRY.iter_unpack(self._rows))
+        for row in _ENTRY.iter_unpack(self._rows):
+            yield _MEDIAS[row[-1]]
 
     def sizes(self) -> Iterator[int]:
         """The size of each entry's target, as it says."""
-        return (row[0] for row in _ENTRY.iter_unpack(self._rows))
+        for row in _ENTRY.iter_unpack(self._rows):
+            yield row[0]
 
     def names(self) -> Iterator[tuple[str | None, bytes]]:
         """The name of each, and what tells its target from any other's."""

@@ -20,7 +20,7 @@ from itertools import chain
 
 from ocigc.errors import OcigcError, Refused
 from ocigc.lease import Lease
-from ocigc.native import NO_NODE, Fate, Store
+from ocigc.native import NO_NODE, Fate, Store, digest_algorithm
 from ocigc.rules.plan import Plan
 from ocigc.rules.settlement import holding
 from ocigc.store import files, journal, leases, preflight, sidecars
@@ -157,6 +157,8 @@ def reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, Ro
             entries = loaded.index.entries
             named = set(chain.from_iterable(entries.references().values()))
             named |= {digest for lease in loaded.leases if lease.active(now) for digest in lease.resources}
+            # A label may hold anything, but a path is made of digests only.
+            named = {digest for digest in named if digest_algorithm(digest) is not None}
             missing = {digest for digest in named if store.find(digest) is None} | set(store.missing())
             missing |= {entries[n].descriptor.digest for n, node in enumerate(loaded.targets) if node == NO_NODE}
         # What comes back may be a manifest that needs more.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ocigc.descriptor import Media
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import ImageRecord
-from ocigc.native import parse_document
+from ocigc.native import digest_algorithm, parse_document
 from ocigc.printable import printable
 from ocigc.store import files, journal, sidecars
 from ocigc.store.contents import Phase, load
@@ -169,7 +169,7 @@ def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[str]:
     seen: set[str] = set()
     while pending:
         digest, media = pending.pop()
-        if digest in seen:
+        if digest in seen or digest_algorithm(digest) is None:
             continue
         seen.add(digest)
         yield digest
