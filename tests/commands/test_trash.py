@@ -174,3 +174,16 @@ def test_what_a_later_run_removed_for_good_is_said_to_be_missing(layout: LayoutW
     result = ocigc("restore", layout.path, run)
     assert result.code == 1
     assert str(shared["digest"]) in result.err
+
+
+@pytest.mark.parametrize("options", [(), ("--image", "example.com/odd:1")])
+def test_no_path_is_made_of_what_is_no_digest(layout: LayoutWriter, options: tuple[str, ...]) -> None:
+    key = "containerd.io/gc.ref.content."
+    odd = {key + "nul": "a\0b:c", key + "up": "a:../../x", key + "name": "no digest"}
+    layout.tag(layout.image("odd", ["odd"]), "example.com/odd:1", **odd)
+    before = entries(layout)
+    assert ocigc(*PRUNE, layout.path).code == 0
+    result = ocigc("restore", *options, layout.path)
+    assert result.code == 0, result.err
+    wanted = [entry for entry in before if not options or "odd:1" in json.dumps(entry)]
+    assert entries(layout) == wanted
