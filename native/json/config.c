@@ -1,5 +1,6 @@
 /* Image configs, read as Go's encoding/json reads them into moby's structs. */
 
+#include "common/vector.h"
 #include "json/scanner.h"
 
 #include <stdlib.h>
@@ -10,9 +11,9 @@ struct ocigc_config {
     size_t text_length;
     struct ocigc_span created;
     struct ocigc_config_label *labels;
-    size_t label_count, label_capacity;
+    uint32_t label_count, label_capacity;
     struct ocigc_span *diff_ids;
-    size_t diff_id_count, diff_id_capacity;
+    uint32_t diff_id_count, diff_id_capacity;
 };
 
 struct reader {
@@ -21,18 +22,9 @@ struct reader {
     size_t text_capacity;
 };
 
-/* Room for one more item of `size` bytes in an array that doubles. */
-static bool reserve(struct reader *reader, void **items, size_t count, size_t *capacity, size_t size)
+static bool no_memory(struct reader *reader)
 {
-    if (count < *capacity)
-        return true;
-    size_t grown = *capacity == 0 ? 8 : *capacity * 2;
-    void *moved = realloc(*items, grown * size);
-    if (moved == NULL)
-        return ocigc_json_fail(&reader->json, "out of memory");
-    *items = moved;
-    *capacity = grown;
-    return true;
+    return ocigc_json_fail(&reader->json, "out of memory");
 }
 
 static bool keep_string(struct reader *reader, const struct ocigc_json_string *string, struct ocigc_span *span)
@@ -74,12 +66,10 @@ static bool read_label(struct reader *reader, const struct ocigc_json_string *ke
         return false;
     if (!(at_null(reader) ? ocigc_json_skip(&reader->json) : read_text(reader, &label.value)))
         return false;
-    void *labels = config->labels;
-    bool well = reserve(reader, &labels, config->label_count, &config->label_capacity, sizeof *config->labels);
-    config->labels = labels;
-    if (well)
-        config->labels[config->label_count++] = label;
-    return well;
+    if (!ocigc_reserve(&config->labels, &config->label_capacity, config->label_count, 1, sizeof *config->labels))
+        return no_memory(reader);
+    config->labels[config->label_count++] = label;
+    return true;
 }
 
 static bool read_labels(struct reader *reader)
@@ -109,11 +99,9 @@ static bool read_diff_ids(struct reader *reader)
         return false;
     int more;
     while ((more = ocigc_json_next_element(&reader->json)) == 1) {
-        void *diff_ids = config->diff_ids;
-        bool well = reserve(reader, &diff_ids, config->diff_id_count, &config->diff_id_capacity, sizeof *config->diff_ids);
-        config->diff_ids = diff_ids;
-        if (!well)
-            return false;
+        if (!ocigc_reserve(&config->diff_ids, &config->diff_id_capacity, config->diff_id_count, 1,
+                           sizeof *config->diff_ids))
+            return no_memory(reader);
         struct ocigc_span *diff_id = &config->diff_ids[config->diff_id_count];
         *diff_id = (struct ocigc_span){0, 0};
         if (!(at_null(reader) ? ocigc_json_skip(&reader->json) : read_text(reader, diff_id)))
@@ -182,8 +170,8 @@ static void keep_last_labels(ocigc_config *config)
     if (config->label_count < 2)
         return;
     qsort_r(config->labels, config->label_count, sizeof *config->labels, compare_labels, config);
-    size_t kept = 0;
-    for (size_t i = 0; i < config->label_count; i++) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < config->label_count; i++) {
         if (i + 1 < config->label_count && same_text(config, config->labels[i].key, config->labels[i + 1].key))
             continue;
         config->labels[kept++] = config->labels[i];

@@ -1,5 +1,6 @@
 /* Manifests and indexes, read strictly: what two readers could read differently is refused. */
 
+#include "common/vector.h"
 #include "json/document.h"
 
 #include <stdlib.h>
@@ -235,27 +236,14 @@ int32_t ocigc_document_scan(const char *bytes, size_t length, int32_t media, oci
 struct ocigc_document {
     struct ocigc_descriptor *descriptors;
     char *text;
-    size_t count, capacity;
-    size_t text_length, text_capacity;
+    uint32_t count, capacity;
+    uint32_t text_length, text_capacity;
     int32_t shape;
 };
 
-static int grow(void **memory, size_t *capacity, size_t needed, size_t size)
-{
-    if (needed <= *capacity)
-        return 0;
-    size_t grown = *capacity * 2 > needed ? *capacity * 2 : needed + 64;
-    void *moved = realloc(*memory, grown * size);
-    if (moved == NULL)
-        return -1;
-    *memory = moved;
-    *capacity = grown;
-    return 0;
-}
-
 static struct ocigc_span keep_text(ocigc_document *document, const char *text, uint32_t length)
 {
-    struct ocigc_span span = {(uint32_t)document->text_length, length};
+    struct ocigc_span span = {document->text_length, length};
     memcpy(document->text + document->text_length, text, length);
     document->text_length += length;
     return span;
@@ -264,14 +252,9 @@ static struct ocigc_span keep_text(ocigc_document *document, const char *text, u
 static int collect(void *context, const struct ocigc_found_descriptor *found)
 {
     ocigc_document *document = context;
-    void *descriptors = document->descriptors;
-    void *text = document->text;
-    size_t more_text = (size_t)found->digest_length + found->media_type_length;
-    int failed = grow(&descriptors, &document->capacity, document->count + 1, sizeof *document->descriptors);
-    failed |= grow(&text, &document->text_capacity, document->text_length + more_text, 1);
-    document->descriptors = descriptors;
-    document->text = text;
-    if (failed || document->text_length + more_text > UINT32_MAX)
+    uint32_t more_text = found->digest_length + found->media_type_length; /* both are short */
+    if (!ocigc_reserve(&document->descriptors, &document->capacity, document->count, 1, sizeof *document->descriptors) ||
+        !ocigc_reserve(&document->text, &document->text_capacity, document->text_length, more_text, 1))
         return -1;
     document->descriptors[document->count++] = (struct ocigc_descriptor){
         .role = found->role,

@@ -54,27 +54,35 @@ static int32_t refuse(struct reader *reader, const char *what)
 
 /* -------------------------------------------------------------------- text */
 
+/* Where up to `length` bytes of further text may stand, or NULL: no memory. */
+static char *room(ocigc_index *index, uint32_t length)
+{
+    bool well = ocigc_reserve(&index->text, &index->text_capacity, index->text_length, length, 1);
+    return well ? index->text + index->text_length : NULL;
+}
+
 static int32_t keep_bytes(struct reader *reader, const char *bytes, uint32_t length)
 {
-    ocigc_index *index = reader->index;
-    if (!ocigc_reserve(&index->text, &index->text_capacity, index->text_length, length, 1))
+    if (length == 0)
+        return OCIGC_OK;
+    char *text = room(reader->index, length);
+    if (text == NULL)
         return no_memory(reader);
-    if (length > 0)
-        memcpy(index->text + index->text_length, bytes, length);
-    index->text_length += length;
+    memcpy(text, bytes, length);
+    reader->index->text_length += length;
     return OCIGC_OK;
 }
 
 static int32_t keep_string(struct reader *reader, const struct ocigc_json_string *string, uint32_t *length)
 {
-    ocigc_index *index = reader->index;
     *length = 0;
     if (string->length == 0)
         return OCIGC_OK;
-    if (!ocigc_reserve(&index->text, &index->text_capacity, index->text_length, string->length, 1))
+    char *text = room(reader->index, string->length);
+    if (text == NULL)
         return no_memory(reader);
-    *length = (uint32_t)ocigc_json_decode(string, index->text + index->text_length, string->length);
-    index->text_length += *length;
+    *length = (uint32_t)ocigc_json_decode(string, text, string->length);
+    reader->index->text_length += *length;
     return OCIGC_OK;
 }
 
@@ -132,12 +140,11 @@ static int32_t keep_reference(struct reader *reader, const struct ocigc_json_str
 /* Whether a key is that of a reference; -1: no memory. Any key that is one has to be seen, however it is written. */
 static int is_reference(struct reader *reader, const struct ocigc_json_string *key)
 {
-    ocigc_index *index = reader->index;
     if (!key->escaped)
         return ocigc_is_content_label(key->bytes, key->length);
-    if (!ocigc_reserve(&index->text, &index->text_capacity, index->text_length, key->length, 1))
+    char *decoded = room(reader->index, key->length); /* overwritten by what is kept next */
+    if (decoded == NULL)
         return -1;
-    char *decoded = index->text + index->text_length; /* overwritten by what is kept next */
     return ocigc_is_content_label(decoded, ocigc_json_decode(key, decoded, key->length));
 }
 

@@ -67,6 +67,12 @@ const struct ocigc_segment *ocigc_store_segment(const ocigc_store *store, const 
     return NULL;
 }
 
+/* The node at a position in a segment; UINT32_MAX is nowhere. */
+static uint32_t node_at(const struct ocigc_segment *segment, uint32_t position)
+{
+    return position == UINT32_MAX ? UINT32_MAX : segment->first + position;
+}
+
 uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t length)
 {
     const char *colon = memchr(digest, ':', length);
@@ -75,8 +81,7 @@ uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t l
     const struct ocigc_segment *segment = ocigc_store_segment(store, digest, (size_t)(colon - digest));
     if (segment == NULL)
         return UINT32_MAX;
-    uint32_t position = ocigc_segment_find(segment, colon + 1, length - (size_t)(colon + 1 - digest));
-    return position == UINT32_MAX ? UINT32_MAX : segment->first + position;
+    return node_at(segment, ocigc_segment_find(segment, colon + 1, length - (size_t)(colon + 1 - digest)));
 }
 
 void ocigc_store_find_targets(const ocigc_store *store, const ocigc_index *index, uint32_t *nodes)
@@ -91,8 +96,8 @@ void ocigc_store_find_targets(const ocigc_store *store, const ocigc_index *index
             continue;
         }
         const struct ocigc_segment *segment = ocigc_store_segment(store, algorithm, strlen(algorithm));
-        uint32_t position = segment == NULL ? UINT32_MAX : ocigc_segment_find_key(segment, (const uint8_t *)digest + 1);
-        nodes[i] = position == UINT32_MAX ? UINT32_MAX : segment->first + position;
+        const uint8_t *key = (const uint8_t *)digest + 1;
+        nodes[i] = segment == NULL ? UINT32_MAX : node_at(segment, ocigc_segment_find_key(segment, key));
     }
 }
 
