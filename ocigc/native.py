@@ -318,10 +318,7 @@ class Entries:
         """The name of each, and what tells its target from any other's."""
         for _, _, _, text, name_length, _, _, digest_length, _ in _ENTRY.iter_unpack(self._rows):
             name = text + digest_length
-            yield (
-                self._text[name : name + name_length].decode() or None,
-                self._text[text:name],
-            )
+            yield self._string(name, name_length) or None, self._text[text:name]
 
     def references(self) -> Mapping[int, Sequence[str]]:
         """By position the digests that an entry's labels refer to, where there are any."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocigc.descriptor import Descriptor, Media
-from ocigc.labels import content_references
 from ocigc.rules.graph import Group
 
 MEDIA = {
@@ -67,6 +66,16 @@ class ModelHolders:
 
     def unheld(self) -> list[int]:
         return [node for node in range(len(self._graph)) if node not in self._owners]
+
+
+CONTENT_LABEL = "containerd.io/gc.ref.content"
+
+
+def content_references(labels: Mapping[str, str]) -> Iterator[str]:
+    """What the labels' `gc.ref.content`, alone or followed by `.` or `/`, refer to."""
+    for key, value in labels.items():
+        if key.startswith(CONTENT_LABEL) and key[len(CONTENT_LABEL) :][:1] in ("", ".", "/"):
+            yield value
 
 
 class ModelGraph:

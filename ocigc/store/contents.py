@@ -44,6 +44,12 @@ class Loaded:
         """What of it the rules see."""
         return Contents(self.images, self.leases, self.store.label_roots(), self.store, self.layout.served())
 
+    @property
+    def absent(self) -> set[str]:
+        """The digests that entries of index.json name and that are not here."""
+        entries = self.index.entries
+        return {entries[n].descriptor.digest for n, node in enumerate(self.targets) if node == NO_NODE}
+
 
 Phase = Callable[[str], Report | None]
 """Told the name of each long step; gives what is to be called with its progress."""
@@ -135,12 +141,11 @@ def _claims(
 
 def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
     """Takes a step of reading manifests, as often as it takes to verify those that the native core cannot."""
-    while True:
-        try:
-            with _naming(layout):
+    with _naming(layout):
+        while True:
+            try:
                 return step()
-        except Unverifiable:
-            with _naming(layout):
+            except Unverifiable:
                 blake3_blobs.vouch(layout.fd, store)
 
 

@@ -20,7 +20,7 @@ from itertools import chain
 
 from ocigc.errors import OcigcError, Refused
 from ocigc.lease import Lease
-from ocigc.native import NO_NODE, Fate, Store, digest_algorithm
+from ocigc.native import Fate, Store, digest_algorithm
 from ocigc.rules.plan import Plan
 from ocigc.rules.settlement import holding
 from ocigc.store import files, journal, leases, preflight, sidecars
@@ -154,13 +154,12 @@ def reload(layout: Layout, run: int, now: int, phase: Phase) -> tuple[Loaded, Ro
     while True:
         loaded = load(layout, None, now, phase, record=True)
         with loaded.store as store:
-            entries = loaded.index.entries
-            named = set(chain.from_iterable(entries.references().values()))
+            named = set(chain.from_iterable(loaded.index.entries.references().values()))
             named |= {digest for lease in loaded.leases if lease.active(now) for digest in lease.resources}
             # A label may hold anything, but a path is made of digests only.
             named = {digest for digest in named if digest_algorithm(digest) is not None}
-            missing = {digest for digest in named if store.find(digest) is None} | set(store.missing())
-            missing |= {entries[n].descriptor.digest for n, node in enumerate(loaded.targets) if node == NO_NODE}
+            missing = {digest for digest in named if store.find(digest) is None}
+            missing |= loaded.absent | set(store.missing())
         # What comes back may be a manifest that needs more.
         if not journal.put_back(layout, run, missing):
             break

@@ -105,18 +105,6 @@ def write_pieces(
         os.fsync(fd)
 
 
-def reader(fd: int) -> Callable[[int, int], bytes]:
-    """Reads an open file from one position up to another. What is no longer there is not given."""
-
-    def read(start: int, end: int) -> bytes:
-        content = b""
-        while start + len(content) < end and (piece := os.pread(fd, end - start - len(content), start + len(content))):
-            content += piece
-        return content
-
-    return read
-
-
 def replace(parent: int, name: str, content: bytes, mode: int | None = None) -> None:
     """Puts a new file in the place of what is there, at once or not at all, and makes it durable. Raises OSError."""
     temporary = f".ocigc-{os.urandom(8).hex()}.tmp"

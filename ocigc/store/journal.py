@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -117,8 +117,12 @@ def _write_draft(
         if _write_hashed(draft, _BEFORE, files.pieces(layout.fd, INDEX, INDEX_LIMIT), like) != journal.before:
             return None
         with open(files.open_plain(draft, _BEFORE), "rb") as before:
-            removed = set(journal.removed).difference(nameless)
-            content = index.without(files.reader(before.fileno()), removed, nameless)
+
+            def read(start: int, end: int) -> bytes:
+                before.seek(start)
+                return before.read(end - start)
+
+            content = index.without(read, set(journal.removed).difference(nameless), nameless)
             journal = replace(journal, after=_write_hashed(draft, INDEX, content, like))
         document = {"version": _VERSION, **asdict(journal)}
         files.write(draft, _JOURNAL, json.dumps(document, indent=1).encode(), like)
@@ -207,20 +211,19 @@ def commit(layout: Layout, run: int, journal: Journal) -> bool:
     return journal.before == journal.after or _swap(layout, run, journal.before)
 
 
-def replace_index(layout: Layout, state: int, index: Index, content: bytes) -> None:
-    """Replaces index.json outside of a run. Raises Refused where it is no longer `index`, and OSError."""
+def add_entries(layout: Layout, state: int, index: Index, added: Sequence[bytes]) -> None:
+    """Puts further entries into index.json outside of a run. Raises Refused where it is no longer `index`, and
+    OSError."""
     with suppress(FileNotFoundError):
         os.unlink(INDEX, dir_fd=state)
-    files.write(state, INDEX, content, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
-    if index_digest(layout.fd) != index.sha256 or not _swap(layout, state, index.sha256):
-        raise changed(layout)
+    content = layout.content_of(index)
+    if content is not None:
+        like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
+        files.write(state, INDEX, index.with_entries(content, added), like)
+    if content is None or index_digest(layout.fd) != index.sha256 or not _swap(layout, state, index.sha256):
+        raise Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
     with suppress(FileNotFoundError):
         os.unlink(INDEX, dir_fd=state)
-
-
-def changed(layout: Layout) -> Refused:
-    """What is to be said where somebody else was faster."""
-    return Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
 
 
 def _swap(layout: Layout, parent: int, before: str) -> bool:

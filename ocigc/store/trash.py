@@ -124,10 +124,7 @@ def restore(
             [f"{algorithm}:{encoded}" for _, algorithm, encoded in _blobs(run)] if whole else _reached(run, wanted)
         )
         count = journal.put_back(layout, run, digests)
-        content = layout.content_of(index)
-        if content is None:
-            raise journal.changed(layout)
-        journal.replace_index(layout, state, index, index.with_entries(content, entries))
+        journal.add_entries(layout, state, index, entries)
         for other in files.listing(state, TRASH):
             with files.directory(trash, other) as other_run:
                 loaded, _ = reload(layout, other_run, now, phase)

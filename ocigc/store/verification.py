@@ -103,8 +103,6 @@ def verify(
     malformed, errors = _faults(store, corrupt)
     for verdict, what in _UNSOUND.items():
         errors += [f"{store.digest(node)}: {what}" for node in by_verdict.get(verdict, ())]
-    entries = loaded.index.entries
-    absent = {entries[n].descriptor.digest for n, node in enumerate(loaded.targets) if node == NO_NODE}
     checked = [
         node for node, verdict in zip(nodes, verdicts, strict=True) if verdict in (Verdict.SOUND, Verdict.CORRUPT)
     ]
@@ -113,7 +111,7 @@ def verify(
         bytes=sum(map(store.size, checked)),
         corrupt=sorted(corrupt),
         wrong_size=wrong_sizes(loaded),
-        missing=sorted(absent | set(store.missing())),
+        missing=sorted(loaded.absent | set(store.missing())),
         unsupported=list(store.digests(by_verdict.get(Verdict.UNSUPPORTED, ()))),
         malformed=sorted(malformed),
         errors=sorted(errors),

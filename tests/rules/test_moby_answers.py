@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from model import Blob, ModelGraph, media_of
+from model import Blob, ModelGraph, content_references, media_of
 from ocigc.container import Container, InUse
 from ocigc.descriptor import Descriptor, Media
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord, dangling_name
-from ocigc.labels import content_references
 from ocigc.lease import Lease
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.images import Images
