@@ -169,6 +169,17 @@ const struct ocigc_span *ocigc_index_media_types(const ocigc_index *index); /* o
 const char *ocigc_index_text(const ocigc_index *index);
 size_t ocigc_index_text_length(const ocigc_index *index);
 
+/* How entries name their images: those without a name by `nameless` and their digest, those that are `owned` (a flag an
+ * entry; NULL: none is) by `owner` and their name, all others by their name. */
+struct ocigc_naming {
+    const char *nameless;
+    const char *owner;
+    const uint8_t *owned;
+};
+
+/* Sorts positions of entries by those names, then by digests, both as text, bytewise. */
+void ocigc_index_sort(const ocigc_index *index, uint32_t *positions, size_t count, const struct ocigc_naming *naming);
+
 typedef struct ocigc_config ocigc_config;
 
 struct ocigc_config_label {

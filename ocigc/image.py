@@ -33,6 +33,11 @@ class ImageRecord:
     bare_tag: bool = False
 
     @property
+    def position(self) -> int:
+        """That of its first entry: what tells it from all other images of the layout."""
+        return self.entries[0]
+
+    @property
     def dangling(self) -> bool:
         """Source: moby `isDanglingImage`."""
         return self.name.startswith(DANGLING_PREFIX) and self.name == dangling_name(self.target.digest)

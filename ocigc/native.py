@@ -298,11 +298,24 @@ class Entries:
         descriptor = Descriptor(self._media_types[media_type], encoded, size, _MEDIAS[media])
         return descriptor, self._string(name, name_length) or None
 
+    def media(self, position: int) -> Media:
+        """What the target of an entry is held to be."""
+        return _MEDIAS[self._row(position)[-1]]
+
     def targets(self, store: Store) -> array[int]:
         """The node of each entry's target, NO_NODE where that is absent."""
         nodes = array("I", bytes(4 * self._count))
         lib.ocigc_store_find_targets(store._handle, self._handle, _pointer(nodes))
         return nodes
+
+    def sort(self, positions: array[int], nameless: str, owner: str, owned: bytes | None) -> None:
+        """Sorts positions by names, then by digests. Those without a name are called `nameless` and their digest;
+        `owner` stands before the names of those that are `owned` (a flag an entry).
+        """
+        texts = [ffi.new("char[]", text.encode()) for text in (nameless, owner)]
+        flags = ffi.NULL if owned is None else ffi.from_buffer("uint8_t[]", owned)
+        naming = ffi.new("struct ocigc_naming *", (*texts, flags))
+        lib.ocigc_index_sort(self._handle, _pointer(positions), len(positions), naming)
 
     def medias(self) -> Iterator[Media]:
         """What each entry's target is held to be."""
@@ -314,11 +327,16 @@ class Entries:
         for row in _ENTRY.iter_unpack(self._rows):
             yield row[0]
 
-    def names(self) -> Iterator[tuple[str | None, bytes]]:
-        """The name of each, and what tells its target from any other's."""
+    def name(self, position: int) -> tuple[str | None, bytes]:
+        """The name of an entry, and what tells its target from any other's."""
+        _, _, _, text, name_length, _, _, digest_length, _ = self._row(position)
+        name = text + digest_length
+        return self._string(name, name_length) or None, self._text[text:name]
+
+    def names(self) -> Iterator[str | None]:
+        """The name of each."""
         for _, _, _, text, name_length, _, _, digest_length, _ in _ENTRY.iter_unpack(self._rows):
-            name = text + digest_length
-            yield self._string(name, name_length) or None, self._text[text:name]
+            yield self._string(text + digest_length, name_length) or None
 
     def references(self) -> Mapping[int, Sequence[str]]:
         """By position the digests that an entry's labels refer to, where there are any."""
@@ -589,14 +607,15 @@ class Store:
 
     def walk(self, target: Descriptor) -> list[tuple[int, Media]]:
         node = self.find(target.digest)
-        if node is None:
-            return []
+        return [] if node is None else self.walk_from(node, target.media)
+
+    def walk_from(self, node: int, media: Media) -> list[tuple[int, Media]]:
         while True:
             capacity = len(self._walk_nodes)
             count = lib.ocigc_graph_walk(
                 self._handle,
                 node,
-                target.media,
+                media,
                 _pointer(self._walk_nodes),
                 ffi.from_buffer("int32_t[]", self._walk_medias),
                 capacity,

@@ -135,6 +135,10 @@ class ModelGraph:
             yield from document.get(key) or ()
 
     def walk(self, target: Descriptor) -> list[tuple[int, Media]]:
+        node = self.find(target.digest)
+        return [] if node is None else self.walk_from(node, target.media)
+
+    def walk_from(self, start: int, held: Media) -> list[tuple[int, Media]]:
         visited: dict[int, Media] = {}
 
         def visit(digest: str, media: Media) -> None:
@@ -146,7 +150,7 @@ class ModelGraph:
                 for child in self._descriptors(node):
                     visit(child["digest"], media_of(child.get("mediaType", "")))
 
-        visit(target.digest, target.media)
+        visit(self.digests[start], held)
         return list(visited.items())
 
     def children(self, node: int) -> list[int]:

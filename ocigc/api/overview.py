@@ -101,12 +101,12 @@ def overview(
             leases = [lease for lease in loaded.leases if lease.active(default.now)]
             ordered = sorted(loaded.images, key=lambda image: image.sort_key)
             plans = forecast(loaded, (default, everything), repository, None, watch)
-            gone = [{untagged.image.sort_key for untagged in plan.untagged} for plan in plans]
+            gone = [set(plan.pruned.positions) for plan in plans]
             found = shares(ordered, store)
             fates = _fates(store, plans)
             return Overview(
                 images=[
-                    Entry(each, repository_of(each.image), Fate(*(each.image.sort_key in keys for keys in gone)))
+                    Entry(each, repository_of(each.image), Fate(*(each.image.position in those for those in gone)))
                     for each in usage(ordered, store, leases, default.in_use)
                 ],
                 blobs=len(store),
@@ -125,7 +125,7 @@ def _fates(store: Store, plans: Sequence[Plan]) -> Sequence[Fate]:
 
 
 def _freed(plan: Plan) -> Freed:
-    return Freed(len(plan.untagged), len(plan.blobs), plan.reclaimed)
+    return Freed(len(plan.pruned), len(plan.blobs), plan.reclaimed)
 
 
 def _bundle(store: Store, nodes: Sequence[int], media: Mapping[int, Media], fates: Sequence[Fate]) -> Bundle:

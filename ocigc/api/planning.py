@@ -61,7 +61,7 @@ def make_plan(loaded: Loaded, options: PruneOptions, watch: Watcher) -> tuple[Lo
     if policy is not None:
         request = _governed(request, loaded, policy, options.repository)
     if options.spares is not None:
-        request = _retaining(request, filter(options.spares, loaded.images))
+        request = _retaining(request, (image.position for image in filter(options.spares, loaded.images)))
     if options.keep_storage is not None:
         return loaded, _plan_storage(loaded, request, options.keep_storage, watch)
     return loaded, decide(loaded.contents, request, labels_of(loaded))
@@ -82,7 +82,8 @@ def _plan_removal(loaded: Loaded, request: Request, references: Sequence[str]) -
     filters = only(selected, loaded.images)
     let_loose(loaded, filters.loose)
     plan = decide(loaded.contents, replace(request, filters=filters, grace=0, orphans=False), labels_of(loaded))
-    used = [f"{kept.image.familiar} ({kept.by})" for kept in plan.kept if kept.image.sort_key in filters.loose]
+    kept = (kept for kept in plan.kept if kept.position in filters.loose)
+    used = [f"{plan.images[each.position].familiar} ({each.by})" for each in kept]
     used += [image.familiar for image in plan.dangling]
     if used:
         raise Refused(f"in use: {printable(', '.join(used))}; nothing was changed")
@@ -96,7 +97,7 @@ def _governed(request: Request, loaded: Loaded, policy: Policy, repository: str 
         loaded.images,
         request.now,
         labels_of(loaded),
-        lambda image: subject_of(image, loaded.store) is not None,
+        lambda image: subject_of(image, loaded.store.find(image.target.digest), loaded.store) is not None,
         repository,
     )
     let_loose(loaded, retention.loose)
@@ -110,11 +111,15 @@ def _governed(request: Request, loaded: Loaded, policy: Policy, repository: str 
     return replace(request, filters=filters)
 
 
-def _retaining(request: Request, images: Iterable[ImageRecord]) -> Request:
-    """The request, by which these images stay too."""
-    retained = {image.sort_key: "the store fits without removing it" for image in images}
+def _retaining(request: Request, positions: Iterable[int]) -> Request:
+    """The request, by which the images at these positions stay too."""
+    retained = dict.fromkeys(positions, "the store fits without removing it")
     filters = replace(request.filters, retained={**retained, **request.filters.retained})
     return replace(request, filters=filters)
+
+
+def _age(image: ImageRecord) -> tuple[bool, int]:
+    return image.created is None, image.created or 0
 
 
 def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) -> Plan:
@@ -127,18 +132,15 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
         gone = set(blobs)
         return on_disk([store.files([node for node in range(len(store)) if node not in gone])])
 
-    def plan_without(staying: Iterable[ImageRecord], *, orphans: bool = True) -> Plan:
+    def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
         wanted = replace(_retaining(request, staying), orphans=orphans)
         return decide(loaded.contents, wanted, labels_of(loaded))
 
     if size_without(()) <= limit:
-        return plan_without(loaded.images, orphans=False)
+        return plan_without(loaded.images.positions, orphans=False)
     whole = plan_without(())
     # Of what nobody knows the age of, everything else goes first; and what follows a subject goes with that.
-    candidates = sorted(
-        (untagged.image for untagged in whole.untagged),
-        key=lambda image: (image.created is None, image.created or 0, image.sort_key),
-    )
+    candidates = sorted(whole.pruned.in_order().positions, key=lambda position: _age(whole.images[position]))
     low, high = 0, len(candidates)
     best = whole
     while low < high:

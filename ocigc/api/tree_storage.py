@@ -88,7 +88,7 @@ def _part(found: Found, pruned: Pruned) -> _Part:
     return _Part(
         before=store.files(everything),
         after=store.files([node for node in everything if node not in gone]),
-        ages=[_age(found, untagged.image) for untagged in pruned.plan.untagged],
+        ages=[_age(found, image) for image in pruned.plan.pruned],
     )
 
 

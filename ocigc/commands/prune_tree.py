@@ -144,10 +144,10 @@ def _text(results: Results[dict[str, Any]], dry_run: bool) -> Iterator[str]:
         images, blobs = images + len(untagged), blobs + gone
     if rules:
         yield "Rules:"
-        yield from columns(rules)
+        yield from columns(lambda: rules)
     if names:
         yield "Images:"
-        yield from columns(names)
+        yield from columns(lambda: names)
     if rows:
         yield from table(("LAYOUT", "IMAGES", "BLOBS", "SPACE"), rows)
     total = _total(results, dry_run)["SpaceReclaimed"]

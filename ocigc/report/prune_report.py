@@ -47,7 +47,7 @@ def as_metrics(pruned: Pruned) -> dict[str, int]:
     return {
         "images": pruned.plan.staying,
         "blobs": len(pruned.loaded.store) - removed,
-        "removed_images": len(pruned.plan.untagged),
+        "removed_images": len(pruned.plan.pruned),
         "removed_blobs": removed,
         "young_orphans": pruned.plan.spared,
     }
@@ -62,13 +62,13 @@ def failure_as_json(message: str, *, dry_run: bool) -> str:
 def as_text(pruned: Pruned) -> Iterator[str]:
     """Lines. What is done and what would be done read alike."""
     plan = pruned.plan
-    if pruned.explained:
+    if explained := pruned.explained:
         yield "Rules:"
-        yield from columns([_rule(explanation) for explanation in pruned.explained])
-    if plan.untagged:
+        yield from columns(lambda: map(_rule, explained))
+    if plan.pruned:
         yield "Images:"
-    nameless = {image.sort_key for image in plan.dangling}
-    yield from columns([_row(pruned, untagged, nameless) for untagged in plan.untagged])
+    nameless = set(plan.dangling.positions)
+    yield from columns(lambda: (_row(pruned, untagged, nameless) for untagged in plan.untagged))
     if pruned.unleased:
         yield "Snapshot labels:"
     for unleased in pruned.unleased:
@@ -86,8 +86,8 @@ def as_text(pruned: Pruned) -> Iterator[str]:
         yield f"{plan.spared:,} orphans are younger than --grace and stay."
     if pruned.spared:
         yield f"{len(pruned.spared):,} blobs came into use meanwhile and stay."
-    blobs = sum(len(untagged.deleted) for untagged in plan.untagged) + orphans - len(pruned.spared)
-    yield f"{len(plan.untagged):,} images, {blobs:,} blobs"
+    blobs = len(plan.deleted) + orphans - len(pruned.spared)
+    yield f"{len(plan.pruned):,} images, {blobs:,} blobs"
     yield f"Total {'reclaimable' if pruned.dry_run else 'reclaimed'} space: {human_size(pruned.reclaimed)}"
 
 
@@ -109,9 +109,9 @@ def _rule(explanation: Explanation) -> tuple[str, str, str, str]:
     return f"  {explanation.fate.value}", name, image.target.digest[:SHORT_DIGEST], explanation.rule + by
 
 
-def _row(pruned: Pruned, untagged: Untagged, nameless: set[tuple[str, str]]) -> tuple[str, str, str, str]:
+def _row(pruned: Pruned, untagged: Untagged, nameless: set[int]) -> tuple[str, str, str, str]:
     image = untagged.image
     name = "<none>" if image.dangling else printable(image.familiar)
     blobs = pruned.count(untagged.deleted)
-    fate = "in use: stays without a name" if image.sort_key in nameless else f"{blobs} blobs"
+    fate = "in use: stays without a name" if image.position in nameless else f"{blobs} blobs"
     return "  untag", name, image.target.digest[:SHORT_DIGEST], fate

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SHORT_DIGEST = 19  # characters: "sha256:" and the twelve digits that docker shows
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The lines of a table."""
-    return columns((header, *rows))
+    return columns(lambda: (header, *rows))
 
 
-def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The same without a header."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+def columns(rows: Callable[[], Iterable[Sequence[str]]]) -> Iterator[str]:
+    """The same without a header. Asks for the rows twice, so that they need not all be there at once."""
+    widths: list[int] = []
+    for row in rows():
+        widths = list(map(max, widths, map(len, row))) if widths else list(map(len, row))
+    for row in rows():
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "   ".join(cells).rstrip()

@@ -32,24 +32,24 @@ class Explanation:
 
 def explain(plan: Plan, graph: Graph) -> list[Explanation]:
     """One explanation an image, by name."""
-    kept = (Explanation(kept.image, Fate.STAYS, kept.reason.value, kept.by) for kept in plan.kept)
+    kept = (Explanation(plan.images[kept.position], Fate.STAYS, kept.reason.value, kept.by) for kept in plan.kept)
     return sorted([*kept, *_taken(plan, graph)], key=lambda explanation: explanation.image.sort_key)
 
 
 def _taken(plan: Plan, graph: Graph) -> Iterator[Explanation]:
-    nameless = {image.sort_key for image in plan.dangling}
+    nameless = set(plan.dangling.positions)
     leaving = set(plan.blobs)
     for untagged in plan.untagged:
         image = untagged.image
-        subject = subject_of(image, graph)
-        if image.sort_key in nameless:
+        target = graph.find(image.target.digest)
+        subject = subject_of(image, target, graph)
+        if image.position in nameless:
             yield Explanation(image, Fate.LOSES_NAME, "in use by digest alone", untagged.by)
             continue
         if subject is not None and subject in leaving:
             yield Explanation(image, Fate.GOES, "refers to what goes", graph.digest(subject))
             continue
         rule = "has no name, and is not in use" if image.dangling else "is not in use"
-        target = graph.find(image.target.digest)
         if target is None:
             rule += "; its content is absent"
         elif target not in leaving:

@@ -44,17 +44,17 @@ class LabelCheck:
 class Filters:
     """`until` are instants: an image must be older than every one of them. All label checks must hold of one config.
     `dangling_stated` tells whether a filter said so of `dangling_only`, or nobody did.
-    `retained` says of images, by sort key, what else keeps them, and `released` what lets go of others; `loose` are
-    those that go without their subject.
+    `retained` says of images, by position, what else keeps them, and `released` what lets go of others; `loose` are the
+    positions of those that go without their subject.
     """
 
     dangling_only: bool
     until: tuple[int, ...]
     labels: tuple[LabelCheck, ...]
     dangling_stated: bool = False
-    retained: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    released: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    loose: frozenset[tuple[str, str]] = frozenset()
+    retained: Mapping[int, str] = field(default_factory=dict)
+    released: Mapping[int, str] = field(default_factory=dict)
+    loose: frozenset[int] = frozenset()
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
         """The filter that keeps the image; None where it may be pruned. An unknown age or an unreadable config keeps

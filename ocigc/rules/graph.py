@@ -64,6 +64,9 @@ class Graph(Protocol):
     def walk(self, target: Descriptor) -> Sequence[tuple[int, Media]]:
         """Present blobs in preorder, each once, as moby's `walkPresentChildren` visits them."""
 
+    def walk_from(self, node: int, media: Media) -> Sequence[tuple[int, Media]]:
+        """The same from a node that is held to be of a media."""
+
     def holders(self, groups: Iterable[Group]) -> Holders:
         """Lets each group in turn hold what it reaches and nobody holds yet."""
 

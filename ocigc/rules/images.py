@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import IntEnum
+from itertools import chain
 
+from ocigc.descriptor import Media
 from ocigc.image import DANGLING_PREFIX, ImageRecord
-from ocigc.rules.graph import Graph
+from ocigc.rules.graph import Graph, Group
 from ocigc.rules.referrers import fallback_subject
 
 
@@ -29,31 +32,66 @@ def standing(name: str) -> Standing:
     return Standing.ALONE if fallback_subject(name) is None else Standing.FALLBACK
 
 
-def image_roots(images: Iterable[ImageRecord], graph: Graph) -> array[int]:
-    """The nodes that image records hold directly: their targets, and what their labels refer to."""
-    digests = (digest for image in images for digest in (image.target.digest, *image.references))
-    return array("I", (node for node in map(graph.find, digests) if node is not None))
-
-
 class Images(Collection[ImageRecord]):
-    """Images of a layout. What a store has too many of to hold each as a record, it gives as a subclass."""
+    """Images of a layout in some order, each known by its position. What a store has too many of to hold each as a
+    record, it gives as a subclass.
+    """
 
     def __init__(self, records: Iterable[ImageRecord] = ()) -> None:
-        self._records = tuple(records)
+        self._records = {record.position: record for record in records}
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __iter__(self) -> Iterator[ImageRecord]:
-        return iter(self._records)
+        return iter(self._records.values())
 
     def __contains__(self, image: object) -> bool:
         return any(image == record for record in self)
+
+    def __getitem__(self, position: int) -> ImageRecord:
+        return self._records[position]
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """The position of each."""
+        return array("I", self._records)
+
+    @property
+    def entries(self) -> Iterator[int]:
+        """The positions of all entries that make them up."""
+        return chain.from_iterable(record.entries for record in self)
+
+    def picked(self, positions: Iterable[int]) -> Images:
+        """Those at these positions, in their order."""
+        return Images(map(self.__getitem__, positions))
 
     def those(self, *standings: Standing) -> Images:
         """Those of which their names say so."""
         return Images(image for image in self if standing(image.name) in standings)
 
+    def in_order(self) -> Images:
+        """The same in the order of pruning: by `sort_key`."""
+        return Images(sorted(self, key=lambda image: image.sort_key))
+
+    def dated(self, created: Callable[[ImageRecord], int | None]) -> Images:
+        """The same, created at those instants."""
+        return Images(replace(image, created=created(image)) for image in self)
+
+    def targets(self, graph: Graph) -> Iterable[int | None]:
+        """The node of each one's target, None where that is absent."""
+        return (graph.find(image.target.digest) for image in self)
+
+    def groups(self, graph: Graph) -> Iterator[Group]:
+        """What each of them holds."""
+        for image in self:
+            found = map(graph.find, (image.target.digest, *image.references))
+            yield Group([node for node in found if node is not None])
+
     def roots(self, graph: Graph) -> array[int]:
-        """The nodes that they hold directly."""
-        return image_roots(self, graph)
+        """The nodes that they hold directly: their targets, and what their labels refer to."""
+        return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
+
+    def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
+        """The walk of each."""
+        return (graph.walk(image.target) for image in self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
@@ -37,26 +37,34 @@ class Untagged:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An image record that stays, and why. `by` names what of that kind it was: a user, a filter, a rule, a
+    """That the image at a position stays, and why. `by` names what of that kind it was: a user, a filter, a rule, a
     subject.
     """
 
-    image: ImageRecord
+    position: int
     reason: Reason
     by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`untagged` is in the order of pruning; `dangling` are those of it whose content is in use: their entry stays and
-    loses its name. Of the images that stay, `judged` had to be looked at, the `bystanders` did not. `unlease` are
-    configs (nodes) that no remaining image holds. `orphans` are all other blobs (nodes) that go; `spared` counts
-    orphans that stay because they are young. `reclaimed` is in bytes.
+    """What becomes of the `images` of a layout, and of its blobs.
+
+    `pruned` are those that go, in the order of pruning; `deleted` are the blobs (nodes) that go with them, of which
+    those of the n-th image end at `ends[n]`; `released` names by position the rules of a policy that let go of them.
+    `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images that
+    stay, `judged` had to be looked at, the `bystanders` did not. `unlease` are configs (nodes) that no remaining image
+    holds. `orphans` are all other blobs (nodes) that go; `spared` counts orphans that stay because they are young.
+    `reclaimed` is in bytes.
     """
 
-    untagged: tuple[Untagged, ...]
-    dangling: tuple[ImageRecord, ...]
-    judged: tuple[Kept, ...]
+    images: Images
+    pruned: Images
+    deleted: Sequence[int]
+    ends: Sequence[int]
+    released: Mapping[int, str]
+    dangling: Images
+    judged: Sequence[Kept]
     bystanders: Images
     unlease: Sequence[int]
     orphans: Sequence[int]
@@ -64,10 +72,17 @@ class Plan:
     reclaimed: int
 
     @property
-    def kept(self) -> list[Kept]:
-        """Every image that stays as it is, by name."""
-        bystanders = (Kept(image, Reason.NOT_DANGLING) for image in self.bystanders)
-        return sorted([*self.judged, *bystanders], key=lambda kept: kept.image.sort_key)
+    def untagged(self) -> Iterator[Untagged]:
+        """Every image that goes, in the order of pruning."""
+        starts = chain((0,), self.ends)
+        for image, start, end in zip(self.pruned, starts, self.ends, strict=False):
+            yield Untagged(image, self.deleted[start:end], self.released.get(image.position, ""))
+
+    @property
+    def kept(self) -> Iterator[Kept]:
+        """Every image that stays as it is."""
+        bystanders = (Kept(position, Reason.NOT_DANGLING) for position in self.bystanders.positions)
+        return chain(self.judged, bystanders)
 
     @property
     def staying(self) -> int:
@@ -77,14 +92,14 @@ class Plan:
     @property
     def blobs(self) -> array[int]:
         """Every blob that goes (nodes)."""
-        return array("I", chain(*(untagged.deleted for untagged in self.untagged), self.orphans))
+        return array("I", chain(self.deleted, self.orphans))
 
     @property
     def leaves_no_image(self) -> bool:
         """Whether there were images and none would remain."""
-        return bool(self.untagged) and not self.staying
+        return bool(self.pruned) and not self.staying
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.untagged or self.unlease or self.orphans)
+        return not (self.pruned or self.unlease or self.orphans)

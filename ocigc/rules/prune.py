@@ -12,13 +12,12 @@ from itertools import chain, compress
 
 from ocigc.container import InUse
 from ocigc.descriptor import Media
-from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.rules.choice import choose
 from ocigc.rules.filters import ConfigLabels, Filters
 from ocigc.rules.graph import Graph
 from ocigc.rules.images import Images
-from ocigc.rules.plan import Plan, Untagged
+from ocigc.rules.plan import Plan
 from ocigc.rules.settlement import settle
 
 
@@ -67,43 +66,42 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
     unreported = bytearray(len(graph))  # a flag a node
     for node in leaving:
         unreported[node] = True
-    untagged: list[Untagged] = []
+    deleted, ends = array("I"), array("I")
     surviving_configs: set[int] = set()
-    for position, image in enumerate(settlement.prune):
-        deleted = array("I")
-        for node, media in graph.walk(image.target):
-            if unreported[node] and settlement.goes_with(position, node):
+    for number, walk in enumerate(settlement.pruned.walks(graph)):
+        for node, media in walk:
+            if unreported[node] and settlement.goes_with(number, node):
                 deleted.append(node)
+                unreported[node] = False
             elif media == Media.CONFIG and not unreported[node]:
                 surviving_configs.add(node)
-        for node in deleted:
-            unreported[node] = False
-        untagged.append(Untagged(image, deleted, request.filters.released.get(image.sort_key, "")))
+        ends.append(len(deleted))
 
+    remaining = choice.images.picked(kept.position for kept in settlement.kept)
     return Plan(
-        untagged=tuple(untagged),
-        dangling=tuple(choice.dangling),
-        judged=tuple(sorted(settlement.kept, key=lambda kept: kept.image.sort_key)),
+        images=choice.images,
+        pruned=settlement.pruned,
+        deleted=deleted,
+        ends=ends,
+        released=request.filters.released,
+        dangling=choice.dangling,
+        judged=settlement.kept,
         bystanders=choice.bystanders,
-        unlease=_unlease(
-            surviving_configs,
-            chain((kept.image for kept in settlement.kept), choice.dangling, choice.bystanders),
-            graph,
-        ),
+        unlease=_unlease(surviving_configs, (remaining, choice.dangling, choice.bystanders), graph),
         orphans=array("I", compress(range(len(graph)), unreported)),
         spared=settlement.young,
         reclaimed=graph.freed(leaving),
     )
 
 
-def _unlease(configs: Iterable[int], remaining: Iterable[ImageRecord], graph: Graph) -> list[int]:
+def _unlease(configs: Iterable[int], remaining: Iterable[Images], graph: Graph) -> list[int]:
     """Configs of images that went which no remaining image's walk visits.
 
     Source: moby `unleaseSnapshotsFromDeletedConfigs`.
     """
     unheld = set(configs)
-    for image in remaining:
+    for walk in chain.from_iterable(images.walks(graph) for images in remaining):
         if not unheld:
             break
-        unheld.difference_update(node for node, media in graph.walk(image.target) if media == Media.CONFIG)
+        unheld.difference_update(node for node, media in walk if media == Media.CONFIG)
     return sorted(unheld)

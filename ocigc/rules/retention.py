@@ -53,13 +53,13 @@ Policy = Sequence[Rule]
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What a policy comes to: by sort key, why images stay, and what lets go of the others; and the referrers that go
+    """What a policy comes to: by position, why images stay, and what lets go of the others; and the referrers that go
     without their subject.
     """
 
-    retained: Mapping[tuple[str, str], str]
-    released: Mapping[tuple[str, str], str]
-    loose: frozenset[tuple[str, str]]
+    retained: Mapping[int, str]
+    released: Mapping[int, str]
+    loose: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +85,30 @@ def retain(
     """Applies a policy to images whose time of creation is known where it can be. `repository` (normalised) is that of
     images without a name, where somebody has said it.
     """
-    places = {image.sort_key: _place(image, repository) for image in images}
-    decided = {image.sort_key: _rule_of(policy, image, places[image.sort_key]) for image in images}
-    retained: dict[tuple[str, str], str] = {}
-    released: dict[tuple[str, str], str] = {}
-    loose: set[tuple[str, str]] = set()
+    places = {image.position: _place(image, repository) for image in images}
+    decided = {image.position: _rule_of(policy, image, places[image.position]) for image in images}
+    retained: dict[int, str] = {}
+    released: dict[int, str] = {}
+    loose: set[int] = set()
     for number, rule in enumerate(policy):
-        own = [image for image in images if decided[image.sort_key] == number]
+        own = [image for image in images if decided[image.position] == number]
         name = f"policy rule {number + 1}"
-        denied = {image.sort_key for image in own if _denied(rule, image, places[image.sort_key])}
-        following = {image.sort_key for image in own if is_referrer(image)}
+        denied = {image.position for image in own if _denied(rule, image, places[image.position])}
+        following = {image.position for image in own if is_referrer(image)}
         loose |= following if rule.delete_referrers else following & denied
         released |= dict.fromkeys(loose & following, f"{name}: delete-referrers")
-        own = [image for image in own if image.sort_key not in following]
+        own = [image for image in own if image.position not in following]
         newest = _newest(rule, [image for image in own if not image.dangling], places)
         for image in own:
-            reason = _reason(rule, image, places[image.sort_key], newest, now, config_labels)
+            reason = _reason(rule, image, places[image.position], newest, now, config_labels)
             if reason is not None:
-                retained[image.sort_key] = f"{name}: {reason}"
+                retained[image.position] = f"{name}: {reason}"
             else:
-                released[image.sort_key] = name
+                released[image.position] = name
         released |= dict.fromkeys(denied & (loose | released.keys()), f"{name}: deny")
     for image in images:
-        if decided[image.sort_key] is None:
-            retained[image.sort_key] = "no rule of the policy matches it"
+        if decided[image.position] is None:
+            retained[image.position] = "no rule of the policy matches it"
     return Retention(retained, released, frozenset(loose))
 
 
@@ -143,16 +143,14 @@ def _order(rule: Rule, image: ImageRecord, place: _Place) -> tuple[Any, ...] | N
     return None if image.created is None else (image.created,)
 
 
-def _newest(
-    rule: Rule, images: Sequence[ImageRecord], places: Mapping[tuple[str, str], _Place]
-) -> set[tuple[str, str]]:
+def _newest(rule: Rule, images: Sequence[ImageRecord], places: Mapping[int, _Place]) -> set[tuple[str, str]]:
     """Repository and target of the newest images of each repository; also of those that cannot be ordered."""
     if rule.keep_last is None:
         return set()
     kept: set[tuple[str, str]] = set()
     best: dict[str, dict[str, tuple[Any, ...]]] = {}
     for image in images:
-        place = places[image.sort_key]
+        place = places[image.position]
         order = _order(rule, image, place)
         digest = image.target.digest
         if order is None:

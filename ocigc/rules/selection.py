@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord
@@ -11,6 +11,7 @@ from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
 from ocigc.rules.filters import Filters
 from ocigc.rules.graph import Graph
+from ocigc.rules.images import Images
 
 _SHOWN = 5
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
@@ -35,10 +36,10 @@ def select_images(images: Collection[ImageRecord], reference: str) -> list[Image
     return by_digest
 
 
-def only(selected: Collection[ImageRecord], images: Collection[ImageRecord]) -> Filters:
+def only(selected: Iterable[ImageRecord], images: Images) -> Filters:
     """Filters that let go of these images alone, each of them also without its subject."""
-    loose = frozenset(image.sort_key for image in selected)
-    others = {image.sort_key: "it was not named" for image in images if image.sort_key not in loose}
+    loose = frozenset(image.position for image in selected)
+    others = dict.fromkeys((position for position in images.positions if position not in loose), "it was not named")
     return Filters(dangling_only=False, until=(), labels=(), retained=others, loose=loose)
 
 

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from ocigc.image import ImageRecord
 from ocigc.lease import Lease
-from ocigc.rules.choice import Choice, Follower
+from ocigc.rules.choice import Choice
 from ocigc.rules.graph import Graph, Group, Holders
-from ocigc.rules.images import image_roots
+from ocigc.rules.images import Images
 from ocigc.rules.plan import Kept
 
 # The first groups of every settlement; the pruned images come behind them, the last to go first.
@@ -24,26 +23,26 @@ _STAYING, _FLAT, _PRUNED = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """`prune` is in the order of pruning; `young` counts the orphans that stay because they are young."""
+    """`pruned` are in the order of pruning; `young` counts the orphans that stay because they are young."""
 
     graph: Graph
     holders: Holders
-    prune: Sequence[ImageRecord]
+    pruned: Images
     kept: Sequence[Kept]
     young: int
 
-    def goes_with(self, position: int, node: int) -> bool:
-        """Whether a node goes with the image at a position in `prune`."""
-        return self.holders.holder(node) == _PRUNED + len(self.prune) - 1 - position
+    def goes_with(self, number: int, node: int) -> bool:
+        """Whether a node goes with the image at a place in `pruned`."""
+        return self.holders.holder(node) == _PRUNED + len(self.pruned) - 1 - number
 
     def stays(self, node: int) -> bool:
         """Whether something that remains holds the node."""
         holder = self.holders.holder(node)
-        return holder is not None and not _PRUNED <= holder < _PRUNED + len(self.prune)
+        return holder is not None and not _PRUNED <= holder < _PRUNED + len(self.pruned)
 
     def leaving(self) -> array[int]:
         """Every node that goes."""
-        nodes = array("I", self.graph.sweepable(self.holders.held(_PRUNED, _PRUNED + len(self.prune))))
+        nodes = array("I", self.graph.sweepable(self.holders.held(_PRUNED, _PRUNED + len(self.pruned))))
         nodes.extend(self.graph.sweepable(self.holders.unheld()))
         return nodes
 
@@ -60,33 +59,32 @@ def settle(
     """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young); without
     `orphans`, all of them do.
     """
-    remaining = choice.bystanders.roots(graph)
-    remaining += image_roots(chain((kept.image for kept in choice.kept), choice.dangling), graph)
+    images = choice.images
+    remaining = choice.bystanders.roots(graph) + choice.dangling.roots(graph)
+    remaining += images.picked(kept.position for kept in choice.kept).roots(graph)
     first, flat = holding(remaining, leases, label_roots, graph)
     staying = array("I", first.roots)
     kept = list(choice.kept)
     followers = list(choice.followers)
+    following = (follower.position for follower in followers)
+    pruned = images.picked(chain(choice.pruned.positions, following)).in_order()
     while True:
-        prune = sorted([*choice.prune, *(f.image for f in followers)], key=lambda image: image.sort_key)
         holders = graph.holders([Group(staying), flat])
-        holders.add(Group(image_roots([image], graph)) for image in reversed(prune))
+        holders.add(images.picked(reversed(pruned.positions)).groups(graph))
         young: Sequence[int] = () if young_after is None else graph.newer(holders.unheld(), young_after)
         spared = young if orphans else holders.unheld()
         if spared:
             holders.add([Group(spared)])
-        settlement = Settlement(graph, holders, prune, kept, len(young))
+        settlement = Settlement(graph, holders, pruned, kept, len(young))
         # A follower that stays is a root itself: it may keep what would have gone, so settle anew until none is left.
         stay = [follower for follower in followers if settlement.stays(follower.subject)]
         if not stay:
             return settlement
-        kept += [Kept(follower.image, follower.reason, graph.digest(follower.subject)) for follower in stay]
-        staying += image_roots((follower.image for follower in stay), graph)
-        followers = _without(followers, stay)
-
-
-def _without(followers: Iterable[Follower], settled: Iterable[Follower]) -> list[Follower]:
-    gone = {id(follower) for follower in settled}
-    return [follower for follower in followers if id(follower) not in gone]
+        kept += [Kept(follower.position, follower.reason, graph.digest(follower.subject)) for follower in stay]
+        settled = {follower.position for follower in stay}
+        staying += images.picked(settled).roots(graph)
+        followers = [follower for follower in followers if follower.position not in settled]
+        pruned = images.picked(position for position in pruned.positions if position not in settled)
 
 
 def holding(images: Sequence[int], leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph) -> list[Group]:

@@ -64,7 +64,7 @@ def usage(
                 image,
                 size=sum(map(graph.size, nodes)),
                 shared=sum(graph.size(node) for node in nodes if holders[node] > 1),
-                referrer=subject_of(image, graph) is not None,
+                referrer=subject_of(image, graph.find(image.target.digest), graph) is not None,
                 in_use=(protection.name_user(image) or content_user(protection, image, graph)) is not None,
                 leased=image.target.digest in leased,
                 reclaimable=sum(graph.size(node) for node in nodes if node in unused),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -83,7 +83,7 @@ def load(
         with _naming(layout):
             store.load_labels(phase("Reading labels"))
         targets = index.entries.targets(store)
-        images = named.result().at(targets)
+        images = named.result().located(targets)
         if record:
             store.record()
         _vouching(
@@ -92,9 +92,9 @@ def load(
             lambda: store.expand(_claims(index.entries, targets, held, store, now), phase("Reading manifests")),
         )
         # Manifests that have a subject are known to refer to it.
-        for image in images.those(Standing.FALLBACK):
-            subject = subject_of(image, store)
-            if subject is not None and (target := store.find(image.target.digest)) is not None:
+        fallbacks = images.those(Standing.FALLBACK)
+        for image, target in zip(fallbacks, fallbacks.targets(store), strict=True):
+            if target is not None and (subject := subject_of(image, target, store)) is not None:
                 store.refer(subject, target)
         _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
     except BaseException:
@@ -115,12 +115,12 @@ def _naming(layout: Layout) -> Iterator[None]:
         raise MalformedError(f"{layout.path}: {error}") from None
 
 
-def let_loose(loaded: Loaded, loose: Collection[tuple[str, str]]) -> None:
-    """Lets referrers, by sort key, go without their subject: that holds their content no more."""
+def let_loose(loaded: Loaded, loose: Iterable[int]) -> None:
+    """Lets referrers, by position, go without their subject: that holds their content no more."""
     store = loaded.store
-    for image in loaded.images:
-        target = store.find(image.target.digest)
-        if image.sort_key not in loose or target is None or (subject := subject_of(image, store)) is None:
+    images = loaded.images.picked(loose)
+    for image, target in zip(images, images.targets(store), strict=True):
+        if target is None or (subject := subject_of(image, target, store)) is None:
             continue
         store.unrefer(subject, target)
         if (stated := store.subject(target)) is not None:
@@ -171,7 +171,7 @@ def with_created(loaded: Loaded) -> Loaded:
     """The same, with every image's time of creation: its annotation (of several entries the youngest), else its first
     config's, else its target's mtime.
     """
-    return replace(loaded, images=Images(replace(image, created=_created(loaded, image)) for image in loaded.images))
+    return replace(loaded, images=loaded.images.dated(lambda image: _created(loaded, image)))
 
 
 def _instant(text: str | None) -> int | None:

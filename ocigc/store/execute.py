@@ -45,8 +45,7 @@ def execute(
     What is removed is kept in the trash until the instant `expires`, if there is one. Raises Refused; what was begun
     then is finished by the next run.
     """
-    removed = {position for untagged in plan.untagged for position in untagged.image.entries}
-    nameless = {image.entries[0] for image in plan.dangling}
+    nameless = set(plan.dangling.positions)
     store = loaded.store
     preflight.check(loaded.layout, store, plan.blobs)
     wanted = Journal(
@@ -55,7 +54,7 @@ def execute(
         expires=expires,
         before=loaded.index.sha256,
         after="",
-        removed=tuple(sorted(removed)),
+        removed=tuple(sorted(plan.pruned.entries)),
         unlease=tuple(unlease),
     )
     with files.naming(f"{loaded.layout.path}/{STATE}"):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, compress
 
+from ocigc.descriptor import Media
 from ocigc.errors import UsageError
 from ocigc.image import DANGLING_PREFIX, ImageRecord, dangling_name
 from ocigc.native import NO_NODE, Entries
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized
-from ocigc.rules.graph import Graph
+from ocigc.rules.graph import Graph, Group
 from ocigc.rules.images import Images, Standing, standing
 
 
@@ -25,90 +27,149 @@ def repository_name(text: str) -> str:
     return reference.name
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """How the entries of an index name images; `bare` is a flag an entry: its name is a tag alone. `repository`
+    (normalised) owns those, where it is known.
+    """
+
+    entries: Entries
+    repository: str | None
+    bare: bytes
+
+    def full(self, position: int, name: str) -> str:
+        """An entry's name with its repository."""
+        return f"{self.repository}:{name}" if self.repository is not None and self.bare[position] else name
+
+    def key(self, position: int) -> tuple[str | None, bytes]:
+        """What tells an entry's image from any other: its full name (None: that of a dangling one), and its target."""
+        name, target = self.entries.name(position)
+        full = None if name is None else self.full(position, name)
+        if full is not None and full.startswith(DANGLING_PREFIX):
+            digest = self.entries[position].descriptor.digest
+            full = None if full == dangling_name(digest) else full
+        return full, target
+
+    def sort(self, positions: array[int]) -> None:
+        """Sorts positions by full names, then by digests."""
+        owner, owned = ("", None) if self.repository is None else (f"{self.repository}:", self.bare)
+        self.entries.sort(positions, DANGLING_PREFIX, owner, owned)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known besides, by position: a Standing of each entry that stands for an image, and that image's further
+    entries; the nodes of targets (NO_NODE where that is absent), and when images were created (nothing before somebody
+    needed that).
+    """
+
+    standings: bytes
+    again: Mapping[int, Sequence[int]]
+    targets: Sequence[int] = ()
+    created: Sequence[int | None] = ()
+
+
 class IndexImages(Images):
     """The images of an index, each made when it is asked for. Entries of one name and target are one image."""
 
-    def __init__(
-        self,
-        entries: Entries,
-        repository: str | None,
-        first: Sequence[int],
-        again: Mapping[int, Sequence[int]],
-        standings: bytes,
-        targets: Sequence[int] = (),
-    ) -> None:
-        """`first` are the positions of the entries that stand for images, `again` the further ones of an image by its
-        first; `standings` has a Standing an image. `targets` are the nodes of all entries' targets, NO_NODE for what is
-        absent.
-        """
-        self._entries = entries
-        self._repository = repository
-        self._first = first
-        self._again = again
-        self._standings = standings
-        self._targets = targets
+    def __init__(self, names: _Names, facts: _Facts, positions: Sequence[int]) -> None:
+        self._names = names
+        self._facts = facts
+        self._positions = positions
 
     @classmethod
     def of(cls, entries: Entries, repository: str | None) -> IndexImages:
         """All images of an index; `repository` (normalised) owns bare tags."""
-        first = array("I")
+        names = _Names(entries, repository, bytes(name is not None and is_bare_tag(name) for name in entries.names()))
+        positions = array("I")
         again: dict[int, list[int]] = {}
-        standings = bytearray()
-        known: dict[tuple[str | None, bytes], int] = {}
-        for position, (name, target) in enumerate(entries.names()):
-            full = None if name is None else _full_name(name, repository)[0]
-            if full is not None and full.startswith(DANGLING_PREFIX):
-                digest = entries[position].descriptor.digest
-                full = None if full == dangling_name(digest) else full
-            before = known.setdefault((full, target), position)
-            if before != position:
-                again.setdefault(before, []).append(position)
-                continue
-            first.append(position)
-            standings.append(Standing.DANGLING if full is None else standing(full))
-        return cls(entries, repository, first, again, bytes(standings))
+        standings = bytearray(len(entries))
+        first: dict[int, int] = {}  # by a number that stands for the key, as that takes many times the memory
+        for position in range(len(entries)):
+            key = names.key(position)
+            number = hash(key)
+            while (before := first.setdefault(number, position)) != position:
+                if names.key(before) == key:
+                    again.setdefault(before, []).append(position)
+                    break
+                number += 1
+            else:
+                positions.append(position)
+                standings[position] = Standing.DANGLING if key[0] is None else standing(key[0])
+        return cls(names, _Facts(bytes(standings), again), positions)
 
-    def at(self, targets: Sequence[int]) -> IndexImages:
-        """The same in a store, where their entries' targets are these nodes."""
-        return IndexImages(self._entries, self._repository, self._first, self._again, self._standings, targets)
+    def located(self, targets: Sequence[int]) -> IndexImages:
+        """The same in a store, where these are the nodes of the entries' targets."""
+        return IndexImages(self._names, replace(self._facts, targets=targets), self._positions)
 
     def __len__(self) -> int:
-        return len(self._first)
+        return len(self._positions)
 
     def __iter__(self) -> Iterator[ImageRecord]:
-        return map(self._record, self._first)
+        return map(self.__getitem__, self._positions)
+
+    def __getitem__(self, position: int) -> ImageRecord:
+        names, facts = self._names, self._facts
+        target, name = names.entries.target(position)
+        return ImageRecord(
+            dangling_name(target.digest) if name is None else names.full(position, name),
+            target,
+            self._references(position) if names.entries.references() else (),
+            (position, *facts.again.get(position, ())),
+            facts.created[position] if facts.created else None,
+            names.repository is None and bool(names.bare[position]),
+        )
+
+    @property
+    def positions(self) -> Sequence[int]:
+        return self._positions
+
+    @property
+    def entries(self) -> Iterator[int]:
+        again = self._facts.again
+        further = (again[position] for position in self._positions if position in again) if again else ()
+        return chain(self._positions, chain.from_iterable(further))
+
+    def picked(self, positions: Iterable[int]) -> Images:
+        return IndexImages(self._names, self._facts, array("I", positions))
 
     def those(self, *standings: Standing) -> Images:
-        chosen = [each in standings for each in self._standings]
-        first = array("I", compress(self._first, chosen))
-        kept = bytes(compress(self._standings, chosen))
-        return IndexImages(self._entries, self._repository, first, self._again, kept, self._targets)
+        own = map(self._facts.standings.__getitem__, self._positions)
+        return self.picked(compress(self._positions, map(frozenset(standings).__contains__, own)))
 
-    def roots(self, graph: Graph) -> array[int]:
-        nodes = array("I", (node for node in map(self._targets.__getitem__, self._first) if node != NO_NODE))
-        if self._entries.references():
-            digests = (digest for first in self._first for digest in self._references(first))
-            nodes.extend(node for node in map(graph.find, digests) if node is not None)
-        return nodes
+    def in_order(self) -> Images:
+        positions = array("I", self._positions)
+        self._names.sort(positions)
+        return IndexImages(self._names, self._facts, positions)
 
-    def _references(self, first: int) -> tuple[str, ...]:
+    def dated(self, created: Callable[[ImageRecord], int | None]) -> Images:
+        instants: list[int | None] = [None] * len(self._names.entries)
+        for image in self:
+            instants[image.position] = created(image)
+        return IndexImages(self._names, replace(self._facts, created=instants), self._positions)
+
+    def targets(self, graph: Graph) -> Iterable[int | None]:  # noqa: ARG002
+        found = map(self._facts.targets.__getitem__, self._positions)
+        return (None if node == NO_NODE else node for node in found)
+
+    def groups(self, graph: Graph) -> Iterator[Group]:
+        referring = bool(self._names.entries.references())
+        for position, target in zip(self._positions, self.targets(graph), strict=True):
+            roots = [] if target is None else [target]
+            if referring:
+                roots += [node for node in map(graph.find, self._references(position)) if node is not None]
+            yield Group(roots)
+
+    def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
+        media = self._names.entries.media
+        for position, target in zip(self._positions, self.targets(graph), strict=True):
+            yield () if target is None else graph.walk_from(target, media(position))
+
+    def _references(self, position: int) -> tuple[str, ...]:
         """An image holds what any of its entries does."""
-        references = self._entries.references()
-        positions = (first, *self._again.get(first, ()))
-        return tuple(digest for position in positions for digest in references.get(position, ()))
-
-    def _record(self, first: int) -> ImageRecord:
-        target, name = self._entries.target(first)
-        full, bare_tag = (dangling_name(target.digest), False) if name is None else _full_name(name, self._repository)
-        references = self._references(first) if self._entries.references() else ()
-        return ImageRecord(full, target, references, (first, *self._again.get(first, ())), bare_tag=bare_tag)
-
-
-def _full_name(name: str, repository: str | None) -> tuple[str, bool]:
-    """A name in an index with its repository, if that is known; and whether it is a tag whose repository is not."""
-    if not is_bare_tag(name):
-        return name, False
-    return (name, True) if repository is None else (f"{repository}:{name}", False)
+        references = self._names.entries.references()
+        positions = (position, *self._facts.again.get(position, ()))
+        return tuple(digest for each in positions for digest in references.get(each, ()))
 
 
 def image_records(entries: Entries, repository: str | None = None) -> list[ImageRecord]:

@@ -74,7 +74,8 @@ def test_agrees_with_moby(scenario: Scenario) -> None:
     assert sorted(map(graph.digest, plan.orphans)) == sorted(expect["orphans"])
     assert plan.reclaimed == expect["spaceReclaimed"]
 
-    images = {kept.image.name: kept.image.target.digest for kept in plan.kept}
+    staying = (plan.images[kept.position] for kept in plan.kept)
+    images = {image.name: image.target.digest for image in staying}
     images |= {dangling_name(image.target.digest): image.target.digest for image in plan.dangling}
     assert images == expect["images"]
     gone = set(plan.blobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ocigc.semver import precedence
 
 DAY = 24 * 3600 * 10**9
 NOW = 1000 * DAY
+POSITIONS = count()
 
 
 def image(name: str | None, target: int = 0, age: int | None = 0, *, bare: bool = False) -> ImageRecord:
@@ -27,7 +29,7 @@ def image(name: str | None, target: int = 0, age: int | None = 0, *, bare: bool 
         name=dangling_name(digest) if name is None else name,
         target=Descriptor("", digest, 0, Media.MANIFEST),
         references=(),
-        entries=(0,),
+        entries=(next(POSITIONS),),
         created=None if age is None else NOW - age * DAY,
         bare_tag=bare,
     )
@@ -36,7 +38,7 @@ def image(name: str | None, target: int = 0, age: int | None = 0, *, bare: bool 
 def goes(rules: Sequence[Rule], images: Sequence[ImageRecord], labels: Any = None, referrers: Any = ()) -> list[str]:
     found = retain(rules, images, NOW, lambda _: [labels or {}], lambda i: i in referrers)
     return [
-        i.name for i in images if i.sort_key not in found.retained and (i not in referrers or i.sort_key in found.loose)
+        i.name for i in images if i.position not in found.retained and (i not in referrers or i.position in found.loose)
     ]
 
 
@@ -80,7 +82,7 @@ def test_images_without_a_name() -> None:
     rule = Rule(repositories=("app",), delete_untagged=True)
     assert goes([rule], [old]) == []
     known = retain([rule], [old], NOW, lambda _: [], lambda _: False, "docker.io/library/app")
-    assert (known.retained, known.released) == ({}, {old.sort_key: "policy rule 1"})
+    assert (known.retained, known.released) == ({}, {old.position: "policy rule 1"})
 
 
 def test_doubt_keeps() -> None:

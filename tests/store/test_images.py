@@ -81,8 +81,9 @@ def test_every_entry_is_what_it_says(manifests: list[dict[str, Any]], spelling: 
         assert entry.references == references_of(expected)
     assert list(found.sizes()) == [entry.descriptor.size for entry in found]
     assert list(found.medias()) == [entry.descriptor.media for entry in found]
-    assert [name for name, _ in found.names()] == [entry.name for entry in found]
-    targets = [target for _, target in found.names()]
+    assert list(found.names()) == [entry.name for entry in found]
+    assert [found.name(position)[0] for position in range(len(found))] == list(found.names())
+    targets = [found.name(position)[1] for position in range(len(found))]
     digests = [entry["digest"] for entry in manifests]
     assert [targets.index(target) for target in targets] == [digests.index(digest) for digest in digests]
 
@@ -121,11 +122,18 @@ def test_the_images_are_those_of_the_records(
     graph: Graph = Nodes()  # type: ignore[assignment]
     entries = Entries(written(manifests, spelling))
     nodes = (graph.find(entry.descriptor.digest) for entry in entries)
-    images = IndexImages.of(entries, repository).at(array("I", (NO_NODE if n is None else n for n in nodes)))
+    images = IndexImages.of(entries, repository).located(array("I", (NO_NODE if n is None else n for n in nodes)))
     plain = Images(records(manifests, repository))
     assert len(images) == len(plain)
     assert list(images) == list(plain)
     assert sorted(images.roots(graph)) == sorted(plain.roots(graph))
+    assert list(images.in_order()) == list(plain.in_order())
+    assert list(images.targets(graph)) == list(plain.targets(graph))
+    assert list(images.groups(graph)) == list(plain.groups(graph))
+    assert sorted(images.entries) == sorted(plain.entries) == list(range(len(entries)))
+    assert [images[position] for position in images.positions] == list(images)
+    dated = images.dated(lambda image: None if image.position % 2 else image.position - 1)
+    assert list(dated) == list(plain.dated(lambda image: None if image.position % 2 else image.position - 1))
     for standings in ([Standing.ALONE], [Standing.DANGLING, Standing.FALLBACK], list(Standing)):
         some = images.those(*standings)
         assert list(some) == list(plain.those(*standings))
