@@ -16,11 +16,10 @@ static bool has_table(const ocigc_store *store)
 /* The place of a node in the table, or NULL. */
 static struct ocigc_facts *place_in(const struct ocigc_facts_table *table, uint32_t node)
 {
-    if (table->facts == NULL)
-        return NULL;
-    if (table->slots == NULL)
+    if (table->all)
         return &table->facts[node];
-    return table->slots[node] != 0 ? &table->facts[table->slots[node] - 1] : NULL;
+    uint32_t number = ocigc_number_of(&table->numbers, node);
+    return number != UINT32_MAX ? &table->facts[number] : NULL;
 }
 
 const struct ocigc_facts *ocigc_facts_of(const ocigc_store *store, uint32_t node)
@@ -58,39 +57,35 @@ static bool reserve_all(struct ocigc_facts_table *table, uint32_t nodes)
         facts[node] = known != NULL ? *known : UNKNOWN;
     }
     free(table->facts);
-    free(table->slots);
-    *table = (struct ocigc_facts_table){.facts = facts};
+    ocigc_numbers_free(&table->numbers);
+    *table = (struct ocigc_facts_table){.facts = facts, .all = true};
     return true;
 }
 
-/* All room at once: an array that grows with each node is copied time and again, and ends larger than need be. */
-static bool reserve_some(struct ocigc_facts_table *table, uint32_t left, const uint32_t *nodes, size_t count)
+static bool reserve_one(struct ocigc_facts_table *table, uint32_t node)
 {
-    uint32_t lacking = 0;
-    for (size_t i = 0; i < count && lacking < left; i++)
-        lacking += table->slots[nodes[i]] == 0;
-    if (!ocigc_reserve(&table->facts, &table->capacity, table->count, lacking, sizeof *table->facts))
+    uint32_t number = table->numbers.count;
+    if (!ocigc_reserve(&table->facts, &table->capacity, number, 1, sizeof *table->facts))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        if (table->slots[nodes[i]] != 0)
-            continue;
-        table->facts[table->count++] = UNKNOWN;
-        table->slots[nodes[i]] = table->count;
-    }
-    return true;
+    table->facts[number] = UNKNOWN;
+    return ocigc_number(&table->numbers, node) >= 0;
 }
 
 bool ocigc_facts_reserve(ocigc_store *store, const uint32_t *nodes, size_t count)
 {
     struct ocigc_facts_table *table = &store->facts;
-    bool has_all = table->facts != NULL && table->slots == NULL;
-    if (!has_table(store) || has_all || (nodes != NULL && count == 0))
+    if (!has_table(store) || table->all)
         return true;
-    if (nodes == NULL)
+    size_t lacking = 0;
+    for (size_t i = 0; nodes != NULL && i < count; i++)
+        lacking += place_in(table, nodes[i]) == NULL;
+    /* Numbers of more than half of them would take more memory than facts of all. */
+    if (nodes == NULL || table->numbers.count + lacking > store->count / 2)
         return reserve_all(table, store->count);
-    if (table->slots == NULL)
-        table->slots = calloc(store->count, sizeof *table->slots);
-    return table->slots != NULL && reserve_some(table, store->count - table->count, nodes, count);
+    for (size_t i = 0; lacking > 0 && i < count; i++)
+        if (place_in(table, nodes[i]) == NULL && !reserve_one(table, nodes[i]))
+            return false;
+    return true;
 }
 
 static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)

@@ -1,7 +1,10 @@
 /* facts.h - what the files behind nodes are. A scan that looks at files keeps that in the entries; one that only lists
- * names leaves it to the survey, which as a rule asks of few: those take 16 bytes each, and 4 for every node. */
+ * names leaves it to the survey, which as a rule asks of few: those take some 32 bytes each, and where it asks of many, all nodes
+ * take 16. */
 #ifndef OCIGC_STORE_FACTS_H
 #define OCIGC_STORE_FACTS_H
+
+#include "store/numbers.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,13 +24,12 @@ struct ocigc_facts {
 #define OCIGC_STAMP_UNKNOWN INT64_MIN
 #define OCIGC_STAMP_NEVER (OCIGC_STAMP_UNKNOWN + 1) /* of what is gone */
 
-/* Those of a scan that only listed names. Once all nodes have been asked for there are no slots: each has facts in its own
- * place. */
+/* Those of a scan that only listed names: of some nodes by their numbers, or of all. */
 struct ocigc_facts_table {
     struct ocigc_facts *facts;
-    uint32_t *slots; /* of each node: the number of its facts, from 1 on; 0: none yet */
-    uint32_t count;  /* that slots number; not in use without them */
     uint32_t capacity;
+    bool all;
+    struct ocigc_numbers numbers;
 };
 
 /* The facts of a node, unknown ones where nobody has asked for any. */

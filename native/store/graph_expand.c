@@ -484,6 +484,11 @@ int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct oc
         if (code != OCIGC_UNVERIFIABLE)
             break;
     }
+    if (graph->queue_count == 0) { /* it may have held a good part of all nodes */
+        free(graph->queue);
+        graph->queue = NULL;
+        graph->queue_capacity = 0;
+    }
     if (graph->pending_count > 0)
         qsort(graph->pending, graph->pending_count, sizeof *graph->pending, ocigc_by_number);
     ocigc_graph_settle_records(graph);

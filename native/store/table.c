@@ -19,7 +19,7 @@ void ocigc_store_free(ocigc_store *store)
     }
     free(store->segments);
     free(store->facts.facts);
-    free(store->facts.slots);
+    ocigc_numbers_free(&store->facts.numbers);
     free(store->links);
     for (uint32_t i = 0; i < store->foreign_kept; i++)
         free(store->foreign[i]);

@@ -218,11 +218,11 @@ static ocigc_store *scan(int32_t depth)
     return store;
 }
 
-/* Of the nodes whose number is less than `thirds` modulo 3 all is known, of the others nothing. */
-static void check_facts(const ocigc_store *store, uint32_t thirds)
+/* Of the nodes whose number is less than `sixteenths` modulo 16 all is known, of the others nothing. */
+static void check_facts(const ocigc_store *store, uint32_t sixteenths)
 {
     for (uint32_t node = 0; node < ocigc_store_count(store); node++) {
-        bool known = node % 3 < thirds;
+        bool known = node % 16 < sixteenths;
         CHECK(ocigc_store_surveyed(store, node) == known);
         CHECK(ocigc_store_size(store, node) == (known ? ocigc_store_size(looked_at, node) : 0));
         CHECK(ocigc_store_stamp(store, node) == (known ? ocigc_store_stamp(looked_at, node) : OCIGC_STAMP_UNKNOWN));
@@ -230,7 +230,7 @@ static void check_facts(const ocigc_store *store, uint32_t thirds)
 }
 
 /* Surveys those nodes. Each is listed again and again, so that threads meet in them. */
-static int32_t survey_thirds(ocigc_store *store, uint32_t thirds, struct ocigc_progress *progress)
+static int32_t survey_part(ocigc_store *store, uint32_t sixteenths, struct ocigc_progress *progress)
 {
     enum { TIMES = 4 };
     uint32_t count = ocigc_store_count(store);
@@ -239,7 +239,7 @@ static int32_t survey_thirds(ocigc_store *store, uint32_t thirds, struct ocigc_p
     CHECK(nodes != NULL);
     for (int time = 0; time < TIMES; time++)
         for (uint32_t node = 0; node < count; node++)
-            if (node % 3 < thirds)
+            if (node % 16 < sixteenths)
                 nodes[listed++] = node;
     int32_t code = ocigc_store_survey(store, nodes, listed, THREADS, progress, &error);
     free(nodes);
@@ -253,19 +253,23 @@ static void test_survey_by_parts(void)
     uint32_t none;
     check_facts(store, 0);
     CHECK(ocigc_store_survey(store, &none, 0, THREADS, NULL, &error) == OCIGC_OK);
-    CHECK(store->facts.facts == NULL && store->facts.slots == NULL);
-    CHECK(survey_thirds(store, 1, &cancelled) == OCIGC_CANCELLED);
+    CHECK(store->facts.facts == NULL && !store->facts.all);
+    CHECK(survey_part(store, 1, &cancelled) == OCIGC_CANCELLED);
     check_facts(store, 0);
-    CHECK(survey_thirds(store, 1, NULL) == OCIGC_OK);
+    CHECK(survey_part(store, 1, NULL) == OCIGC_OK);
     check_facts(store, 1);
-    CHECK(store->facts.count == (ocigc_store_count(store) + 2) / 3);
-    CHECK(survey_thirds(store, 2, NULL) == OCIGC_OK);
+    CHECK(store->facts.numbers.count == (ocigc_store_count(store) + 15) / 16 && !store->facts.all);
+    CHECK(survey_part(store, 2, NULL) == OCIGC_OK);
     check_facts(store, 2);
+    CHECK(!store->facts.all);
+    CHECK(survey_part(store, 9, NULL) == OCIGC_OK);
+    check_facts(store, 9);
+    CHECK(store->facts.all && store->facts.numbers.count == 0);
     CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
-    check_facts(store, 3);
-    CHECK(store->facts.slots == NULL && store->link_count == looked_at->link_count);
-    CHECK(survey_thirds(store, 3, &cancelled) == OCIGC_CANCELLED);
-    check_facts(store, 3);
+    check_facts(store, 16);
+    CHECK(store->facts.all && store->link_count == looked_at->link_count);
+    CHECK(survey_part(store, 16, &cancelled) == OCIGC_CANCELLED);
+    check_facts(store, 16);
     ocigc_store_free(store);
 }
 
@@ -275,11 +279,11 @@ static void test_survey_of_all(void)
     ocigc_store *store = scan(OCIGC_NAMES);
     CHECK(ocigc_store_survey(store, NULL, 0, THREADS, &cancelled, &error) == OCIGC_CANCELLED);
     check_facts(store, 0);
-    CHECK(survey_thirds(store, 1, NULL) == OCIGC_OK);
+    CHECK(survey_part(store, 1, NULL) == OCIGC_OK);
     check_facts(store, 1);
     CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
-    check_facts(store, 3);
-    CHECK(store->facts.slots == NULL && store->link_count == looked_at->link_count);
+    check_facts(store, 16);
+    CHECK(store->facts.all && store->link_count == looked_at->link_count);
     ocigc_store_free(store);
 }
 
@@ -291,10 +295,10 @@ static void test_survey_that_fails(const char *descriptor)
     ocigc_store *store = scan(OCIGC_NAMES);
     uint32_t node = node_of(store, descriptor);
     CHECK(renameat(blobs, name, layout, "aside") == 0 && mkdirat(blobs, name, 0777) == 0);
-    CHECK(survey_thirds(store, 3, NULL) == OCIGC_LAYOUT);
+    CHECK(survey_part(store, 16, NULL) == OCIGC_LAYOUT);
     CHECK(!ocigc_store_surveyed(store, node) && ocigc_store_size(store, node) == 0);
     CHECK(unlinkat(blobs, name, AT_REMOVEDIR) == 0 && renameat(layout, "aside", blobs, name) == 0);
-    CHECK(survey_thirds(store, 3, NULL) == OCIGC_OK);
+    CHECK(survey_part(store, 16, NULL) == OCIGC_OK);
     for (uint32_t other = 0; other < ocigc_store_count(store); other++)
         CHECK(ocigc_store_size(store, other) == ocigc_store_size(looked_at, other));
     ocigc_store_free(store);
@@ -309,11 +313,11 @@ static void test_survey_behind_a_look(int32_t depth)
     uint8_t *entries = malloc(length);
     CHECK(entries != NULL && segment->count == ocigc_store_count(store));
     memcpy(entries, segment->entries, length);
-    CHECK(survey_thirds(store, 2, NULL) == OCIGC_OK);
+    CHECK(survey_part(store, 2, NULL) == OCIGC_OK);
     CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
-    check_facts(store, 3);
+    check_facts(store, 16);
     CHECK(memcmp(entries, segment->entries, length) == 0);
-    CHECK(store->facts.facts == NULL && store->facts.slots == NULL);
+    CHECK(store->facts.facts == NULL && !store->facts.all);
     free(entries);
     ocigc_store_free(store);
 }

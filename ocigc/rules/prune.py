@@ -63,9 +63,11 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
     )
 
     leaving = settlement.leaving()
+    reclaimed = graph.freed(leaving)
     unreported = bytearray(len(graph))  # a flag a node
     for node in leaving:
         unreported[node] = True
+    del leaving  # most of a store may be in it
     deleted, ends = array("I"), array("I")
     surviving_configs: set[int] = set()
     for number, walk in enumerate(settlement.pruned.walks(graph)):
@@ -90,7 +92,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
         unlease=_unlease(surviving_configs, (remaining, choice.dangling, choice.bystanders), graph),
         orphans=array("I", compress(range(len(graph)), unreported)),
         spared=settlement.young,
-        reclaimed=graph.freed(leaving),
+        reclaimed=reclaimed,
     )
 
 
