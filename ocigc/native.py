@@ -333,6 +333,10 @@ class Entries:
         name = text + digest_length
         return self._string(name, name_length) or None, self._text[text:name]
 
+    def name_length(self, position: int) -> int:
+        """The bytes of the name of an entry, 0 where it has none."""
+        return self._row(position)[4]
+
     def names(self) -> Iterator[str | None]:
         """The name of each."""
         for _, _, _, text, name_length, _, _, digest_length, _ in _ENTRY.iter_unpack(self._rows):

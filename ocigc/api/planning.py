@@ -9,7 +9,6 @@ from ocigc.api.watch import Watcher
 from ocigc.errors import Refused
 from ocigc.image import ImageRecord
 from ocigc.printable import printable
-from ocigc.rules.choice import subject_of
 from ocigc.rules.hard_links import on_disk
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
@@ -92,14 +91,10 @@ def _plan_removal(loaded: Loaded, request: Request, references: Sequence[str]) -
 
 def _governed(request: Request, loaded: Loaded, policy: Policy, repository: str | None) -> Request:
     """The request under a policy: that decides on named images too, unless a filter says that they stay."""
-    retention = retain(
-        policy,
-        loaded.images,
-        request.now,
-        labels_of(loaded),
-        lambda image: subject_of(image, loaded.store.find(image.target.digest), loaded.store) is not None,
-        repository,
-    )
+    images = loaded.images
+    subjects = zip(images.positions, images.subjects(loaded.store), strict=True)
+    referrers = frozenset(position for position, subject in subjects if subject is not None)
+    retention = retain(policy, images, request.now, labels_of(loaded), referrers, repository)
     let_loose(loaded, retention.loose)
     filters = replace(
         request.filters,

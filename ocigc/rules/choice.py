@@ -19,7 +19,6 @@ from ocigc.rules.graph import Graph
 from ocigc.rules.images import Images, Standing
 from ocigc.rules.plan import Kept, Reason
 from ocigc.rules.protection import Protection, protect
-from ocigc.rules.referrers import TRUNCATED_LENGTH, fallback_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +41,6 @@ class Choice:
     dangling: Images = field(default_factory=Images)
     kept: list[Kept] = field(default_factory=list)
     followers: list[Follower] = field(default_factory=list)
-
-
-def subject_of(image: ImageRecord, target: int | None, graph: Graph) -> int | None:
-    """The present blob whose fate the record shares, or None for an image that stands for itself. `target` is the node
-    of the image's target.
-
-    That is the `subject` of a manifest without a name, or what a fallback tag speaks of.
-    """
-    if image.dangling:
-        return None if target is None else graph.subject(target)
-    digest = fallback_subject(image.name)
-    if digest is None:
-        return None
-    subject = _find_fallback(digest, graph)
-    return None if subject == target else subject
-
-
-def _find_fallback(digest: str, graph: Graph) -> int | None:
-    found = graph.find(digest)
-    if found is None and len(digest.partition(":")[2]) == TRUNCATED_LENGTH:
-        return graph.find_longer(digest)
-    return found
 
 
 class _Uses:
@@ -112,26 +89,28 @@ def choose(
             for image in choice.bystanders:
                 uses.add(image)
     candidates = array("I")
-    for image, target in zip(considered, considered.targets(graph), strict=True):
-        subject = subject_of(image, target, graph)
-        if subject is not None and image.position not in filters.loose:
-            _follow(choice, image, subject, protection, graph)
+    for position, subject in zip(considered.positions, considered.subjects(graph), strict=True):
+        if subject is not None and position not in filters.loose:
+            _follow(choice, Follower(position, subject), protection, graph)
             continue
+        image = images[position]
         uses.add(image)
         if (kept := _passed_over(image, filters, protection, config_labels)) is not None:
             choice.kept.append(kept)
         else:
-            candidates.append(image.position)
-    _take(choice, images.picked(candidates).in_order(), uses, graph, filters.loose if served else None)
+            candidates.append(position)
+    choice.pruned = images.picked(candidates).in_order()
+    if protection.of_content or served:
+        _reconsider(choice, uses, graph, filters.loose if served else None)
     return choice
 
 
-def _take(choice: Choice, candidates: Images, uses: _Uses, graph: Graph, loose: Collection[int] | None) -> None:
-    """Takes the candidates in their order. Those without a name follow their content, but for the `loose` (None: none
-    does).
+def _reconsider(choice: Choice, uses: _Uses, graph: Graph, loose: Collection[int] | None) -> None:
+    """Goes through what is to be pruned, in order, for what would lose its last name. What has no name follows its
+    content, but for the `loose` (None: nothing does).
     """
-    pruned, dangling = array("I"), array("I")
-    for image, target in zip(candidates, candidates.targets(graph), strict=True):
+    images, pruned, dangling = choice.images, array("I"), array("I")
+    for image, target in zip(choice.pruned, choice.pruned.targets(graph), strict=True):
         last_user = uses.take(image)
         if last_user is not None and image.dangling:
             # moby protects such a record by its name; a digest from another source has to do it here.
@@ -142,7 +121,6 @@ def _take(choice: Choice, candidates: Images, uses: _Uses, graph: Graph, loose: 
             pruned.append(image.position)
             if last_user is not None:
                 dangling.append(image.position)
-    images = choice.images
     names = {image.name for image in images.those(Standing.DANGLING)} if dangling else ()
     choice.pruned = images.picked(pruned)
     choice.dangling = images.picked(p for p in dangling if dangling_name(images[p].target.digest) not in names)
@@ -163,13 +141,14 @@ def _passed_over(
     return None
 
 
-def _follow(choice: Choice, image: ImageRecord, subject: int, protection: Protection, graph: Graph) -> None:
-    if (user := protection.name_user(image)) is not None:
-        choice.kept.append(Kept(image.position, Reason.NAME_IN_USE, user))
-    elif (user := content_user(protection, image, graph)) is not None:
-        choice.kept.append(Kept(image.position, Reason.CONTENT_IN_USE, user))
+def _follow(choice: Choice, follower: Follower, protection: Protection, graph: Graph) -> None:
+    image = choice.images[follower.position] if protection else None
+    if image is not None and (user := protection.name_user(image)) is not None:
+        choice.kept.append(Kept(follower.position, Reason.NAME_IN_USE, user))
+    elif image is not None and (user := content_user(protection, image, graph)) is not None:
+        choice.kept.append(Kept(follower.position, Reason.CONTENT_IN_USE, user))
     else:
-        choice.followers.append(Follower(image.position, subject))
+        choice.followers.append(follower)
 
 
 def content_user(protection: Protection, image: ImageRecord, graph: Graph) -> str | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ocigc.image import ImageRecord
-from ocigc.rules.choice import subject_of
 from ocigc.rules.graph import Graph
 from ocigc.rules.plan import Plan
+from ocigc.rules.referrers import subject_of
 
 
 class Fate(Enum):

@@ -11,7 +11,7 @@ from itertools import chain
 from ocigc.descriptor import Media
 from ocigc.image import DANGLING_PREFIX, ImageRecord
 from ocigc.rules.graph import Graph, Group
-from ocigc.rules.referrers import fallback_subject
+from ocigc.rules.referrers import fallback_subject, subject_of
 
 
 class Standing(IntEnum):
@@ -81,6 +81,11 @@ class Images(Collection[ImageRecord]):
     def targets(self, graph: Graph) -> Iterable[int | None]:
         """The node of each one's target, None where that is absent."""
         return (graph.find(image.target.digest) for image in self)
+
+    def subjects(self, graph: Graph) -> Iterable[int | None]:
+        """The node whose fate each shares, None of an image that stands for itself."""
+        targets = zip(self, self.targets(graph), strict=True)
+        return (subject_of(image, target, graph) for image, target in targets)
 
     def groups(self, graph: Graph) -> Iterator[Group]:
         """What each of them holds."""

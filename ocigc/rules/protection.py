@@ -30,6 +30,10 @@ class Protection:
     contents: Mapping[str, str]
     """Digests that protect whatever image has them as target, manifest or config."""
 
+    def __bool__(self) -> bool:
+        """Whether anything is protected."""
+        return bool(self.names or self.tags or self.of_content)
+
     @property
     def of_content(self) -> bool:
         """Whether anything is protected by a digest."""

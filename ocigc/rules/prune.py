@@ -70,9 +70,11 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
     del leaving  # most of a store may be in it
     deleted, ends = array("I"), array("I")
     surviving_configs: set[int] = set()
+    holder = settlement.holders.holder
     for number, walk in enumerate(settlement.pruned.walks(graph)):
+        group = settlement.group(number)
         for node, media in walk:
-            if unreported[node] and settlement.goes_with(number, node):
+            if unreported[node] and holder(node) == group:
                 deleted.append(node)
                 unreported[node] = False
             elif media == Media.CONFIG and not unreported[node]:

@@ -1,4 +1,5 @@
-"""Fallback tags: how cosign and the distribution spec name what refers to an image where nothing else can.
+"""Referrers: images that share the fate of what they refer to. Some say so in their manifest; where nothing else can,
+cosign and the distribution spec say it by a fallback tag.
 
 Source: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig`, `.att` and `.sbom`.
 """
@@ -6,6 +7,9 @@ Source: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig
 from __future__ import annotations
 
 import re
+
+from ocigc.image import ImageRecord
+from ocigc.rules.graph import Graph
 
 TRUNCATED_LENGTH = 64
 """The distribution spec cuts what stands for the digest's encoded part to so many characters; a sha512 has more."""
@@ -25,3 +29,25 @@ def fallback_subject(name: str) -> str | None:
     tag = name.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
     match = _FALLBACK.fullmatch(tag)
     return f"{match['algorithm']}:{match['encoded']}" if match else None
+
+
+def subject_of(image: ImageRecord, target: int | None, graph: Graph) -> int | None:
+    """The present blob whose fate the record shares, or None for an image that stands for itself. `target` is the node
+    of the image's target.
+
+    That is the `subject` of a manifest without a name, or what a fallback tag speaks of.
+    """
+    if image.dangling:
+        return None if target is None else graph.subject(target)
+    digest = fallback_subject(image.name)
+    if digest is None:
+        return None
+    subject = _find_fallback(digest, graph)
+    return None if subject == target else subject
+
+
+def _find_fallback(digest: str, graph: Graph) -> int | None:
+    found = graph.find(digest)
+    if found is None and len(digest.partition(":")[2]) == TRUNCATED_LENGTH:
+        return graph.find_longer(digest)
+    return found

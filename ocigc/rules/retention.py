@@ -5,7 +5,7 @@ stays.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from operator import itemgetter
@@ -79,11 +79,12 @@ def retain(
     images: Collection[ImageRecord],
     now: int,
     config_labels: ConfigLabels,
-    is_referrer: Callable[[ImageRecord], bool],
+    referrers: Collection[int],
     repository: str | None = None,
 ) -> Retention:
-    """Applies a policy to images whose time of creation is known where it can be. `repository` (normalised) is that of
-    images without a name, where somebody has said it.
+    """Applies a policy to images whose time of creation is known where it can be. `referrers` are the positions of
+    those that share the fate of a subject. `repository` (normalised) is that of images without a name, where somebody
+    has said it.
     """
     places = {image.position: _place(image, repository) for image in images}
     decided = {image.position: _rule_of(policy, image, places[image.position]) for image in images}
@@ -94,7 +95,7 @@ def retain(
         own = [image for image in images if decided[image.position] == number]
         name = f"policy rule {number + 1}"
         denied = {image.position for image in own if _denied(rule, image, places[image.position])}
-        following = {image.position for image in own if is_referrer(image)}
+        following = {image.position for image in own if image.position in referrers}
         loose |= following if rule.delete_referrers else following & denied
         released |= dict.fromkeys(loose & following, f"{name}: delete-referrers")
         own = [image for image in own if image.position not in following]

@@ -31,9 +31,9 @@ class Settlement:
     kept: Sequence[Kept]
     young: int
 
-    def goes_with(self, number: int, node: int) -> bool:
-        """Whether a node goes with the image at a place in `pruned`."""
-        return self.holders.holder(node) == _PRUNED + len(self.pruned) - 1 - number
+    def group(self, number: int) -> int:
+        """The group that holds what goes with the image at a place in `pruned`."""
+        return _PRUNED + len(self.pruned) - 1 - number
 
     def stays(self, node: int) -> bool:
         """Whether something that remains holds the node."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from ocigc.container import InUse
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
-from ocigc.rules.choice import content_user, subject_of
+from ocigc.rules.choice import content_user
 from ocigc.rules.graph import Graph
 from ocigc.rules.protection import protect
+from ocigc.rules.referrers import subject_of
 
 
 @dataclass(frozen=True, slots=True)

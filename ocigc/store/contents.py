@@ -15,7 +15,6 @@ from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.native import NEVER, NO_NODE, Config, Depth, Entries, Report, Store, Unverifiable, parse_config
-from ocigc.rules.choice import subject_of
 from ocigc.rules.images import Images, Standing
 from ocigc.rules.prune import Contents
 from ocigc.store import blake3_blobs, files, leases
@@ -93,8 +92,8 @@ def load(
         )
         # Manifests that have a subject are known to refer to it.
         fallbacks = images.those(Standing.FALLBACK)
-        for image, target in zip(fallbacks, fallbacks.targets(store), strict=True):
-            if target is not None and (subject := subject_of(image, target, store)) is not None:
+        for target, subject in zip(fallbacks.targets(store), fallbacks.subjects(store), strict=True):
+            if target is not None and subject is not None:
                 store.refer(subject, target)
         _vouching(layout, store, lambda: store.sniff(young_after, phase("Looking for referrers")))
     except BaseException:
@@ -119,8 +118,8 @@ def let_loose(loaded: Loaded, loose: Iterable[int]) -> None:
     """Lets referrers, by position, go without their subject: that holds their content no more."""
     store = loaded.store
     images = loaded.images.picked(loose)
-    for image, target in zip(images, images.targets(store), strict=True):
-        if target is None or (subject := subject_of(image, target, store)) is None:
+    for target, subject in zip(images.targets(store), images.subjects(store), strict=True):
+        if target is None or subject is None:
             continue
         store.unrefer(subject, target)
         if (stated := store.subject(target)) is not None:

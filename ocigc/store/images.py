@@ -14,6 +14,7 @@ from ocigc.native import NO_NODE, Entries
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized
 from ocigc.rules.graph import Graph, Group
 from ocigc.rules.images import Images, Standing, standing
+from ocigc.rules.referrers import subject_of
 
 
 def repository_name(text: str) -> str:
@@ -151,6 +152,14 @@ class IndexImages(Images):
     def targets(self, graph: Graph) -> Iterable[int | None]:  # noqa: ARG002
         found = map(self._facts.targets.__getitem__, self._positions)
         return (None if node == NO_NODE else node for node in found)
+
+    def subjects(self, graph: Graph) -> Iterable[int | None]:
+        name_length = self._names.entries.name_length
+        for position, target in zip(self._positions, self.targets(graph), strict=True):
+            if name_length(position) == 0:
+                yield None if target is None else graph.subject(target)
+            else:
+                yield subject_of(self[position], target, graph)
 
     def groups(self, graph: Graph) -> Iterator[Group]:
         referring = bool(self._names.entries.references())

@@ -114,6 +114,12 @@ class Nodes:
         number = DIGESTS.index(digest) if digest in DIGESTS else 1
         return None if number % 2 else number
 
+    def find_longer(self, beginning: str) -> int | None:
+        return None if beginning > DIGESTS[-1] else 4
+
+    def subject(self, node: int) -> int | None:
+        return None if node % 4 else node + 2
+
 
 @given(indexes, spellings, st.sampled_from([None, "registry.example/app"]))
 def test_the_images_are_those_of_the_records(
@@ -129,6 +135,7 @@ def test_the_images_are_those_of_the_records(
     assert sorted(images.roots(graph)) == sorted(plain.roots(graph))
     assert list(images.in_order()) == list(plain.in_order())
     assert list(images.targets(graph)) == list(plain.targets(graph))
+    assert list(images.subjects(graph)) == list(plain.subjects(graph))
     assert list(images.groups(graph)) == list(plain.groups(graph))
     assert sorted(images.entries) == sorted(plain.entries) == list(range(len(entries)))
     assert [images[position] for position in images.positions] == list(images)
