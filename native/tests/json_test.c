@@ -203,6 +203,30 @@ static void indexes(void)
     }
 }
 
+#define NAMED(digest, name)                                                                                            \
+    "{\"digest\":\"" digest "\",\"size\":1,\"annotations\":{\"io.containerd.image.name\":\"" name "\"}}"
+
+static void order(void)
+{
+    struct ocigc_error error;
+    static const char text[] = INDEX(NAMED(DIGEST_A, "a") "," NAMED("x:2", "n@" DIGEST_A) "," ENTRY("") "," /* n@sha256 */
+                                     NAMED("x:1", "n@" DIGEST_A "1") "," "{\"digest\":\"x:0\",\"size\":1}" "," /* n@x:0 */
+                                     NAMED("x:0", "n@x:0:") "," NAMED("x:0", "o") "," NAMED("x:0", "o:") ","
+                                     NAMED("x:0", "a") "," NAMED("x:1", "a") "," NAMED("x:1", "o:b"));
+    static const uint8_t owned[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0};
+    static const struct ocigc_naming naming = {"n@", "o:", owned}, plain = {"n@", "", NULL};
+    static const uint32_t expected[] = {0, 2, 1, 3, 4, 5, 6, 7, 8, 9, 10}, of_plain[] = {0, 8, 9, 2, 1, 3, 4, 5, 6, 7, 10};
+    uint32_t positions[] = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
+    ocigc_index *index = parse_index(text, &error);
+    CHECK(index != NULL && ocigc_index_count(index) == 11);
+    ocigc_index_sort(index, positions, 11, &naming);
+    CHECK(memcmp(positions, expected, sizeof expected) == 0);
+    ocigc_index_sort(index, positions, 11, &plain);
+    CHECK(memcmp(positions, of_plain, sizeof of_plain) == 0);
+    ocigc_index_sort(index, NULL, 0, &plain);
+    ocigc_index_free(index);
+}
+
 static void large_entry(void)
 {
     struct ocigc_error error;
@@ -246,6 +270,7 @@ int main(void)
     order_and_ranges();
     lenient_documents();
     indexes();
+    order();
     large_entry();
     configs();
     return 0;

@@ -206,6 +206,24 @@ static void test_phases(const char *index)
     ocigc_store_free(store);
 }
 
+/* ----------------------------------------------------------------- numbers */
+
+static void test_numbers(void)
+{
+    enum { NODES = 1000 };
+    struct ocigc_numbers numbers = {0};
+    CHECK(ocigc_number_of(&numbers, 0) == UINT32_MAX);
+    for (uint32_t i = 0; i < 2 * NODES; i++)
+        CHECK(ocigc_number(&numbers, i % NODES * UINT32_C(4294967)) == (i < NODES));
+    CHECK(numbers.count == NODES);
+    for (uint32_t i = 0; i < NODES; i++) {
+        CHECK(ocigc_number_of(&numbers, i * UINT32_C(4294967)) == i && numbers.nodes[i] == i * UINT32_C(4294967));
+        CHECK(ocigc_number_of(&numbers, i * UINT32_C(4294967) + 1) == UINT32_MAX);
+    }
+    ocigc_numbers_free(&numbers);
+    CHECK(ocigc_number_of(&numbers, 0) == UINT32_MAX);
+}
+
 /* ------------------------------------------------------------------ survey */
 
 /* What a survey has to find out: a scan that looks at files. */
@@ -345,6 +363,7 @@ int main(void)
     make_layout(path);
     test_change_while_reading();
     write_store(index, sizeof index);
+    test_numbers();
     test_survey(index);
     test_phases(index);
     close(blobs);

@@ -169,6 +169,11 @@ class IndexImages(Images):
                 roots += [node for node in map(graph.find, self._references(position)) if node is not None]
             yield Group(roots)
 
+    def roots(self, graph: Graph) -> array[int]:
+        if self._names.entries.references():
+            return super().roots(graph)
+        return array("I", (node for node in self.targets(graph) if node is not None))
+
     def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
         media = self._names.entries.media
         for position, target in zip(self._positions, self.targets(graph), strict=True):
