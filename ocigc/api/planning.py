@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 from ocigc.api.watch import Watcher
 from ocigc.errors import Refused
@@ -123,9 +125,11 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
     """
     store = loaded.store
 
-    def size_without(blobs: Sequence[int]) -> int:
-        gone = set(blobs)
-        return on_disk([store.files([node for node in range(len(store)) if node not in gone])])
+    def size_without(blobs: Iterable[int]) -> int:
+        staying = bytearray(b"\1") * len(store)  # a flag a node
+        for node in blobs:
+            staying[node] = False
+        return on_disk([store.files(array("I", compress(range(len(store)), staying)))])
 
     def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
         wanted = replace(_retaining(request, staying), orphans=orphans)

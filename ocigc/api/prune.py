@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from ocigc.container import InUse
 from ocigc.errors import Refused
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.native import NEVER
-from ocigc.rules.explain import Explanation, explain
+from ocigc.rules.explain import Explanation, Explanations
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.hard_links import HardLinks
 from ocigc.rules.plan import Plan
@@ -54,7 +54,7 @@ class Pruned:
     reclaimed: int
     dry_run: bool
     spared: frozenset[str] = frozenset()
-    explained: Sequence[Explanation] | None = None
+    explained: Collection[Explanation] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +167,7 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
             snapshot = sidecars.read(layout.fd, digest).get(label)
             if snapshot is not None:
                 unleased.append(Unlease(digest, label, snapshot))
-        explained = explain(plan, loaded.store) if options.explain else None
+        explained = Explanations(plan, loaded.store) if options.explain else None
     except BaseException:
         loaded.store.close()
         raise

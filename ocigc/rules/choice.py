@@ -17,7 +17,7 @@ from ocigc.image import ImageRecord, dangling_name
 from ocigc.rules.filters import ConfigLabels, Filters
 from ocigc.rules.graph import Graph
 from ocigc.rules.images import Images, Standing
-from ocigc.rules.plan import Kept, Reason
+from ocigc.rules.plan import Keeping, Kept, Reason
 from ocigc.rules.protection import Protection, protect
 
 
@@ -39,7 +39,7 @@ class Choice:
     bystanders: Images = field(default_factory=Images)
     pruned: Images = field(default_factory=Images)
     dangling: Images = field(default_factory=Images)
-    kept: list[Kept] = field(default_factory=list)
+    kept: Keeping = field(default_factory=Keeping)
     followers: list[Follower] = field(default_factory=list)
 
 
@@ -49,19 +49,21 @@ class _Uses:
     def __init__(self, protection: Protection, graph: Graph) -> None:
         self._protection = protection
         self._graph = graph
-        self._names: Counter[str] = Counter()
+        self._names: Counter[int | str] = Counter()  # by node, or by digest where that is absent
 
-    def add(self, image: ImageRecord) -> None:
-        """Counts a name."""
+    def add(self, images: Images) -> None:
+        """Counts their names."""
         if self._protection.of_content:
-            self._names[image.target.digest] += 1
+            for image, target in zip(images, images.targets(self._graph), strict=True):
+                self._names[image.target.digest if target is None else target] += 1
 
-    def take(self, image: ImageRecord) -> str | None:
+    def take(self, image: ImageRecord, target: int | None) -> str | None:
         """Takes a name away; who uses its content, if that was the last."""
         if not self._protection.of_content:
             return None
-        self._names[image.target.digest] -= 1
-        return None if self._names[image.target.digest] else content_user(self._protection, image, self._graph)
+        content = image.target.digest if target is None else target
+        self._names[content] -= 1
+        return None if self._names[content] else content_user(self._protection, image, self._graph)
 
 
 def choose(
@@ -85,20 +87,18 @@ def choose(
     if filters.dangling_only:
         choice.bystanders = images.those(Standing.ALONE)
         considered = images.those(Standing.DANGLING, Standing.FALLBACK)
-        if protection.of_content:
-            for image in choice.bystanders:
-                uses.add(image)
-    candidates = array("I")
+        uses.add(choice.bystanders)
+    alone, candidates = array("I"), array("I")
     for position, subject in zip(considered.positions, considered.subjects(graph), strict=True):
         if subject is not None and position not in filters.loose:
             _follow(choice, Follower(position, subject), protection, graph)
             continue
-        image = images[position]
-        uses.add(image)
-        if (kept := _passed_over(image, filters, protection, config_labels)) is not None:
-            choice.kept.append(kept)
+        alone.append(position)
+        if (kept := _passed_over(images[position], filters, protection, config_labels)) is not None:
+            choice.kept.add(kept)
         else:
             candidates.append(position)
+    uses.add(images.picked(alone))
     choice.pruned = images.picked(candidates).in_order()
     if protection.of_content or served:
         _reconsider(choice, uses, graph, filters.loose if served else None)
@@ -111,10 +111,10 @@ def _reconsider(choice: Choice, uses: _Uses, graph: Graph, loose: Collection[int
     """
     images, pruned, dangling = choice.images, array("I"), array("I")
     for image, target in zip(choice.pruned, choice.pruned.targets(graph), strict=True):
-        last_user = uses.take(image)
+        last_user = uses.take(image, target)
         if last_user is not None and image.dangling:
             # moby protects such a record by its name; a digest from another source has to do it here.
-            choice.kept.append(Kept(image.position, Reason.CONTENT_IN_USE, last_user))
+            choice.kept.add(Kept(image.position, Reason.CONTENT_IN_USE, last_user))
         elif loose is not None and image.dangling and target is not None and image.position not in loose:
             choice.followers.append(Follower(image.position, target, Reason.CONTENT_KEPT))
         else:
@@ -144,9 +144,9 @@ def _passed_over(
 def _follow(choice: Choice, follower: Follower, protection: Protection, graph: Graph) -> None:
     image = choice.images[follower.position] if protection else None
     if image is not None and (user := protection.name_user(image)) is not None:
-        choice.kept.append(Kept(follower.position, Reason.NAME_IN_USE, user))
+        choice.kept.add(Kept(follower.position, Reason.NAME_IN_USE, user))
     elif image is not None and (user := content_user(protection, image, graph)) is not None:
-        choice.kept.append(Kept(follower.position, Reason.CONTENT_IN_USE, user))
+        choice.kept.add(Kept(follower.position, Reason.CONTENT_IN_USE, user))
     else:
         choice.followers.append(follower)
 

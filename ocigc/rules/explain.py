@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from ocigc.image import ImageRecord
 from ocigc.rules.graph import Graph
-from ocigc.rules.plan import Plan
+from ocigc.rules.plan import Kept, Plan, Reason
 from ocigc.rules.referrers import subject_of
 
 
@@ -30,28 +30,44 @@ class Explanation:
     by: str
 
 
-def explain(plan: Plan, graph: Graph) -> list[Explanation]:
-    """One explanation an image, by name."""
-    kept = (Explanation(plan.images[kept.position], Fate.STAYS, kept.reason.value, kept.by) for kept in plan.kept)
-    return sorted([*kept, *_taken(plan, graph)], key=lambda explanation: explanation.image.sort_key)
+class Explanations(Collection[Explanation]):
+    """Of a plan one explanation an image, by name, each made when it is asked for."""
 
+    def __init__(self, plan: Plan, graph: Graph) -> None:
+        self._plan = plan
+        self._graph = graph
 
-def _taken(plan: Plan, graph: Graph) -> Iterator[Explanation]:
-    nameless = set(plan.dangling.positions)
-    leaving = set(plan.blobs)
-    for untagged in plan.untagged:
-        image = untagged.image
-        target = graph.find(image.target.digest)
-        subject = subject_of(image, target, graph)
-        if image.position in nameless:
-            yield Explanation(image, Fate.LOSES_NAME, "in use by digest alone", untagged.by)
-            continue
-        if subject is not None and subject in leaving:
-            yield Explanation(image, Fate.GOES, "refers to what goes", graph.digest(subject))
-            continue
+    def __len__(self) -> int:
+        return len(self._plan.images)
+
+    def __contains__(self, explanation: object) -> bool:
+        return any(explanation == each for each in self)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        plan = self._plan
+        kept = {each.position: each for each in plan.judged}
+        pruned, nameless = set(plan.pruned.positions), set(plan.dangling.positions)
+        leaving = bytearray(len(self._graph))  # a flag a node
+        for node in plan.blobs:
+            leaving[node] = True
+        for image in plan.images.in_order():
+            if image.position in nameless:
+                by = plan.released.get(image.position, "")
+                yield Explanation(image, Fate.LOSES_NAME, "in use by digest alone", by)
+            elif image.position in pruned:
+                yield self._taken(image, leaving)
+            else:
+                why = kept.get(image.position) or Kept(image.position, Reason.NOT_DANGLING)
+                yield Explanation(image, Fate.STAYS, why.reason.value, why.by)
+
+    def _taken(self, image: ImageRecord, leaving: bytearray) -> Explanation:
+        target = self._graph.find(image.target.digest)
+        subject = subject_of(image, target, self._graph)
+        if subject is not None and leaving[subject]:
+            return Explanation(image, Fate.GOES, "refers to what goes", self._graph.digest(subject))
         rule = "has no name, and is not in use" if image.dangling else "is not in use"
         if target is None:
             rule += "; its content is absent"
-        elif target not in leaving:
+        elif not leaving[target]:
             rule += "; its content stays, as something else holds it"
-        yield Explanation(image, Fate.GOES, rule, untagged.by)
+        return Explanation(image, Fate.GOES, rule, self._plan.released.get(image.position, ""))

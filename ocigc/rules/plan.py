@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
@@ -46,6 +46,37 @@ class Kept:
     by: str = ""
 
 
+class Keeping(Collection[Kept]):
+    """Images that stay, in columns: there may be a million of them."""
+
+    def __init__(self, kept: Iterable[Kept] = ()) -> None:
+        self._positions = array("I")
+        self._reasons: list[Reason] = []
+        self._by: list[str] = []
+        for each in kept:
+            self.add(each)
+
+    def add(self, kept: Kept) -> None:
+        """Adds an image."""
+        self._positions.append(kept.position)
+        self._reasons.append(kept.reason)
+        self._by.append(kept.by)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __iter__(self) -> Iterator[Kept]:
+        return map(Kept, self._positions, self._reasons, self._by)
+
+    def __contains__(self, kept: object) -> bool:
+        return any(kept == each for each in self)
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Those of the images."""
+        return self._positions
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What becomes of the `images` of a layout, and of its blobs.
@@ -64,7 +95,7 @@ class Plan:
     ends: Sequence[int]
     released: Mapping[int, str]
     dangling: Images
-    judged: Sequence[Kept]
+    judged: Keeping
     bystanders: Images
     unlease: Sequence[int]
     orphans: Sequence[int]

@@ -81,7 +81,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
                 surviving_configs.add(node)
         ends.append(len(deleted))
 
-    remaining = choice.images.picked(kept.position for kept in settlement.kept)
+    remaining = choice.images.picked(settlement.kept.positions)
     return Plan(
         images=choice.images,
         pruned=settlement.pruned,

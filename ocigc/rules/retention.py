@@ -5,16 +5,21 @@ stays.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from heapq import nlargest
 from operator import itemgetter
 from typing import Any
 
 from ocigc.image import ImageRecord
 from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
 from ocigc.rules.filters import ConfigLabels, LabelCheck
+from ocigc.rules.images import Images
 from ocigc.semver import precedence
+
+_SPARE = 100  # targets of a repository that are remembered besides those that may be the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class _Place:
 
 def retain(
     policy: Policy,
-    images: Collection[ImageRecord],
+    images: Images,
     now: int,
     config_labels: ConfigLabels,
     referrers: Collection[int],
@@ -86,30 +91,34 @@ def retain(
     those that share the fate of a subject. `repository` (normalised) is that of images without a name, where somebody
     has said it.
     """
-    places = {image.position: _place(image, repository) for image in images}
-    decided = {image.position: _rule_of(policy, image, places[image.position]) for image in images}
+    governed = [array("I") for _ in policy]
     retained: dict[int, str] = {}
     released: dict[int, str] = {}
     loose: set[int] = set()
-    for number, rule in enumerate(policy):
-        own = [image for image in images if decided[image.position] == number]
-        name = f"policy rule {number + 1}"
-        denied = {image.position for image in own if _denied(rule, image, places[image.position])}
-        following = {image.position for image in own if image.position in referrers}
-        loose |= following if rule.delete_referrers else following & denied
-        released |= dict.fromkeys(loose & following, f"{name}: delete-referrers")
-        own = [image for image in own if image.position not in following]
-        newest = _newest(rule, [image for image in own if not image.dangling], places)
-        for image in own:
-            reason = _reason(rule, image, places[image.position], newest, now, config_labels)
-            if reason is not None:
-                retained[image.position] = f"{name}: {reason}"
-            else:
-                released[image.position] = name
-        released |= dict.fromkeys(denied & (loose | released.keys()), f"{name}: deny")
     for image in images:
-        if decided[image.position] is None:
+        number = _rule_of(policy, image, _place(image, repository))
+        if number is None:
             retained[image.position] = "no rule of the policy matches it"
+        else:
+            governed[number].append(image.position)
+    for number, rule in enumerate(policy):
+        name = f"policy rule {number + 1}"
+        own = images.picked(position for position in governed[number] if position not in referrers)
+        newest = _newest(rule, own, repository)
+        said: dict[str, str] = {}  # each reason once, however many images it keeps
+        for image in own:
+            place = _place(image, repository)
+            denied = _denied(rule, image, place)
+            reason = None if denied else _reason(rule, image, place, newest, now, config_labels)
+            if reason is not None:
+                retained[image.position] = said.setdefault(reason, f"{name}: {reason}")
+            else:
+                released[image.position] = said.setdefault("deny", f"{name}: deny") if denied else name
+        for image in images.picked(position for position in governed[number] if position in referrers):
+            denied = _denied(rule, image, _place(image, repository))
+            if denied or rule.delete_referrers:
+                loose.add(image.position)
+                released[image.position] = f"{name}: {'deny' if denied else 'delete-referrers'}"
     return Retention(retained, released, frozenset(loose))
 
 
@@ -144,14 +153,16 @@ def _order(rule: Rule, image: ImageRecord, place: _Place) -> tuple[Any, ...] | N
     return None if image.created is None else (image.created,)
 
 
-def _newest(rule: Rule, images: Sequence[ImageRecord], places: Mapping[int, _Place]) -> set[tuple[str, str]]:
-    """Repository and target of the newest images of each repository; also of those that cannot be ordered."""
-    if rule.keep_last is None:
-        return set()
+def _newest(rule: Rule, images: Images, repository: str | None) -> set[tuple[str, str]]:
+    """Repository and target of the newest named images of each repository; also of those that cannot be ordered."""
     kept: set[tuple[str, str]] = set()
+    if rule.keep_last is None:
+        return kept
     best: dict[str, dict[str, tuple[Any, ...]]] = {}
     for image in images:
-        place = places[image.position]
+        if image.dangling:
+            continue
+        place = _place(image, repository)
         order = _order(rule, image, place)
         digest = image.target.digest
         if order is None:
@@ -160,10 +171,15 @@ def _newest(rule: Rule, images: Sequence[ImageRecord], places: Mapping[int, _Pla
         targets = best.setdefault(place.name, {})
         # With the digest, so that there is an order also among targets of one age.
         targets[digest] = max(targets.get(digest, (order, digest)), (order, digest))
+        if len(targets) > 2 * rule.keep_last + _SPARE:
+            best[place.name] = _first(targets, rule.keep_last)
     for name, targets in best.items():
-        newest = sorted(targets.items(), key=itemgetter(1), reverse=True)
-        kept.update((name, digest) for digest, _ in newest[: rule.keep_last])
+        kept.update((name, digest) for digest in _first(targets, rule.keep_last))
     return kept
+
+
+def _first(targets: Mapping[str, tuple[Any, ...]], count: int) -> dict[str, tuple[Any, ...]]:
+    return dict(nlargest(count, targets.items(), key=itemgetter(1)))
 
 
 def _denied(rule: Rule, image: ImageRecord, place: _Place) -> bool:
@@ -178,9 +194,7 @@ def _reason(
     now: int,
     config_labels: ConfigLabels,
 ) -> str | None:
-    """Why a rule keeps an image; None where it may go."""
-    if _denied(rule, image, place):
-        return None
+    """Why a rule that does not deny an image keeps it; None where it may go."""
     if image.dangling and not rule.delete_untagged:
         return "it has no name, and delete-untagged is not set"
     if not image.dangling and not rule.keeps:

@@ -15,7 +15,7 @@ from ocigc.lease import Lease
 from ocigc.rules.choice import Choice
 from ocigc.rules.graph import Graph, Group, Holders
 from ocigc.rules.images import Images
-from ocigc.rules.plan import Kept
+from ocigc.rules.plan import Keeping, Kept
 
 # The first groups of every settlement; the pruned images come behind them, the last to go first.
 _STAYING, _FLAT, _PRUNED = range(3)
@@ -28,7 +28,7 @@ class Settlement:
     graph: Graph
     holders: Holders
     pruned: Images
-    kept: Sequence[Kept]
+    kept: Keeping
     young: int
 
     def group(self, number: int) -> int:
@@ -61,10 +61,10 @@ def settle(
     """
     images = choice.images
     remaining = choice.bystanders.roots(graph) + choice.dangling.roots(graph)
-    remaining += images.picked(kept.position for kept in choice.kept).roots(graph)
+    remaining += images.picked(choice.kept.positions).roots(graph)
     first, flat = holding(remaining, leases, label_roots, graph)
     staying = array("I", first.roots)
-    kept = list(choice.kept)
+    kept = Keeping(choice.kept)
     followers = list(choice.followers)
     following = (follower.position for follower in followers)
     pruned = images.picked(chain(choice.pruned.positions, following)).in_order()
@@ -80,7 +80,8 @@ def settle(
         stay = [follower for follower in followers if settlement.stays(follower.subject)]
         if not stay:
             return settlement
-        kept += [Kept(follower.position, follower.reason, graph.digest(follower.subject)) for follower in stay]
+        for follower in stay:
+            kept.add(Kept(follower.position, follower.reason, graph.digest(follower.subject)))
         settled = {follower.position for follower in stay}
         staying += images.picked(settled).roots(graph)
         followers = [follower for follower in followers if follower.position not in settled]

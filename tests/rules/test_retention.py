@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ocigc.descriptor import Descriptor, Media
 from ocigc.image import ImageRecord, dangling_name
 from ocigc.rules.filters import label_check
+from ocigc.rules.images import Images
 from ocigc.rules.retention import Rule, retain
 from ocigc.semver import precedence
 
@@ -36,7 +37,7 @@ def image(name: str | None, target: int = 0, age: int | None = 0, *, bare: bool 
 
 
 def goes(rules: Sequence[Rule], images: Sequence[ImageRecord], labels: Any = None, referrers: Any = ()) -> list[str]:
-    found = retain(rules, images, NOW, lambda _: [labels or {}], {i.position for i in referrers})
+    found = retain(rules, Images(images), NOW, lambda _: [labels or {}], {i.position for i in referrers})
     return [
         i.name for i in images if i.position not in found.retained and (i not in referrers or i.position in found.loose)
     ]
@@ -81,7 +82,7 @@ def test_images_without_a_name() -> None:
     assert goes([Rule(delete_untagged=True, keep_within=3 * DAY)], [old, young]) == [old.name]
     rule = Rule(repositories=("app",), delete_untagged=True)
     assert goes([rule], [old]) == []
-    known = retain([rule], [old], NOW, lambda _: [], (), "docker.io/library/app")
+    known = retain([rule], Images([old]), NOW, lambda _: [], (), "docker.io/library/app")
     assert (known.retained, known.released) == ({}, {old.position: "policy rule 1"})
 
 
