@@ -24,6 +24,15 @@ uint32_t ocigc_algorithm_width(int32_t algorithm);
 const char *ocigc_algorithm_name(int32_t algorithm);
 /* The algorithm of a directory name below blobs/. */
 int32_t ocigc_algorithm_of(const char *name, size_t length);
+
+/* A digest as it is compared: of a registered algorithm in binary, of another by its text alone. */
+struct ocigc_digest {
+    int32_t algorithm; /* enum ocigc_algorithm */
+    uint8_t bytes[64];
+};
+
+/* Reads "alg:encoded"; false where it is no digest by the grammar. */
+bool ocigc_digest_read(const char *text, size_t length, struct ocigc_digest *digest);
 /* Lowercase hex of exactly `width` bytes to binary; -1 where it is not that. */
 int ocigc_hex_decode(const char *hex, size_t length, uint8_t *out, uint32_t width);
 void ocigc_hex_encode(const uint8_t *bytes, uint32_t width, char *out); /* no NUL */

@@ -69,10 +69,10 @@ static int is_alphanumeric(char c)
  *   digest    ::= algorithm ":" encoded
  *   algorithm ::= component (separator component)*   component ::= [a-z0-9]+   separator ::= [+._-]
  *   encoded   ::= [a-zA-Z0-9=_-]+ */
-int32_t ocigc_digest_grammar(const char *text, size_t length)
+bool ocigc_digest_read(const char *text, size_t length, struct ocigc_digest *digest)
 {
     if (length > OCIGC_DIGEST_TEXT_MAX)
-        return -1;
+        return false;
     size_t colon = 0;
     int after_separator = 1;
     for (; colon < length && text[colon] != ':'; colon++) {
@@ -80,20 +80,24 @@ int32_t ocigc_digest_grammar(const char *text, size_t length)
         int component = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
         int separator = c == '+' || c == '.' || c == '_' || c == '-';
         if (!component && !(separator && !after_separator))
-            return -1;
+            return false;
         after_separator = separator;
     }
     if (after_separator || colon + 1 >= length)
-        return -1;
+        return false;
     const char *encoded = text + colon + 1;
     size_t encoded_length = length - colon - 1;
-    int32_t algorithm = ocigc_algorithm_of(text, colon);
-    if (algorithm != OCIGC_ALGORITHM_OTHER) {
-        uint8_t ignored[64];
-        return ocigc_hex_decode(encoded, encoded_length, ignored, ALGORITHMS[algorithm].width) == 0 ? algorithm : -1;
-    }
+    digest->algorithm = ocigc_algorithm_of(text, colon);
+    if (digest->algorithm != OCIGC_ALGORITHM_OTHER)
+        return ocigc_hex_decode(encoded, encoded_length, digest->bytes, ALGORITHMS[digest->algorithm].width) == 0;
     for (size_t i = 0; i < encoded_length; i++)
         if (!is_alphanumeric(encoded[i]) && encoded[i] != '=' && encoded[i] != '_' && encoded[i] != '-')
-            return -1;
-    return OCIGC_ALGORITHM_OTHER;
+            return false;
+    return true;
+}
+
+int32_t ocigc_digest_grammar(const char *text, size_t length)
+{
+    struct ocigc_digest digest;
+    return ocigc_digest_read(text, length, &digest) ? digest.algorithm : -1;
 }

@@ -92,7 +92,7 @@ static bool read_descriptor(struct reader *reader, int32_t role)
         return ocigc_json_fail(json, wrong);
     char digest_text[OCIGC_DIGEST_TEXT_MAX];
     size_t digest_length = ocigc_json_decode(&digest, digest_text, sizeof digest_text);
-    if (digest_length == SIZE_MAX || ocigc_digest_grammar(digest_text, digest_length) < 0)
+    if (digest_length == SIZE_MAX || !ocigc_digest_read(digest_text, digest_length, &found.binary))
         return ocigc_json_fail(json, "a digest that is none");
     char media_text[256];
     size_t media_length = ocigc_json_decode(&media_type, media_text, sizeof media_text);

@@ -2,6 +2,7 @@
 #ifndef OCIGC_JSON_DOCUMENT_H
 #define OCIGC_JSON_DOCUMENT_H
 
+#include "common/common.h"
 #include "json/scanner.h"
 
 /* Strings are decoded and valid during the sink's call only. */
@@ -15,6 +16,7 @@ struct ocigc_found_descriptor {
     uint32_t media_type_length;
     const char *digest;
     uint32_t digest_length;
+    struct ocigc_digest binary; /* the same */
 };
 
 /* Not 0: stop, out of memory. */

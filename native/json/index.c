@@ -88,17 +88,14 @@ static int32_t keep_string(struct reader *reader, const struct ocigc_json_string
 
 static int32_t keep_digest(struct reader *reader, const struct ocigc_found_descriptor *found, uint16_t *length)
 {
-    uint8_t binary[1 + 64];
-    const char *colon = memchr(found->digest, ':', found->digest_length);
-    size_t name = (size_t)(colon - found->digest);
-    int32_t algorithm = ocigc_algorithm_of(found->digest, name);
-    if (algorithm == OCIGC_ALGORITHM_OTHER) {
+    uint8_t binary[1 + sizeof found->binary.bytes];
+    uint32_t width = ocigc_algorithm_width(found->binary.algorithm);
+    if (found->binary.algorithm == OCIGC_ALGORITHM_OTHER) {
         *length = (uint16_t)found->digest_length;
         return keep_bytes(reader, found->digest, found->digest_length);
     }
-    binary[0] = (uint8_t)algorithm;
-    uint32_t width = ocigc_algorithm_width(algorithm);
-    ocigc_hex_decode(colon + 1, found->digest_length - name - 1, binary + 1, width); /* the grammar has been seen to */
+    binary[0] = (uint8_t)found->binary.algorithm;
+    memcpy(binary + 1, found->binary.bytes, width);
     *length = (uint16_t)(1 + width);
     return keep_bytes(reader, (const char *)binary, 1 + width);
 }

@@ -29,7 +29,8 @@ static bool emit(struct look *look, const struct frame *frame, const struct ocig
     if (digest->bytes == NULL)
         return true;
     size_t digest_length = ocigc_json_decode(digest, digest_text, sizeof digest_text);
-    if (digest_length == SIZE_MAX || ocigc_digest_grammar(digest_text, digest_length) < 0)
+    struct ocigc_digest binary;
+    if (digest_length == SIZE_MAX || !ocigc_digest_read(digest_text, digest_length, &binary))
         return true;
     size_t media_length = ocigc_json_decode(&frame->media_type, media_text, sizeof media_text);
     if (media_length == SIZE_MAX)
@@ -43,6 +44,7 @@ static bool emit(struct look *look, const struct frame *frame, const struct ocig
         .media_type_length = (uint32_t)media_length,
         .digest = digest_text,
         .digest_length = (uint32_t)digest_length,
+        .binary = binary,
     };
     return look->sink(look->context, &found) == 0 || ocigc_json_fail(look->json, "out of memory");
 }

@@ -42,9 +42,19 @@ struct found {
     uint32_t count;
 };
 
+/* What the last edge leads to, looked up once the next descriptor is there: until then it comes out of memory. */
+struct sought {
+    struct ocigc_digest digest;
+    char text[OCIGC_DIGEST_TEXT_MAX];
+    uint32_t length;
+    int64_t size; /* as the descriptor says; -1: it does not */
+    bool open;
+};
+
 struct reader {
     struct level *level;
     struct ocigc_buffer buffer;
+    struct sought sought;
     uint32_t *targets;
     uint8_t *kinds;
     uint32_t edge_count, target_capacity, kind_capacity;
@@ -109,11 +119,11 @@ static bool claim_company(struct reader *reader, uint32_t node)
 
 /* --------------------------------------------------------------- documents */
 
-static bool record_missing(struct reader *reader, const struct ocigc_found_descriptor *found)
+static bool record_missing(struct reader *reader)
 {
     if (!ocigc_reserve(&reader->missing, &reader->missing_capacity, reader->missing_count, 1, sizeof *reader->missing))
         return false;
-    reader->missing[reader->missing_count] = strndup(found->digest, found->digest_length);
+    reader->missing[reader->missing_count] = strndup(reader->sought.text, reader->sought.length);
     return reader->missing[reader->missing_count++] != NULL;
 }
 
@@ -126,24 +136,38 @@ static bool record_wrong_size(struct reader *reader, uint32_t node)
     return true;
 }
 
+/* Looks up what is sought. false: no memory. */
+static bool find_sought(struct reader *reader)
+{
+    struct sought *sought = &reader->sought;
+    const ocigc_store *store = reader->level->store;
+    if (!sought->open)
+        return true;
+    sought->open = false;
+    uint32_t target = ocigc_store_find_digest(store, &sought->digest, sought->text, sought->length);
+    reader->targets[reader->edge_count - 1] = target;
+    if (!reader->level->graph->record)
+        return true;
+    if (target == UINT32_MAX)
+        return record_missing(reader);
+    bool wrong = sought->size >= 0 && (uint64_t)sought->size != ocigc_store_size(store, target);
+    return !wrong || record_wrong_size(reader, target);
+}
+
 static int take_descriptor(void *context, const struct ocigc_found_descriptor *found)
 {
     struct reader *reader = context;
-    const ocigc_store *store = reader->level->store;
-    uint32_t target = ocigc_store_find(store, found->digest, found->digest_length);
+    bool well = find_sought(reader);
     uint32_t count = reader->edge_count;
-    bool well = ocigc_reserve(&reader->targets, &reader->target_capacity, count, 1, sizeof *reader->targets) &&
-                ocigc_reserve(&reader->kinds, &reader->kind_capacity, count, 1, sizeof *reader->kinds);
+    well = well && ocigc_reserve(&reader->targets, &reader->target_capacity, count, 1, sizeof *reader->targets) &&
+           ocigc_reserve(&reader->kinds, &reader->kind_capacity, count, 1, sizeof *reader->kinds);
     if (well) {
-        reader->targets[count] = target;
+        ocigc_store_seek(reader->level->store, &found->binary);
+        reader->sought = (struct sought){found->binary, .length = found->digest_length, .size = found->size, .open = true};
+        memcpy(reader->sought.text, found->digest, found->digest_length);
+        reader->targets[count] = UINT32_MAX;
         reader->kinds[count] = ocigc_kind_of_edge(found->role, found->media);
         reader->edge_count++;
-    }
-    if (well && reader->level->graph->record) {
-        if (target == UINT32_MAX)
-            well = record_missing(reader, found);
-        else if (found->size >= 0 && (uint64_t)found->size != ocigc_store_size(store, target))
-            well = record_wrong_size(reader, target);
     }
     reader->no_memory |= !well;
     return well ? 0 : -1;
@@ -181,8 +205,11 @@ static int32_t parse(struct reader *reader, int32_t media, int32_t *shape, struc
     uint32_t first = reader->edge_count, missing = reader->missing_count, wrong_sizes = reader->wrong_size_count;
     int32_t code = ocigc_document_scan(reader->buffer.bytes, reader->buffer.length, media, take_descriptor, reader,
                                        shape, error);
-    if (code == OCIGC_OK)
-        return order_by_role(reader, first) && claim_edges(reader, first) ? OCIGC_OK : no_memory(error);
+    if (code == OCIGC_OK) {
+        bool well = find_sought(reader) && order_by_role(reader, first) && claim_edges(reader, first);
+        return well ? OCIGC_OK : no_memory(error);
+    }
+    reader->sought.open = false;
     while (reader->missing_count > missing)
         free(reader->missing[--reader->missing_count]);
     reader->edge_count = first;

@@ -202,13 +202,25 @@ uint32_t ocigc_segment_find(const struct ocigc_segment *segment, const char *enc
     return ocigc_segment_find_key(segment, key);
 }
 
+/* Where in its bucket a key would stand if those of the bucket were spread evenly. */
+static uint32_t guess_in(const struct ocigc_segment *segment, uint64_t leading, uint32_t low, uint32_t high)
+{
+    return low + (uint32_t)((high - low) * (leading << segment->bucket_bits >> 32) >> 32);
+}
+
+void ocigc_segment_prefetch(const struct ocigc_segment *segment, const uint8_t *key)
+{
+    uint64_t leading = leading_bits(key);
+    const uint32_t *bucket = &segment->buckets[bucket_of(segment, leading)];
+    __builtin_prefetch(ocigc_segment_key(segment, guess_in(segment, leading, bucket[0], bucket[1])));
+}
+
 uint32_t ocigc_segment_find_key(const struct ocigc_segment *segment, const uint8_t *key)
 {
     uint64_t leading = leading_bits(key);
-    uint32_t bucket = bucket_of(segment, leading);
-    uint32_t low = segment->buckets[bucket], high = segment->buckets[bucket + 1];
-    /* The first guess is where the key would stand if those of the bucket were spread evenly. */
-    uint32_t guess = low + (uint32_t)((high - low) * (leading << segment->bucket_bits >> 32) >> 32);
+    const uint32_t *bucket = &segment->buckets[bucket_of(segment, leading)];
+    uint32_t low = bucket[0], high = bucket[1];
+    uint32_t guess = guess_in(segment, leading, low, high);
     while (low < high) {
         const uint8_t *there = ocigc_segment_key(segment, guess);
         uint64_t its = leading_bits(there);

@@ -66,6 +66,8 @@ bool ocigc_segment_seal(struct ocigc_segment *segment);
 
 /* The encoded part of an entry's digest, written to `out` (256 bytes suffice) with its NUL; returns its length. */
 uint32_t ocigc_segment_encoded(const struct ocigc_segment *segment, uint32_t position, char *out);
+/* Brings the place where a binary digest would stand nearer, so that it is soon found. */
+void ocigc_segment_prefetch(const struct ocigc_segment *segment, const uint8_t *key);
 /* The position of a binary digest of the segment's algorithm, or UINT32_MAX. */
 uint32_t ocigc_segment_find_key(const struct ocigc_segment *segment, const uint8_t *key);
 /* The position of the encoded part of a digest, or UINT32_MAX. */

@@ -52,6 +52,12 @@ const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t nod
 /* The segment of an algorithm's directory, or NULL. */
 const struct ocigc_segment *ocigc_store_segment(const ocigc_store *store, const char *name, size_t length);
 
+/* ocigc_store_find for a digest that has been read. What it needs to know comes out of memory sooner where it has been
+ * sought before. */
+uint32_t ocigc_store_find_digest(const ocigc_store *store, const struct ocigc_digest *digest, const char *text,
+                                 size_t length);
+void ocigc_store_seek(const ocigc_store *store, const struct ocigc_digest *digest);
+
 /* The node whose sidecar has this name in the segment's directory of labels, or UINT32_MAX. */
 uint32_t ocigc_sidecar_node(const struct ocigc_segment *segment, const char *name);
 

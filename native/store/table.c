@@ -84,20 +84,44 @@ uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t l
     return node_at(segment, ocigc_segment_find(segment, colon + 1, length - (size_t)(colon + 1 - digest)));
 }
 
+/* The segment of a registered algorithm, or NULL. */
+static const struct ocigc_segment *segment_of(const ocigc_store *store, int32_t algorithm)
+{
+    const char *name = ocigc_algorithm_name(algorithm);
+    return name != NULL ? ocigc_store_segment(store, name, strlen(name)) : NULL;
+}
+
+static uint32_t find_key(const ocigc_store *store, int32_t algorithm, const uint8_t *key)
+{
+    const struct ocigc_segment *segment = segment_of(store, algorithm);
+    return segment != NULL ? node_at(segment, ocigc_segment_find_key(segment, key)) : UINT32_MAX;
+}
+
+void ocigc_store_seek(const ocigc_store *store, const struct ocigc_digest *digest)
+{
+    const struct ocigc_segment *segment = segment_of(store, digest->algorithm);
+    if (segment != NULL)
+        ocigc_segment_prefetch(segment, digest->bytes);
+}
+
+uint32_t ocigc_store_find_digest(const ocigc_store *store, const struct ocigc_digest *digest, const char *text,
+                                 size_t length)
+{
+    if (digest->algorithm == OCIGC_ALGORITHM_OTHER)
+        return ocigc_store_find(store, text, length);
+    return find_key(store, digest->algorithm, digest->bytes);
+}
+
 void ocigc_store_find_targets(const ocigc_store *store, const ocigc_index *index, uint32_t *nodes)
 {
     const struct ocigc_entry *entries = ocigc_index_entries(index);
     const char *text = ocigc_index_text(index);
     for (uint32_t i = 0; i < ocigc_index_count(index); i++) {
         const char *digest = text + entries[i].text;
-        const char *algorithm = ocigc_algorithm_name(*digest);
-        if (algorithm == NULL) {
+        if (ocigc_algorithm_name(*digest) != NULL)
+            nodes[i] = find_key(store, *digest, (const uint8_t *)digest + 1);
+        else
             nodes[i] = ocigc_store_find(store, digest, entries[i].digest_length);
-            continue;
-        }
-        const struct ocigc_segment *segment = ocigc_store_segment(store, algorithm, strlen(algorithm));
-        const uint8_t *key = (const uint8_t *)digest + 1;
-        nodes[i] = segment == NULL ? UINT32_MAX : node_at(segment, ocigc_segment_find_key(segment, key));
     }
 }
 
