@@ -144,6 +144,14 @@ def test_keep_last_keeps_so_many_targets(images: list[ImageRecord], last: int) -
         assert len(kept) >= min(last, len({i.target.digest for i in own}))
 
 
+def test_keep_last_of_many() -> None:
+    images = [image(f"a:{n}", n, age=n * 7919 % 1000) for n in range(1000)]
+    images += [image(f"a:again-{n}", n, age=n * 7919 % 1000 + 1) for n in range(1000)]
+    oldest_first = sorted(range(1000), key=lambda n: n * 7919 % 1000, reverse=True)
+    gone = {name for n in oldest_first[:-5] for name in (f"a:{n}", f"a:again-{n}")}
+    assert set(goes([Rule(keep_last=5)], images)) == gone
+
+
 @given(lists, rules, st.integers(0, 4))
 def test_keeping_more_never_takes_more(images: list[ImageRecord], rule: Rule, last: int) -> None:
     fewer = set(goes([rule], images))
