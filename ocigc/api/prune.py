@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -54,7 +54,7 @@ class Pruned:
     reclaimed: int
     dry_run: bool
     spared: frozenset[str] = frozenset()
-    explained: Collection[Explanation] | None = None
+    explained: Iterable[Explanation] | None = None
 
     def __enter__(self) -> Self:
         return self

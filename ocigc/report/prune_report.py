@@ -62,7 +62,7 @@ def failure_as_json(message: str, *, dry_run: bool) -> str:
 def as_text(pruned: Pruned) -> Iterator[str]:
     """Lines. What is done and what would be done read alike."""
     plan = pruned.plan
-    if explained := pruned.explained:
+    if (explained := pruned.explained) is not None and plan.images:
         yield "Rules:"
         yield from columns(lambda: map(_rule, explained))
     if plan.pruned:

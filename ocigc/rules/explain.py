@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,18 +30,12 @@ class Explanation:
     by: str
 
 
-class Explanations(Collection[Explanation]):
+class Explanations(Iterable[Explanation]):
     """Of a plan one explanation an image, by name, each made when it is asked for."""
 
     def __init__(self, plan: Plan, graph: Graph) -> None:
         self._plan = plan
         self._graph = graph
-
-    def __len__(self) -> int:
-        return len(self._plan.images)
-
-    def __contains__(self, explanation: object) -> bool:
-        return any(explanation == each for each in self)
 
     def __iter__(self) -> Iterator[Explanation]:
         plan = self._plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from itertools import chain
@@ -32,7 +32,7 @@ def standing(name: str) -> Standing:
     return Standing.ALONE if fallback_subject(name) is None else Standing.FALLBACK
 
 
-class Images(Collection[ImageRecord]):
+class Images(Iterable[ImageRecord]):
     """Images of a layout in some order, each known by its position. What a store has too many of to hold each as a
     record, it gives as a subclass.
     """
@@ -45,9 +45,6 @@ class Images(Collection[ImageRecord]):
 
     def __iter__(self) -> Iterator[ImageRecord]:
         return iter(self._records.values())
-
-    def __contains__(self, image: object) -> bool:
-        return any(image == record for record in self)
 
     def __getitem__(self, position: int) -> ImageRecord:
         return self._records[position]

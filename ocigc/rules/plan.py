@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
@@ -46,7 +46,7 @@ class Kept:
     by: str = ""
 
 
-class Keeping(Collection[Kept]):
+class Keeping(Iterable[Kept]):
     """Images that stay, in columns: there may be a million of them."""
 
     def __init__(self, kept: Iterable[Kept] = ()) -> None:
@@ -67,9 +67,6 @@ class Keeping(Collection[Kept]):
 
     def __iter__(self) -> Iterator[Kept]:
         return map(Kept, self._positions, self._reasons, self._by)
-
-    def __contains__(self, kept: object) -> bool:
-        return any(kept == each for each in self)
 
     @property
     def positions(self) -> Sequence[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord
@@ -17,7 +17,7 @@ _SHOWN = 5
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
 
 
-def select_images(images: Collection[ImageRecord], reference: str) -> list[ImageRecord]:
+def select_images(images: Images, reference: str) -> list[ImageRecord]:
     """The images that a reference names: one by its name, or all names of one target by its digest.
 
     Raises UsageError where it names none, or more than one target by the beginning of a digest.
@@ -43,7 +43,7 @@ def only(selected: Iterable[ImageRecord], images: Images) -> Filters:
     return Filters(dangling_only=False, until=(), labels=(), retained=others, loose=loose)
 
 
-def select_blob(images: Collection[ImageRecord], graph: Graph, reference: str) -> str:
+def select_blob(images: Images, graph: Graph, reference: str) -> str:
     """The digest that a reference means: of an image's target, of any blob, or one that is absent if it is whole.
 
     Raises UsageError.

@@ -6,9 +6,11 @@ import json
 from array import array
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ocigc.store.images
 from ocigc.image import ImageRecord, dangling_name
 from ocigc.native import NO_NODE, Entries
 from ocigc.reference import is_bare_tag
@@ -146,3 +148,11 @@ def test_the_images_are_those_of_the_records(
         assert list(some) == list(plain.those(*standings))
         assert sorted(some.roots(graph)) == sorted(plain.those(*standings).roots(graph))
         assert not list(some.those(*set(Standing) - set(standings)))
+
+
+@given(indexes)
+def test_images_whose_keys_have_one_number(manifests: list[dict[str, Any]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ocigc.store.images, "hash", lambda _: 0, raising=False)
+        images = IndexImages.of(Entries(written(manifests, {})), None)
+    assert list(images) == list(Images(records(manifests, None)))
