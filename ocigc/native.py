@@ -172,6 +172,15 @@ def digest_algorithm(text: str) -> str | None:
     return None if algorithm < 0 else {0: "", 1: "sha256", 2: "sha512", 3: "blake3"}[algorithm]
 
 
+def sha256(content: bytes) -> str:
+    """In hex. To load hashlib for it would take longer than to hash most of what there is."""
+    out = ffi.new("uint8_t[32]")
+    messages = ffi.new("uint8_t *[]", [ffi.from_buffer("uint8_t[]", content)])
+    if lib.ocigc_digest_many(lib.OCIGC_SHA256, ffi.NULL, 1, messages, ffi.new("size_t[]", [len(content)]), out):
+        raise Refused("out of memory")
+    return bytes(out).hex()
+
+
 def media_of(media_type: str) -> Media:
     """What a media type says of the form of the content."""
     encoded = media_type.encode(errors="replace")

@@ -6,7 +6,6 @@ Sources: Go's `time.ParseDuration` and `time.Parse`; moby `api/types/time/timest
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 SECOND = 1_000_000_000
 _INT64_MAX = 2**63 - 1
@@ -109,6 +108,8 @@ def parse_rfc3339(text: str) -> int:
 
 def format_rfc3339(instant: int) -> str:
     """RFC 3339 in UTC, to the second."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
     try:
         return datetime.fromtimestamp(instant // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, ValueError, OSError):

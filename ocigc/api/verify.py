@@ -14,9 +14,7 @@ from ocigc.errors import UsageError
 from ocigc.native import NEVER
 from ocigc.store import files, ledger, lock
 from ocigc.store.contents import Loaded, load
-from ocigc.store.deep import look_into
 from ocigc.store.layout import STATE, Layout
-from ocigc.store.repair import repair
 from ocigc.store.scrub import Scope, Terms
 from ocigc.store.verification import Verification, reachable
 from ocigc.store.verification import verify as verify_nodes
@@ -103,11 +101,15 @@ def _look(
 def _deepened(loaded: Loaded, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
     if not options.deep or result.unchecked:
         return result
+    from ocigc.store.deep import look_into  # noqa: PLC0415
+
     return replace(result, deep=look_into(loaded, options.jobs, watch))
 
 
 def _mend(layout: Layout, options: VerifyOptions, state: int, watch: Watcher) -> Verification:
     """Verifies and repairs, until nothing more comes of it: a manifest that is back may refer to what is missing."""
+    from ocigc.store.repair import repair  # noqa: PLC0415
+
     repaired: list[str] = []
     troubles: list[str] = []
     tried: set[str] = set()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ocigc import inuse, log, native
+from ocigc import log, native
 from ocigc.container import InUse
 from ocigc.errors import Refused, UsageError
 from ocigc.printable import printable
@@ -175,18 +174,29 @@ def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
     if names.count("-") > 1:
         raise UsageError("--in-use -: standard input can be read only once")
     found = InUse()
+    if names:
+        from ocigc import inuse  # noqa: PLC0415
     for name in names:
-        found |= inuse.parse_in_use(_read(name), "standard input" if name == "-" else printable(name))
+        found |= inuse.parse_in_use(_read_in_use(name), "standard input" if name == "-" else printable(name))
     if names and not found and not allow_none:
         raise UsageError("--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use")
     return found
 
 
-def _read(name: str) -> bytes:
+def read_file(option: str, name: str) -> bytes:
+    """The file that an option names. Raises UsageError."""
     try:
-        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        with open(name, "rb") as file:
+            return file.read()
     except (OSError, ValueError) as error:
-        raise UsageError(f"--in-use {printable(name)}: {getattr(error, 'strerror', None) or error}") from None
+        raise UsageError(f"{option} {printable(name)}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _read_in_use(name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else read_file("--in-use", name)
+    except OSError as error:
+        raise UsageError(f"--in-use -: {error.strerror or error}") from None
 
 
 def note(message: str) -> None:

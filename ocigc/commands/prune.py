@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from ocigc.api.planning import PruneOptions
 from ocigc.api.prune import Pruned, prune, request
@@ -127,12 +126,7 @@ def run(args: argparse.Namespace) -> int:
 def _policy(name: str | None) -> Policy | None:
     if name is None:
         return None
-    path = printable(name)
-    try:
-        content = Path(name).read_bytes()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--policy {path}: {getattr(error, 'strerror', None) or error}") from None
-    return parse_policy(content, path)
+    return parse_policy(options.read_file("--policy", name), printable(name))
 
 
 def read_in_use(args: argparse.Namespace) -> InUse:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
 
 
 def human_size(size: int) -> str:
@@ -24,5 +23,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"invalid size {text!r}: expected a number and a unit, as in 200GB")
-    power = " kmgtpe".index(match[2].lower() or " ")
-    return int(Decimal(match[1]) * (1024 if match[3] else 1000) ** power)
+    digits = match[2] or ""
+    power = " kmgtpe".index(match[3].lower() or " ")
+    unit: int = (1024 if match[4] else 1000) ** power
+    return int(match[1] + digits) * unit // int("1" + "0" * len(digits))

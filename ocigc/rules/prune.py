@@ -6,31 +6,19 @@ Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, compress
 
 from ocigc.container import InUse
 from ocigc.descriptor import Media
-from ocigc.lease import Lease
 from ocigc.rules.choice import choose
+from ocigc.rules.contents import Contents
 from ocigc.rules.filters import ConfigLabels, Filters
 from ocigc.rules.graph import Graph
 from ocigc.rules.images import Images
 from ocigc.rules.plan import Plan
 from ocigc.rules.settlement import settle
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a layout holds. `label_roots` are the nodes with a `gc.root` label; `served`: a registry keeps it, and finds
-    manifests by the digests of its entries."""
-
-    images: Images
-    leases: Sequence[Lease]
-    label_roots: Sequence[int]
-    graph: Graph
-    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)

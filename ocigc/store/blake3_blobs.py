@@ -8,37 +8,33 @@ from ocigc.errors import CorruptError, Refused
 from ocigc.native import Store, Verdict
 from ocigc.store import files
 
-try:
-    import blake3
-except ImportError:
-    _AVAILABLE = False
-else:
-    _AVAILABLE = True
-
 _PREFIX = "blake3:"
 _CHUNK = 4 << 20
 
 
 def hasher() -> Any:
     """What hashes, or None where the package is not there."""
-    return blake3.blake3() if _AVAILABLE else None
+    try:
+        from blake3 import blake3  # noqa: PLC0415
+    except ImportError:
+        return None
+    return blake3()
 
 
 def verdict(layout: int, digest: str) -> Verdict:
     """What a blob is by its name; UNSUPPORTED where it is of another algorithm or the package is not there."""
-    if not _AVAILABLE or not digest.startswith(_PREFIX):
+    if not digest.startswith(_PREFIX) or (content := hasher()) is None:
         return Verdict.UNSUPPORTED
-    hasher = blake3.blake3()
     try:
         with files.directory(layout, "blobs") as blobs, files.directory(blobs, "blake3") as parent:
             with open(files.open_plain(parent, digest.removeprefix(_PREFIX)), "rb", buffering=0) as file:
                 while chunk := file.read(_CHUNK):
-                    hasher.update(chunk)
+                    content.update(chunk)
     except FileNotFoundError:
         return Verdict.GONE
     except OSError:
         return Verdict.UNREADABLE
-    return Verdict.SOUND if _PREFIX + hasher.hexdigest() == digest else Verdict.CORRUPT
+    return Verdict.SOUND if _PREFIX + content.hexdigest() == digest else Verdict.CORRUPT
 
 
 def vouch(layout: int, store: Store) -> None:

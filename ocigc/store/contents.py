@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,9 +14,10 @@ from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.image import ImageRecord
 from ocigc.lease import Lease
 from ocigc.native import NEVER, NO_NODE, Config, Depth, Entries, Report, Store, Unverifiable, parse_config
+from ocigc.rules.contents import Contents
 from ocigc.rules.images import Images, Standing
-from ocigc.rules.prune import Contents
 from ocigc.store import blake3_blobs, files, leases
+from ocigc.store.aside import Aside
 from ocigc.store.images import IndexImages
 from ocigc.store.index import Index
 from ocigc.store.layout import Layout
@@ -74,9 +74,8 @@ def load(
     with _naming(layout):
         held = leases.load(layout.fd)
     index = layout.read_index()
-    with ThreadPoolExecutor(1) as aside:
-        # To list names keeps but one core busy.
-        named = aside.submit(IndexImages.of, index.entries, repository)
+    # To list names keeps but one core busy.
+    with Aside(lambda: IndexImages.of(index.entries, repository)) as named:
         store = Store.scan(layout.fd, phase("Scanning blobs"), Depth.IDENTITIES if record else Depth.NAMES)
     try:
         with _naming(layout):

@@ -6,7 +6,6 @@ rest (unknown members, the order of keys, white space) stays as it was.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import TypeVar
 
 from ocigc.image import NAME_ANNOTATIONS
-from ocigc.native import Entries
+from ocigc.native import Entries, sha256
 
 _WHITESPACE = " \t\r\n"
 _PIECE = 1 << 20  # bytes
@@ -61,7 +60,7 @@ class Index:
 
 def parse(content: bytes) -> Index:
     """Raises MalformedError where the content is no image index."""
-    return Index(Entries(content), len(content), hashlib.sha256(content).hexdigest())
+    return Index(Entries(content), len(content), sha256(content))
 
 
 class _Spans:

@@ -14,7 +14,6 @@ The commit is one rename: of the new index.json into its place.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -133,7 +132,9 @@ def _write_draft(
 
 def _write_hashed(parent: int, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
     """Writes a new file; the SHA-256 of its content, in hex."""
-    digest = hashlib.sha256()
+    from hashlib import sha256  # noqa: PLC0415
+
+    digest = sha256()
 
     def hashed() -> Iterator[bytes]:
         for piece in content:
@@ -244,7 +245,9 @@ def _swap(layout: Layout, parent: int, before: str) -> bool:
 
 def index_digest(parent: int) -> str:
     """The SHA-256, in hex, of the index.json in an open directory. Raises OSError and Refused."""
-    digest = hashlib.sha256()
+    from hashlib import sha256  # noqa: PLC0415
+
+    digest = sha256()
     for piece in files.pieces(parent, INDEX, INDEX_LIMIT):
         digest.update(piece)
     return digest.hexdigest()

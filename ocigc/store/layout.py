@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
 from ocigc.errors import Refused, UsageError
-from ocigc.native import confine, return_memory
+from ocigc.native import confine, return_memory, sha256
 from ocigc.printable import printable
 from ocigc.store import files, strict_json
 from ocigc.store.index import Index, parse
@@ -73,7 +72,7 @@ class Layout:
     def content_of(self, index: Index) -> bytes | None:
         """The bytes of index.json, None where it is no longer that index."""
         content = self._read_index(lambda: files.read(self.fd, INDEX, INDEX_LIMIT))
-        return content if hashlib.sha256(content).hexdigest() == index.sha256 else None
+        return content if sha256(content) == index.sha256 else None
 
     def _read_index(self, read: Callable[[], T]) -> T:
         try:

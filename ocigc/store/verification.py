@@ -5,13 +5,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ocigc.errors import CorruptError, MalformedError, OcigcError
 from ocigc.native import NO_NODE, Ledger, Store, Verdict
 from ocigc.rules.settlement import holding
 from ocigc.store import blake3_blobs, scrub
 from ocigc.store.contents import Loaded, Phase
-from ocigc.store.deep import Deep
+
+if TYPE_CHECKING:
+    from ocigc.store.deep import Deep
 
 _UNSOUND = {
     Verdict.CHANGED: "changed while it was read",

@@ -13,9 +13,10 @@ from ocigc.descriptor import Descriptor, Media
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord, dangling_name
 from ocigc.lease import Lease
+from ocigc.rules.contents import Contents
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.images import Images
-from ocigc.rules.prune import Contents, Request, decide
+from ocigc.rules.prune import Request, decide
 from ocigc.times import SECOND, parse_rfc3339
 from vectors.scenarios import Scenario, filter_arguments, scenarios
 

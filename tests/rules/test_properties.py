@@ -16,11 +16,12 @@ from ocigc.container import Container, InUse
 from ocigc.descriptor import Descriptor, Media
 from ocigc.image import ImageRecord, dangling_name
 from ocigc.lease import Lease
+from ocigc.rules.contents import Contents
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.graph import Group
 from ocigc.rules.images import Images
 from ocigc.rules.plan import Plan
-from ocigc.rules.prune import Contents, Request, decide
+from ocigc.rules.prune import Request, decide
 from ocigc.rules.settlement import lease_roots
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
