@@ -48,6 +48,11 @@ class ImageRecord:
         return self.target.digest if self.dangling else familiar_name(self.name)
 
     @property
+    def age(self) -> tuple[bool, int]:
+        """The oldest come first; those of whom nobody knows it, last."""
+        return self.created is None, self.created or 0
+
+    @property
     def sort_key(self) -> tuple[str, str]:
         """The order of pruning: by name, bytewise, then by digest. UTF-8 keeps the order of characters."""
         return self.name, self.target.digest

@@ -29,23 +29,21 @@ static bool emit(struct look *look, const struct frame *frame, const struct ocig
     if (digest->bytes == NULL)
         return true;
     size_t digest_length = ocigc_json_decode(digest, digest_text, sizeof digest_text);
-    struct ocigc_digest binary;
-    if (digest_length == SIZE_MAX || !ocigc_digest_read(digest_text, digest_length, &binary))
+    struct ocigc_found_descriptor found = {
+        .role = frame->is_subject ? OCIGC_ROLE_SUBJECT : OCIGC_ROLE_FOUND,
+        .size = frame->size,
+        .object = {(uint32_t)frame->start, (uint32_t)(look->json->position - frame->start)},
+        .media_type = media_text,
+        .digest = digest_text,
+        .digest_length = (uint32_t)digest_length,
+    };
+    if (digest_length == SIZE_MAX || !ocigc_digest_read(digest_text, digest_length, &found.binary))
         return true;
     size_t media_length = ocigc_json_decode(&frame->media_type, media_text, sizeof media_text);
     if (media_length == SIZE_MAX)
         media_length = 0;
-    struct ocigc_found_descriptor found = {
-        .role = frame->is_subject ? OCIGC_ROLE_SUBJECT : OCIGC_ROLE_FOUND,
-        .media = ocigc_media_of(media_text, media_length),
-        .size = frame->size,
-        .object = {(uint32_t)frame->start, (uint32_t)(look->json->position - frame->start)},
-        .media_type = media_text,
-        .media_type_length = (uint32_t)media_length,
-        .digest = digest_text,
-        .digest_length = (uint32_t)digest_length,
-        .binary = binary,
-    };
+    found.media = ocigc_media_of(media_text, media_length);
+    found.media_type_length = (uint32_t)media_length;
     return look->sink(look->context, &found) == 0 || ocigc_json_fail(look->json, "out of memory");
 }
 

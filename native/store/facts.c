@@ -62,6 +62,7 @@ static bool reserve_all(struct ocigc_facts_table *table, uint32_t nodes)
     return true;
 }
 
+/* Where the node has a number already, what is written lies behind all that is numbered. */
 static bool reserve_one(struct ocigc_facts_table *table, uint32_t node)
 {
     uint32_t number = table->numbers.count;
@@ -83,7 +84,7 @@ bool ocigc_facts_reserve(ocigc_store *store, const uint32_t *nodes, size_t count
     if (nodes == NULL || table->numbers.count + lacking > store->count / 2)
         return reserve_all(table, store->count);
     for (size_t i = 0; lacking > 0 && i < count; i++)
-        if (place_in(table, nodes[i]) == NULL && !reserve_one(table, nodes[i]))
+        if (!reserve_one(table, nodes[i]))
             return false;
     return true;
 }

@@ -1,6 +1,6 @@
 /* facts.h - what the files behind nodes are. A scan that looks at files keeps that in the entries; one that only lists
- * names leaves it to the survey, which as a rule asks of few: those take some 32 bytes each, and where it asks of many, all nodes
- * take 16. */
+ * names leaves it to the survey, which as a rule asks of few: those take some 32 bytes each. Where it asks of many, all
+ * nodes take 16. */
 #ifndef OCIGC_STORE_FACTS_H
 #define OCIGC_STORE_FACTS_H
 

@@ -38,7 +38,7 @@ static int take_descriptor(void *context, const struct ocigc_found_descriptor *f
 {
     struct search *search = context;
     if (found->role == OCIGC_ROLE_SUBJECT && search->subject == UINT32_MAX)
-        search->subject = ocigc_store_find(search->store, found->digest, found->digest_length);
+        search->subject = ocigc_store_find_digest(search->store, &found->binary, found->digest, found->digest_length);
     return 0;
 }
 

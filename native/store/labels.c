@@ -55,11 +55,12 @@ static bool take_missing(struct reader *reader, const char *digest, size_t lengt
     return reader->missing[reader->missing_count++] != NULL;
 }
 
-static bool take_edge(struct reader *reader, const char *digest, size_t length)
+/* An edge to what a label names by `length` bytes of the reader's text. */
+static bool take_edge(struct reader *reader, const struct ocigc_digest *digest, size_t length)
 {
-    uint32_t target = ocigc_store_find(reader->store, digest, length);
+    uint32_t target = ocigc_store_find_digest(reader->store, digest, reader->text, length);
     if (target == UINT32_MAX)
-        return take_missing(reader, digest, length);
+        return take_missing(reader, reader->text, length);
     if (!ocigc_reserve(&reader->targets, &reader->target_capacity, reader->count, 1, sizeof *reader->targets) ||
         !ocigc_reserve(&reader->kinds, &reader->kind_capacity, reader->count, 1, sizeof *reader->kinds))
         return false;
@@ -78,7 +79,8 @@ static bool take_label(struct reader *reader, const struct ocigc_json_string *ke
         return true;
     length = ocigc_json_decode(value, reader->text, SIDECAR_LIMIT);
     /* What is no digest is ignored, as containerd does. */
-    return ocigc_digest_grammar(reader->text, length) < 0 || take_edge(reader, reader->text, length);
+    struct ocigc_digest digest;
+    return !ocigc_digest_read(reader->text, length, &digest) || take_edge(reader, &digest, length);
 }
 
 static bool parse_members(struct reader *reader, struct ocigc_json *json)

@@ -81,7 +81,7 @@ def du(
         with loaded.store as store:
             store.survey(report=watch("Reading sizes"))
             leases = [lease for lease in loaded.leases if lease.active(default.now)]
-            ordered = sorted(loaded.images, key=lambda image: image.sort_key)
+            ordered = list(loaded.images.in_order())
             plans = forecast(loaded, (default, everything), repository, default_policy, watch)
             going = frozenset(plans[1].blobs)
             return Consumption(

@@ -30,5 +30,5 @@ def images(
         with loaded.store:
             loaded.store.survey(report=watch("Reading sizes"))
             leases = [lease for lease in loaded.leases if lease.active(now)]
-            ordered = sorted(loaded.images, key=lambda image: image.sort_key)
+            ordered = list(loaded.images.in_order())
             return usage(ordered, loaded.store, leases, InUse() if in_use is None else in_use)

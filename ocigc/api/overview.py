@@ -13,6 +13,7 @@ from ocigc.container import InUse
 from ocigc.descriptor import Media
 from ocigc.native import Store
 from ocigc.rules.consumption import repository_of
+from ocigc.rules.graph import flags
 from ocigc.rules.plan import Plan
 from ocigc.rules.shares import Place, shares
 from ocigc.rules.usage import Usage, usage
@@ -99,7 +100,7 @@ def overview(
         with loaded.store as store:
             store.survey(report=watch("Reading sizes"))
             leases = [lease for lease in loaded.leases if lease.active(default.now)]
-            ordered = sorted(loaded.images, key=lambda image: image.sort_key)
+            ordered = list(loaded.images.in_order())
             plans = forecast(loaded, (default, everything), repository, None, watch)
             gone = [set(plan.pruned.positions) for plan in plans]
             found = shares(ordered, store)
@@ -119,9 +120,9 @@ def overview(
 
 
 def _fates(store: Store, plans: Sequence[Plan]) -> Sequence[Fate]:
-    leaving = [set(plan.blobs) for plan in plans]
+    leaving = [flags(plan.blobs, store) for plan in plans]
     kinds = {(one, both): Fate(one, both) for one in (False, True) for both in (False, True)}
-    return [kinds[node in leaving[0], node in leaving[1]] for node in range(len(store))]
+    return [kinds[bool(one), bool(both)] for one, both in zip(*leaving, strict=True)]
 
 
 def _freed(plan: Plan) -> Freed:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 
 from ocigc.api.watch import Watcher
 from ocigc.errors import Refused
 from ocigc.image import ImageRecord
 from ocigc.printable import printable
+from ocigc.rules.graph import others
 from ocigc.rules.hard_links import on_disk
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
@@ -115,10 +114,6 @@ def _retaining(request: Request, positions: Iterable[int]) -> Request:
     return replace(request, filters=filters)
 
 
-def _age(image: ImageRecord) -> tuple[bool, int]:
-    return image.created is None, image.created or 0
-
-
 def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) -> Plan:
     """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes. What lies
     in the store counts, whether or not a file has further names elsewhere.
@@ -126,10 +121,7 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
     store = loaded.store
 
     def size_without(blobs: Iterable[int]) -> int:
-        staying = bytearray(b"\1") * len(store)  # a flag a node
-        for node in blobs:
-            staying[node] = False
-        return on_disk([store.files(array("I", compress(range(len(store)), staying)))])
+        return on_disk([store.files(others(blobs, store))])
 
     def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
         wanted = replace(_retaining(request, staying), orphans=orphans)
@@ -139,7 +131,7 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
         return plan_without(loaded.images.positions, orphans=False)
     whole = plan_without(())
     # Of what nobody knows the age of, everything else goes first; and what follows a subject goes with that.
-    candidates = sorted(whole.pruned.in_order().positions, key=lambda position: _age(whole.images[position]))
+    candidates = sorted(whole.pruned.positions, key=lambda position: whole.images[position].age)
     low, high = 0, len(candidates)
     best = whole
     while low < high:

@@ -12,6 +12,7 @@ from ocigc.api.recursive import each_layout
 from ocigc.api.watch import Watcher
 from ocigc.image import ImageRecord
 from ocigc.native import Report
+from ocigc.rules.graph import others
 from ocigc.rules.hard_links import Files, on_disk
 from ocigc.store.layout import Layout
 from ocigc.store.trees import Found, Tree
@@ -83,14 +84,13 @@ def _idle(options: PruneOptions) -> PruneOptions:
 
 
 def _part(found: Found, pruned: Pruned) -> _Part:
-    store, gone = pruned.loaded.store, set(pruned.plan.blobs)
-    everything = range(len(store))
+    store = pruned.loaded.store
     return _Part(
-        before=store.files(everything),
-        after=store.files([node for node in everything if node not in gone]),
+        before=store.files(range(len(store))),
+        after=store.files(others(pruned.plan.blobs, store)),
         ages=[_age(found, image) for image in pruned.plan.pruned],
     )
 
 
 def _age(found: Found, image: ImageRecord) -> Age:
-    return image.created is None, image.created or 0, found.path, *image.sort_key
+    return *image.age, found.path, *image.sort_key

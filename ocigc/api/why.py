@@ -78,7 +78,7 @@ def _chains(loaded: Loaded, node: int, now: int) -> list[Chain]:
         return None if following[at] == NO_NODE else (_ROLES[Role(roles[at])], following[at])
 
     active = [lease for lease in loaded.leases if lease.active(now)]
-    images = sorted(loaded.images, key=lambda image: image.sort_key)
+    images = list(loaded.images.in_order())
     return list(chains(node, step, images, active, store.label_roots(), store))
 
 

@@ -177,26 +177,22 @@ def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
     if names:
         from ocigc import inuse  # noqa: PLC0415
     for name in names:
-        found |= inuse.parse_in_use(_read_in_use(name), "standard input" if name == "-" else printable(name))
+        content = read_file("--in-use", name, dash=True)
+        found |= inuse.parse_in_use(content, "standard input" if name == "-" else printable(name))
     if names and not found and not allow_none:
         raise UsageError("--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use")
     return found
 
 
-def read_file(option: str, name: str) -> bytes:
-    """The file that an option names. Raises UsageError."""
+def read_file(option: str, name: str, *, dash: bool = False) -> bytes:
+    """The file that an option names; with `dash`, `-` is standard input. Raises UsageError."""
     try:
+        if dash and name == "-":
+            return sys.stdin.buffer.read()
         with open(name, "rb") as file:
             return file.read()
     except (OSError, ValueError) as error:
         raise UsageError(f"{option} {printable(name)}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _read_in_use(name: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if name == "-" else read_file("--in-use", name)
-    except OSError as error:
-        raise UsageError(f"--in-use -: {error.strerror or error}") from None
 
 
 def note(message: str) -> None:

@@ -26,4 +26,5 @@ def parse_size(text: str) -> int:
     digits = match[2] or ""
     power = " kmgtpe".index(match[3].lower() or " ")
     unit: int = (1024 if match[4] else 1000) ** power
-    return int(match[1] + digits) * unit // int("1" + "0" * len(digits))
+    scale: int = 10 ** len(digits)
+    return int(match[1] + digits) * unit // scale

@@ -32,8 +32,8 @@ class Follower:
 
 @dataclass(slots=True)
 class Choice:
-    """Of `images`, `pruned` are in the order of pruning, and `dangling` are those of them that leave a dangling image
-    behind. `bystanders` stay as NOT_DANGLING and have not been looked at one by one."""
+    """Of `images`, those that are `pruned`, and of these the `dangling`, which leave a dangling image behind.
+    `bystanders` stay as NOT_DANGLING and have not been looked at one by one."""
 
     images: Images
     bystanders: Images = field(default_factory=Images)
@@ -99,18 +99,19 @@ def choose(
         else:
             candidates.append(position)
     uses.add(images.picked(alone))
-    choice.pruned = images.picked(candidates).in_order()
+    choice.pruned = images.picked(candidates)
     if protection.of_content or served:
         _reconsider(choice, uses, graph, filters.loose if served else None)
     return choice
 
 
 def _reconsider(choice: Choice, uses: _Uses, graph: Graph, loose: Collection[int] | None) -> None:
-    """Goes through what is to be pruned, in order, for what would lose its last name. What has no name follows its
-    content, but for the `loose` (None: nothing does).
+    """Goes through what is to be pruned, in the order of pruning, for what would lose its last name. What has no name
+    follows its content, but for the `loose` (None: nothing does).
     """
     images, pruned, dangling = choice.images, array("I"), array("I")
-    for image, target in zip(choice.pruned, choice.pruned.targets(graph), strict=True):
+    candidates = choice.pruned.in_order()
+    for image, target in zip(candidates, candidates.targets(graph), strict=True):
         last_user = uses.take(image, target)
         if last_user is not None and image.dangling:
             # moby protects such a record by its name; a digest from another source has to do it here.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ocigc.image import ImageRecord
-from ocigc.rules.graph import Graph
+from ocigc.rules.graph import Graph, flags
 from ocigc.rules.plan import Kept, Plan, Reason
 from ocigc.rules.referrers import subject_of
 
@@ -41,9 +41,7 @@ class Explanations(Iterable[Explanation]):
         plan = self._plan
         kept = {each.position: each for each in plan.judged}
         pruned, nameless = set(plan.pruned.positions), set(plan.dangling.positions)
-        leaving = bytearray(len(self._graph))  # a flag a node
-        for node in plan.blobs:
-            leaving[node] = True
+        leaving = flags(plan.blobs, self._graph)
         for image in plan.images.in_order():
             if image.position in nameless:
                 by = plan.released.get(image.position, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -72,3 +73,16 @@ class Graph(Protocol):
 
     def freed(self, nodes: Sequence[int]) -> int:
         """Bytes that go with the nodes; hard-linked ones only with their last link."""
+
+
+def flags(nodes: Iterable[int], graph: Graph) -> bytearray:
+    """A flag a node, set of these."""
+    found = bytearray(len(graph))
+    for node in nodes:
+        found[node] = True
+    return found
+
+
+def others(nodes: Iterable[int], graph: Graph) -> array[int]:
+    """All nodes but these, ascending."""
+    return array("I", (node for node, flag in enumerate(flags(nodes, graph)) if not flag))

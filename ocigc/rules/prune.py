@@ -15,7 +15,7 @@ from ocigc.descriptor import Media
 from ocigc.rules.choice import choose
 from ocigc.rules.contents import Contents
 from ocigc.rules.filters import ConfigLabels, Filters
-from ocigc.rules.graph import Graph
+from ocigc.rules.graph import Graph, flags
 from ocigc.rules.images import Images
 from ocigc.rules.plan import Plan
 from ocigc.rules.settlement import settle
@@ -52,9 +52,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
 
     leaving = settlement.leaving()
     reclaimed = graph.freed(leaving)
-    unreported = bytearray(len(graph))  # a flag a node
-    for node in leaving:
-        unreported[node] = True
+    unreported = flags(leaving, graph)
     del leaving  # most of a store may be in it
     deleted, ends = array("I"), array("I")
     surviving_configs: set[int] = set()
