@@ -273,10 +273,10 @@ int32_t ocigc_graph_labels(ocigc_store *store, struct ocigc_progress *progress, 
 size_t ocigc_graph_label_root_count(const ocigc_store *store);
 const uint32_t *ocigc_graph_label_roots(const ocigc_store *store);
 
-/* Expands everything reachable from `nodes`, which are claimed to be of the given media (parallel arrays): manifests and
- * indexes are read, verified and parsed, level by level on `threads` threads. May be called again with further roots.
- * Stops at the first manifest or index that cannot be read, parsed or verified, naming its digest. */
-int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const int32_t *media, size_t count,
+/* Expands everything reachable from `nodes` (UINT32_MAX: none), which are claimed to be of the given media (parallel
+ * arrays): manifests and indexes are read, verified and parsed, level by level on `threads` threads. May be called again
+ * with further roots. Stops at the first manifest or index that cannot be read, parsed or verified, naming its digest. */
+int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint8_t *media, size_t count,
                            uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error);
 
 /* A blob that only a caller can verify (OCIGC_BLAKE3): expand stops with OCIGC_UNVERIFIABLE unless its node was vouched

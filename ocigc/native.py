@@ -38,6 +38,7 @@ _EXCEPTIONS: dict[int, type[OcigcError]] = {lib.OCIGC_MALFORMED: MalformedError,
 _MEDIAS = {media.value: media for media in Media}  # faster than to call Media
 
 _ENTRY = struct.Struct("=qIIIIIIHB5x")  # `struct ocigc_entry`
+_ENTRY_MEDIA = ffi.offsetof("struct ocigc_entry", "media")
 _DESCRIPTOR = struct.Struct("=iiqIIIIII")  # `struct ocigc_descriptor`; a call a member takes longer than to parse it
 
 
@@ -326,10 +327,9 @@ class Entries:
         naming = ffi.new("struct ocigc_naming *", (*texts, flags))
         lib.ocigc_index_sort(self._handle, _pointer(positions), len(positions), naming)
 
-    def medias(self) -> Iterator[Media]:
-        """What each entry's target is held to be."""
-        for row in _ENTRY.iter_unpack(self._rows):
-            yield _MEDIAS[row[-1]]
+    def medias(self) -> bytes:
+        """What each entry's target is held to be, a byte each."""
+        return memoryview(self._rows)[_ENTRY_MEDIA :: _ENTRY.size].tobytes()
 
     def sizes(self) -> Iterator[int]:
         """The size of each entry's target, as it says."""
@@ -570,19 +570,15 @@ class Store:
             nodes.frombytes(ffi.buffer(lib.ocigc_graph_label_roots(self._handle), 4 * count))
         return nodes
 
-    def expand(self, claims: Iterable[tuple[int, Media]], report: Report | None = None) -> None:
-        """Reads, verifies and parses every manifest and index that the nodes reach. Raises Refused at the first that
-        cannot be."""
-        nodes, medias = array("I"), array("i")
-        for node, media in claims:
-            nodes.append(node)
-            medias.append(media)
+    def expand(self, nodes: array[int], medias: bytes, report: Report | None = None) -> None:
+        """Reads, verifies and parses every manifest and index that the nodes reach, each of which is held to be of a
+        Media; NO_NODE reaches none. Raises Refused at the first that cannot be."""
         call = _Call(report)
         call.check(
             lib.ocigc_graph_expand,
             self._handle,
             _pointer(nodes),
-            ffi.from_buffer("int32_t[]", medias),
+            ffi.from_buffer("uint8_t[]", medias),
             len(nodes),
             0,
         )

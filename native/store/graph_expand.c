@@ -522,11 +522,11 @@ int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct oc
     return result;
 }
 
-int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const int32_t *media, size_t count,
+int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint8_t *media, size_t count,
                            uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error)
 {
     for (size_t i = 0; i < count; i++)
-        if (ocigc_graph_claim(store->graph, nodes[i], ocigc_claim_of(media[i])) &&
+        if (nodes[i] != UINT32_MAX && ocigc_graph_claim(store->graph, nodes[i], ocigc_claim_of(media[i])) &&
             !ocigc_graph_queue(store->graph, nodes[i]))
             return no_memory(error);
     return ocigc_graph_expand_queue(store, threads, progress, error);

@@ -222,6 +222,15 @@ static void scan_worker(void *context)
     ocigc_segment_free(&share.found);
 }
 
+/* Names are listed by one thread at a time, which takes longer than what is done with them. Anybody can make a directory
+ * of an unregistered algorithm, and ever so many: those get no threads. */
+static uint32_t useful_threads(const struct ocigc_segment *segment, int32_t depth, uint32_t threads)
+{
+    if (segment->algorithm == OCIGC_ALGORITHM_OTHER)
+        return 1;
+    return depth == OCIGC_NAMES && threads > 2 ? 2 : threads;
+}
+
 static int32_t scan_segment(ocigc_store *store, struct ocigc_segment *segment, uint32_t threads,
                             struct ocigc_progress *progress, struct ocigc_error *error)
 {
@@ -239,11 +248,10 @@ static int32_t scan_segment(ocigc_store *store, struct ocigc_segment *segment, u
     struct scan scan = {.store = store, .segment = segment, .progress = progress, .error = error};
     pthread_mutex_init(&scan.lock, NULL);
     ocigc_directory_init(&scan.directory, directory);
-    /* Anybody can make a directory of an unregistered algorithm, and ever so many: those get no threads. */
-    ocigc_parallel(segment->algorithm != OCIGC_ALGORITHM_OTHER ? threads : 1, scan_worker, &scan);
+    ocigc_parallel(useful_threads(segment, store->depth, threads), scan_worker, &scan);
     ocigc_directory_close(&scan.directory);
     pthread_mutex_destroy(&scan.lock);
-    if (scan.code == OCIGC_OK && !ocigc_segment_seal(segment))
+    if (scan.code == OCIGC_OK && !ocigc_segment_seal(segment, threads))
         return no_memory(error);
     return scan.code;
 }

@@ -89,6 +89,13 @@ bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *oth
     return true;
 }
 
+static uint64_t leading_bits(const uint8_t *key)
+{
+    uint64_t bits;
+    memcpy(&bits, key, sizeof bits);
+    return be64toh(bits);
+}
+
 static int compare_names(const void *left, const void *right, void *names)
 {
     return strcmp((const char *)names + name_offset(left), (const char *)names + name_offset(right));
@@ -98,7 +105,8 @@ static bool same_key(const struct ocigc_segment *segment, uint32_t left, uint32_
 {
     if (segment->algorithm == OCIGC_ALGORITHM_OTHER)
         return strcmp(name_at(segment, left), name_at(segment, right)) == 0;
-    return memcmp(ocigc_segment_key(segment, left), ocigc_segment_key(segment, right), segment->width) == 0;
+    const uint8_t *a = ocigc_segment_key(segment, left), *b = ocigc_segment_key(segment, right);
+    return leading_bits(a) == leading_bits(b) && memcmp(a, b, segment->width) == 0;
 }
 
 /* A directory that changes while it is read may show a name twice. */
@@ -113,13 +121,6 @@ static void drop_doubles(struct ocigc_segment *segment)
         kept++;
     }
     segment->count = kept;
-}
-
-static uint64_t leading_bits(const uint8_t *key)
-{
-    uint64_t bits;
-    memcpy(&bits, key, sizeof bits);
-    return be64toh(bits);
 }
 
 static uint32_t bucket_of(const struct ocigc_segment *segment, uint64_t leading)
@@ -147,7 +148,7 @@ static bool index_buckets(struct ocigc_segment *segment)
     return true;
 }
 
-bool ocigc_segment_seal(struct ocigc_segment *segment)
+bool ocigc_segment_seal(struct ocigc_segment *segment, uint32_t threads)
 {
     if (segment->algorithm == OCIGC_ALGORITHM_OTHER) {
         if (segment->count > 0)
@@ -155,7 +156,7 @@ bool ocigc_segment_seal(struct ocigc_segment *segment)
         drop_doubles(segment);
         return true;
     }
-    ocigc_sort_entries(segment->entries, segment->count, segment->stride, segment->width);
+    ocigc_sort_entries(segment->entries, segment->count, segment->stride, segment->width, threads);
     drop_doubles(segment);
     return index_buckets(segment);
 }

@@ -62,7 +62,7 @@ bool ocigc_segment_add(struct ocigc_segment *segment, const uint8_t *digest, con
 /* Moves all entries of `other` behind those of `segment`. */
 bool ocigc_segment_take(struct ocigc_segment *segment, struct ocigc_segment *other);
 /* Sorts, drops what was met twice, and makes the segment ready for ocigc_segment_find. */
-bool ocigc_segment_seal(struct ocigc_segment *segment);
+bool ocigc_segment_seal(struct ocigc_segment *segment, uint32_t threads);
 
 /* The encoded part of an entry's digest, written to `out` (256 bytes suffice) with its NUL; returns its length. */
 uint32_t ocigc_segment_encoded(const struct ocigc_segment *segment, uint32_t position, char *out);

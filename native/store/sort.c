@@ -1,27 +1,41 @@
 #include "store/sort.h"
 
+#include "store/parallel.h"
+
+#include <stdbool.h>
 #include <string.h>
 
-enum { FEW = 24 }; /* entries that insertion sorts faster */
+enum {
+    FEW = 24,        /* entries that insertion sorts faster */
+    MANY = 64 << 10, /* that are worth a thread */
+    USUAL_STRIDE = 32, /* of names of sha256: where the compiler knows it, an entry moves in one instruction or two */
+};
 
-static void insertion_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t depth)
+/* Whether `left` comes behind `right`, which are alike up to `depth`. */
+static inline bool is_behind(const uint8_t *left, const uint8_t *right, uint32_t width, uint32_t depth)
+{
+    return left[depth] != right[depth] ? left[depth] > right[depth]
+                                       : memcmp(left + depth, right + depth, width - depth) > 0;
+}
+
+static inline void insertion_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t depth)
 {
     uint8_t moving[OCIGC_STRIDE_MAX];
     for (uint32_t i = 1; i < count; i++) {
-        uint8_t *end = entries + (size_t)i * stride;
-        uint8_t *place = end;
-        while (place > entries && memcmp(place - stride + depth, end + depth, width - depth) > 0)
-            place -= stride;
-        if (place == end)
+        uint8_t *place = entries + (size_t)i * stride;
+        if (!is_behind(place - stride, place, width, depth))
             continue;
-        memcpy(moving, end, stride);
-        memmove(place + stride, place, (size_t)(end - place));
+        memcpy(moving, place, stride);
+        do {
+            memcpy(place, place - stride, stride);
+            place -= stride;
+        } while (place > entries && is_behind(place - stride, moving, width, depth));
         memcpy(place, moving, stride);
     }
 }
 
 /* Moves every entry into the range of the byte at `depth` of its key, along cycles of displaced entries. */
-static void permute(uint8_t *entries, uint32_t stride, uint32_t depth, uint32_t *next, const uint32_t *ends)
+static inline void permute(uint8_t *entries, uint32_t stride, uint32_t depth, uint32_t *next, const uint32_t *ends)
 {
     uint8_t moving[OCIGC_STRIDE_MAX], displaced[OCIGC_STRIDE_MAX];
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -44,16 +58,11 @@ static void permute(uint8_t *entries, uint32_t stride, uint32_t depth, uint32_t 
     }
 }
 
-/* Recursion goes as deep as a key is wide, no deeper. */
-static void radix_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t depth)
+/* Brings the entries into the order of the byte at `depth` of their keys; those of a byte end at `ends[byte]`. */
+static void partition(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t depth, uint32_t *ends)
 {
-    if (depth == width)
-        return;
-    if (count <= FEW) {
-        insertion_sort(entries, count, stride, width, depth);
-        return;
-    }
-    uint32_t ends[256] = {0}, next[256];
+    uint32_t next[256];
+    memset(ends, 0, 256 * sizeof *ends);
     for (uint32_t i = 0; i < count; i++)
         ends[entries[(size_t)i * stride + depth]]++;
     for (uint32_t byte = 0, sum = 0; byte < 256; byte++) {
@@ -61,13 +70,54 @@ static void radix_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32
         sum += ends[byte];
         ends[byte] = sum;
     }
-    permute(entries, stride, depth, next, ends);
+    if (stride == USUAL_STRIDE)
+        permute(entries, USUAL_STRIDE, depth, next, ends);
+    else
+        permute(entries, stride, depth, next, ends);
+}
+
+/* Recursion goes as deep as a key is wide, no deeper. */
+static void radix_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t depth)
+{
+    if (depth == width)
+        return;
+    if (count <= FEW) {
+        if (stride == USUAL_STRIDE)
+            insertion_sort(entries, count, USUAL_STRIDE, width, depth);
+        else
+            insertion_sort(entries, count, stride, width, depth);
+        return;
+    }
+    uint32_t ends[256];
+    partition(entries, count, stride, depth, ends);
     for (uint32_t byte = 0, start = 0; byte < 256; start = ends[byte++])
         if (ends[byte] - start > 1)
             radix_sort(entries + (size_t)start * stride, ends[byte] - start, stride, width, depth + 1);
 }
 
-void ocigc_sort_entries(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width)
+/* Entries in the order of their first byte. */
+struct ranges {
+    uint8_t *entries;
+    uint32_t stride;
+    uint32_t width;
+    uint32_t ends[256];
+    uint32_t next;
+};
+
+static void sort_ranges(void *context)
 {
-    radix_sort(entries, count, stride, width, 0);
+    struct ranges *ranges = context;
+    uint32_t byte;
+    while ((byte = __atomic_fetch_add(&ranges->next, 1, __ATOMIC_RELAXED)) < 256) {
+        uint32_t start = byte > 0 ? ranges->ends[byte - 1] : 0;
+        radix_sort(ranges->entries + (size_t)start * ranges->stride, ranges->ends[byte] - start, ranges->stride,
+                   ranges->width, 1);
+    }
+}
+
+void ocigc_sort_entries(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t threads)
+{
+    struct ranges ranges = {.entries = entries, .stride = stride, .width = width};
+    partition(entries, count, stride, 0, ranges.ends);
+    ocigc_parallel(count > MANY ? threads : 1, sort_ranges, &ranges);
 }

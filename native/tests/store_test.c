@@ -127,7 +127,7 @@ static void test_sort(void)
         if (shared == 32) /* equal keys may come in any order: let the rest be equal too */
             memset(sorted, 7, sizeof sorted);
         memcpy(expected, sorted, sizeof sorted);
-        ocigc_sort_entries(sorted, COUNT, STRIDE, 32);
+        ocigc_sort_entries(sorted, COUNT, STRIDE, 32, THREADS);
         qsort(expected, COUNT, STRIDE, by_key);
         CHECK(memcmp(sorted, expected, sizeof sorted) == 0);
     }
@@ -174,7 +174,7 @@ static void test_phases(const char *index)
     ocigc_store *store = ocigc_store_scan(layout, OCIGC_NAMES, THREADS, &progress, &error);
     CHECK(store != NULL);
     uint32_t count = ocigc_store_count(store), root = node_of(store, index);
-    int32_t media = OCIGC_MEDIA_INDEX;
+    uint8_t media = OCIGC_MEDIA_INDEX;
     CHECK(progress.items == count);
     CHECK(ocigc_graph_labels(store, &progress, &error) == OCIGC_OK);
     CHECK(ocigc_graph_expand(store, &root, &media, 1, THREADS, &progress, &error) == OCIGC_OK);

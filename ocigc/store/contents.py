@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from ocigc.rules.images import Images, Standing
 from ocigc.store import blake3_blobs, files, leases
 from ocigc.store.aside import Aside
 from ocigc.store.images import IndexImages
-from ocigc.store.index import Index
+from ocigc.store.index import Index, parse
 from ocigc.store.layout import Layout
 from ocigc.times import parse_rfc3339
 
@@ -73,21 +74,21 @@ def load(
     # leases are read first, and blobs last.
     with _naming(layout):
         held = leases.load(layout.fd)
-    index = layout.read_index()
-    # To list names keeps but one core busy.
-    with Aside(lambda: IndexImages.of(index.entries, repository)) as named:
-        store = Store.scan(layout.fd, phase("Scanning blobs"), Depth.IDENTITIES if record else Depth.NAMES)
+    depth = Depth.IDENTITIES if record else Depth.NAMES
+    index, images, store = layout.made_of_index(
+        lambda content: _scanned(layout, content, repository, phase("Scanning blobs"), depth)
+    )
     try:
         with _naming(layout):
             store.load_labels(phase("Reading labels"))
         targets = index.entries.targets(store)
-        images = named.result().located(targets)
+        images = images.located(targets)
         if record:
             store.record()
         _vouching(
             layout,
             store,
-            lambda: store.expand(_claims(index.entries, targets, held, store, now), phase("Reading manifests")),
+            lambda: store.expand(*_claims(index.entries, targets, held, store, now), phase("Reading manifests")),
         )
         # Manifests that have a subject are known to refer to it.
         fallbacks = images.those(Standing.FALLBACK)
@@ -113,6 +114,24 @@ def _naming(layout: Layout) -> Iterator[None]:
         raise MalformedError(f"{layout.path}: {error}") from None
 
 
+def _scanned(
+    layout: Layout, content: bytes, repository: str | None, report: Report | None, depth: Depth
+) -> tuple[Index, IndexImages, Store]:
+    """What the content of index.json says, and the blobs that are there since."""
+
+    def read() -> tuple[Index, IndexImages]:
+        index = parse(content)
+        return index, IndexImages.of(index.entries, repository)
+
+    with Aside(read) as reading:  # to list names keeps but one core busy
+        store = Store.scan(layout.fd, report, depth)
+    try:
+        return *reading.result(), store
+    except BaseException:
+        store.close()
+        raise
+
+
 def let_loose(loaded: Loaded, loose: Iterable[int]) -> None:
     """Lets referrers, by position, go without their subject: that holds their content no more."""
     store = loaded.store
@@ -126,15 +145,14 @@ def let_loose(loaded: Loaded, loose: Iterable[int]) -> None:
 
 
 def _claims(
-    entries: Entries, targets: Sequence[int], held: Sequence[Lease], store: Store, now: int
-) -> Iterator[tuple[int, Media]]:
-    yield from (claim for claim in zip(targets, entries.medias(), strict=True) if claim[0] != NO_NODE)
+    entries: Entries, targets: array[int], held: Sequence[Lease], store: Store, now: int
+) -> tuple[array[int], bytes]:
+    """What all else is reached from, and what that is held to be."""
     references = chain.from_iterable(entries.references().values())
     leased = (digest for lease in held if lease.active(now) for digest in lease.resources)
-    for node in map(store.find, chain(references, leased)):
-        if node is not None:
-            yield node, Media.NONE
-    yield from ((node, Media.NONE) for node in store.label_roots())
+    found = (node for node in map(store.find, chain(references, leased)) if node is not None)
+    others = array("I", chain(found, store.label_roots()))
+    return targets + others, entries.medias() + bytes([Media.NONE]) * len(others)
 
 
 def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:

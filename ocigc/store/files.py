@@ -55,14 +55,16 @@ def open_plain(parent: int, name: str) -> int:
 
 def read(parent: int, name: str, limit: int) -> bytes:
     """A plain file of at most `limit` bytes. Raises OSError, and Refused for what is no such file."""
-    return b"".join(pieces(parent, name, limit))
+    size = os.stat(name, dir_fd=parent, follow_symlinks=False).st_size
+    # As a rule one piece, which join gives as it is.
+    return b"".join(pieces(parent, name, limit, max(size, _CHUNK)))
 
 
-def pieces(parent: int, name: str, limit: int) -> Iterator[bytes]:
-    """The same, a piece at a time."""
+def pieces(parent: int, name: str, limit: int, length: int = _CHUNK) -> Iterator[bytes]:
+    """The same, in pieces of at most that length."""
     with open(open_plain(parent, name), "rb", buffering=0) as file:
         total = 0
-        while piece := file.read(min(_CHUNK, limit + 1 - total)):
+        while piece := file.read(min(length, limit + 1 - total)):
             total += len(piece)
             if total > limit:
                 raise Refused(f"{printable(name)}: larger than {limit} bytes")

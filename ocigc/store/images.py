@@ -135,8 +135,10 @@ class IndexImages(Images):
         return IndexImages(self._names, self._facts, array("I", positions))
 
     def those(self, *standings: Standing) -> Images:
+        # As a rule all stand alone, and one look tells.
+        wanted = [each for each in standings if each in self._facts.standings]
         own = map(self._facts.standings.__getitem__, self._positions)
-        return self.picked(compress(self._positions, map(frozenset(standings).__contains__, own)))
+        return self.picked(compress(self._positions, map(frozenset(wanted).__contains__, own)) if wanted else ())
 
     def in_order(self) -> Images:
         positions = array("I", self._positions)
@@ -172,7 +174,8 @@ class IndexImages(Images):
     def roots(self, graph: Graph) -> array[int]:
         if self._names.entries.references():
             return super().roots(graph)
-        return array("I", (node for node in self.targets(graph) if node is not None))
+        found = array("I", map(self._facts.targets.__getitem__, self._positions))
+        return array("I", (node for node in found if node != NO_NODE)) if NO_NODE in found else found
 
     def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
         media = self._names.entries.media

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,8 @@ def layout(tmp_path: Path) -> LayoutWriter:
 
 
 def expand(store: Store, *targets: Descriptor, media: Media | None = None) -> None:
-    store.expand([(node(store, target), MEDIA[target["mediaType"]] if media is None else media) for target in targets])
+    nodes = array("I", (node(store, target) for target in targets))
+    store.expand(nodes, bytes(MEDIA[target["mediaType"]] if media is None else media for target in targets))
 
 
 def edges(store: Store, target: Descriptor) -> list[tuple[str | None, int]]:
@@ -388,7 +390,7 @@ def test_results_do_not_depend_on_the_number_of_threads(layout: LayoutWriter) ->
     for threads in (1, 2, 7):
         with scanned(layout) as store:
             error = ffi.new("struct ocigc_error *")
-            roots, media = ffi.new("uint32_t[]", [node(store, index)]), ffi.new("int32_t[]", [lib.OCIGC_MEDIA_INDEX])
+            roots, media = ffi.new("uint32_t[]", [node(store, index)]), ffi.new("uint8_t[]", [lib.OCIGC_MEDIA_INDEX])
             assert lib.ocigc_graph_expand(store._handle, roots, media, 1, threads, ffi.NULL, error) == lib.OCIGC_OK
             seen.append([edges(store, {"digest": store.digest(number)}) for number in range(len(store))])
     assert seen[0] == seen[1] == seen[2]
@@ -649,7 +651,7 @@ def test_a_cancelled_expansion_says_so_and_can_be_taken_up_again(layout: LayoutW
     index = layout.index([layout.image(f"image {number}") for number in range(100)])
     with scanned(layout) as store:
         error, progress = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_progress *", {"cancel": 1})
-        roots, media = ffi.new("uint32_t[]", [node(store, index)]), ffi.new("int32_t[]", [lib.OCIGC_MEDIA_INDEX])
+        roots, media = ffi.new("uint32_t[]", [node(store, index)]), ffi.new("uint8_t[]", [lib.OCIGC_MEDIA_INDEX])
         arguments = store._handle, roots, media, 1, 0, progress, error
         assert lib.ocigc_graph_expand(*arguments) == lib.OCIGC_CANCELLED
         assert lib.ocigc_graph_sniff(store._handle, 0, 0, progress, error) == lib.OCIGC_CANCELLED
