@@ -78,7 +78,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
         judged=settlement.kept,
         bystanders=choice.bystanders,
         unlease=_unlease(surviving_configs, (remaining, choice.dangling, choice.bystanders), graph),
-        orphans=array("I", compress(range(len(graph)), unreported)),
+        orphans=array("I", compress(range(len(graph)), unreported) if True in unreported else ()),
         spared=settlement.young,
         reclaimed=reclaimed,
     )

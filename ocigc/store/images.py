@@ -136,9 +136,13 @@ class IndexImages(Images):
 
     def those(self, *standings: Standing) -> Images:
         # As a rule all stand alone, and one look tells.
-        wanted = [each for each in standings if each in self._facts.standings]
+        others = self._facts.standings.translate(None, bytes(standings))
+        if len(others) == len(self._facts.standings):
+            return self.picked(())
+        if not others:
+            return self
         own = map(self._facts.standings.__getitem__, self._positions)
-        return self.picked(compress(self._positions, map(frozenset(wanted).__contains__, own)) if wanted else ())
+        return self.picked(compress(self._positions, map(frozenset(standings).__contains__, own)))
 
     def in_order(self) -> Images:
         positions = array("I", self._positions)
