@@ -284,6 +284,9 @@ int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint
 size_t ocigc_graph_pending(const ocigc_store *store, uint32_t *out, size_t capacity);
 void ocigc_graph_vouch(ocigc_store *store, uint32_t node);
 
+/* Frees what the graph takes: as before anything was read, nothing refers to anything. */
+void ocigc_graph_clear(ocigc_store *store);
+
 /* What verify wants of the same walk. After this call ocigc_graph_expand no longer stops at a bad manifest or index but
  * records it as a fault, and it records every descriptor whose blob is absent (each digest once) or has another size. */
 void ocigc_graph_record(ocigc_store *store);

@@ -375,7 +375,7 @@ def _pointer(nodes: array[int]) -> Any:
 
 
 class _Holders:
-    """Implements `ocigc.rules.graph.Holders`. Valid until the graph is asked for holders again."""
+    """Implements `ocigc.rules.graph.Holders`. Valid until the graph is asked for holders again, or cleared."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
@@ -518,12 +518,12 @@ class Store:
         selected = array("I", bytes(4 * len(flat)))
         return selected[: select(self._handle, _pointer(flat), len(flat), *terms, _pointer(selected))]
 
-    def freed(self, nodes: Sequence[int]) -> int:
+    def freed(self, nodes: Iterable[int]) -> int:
         flat = _nodes(nodes)
         self.survey(flat)
         return int(lib.ocigc_store_freed(self._handle, _pointer(flat), len(flat)))
 
-    def files(self, nodes: Sequence[int]) -> Files:
+    def files(self, nodes: Iterable[int]) -> Files:
         """The files behind the nodes."""
         flat = _nodes(nodes)
         self.survey(flat)
@@ -664,6 +664,10 @@ class Store:
         holders = _Holders(self._handle)
         holders.add(groups)
         return holders
+
+    def clear_graph(self) -> None:
+        """Frees what the graph takes: from here on nothing refers to anything."""
+        lib.ocigc_graph_clear(self._handle)
 
     # Verify
 

@@ -7,58 +7,79 @@
 #include <stdlib.h>
 
 static const struct ocigc_facts UNKNOWN = {0, OCIGC_STAMP_UNKNOWN};
+#define SHORT_FLAGS ((uint32_t)((OCIGC_LINKED | OCIGC_MOVED) >> 32))
 
 static bool has_table(const ocigc_store *store)
 {
     return store->depth == OCIGC_NAMES;
 }
 
-/* The place of a node in the table, or NULL. */
-static struct ocigc_facts *place_in(const struct ocigc_facts_table *table, uint32_t node)
+void ocigc_facts_free(struct ocigc_facts_table *table)
 {
-    if (table->all)
-        return &table->facts[node];
-    uint32_t number = ocigc_number_of(&table->numbers, node);
-    return number != UINT32_MAX ? &table->facts[number] : NULL;
+    free(table->stamps);
+    free(table->sizes);
+    ocigc_numbers_free(&table->numbers);
 }
 
-const struct ocigc_facts *ocigc_facts_of(const ocigc_store *store, uint32_t node)
+/* The place of a node in the table, or UINT32_MAX. */
+static uint32_t place_in(const struct ocigc_facts_table *table, uint32_t node)
 {
-    if (has_table(store)) {
-        const struct ocigc_facts *facts = place_in(&store->facts, node);
-        return facts != NULL ? facts : &UNKNOWN;
-    }
+    return table->all ? node : ocigc_number_of(&table->numbers, node);
+}
+
+static uint32_t in_short(uint64_t size)
+{
+    return (uint32_t)(size >> 32 & SHORT_FLAGS) | (uint32_t)(size & ~SHORT_FLAGS);
+}
+
+static struct ocigc_facts facts_at(const struct ocigc_facts_table *table, uint32_t place)
+{
+    if (place == UINT32_MAX)
+        return UNKNOWN;
+    uint32_t size = table->sizes[place];
+    return (struct ocigc_facts){(uint64_t)(size & SHORT_FLAGS) << 32 | (size & ~SHORT_FLAGS), table->stamps[place]};
+}
+
+struct ocigc_facts ocigc_facts_of(const ocigc_store *store, uint32_t node)
+{
+    if (has_table(store))
+        return facts_at(&store->facts, place_in(&store->facts, node));
     struct ocigc_place place = ocigc_store_place(store, node);
-    return ocigc_segment_facts(place.segment, place.position);
+    return *ocigc_segment_facts(place.segment, place.position);
 }
 
-struct ocigc_facts *ocigc_facts_claim(ocigc_store *store, uint32_t node)
+uint32_t ocigc_facts_claim(ocigc_store *store, uint32_t node)
 {
-    struct ocigc_facts *room = place_in(&store->facts, node);
+    uint32_t place = place_in(&store->facts, node);
     int64_t unknown = OCIGC_STAMP_UNKNOWN;
-    bool claimed = room != NULL && __atomic_compare_exchange_n(&room->stamp, &unknown, OCIGC_STAMP_NEVER, false,
-                                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-    return claimed ? room : NULL;
+    bool claimed = place != UINT32_MAX &&
+                   __atomic_compare_exchange_n(&store->facts.stamps[place], &unknown, OCIGC_STAMP_NEVER, false,
+                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return claimed ? place : UINT32_MAX;
 }
 
-void ocigc_facts_put(struct ocigc_facts *room, struct ocigc_facts facts)
+void ocigc_facts_put(ocigc_store *store, uint32_t place, struct ocigc_facts facts)
 {
-    room->size = facts.size;
-    __atomic_store_n(&room->stamp, facts.stamp, __ATOMIC_RELEASE);
+    store->facts.sizes[place] = in_short(facts.size);
+    __atomic_store_n(&store->facts.stamps[place], facts.stamp, __ATOMIC_RELEASE);
 }
 
 static bool reserve_all(struct ocigc_facts_table *table, uint32_t nodes)
 {
-    struct ocigc_facts *facts = malloc(((size_t)nodes + 1) * sizeof *facts);
-    if (facts == NULL)
+    struct ocigc_facts_table all = {.all = true};
+    all.stamps = malloc(((size_t)nodes + 1) * sizeof *all.stamps);
+    all.sizes = malloc(((size_t)nodes + 1) * sizeof *all.sizes);
+    if (all.stamps == NULL || all.sizes == NULL) {
+        ocigc_facts_free(&all);
         return false;
-    for (uint32_t node = 0; node < nodes; node++) {
-        const struct ocigc_facts *known = place_in(table, node);
-        facts[node] = known != NULL ? *known : UNKNOWN;
     }
-    free(table->facts);
-    ocigc_numbers_free(&table->numbers);
-    *table = (struct ocigc_facts_table){.facts = facts, .all = true};
+    for (uint32_t node = 0; node < nodes; node++) {
+        struct ocigc_facts known = facts_at(table, place_in(table, node));
+        all.stamps[node] = known.stamp;
+        all.sizes[node] = in_short(known.size);
+    }
+    ocigc_facts_free(table);
+    *table = all;
     return true;
 }
 
@@ -66,9 +87,11 @@ static bool reserve_all(struct ocigc_facts_table *table, uint32_t nodes)
 static bool reserve_one(struct ocigc_facts_table *table, uint32_t node)
 {
     uint32_t number = table->numbers.count;
-    if (!ocigc_reserve(&table->facts, &table->capacity, number, 1, sizeof *table->facts))
+    if (!ocigc_reserve(&table->stamps, &table->stamp_capacity, number, 1, sizeof *table->stamps) ||
+        !ocigc_reserve(&table->sizes, &table->size_capacity, number, 1, sizeof *table->sizes))
         return false;
-    table->facts[number] = UNKNOWN;
+    table->stamps[number] = UNKNOWN.stamp;
+    table->sizes[number] = in_short(UNKNOWN.size);
     return ocigc_number(&table->numbers, node) >= 0;
 }
 
@@ -79,7 +102,7 @@ bool ocigc_facts_reserve(ocigc_store *store, const uint32_t *nodes, size_t count
         return true;
     size_t lacking = 0;
     for (size_t i = 0; nodes != NULL && i < count; i++)
-        lacking += place_in(table, nodes[i]) == NULL;
+        lacking += place_in(table, nodes[i]) == UINT32_MAX;
     /* Numbers of more than half of them would take more memory than facts of all. */
     if (nodes == NULL || table->numbers.count + lacking > store->count / 2)
         return reserve_all(table, store->count);
@@ -92,7 +115,8 @@ bool ocigc_facts_reserve(ocigc_store *store, const uint32_t *nodes, size_t count
 static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)
 {
     pthread_mutex_lock(lock);
-    bool well = ocigc_reserve(&store->links, &store->link_capacity, store->link_count, 1, sizeof *store->links);
+    bool well = store->link_count < OCIGC_SIZE_LARGE &&
+                ocigc_reserve(&store->links, &store->link_capacity, store->link_count, 1, sizeof *store->links);
     if (well) {
         store->links[store->link_count] = (struct ocigc_link){
             .inode = status->st_ino,
@@ -110,7 +134,7 @@ static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct sta
 bool ocigc_facts_make(ocigc_store *store, pthread_mutex_t *lock, const struct stat *status, struct ocigc_facts *facts)
 {
     struct ocigc_facts made = {(uint64_t)status->st_size & OCIGC_SIZE_MASK, ocigc_stamp(status)};
-    if (status->st_nlink > 1 && !add_link(store, lock, status, &made))
+    if ((status->st_nlink > 1 || made.size >= OCIGC_SIZE_LARGE) && !add_link(store, lock, status, &made))
         return false;
     if (ocigc_nanoseconds(status->st_ctim) > store->began)
         made.size |= OCIGC_MOVED;

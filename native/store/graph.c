@@ -48,6 +48,15 @@ void ocigc_graph_free(struct ocigc_graph *graph)
     free(graph);
 }
 
+void ocigc_graph_clear(ocigc_store *store)
+{
+    struct ocigc_graph *empty = ocigc_graph_new(store->count);
+    if (empty == NULL)
+        return; /* it stays as it is, which is no less right */
+    ocigc_graph_free(store->graph);
+    store->graph = empty;
+}
+
 struct ocigc_edges ocigc_graph_edges_of(const struct ocigc_graph *graph, uint32_t node)
 {
     uint32_t expansion = graph->expansions[node];

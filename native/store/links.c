@@ -28,8 +28,9 @@ static uint64_t freed_by_names(const struct ocigc_link **names, size_t count)
 
 const struct ocigc_link *ocigc_store_link(const ocigc_store *store, uint32_t node)
 {
-    uint64_t size = ocigc_facts_of(store, node)->size;
-    return size & OCIGC_LINKED ? &store->links[size & OCIGC_SIZE_MASK] : NULL;
+    uint64_t size = ocigc_facts_of(store, node).size;
+    const struct ocigc_link *link = size & OCIGC_LINKED ? &store->links[size & OCIGC_SIZE_MASK] : NULL;
+    return link != NULL && link->names > 1 ? link : NULL;
 }
 
 uint64_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count)

@@ -22,15 +22,17 @@ static inline void insertion_sort(uint8_t *entries, uint32_t count, uint32_t str
 {
     uint8_t moving[OCIGC_STRIDE_MAX];
     for (uint32_t i = 1; i < count; i++) {
-        uint8_t *place = entries + (size_t)i * stride;
-        if (!is_behind(place - stride, place, width, depth))
+        uint8_t *end = entries + (size_t)i * stride;
+        if (!is_behind(end - stride, end, width, depth))
             continue;
-        memcpy(moving, place, stride);
+        uint32_t place = i;
+        memcpy(moving, end, stride);
         do {
-            memcpy(place, place - stride, stride);
-            place -= stride;
-        } while (place > entries && is_behind(place - stride, moving, width, depth));
-        memcpy(place, moving, stride);
+            uint8_t *hole = entries + (size_t)place * stride;
+            memcpy(hole, hole - stride, stride);
+            place--;
+        } while (place > 0 && is_behind(entries + (size_t)(place - 1) * stride, moving, width, depth));
+        memcpy(entries + (size_t)place * stride, moving, stride);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-/* A blob's inode where it has other names too. */
+/* A blob's inode, where that has other names too or is large. */
 struct ocigc_link {
     uint64_t inode;
     uint64_t size;

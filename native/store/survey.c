@@ -80,11 +80,11 @@ static int32_t look_at(struct survey *survey, uint32_t node, struct ocigc_facts 
 static int32_t survey_node(struct survey *survey, uint32_t node, uint64_t *bytes, struct ocigc_error *error)
 {
     struct ocigc_facts facts = {0, OCIGC_STAMP_UNKNOWN};
-    struct ocigc_facts *room = ocigc_facts_claim(survey->store, node);
-    if (room == NULL)
+    uint32_t place = ocigc_facts_claim(survey->store, node);
+    if (place == UINT32_MAX)
         return OCIGC_OK;
     int32_t code = look_at(survey, node, &facts, bytes, error);
-    ocigc_facts_put(room, facts);
+    ocigc_facts_put(survey->store, place, facts);
     return code;
 }
 

@@ -18,8 +18,7 @@ void ocigc_store_free(ocigc_store *store)
         ocigc_segment_free(&store->segments[i]);
     }
     free(store->segments);
-    free(store->facts.facts);
-    ocigc_numbers_free(&store->facts.numbers);
+    ocigc_facts_free(&store->facts);
     free(store->links);
     for (uint32_t i = 0; i < store->foreign_kept; i++)
         free(store->foreign[i]);
@@ -152,23 +151,23 @@ size_t ocigc_store_digests(const ocigc_store *store, const uint32_t *nodes, size
 
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node)
 {
-    uint64_t size = ocigc_facts_of(store, node)->size;
+    uint64_t size = ocigc_facts_of(store, node).size;
     return size & OCIGC_LINKED ? store->links[size & OCIGC_SIZE_MASK].size : size & OCIGC_SIZE_MASK;
 }
 
 int32_t ocigc_store_surveyed(const ocigc_store *store, uint32_t node)
 {
-    return ocigc_facts_of(store, node)->stamp != OCIGC_STAMP_UNKNOWN;
+    return ocigc_facts_of(store, node).stamp != OCIGC_STAMP_UNKNOWN;
 }
 
 bool ocigc_blob_moved(const ocigc_store *store, uint32_t node)
 {
-    return (ocigc_facts_of(store, node)->size & OCIGC_MOVED) != 0;
+    return (ocigc_facts_of(store, node).size & OCIGC_MOVED) != 0;
 }
 
 int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node)
 {
-    return ocigc_facts_of(store, node)->stamp;
+    return ocigc_facts_of(store, node).stamp;
 }
 
 size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t count, int64_t instant, uint32_t *out)

@@ -271,7 +271,7 @@ static void test_survey_by_parts(void)
     uint32_t none;
     check_facts(store, 0);
     CHECK(ocigc_store_survey(store, &none, 0, THREADS, NULL, &error) == OCIGC_OK);
-    CHECK(store->facts.facts == NULL && !store->facts.all);
+    CHECK(store->facts.stamps == NULL && !store->facts.all);
     CHECK(survey_part(store, 1, &cancelled) == OCIGC_CANCELLED);
     check_facts(store, 0);
     CHECK(survey_part(store, 1, NULL) == OCIGC_OK);
@@ -335,7 +335,7 @@ static void test_survey_behind_a_look(int32_t depth)
     CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
     check_facts(store, 16);
     CHECK(memcmp(entries, segment->entries, length) == 0);
-    CHECK(store->facts.facts == NULL && !store->facts.all);
+    CHECK(store->facts.stamps == NULL && !store->facts.all);
     free(entries);
     ocigc_store_free(store);
 }

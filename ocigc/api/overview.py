@@ -126,7 +126,7 @@ def _fates(store: Store, plans: Sequence[Plan]) -> Sequence[Fate]:
 
 
 def _freed(plan: Plan) -> Freed:
-    return Freed(len(plan.pruned), len(plan.blobs), plan.reclaimed)
+    return Freed(len(plan.pruned), plan.blob_count, plan.reclaimed)
 
 
 def _bundle(store: Store, nodes: Sequence[int], media: Mapping[int, Media], fates: Sequence[Fate]) -> Bundle:

@@ -141,6 +141,8 @@ def _real_run(
                 return replace(planned, dry_run=False, reclaimed=0)
             if confirm is not None:
                 confirm(planned)
+            if planned.explained is None:
+                planned.loaded.store.clear_graph()  # the plan has all that is to be done
             outcome = execute(planned.loaded, planned.plan, planned.unleased, state, now, expires, watch)
         except BaseException:
             planned.close()

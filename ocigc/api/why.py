@@ -88,7 +88,7 @@ def _untagged(loaded: Loaded, digest: str, now: int) -> tuple[int, int]:
     let_loose(loaded, filters.loose)
     request = Request(filters, InUse(), now, grace=0, orphans=False)
     plan = decide(loaded.contents, request, labels_of(loaded))
-    return len(plan.blobs), plan.reclaimed
+    return plan.blob_count, plan.reclaimed
 
 
 def _mentions(store: Store, digest: str) -> list[str]:

@@ -43,13 +43,14 @@ def as_json(pruned: Pruned) -> Iterator[str]:
 
 def as_metrics(pruned: Pruned) -> dict[str, int]:
     """What was removed and what is left, by the names of `ocigc.report.metrics`."""
-    removed = pruned.count(pruned.plan.blobs)
+    plan = pruned.plan
+    removed = plan.blob_count - len(pruned.spared)
     return {
-        "images": pruned.plan.staying,
+        "images": plan.staying,
         "blobs": len(pruned.loaded.store) - removed,
-        "removed_images": len(pruned.plan.pruned),
+        "removed_images": len(plan.pruned),
         "removed_blobs": removed,
-        "young_orphans": pruned.plan.spared,
+        "young_orphans": plan.spared,
     }
 
 
@@ -86,8 +87,7 @@ def as_text(pruned: Pruned) -> Iterator[str]:
         yield f"{plan.spared:,} orphans are younger than --grace and stay."
     if pruned.spared:
         yield f"{len(pruned.spared):,} blobs came into use meanwhile and stay."
-    blobs = len(plan.deleted) + orphans - len(pruned.spared)
-    yield f"{len(plan.pruned):,} images, {blobs:,} blobs"
+    yield f"{len(plan.pruned):,} images, {plan.blob_count - len(pruned.spared):,} blobs"
     yield f"Total {'reclaimable' if pruned.dry_run else 'reclaimed'} space: {human_size(pruned.reclaimed)}"
 
 

@@ -118,9 +118,14 @@ class Plan:
         return len(self.judged) + len(self.bystanders) + len(self.dangling)
 
     @property
-    def blobs(self) -> array[int]:
+    def blobs(self) -> Iterator[int]:
         """Every blob that goes (nodes)."""
-        return array("I", chain(self.deleted, self.orphans))
+        return chain(self.deleted, self.orphans)
+
+    @property
+    def blob_count(self) -> int:
+        """How many those are."""
+        return len(self.deleted) + len(self.orphans)
 
     @property
     def leaves_no_image(self) -> bool:

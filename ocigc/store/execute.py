@@ -181,4 +181,6 @@ def _present(store: Store, digests: Iterable[str]) -> array[int]:
 
 
 def _with_fate(nodes: array[int], fates: bytearray, wanted: Fate) -> array[int]:
+    if fates.count(wanted) == len(fates):
+        return nodes
     return array("I", (node for node, fate in zip(nodes, fates, strict=True) if fate == wanted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from ocigc.errors import Refused
 from ocigc.native import Store
@@ -11,14 +11,17 @@ from ocigc.store import files, sidecars
 from ocigc.store.layout import Layout
 
 
-def check(layout: Layout, store: Store, doomed: Sequence[int]) -> None:
+def check(layout: Layout, store: Store, doomed: Iterable[int]) -> None:
     """Raises Refused where a directory that blobs or sidecars must leave is not ours to write."""
+    locked = []
     for top in ("blobs", sidecars.DIRECTORY):
         with files.naming(f"{layout.path}/{top}"):
-            locked = [name for name in files.listing(layout.fd, top) if not _writable(layout.fd, top, name)]
-        for name in locked:
-            if any(store.digest(node).startswith(f"{name}:") for node in doomed):
-                raise Refused(f"{layout.path}/{top}/{name}: not ours to write; nothing was changed")
+            names = files.listing(layout.fd, top)
+            locked += [(top, name) for name in names if not _writable(layout.fd, top, name)]
+    leaving = {digest.partition(":")[0] for digest in store.digests(doomed)} if locked else ()
+    for top, name in locked:
+        if name in leaving:
+            raise Refused(f"{layout.path}/{top}/{name}: not ours to write; nothing was changed")
 
 
 def _writable(layout: int, top: str, name: str) -> bool:

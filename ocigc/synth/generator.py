@@ -56,12 +56,13 @@ _TINY = 64  # bytes of a layer where only the number of blobs matters
 @dataclass(frozen=True, slots=True)
 class Spec:
     """`layer_bytes` is the median size of a layer. With `blobs`, images are added until there are so many blobs,
-    with tiny layers; `images` does not count then."""
+    with tiny layers; `images` does not count then. `layers` are those that every manifest has of its own (None: a few)."""
 
     seed: int = 0
     images: int = 20
     layer_bytes: int = 16_384
     blobs: int | None = None
+    layers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class _Generator:
         random = self._random
         base = self._base(f"{repository.rsplit('/', 1)[0]} {architecture}")
         own = random.randint(5, 10) if self._spec.blobs is not None else random.randint(1, 4)
-        layers = [*base, *(self._layer() for _ in range(own))]
+        layers = [*base, *(self._layer() for _ in range(own if self._spec.layers is None else self._spec.layers))]
         labels = {"maintainer": "team@example.com", "stage": random.choice(_STAGES)}
         config = self._blobs.write_json(
             {

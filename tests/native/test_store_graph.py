@@ -644,6 +644,18 @@ def test_faults_missing_blobs_and_wrong_sizes_are_recorded(layout: LayoutWriter)
         assert len(store.faults()) == 2
 
 
+def test_a_graph_that_is_cleared_can_be_read_anew(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    with scanned(layout) as store:
+        expand(store, image)
+        before = held(store, image)
+        store.clear_graph()
+        assert held(store, image) == {image["digest"]}
+        expand(store, image)
+        assert held(store, image) == before
+        assert len(before) > 1
+
+
 # Cancelling
 
 

@@ -213,6 +213,28 @@ def test_many_hard_linked_blobs(layout: LayoutWriter, depth: Depth) -> None:
         assert store.freed(range(5000)) == total
 
 
+@pytest.mark.parametrize("depth", Depth)
+@pytest.mark.parametrize("all_at_once", [True, False])
+def test_sizes_of_large_blobs(layout: LayoutWriter, depth: Depth, all_at_once: bool) -> None:
+    """Sizes are kept short, up to a gibibyte."""
+    sizes = [0, 1, (1 << 30) - 1, 1 << 30, (1 << 30) + 1, (1 << 31) + 5, 1 << 32, (1 << 40) + 7]
+    names = [hashlib.sha256(str(size).encode()).hexdigest() for size in sizes]
+    for name, size in zip(names, sizes, strict=True):
+        with (layout.path / "blobs" / "sha256" / name).open("wb") as file:
+            file.truncate(size)
+    linked = layout.path / "blobs" / "sha256" / names[-1]
+    os.link(linked, layout.path / "another name")
+    with scanned(layout, depth) as store:
+        nodes = [node(store, {"digest": f"sha256:{name}"}) for name in names]
+        if all_at_once:
+            store.survey()
+        assert [store.size(each) for each in nodes] == sizes
+        assert [store.freed([each]) for each in nodes] == [*sizes[:-1], 0]
+        assert store.freed(nodes) == sum(sizes[:-1])
+        found = store.files(nodes)
+        assert (found.alone, [name.size for name in found.names]) == (sum(sizes[:-1]), sizes[-1:])
+
+
 # Reading
 
 

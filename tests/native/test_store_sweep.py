@@ -97,6 +97,18 @@ def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path
     assert layout.sidecar_path(grown).exists()
 
 
+def test_large_blobs_are_moved_or_spared_like_others(layout: LayoutWriter, trash: Path) -> None:
+    quiet, touched = layout.blob("quiet"), layout.blob("touched")
+    for blob in (quiet, touched):
+        os.truncate(layout.blob_path(blob), 5 << 30)
+    with scanned(layout) as store:
+        store.survey()
+        time.sleep(_GRAIN)
+        os.utime(layout.blob_path(touched))
+        assert sweep(store, [quiet, touched], trash) == [Fate.MOVED, Fate.SPARED]
+    assert in_trash(trash, quiet).stat().st_size == 5 << 30
+
+
 def test_what_became_a_symlink_is_spared(layout: LayoutWriter, trash: Path) -> None:
     blob = layout.blob("blob")
     with scanned(layout) as store:
