@@ -74,7 +74,7 @@ def make_parser(commands: Iterable[str] = _COMMANDS) -> argparse.ArgumentParser:
         prog="ocigc",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from ocigc.api.watch import SILENT, Watcher
 from ocigc.errors import CorruptError, MalformedError
-from ocigc.rules.settlement import holding
+from ocigc.rules.holding import holding
 from ocigc.store import files, journal, lock, sidecars, trash
 from ocigc.store.contents import Loaded, load
 from ocigc.store.layout import STATE, Layout

@@ -120,7 +120,7 @@ def overview(
 
 
 def _fates(store: Store, plans: Sequence[Plan]) -> Sequence[Fate]:
-    leaving = [flags(plan.blobs, store) for plan in plans]
+    leaving = [flags(plan.blobs, len(store)) for plan in plans]
     kinds = {(one, both): Fate(one, both) for one in (False, True) for both in (False, True)}
     return [kinds[bool(one), bool(both)] for one, both in zip(*leaving, strict=True)]
 

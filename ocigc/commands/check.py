@@ -46,7 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Checks sizes, manifests, leases, labels and names. Only manifests are hashed: `ocigc verify` "
         "hashes everything. Blobs that are referred to but absent are listed, but are normal in a sparse layout.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     options.add_layout(parser)
     options.add_wait(parser)

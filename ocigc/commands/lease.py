@@ -32,7 +32,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="hold blobs while a script copies",
         description="Leases hold blobs, and what those refer to, whatever a prune would do.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 

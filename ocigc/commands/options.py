@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc import log, native
@@ -25,6 +27,23 @@ T = TypeVar("T")
 
 FAILED = 3
 """The exit code of what was refused or failed."""
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves descriptions and examples as they are. argparse's own loads shutil at every start, for the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """Of the terminal, as shutil.get_terminal_size says."""
+    with suppress(KeyError, ValueError):
+        if (columns := int(os.environ["COLUMNS"])) > 0:
+            return columns
+    with suppress(AttributeError, ValueError, OSError):
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    return 80
 
 
 def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:

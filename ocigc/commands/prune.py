@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Removes images from an OCI image layout by the rules of `docker image prune`, and then every blob "
         "that nothing holds. Without -a only dangling images go: those without a name.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     options.add_layout(parser)
     options.add_recursive(parser)

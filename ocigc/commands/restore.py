@@ -29,7 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="bring back what a prune has removed",
         description="Brings back images, and the blobs that they need, from the trash of `ocigc prune --trash`.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     options.add_layout(parser)
     parser.add_argument("run_id", metavar="RUN", nargs="?", help="the run to undo (default: the last one)")

@@ -27,7 +27,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Removes images, and every blob that only they hold, by the rules of `ocigc prune`. Other orphans "
         "stay. An image that is in use is not removed.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     options.add_layout(parser)
     parser.add_argument("references", metavar="REF", nargs="+", help="an image's name, its digest or how that begins")

@@ -29,7 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Writes a realistic layout from a seed: shared layers, several platforms, dangling images, "
         "signatures, leases, labels and orphans. The same seed and options give the same layout.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     defaults = Spec()
     parser.add_argument("layout", metavar="LAYOUT", type=Path, help="a new or empty directory")

@@ -32,7 +32,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Shows an image as a tree: its manifests, configs and layers, what refers to them, and what of all "
         "that is absent. What occurs again is marked, and not unfolded again.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     options.add_layout(parser)
     parser.add_argument("reference", metavar="REF", help="an image's name, its digest or how that begins")

@@ -45,7 +45,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "in .ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. Absent blobs are "
         "listed, but are normal in a sparse layout.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     options.add_layout(parser)
     options.add_recursive(parser)

@@ -36,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="say what holds a blob",
         description="Shows what holds a blob: one chain from every image, lease or label that does.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.Formatter,
     )
     options.add_layout(parser)
     parser.add_argument("reference", metavar="REF|DIGEST", help="an image's name, a digest, or how that begins")

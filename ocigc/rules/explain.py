@@ -40,13 +40,14 @@ class Explanations(Iterable[Explanation]):
     def __iter__(self) -> Iterator[Explanation]:
         plan = self._plan
         kept = {each.position: each for each in plan.judged}
-        pruned, nameless = set(plan.pruned.positions), set(plan.dangling.positions)
-        leaving = flags(plan.blobs, self._graph)
+        pruned = flags(plan.pruned.positions, max(plan.images.positions, default=-1) + 1)
+        nameless = frozenset(plan.dangling.positions)
+        leaving = flags(plan.blobs, len(self._graph))
         for image in plan.images.in_order():
             if image.position in nameless:
                 by = plan.released.get(image.position, "")
                 yield Explanation(image, Fate.LOSES_NAME, "in use by digest alone", by)
-            elif image.position in pruned:
+            elif pruned[image.position]:
                 yield self._taken(image, leaving)
             else:
                 why = kept.get(image.position) or Kept(image.position, Reason.NOT_DANGLING)

@@ -75,14 +75,14 @@ class Graph(Protocol):
         """Bytes that go with the nodes; hard-linked ones only with their last link."""
 
 
-def flags(nodes: Iterable[int], graph: Graph) -> bytearray:
-    """A flag a node, set of these."""
-    found = bytearray(len(graph))
-    for node in nodes:
-        found[node] = True
+def flags(numbers: Iterable[int], count: int) -> bytearray:
+    """So many flags, those with these numbers set."""
+    found = bytearray(count)
+    for number in numbers:
+        found[number] = True
     return found
 
 
 def others(nodes: Iterable[int], graph: Graph) -> array[int]:
     """All nodes but these, ascending."""
-    return array("I", (node for node, flag in enumerate(flags(nodes, graph)) if not flag))
+    return array("I", (node for node, flag in enumerate(flags(nodes, len(graph))) if not flag))

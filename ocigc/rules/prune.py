@@ -52,7 +52,7 @@ def decide(contents: Contents, request: Request, config_labels: ConfigLabels) ->
 
     leaving = settlement.leaving()
     reclaimed = graph.freed(leaving)
-    unreported = flags(leaving, graph)
+    unreported = flags(leaving, len(graph))
     del leaving  # most of a store may be in it
     deleted, ends = array("I"), array("I")
     surviving_configs: set[int] = set()

@@ -7,13 +7,14 @@ blob goes with the last image that reached it. Referrers, fallback tags and the 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from ocigc.lease import Lease
 from ocigc.rules.choice import Choice
 from ocigc.rules.graph import Graph, Group, Holders
+from ocigc.rules.holding import holding
 from ocigc.rules.images import Images
 from ocigc.rules.plan import Keeping, Kept
 
@@ -86,16 +87,3 @@ def settle(
         staying += images.picked(settled).roots(graph)
         followers = [follower for follower in followers if follower.position not in settled]
         pruned = images.picked(position for position in pruned.positions if position not in settled)
-
-
-def holding(images: Sequence[int], leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph) -> list[Group]:
-    """What holds blobs: images (the nodes that they hold directly), `gc.root` labels and leases with all that they
-    refer to, then the flat leases."""
-    roots = array("I", chain(label_roots, images, lease_roots(leases, graph, flat=False)))
-    return [Group(roots), Group(lease_roots(leases, graph, flat=True), flat=True)]
-
-
-def lease_roots(leases: Iterable[Lease], graph: Graph, *, flat: bool) -> list[int]:
-    """The nodes that leases hold directly: of the flat ones, or of the others."""
-    nodes = (graph.find(digest) for lease in leases if lease.flat == flat for digest in lease.resources)
-    return [node for node in nodes if node is not None]

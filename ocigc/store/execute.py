@@ -21,8 +21,8 @@ from itertools import chain
 from ocigc.errors import OcigcError, Refused
 from ocigc.lease import Lease
 from ocigc.native import Fate, Store, digest_algorithm
+from ocigc.rules.holding import holding
 from ocigc.rules.plan import Plan
-from ocigc.rules.settlement import holding
 from ocigc.store import files, journal, leases, preflight, sidecars
 from ocigc.store.contents import Loaded, Phase, load
 from ocigc.store.journal import Journal, Unlease

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ocigc.errors import CorruptError, MalformedError, OcigcError
 from ocigc.native import NO_NODE, Ledger, Store, Verdict
-from ocigc.rules.settlement import holding
+from ocigc.rules.holding import holding
 from ocigc.store import blake3_blobs, scrub
 from ocigc.store.contents import Loaded, Phase
 

@@ -56,7 +56,7 @@ _TINY = 64  # bytes of a layer where only the number of blobs matters
 @dataclass(frozen=True, slots=True)
 class Spec:
     """`layer_bytes` is the median size of a layer. With `blobs`, images are added until there are so many blobs,
-    with tiny layers; `images` does not count then. `layers` are those that every manifest has of its own (None: a few)."""
+    with tiny layers; `images` does not count then. Every manifest has so many `layers` of its own (None: a few)."""
 
     seed: int = 0
     images: int = 20

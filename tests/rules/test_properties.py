@@ -19,10 +19,10 @@ from ocigc.lease import Lease
 from ocigc.rules.contents import Contents
 from ocigc.rules.filters import parse_filters
 from ocigc.rules.graph import Group
+from ocigc.rules.holding import lease_roots
 from ocigc.rules.images import Images
 from ocigc.rules.plan import Plan
 from ocigc.rules.prune import Request, decide
-from ocigc.rules.settlement import lease_roots
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
