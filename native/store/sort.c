@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    FEW = 24,        /* entries that insertion sorts faster */
-    MANY = 64 << 10, /* that are worth a thread */
+    FEW = 24,          /* entries that insertion sorts faster */
+    MANY = 64 << 10,   /* that are worth a thread */
     USUAL_STRIDE = 32, /* of names of sha256: where the compiler knows it, an entry moves in one instruction or two */
 };
 

@@ -114,23 +114,27 @@ static int by_key(const void *left, const void *right)
     return memcmp(left, right, 32);
 }
 
-static void test_sort(void)
+/* Those of a scan that lists names, and of one that looks at files; few, and so many that threads share them. */
+static void test_sort(size_t count, size_t stride)
 {
-    enum { COUNT = 5000, STRIDE = 48 };
-    static uint8_t sorted[COUNT * STRIDE], expected[COUNT * STRIDE];
+    size_t length = count * stride;
+    uint8_t *sorted = malloc(length), *expected = malloc(length);
+    CHECK(sorted != NULL && expected != NULL);
     for (size_t shared = 0; shared <= 32; shared += 4) { /* bytes that all keys begin with */
         uint32_t state = 1;
-        for (size_t i = 0; i < sizeof sorted; i++) {
+        for (size_t i = 0; i < length; i++) {
             state = state * 1103515245 + 12345;
-            sorted[i] = i % STRIDE < shared ? 7 : i % STRIDE < 32 ? (uint8_t)(state >> 16) : (uint8_t)(state >> 24);
+            sorted[i] = i % stride < shared ? 7 : i % stride < 32 ? (uint8_t)(state >> 16) : (uint8_t)(state >> 24);
         }
         if (shared == 32) /* equal keys may come in any order: let the rest be equal too */
-            memset(sorted, 7, sizeof sorted);
-        memcpy(expected, sorted, sizeof sorted);
-        ocigc_sort_entries(sorted, COUNT, STRIDE, 32, THREADS);
-        qsort(expected, COUNT, STRIDE, by_key);
-        CHECK(memcmp(sorted, expected, sizeof sorted) == 0);
+            memset(sorted, 7, length);
+        memcpy(expected, sorted, length);
+        ocigc_sort_entries(sorted, (uint32_t)count, (uint32_t)stride, 32, THREADS);
+        qsort(expected, count, stride, by_key);
+        CHECK(memcmp(sorted, expected, length) == 0);
     }
+    free(sorted);
+    free(expected);
 }
 
 /* A file that changes between being opened and being verified is told from one that is corrupt. */
@@ -359,7 +363,10 @@ static void test_survey(const char *descriptor)
 int main(void)
 {
     char path[] = "/tmp/ocigc-store-test-XXXXXX", index[256];
-    test_sort();
+    for (size_t stride = 32; stride <= 48; stride += 16) {
+        test_sort(5000, stride);
+        test_sort(70000, stride);
+    }
     make_layout(path);
     test_change_while_reading();
     write_store(index, sizeof index);
