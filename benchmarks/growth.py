@@ -3,9 +3,10 @@
     python benchmarks/growth.py [--blobs N[,N...]] [--layers N] [--rounds N] [--svg FILE]
 
 For each size one synthetic store, nothing in it to be collected, read once before; then A B C D A B C D. Prints ratios
-(theirs / ours, so more is better), the exponent of the growth (the slope of a straight line through the logarithms of
-blobs and medians) and the memory of a prune: what it takes more than on an empty layout, for a blob, and as a part of
-what it may take, 64 bytes a blob and 16 an edge. One blob in 6 is a manifest; with 14 `--layers`, one in 10.
+(theirs / ours, so more is better) as median and range over the rounds, the exponent of the growth (the slope of a
+straight line through the logarithms of blobs and medians) and the memory of a prune: what it takes more than on an
+empty layout, for a blob, and as a part of what it may take, 64 bytes a blob and 16 an edge. One blob in 6 is a
+manifest; with 14 `--layers`, one in 10.
 """
 
 from __future__ import annotations
@@ -65,12 +66,21 @@ def runners() -> list[Runner]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one size: the median seconds of every runner, the bytes of memory that a prune takes, and what is there."""
+    """Of one size: the seconds of every runner by rounds, the bytes of memory that a prune takes, and what is there."""
 
-    seconds: dict[str, float]
+    seconds: dict[str, list[float]]
     memory: int
     blobs: int
     edges: int
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, runner: Runner) -> str:
+        """Of whom a runner is compared with, to it."""
+        rounds = zip(self.seconds[runner.against], self.seconds[runner.name], strict=True)
+        ratios = [theirs / ours for theirs, ours in rounds]
+        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def prune(layout: Path) -> list[str]:
@@ -93,7 +103,7 @@ def measure(workspace: Path, spec: Spec, rounds: int) -> Measured:
     memory = peak_bytes(prune(layout))
     found = count(layout)
     shutil.rmtree(layout)
-    return Measured({name: statistics.median(taken) for name, taken in times.items()}, memory, *found)
+    return Measured(times, memory, *found)
 
 
 def count(layout: Path) -> tuple[int, int]:
@@ -122,14 +132,12 @@ def main() -> None:
         floor = peak_bytes(prune(empty))
         specs = [Spec(seed=1, blobs=size, layers=args.layers) for size in sizes]
         measured = [measure(Path(directory), spec, args.rounds) for spec in specs]
-    medians = [each.seconds for each in measured]
     names = [runner.name for runner in runners()]
     print("| work | against | " + " | ".join(f"{size:,} blobs" for size in sizes) + " |")
     print("| --- " * (2 + len(sizes)) + "|")
     for runner in runners():
         if runner.against in names:
-            ratios = [f"{each[runner.against] / each[runner.name]:.2f}" for each in medians]
-            print(f"| {runner.name} | {runner.against} | " + " | ".join(ratios) + " |")
+            print(f"| {runner.name} | {runner.against} | " + " | ".join(each.ratio(runner) for each in measured) + " |")
     memory = " | ".join(f"{(each.memory - floor) / each.blobs:.0f} B" for each in measured)
     print(f"| ocigc prune --dry-run | memory, a blob | {memory} |")
     part = " | ".join(f"{(each.memory - floor) / (64 * each.blobs + 16 * each.edges):.2f}" for each in measured)
@@ -138,13 +146,13 @@ def main() -> None:
     if len(sizes) > 1:
         print("\n| work | exponent | from 100,000 on |\n| --- | --- | --- |")
     for name in names if len(sizes) > 1 else ():
-        taken = [each[name] for each in medians]
+        taken = [each.median(name) for each in measured]
         late = exponent([sizes[n] for n in large], [taken[n] for n in large]) if len(large) > 1 else math.nan
         print(f"| {name} | {exponent(sizes, taken):.2f} | {late:.2f} |")
     if args.svg:
-        unit = medians[0]["find, sizes"]
+        unit = measured[0].median("find, sizes")
         curves = [
-            Curve(name, [(size, each[name] / unit) for size, each in zip(sizes, medians, strict=True)])
+            Curve(name, [(size, each.median(name) / unit) for size, each in zip(sizes, measured, strict=True)])
             for name in names
         ]
         title = f"Time by number of blobs, warm; 1 is what find takes for {sizes[0]:,}"

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc import log, native
-from ocigc.container import InUse
 from ocigc.errors import Refused, UsageError
 from ocigc.printable import printable
 from ocigc.report.terminal import paint, progress_line
@@ -21,6 +20,7 @@ from ocigc.times import parse_duration
 
 if TYPE_CHECKING:
     from ocigc.api.recursive import Results, Work
+    from ocigc.container import InUse
     from ocigc.report.metrics_file import MetricsFile
 
 T = TypeVar("T")
@@ -192,6 +192,8 @@ def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
     """All that the --in-use files say. Raises UsageError."""
     if names.count("-") > 1:
         raise UsageError("--in-use -: standard input can be read only once")
+    from ocigc.container import InUse  # noqa: PLC0415
+
     found = InUse()
     if names:
         from ocigc import inuse  # noqa: PLC0415

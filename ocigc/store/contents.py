@@ -74,10 +74,11 @@ def load(
     # leases are read first, and blobs last.
     with _naming(layout):
         held = leases.load(layout.fd)
-    depth = Depth.IDENTITIES if record else Depth.NAMES
-    index, images, store = layout.made_of_index(
-        lambda content: _scanned(layout, content, repository, phase("Scanning blobs"), depth)
-    )
+    scanned = partial(_scanned, layout, repository, Depth.IDENTITIES if record else Depth.NAMES, phase)
+    try:
+        index, images, store = scanned(layout.index_content())
+    except MalformedError:  # or somebody was about to write it
+        index, images, store = scanned(layout.read_index())
     try:
         with _naming(layout):
             store.load_labels(phase("Reading labels"))
@@ -115,16 +116,16 @@ def _naming(layout: Layout) -> Iterator[None]:
 
 
 def _scanned(
-    layout: Layout, content: bytes, repository: str | None, report: Report | None, depth: Depth
+    layout: Layout, repository: str | None, depth: Depth, phase: Phase, found: bytes | Index
 ) -> tuple[Index, IndexImages, Store]:
-    """What the content of index.json says, and the blobs that are there since."""
+    """What index.json says, of which the bytes are at hand, and the blobs that are there since."""
 
     def read() -> tuple[Index, IndexImages]:
-        index = parse(content)
+        index = parse(found) if isinstance(found, bytes) else found
         return index, IndexImages.of(index.entries, repository)
 
     with Aside(read) as reading:  # to list names keeps but one core busy
-        store = Store.scan(layout.fd, report, depth)
+        store = Store.scan(layout.fd, phase("Scanning blobs"), depth)
     try:
         return *reading.result(), store
     except BaseException:

@@ -67,16 +67,15 @@ class Layout:
 
     def read_index(self) -> Index:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
-        return self.made_of_index(parse)
+        return self._read_index(lambda: files.parsed(self.fd, INDEX, INDEX_LIMIT, parse))
 
-    def made_of_index(self, make: Callable[[bytes], T]) -> T:
-        """What is made of the bytes of index.json; anew where `make` finds them malformed and they were written just
-        now. Raises as read_index does."""
-        return self._read_index(lambda: files.parsed(self.fd, INDEX, INDEX_LIMIT, make))
+    def index_content(self) -> bytes:
+        """The bytes of index.json. Raises UsageError where there is none, Refused where it cannot be read."""
+        return self._read_index(lambda: files.read(self.fd, INDEX, INDEX_LIMIT))
 
     def content_of(self, index: Index) -> bytes | None:
         """The bytes of index.json, None where it is no longer that index."""
-        content = self._read_index(lambda: files.read(self.fd, INDEX, INDEX_LIMIT))
+        content = self.index_content()
         return content if sha256(content) == index.sha256 else None
 
     def _read_index(self, read: Callable[[], T]) -> T:

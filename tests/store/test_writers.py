@@ -170,3 +170,25 @@ def test_a_file_that_is_being_written_in_place_is_read_again(world: World, name:
         assert len(layout.read_index().entries) == 2
     rest.join()
     assert world.prune() is not None
+
+
+def test_what_an_index_names_that_is_written_behind_the_first_look_is_there(world: World) -> None:
+    """The blobs are listed anew then: the image came with its entry."""
+    file, image = world.writer.path / "index.json", world.writer.blob_path(world.newcomer())
+    index, manifest = file.read_bytes(), image.read_bytes()
+    image.unlink()
+    file.write_bytes(index[:-10])
+
+    def push() -> None:
+        image.write_bytes(manifest)
+        file.write_bytes(index)
+
+    rest = threading.Timer(0.1, push)
+    rest.start()
+    phases: list[str] = []
+    with Layout(str(world.writer.path)) as layout:
+        loaded = load(layout, None, time.time_ns(), phases.append)
+        with loaded.store as store:
+            assert [store.find(each.target.digest) is None for each in loaded.images] == [False] * 3
+    rest.join()
+    assert phases.count("Scanning blobs") == 2
