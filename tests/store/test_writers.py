@@ -192,3 +192,4 @@ def test_what_an_index_names_that_is_written_behind_the_first_look_is_there(worl
             assert [store.find(each.target.digest) is None for each in loaded.images] == [False] * 3
     rest.join()
     assert phases.count("Scanning blobs") == 2
+    assert world.prune() is not None
