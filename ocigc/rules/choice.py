@@ -10,6 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from sys import intern
 
 from ocigc.container import InUse
 from ocigc.descriptor import Media
@@ -134,7 +135,7 @@ def _passed_over(
     if filters.dangling_only and not image.dangling:
         return Kept(image.position, Reason.NOT_DANGLING)
     if (objection := filters.objection(image, config_labels)) is not None:
-        return Kept(image.position, Reason.FILTERED, objection)
+        return Kept(image.position, Reason.FILTERED, intern(objection))  # the same of many images
     if (reason := filters.retained.get(image.position)) is not None:
         return Kept(image.position, Reason.RETAINED, reason)
     if (user := protection.name_user(image)) is not None:
