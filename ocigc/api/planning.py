@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -110,7 +112,7 @@ def _governed(request: Request, loaded: Loaded, policy: Policy, repository: str 
 def _retaining(request: Request, positions: Iterable[int]) -> Request:
     """The request, by which the images at these positions stay too."""
     retained = dict.fromkeys(positions, "the store fits without removing it")
-    filters = replace(request.filters, retained={**retained, **request.filters.retained})
+    filters = replace(request.filters, retained=ChainMap(dict(request.filters.retained), retained))
     return replace(request, filters=filters)
 
 
@@ -129,18 +131,21 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
 
     if size_without(()) <= limit:
         return plan_without(loaded.images.positions, orphans=False)
-    whole = plan_without(())
+    def plan_that_fits(staying: Iterable[int]) -> Plan | None:
+        plan = plan_without(staying)
+        return plan if size_without(plan.blobs) <= limit else None
+
+    best = plan_without(())
     # Of what nobody knows the age of, everything else goes first; and what follows a subject goes with that.
-    candidates = sorted(whole.pruned.positions, key=lambda position: whole.images[position].age)
+    candidates = array("I", sorted(best.pruned.positions, key=lambda position: loaded.images[position].age))
     low, high = 0, len(candidates)
-    best = whole
     while low < high:
         middle = (low + high) // 2
-        plan = plan_without(candidates[middle:])
-        if size_without(plan.blobs) <= limit:
-            best, high = plan, middle
-        else:
+        plan = plan_that_fits(candidates[middle:])
+        if plan is None:
             low = middle + 1
+        else:
+            best, high = plan, middle
     excess = size_without(best.blobs) - limit
     if excess > 0:
         watch.note(f"{loaded.layout.path}: {excess:,} bytes over --keep-storage will remain")
