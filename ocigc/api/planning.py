@@ -131,6 +131,7 @@ def _plan_storage(loaded: Loaded, request: Request, limit: int, watch: Watcher) 
 
     if size_without(()) <= limit:
         return plan_without(loaded.images.positions, orphans=False)
+
     def plan_that_fits(staying: Iterable[int]) -> Plan | None:
         plan = plan_without(staying)
         return plan if size_without(plan.blobs) <= limit else None
