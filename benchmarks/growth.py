@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curves import Curve, draw
-from measure import OCIGC, peak_bytes, processor, seconds
+from measure import OCIGC, peak_bytes, processor, seconds, spread
 
 from ocigc._native import ffi, lib
 from ocigc.api.watch import SILENT
@@ -79,8 +79,8 @@ class Measured:
     def ratio(self, runner: Runner) -> str:
         """Of whom a runner is compared with, to it."""
         rounds = zip(self.seconds[runner.against], self.seconds[runner.name], strict=True)
-        ratios = [theirs / ours for theirs, ours in rounds]
-        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        middle, bounds = spread([theirs / ours for theirs, ours in rounds])
+        return f"{middle} ({bounds})"
 
 
 def prune(layout: Path) -> list[str]:
@@ -117,6 +117,15 @@ def exponent(sizes: Sequence[int], medians: Sequence[float]) -> float:
     return statistics.linear_regression([math.log(size) for size in sizes], [math.log(m) for m in medians]).slope
 
 
+def print_exponents(sizes: Sequence[int], measured: Sequence[Measured]) -> None:
+    large = [number for number, size in enumerate(sizes) if size >= 100_000] or range(len(sizes))
+    print("\n| work | exponent | from 100,000 on |\n| --- | --- | --- |")
+    for runner in runners():
+        taken = [each.median(runner.name) for each in measured]
+        late = exponent([sizes[n] for n in large], [taken[n] for n in large]) if len(large) > 1 else math.nan
+        print(f"| {runner.name} | {exponent(sizes, taken):.2f} | {late:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blobs", default="10000,30000,100000,300000,1000000")
@@ -142,13 +151,8 @@ def main() -> None:
     print(f"| ocigc prune --dry-run | memory, a blob | {memory} |")
     part = " | ".join(f"{(each.memory - floor) / (64 * each.blobs + 16 * each.edges):.2f}" for each in measured)
     print(f"| ocigc prune --dry-run | memory, of 64 B a blob and 16 an edge | {part} |")
-    large = [number for number, size in enumerate(sizes) if size >= 100_000] or range(len(sizes))
     if len(sizes) > 1:
-        print("\n| work | exponent | from 100,000 on |\n| --- | --- | --- |")
-    for name in names if len(sizes) > 1 else ():
-        taken = [each.median(name) for each in measured]
-        late = exponent([sizes[n] for n in large], [taken[n] for n in large]) if len(large) > 1 else math.nan
-        print(f"| {name} | {exponent(sizes, taken):.2f} | {late:.2f} |")
+        print_exponents(sizes, measured)
     if args.svg:
         unit = measured[0].median("find, sizes")
         curves = [

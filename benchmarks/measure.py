@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 OCIGC = (str(Path(sys.executable).with_name("ocigc")),)
@@ -32,6 +34,11 @@ def peak_bytes(command: list[str]) -> int:
     what the one that starts it has counts too."""
     measured = subprocess.run([sys.executable, "-c", _PEAK, *command], check=True, capture_output=True)
     return int(measured.stdout)
+
+
+def spread(ratios: Sequence[float]) -> tuple[str, str]:
+    """The median, and the range."""
+    return f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"
 
 
 def processor() -> str:

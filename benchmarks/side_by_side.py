@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import OCIGC, processor, seconds
+from measure import OCIGC, processor, seconds, spread
 
 from ocigc._native import ffi, lib
 from ocigc.synth import Spec, write
@@ -69,7 +68,7 @@ def hold(contest: Contest, rounds: int) -> str:
 
 
 def row(what: str, against: str, ratios: list[float]) -> str:
-    return f"| {what} | {against} | {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
+    return "| " + " | ".join([what, against, *spread(ratios)]) + " |"
 
 
 def in_memory(algorithm: str, size: int, rounds: int) -> str:

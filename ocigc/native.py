@@ -518,7 +518,7 @@ class Store:
         selected = array("I", bytes(4 * len(flat)))
         return selected[: select(self._handle, _pointer(flat), len(flat), *terms, _pointer(selected))]
 
-    def freed(self, nodes: Iterable[int]) -> int:
+    def freed(self, nodes: Sequence[int]) -> int:
         flat = _nodes(nodes)
         self.survey(flat)
         return int(lib.ocigc_store_freed(self._handle, _pointer(flat), len(flat)))

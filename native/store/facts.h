@@ -14,7 +14,7 @@
 struct ocigc_store;
 
 struct ocigc_facts {
-    uint64_t size; /* below OCIGC_SIZE_LARGE, or OCIGC_LINKED and the number of a struct ocigc_link, which has it; flags */
+    uint64_t size; /* if below OCIGC_SIZE_LARGE, else OCIGC_LINKED and the number of a struct ocigc_link; and flags */
     int64_t stamp; /* OCIGC_STAMP_UNKNOWN until somebody has looked */
 };
 

@@ -222,8 +222,8 @@ static void scan_worker(void *context)
     ocigc_segment_free(&share.found);
 }
 
-/* Names are listed by one thread at a time, which takes longer than what is done with them. Anybody can make a directory
- * of an unregistered algorithm, and ever so many: those get no threads. */
+/* Names are listed by one thread at a time, which takes longer than what is done with them. Anybody can make a
+ * directory of an unregistered algorithm, and ever so many: those get no threads. */
 static uint32_t useful_threads(const struct ocigc_segment *segment, int32_t depth, uint32_t threads)
 {
     if (segment->algorithm == OCIGC_ALGORITHM_OTHER)

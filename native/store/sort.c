@@ -11,6 +11,14 @@ enum {
     USUAL_STRIDE = 32, /* of names of sha256: where the compiler knows it, an entry moves in one instruction or two */
 };
 
+static inline void move(uint8_t *to, const uint8_t *from, uint32_t stride)
+{
+    if (stride == USUAL_STRIDE)
+        memcpy(to, from, USUAL_STRIDE);
+    else
+        memcpy(to, from, stride);
+}
+
 /* Whether `left` comes behind `right`, which are alike up to `depth`. */
 static inline bool is_behind(const uint8_t *left, const uint8_t *right, uint32_t width, uint32_t depth)
 {
@@ -18,7 +26,7 @@ static inline bool is_behind(const uint8_t *left, const uint8_t *right, uint32_t
                                        : memcmp(left + depth, right + depth, width - depth) > 0;
 }
 
-static inline void insertion_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t depth)
+static void insertion_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t depth)
 {
     uint8_t moving[OCIGC_STRIDE_MAX];
     for (uint32_t i = 1; i < count; i++) {
@@ -26,18 +34,18 @@ static inline void insertion_sort(uint8_t *entries, uint32_t count, uint32_t str
         if (!is_behind(end - stride, end, width, depth))
             continue;
         uint32_t place = i;
-        memcpy(moving, end, stride);
+        move(moving, end, stride);
         do {
             uint8_t *hole = entries + (size_t)place * stride;
-            memcpy(hole, hole - stride, stride);
+            move(hole, hole - stride, stride);
             place--;
         } while (place > 0 && is_behind(entries + (size_t)(place - 1) * stride, moving, width, depth));
-        memcpy(entries + (size_t)place * stride, moving, stride);
+        move(entries + (size_t)place * stride, moving, stride);
     }
 }
 
 /* Moves every entry into the range of the byte at `depth` of its key, along cycles of displaced entries. */
-static inline void permute(uint8_t *entries, uint32_t stride, uint32_t depth, uint32_t *next, const uint32_t *ends)
+static void permute(uint8_t *entries, uint32_t stride, uint32_t depth, uint32_t *next, const uint32_t *ends)
 {
     uint8_t moving[OCIGC_STRIDE_MAX], displaced[OCIGC_STRIDE_MAX];
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -47,14 +55,14 @@ static inline void permute(uint8_t *entries, uint32_t stride, uint32_t depth, ui
                 next[byte]++;
                 continue;
             }
-            memcpy(moving, hole, stride);
+            move(moving, hole, stride);
             do {
                 uint8_t *place = entries + (size_t)next[moving[depth]]++ * stride;
-                memcpy(displaced, place, stride);
-                memcpy(place, moving, stride);
-                memcpy(moving, displaced, stride);
+                move(displaced, place, stride);
+                move(place, moving, stride);
+                move(moving, displaced, stride);
             } while (moving[depth] != byte);
-            memcpy(hole, moving, stride);
+            move(hole, moving, stride);
             next[byte]++;
         }
     }
@@ -72,10 +80,7 @@ static void partition(uint8_t *entries, uint32_t count, uint32_t stride, uint32_
         sum += ends[byte];
         ends[byte] = sum;
     }
-    if (stride == USUAL_STRIDE)
-        permute(entries, USUAL_STRIDE, depth, next, ends);
-    else
-        permute(entries, stride, depth, next, ends);
+    permute(entries, stride, depth, next, ends);
 }
 
 /* Recursion goes as deep as a key is wide, no deeper. */
@@ -84,10 +89,7 @@ static void radix_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32
     if (depth == width)
         return;
     if (count <= FEW) {
-        if (stride == USUAL_STRIDE)
-            insertion_sort(entries, count, USUAL_STRIDE, width, depth);
-        else
-            insertion_sort(entries, count, stride, width, depth);
+        insertion_sort(entries, count, stride, width, depth);
         return;
     }
     uint32_t ends[256];

@@ -79,6 +79,11 @@ class Pruned:
         """The digests of all other blobs that go."""
         return self.deleted(self.plan.orphans)
 
+    @property
+    def removed(self) -> int:
+        """How many blobs go."""
+        return self.plan.blob_count - len(self.spared)
+
     def count(self, nodes: Sequence[int]) -> int:
         """How many of those nodes go."""
         return sum(1 for _ in self.deleted(nodes)) if self.spared else len(nodes)

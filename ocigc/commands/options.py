@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ocigc import log, native
 from ocigc.errors import Refused, UsageError
 from ocigc.printable import printable
-from ocigc.report.terminal import paint, progress_line
+from ocigc.report.terminal import paint, progress_line, width
 from ocigc.store.images import repository_name
 from ocigc.store.layout import Layout, open_layout
 from ocigc.store.trees import Tree
@@ -37,13 +37,11 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _columns() -> int:
-    """Of the terminal, as shutil.get_terminal_size says."""
+    """What shutil.get_terminal_size says."""
     with suppress(KeyError, ValueError):
-        if (columns := int(os.environ["COLUMNS"])) > 0:
-            return columns
-    with suppress(AttributeError, ValueError, OSError):
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
-    return 80
+        if (stated := int(os.environ["COLUMNS"])) > 0:
+            return stated
+    return width(sys.__stdout__)
 
 
 def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:

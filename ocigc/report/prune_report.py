@@ -44,12 +44,11 @@ def as_json(pruned: Pruned) -> Iterator[str]:
 def as_metrics(pruned: Pruned) -> dict[str, int]:
     """What was removed and what is left, by the names of `ocigc.report.metrics`."""
     plan = pruned.plan
-    removed = plan.blob_count - len(pruned.spared)
     return {
         "images": plan.staying,
-        "blobs": len(pruned.loaded.store) - removed,
+        "blobs": len(pruned.loaded.store) - pruned.removed,
         "removed_images": len(plan.pruned),
-        "removed_blobs": removed,
+        "removed_blobs": pruned.removed,
         "young_orphans": plan.spared,
     }
 
@@ -87,7 +86,7 @@ def as_text(pruned: Pruned) -> Iterator[str]:
         yield f"{plan.spared:,} orphans are younger than --grace and stay."
     if pruned.spared:
         yield f"{len(pruned.spared):,} blobs came into use meanwhile and stay."
-    yield f"{len(plan.pruned):,} images, {plan.blob_count - len(pruned.spared):,} blobs"
+    yield f"{len(plan.pruned):,} images, {pruned.removed:,} blobs"
     yield f"Total {'reclaimable' if pruned.dry_run else 'reclaimed'} space: {human_size(pruned.reclaimed)}"
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from ocigc import log
@@ -26,6 +26,13 @@ def colourful(stream: TextIO) -> bool:
 def paint(text: str, colour: str, stream: TextIO) -> str:
     """The text in a colour, where the stream shows colours."""
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colourful(stream) else text
+
+
+def width(stream: TextIO | None) -> int:
+    """The columns of the terminal that a stream leads to; 80 where it is none, or none that says."""
+    with suppress(AttributeError, ValueError, OSError):
+        return os.get_terminal_size(stream.fileno()).columns or 80  # type: ignore[union-attr]
+    return 80
 
 
 class ProgressLine:
@@ -55,8 +62,7 @@ class ProgressLine:
         return report
 
     def _show(self, line: str) -> None:
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-        sys.stderr.write("\r\x1b[K" + line[: columns - 1])
+        sys.stderr.write("\r\x1b[K" + line[: width(sys.stderr) - 1])
         sys.stderr.flush()
         self._shown = True
 

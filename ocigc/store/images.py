@@ -178,8 +178,7 @@ class IndexImages(Images):
     def roots(self, graph: Graph) -> array[int]:
         if self._names.entries.references():
             return super().roots(graph)
-        found = array("I", map(self._facts.targets.__getitem__, self._positions))
-        return array("I", (node for node in found if node != NO_NODE)) if NO_NODE in found else found
+        return array("I", (node for node in self.targets(graph) if node is not None))
 
     def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
         media = self._names.entries.media
