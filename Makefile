@@ -34,11 +34,11 @@ demo: $(VENV)/.installed ## build all, make a sample layout and prune it
 
 test: $(VENV)/.installed native-test ## run every test
 	sh tools/interop-tools.sh
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 faults: $(VENV)/.installed ## kill and fail a prune at every system call
 	sh tools/interop-tools.sh
-	cd tests && ../$(BIN)/python -m faults
+	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults', run_name='__main__')"
 	OCIGC_FAULTS=all $(BIN)/pytest -q -s tests/faults/test_writers.py
 
 NATIVE_SETUP = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure -Dextension=false -Dtests=true \

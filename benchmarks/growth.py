@@ -26,9 +26,9 @@ from curves import Curve, draw
 from measure import OCIGC, peak_bytes, processor, seconds, spread
 
 from ocigc._native import ffi, lib
-from ocigc.api.watch import SILENT
-from ocigc.store.contents import load
-from ocigc.store.layout import Layout
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import load
+from ocigc.progress import SILENT
 from ocigc.synth import Spec, write
 
 SCAN = """

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from ocigc._native import ffi, lib
-from ocigc.api.prune import Pruned
-from ocigc.container import InUse
+from ocigc.cli.output.plan_text import as_json
+from ocigc.gc.decide import Request, decide
+from ocigc.gc.filters import Filters
+from ocigc.gc.protection import InUse
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import Snapshot, labels_of, load
 from ocigc.native import Depth, Store
-from ocigc.report.prune_report import as_json
-from ocigc.rules.filters import Filters
-from ocigc.rules.prune import Request, decide
-from ocigc.store.contents import Loaded, labels_of, load
-from ocigc.store.layout import Layout
+from ocigc.pruning.prune import Pruned
 from ocigc.synth import Spec, write
 
 BLOBS = int(os.environ.get("OCIGC_BENCH_BLOBS", "20000"))
@@ -33,7 +33,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
 
 
 @pytest.fixture(scope="session")
-def loaded(layout: Layout) -> Iterator[Loaded]:
+def snapshot(layout: Layout) -> Iterator[Snapshot]:
     found = load(layout, None, 0, lambda _: None)
     with found.store:
         yield found
@@ -76,16 +76,16 @@ def test_load(benchmark: Any, layout: Layout) -> None:
     benchmark(run)
 
 
-def test_decide_and_report(benchmark: Any, loaded: Loaded) -> None:
+def test_decide_and_report(benchmark: Any, snapshot: Snapshot) -> None:
     request = Request(Filters(False, (), ()), InUse(), 1 << 62, 0)
 
     def run() -> int:
-        plan = decide(loaded.contents, request, labels_of(loaded))
-        return sum(map(len, as_json(Pruned(loaded, plan, [], plan.reclaimed, dry_run=True))))
+        plan = decide(snapshot.contents, request, labels_of(snapshot))
+        return sum(map(len, as_json(Pruned(snapshot, plan, [], plan.reclaimed, dry_run=True))))
 
     assert benchmark(run)
 
 
-def test_verify(benchmark: Any, loaded: Loaded) -> None:
-    nodes = range(len(loaded.store))
-    assert set(benchmark(lambda: loaded.store.verify(nodes))) == {1}
+def test_verify(benchmark: Any, snapshot: Snapshot) -> None:
+    nodes = range(len(snapshot.store))
+    assert set(benchmark(lambda: snapshot.store.verify(nodes))) == {1}

@@ -1,26 +1,25 @@
 """What `ocigc` exports, for those who check types."""
 
-from ocigc.api.check import Findings, check
-from ocigc.api.du import Consumption, du
-from ocigc.api.images import images
-from ocigc.api.leases import held, hold, release
-from ocigc.api.overview import Overview, overview
-from ocigc.api.planning import PruneOptions
-from ocigc.api.prune import Pruned, prune, request
-from ocigc.api.trash import Restored, restore, trashed
-from ocigc.api.tree import Leaf, tree
-from ocigc.api.verify import VerifyOptions, verify
-from ocigc.api.watch import Watcher
-from ocigc.api.why import Reason, why
-from ocigc.container import InUse
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused, UsageError
+from ocigc.gc.decide import Request
+from ocigc.gc.protection import InUse
+from ocigc.gc.retention import Policy
+from ocigc.inspect.disk_usage import Consumption, du
+from ocigc.inspect.lease import held, hold, release
+from ocigc.inspect.summary import Overview, overview
+from ocigc.inspect.tree import Leaf, tree
+from ocigc.inspect.usage import Usage, images
+from ocigc.inspect.why import RetainingPaths, why
 from ocigc.inuse import parse_in_use
-from ocigc.rules.prune import Request
-from ocigc.rules.retention import Policy
-from ocigc.rules.usage import Usage
-from ocigc.store.layout import Layout
-from ocigc.store.policy_file import parse_policy
-from ocigc.store.verification import Verification
+from ocigc.layout.layout import Layout
+from ocigc.progress import Watcher
+from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.policy_file import parse_policy
+from ocigc.pruning.prune import Pruned, prune, request
+from ocigc.pruning.restore import Restored, restore, trashed
+from ocigc.verification.check import Findings, check
+from ocigc.verification.scan import Verification
+from ocigc.verification.verify import VerifyOptions, verify
 
 __all__ = [
     "Consumption",
@@ -35,10 +34,10 @@ __all__ = [
     "Policy",
     "PruneOptions",
     "Pruned",
-    "Reason",
     "Refused",
     "Request",
     "Restored",
+    "RetainingPaths",
     "Usage",
     "UsageError",
     "Verification",

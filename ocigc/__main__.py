@@ -2,7 +2,7 @@
 
 import sys
 
-from ocigc.cli import main
+from ocigc.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
-from ocigc.descriptor import Descriptor
 from ocigc.reference import familiar_name
 
 DANGLING_PREFIX = "moby-dangling@"
@@ -56,3 +56,40 @@ class ImageRecord:
     def sort_key(self) -> tuple[str, str]:
         """The order of pruning: by name, bytewise, then by digest. UTF-8 keeps the order of characters."""
         return self.name, self.target.digest
+
+
+class Media(IntEnum):
+    """What a blob is held to be. The numbers are those of the native core's `enum ocigc_media`."""
+
+    UNKNOWN = 0
+    """A leaf: a layer, or a type that says nothing of its form."""
+    MANIFEST = 1
+    INDEX = 2
+    CONFIG = 3
+    JSON = 4
+    """An unknown type that ends in `+json`: looked into."""
+    NONE = 5
+    """Named by digest alone, as in a label or a lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """`size` is in bytes."""
+
+    media_type: str
+    digest: str
+    size: int
+    media: Media
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of `manifests`: its place in the file's bytes, its descriptor, the image's name and when that was
+    made, as it says (None: it does not), and the digests that its labels refer to besides."""
+
+    start: int
+    end: int
+    descriptor: Descriptor
+    name: str | None
+    created: str | None
+    references: tuple[str, ...]

@@ -5,4 +5,41 @@ Source: containerd `core/metadata/gc.go`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ocigc.times import parse_rfc3339
+
 SNAPSHOT_LABEL = "containerd.io/gc.ref.snapshot."
+
+
+EXPIRE_LABEL = "containerd.io/gc.expire"
+FLAT_LABEL = "containerd.io/gc.flat"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """`resources` are digests; resources that are no content are not ours to hold."""
+
+    id: str
+    labels: Mapping[str, str]
+    resources: tuple[str, ...]
+    created: str = ""
+
+    @property
+    def flat(self) -> bool:
+        """Whether it holds only its resources, not what they refer to."""
+        return FLAT_LABEL in self.labels
+
+    @property
+    def expires(self) -> int | None:
+        """The instant it ends, or None: what is no RFC 3339 time never comes."""
+        try:
+            return parse_rfc3339(self.labels[EXPIRE_LABEL])
+        except (KeyError, ValueError):
+            return None
+
+    def active(self, now: int) -> bool:
+        """Whether it still holds at the instant `now`."""
+        expires = self.expires
+        return expires is None or expires >= now

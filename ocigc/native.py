@@ -21,11 +21,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from ocigc._native import ffi, lib
-from ocigc.descriptor import Descriptor, Media
-from ocigc.entry import Entry
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
-from ocigc.rules.graph import Group
-from ocigc.rules.hard_links import Files, HardLinks, Name
+from ocigc.gc.graph import Group
+from ocigc.hard_links import Files, HardLinks, Name
+from ocigc.image import Descriptor, Entry, Media
+from ocigc.progress import Progress, Report
 
 NO_NODE = 0xFFFFFFFF
 NEVER = 2**63 - 1  # an instant that does not come
@@ -44,19 +44,6 @@ _DESCRIPTOR = struct.Struct("=iiqIIIIII")  # `struct ocigc_descriptor`; a call a
 
 class Unverifiable(Refused):
     """A manifest whose digest this core cannot compute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a long call is; totals are 0 until they are known."""
-
-    items: int
-    bytes: int
-    total_items: int
-    total_bytes: int
-
-
-Report = Callable[[Progress], None]
 
 
 class Verdict(IntEnum):
@@ -91,7 +78,7 @@ class Role(IntEnum):
     LABEL = 6
 
 
-class Fate(IntEnum):
+class Swept(IntEnum):
     """What became of a blob in the sweep; the numbers are those of `enum ocigc_fate`."""
 
     KEPT = 0
@@ -374,8 +361,8 @@ def _pointer(nodes: array[int]) -> Any:
     return ffi.from_buffer("uint32_t[]", nodes)
 
 
-class _Holders:
-    """Implements `ocigc.rules.graph.Holders`. Valid until the graph is asked for holders again, or cleared."""
+class _Marks:
+    """Implements `ocigc.rules.graph.Marks`. Valid until the graph is asked for marks again, or cleared."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
@@ -402,14 +389,14 @@ class _Holders:
             raise Refused("out of memory")
         self._groups += len(ends)
 
-    def holder(self, node: int) -> int | None:
-        holder = self._of[node]
-        return holder - 1 if holder else None
+    def owner(self, node: int) -> int | None:
+        owner = self._of[node]
+        return owner - 1 if owner else None
 
-    def held(self, first: int, stop: int) -> array[int]:
+    def owned(self, first: int, stop: int) -> array[int]:
         return self._between(first + 1, stop) if stop > first else array("I")
 
-    def unheld(self) -> array[int]:
+    def unreachable(self) -> array[int]:
         return self._between(0, 0)
 
     def _between(self, low: int, high: int) -> array[int]:
@@ -595,11 +582,11 @@ class Store:
         """Says that a pending node, surveyed before, is what its digest says."""
         lib.ocigc_graph_vouch(self._handle, node)
 
-    def sniff(self, young_after: int = NEVER, report: Report | None = None) -> None:
+    def sniff(self, in_grace_after: int = NEVER, report: Report | None = None) -> None:
         """Looks for referrers among the blobs that nothing has reached, and for what JSON newer than an instant
         holds.
         """
-        _Call(report).check(lib.ocigc_graph_sniff, self._handle, young_after, 0)
+        _Call(report).check(lib.ocigc_graph_sniff, self._handle, in_grace_after, 0)
 
     def refer(self, subject: int, referrer: int) -> None:
         """Lets whoever holds `subject` hold `referrer`."""
@@ -660,10 +647,10 @@ class Store:
         lib.ocigc_graph_lacking(self._handle, _pointer(nodes), count)
         return nodes
 
-    def holders(self, groups: Iterable[Group]) -> _Holders:
-        holders = _Holders(self._handle)
-        holders.add(groups)
-        return holders
+    def mark(self, groups: Iterable[Group]) -> _Marks:
+        marks = _Marks(self._handle)
+        marks.add(groups)
+        return marks
 
     def clear_graph(self) -> None:
         """Frees what the graph takes: from here on nothing refers to anything."""
@@ -718,7 +705,7 @@ class Store:
     # Sweep
 
     def sweep(self, nodes: Sequence[int], trash: int, report: Report | None = None) -> bytearray:
-        """Moves blobs and their sidecars into an open trash directory; a Fate for each node."""
+        """Moves blobs and their sidecars into an open trash directory; a Swept for each node."""
         flat = _nodes(nodes)
         self.survey(flat)
         fates = bytearray(len(flat))

@@ -10,7 +10,7 @@ from typing import Any
 
 import shtab
 
-from ocigc.cli import make_parser, parsers
+from ocigc.cli.main import make_parser, parsers
 
 # Where a shell looks for it.
 _NAMES = {"bash": "ocigc", "zsh": "_ocigc", "fish": "ocigc.fish"}

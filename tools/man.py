@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ocigc.cli import make_parser, parsers
+from ocigc.cli.main import make_parser, parsers
 
 
 def main() -> None:

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import codecs
-from typing import Any, Protocol
+from typing import Any
 
-from ocigc.container import InUse
 from ocigc.errors import MalformedError, UsageError
-from ocigc.inuse import (
-    container_list,
-    cri,
-    docker,
-    image_list,
-    kubernetes,
-    names,
-    plain,
-    podman,
-    table,
-    yaml_documents,
+from ocigc.gc.protection import InUse
+from ocigc.inuse import cri, docker, kubernetes
+from ocigc.inuse import text as texts
+from ocigc.inuse.mention import Source
+from ocigc.layout import strict_json
+
+_SOURCES: tuple[Source, ...] = (
+    docker.PODMAN_INSPECT,
+    docker.INSPECT,
+    docker.CONTAINER_LIST,
+    docker.IMAGE_LIST,
+    cri.CRI,
+    kubernetes.KUBERNETES,
+    texts.STRINGS,
 )
-from ocigc.store import strict_json
-
-
-class Source(Protocol):
-    """A module that knows one form."""
-
-    NAME: str
-
-    def recognises(self, document: Any) -> bool:
-        """Whether the document is of that form."""
-
-    def read(self, document: Any, name: str) -> InUse:
-        """What it says. Raises UsageError."""
-
-
-_SOURCES: tuple[Source, ...] = (podman, docker, container_list, image_list, cri, kubernetes, names)
 
 
 def parse_in_use(data: bytes, name: str) -> InUse:
@@ -44,11 +30,11 @@ def parse_in_use(data: bytes, name: str) -> InUse:
     text = _decode(data, name)
     if text.lstrip().startswith(("{", "[")):
         return _read(_json(text, name), name)
-    if table.recognises(text):
-        return table.read(text, name)
-    if yaml_documents.recognises(text):
-        return _read(yaml_documents.loads(text, name), name)
-    return plain.read(text, name)
+    if texts.TABLE.recognises(text):
+        return texts.TABLE.read(text, name)
+    if kubernetes.is_yaml(text):
+        return _read(kubernetes.load_yaml(text, name), name)
+    return texts.LINES.read(text, name)
 
 
 def _decode(data: bytes, name: str) -> str:
@@ -83,5 +69,5 @@ def _read(document: Any, name: str) -> InUse:
         for source in _SOURCES:
             if source.recognises(form):
                 return source.read(form, name)
-    expected = ", ".join([*(source.NAME for source in _SOURCES), table.NAME, plain.NAME])
+    expected = ", ".join([source.name for source in (*_SOURCES, texts.TABLE, texts.LINES)])
     raise UsageError(f"--in-use {name}: not understood; expected {expected}")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ocigc.container import InUse
 from ocigc.errors import UsageError
-from ocigc.inuse.mention import field, fields, union
+from ocigc.gc.protection import InUse
+from ocigc.inuse.mention import Source, field, fields, union
 
-NAME = "`crictl ps` or `crictl images -o json`"
 
-
-def recognises(document: Any) -> bool:
+def _is_cri(document: Any) -> bool:
     """An object with the list `containers` or `images`, whose entries are what crictl writes."""
     if not isinstance(document, dict) or "kind" in document:
         return False
@@ -23,7 +21,7 @@ def recognises(document: Any) -> bool:
     )
 
 
-def read(document: Any, name: str) -> InUse:
+def _read_cri(document: Any, name: str) -> InUse:
     """The images by reference and digest. Raises UsageError."""
     parts = []
     for kind in ("containers", "images"):
@@ -43,3 +41,6 @@ def _container(entry: dict[str, Any], where: str) -> list[InUse]:
 
 def _image(entry: dict[str, Any], where: str) -> list[InUse]:
     return [field(entry, "id", where), *fields(entry, "repoTags", where), *fields(entry, "repoDigests", where)]
+
+
+CRI = Source("`crictl ps` or `crictl images -o json`", _is_cri, _read_cri)

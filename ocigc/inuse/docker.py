@@ -1,29 +1,27 @@
-"""`docker inspect` of containers: the list that moby's own prune goes through. nerdctl writes nearly the same."""
+"""What docker, podman and nerdctl say: containers and images, by `inspect`, `ps` and `images`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ocigc.container import Container, InUse
 from ocigc.errors import UsageError
-from ocigc.inuse.mention import field, union
+from ocigc.gc.protection import Container, InUse
+from ocigc.inuse.mention import Source, field, fields, mention, union
 
-NAME = "`docker inspect` of containers"
 
-
-def recognises(document: Any) -> bool:
+def _is_inspect(document: Any) -> bool:
     """An array of objects that each have a `Config` and an `Image`; an empty array is an empty answer."""
     return isinstance(document, list) and all(
         isinstance(entry, dict) and isinstance(entry.get("Config"), dict) and "Image" in entry for entry in document
     )
 
 
-def read(document: Any, name: str) -> InUse:
+def _read_inspect(document: Any, name: str) -> InUse:
     """The containers. Raises UsageError where a field is no string."""
-    return union([_container(entry, f"{name}: entry {number}") for number, entry in enumerate(document)])
+    return union([_inspected_container(entry, f"{name}: entry {number}") for number, entry in enumerate(document)])
 
 
-def _container(entry: dict[str, Any], where: str) -> InUse:
+def _inspected_container(entry: dict[str, Any], where: str) -> InUse:
     fields = {"Id": entry.get("Id"), "Config.Image": entry["Config"].get("Image"), "Image": entry["Image"]}
     for key, value in fields.items():
         if value is not None and not isinstance(value, str):
@@ -33,3 +31,104 @@ def _container(entry: dict[str, Any], where: str) -> InUse:
         # nerdctl's: there `Image` is the name, and nothing else tells it.
         return field(entry, "Image", where)
     return InUse((Container(fields["Id"] or "", fields["Config.Image"] or "", image),))
+
+
+INSPECT = Source("`docker inspect` of containers", _is_inspect, _read_inspect)
+
+
+def _is_podman_inspect(document: Any) -> bool:
+    """Objects that each have `ImageName` beside `Image`."""
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(isinstance(entry, dict) and "Image" in entry and "ImageName" in entry for entry in document)
+    )
+
+
+def _read_podman_inspect(document: Any, name: str) -> InUse:
+    """The images by name, ID (their config's digest) and digest. Raises UsageError."""
+    return union(
+        [
+            field(entry, key, f"{name}: entry {number}")
+            for number, entry in enumerate(document)
+            for key in ("Image", "ImageName", "ImageDigest")
+        ]
+    )
+
+
+PODMAN_INSPECT = Source("`podman inspect` of containers", _is_podman_inspect, _read_podman_inspect)
+
+
+def _is_container_list(document: Any) -> bool:
+    """Objects that each have an `Image` and an `ID` (podman: `Id`), and no `Config`: those are `docker inspect`'s."""
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(
+            isinstance(entry, dict) and "Image" in entry and ("ID" in entry or "Id" in entry) and "Config" not in entry
+            for entry in document
+        )
+    )
+
+
+def _read_container_list(document: Any, name: str) -> InUse:
+    """The images by name and, from podman, by ID. Raises UsageError."""
+    return union(
+        [
+            field(entry, key, f"{name}: entry {number}")
+            for number, entry in enumerate(document)
+            for key in ("Image", "ImageID")
+        ]
+    )
+
+
+CONTAINER_LIST = Source(
+    "`docker ps`, `podman ps` or `nerdctl ps --format json`", _is_container_list, _read_container_list
+)
+
+
+_NONE = "<none>"
+
+
+def _is_image_list(document: Any) -> bool:
+    """Objects that each have `RepoTags` beside an `Id`, or `Repository` and `Tag` beside an `ID`."""
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(
+            isinstance(entry, dict)
+            and ({"Id", "RepoTags"} <= entry.keys() or {"ID", "Repository", "Tag"} <= entry.keys())
+            for entry in document
+        )
+    )
+
+
+def _read_image_list(document: Any, name: str) -> InUse:
+    """The images by name, ID and digest. Raises UsageError."""
+    parts = []
+    for number, entry in enumerate(document):
+        where = f"{name}: entry {number}"
+        parts += _row(entry, where) if "Repository" in entry else _described(entry, where)
+    return union(parts)
+
+
+def _described(entry: dict[str, Any], where: str) -> list[InUse]:
+    names = [each for key in ("RepoTags", "RepoDigests", "Names") for each in fields(entry, key, where)]
+    return [field(entry, "Id", where), field(entry, "Digest", where), *names]
+
+
+def _row(entry: dict[str, Any], where: str) -> list[InUse]:
+    """A row of a table, where `<none>` stands for what is not there. Its ID counts if nothing else does: most are
+    shortened.
+    """
+    stated = {key: value for key, value in entry.items() if value != _NONE}
+    parts = [field(stated, "Digest", where)]
+    if "Repository" in stated:
+        tag = f":{stated['Tag']}" if stated.get("Tag") else ""
+        parts.append(mention(f"{stated['Repository']}{tag}", f"{where}: Repository"))
+    return parts if any(parts) else [field(stated, "ID", where)]
+
+
+IMAGE_LIST = Source(
+    "`docker images`, `nerdctl images` or `podman images --format json`", _is_image_list, _read_image_list
+)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from ocigc.container import InUse
 from ocigc.errors import UsageError
-from ocigc.inuse.mention import mention, union
-
-NAME = "`kubectl get -o json`, Kubernetes manifests or a compose file"
+from ocigc.gc.protection import InUse
+from ocigc.inuse.mention import Source, mention, union
+from ocigc.printable import printable
 
 # Where an image has to be named: what is no reference there is an error.
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers", "services"))
 _STATUSES = frozenset(("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"))
 
 
-def recognises(document: Any) -> bool:
+def _is_kubernetes(document: Any) -> bool:
     """One or more objects that each have an `apiVersion` and a `kind`, or the `services` of a compose file."""
     documents = document if isinstance(document, list) else [document]
     return bool(documents) and all(
@@ -26,7 +26,7 @@ def recognises(document: Any) -> bool:
     )
 
 
-def read(document: Any, name: str) -> InUse:
+def _read_kubernetes(document: Any, name: str) -> InUse:
     """Every `image` and `imageID`, wherever it stands: in pods, in what makes pods, in custom resources.
 
     Outside of containers `image` may mean anything, so what is no reference is passed over there. Raises UsageError.
@@ -71,3 +71,55 @@ def _image(value: Any, where: str, strict: bool) -> InUse:
         if strict:
             raise
         return InUse()
+
+
+KUBERNETES = Source("`kubectl get -o json`, Kubernetes manifests or a compose file", _is_kubernetes, _read_kubernetes)
+
+
+_YAML = re.compile(r"""^\s*(?:---|-\s|[\w.$/"'-]+\s*:(?:\s|$))""", re.MULTILINE)
+_NULL = "tag:yaml.org,2002:null"
+
+
+def is_yaml(text: str) -> bool:
+    """Whether some line is a key, an item of a list, or parts two documents; no reference looks like that."""
+    return _YAML.search(text) is not None
+
+
+def load_yaml(text: str, name: str) -> list[Any]:
+    """The documents, scalars as text; empty ones are left out. Raises UsageError for what is no YAML, or has a key
+    twice."""
+    try:
+        import yaml  # noqa: PLC0415
+    except ImportError:
+        raise UsageError(
+            f"--in-use {name}: reading YAML needs PyYAML: install ocigc[yaml], or convert the file to JSON"
+        ) from None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        documents = [_value(node, {}, name) for node in yaml.compose_all(text, loader)]
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split()) or "nested too deep"
+        raise UsageError(f"--in-use {name}: no valid YAML: {printable(reason)}") from None
+    return [document for document in documents if document is not None]
+
+
+def _value(node: Any, known: dict[int, Any], name: str) -> Any:
+    """A node as a plain value. An alias is the very value that it stands for, so none is made twice."""
+    if id(node) in known:
+        return known[id(node)]
+    if isinstance(node.value, str):
+        return None if node.tag == _NULL else node.value
+    if node.id == "sequence":
+        items: list[Any] = []
+        known[id(node)] = items
+        items += [_value(child, known, name) for child in node.value]
+        return items
+    members: dict[str, Any] = {}
+    known[id(node)] = members
+    for key, child in node.value:
+        text = str(key.value)
+        if text in members:
+            line = key.start_mark.line + 1
+            raise UsageError(f"--in-use {name}: line {line}: the key {printable(text)!r} stands twice in one mapping")
+        members[text] = _value(child, known, name)
+    return members

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from ocigc.container import InUse
 from ocigc.errors import UsageError
+from ocigc.gc.protection import InUse
 from ocigc.native import digest_algorithm
 from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized
@@ -55,6 +58,18 @@ def fields(entry: dict[str, object], key: str, where: str) -> list[InUse]:
     if not isinstance(names, list) or not all(isinstance(text, str) for text in names):
         raise UsageError(f"--in-use {where}: {key} must be a list of strings")
     return [mention(text, f"{where}: {key}") for text in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One form of saying what is in use: its name for messages, whether a document has it, and what that says.
+
+    `read` takes the document and the name of its file, and raises UsageError.
+    """
+
+    name: str
+    recognises: Callable[[Any], bool]
+    read: Callable[[Any, str], InUse]
 
 
 def union(parts: list[InUse]) -> InUse:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import ocigc
-from ocigc.native import Report
-from tests.layouts import LayoutWriter
+from ocigc.progress import Report
+from tests.helpers.layouts import LayoutWriter
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 

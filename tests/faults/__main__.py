@@ -6,9 +6,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
-from faults.scenarios import SCENARIOS, Scenario
-from faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses
+from tests.faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses
 
 SECONDS = 5  # second kills for each first one
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from command import Result
+from tests.helpers.command import Result
 
 KILLED = -signal.SIGKILL
 

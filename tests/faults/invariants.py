@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import ocigc
-from faults.injection import KILLED, Call, record
-from faults.scenarios import KEPT, Scenario
-from layouts import snapshot
+from tests.faults.injection import KILLED, Call, record
+from tests.faults.scenarios import KEPT, Scenario
+from tests.helpers.command import ocigc
+from tests.helpers.layouts import snapshot
 
 Snapshot = dict[str, tuple[int, bytes | str]]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from layouts import LayoutWriter
+from tests.helpers.layouts import LayoutWriter
 
 KEPT = "example.com/kept:1"
 SNAPSHOT = "containerd.io/gc.ref.snapshot.overlayfs"

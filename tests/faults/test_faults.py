@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
-from faults.scenarios import SCENARIOS, Scenario
-from faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
+from tests.faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
 
 EACH = 2  # trials of each kind on each layout
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.invariants import Yardstick
-from faults.power import History
-from faults.scenarios import SCENARIOS
+from tests.faults.invariants import Yardstick
+from tests.faults.power import History
+from tests.faults.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.injection import command
-from faults.invariants import Yardstick
-from faults.scenarios import SCENARIOS
+from tests.faults.injection import command
+from tests.faults.invariants import Yardstick
+from tests.faults.scenarios import SCENARIOS
 
 # What the shim calls the calls that change something.
 CHANGES = {

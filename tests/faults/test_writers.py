@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from command import Result, ocigc
-from layouts import LAYER, Descriptor, LayoutWriter
+from tests.helpers.command import Result, ocigc
+from tests.helpers.layouts import LAYER, Descriptor, LayoutWriter
 
 LONG = 60  # seconds, for the first blob to go
 SECONDS = 120 if os.environ.get("OCIGC_FAULTS") == "all" else 5

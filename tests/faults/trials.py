@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from faults.injection import Fault, run
-from faults.invariants import Yardstick
-from faults.power import History, State
+from tests.faults.injection import Fault, run
+from tests.faults.invariants import Yardstick
+from tests.faults.power import History, State
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR, errno.EROFS)
 

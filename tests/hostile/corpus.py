@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from layouts import INDEX, MANIFEST, Descriptor, LayoutWriter
+from tests.helpers.layouts import INDEX, MANIFEST, Descriptor, LayoutWriter
 
 MIB = 1 << 20
 ABSENT = "sha256:" + "a" * 64
@@ -621,12 +621,12 @@ def _bait(layout: LayoutWriter) -> None:
     (layout.path / "labels" / "sha256").mkdir(parents=True, exist_ok=True)
 
 
-def _interrupted(journal: bytes, doomed: bytes, layout: LayoutWriter) -> None:
+def _interrupted(journal: bytes, to_delete: bytes, layout: LayoutWriter) -> None:
     _bait(layout)
     run = layout.path / ".ocigc" / "run"
     run.mkdir(parents=True)
     (run / "journal.json").write_bytes(journal)
-    (run / "doomed").write_bytes(doomed)
+    (run / "doomed").write_bytes(to_delete)
 
 
 def _trashed(journal: bytes, layout: LayoutWriter) -> None:

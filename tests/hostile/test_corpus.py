@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from command import Result, refused
-from hostile.corpus import CASES, KEPT, Case, outside, sound
-from layouts import Descriptor, LayoutWriter, snapshot
+from tests.helpers.command import Result, refused
+from tests.helpers.layouts import Descriptor, LayoutWriter, snapshot
+from tests.hostile.corpus import CASES, KEPT, Case, outside, sound
 
 MEMORY = 1 << 30  # bytes of address space
 SECONDS = 60
@@ -20,7 +20,7 @@ SECONDS = 60
 # Each command in a process of its own, but Python starts, and loads them all, only once.
 RUN = f"""
 import json, os, resource, sys
-from ocigc.cli import main, make_parser
+from ocigc.cli.main import main, make_parser
 make_parser()
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 for number, command in enumerate(json.loads(sys.argv[1])):

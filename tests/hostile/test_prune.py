@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from command import Result, ocigc, refused
-from layouts import CONFIG, INDEX, LAYER, MANIFEST, LayoutWriter, snapshot
+from tests.helpers.command import Result, ocigc, refused
+from tests.helpers.layouts import CONFIG, INDEX, LAYER, MANIFEST, LayoutWriter, snapshot
 
 PRUNE = ("prune", "--all", "--force", "--grace", "0s", "--allow-empty")
 

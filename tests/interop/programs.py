@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from command import ocigc
+from tests.helpers.command import ocigc
 
 PRUNE = ("prune", "--force", "--grace", "0s", "--format", "json")
 Buildah = Callable[..., str]

@@ -6,9 +6,10 @@ import json
 import os
 from pathlib import Path
 
-from command import ocigc
 from interop.programs import PRUNE, sound
-from layouts import Descriptor, LayoutWriter
+
+from tests.helpers.command import ocigc
+from tests.helpers.layouts import Descriptor, LayoutWriter
 
 SIGNATURE = "application/vnd.dev.cosign.simplesigning.v1+json"
 CHART = "application/vnd.cncf.helm.config.v1+json"

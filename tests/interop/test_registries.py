@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from command import ocigc, refused
 from interop.programs import PRUNE, blobs, call, names, needs, sound
-from layouts import snapshot
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import snapshot
 
 STARTING = 60  # seconds
 

@@ -6,8 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
-from command import ocigc
 from interop.programs import PRUNE, Buildah, blobs, call, names, needs, same_tree, sound
+
+from tests.helpers.command import ocigc
 
 
 def unpack(layout: Path, tag: str, to: Path) -> Path:

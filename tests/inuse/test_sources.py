@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command import ocigc, refused
-from layouts import LayoutWriter
 from ocigc import inuse
 from ocigc.errors import UsageError
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import LayoutWriter
 
 HEX = "0123456789abcdef" * 4
 DIGEST = f"sha256:{HEX}"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from native_cases import ACCEPTED, REFUSED
 from ocigc._native import ffi, lib
+from tests.helpers.native_cases import ACCEPTED, REFUSED
 
 
 def accepts(content: bytes) -> bool:

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from layouts import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, LayoutWriter
 from ocigc._native import ffi, lib
-from ocigc.descriptor import Descriptor as Target
-from ocigc.descriptor import Media
 from ocigc.errors import CorruptError, MalformedError, Refused
+from ocigc.gc.graph import Group
+from ocigc.image import Descriptor as Target
+from ocigc.image import Media
 from ocigc.native import Store
-from ocigc.rules.graph import Group
-from stores import node, scanned
+from tests.helpers.layouts import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, LayoutWriter
+from tests.helpers.stores import node, scanned
 
 JSON_TYPE = "application/vnd.example+json"
 ABSENT: Descriptor = {"mediaType": LAYER, "digest": "sha256:" + "0" * 64, "size": 1}
@@ -53,8 +53,8 @@ def edges(store: Store, target: Descriptor) -> list[tuple[str | None, int]]:
 
 def held(store: Store, *roots: Descriptor, flat: bool = False) -> set[str]:
     """What one holder of the roots holds."""
-    holders = store.holders([Group([node(store, root) for root in roots], flat)])
-    return {store.digest(number) for number in holders.held(0, 1)}
+    marks = store.mark([Group([node(store, root) for root in roots], flat)])
+    return {store.digest(number) for number in marks.owned(0, 1)}
 
 
 def of(*blobs: Descriptor) -> set[str]:
@@ -97,7 +97,7 @@ def test_a_whole_image_is_held(layout: LayoutWriter) -> None:
     with scanned(layout) as store:
         expand(store, index)
         assert held(store, index) == layout.present() - of(orphan)
-        assert list(store.holders([]).unheld()) == list(range(len(store)))
+        assert list(store.mark([]).unreachable()) == list(range(len(store)))
 
 
 def test_the_first_holder_keeps_what_two_reach(layout: LayoutWriter) -> None:
@@ -105,9 +105,9 @@ def test_the_first_holder_keeps_what_two_reach(layout: LayoutWriter) -> None:
     images = [layout.manifest(layout.config(str(layer)), [layer, both]) for layer in (first, second)]
     with scanned(layout) as store:
         expand(store, *images)
-        holders = store.holders([Group([node(store, image)]) for image in images])
-        assert [holders.holder(node(store, blob)) for blob in (first, second, both)] == [0, 1, 0]
-        assert set(holders.held(0, 2)) == set(range(len(store)))
+        marks = store.mark([Group([node(store, image)]) for image in images])
+        assert [marks.owner(node(store, blob)) for blob in (first, second, both)] == [0, 1, 0]
+        assert set(marks.owned(0, 2)) == set(range(len(store)))
 
 
 @pytest.mark.parametrize("document", ['{"config": 7}', "[]", "", "{", '{"config": null, "config": null}'])
@@ -285,14 +285,14 @@ def test_unknown_json_that_cannot_be_read_stops(layout: LayoutWriter) -> None:
 
 
 def test_what_a_digest_alone_names_is_read_as_what_it_looks_like(layout: LayoutWriter) -> None:
-    image, loose, plain = layout.image("image"), layout.blob("loose"), layout.blob("plain text")
+    image, detached, plain = layout.image("image"), layout.blob("loose"), layout.blob("plain text")
     index = layout.index([image])
-    other = layout.json({"see": loose}, LAYER)
+    other = layout.json({"see": detached}, LAYER)
     with scanned(layout) as store:
         expand(store, index, other, plain, media=Media.NONE)
         assert [role for _, role in edges(store, index)] == [lib.OCIGC_ROLE_MANIFEST]
         assert [role for _, role in edges(store, image)] == [lib.OCIGC_ROLE_CONFIG, lib.OCIGC_ROLE_LAYER]
-        assert held(store, other) == of(other, loose)
+        assert held(store, other) == of(other, detached)
         assert held(store, plain) == of(plain)
 
 
@@ -440,7 +440,7 @@ def test_whoever_holds_a_subject_holds_its_referrers(layout: LayoutWriter) -> No
         store.sniff()
         assert held(store, image) == layout.present() - of(stray, layout.config("stray"))
         assert held(store, signature) == held(store, image) - {digest for digest, _ in walk(store, image)}
-        assert node(store, about_it) in store.holders([Group([node(store, image)])]).held(0, 1)
+        assert node(store, about_it) in store.mark([Group([node(store, image)])]).owned(0, 1)
 
 
 def test_what_refers_to_something_unreached_is_not_read(layout: LayoutWriter) -> None:
@@ -498,7 +498,7 @@ def test_a_fallback_tag_shares_the_fate_of_its_subject(layout: LayoutWriter) -> 
         assert image["digest"] not in held(store, tag)
 
 
-# Flat holders
+# Flat marks
 
 
 def test_a_flat_holder_holds_the_roots_and_their_referrers_only(layout: LayoutWriter) -> None:
@@ -515,11 +515,11 @@ def test_what_is_held_flatly_is_open_to_others(layout: LayoutWriter) -> None:
     with scanned(layout) as store:
         expand(store, image, signature)
         roots = [node(store, image)]
-        holders = store.holders([Group(roots, flat=True), Group(roots)])
-        assert {store.digest(number) for number in holders.held(0, 1)} == of(image, signature)
-        assert list(holders.unheld()) == []
-        holders = store.holders([Group(roots), Group(roots, flat=True)])
-        assert list(holders.held(1, 2)) == []
+        marks = store.mark([Group(roots, flat=True), Group(roots)])
+        assert {store.digest(number) for number in marks.owned(0, 1)} == of(image, signature)
+        assert list(marks.unreachable()) == []
+        marks = store.mark([Group(roots), Group(roots, flat=True)])
+        assert list(marks.owned(1, 2)) == []
 
 
 # Labels

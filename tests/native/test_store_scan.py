@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import LayoutWriter
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.native import Depth, Store
-from stores import node, scanned
+from tests.helpers.layouts import LayoutWriter
+from tests.helpers.stores import node, scanned
 
 HEX = "ab" * 32
 

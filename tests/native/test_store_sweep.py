@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from layouts import Descriptor, LayoutWriter
 from ocigc._native import ffi, lib
 from ocigc.errors import Refused
-from ocigc.native import Fate, Store, purge
-from stores import node, scanned
+from ocigc.native import Store, Swept, purge
+from tests.helpers.layouts import Descriptor, LayoutWriter
+from tests.helpers.stores import node, scanned
 
 _GRAIN = 0.02  # seconds: the clock of files may stand still for so long
 
@@ -41,9 +41,9 @@ def opened(path: Path) -> Iterator[int]:
         os.close(directory)
 
 
-def sweep(store: Store, targets: Sequence[Descriptor], trash: Path) -> list[Fate]:
+def sweep(store: Store, targets: Sequence[Descriptor], trash: Path) -> list[Swept]:
     with opened(trash) as directory:
-        return [Fate(fate) for fate in store.sweep([node(store, target) for target in targets], directory)]
+        return [Swept(fate) for fate in store.sweep([node(store, target) for target in targets], directory)]
 
 
 def in_trash(trash: Path, target: Descriptor) -> Path:
@@ -56,7 +56,7 @@ def test_blobs_go_and_their_sidecars_with_them(layout: LayoutWriter, trash: Path
     layout.labels(labelled, labels)
     layout.labels(stays, labels)
     with scanned(layout) as store:
-        assert sweep(store, [labelled, plain], trash) == [Fate.MOVED, Fate.MOVED]
+        assert sweep(store, [labelled, plain], trash) == [Swept.MOVED, Swept.MOVED]
     assert layout.present() == {stays["digest"]}
     assert layout.sidecar_path(stays).exists()
     assert not layout.sidecar_path(labelled).exists()
@@ -69,7 +69,7 @@ def test_blobs_go_and_their_sidecars_with_them(layout: LayoutWriter, trash: Path
 def test_a_layout_without_labels_gets_no_trash_for_them(layout: LayoutWriter, trash: Path) -> None:
     blob = layout.blob("blob")
     with scanned(layout) as store:
-        assert sweep(store, [blob], trash) == [Fate.MOVED]
+        assert sweep(store, [blob], trash) == [Swept.MOVED]
     assert [path.name for path in trash.iterdir()] == ["blobs"]
 
 
@@ -92,7 +92,7 @@ def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path
         os.link(layout.blob_path(linked), layout.path / "link")
         layout.blob_path(gone).unlink()
         fates = sweep(store, [grown, touched, replaced, linked, gone], trash)
-    assert fates == [Fate.SPARED] * 4 + [Fate.MISSING]
+    assert fates == [Swept.SPARED] * 4 + [Swept.MISSING]
     assert layout.present() == {blob["digest"] for blob in (grown, touched, replaced, linked)}
     assert layout.sidecar_path(grown).exists()
 
@@ -105,7 +105,7 @@ def test_large_blobs_are_moved_or_spared_like_others(layout: LayoutWriter, trash
         store.survey()
         time.sleep(_GRAIN)
         os.utime(layout.blob_path(touched))
-        assert sweep(store, [quiet, touched], trash) == [Fate.MOVED, Fate.SPARED]
+        assert sweep(store, [quiet, touched], trash) == [Swept.MOVED, Swept.SPARED]
     assert in_trash(trash, quiet).stat().st_size == 5 << 30
 
 
@@ -115,14 +115,14 @@ def test_what_became_a_symlink_is_spared(layout: LayoutWriter, trash: Path) -> N
         store.survey()
         layout.blob_path(blob).unlink()
         layout.blob_path(blob).symlink_to(layout.path / "oci-layout")
-        assert sweep(store, [blob], trash) == [Fate.SPARED]
+        assert sweep(store, [blob], trash) == [Swept.SPARED]
 
 
 def test_unregistered_algorithms_are_never_swept(layout: LayoutWriter, trash: Path) -> None:
     (layout.path / "blobs" / "sha3").mkdir()
     (layout.path / "blobs" / "sha3" / "name").touch()
     with scanned(layout) as store:
-        assert sweep(store, [{"digest": "sha3:name"}], trash) == [Fate.SPARED]
+        assert sweep(store, [{"digest": "sha3:name"}], trash) == [Swept.SPARED]
     assert layout.present() == {"sha3:name"}
 
 
@@ -133,7 +133,7 @@ def test_what_an_interrupted_run_left_in_the_trash_is_replaced(layout: LayoutWri
     # Between two names of one inode, a plain rename does nothing and reports success.
     os.link(layout.blob_path(linked), in_trash(trash, linked))
     with scanned(layout) as store:
-        assert sweep(store, [blob, linked], trash) == [Fate.MOVED, Fate.MOVED]
+        assert sweep(store, [blob, linked], trash) == [Swept.MOVED, Swept.MOVED]
     assert layout.present() == set()
     assert in_trash(trash, blob).read_text() == "blob"
     assert in_trash(trash, linked).read_text() == "linked"
@@ -146,7 +146,7 @@ def test_many_blobs_on_many_threads(layout: LayoutWriter, trash: Path) -> None:
     with scanned(layout) as store:
         layout.blob_path(blobs[1000]).unlink()
         fates = sweep(store, blobs, trash)
-    assert fates == [Fate.MOVED] * 1000 + [Fate.MISSING] + [Fate.MOVED] * 1999
+    assert fates == [Swept.MOVED] * 1000 + [Swept.MISSING] + [Swept.MOVED] * 1999
     assert layout.present() == set()
     assert len(list((trash / "labels" / "sha256").iterdir())) == 1500
 
@@ -168,7 +168,7 @@ def test_a_cancelled_sweep_keeps_the_rest(layout: LayoutWriter, trash: Path) -> 
         fates, nodes = ffi.new("uint8_t[]", [9]), ffi.new("uint32_t[]", [0])
         progress, error = ffi.new("struct ocigc_progress *", {"cancel": 1}), ffi.new("struct ocigc_error *")
         code = lib.ocigc_sweep(store._handle, nodes, 1, directory, fates, progress, error)
-        assert (code, fates[0]) == (lib.OCIGC_CANCELLED, Fate.KEPT)
+        assert (code, fates[0]) == (lib.OCIGC_CANCELLED, Swept.KEPT)
     assert len(layout.present()) == 1
 
 
@@ -179,21 +179,21 @@ def test_a_purge_removes_everything_and_follows_nothing(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").touch()
-    doomed = tmp_path / "doomed"
+    to_delete = tmp_path / "doomed"
     for path in (
-        doomed / "blobs" / "sha256",
-        doomed / "labels" / "sha256" / "a" / "b",
-        doomed / "0",
-        doomed / "1" / "1",
+        to_delete / "blobs" / "sha256",
+        to_delete / "labels" / "sha256" / "a" / "b",
+        to_delete / "0",
+        to_delete / "1" / "1",
     ):
         path.mkdir(parents=True)
     for number in range(3000):
-        (doomed / "blobs" / "sha256" / str(number)).touch()
-    (doomed / "labels" / "sha256" / "file").touch()
-    (doomed / "2").touch()
-    (doomed / "labels" / "to-directory").symlink_to(outside)
-    (doomed / "to-directory").symlink_to(outside)
-    os.mkfifo(doomed / "fifo")
+        (to_delete / "blobs" / "sha256" / str(number)).touch()
+    (to_delete / "labels" / "sha256" / "file").touch()
+    (to_delete / "2").touch()
+    (to_delete / "labels" / "to-directory").symlink_to(outside)
+    (to_delete / "to-directory").symlink_to(outside)
+    os.mkfifo(to_delete / "fifo")
     with opened(tmp_path) as directory:
         purge(directory, "doomed")
     assert [path.name for path in tmp_path.iterdir()] == ["outside"]

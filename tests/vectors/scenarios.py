@@ -20,8 +20,8 @@ Scenario = dict[str, Any]
 @cache
 def scenarios() -> list[Scenario]:
     with gzip.open(Path(__file__).parent / "moby-prune.json.gz") as file:
-        loaded: list[Scenario] = json.load(file)
-    return loaded
+        snapshot: list[Scenario] = json.load(file)
+    return snapshot
 
 
 def filter_arguments(scenario: Scenario) -> list[str]:

@@ -1,1 +1,0 @@
-"""What the commands do, for programs: functions over an open layout that return values. See `docs/api.md`."""

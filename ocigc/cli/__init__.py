@@ -1,0 +1,1 @@
+"""The command line: `main` assembles it, each subcommand has a file, `output` is how results look."""

@@ -1,0 +1,87 @@
+"""`ocigc check`: whether a layout is consistent."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+
+from ocigc.cli import options
+from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.printable import printable
+from ocigc.times import SECOND
+from ocigc.verification.check import Findings, check
+
+_ABSENT_SHOWN = 10
+
+# What was found, as JSON names it and as it is told.
+_KINDS = (
+    ("AbsentImages", "absent_images", "image whose content is absent"),
+    ("WrongSize", "wrong_size", "wrong size"),
+    ("Malformed", "malformed", "malformed"),
+    ("UnknownFiles", "unknown_files", "unknown file"),
+    ("StraySidecars", "stray_sidecars", "labels of an absent blob"),
+    ("ExpiredLeases", "expired_leases", "expired lease"),
+    ("LeasesOfAbsent", "leases_of_absent", "lease of an absent blob"),
+    ("InterruptedRuns", "interrupted_runs", "interrupted run, which the next prune finishes"),
+    ("ExpiredTrash", "expired_trash", "expired trash, which the next prune removes"),
+    ("Errors", "errors", "error"),
+)
+
+_EXAMPLES = """\
+examples:
+  ocigc check mirror                 before a release of the mirror, say: seconds where verify takes hours
+  ocigc check --format json mirror
+
+exit status: 0 consistent, 1 something was found, 2 wrong usage or no layout, 3 something could not be checked
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "check",
+        help="check that a layout is consistent, without hashing layers",
+        description="Checks sizes, manifests, leases, labels and names. Only manifests are hashed: `ocigc verify` "
+        "hashes everything. Blobs that are referred to but absent are listed, but are normal in a sparse layout.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    options.add_layout(parser)
+    options.add_wait(parser)
+    options.add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks one layout."""
+    with options.layout(args, writable=False) as layout, progress_line() as progress:
+        findings = check(layout, wait=args.wait / SECOND, watch=progress)
+    args.answered = True
+    if args.format == "json":
+        json.dump(_as_json(findings), sys.stdout)
+        print()
+    else:
+        for line in _as_text(findings):
+            print(line)
+    if findings.errors:
+        return options.FAILED
+    return 0 if findings.sound else 1
+
+
+def _as_json(findings: Findings) -> dict[str, object]:
+    found = {key: list(getattr(findings, name)) for key, name, _ in _KINDS}
+    return {"Absent": list(findings.absent), "Orphans": findings.orphans, **found}
+
+
+def _as_text(findings: Findings) -> Iterator[str]:
+    for _, name, what in _KINDS:
+        for line in getattr(findings, name):
+            yield f"{paint(what, 'red', sys.stdout)}: {printable(line)}"
+    for digest in findings.absent[:_ABSENT_SHOWN]:
+        yield f"absent: {digest}"
+    if len(findings.absent) > _ABSENT_SHOWN:
+        yield f"absent: and {len(findings.absent) - _ABSENT_SHOWN:,} more (--format json lists all)"
+    verdict = paint("consistent", "green", sys.stdout) if findings.sound else paint("NOT CONSISTENT", "red", sys.stdout)
+    yield f"{len(findings.absent):,} absent, {findings.orphans:,} orphans: {verdict}"

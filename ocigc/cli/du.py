@@ -1,0 +1,176 @@
+"""`ocigc du`: what a layout takes of the disk."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+from ocigc.cli import log, options
+from ocigc.cli.ls import usage_as_json, usage_table
+from ocigc.cli.output.tables import human_size, table
+from ocigc.cli.output.terminal import progress_line
+from ocigc.gc.protection import InUse
+from ocigc.inspect.disk_usage import Consumption, du, freed, together
+from ocigc.layout.discover import Found, Results, Tree, each_layout
+from ocigc.layout.layout import Layout
+from ocigc.printable import printable
+from ocigc.progress import Watcher
+from ocigc.pruning.policy_file import own_policy
+from ocigc.times import SECOND
+
+Members = Sequence[tuple[str, Consumption]]
+"""The layouts of a tree, by their paths; empty for a layout alone."""
+
+_EXAMPLES = """\
+examples:
+  ocigc du mirror                        totals, and a line a repository
+  ocigc du -v --in-use used.json mirror  and a line an image; what is in use is not reclaimable
+  ocigc du --recursive zot               all layouts below a directory: hard-linked blobs count once
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "du",
+        help="show what takes the space, and what a prune would free",
+        description="Shows what a layout takes of the disk, what each repository has of that alone, and what a prune "
+        "would free.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    options.add_layout(parser)
+    options.add_recursive(parser)
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line an image, too")
+    options.add_in_use(parser)
+    options.add_repository(parser)
+    options.add_wait(parser)
+    options.add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures one layout, or a tree of them."""
+    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    members: Members = ()
+    errors: Sequence[str] = ()
+    if args.recursive:
+        results = _measure_tree(args, in_use)
+        members, errors = results.values, results.errors
+        consumption = together([each for _, each in members])
+    else:
+        repository = options.repository(args)
+        with options.layout(args, writable=False) as layout, progress_line() as progress:
+            consumption = du(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
+    if args.format == "json":
+        layouts = {"Layouts": list(_layouts_as_json(members))} if args.recursive else {}
+        json.dump(_as_json(consumption, verbose=args.verbose) | layouts, sys.stdout)
+        print()
+    else:
+        for line in _as_text(consumption, members, verbose=args.verbose):
+            print(line)
+    return options.FAILED if errors else 0
+
+
+def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
+    with Tree(args.layout) as tree, progress_line() as progress:
+        options.confine(args)
+        policy = own_policy(tree.fd, tree.path, progress)
+
+        def work(layout: Layout, found: Found, watch: Watcher) -> Consumption:
+            return du(
+                layout,
+                in_use=in_use,
+                repository=found.repository(args.repository),
+                default_policy=policy,
+                wait=args.wait / SECOND,
+                watch=watch,
+            )
+
+        results = each_layout(tree, work, progress)
+    for error in results.errors:
+        log.error(error)
+    return results
+
+
+def _layouts_as_json(members: Members) -> Iterator[dict[str, object]]:
+    for name, each, dangling, unused in _each_freed(members):
+        yield {
+            "Layout": name,
+            "Images": len(each.images),
+            "Blobs": each.blobs,
+            "Size": each.size,
+            "Disk": each.disk,
+            "Reclaimable": dangling,
+            "ReclaimableAll": unused,
+        }
+
+
+def _each_freed(members: Members) -> Iterator[tuple[str, Consumption, int, int]]:
+    """Of each layout what a prune of the tree would free there: a file with several names with the last of them."""
+    dangling = freed([files for _, each in members for files in each.dangling])
+    unused = freed([files for _, each in members for files in each.unused])
+    return ((name, each, *both) for (name, each), both in zip(members, zip(dangling, unused, strict=True), strict=True))
+
+
+def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
+    document: dict[str, object] = {
+        "Images": len(consumption.images),
+        "Blobs": consumption.blobs,
+        "Size": consumption.size,
+        "Disk": consumption.disk,
+        "Reclaimable": sum(freed(consumption.dangling)),
+        "ReclaimableAll": sum(freed(consumption.unused)),
+        "Repositories": [
+            {
+                "Name": each.name or None,
+                "Images": each.images,
+                "Size": each.size,
+                "Shared": each.shared,
+                "Unique": each.unique,
+                "Reclaimable": each.reclaimable,
+            }
+            for each in consumption.repositories
+        ],
+    }
+    if verbose:
+        document["ImagesUsage"] = [
+            usage_as_json(each) | {"Reclaimable": each.reclaimable} for each in consumption.images
+        ]
+    return document
+
+
+def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> Iterator[str]:
+    columns = ("IMAGES", "BLOBS", "SIZE", "ON DISK", "PRUNE FREES", "PRUNE -a FREES")
+    if members:
+        rows = [(name, *_row(each, *both)) for name, each, *both in _each_freed(members)]
+        yield from table(("LAYOUT", *columns), rows)
+        yield ""
+    total = _row(consumption, sum(freed(consumption.dangling)), sum(freed(consumption.unused)))
+    yield from table(columns, [total])
+    if consumption.repositories:
+        yield ""
+        yield from table(
+            ("REPOSITORY", "IMAGES", "SIZE", "SHARED", "UNIQUE", "RECLAIMABLE"),
+            [
+                (
+                    printable(each.name) or "<none>",
+                    f"{each.images:,}",
+                    human_size(each.size),
+                    human_size(each.shared),
+                    human_size(each.unique),
+                    human_size(each.reclaimable),
+                )
+                for each in consumption.repositories
+            ],
+        )
+    if verbose and consumption.images:
+        yield ""
+        yield from usage_table(consumption.images, reclaimable=True)
+
+
+def _row(consumption: Consumption, dangling: int, unused: int) -> tuple[str, ...]:
+    sizes = (consumption.size, consumption.disk, dangling, unused)
+    return f"{len(consumption.images):,}", f"{consumption.blobs:,}", *map(human_size, sizes)

@@ -1,0 +1,128 @@
+"""`ocigc lease`: hold blobs while a script is at work."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from ocigc.cli import options
+from ocigc.cli.output.tables import table
+from ocigc.errors import UsageError
+from ocigc.inspect.lease import held, hold, release
+from ocigc.layout.layout import open_layout
+from ocigc.printable import printable
+from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
+
+_EXAMPLES = """\
+examples:
+  id=$(ocigc lease create mirror --expire 2h sha256:5f2d... sha256:01ab...)
+  skopeo copy oci:elsewhere:app oci:mirror:app
+  ocigc lease release mirror "$id"
+
+The digests need not be there yet. An image's name stands for its digest.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parsers."""
+    parser = subparsers.add_parser(
+        "lease",
+        help="hold blobs while a script copies",
+        description="Leases hold blobs, and what those refer to, whatever a prune would do.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    create = commands.add_parser("create", help="make a lease and print its name", description="Makes a lease.")
+    options.add_layout(create)
+    create.add_argument("resources", metavar="DIGEST|REF", nargs="+", help="what it holds")
+    create.add_argument("--id", default=None, help="its name (default: a new one)")
+    create.add_argument(
+        "--expire", metavar="TIME", help="when it ends: a duration such as 2h, or an RFC 3339 time (default: never)"
+    )
+    create.add_argument("--flat", action="store_true", help="hold only these blobs, not what they refer to")
+    options.add_wait(create)
+    create.set_defaults(run=_create)
+
+    listing = commands.add_parser("ls", aliases=["list"], help="list leases", description="Lists the leases.")
+    options.add_layout(listing)
+    options.add_wait(listing)
+    options.add_format(listing)
+    listing.set_defaults(run=_list)
+
+    ending = commands.add_parser("release", help="end a lease", description="Ends leases.")
+    options.add_layout(ending)
+    ending.add_argument("ids", metavar="ID", nargs="+", help="its name")
+    options.add_wait(ending)
+    ending.set_defaults(run=_release)
+
+
+def _create(args: argparse.Namespace) -> int:
+    expires = None if args.expire is None else _expiry(args.expire, time.time_ns())
+    with open_layout(args.layout, writable=True) as layout:
+        print(
+            hold(
+                layout,
+                args.resources,
+                identity=args.id,
+                expires=expires,
+                flat=args.flat,
+                wait=args.wait / SECOND,
+            )
+        )
+    return 0
+
+
+def _expiry(text: str, now: int) -> int:
+    try:
+        return now + parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise UsageError(f"--expire {printable(text)!r}: expected a duration such as 2h, or an RFC 3339 time") from None
+
+
+def _list(args: argparse.Namespace) -> int:
+    now = time.time_ns()
+    with open_layout(args.layout, writable=False) as layout:
+        found = held(layout, wait=args.wait / SECOND)
+    if args.format == "json":
+        json.dump(
+            [
+                {
+                    "ID": lease.id,
+                    "Created": lease.created,
+                    "Labels": dict(lease.labels),
+                    "Resources": list(lease.resources),
+                    "Active": lease.active(now),
+                }
+                for lease in found
+            ],
+            sys.stdout,
+        )
+        print()
+        return 0
+    rows = [
+        (
+            printable(lease.id),
+            printable(lease.created),
+            "never" if lease.expires is None else format_rfc3339(lease.expires),
+            f"{len(lease.resources):,}" + (" (flat)" if lease.flat else ""),
+            "active" if lease.active(now) else "expired",
+        )
+        for lease in found
+    ]
+    for line in table(("LEASE", "CREATED", "EXPIRES", "RESOURCES", "STATE"), rows):
+        print(line)
+    return 0
+
+
+def _release(args: argparse.Namespace) -> int:
+    with open_layout(args.layout, writable=True) as layout:
+        release(layout, args.ids, wait=args.wait / SECOND)
+    return 0

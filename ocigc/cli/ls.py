@@ -1,0 +1,129 @@
+"""`ocigc ls`: the images of a layout and what they cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+from ocigc.cli import options
+from ocigc.cli.output.tables import SHORT_DIGEST, human_size, table
+from ocigc.cli.output.terminal import progress_line
+from ocigc.gc.protection import InUse
+from ocigc.inspect.usage import Usage, images
+from ocigc.layout.discover import Found
+from ocigc.layout.layout import Layout, open_layout
+from ocigc.printable import printable
+from ocigc.progress import Watcher
+from ocigc.times import SECOND, format_rfc3339
+
+_EXAMPLES = """\
+examples:
+  ocigc ls mirror                          a table
+  ocigc ls --in-use used.json mirror       mark what the containers of `docker inspect` use
+  ocigc ls --format json mirror            one JSON array, whole digests and sizes in bytes
+  ocigc ls --recursive --repository registry.example zot
+                                           all layouts below a directory, named by their paths
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "ls",
+        help="list images with their sizes",
+        description="Lists the images of a layout: what they hold, and how much of it no other image holds.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    options.add_layout(parser)
+    options.add_recursive(parser)
+    options.add_in_use(parser)
+    options.add_repository(parser)
+    options.add_wait(parser)
+    options.add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists one layout, or a tree of them."""
+    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    if args.recursive:
+        return _list_tree(args, in_use)
+    repository = options.repository(args)
+    with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+        found = images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
+    if args.format == "json":
+        json.dump(list(map(usage_as_json, found)), sys.stdout)
+        print()
+    else:
+        for line in usage_table(found):
+            print(line)
+    return 0
+
+
+def _list_tree(args: argparse.Namespace, in_use: InUse) -> int:
+    def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
+        repository = found.repository(args.repository)
+        return images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=watch)
+
+    results = options.each_layout(args, work)
+    listed = [(name, entry) for name, entries in results.values for entry in entries]
+    if args.format == "json":
+        json.dump([usage_as_json(entry) | {"Layout": name} for name, entry in listed], sys.stdout)
+        print()
+    else:
+        for line in usage_table([entry for _, entry in listed], [name for name, _ in listed]):
+            print(line)
+        print(f"{len(results.values):,} layouts, {len(listed):,} images; {len(results.errors):,} skipped")
+    return options.FAILED if results.errors else 0
+
+
+def usage_as_json(entry: Usage) -> dict[str, object]:
+    """One image, as the array of --format json has it."""
+    image = entry.image
+    return {
+        "Name": None if image.dangling else image.name,
+        "Digest": image.target.digest,
+        "MediaType": image.target.media_type,
+        "Created": None if image.created is None else format_rfc3339(image.created),
+        "Size": entry.size,
+        "Shared": entry.shared,
+        "Unique": entry.unique,
+        "Dangling": entry.dangling,
+        "Referrer": entry.referrer,
+        "InUse": entry.in_use,
+        "Leased": entry.leased,
+    }
+
+
+def usage_table(
+    found: Sequence[Usage], layouts: Sequence[str] | None = None, *, reclaimable: bool = False
+) -> Iterator[str]:
+    """A line an image; of a tree with the layout of each."""
+    rows = []
+    for number, entry in enumerate(found):
+        image = entry.image
+        states = (
+            ("dangling", entry.dangling),
+            ("referrer", entry.referrer),
+            ("in use", entry.in_use),
+            ("leased", entry.leased),
+        )
+        rows.append(
+            (
+                *([] if layouts is None else [layouts[number]]),
+                "<none>" if image.dangling else printable(image.familiar),
+                image.target.digest[:SHORT_DIGEST],
+                "" if image.created is None else format_rfc3339(image.created),
+                human_size(entry.size),
+                human_size(entry.shared),
+                human_size(entry.unique),
+                *([human_size(entry.reclaimable)] if reclaimable else []),
+                ", ".join(name for name, holds in states if holds),
+            )
+        )
+    first = ("IMAGE",) if layouts is None else ("LAYOUT", "IMAGE")
+    last = ("RECLAIMABLE", "STATE") if reclaimable else ("STATE",)
+    return table((*first, "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", *last), rows)

@@ -1,0 +1,1 @@
+"""How results look: tables, terminal, metrics and the page."""

@@ -1,0 +1,146 @@
+"""`--metrics-file`: what came of a run, in a file that a collector reads whenever it likes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+
+from ocigc.errors import Refused, UsageError
+from ocigc.layout import dirfd
+from ocigc.printable import printable
+
+_MODE = 0o644  # the collector is another user
+_LIMIT = 1 << 20  # bytes
+_SUCCESS = "last_success_timestamp_seconds"
+
+
+class MetricsFile:
+    """The metrics file of one run of `command` on `layout`. The run confines itself before it knows what to write:
+    `directory`, open from the start, has to stay writable.
+    """
+
+    def __init__(self, path: str, command: str, layout: str) -> None:
+        """Raises UsageError where no such file can be written, or the file that is there is of something else."""
+        self._shown = printable(path)
+        self._name = os.path.basename(path)
+        self._labels = label_set(command, os.path.abspath(layout))
+        self._began = time.monotonic()
+        self._measured: dict[str, float] = {}
+        if not self._name:
+            raise UsageError(f"--metrics-file {self._shown}: a file is wanted, not a directory")
+        parent = os.path.dirname(path) or "."
+        try:
+            self.directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no path"
+            raise UsageError(f"--metrics-file {self._shown}: {reason}: its directory has to be there") from None
+        try:
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.directory, effective_ids=True):
+                raise UsageError(f"--metrics-file {self._shown}: its directory cannot be written to")
+            self._success = self._previous_success()
+        except BaseException:
+            os.close(self.directory)
+            raise
+
+    def _previous_success(self) -> float:
+        try:
+            content = dirfd.read(self.directory, self._name, _LIMIT)
+            return read_exposition(content.decode(errors="replace"), self._labels).get(_SUCCESS, 0)
+        except FileNotFoundError:
+            return 0
+        except (OSError, Refused) as error:
+            raise UsageError(f"--metrics-file {self._shown}: {getattr(error, 'strerror', None) or error}") from None
+        except ValueError:
+            raise UsageError(
+                f"--metrics-file {self._shown}: this file holds something else; give every command and layout a file "
+                "of its own"
+            ) from None
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Adds what was measured to what is known."""
+        for name, value in values.items():
+            self._measured[name] = self._measured.get(name, 0) + value
+
+    def write(self, code: int) -> None:
+        """Replaces the file, at once or not at all, by what is known of a run that ends with an exit code. Raises
+        Refused."""
+        now = round(time.time(), 3)
+        values = {
+            "last_run_timestamp_seconds": now,
+            _SUCCESS: self._success if code else now,
+            "last_exit_code": code,
+            "duration_seconds": round(time.monotonic() - self._began, 3),
+            **self._measured,
+        }
+        content = exposition(values, self._labels).encode()
+        try:
+            # Collectors read *.prom, and not the hidden file that this is at first.
+            dirfd.replace(self.directory, self._name, content, _MODE)
+        except OSError as error:
+            raise Refused(
+                f"--metrics-file {self._shown}: {error.strerror or error}; only the metrics are lost"
+            ) from None
+
+
+_PREFIX = "ocigc_"
+
+# Every name is a gauge. Collectors want the same help for a name in whatever file it stands.
+_HELP = {
+    "last_run_timestamp_seconds": "When the last run ended, in seconds since 1970.",
+    "last_success_timestamp_seconds": "When the last run ended that had exit code 0; 0 if none ever had.",
+    "last_exit_code": "The exit code of the last run: 0 sound, 1 something found, 2 wrong usage, 3 refused or failed.",
+    "duration_seconds": "How long the last run took.",
+    "layouts": "Layouts that the last run found.",
+    "failed_layouts": "Layouts that the last run had to skip.",
+    "images": "Images that the last run left.",
+    "blobs": "Blobs that the last run left.",
+    "removed_images": "Images that the last run untagged.",
+    "removed_blobs": "Blobs that the last run removed.",
+    "reclaimed_bytes": "Bytes that the last run freed.",
+    "young_orphans": "Blobs that nothing holds and that the last run left because they are young.",
+    "checked_blobs": "Blobs that the last run hashed.",
+    "checked_bytes": "Bytes that the last run hashed.",
+    "unchecked_blobs": "Blobs that the last run did not come to, as it was interrupted.",
+    "skipped_blobs": "Blobs that the last run did not read, by the ledger.",
+    "compared_blobs": "Blobs that the last run only compared with the ledger.",
+    "left_blobs": "Blobs that the last run left, as its budget was used up.",
+    "corrupt_blobs": "Blobs that are not what their digest says.",
+    "wrong_size_blobs": "Blobs whose size is not what a descriptor says.",
+    "malformed_manifests": "Manifests that are none though their digest is right.",
+    "missing_blobs": "Blobs that a descriptor names and that are absent; normal in a sparse layout.",
+    "unsupported_blobs": "Blobs of an algorithm that cannot be checked.",
+    "check_errors": "What could not be checked.",
+}
+
+
+def label_set(command: str, layout: str) -> str:
+    """The labels of all metrics of a run."""
+    return f'{{command="{_escaped(command)}",layout="{_escaped(layout)}"}}'
+
+
+def _escaped(value: str) -> str:
+    # What is no text (bytes that are not UTF-8, control characters) is escaped as on the terminal before.
+    return printable(value).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def exposition(values: Mapping[str, float], label: str) -> str:
+    """All values by name, without the prefix, as one document. Raises KeyError for a name that is not known."""
+    lines = []
+    for name, value in values.items():
+        metric = _PREFIX + name
+        lines += [f"# HELP {metric} {_HELP[name]}", f"# TYPE {metric} gauge", f"{metric}{label} {value}"]
+    return "\n".join(lines) + "\n"
+
+
+def read_exposition(text: str, label: str) -> dict[str, float]:
+    """The values of such a document. Raises ValueError where it holds anything else, or of other labels."""
+    values = {}
+    for line in text.split("\n"):
+        if line.startswith("# ") or not line:
+            continue
+        metric, found, value = line.partition(label)
+        if not found or not metric.startswith(_PREFIX):
+            raise ValueError(line)
+        values[metric.removeprefix(_PREFIX)] = float(value)
+    return values

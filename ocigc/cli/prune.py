@@ -1,0 +1,182 @@
+"""`ocigc prune`: remove images and everything that nothing holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from ocigc.cli import options
+from ocigc.cli.output.plan_text import as_json, as_metrics, as_text, failure_as_json
+from ocigc.cli.output.tables import parse_size
+from ocigc.cli.output.terminal import ProgressLine, progress_line
+from ocigc.errors import UsageError
+from ocigc.gc.decide import Request
+from ocigc.gc.protection import InUse
+from ocigc.gc.retention import Policy
+from ocigc.printable import printable
+from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.policy_file import parse_policy
+from ocigc.pruning.prune import Pruned, prune, request
+from ocigc.times import SECOND
+
+_EXAMPLES = """\
+examples:
+  ocigc prune mirror                         show and remove dangling images and orphaned blobs
+  ocigc prune -a --in-use used.json mirror   remove all that the containers of `docker inspect` do not use
+  ocigc prune -a --filter until=720h -n mirror
+                                             what would go of the images older than 30 days
+  ocigc prune -a --filter label!=keep --force --format json mirror
+                                             from cron: no question, one JSON object
+
+exit status: 0 done, 2 wrong usage or no layout, 3 refused or failed with nothing lost
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "prune",
+        help="remove images and everything that nothing holds",
+        description="Removes images from an OCI image layout by the rules of `docker image prune`, and then every blob "
+        "that nothing holds. Without -a only dangling images go: those without a name.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    options.add_layout(parser)
+    options.add_recursive(parser)
+    parser.add_argument(
+        "-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones"
+    )
+    parser.add_argument(
+        "--filter",
+        metavar="KEY[!]=VALUE",
+        action="append",
+        default=[],
+        help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; repeatable",
+    )
+    parser.add_argument(
+        "--grace",
+        metavar="DURATION",
+        type=options.duration,
+        default=3600 * SECOND,
+        help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
+    )
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="what to keep, by repository and tag (default: ocigc.toml in the layout or at the root of the tree)",
+    )
+    parser.add_argument("--no-policy", action="store_true", help="do without the policy that lies in the layout")
+    parser.add_argument(
+        "--keep-storage",
+        metavar="SIZE",
+        type=options.argument_type(parse_size),
+        help="remove only as many images, the oldest first, as it takes for the blobs to fit into 200GB, say",
+    )
+    parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
+    add_run(parser)
+    options.add_metrics_file(parser, "prune")
+    parser.set_defaults(run=run, verb="prune")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """What whoever removes images may ask for."""
+    options.add_in_use(parser)
+    options.add_repository(parser)
+    parser.add_argument(
+        "--driver",
+        metavar="NAME",
+        default="overlayfs",
+        help="the snapshotter whose labels are removed from configs that no image holds (default: overlayfs)",
+    )
+    parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
+    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+    parser.add_argument("--allow-empty", action="store_true", help="go on even if no image at all would remain")
+    parser.add_argument(
+        "--trash",
+        metavar="DURATION",
+        type=options.duration,
+        help="keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back "
+        "(default: free the space at once)",
+    )
+    options.add_wait(parser)
+    options.add_format(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prunes one layout, or a tree of them."""
+    in_use = read_in_use(args)
+    wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace))
+    wanted = replace(
+        wanted,
+        explain=args.explain,
+        policy=_policy(args.policy),
+        own_policy=not args.no_policy,
+        keep_storage=args.keep_storage,
+    )
+    if args.recursive:
+        from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
+
+        return prune_tree(args, wanted)
+    return run_layout(args, wanted)
+
+
+def _policy(name: str | None) -> Policy | None:
+    if name is None:
+        return None
+    return parse_policy(options.read_file("--policy", name), printable(name))
+
+
+def read_in_use(args: argparse.Namespace) -> InUse:
+    """What is in use. Raises UsageError, also where nobody can be asked later."""
+    if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
+        raise UsageError(f"there is no terminal to ask on: give --force to {args.verb}, or --dry-run to look")
+    return options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+
+
+def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
+    """What the arguments of `add_run` ask for."""
+    return PruneOptions(
+        request=asked,
+        driver=args.driver,
+        dry_run=args.dry_run,
+        allow_empty=args.allow_empty,
+        trash=args.trash,
+        wait=args.wait / SECOND,
+    )
+
+
+def run_layout(args: argparse.Namespace, wanted: PruneOptions) -> int:
+    """Prunes one layout, and shows what came of it."""
+    wanted = replace(wanted, repository=options.repository(args))
+    with options.layout(args, writable=not args.dry_run) as layout, progress_line() as progress:
+        with prune(layout, wanted, confirm=None if args.force else _confirmation(progress), watch=progress) as pruned:
+            progress.clear()
+            _show(args, pruned)
+    return 0
+
+
+def failure(message: str, args: argparse.Namespace) -> str:
+    """The JSON answer of a run that failed; `args` may be empty."""
+    return failure_as_json(message, dry_run=getattr(args, "dry_run", False))
+
+
+def _confirmation(progress: ProgressLine) -> Callable[[Pruned], None]:
+    def confirm(planned: Pruned) -> None:
+        progress.clear()
+        for line in as_text(planned):
+            print(line, file=sys.stderr)
+        options.ask()
+
+    return confirm
+
+
+def _show(args: argparse.Namespace, pruned: Pruned) -> None:
+    options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
+    args.answered = True
+    if args.format == "json":
+        sys.stdout.writelines(as_json(pruned))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in as_text(pruned))

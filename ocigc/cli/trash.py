@@ -1,0 +1,71 @@
+"""`ocigc trash ls`: what can be brought back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ocigc.cli import options
+from ocigc.cli.output.tables import human_size, table
+from ocigc.layout.layout import open_layout
+from ocigc.printable import printable
+from ocigc.pruning.restore import trashed
+from ocigc.pruning.trash import Trashed
+from ocigc.times import SECOND, format_rfc3339
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "trash",
+        help="list what can be brought back",
+        description="Shows the runs of `ocigc prune --trash` that `ocigc restore` can undo.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    listing = commands.add_parser("ls", help="list the runs in the trash", description="Lists the runs in the trash.")
+    options.add_layout(listing)
+    options.add_wait(listing)
+    options.add_format(listing)
+    listing.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists the trash of one layout."""
+    with open_layout(args.layout, writable=False) as layout:
+        runs = trashed(layout, wait=args.wait / SECOND)
+    if args.format == "json":
+        json.dump([_as_json(each) for each in runs], sys.stdout)
+        print()
+        return 0
+    rows = [
+        (
+            each.journal.id,
+            format_rfc3339(each.journal.started),
+            _expires(each),
+            str(each.blobs),
+            human_size(each.size),
+            ", ".join(printable(image.familiar) for image in each.images),
+        )
+        for each in runs
+    ]
+    for line in table(("RUN", "REMOVED", "KEPT UNTIL", "BLOBS", "SIZE", "IMAGES"), rows):
+        print(line)
+    return 0
+
+
+def _expires(each: Trashed) -> str:
+    return "" if each.journal.expires is None else format_rfc3339(each.journal.expires)
+
+
+def _as_json(each: Trashed) -> dict[str, object]:
+    return {
+        "Run": each.journal.id,
+        "Removed": format_rfc3339(each.journal.started),
+        "KeptUntil": _expires(each),
+        "Blobs": each.blobs,
+        "Size": each.size,
+        "Images": [
+            {"Name": None if image.dangling else image.name, "Digest": image.target.digest} for image in each.images
+        ],
+    }

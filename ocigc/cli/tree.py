@@ -1,0 +1,116 @@
+"""`ocigc tree`: what an image is made of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+from ocigc.cli import options
+from ocigc.cli.output.tables import SHORT_DIGEST, human_size
+from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.inspect.tree import Leaf, tree
+from ocigc.printable import printable
+from ocigc.times import SECOND
+
+_DEEPEST = 32  # levels that are drawn; what lies deeper is only numbered
+
+_EXAMPLES = """\
+examples:
+  ocigc tree mirror alpine:3.18
+  ocigc tree --format json mirror sha256:5f2d01ab
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "tree",
+        help="show what an image is made of",
+        description="Shows an image as a tree: its manifests, configs and layers, what refers to them, and what of all "
+        "that is absent. What occurs again is marked, and not unfolded again.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    options.add_layout(parser)
+    parser.add_argument("reference", metavar="REF", help="an image's name, its digest or how that begins")
+    options.add_repository(parser)
+    options.add_wait(parser)
+    options.add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draws one image of one layout."""
+    repository = options.repository(args)
+    with options.layout(args, writable=False) as layout, progress_line() as progress:
+        leaves = tree(layout, args.reference, repository=repository, wait=args.wait / SECOND, watch=progress)
+    if args.format == "json":
+        json.dump([_as_json(leaf) for leaf in leaves], sys.stdout)
+        print()
+    else:
+        for line in _draw(leaves):
+            print(line)
+    return 0
+
+
+def _as_json(leaf: Leaf) -> dict[str, object]:
+    return {
+        "Depth": leaf.depth,
+        "Role": leaf.role,
+        "MediaType": leaf.descriptor.media_type,
+        "Digest": leaf.descriptor.digest,
+        "Size": leaf.descriptor.size,
+        "Platform": leaf.platform or None,
+        "Present": leaf.present,
+        "Repeated": leaf.repeated,
+    }
+
+
+def _draw(leaves: Sequence[Leaf]) -> Iterator[str]:
+    # open_levels[d]: whether the branch at depth d goes on below this line.
+    last = _last_of_level(leaves)
+    open_levels: list[bool] = []
+    for leaf, is_last in zip(leaves, last, strict=True):
+        del open_levels[max(leaf.depth - 1, 0) :]
+        if leaf.depth == 0:
+            prefix = ""
+        elif leaf.depth > _DEEPEST:
+            prefix = f"[{leaf.depth}] "
+        else:
+            rails = "".join("│   " if is_open else "    " for is_open in open_levels)
+            prefix = rails + ("└── " if is_last else "├── ")
+        if leaf.depth > 0:
+            open_levels += [False] * (leaf.depth - 1 - len(open_levels))
+            open_levels.append(not is_last)
+        yield prefix + _line(leaf)
+
+
+def _last_of_level(leaves: Sequence[Leaf]) -> list[bool]:
+    """Of each leaf, whether no sibling follows."""
+    last = []
+    follows: list[bool] = []
+    for leaf in reversed(leaves):
+        del follows[leaf.depth + 1 :]
+        follows += [False] * (leaf.depth + 1 - len(follows))
+        last.append(not follows[leaf.depth])
+        follows[leaf.depth] = True
+    last.reverse()
+    return last
+
+
+def _line(leaf: Leaf) -> str:
+    size = human_size(leaf.descriptor.size) if leaf.descriptor.size >= 0 else "size unknown"
+    parts = [
+        leaf.role,
+        printable(leaf.descriptor.digest[:SHORT_DIGEST]),
+        size,
+        printable(leaf.platform),
+        paint(printable(leaf.descriptor.media_type), "faint", sys.stdout),
+    ]
+    if not leaf.present:
+        parts.append(paint("absent", "yellow", sys.stdout))
+    if leaf.repeated:
+        parts.append("(above)")
+    return "  ".join(part for part in parts if part)

@@ -1,0 +1,237 @@
+"""`ocigc verify`: find what is not what its name says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from ocigc.cli import options
+from ocigc.cli.output.tables import human_size, table
+from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.errors import UsageError
+from ocigc.layout.layout import Layout
+from ocigc.times import SECOND
+from ocigc.verification import ledger
+from ocigc.verification.scan import Verification, together
+from ocigc.verification.verify import VerifyOptions, verify
+
+_EXAMPLES = """\
+examples:
+  ocigc verify mirror                 hash every blob, check every size and manifest
+  ocigc verify --format json mirror   one JSON object, for a machine
+  ocigc verify --reachable mirror     leave out what the next prune removes anyway
+  ocigc verify --changed mirror       hash only what is new or was touched since the last time
+  ocigc verify --older-than 30d --budget 10m mirror   every night: all is hashed once a month
+  ocigc verify --deep mirror          also unpack every layer
+  ocigc verify --repair-from /mnt/other mirror
+                                      mend what is corrupt or missing with sound copies
+
+exit status: 0 sound, 1 something is corrupt or has the wrong size, 2 wrong usage or no layout,
+3 something could not be checked; a budget that is used up is no failure
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "verify",
+        help="check every blob against its digest",
+        description="Checks every blob against its name, every descriptor's size against its blob, and every reachable "
+        "manifest against its form. It changes nothing, but for --repair-from, and its ledger of what it has verified, "
+        "in .ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. Absent blobs are "
+        "listed, but are normal in a sparse layout.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    options.add_layout(parser)
+    options.add_recursive(parser)
+    parser.add_argument(
+        "-j", "--jobs", metavar="N", type=_jobs, default=0, help="how many threads hash (default: one a core)"
+    )
+    parser.add_argument(
+        "--reachable", action="store_true", help="hash only what an image, a lease or a gc.root label holds"
+    )
+    parser.add_argument(
+        "--deep", action="store_true", help="unpack every layer of an image, and compare it with what its config says"
+    )
+    parser.add_argument(
+        "--repair-from",
+        metavar="LAYOUT",
+        action="append",
+        default=[],
+        help="put sound copies from another layout in the place of what is corrupt or missing; may be given again",
+    )
+    _add_ledger(parser)
+    options.add_wait(parser)
+    options.add_format(parser)
+    options.add_metrics_file(parser, "verify")
+    parser.set_defaults(run=run)
+
+
+def _add_ledger(parser: argparse.ArgumentParser) -> None:
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument(
+        "--changed", action="store_true", help="hash only what is new or was touched since it was verified"
+    )
+    modes.add_argument(
+        "--quick",
+        action="store_true",
+        help="read everything, but compare what was verified before with its XXH3-128: finds bit rot, not forgery",
+    )
+    modes.add_argument(
+        "--older-than",
+        metavar="DURATION",
+        type=options.duration,
+        help="hash only what was not verified for so long, for example 30d; the oldest first",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="DURATION",
+        type=options.duration,
+        help="begin no further blob after so long, for example 10m; without more, the oldest go first",
+    )
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"invalid number of jobs: {text!r}")
+    return int(text)
+
+
+def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptions:
+    return VerifyOptions(
+        jobs=args.jobs,
+        reachable=args.reachable,
+        wait=args.wait / SECOND,
+        changed=args.changed,
+        quick=args.quick,
+        older_than=args.older_than,
+        budget=args.budget,
+        deep=args.deep,
+        repair_from=sources,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verifies one layout, or a tree of them."""
+    members: Sequence[tuple[str, Verification]] = ()
+    with ExitStack() as stack:
+        sources = [stack.enter_context(Layout(path)) for path in args.repair_from]
+        wanted = _options(args, sources)
+        if args.recursive:
+            if sources:
+                raise UsageError("--repair-from: mend one layout at a time, without --recursive")
+            results = options.each_layout(
+                args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=wanted.keeps_ledger
+            )
+            members = results.values
+            result = together([each for _, each in members], results.errors)
+            options.measure(args, options.layouts(results))
+        elif sources:
+            with options.layout(args, writable=True) as layout, progress_line() as progress:
+                result = verify(layout, wanted, watch=progress)
+        else:
+            with Layout(args.layout) as layout, progress_line() as progress:
+                with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
+                    options.confine(args, *directories)
+                result = verify(layout, wanted, watch=progress)
+    options.measure(args, _as_metrics(result))
+    args.answered = True
+    if result.unchecked:
+        options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
+    if args.format == "json":
+        layouts = [{"Layout": name, **_document(each, wanted)} for name, each in members]
+        json.dump(_document(result, wanted) | ({"Layouts": layouts} if args.recursive else {}), sys.stdout)
+        print()
+    else:
+        _print(result, members)
+    if result.errors or result.unchecked:
+        return options.FAILED
+    return 0 if result.sound else 1
+
+
+def failure(message: str, _: argparse.Namespace) -> str:
+    """The JSON answer of a run that failed."""
+    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]), VerifyOptions())) + "\n"
+
+
+def _as_metrics(result: Verification) -> dict[str, int]:
+    return {
+        "checked_blobs": result.checked,
+        "checked_bytes": result.bytes,
+        "unchecked_blobs": result.unchecked,
+        "skipped_blobs": result.skipped,
+        "compared_blobs": result.compared,
+        "left_blobs": result.left,
+        "corrupt_blobs": len(result.corrupt),
+        "wrong_size_blobs": len(result.wrong_size),
+        "malformed_manifests": len(result.malformed),
+        "missing_blobs": len(result.missing),
+        "unsupported_blobs": len(result.unsupported),
+        "check_errors": len(result.errors),
+    }
+
+
+def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
+    document: dict[str, object] = {
+        "Checked": result.checked,
+        "Bytes": result.bytes,
+        "Corrupt": list(result.corrupt),
+        "WrongSize": list(result.wrong_size),
+        "Missing": list(result.missing),
+        "Unsupported": list(result.unsupported),
+        "Errors": [*result.malformed, *result.errors],
+    }
+    if result.repaired is not None:
+        document["Repaired"] = list(result.repaired)
+    if result.deep is not None:
+        document["Deep"] = {
+            "Checked": result.deep.checked,
+            "Mismatched": list(result.deep.mismatched),
+            "Undecodable": list(result.deep.undecodable),
+            "Unsupported": list(result.deep.unsupported),
+        }
+    if wanted.keeps_ledger:
+        document |= {"Skipped": result.skipped, "Compared": result.compared, "Left": result.left}
+    if result.unchecked:
+        document["Interrupted"] = True
+    return document
+
+
+def _print(result: Verification, members: Sequence[tuple[str, Verification]]) -> None:
+    for title, colour, lines in (
+        ("corrupt", "red", result.corrupt),
+        ("wrong size", "red", result.wrong_size),
+        ("malformed", "red", result.malformed),
+        ("error", "red", result.errors),
+        ("missing", "yellow", result.missing),
+        ("unsupported", "yellow", result.unsupported),
+        ("layer", "red", result.deep.reasons if result.deep else ()),
+        ("layer not looked into", "yellow", result.deep.unsupported if result.deep else ()),
+        ("repaired", "green", result.repaired or ()),
+    ):
+        for line in lines:
+            print(f"{paint(title, colour, sys.stdout)}: {line}")
+    if members:
+        rows = [(name, f"{each.checked:,}", human_size(each.bytes), _verdict(each)) for name, each in members]
+        for line in table(("LAYOUT", "BLOBS", "SIZE", "STATE"), rows):
+            print(line)
+    verdict = _verdict(result)
+    colour = "red" if verdict == "NOT SOUND" else "green"
+    print(f"{result.checked:,} blobs, {human_size(result.bytes)}: {paint(verdict, colour, sys.stdout)}")
+    for count, what in (
+        (result.skipped, "not read, by the ledger"),
+        (result.compared, "only compared with the ledger, which finds bit rot, not forgery"),
+        (result.left, "left for the next run, as the budget is used up"),
+    ):
+        if count:
+            print(f"{count:,} blobs {what}")
+
+
+def _verdict(result: Verification) -> str:
+    if not result.sound or result.errors:
+        return "NOT SOUND"
+    return "sound so far" if result.unchecked else "sound"

@@ -1,0 +1,107 @@
+"""`ocigc why`: what holds a blob."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+from ocigc.cli import options
+from ocigc.cli.output.tables import SHORT_DIGEST, human_size
+from ocigc.cli.output.terminal import progress_line
+from ocigc.inspect.why import Chain, RetainingPaths, why
+from ocigc.printable import printable
+from ocigc.times import SECOND, format_rfc3339
+
+_SHOWN = 20
+_LINKS_SHOWN = 12
+
+_EXAMPLES = """\
+examples:
+  ocigc why mirror sha256:5f2d01ab    every chain from an image, a lease or a label down to this blob
+  ocigc why mirror alpine:3.18        the same of an image, and what would go with its last name
+
+exit status: 0 something holds it, 1 nothing does, or it is absent, 2 wrong usage or no such thing, 3 failed
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "why",
+        help="say what holds a blob",
+        description="Shows what holds a blob: one chain from every image, lease or label that does.",
+        epilog=_EXAMPLES,
+        formatter_class=options.Formatter,
+    )
+    options.add_layout(parser)
+    parser.add_argument("reference", metavar="REF|DIGEST", help="an image's name, a digest, or how that begins")
+    options.add_repository(parser)
+    options.add_wait(parser)
+    options.add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explains one blob of one layout."""
+    repository = options.repository(args)
+    with options.layout(args, writable=False) as layout, progress_line() as progress:
+        reason = why(layout, args.reference, repository=repository, wait=args.wait / SECOND, watch=progress)
+    if args.format == "json":
+        json.dump(_as_json(reason), sys.stdout)
+        print()
+    else:
+        for line in _as_text(reason, time.time_ns()):
+            print(line)
+    return 0 if reason.present and reason.chains else 1
+
+
+def _as_json(reason: RetainingPaths) -> dict[str, object]:
+    return {
+        "Digest": reason.digest,
+        "Present": reason.present,
+        "Size": reason.size,
+        "Chains": [
+            {
+                "Root": chain.root,
+                "Name": chain.name,
+                "Links": [{"Role": link.role, "Digest": link.digest} for link in chain.links],
+            }
+            for chain in reason.chains
+        ],
+        "MentionedBy": list(reason.mentioned_by),
+        "Images": list(reason.images),
+        "WouldGo": {"Blobs": reason.blobs, "Size": reason.freed},
+    }
+
+
+def _as_text(reason: RetainingPaths, now: int) -> Iterator[str]:
+    if not reason.present:
+        yield f"{reason.digest}: absent"
+        for digest in reason.mentioned_by:
+            yield f"  {digest} refers to it"
+        if not reason.mentioned_by and not reason.images:
+            yield "  nothing that is held refers to it"
+        return
+    yield f"{reason.digest}: {human_size(reason.size)}"
+    for chain in reason.chains[:_SHOWN]:
+        yield "  " + _line(chain)
+    if len(reason.chains) > _SHOWN:
+        yield f"  and {len(reason.chains) - _SHOWN:,} more (--format json lists all)"
+    if not reason.chains:
+        hours = (now - reason.touched) / (3600 * SECOND)
+        yield "  nothing holds it: an orphan, which a prune removes once it is older than --grace"
+        yield f"  last touched {format_rfc3339(reason.touched)}, {hours:,.1f} hours ago"
+    if reason.images:
+        names = printable(", ".join(reason.images))
+        yield f"  without {names}: {reason.blobs:,} blobs, {human_size(reason.freed)} would go"
+
+
+def _line(chain: Chain) -> str:
+    links = [f"{link.role} {link.digest[:SHORT_DIGEST]}" for link in chain.links]
+    if len(links) > _LINKS_SHOWN:
+        half = _LINKS_SHOWN // 2
+        links[half:-half] = [f"... {len(links) - 2 * half:,} more ..."]
+    return f"{chain.root} {printable(chain.name)} > " + " > ".join(links)

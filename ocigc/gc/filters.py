@@ -1,0 +1,128 @@
+"""Filters: which images may be pruned at all.
+
+Source: moby `api/types/filters` (ParseFlag, Validate, GetBoolOrDefault), `ImagesPrune`, `setupFilters` and
+`setupLabelFilter`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ocigc.errors import UsageError
+from ocigc.image import ImageRecord
+from ocigc.times import format_rfc3339, parse_until
+
+ACCEPTED = ("dangling", "label", "label!", "until")
+_LABEL_LIMIT = 4096  # bytes of key and value together, as containerd's labels.Validate allows
+
+ConfigLabels = Callable[[ImageRecord], Sequence[Mapping[str, str] | None]]
+"""The `config.Labels` of each present config in an image's walk; None for a config that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCheck:
+    """One `label` or `label!` filter. `value` None asks only whether the label exists."""
+
+    key: str
+    value: str | None
+    negate: bool
+
+    def accepts(self, labels: Mapping[str, str]) -> bool:
+        if self.value is None:
+            return (self.key in labels) != self.negate
+        # A label that is not there passes no check of a value, not even a negated one.
+        return self.key in labels and (labels[self.key] == self.value) != self.negate
+
+    def __str__(self) -> str:
+        key = f"label{'!' if self.negate else ''}={self.key}"
+        return key if self.value is None else f"{key}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """`until` are instants: an image must be older than every one of them. All label checks must hold of one config.
+    `dangling_stated` tells whether a filter said so of `dangling_only`, or nobody did.
+    `retained` says of images, by position, what else keeps them, and `released` what lets go of others; `loose` are the
+    positions of those that go without their subject.
+    """
+
+    dangling_only: bool
+    until: tuple[int, ...]
+    labels: tuple[LabelCheck, ...]
+    dangling_stated: bool = False
+    retained: Mapping[int, str] = field(default_factory=dict)
+    released: Mapping[int, str] = field(default_factory=dict)
+    detached: frozenset[int] = frozenset()
+
+    def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
+        """The filter that keeps the image; None where it may be pruned. An unknown age or an unreadable config keeps
+        it where a filter asks.
+        """
+        if self.dangling_only and not image.dangling:
+            return "dangling=true"
+        if self.until and image.created is None:
+            return "until: nobody knows when it was created"
+        for instant in self.until:
+            if image.created is not None and image.created >= instant:
+                return f"until={format_rfc3339(instant)}"
+        return self._label_objection(config_labels(image)) if self.labels else None
+
+    def _label_objection(self, configs: Sequence[Mapping[str, str] | None]) -> str | None:
+        readable = [labels for labels in configs if labels is not None]
+        if not readable or len(readable) < len(configs):
+            return f"{self.labels[0]}: a config cannot be read or is not here"
+        failed = [[check for check in self.labels if not check.accepts(labels)] for labels in readable]
+        return None if [] in failed else str(failed[0][0])
+
+
+def _split(arguments: Iterable[str]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise UsageError(f"invalid filter {argument!r}: expected KEY=VALUE or KEY!=VALUE")
+        named = values.setdefault(key.strip().lower(), [])
+        if value.strip() not in named:
+            named.append(value.strip())
+    return values
+
+
+def _dangling_only(values: Sequence[str] | None) -> bool:
+    if values is None:
+        return True
+    yes = "1" in values or "true" in values
+    no = "0" in values or "false" in values
+    if yes == no:
+        raise UsageError(f"invalid filter 'dangling={' '.join(values)}': expected true or false, not both")
+    return yes
+
+
+def label_check(text: str, key: str = "label") -> LabelCheck:
+    """The check of a `label` or `label!` filter. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    if len(os.fsencode(name)) + len(os.fsencode(value)) > _LABEL_LIMIT:
+        raise UsageError(f"invalid filter: label {name[:40]!r}... is longer than {_LABEL_LIMIT} bytes")
+    negate = key.endswith("!")
+    if name.endswith("!"):
+        name, negate = name[:-1], not negate
+    return LabelCheck(name, value if equals else None, negate)
+
+
+def parse_filters(arguments: Iterable[str], *, prune_all: bool, now: int, local_offset: int) -> Filters:
+    """The filters of `--filter` arguments; `prune_all` is `dangling=false`.
+
+    `now` is an instant, `local_offset` seconds east of UTC. Raises UsageError.
+    """
+    values = _split([*arguments, *(["dangling=false"] if prune_all else [])])
+    for key in values:
+        if key not in ACCEPTED:
+            raise UsageError(f"invalid filter {key!r}: expected one of {', '.join(ACCEPTED)}")
+    dangling_only = _dangling_only(values.get("dangling"))
+    try:
+        until = tuple(parse_until(text, now, local_offset) for text in values.get("until", ()))
+    except ValueError as error:
+        raise UsageError(f"invalid filter 'until': {error}") from None
+    labels = tuple(label_check(text, key) for key in ("label", "label!") for text in values.get(key, ()))
+    return Filters(dangling_only, until, labels, dangling_stated="dangling" in values)

@@ -1,0 +1,138 @@
+"""A plan: all that a prune will do, decided before anything is done."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+
+from ocigc.gc.images import Images
+from ocigc.image import ImageRecord
+
+
+class KeepReason(Enum):
+    """Why an image stays."""
+
+    NOT_DANGLING = "has a name, and only dangling images are pruned"
+    FILTERED = "a filter keeps it"
+    RETAINED = "is to be kept"
+    NAME_IN_USE = "in use by name"
+    CONTENT_IN_USE = "in use by digest, and this is its last name"
+    SUBJECT_KEPT = "refers to an image that stays"
+    CONTENT_KEPT = "its content stays, and a registry finds it by this entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Untagged:
+    """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk). `by`
+    names the rule of a policy that lets go of it, if one does.
+    """
+
+    image: ImageRecord
+    deleted: Sequence[int]
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """That the image at a position stays, and why. `by` names what of that kind it was: a user, a filter, a rule, a
+    subject.
+    """
+
+    position: int
+    reason: KeepReason
+    by: str = ""
+
+
+class KeptImages(Iterable[Kept]):
+    """Images that stay, in columns: there may be a million of them."""
+
+    def __init__(self, kept: Iterable[Kept] = ()) -> None:
+        self._positions = array("I")
+        self._reasons: list[KeepReason] = []
+        self._by: list[str] = []
+        for each in kept:
+            self.add(each)
+
+    def add(self, kept: Kept) -> None:
+        """Adds an image."""
+        self._positions.append(kept.position)
+        self._reasons.append(kept.reason)
+        self._by.append(kept.by)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __iter__(self) -> Iterator[Kept]:
+        return map(Kept, self._positions, self._reasons, self._by)
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Those of the images."""
+        return self._positions
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of the `images` of a layout, and of its blobs.
+
+    `pruned` are those that go, in the order of pruning; `deleted` are the blobs (nodes) that go with them, of which
+    those of the n-th image end at `ends[n]`; `released` names by position the rules of a policy that let go of them.
+    `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images that
+    stay, `judged` had to be looked at, the `bystanders` did not. `unlease` are configs (nodes) that no remaining image
+    holds. `orphans` are all other blobs (nodes) that go; `spared` counts orphans that stay because they are young.
+    `reclaimed` is in bytes.
+    """
+
+    images: Images
+    pruned: Images
+    deleted: Sequence[int]
+    ends: Sequence[int]
+    released: Mapping[int, str]
+    dangling: Images
+    judged: KeptImages
+    named: Images
+    unlease: Sequence[int]
+    orphans: Sequence[int]
+    spared: int
+    reclaimed: int
+
+    @property
+    def untagged(self) -> Iterator[Untagged]:
+        """Every image that goes, in the order of pruning."""
+        starts = chain((0,), self.ends)
+        for image, start, end in zip(self.pruned, starts, self.ends, strict=False):
+            yield Untagged(image, self.deleted[start:end], self.released.get(image.position, ""))
+
+    @property
+    def kept(self) -> Iterator[Kept]:
+        """Every image that stays as it is."""
+        named = (Kept(position, KeepReason.NOT_DANGLING) for position in self.named.positions)
+        return chain(self.judged, named)
+
+    @property
+    def staying(self) -> int:
+        """How many images there will be."""
+        return len(self.judged) + len(self.named) + len(self.dangling)
+
+    @property
+    def blobs(self) -> Iterator[int]:
+        """Every blob that goes (nodes)."""
+        return chain(self.deleted, self.orphans)
+
+    @property
+    def blob_count(self) -> int:
+        """How many those are."""
+        return len(self.deleted) + len(self.orphans)
+
+    @property
+    def leaves_no_image(self) -> bool:
+        """Whether there were images and none would remain."""
+        return bool(self.pruned) and not self.staying
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.pruned or self.unlease or self.orphans)

@@ -1,0 +1,140 @@
+"""Protection: what containers use is not pruned.
+
+Source: moby `pruneUnused` (the loop over containers), with the digested references of moby e4c2eb9d8a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from ocigc.image import ImageRecord, dangling_name
+from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
+
+_SHORT_ID = 12  # characters of a container's ID that docker shows
+
+WalkDigests = Callable[[ImageRecord], Collection[str]]
+"""The digests of an image's walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """`names` are protected as they are, `tags` protect bare tags of an unknown repository; `digests` are in use. Each
+    comes with the first who uses it.
+    """
+
+    names: Mapping[str, str]
+    tags: Mapping[str, str]
+    digests: Mapping[str, str]
+    contents: Mapping[str, str]
+    """Digests that protect whatever image has them as target, manifest or config."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is protected."""
+        return bool(self.names or self.tags or self.of_content)
+
+    @property
+    def of_content(self) -> bool:
+        """Whether anything is protected by a digest."""
+        return bool(self.digests or self.contents)
+
+    def name_user(self, image: ImageRecord) -> str | None:
+        """Who uses the image by its name, and so protects it; None where nobody does."""
+        if image.name in self.names:
+            return self.names[image.name]
+        if image.bare_tag and image.name in self.tags:
+            return self.tags[image.name]
+        return None if image.dangling or not self.names else self.names.get(_normal_name(image.name))
+
+    def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> str | None:
+        """Who uses the image's content by some digest: it must keep a record, whatever its name."""
+        digest = image.target.digest
+        user = self.digests.get(digest) or self.contents.get(digest)
+        if user is not None or not self.contents:
+            return user
+        return next((self.contents[digest] for digest in walk_digests(image) if digest in self.contents), None)
+
+
+def _normal_name(name: str) -> str:
+    reference = _parse(name)
+    return name if reference is None else str(reference)
+
+
+def _used_by_digest(container: Container) -> bool:
+    """Whether the user named the image by a whole or shortened ID."""
+    return container.image_id.startswith("sha256:" + container.image.removeprefix("sha256:"))
+
+
+def _parse(reference: str) -> Reference | None:
+    try:
+        return with_default_tag(parse_normalized(reference))
+    except InvalidReference:
+        return None
+
+
+def protect(in_use: InUse) -> Protection:
+    """What all that is in use protects."""
+    names: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    contents = {digest: digest for digest in in_use.digests}
+
+    def add(reference: Reference, user: str) -> None:
+        names.setdefault(str(reference), user)
+        if reference.tag is not None and reference.digest is None:
+            tags.setdefault(reference.tag, user)
+
+    for container in in_use.containers:
+        user = f"container {container.id[:_SHORT_ID]}".rstrip()
+        # A container whose image lost its name keeps the dangling one.
+        names.setdefault(dangling_name(container.image_id), user)
+        if _used_by_digest(container):
+            digests.setdefault(container.image_id, user)
+            continue
+        if container.image_id and container.image.endswith("@" + container.image_id):
+            digests.setdefault(container.image_id, user)
+        if (named := _parse(container.image)) is not None:
+            add(named, user)
+    for text in sorted(in_use.references):
+        if (named := _parse(text)) is not None:
+            add(named, text)
+            if named.digest is not None:
+                # Not moby's: whoever says repo:tag@digest means both, so both stay.
+                contents.setdefault(named.digest, text)
+                if named.tag is not None:
+                    add(replace(named, digest=None), text)
+    return Protection(names, tags, digests, contents)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as moby's daemon knows it.
+
+    `image` is `Config.Image`, the reference that the user passed; `image_id` is `ImageID`, the digest it resolved to.
+    Either may be empty.
+    """
+
+    id: str
+    image: str
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """All that is in use, from any number of sources.
+
+    `containers` follow moby's rules of protection. `references` and `digests` come from every other source: a reference
+    protects the name that it normalises to, a digest every image that has it as target, manifest or config.
+    """
+
+    containers: tuple[Container, ...] = ()
+    references: frozenset[str] = field(default_factory=frozenset)
+    digests: frozenset[str] = field(default_factory=frozenset)
+
+    def __bool__(self) -> bool:
+        return bool(self.containers or self.references or self.digests)
+
+    def __or__(self, other: InUse) -> InUse:
+        return InUse(
+            self.containers + other.containers, self.references | other.references, self.digests | other.digests
+        )

@@ -1,0 +1,90 @@
+"""What a user means by REF: an image's name, a digest, or the beginning of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ocigc.errors import UsageError
+from ocigc.gc.filters import Filters
+from ocigc.gc.graph import Graph
+from ocigc.gc.images import Images
+from ocigc.image import ImageRecord
+from ocigc.printable import printable
+from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
+
+_SHOWN = 5
+_BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
+
+
+def resolve_images(images: Images, reference: str) -> list[ImageRecord]:
+    """The images that a reference names: one by its name, or all names of one target by its digest.
+
+    Raises UsageError where it names none, or more than one target by the beginning of a digest.
+    """
+    wanted = _normal(reference)
+    named = [image for image in images if not image.dangling and reference in (image.name, image.familiar)]
+    named = named or [image for image in images if wanted is not None and _normal(image.name) == wanted]
+    if named:
+        return named
+    by_digest = [image for image in images if _begins(image.target.digest, reference)]
+    digests = sorted({image.target.digest for image in by_digest})
+    if len(digests) > 1:
+        raise UsageError(f"{printable(reference)!r} is the beginning of several digests: {_some(digests)}")
+    if not digests:
+        raise UsageError(f"no image {printable(reference)!r}; `ocigc ls` shows what there is")
+    return by_digest
+
+
+def only(selected: Iterable[ImageRecord], images: Images) -> Filters:
+    """Filters that let go of these images alone, each of them also without its subject."""
+    detached = frozenset(image.position for image in selected)
+    others = dict.fromkeys((position for position in images.positions if position not in detached), "it was not named")
+    return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=detached)
+
+
+def resolve_blob(images: Images, graph: Graph, reference: str) -> str:
+    """The digest that a reference means: of an image's target, of any blob, or one that is absent if it is whole.
+
+    Raises UsageError.
+    """
+    match = _BEGINNING.fullmatch(reference)
+    if match is not None and graph.find(reference) is None:
+        beginning = reference if match["algorithm"] else f"sha256:{reference}"
+        first = graph.find_longer(beginning)
+        if first is not None:
+            digest = graph.digest(first)
+            others = {image.target.digest for image in images if _begins(image.target.digest, reference)} - {digest}
+            if first + 1 < len(graph) and graph.digest(first + 1).startswith(beginning):
+                others.add(graph.digest(first + 1))
+            if others:
+                raise UsageError(
+                    f"{printable(reference)!r} is the beginning of several digests: {_some(sorted({digest, *others}))}"
+                )
+            return digest
+    if graph.find(reference) is not None or _is_whole(reference):
+        return reference
+    return resolve_images(images, reference)[0].target.digest
+
+
+def _is_whole(reference: str) -> bool:
+    return re.fullmatch(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}|blake3:[0-9a-f]{64}", reference) is not None
+
+
+def _begins(digest: str, reference: str) -> bool:
+    match = _BEGINNING.fullmatch(reference)
+    if match is None:
+        return False
+    return digest.startswith(reference) if match["algorithm"] else digest.partition(":")[2].startswith(reference)
+
+
+def _normal(name: str) -> str | None:
+    try:
+        return str(with_default_tag(parse_normalized(name)))
+    except InvalidReference:
+        return None
+
+
+def _some(digests: Sequence[str]) -> str:
+    more = f" and {len(digests) - _SHOWN:,} more" if len(digests) > _SHOWN else ""
+    return ", ".join(digests[:_SHOWN]) + more

@@ -1,0 +1,153 @@
+"""What a layout takes of the disk, and what of that a prune would free."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from ocigc.gc.graph import Graph
+from ocigc.gc.protection import InUse
+from ocigc.gc.retention import Policy
+from ocigc.hard_links import Files, HardLinks, on_disk
+from ocigc.image import ImageRecord
+from ocigc.inspect.usage import Usage, usage
+from ocigc.layout import lock
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import load, with_created
+from ocigc.progress import SILENT, Watcher
+from ocigc.pruning.planning import forecast
+from ocigc.pruning.prune import request
+from ocigc.reference import InvalidReference, parse_normalized
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
+    prune would remove, and `unused` those that a prune of all images would; each layout by itself.
+    """
+
+    images: Sequence[Usage]
+    repositories: Sequence[Repository]
+    blobs: int
+    files: Sequence[Files]
+    dangling: Sequence[Files]
+    unused: Sequence[Files]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blobs."""
+        return sum(each.size for each in self.files)
+
+    @property
+    def disk(self) -> int:
+        """Bytes that they take: a file with several names once."""
+        return on_disk(self.files)
+
+
+def freed(layouts: Sequence[Files]) -> list[int]:
+    """Of each layout the bytes that are freed where these files go, and those of the layouts before it."""
+    links = HardLinks()
+    return [links.remove(each) for each in layouts]
+
+
+def together(parts: Sequence[Consumption]) -> Consumption:
+    """What several layouts consume."""
+    return Consumption(
+        images=[each for part in parts for each in part.images],
+        repositories=[each for part in parts for each in part.repositories],
+        blobs=sum(part.blobs for part in parts),
+        files=[each for part in parts for each in part.files],
+        dangling=[each for part in parts for each in part.dangling],
+        unused=[each for part in parts for each in part.unused],
+    )
+
+
+def du(
+    layout: Layout,
+    *,
+    in_use: InUse | None = None,
+    repository: str | None = None,
+    default_policy: Policy | None = None,
+    wait: float = 0,
+    watch: Watcher = SILENT,
+) -> Consumption:
+    """What a layout consumes. What a prune would free is by the layout's own policy, else by `default_policy`.
+    `repository` (normalised) owns bare tags and images without a name.
+
+    Raises UsageError where it is no layout, and Refused where it cannot be read.
+    """
+    default = request(in_use=in_use)
+    everything = request(prune_all=True, in_use=in_use)
+    with lock.shared(layout, wait):
+        snapshot = with_created(
+            load(layout, repository, default.now, watch, in_grace_after=default.now - default.grace)
+        )
+        with snapshot.store as store:
+            store.survey(report=watch("Reading sizes"))
+            leases = [lease for lease in snapshot.leases if lease.active(default.now)]
+            ordered = list(snapshot.images.in_order())
+            plans = forecast(snapshot, (default, everything), repository, default_policy, watch)
+            going = frozenset(plans[1].blobs)
+            return Consumption(
+                images=usage(ordered, store, leases, default.in_use, going),
+                repositories=repositories(ordered, store, going, repository),
+                blobs=len(store),
+                files=[store.files(range(len(store)))],
+                dangling=[store.files(plans[0].blobs)],
+                unused=[store.files(plans[1].blobs)],
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """`name` is in its familiar form; empty for images whose name tells none. `size` counts each present blob of its
+    images' walks once, in bytes; `shared` of it is in other repositories too, and `reclaimable` of it would go with all
+    that is unused.
+    """
+
+    name: str
+    images: int
+    size: int
+    shared: int
+    reclaimable: int
+
+    @property
+    def unique(self) -> int:
+        """Bytes that no other repository has."""
+        return self.size - self.shared
+
+
+def repository_of(image: ImageRecord, own: str | None = None) -> str:
+    """The familiar name of the repository that an image's name tells, or of the layout's `own`; "" where it is none."""
+    name = own if image.dangling else image.name
+    if name is None or image.bare_tag:
+        return ""
+    try:
+        reference = parse_normalized(name)
+    except InvalidReference:
+        return ""
+    return type(reference)(reference.domain, reference.path).familiar()
+
+
+def repositories(
+    images: Sequence[ImageRecord], graph: Graph, unused: Container[int], own: str | None = None
+) -> list[Repository]:
+    """The repositories by name; `unused` are the nodes that would go. What has no name is in the layout's `own`."""
+    nodes: dict[str, set[int]] = {}
+    count: Counter[str] = Counter()
+    for image in images:
+        name = repository_of(image, own)
+        count[name] += 1
+        nodes.setdefault(name, set()).update(node for node, _ in graph.walk(image.target))
+    marks = Counter(node for held in nodes.values() for node in held)
+    return [
+        Repository(
+            name,
+            count[name],
+            size=sum(map(graph.size, held)),
+            shared=sum(graph.size(node) for node in held if marks[node] > 1),
+            reclaimable=sum(graph.size(node) for node in held if node in unused),
+        )
+        for name, held in sorted(nodes.items())
+    ]

@@ -1,0 +1,64 @@
+"""Leases: blobs that are held while somebody is at work."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from ocigc.errors import UsageError
+from ocigc.labels import EXPIRE_LABEL, FLAT_LABEL, Lease
+from ocigc.layout import leases, lock
+from ocigc.layout.index_images import image_records
+from ocigc.layout.layout import Layout
+from ocigc.native import digest_algorithm
+from ocigc.printable import printable
+from ocigc.times import format_rfc3339
+
+
+def hold(
+    layout: Layout,
+    resources: Iterable[str],
+    *,
+    identity: str | None = None,
+    expires: int | None = None,
+    flat: bool = False,
+    wait: float = 0,
+) -> str:
+    """Makes a lease on digests and on what images (by name) are now; gives its name.
+
+    It ends at the instant `expires`; `flat` holds only the blobs themselves. The digests need not be there yet. `wait`
+    is in seconds. Raises UsageError and Refused.
+    """
+    labels = {} if expires is None else {EXPIRE_LABEL: format_rfc3339(expires)}
+    if flat:
+        labels[FLAT_LABEL] = "true"
+    identity = identity or os.urandom(8).hex()
+    with lock.exclusive(layout, wait) as state:
+        digests = tuple(dict.fromkeys(digest for each in resources for digest in _digests(layout, each)))
+        leases.create(layout.fd, state, Lease(identity, labels, digests, format_rfc3339(time.time_ns())))
+    return identity
+
+
+def release(layout: Layout, identities: Iterable[str], *, wait: float = 0) -> None:
+    """Ends leases. Raises UsageError where there is no such lease, and Refused."""
+    with lock.exclusive(layout, wait):
+        for identity in identities:
+            leases.release(layout.fd, identity)
+
+
+def held(layout: Layout, *, wait: float = 0) -> list[Lease]:
+    """All leases, by name. Raises Refused."""
+    with lock.shared(layout, wait):
+        return leases.load(layout.fd)
+
+
+def _digests(layout: Layout, resource: str) -> list[str]:
+    # By the grammar alone alpine:3 is a digest too, so names come first.
+    images = image_records(layout.read_index().entries)
+    found = [image.target.digest for image in images if resource in (image.name, image.familiar)]
+    if not found and digest_algorithm(resource):
+        return [resource]
+    if not found:
+        raise UsageError(f"{printable(resource)!r} is neither a digest nor the name of an image in {layout.path}")
+    return found

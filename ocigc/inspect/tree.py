@@ -1,0 +1,93 @@
+"""An image as a tree: index, manifests, configs and layers, with what refers to them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ocigc.errors import Refused
+from ocigc.gc.resolve import resolve_images
+from ocigc.image import Descriptor, Media
+from ocigc.layout import lock
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import CONFIG_LIMIT, load
+from ocigc.native import Role, Store, media_of, parse_children
+from ocigc.progress import SILENT, Watcher
+
+_ROLES = {
+    Role.CONFIG: "config",
+    Role.LAYER: "layer",
+    Role.BLOB: "blob",
+    Role.MANIFEST: "manifest",
+    Role.FOUND: "mentioned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One line of a tree. `depth` is 0 for the root; `platform` may be empty. What was shown before is `repeated`, and
+    its children are not shown again.
+    """
+
+    depth: int
+    role: str
+    descriptor: Descriptor
+    platform: str
+    present: bool
+    repeated: bool
+
+
+def tree(
+    layout: Layout, reference: str, *, repository: str | None = None, wait: float = 0, watch: Watcher = SILENT
+) -> list[Leaf]:
+    """The tree below every target that a reference names, parents first. Raises UsageError and Refused."""
+    with lock.shared(layout, wait):
+        snapshot = load(layout, repository, time.time_ns(), watch)
+        with snapshot.store as store:
+            targets = {image.target.digest: image.target for image in resolve_images(snapshot.images, reference)}
+            return [leaf for target in targets.values() for leaf in _grow(store, target)]
+
+
+def _grow(store: Store, target: Descriptor) -> Iterator[Leaf]:
+    seen: set[int] = set()
+    waiting = [(0, "image", target, "")]
+    while waiting:
+        depth, role, descriptor, platform = waiting.pop()
+        node = store.find(descriptor.digest)
+        repeated = node in seen
+        yield Leaf(depth, role, descriptor, platform, node is not None, repeated)
+        if node is None or repeated:
+            continue
+        children = [(depth + 1, *child) for child in _children(store, node, descriptor)]
+        if children:
+            seen.add(node)
+        waiting += reversed(children)
+
+
+def _children(store: Store, node: int, descriptor: Descriptor) -> Iterator[tuple[str, Descriptor, str]]:
+    if descriptor.media in (Media.MANIFEST, Media.INDEX):
+        for role, child, content in parse_children(store.read(node, CONFIG_LIMIT), descriptor.media):
+            if role in _ROLES:
+                yield _ROLES[role], child, _platform(content) if role == Role.MANIFEST else ""
+    for referrer in store.referrers(node):
+        yield "referrer", _described(store, referrer), ""
+
+
+def _described(store: Store, node: int) -> Descriptor:
+    """A descriptor of a manifest that nothing but its subject leads to."""
+    try:
+        document = json.loads(store.read(node, CONFIG_LIMIT))
+        stated = document.get("mediaType") if isinstance(document, dict) else None
+    except (Refused, ValueError, RecursionError):
+        stated = None
+    media_type = stated if isinstance(stated, str) else ""
+    return Descriptor(media_type, store.digest(node), store.size(node), media_of(media_type))
+
+
+def _platform(content: bytes) -> str:
+    platform = json.loads(content).get("platform")
+    if not isinstance(platform, dict):
+        return ""
+    return "/".join(str(platform[key]) for key in ("os", "architecture", "variant") if platform.get(key))

@@ -1,0 +1,100 @@
+"""What each image costs: the bytes that only it holds, and those that it shares."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from ocigc.gc.candidates import content_user
+from ocigc.gc.graph import Graph
+from ocigc.gc.protection import InUse, protect
+from ocigc.gc.referrers import subject_of
+from ocigc.image import ImageRecord
+from ocigc.labels import Lease
+from ocigc.layout import lock
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import load, with_created
+from ocigc.progress import SILENT, Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too, and
+    `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` shares the fate of
+    what it refers to, so it is never dangling.
+    """
+
+    image: ImageRecord
+    size: int
+    shared: int
+    referrer: bool
+    in_use: bool
+    leased: bool
+    reclaimable: int
+
+    @property
+    def dangling(self) -> bool:
+        """Whether a prune without -a would take it."""
+        return self.image.dangling and not self.referrer
+
+    @property
+    def unique(self) -> int:
+        """Bytes that no other image of the layout has."""
+        return self.size - self.shared
+
+
+def usage(
+    images: Sequence[ImageRecord],
+    graph: Graph,
+    leases: Sequence[Lease],
+    in_use: InUse,
+    unused: Container[int] = frozenset(),
+) -> list[Usage]:
+    """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active
+    ones, and `unused` the nodes that would go.
+    """
+    walks: Mapping[str, list[int]] = {
+        image.target.digest: [node for node, _ in graph.walk(image.target)] for image in images
+    }
+    marks = Counter(node for image in images for node in walks[image.target.digest])
+    leased = {digest for lease in leases for digest in lease.resources}
+    protection = protect(in_use)
+    found = []
+    for image in images:
+        nodes = walks[image.target.digest]
+        found.append(
+            Usage(
+                image,
+                size=sum(map(graph.size, nodes)),
+                shared=sum(graph.size(node) for node in nodes if marks[node] > 1),
+                referrer=subject_of(image, graph.find(image.target.digest), graph) is not None,
+                in_use=(protection.name_user(image) or content_user(protection, image, graph)) is not None,
+                leased=image.target.digest in leased,
+                reclaimable=sum(graph.size(node) for node in nodes if node in unused),
+            )
+        )
+    return found
+
+
+def images(
+    layout: Layout,
+    *,
+    in_use: InUse | None = None,
+    repository: str | None = None,
+    wait: float = 0,
+    watch: Watcher = SILENT,
+) -> list[Usage]:
+    """The images by name, and what each costs. `repository` (normalised) owns bare tags; `wait` is in seconds.
+
+    Raises UsageError where it is no layout, and Refused where it cannot be read.
+    """
+    now = time.time_ns()
+    with lock.shared(layout, wait):
+        snapshot = with_created(load(layout, repository, now, watch))
+        with snapshot.store:
+            snapshot.store.survey(report=watch("Reading sizes"))
+            leases = [lease for lease in snapshot.leases if lease.active(now)]
+            ordered = list(snapshot.images.in_order())
+            return usage(ordered, snapshot.store, leases, InUse() if in_use is None else in_use)

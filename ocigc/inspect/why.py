@@ -1,0 +1,161 @@
+"""Why a blob is there, and what would go with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ocigc.errors import Refused
+from ocigc.gc.decide import Request, decide
+from ocigc.gc.graph import Graph
+from ocigc.gc.protection import InUse
+from ocigc.gc.resolve import only, resolve_blob
+from ocigc.image import ImageRecord, Media
+from ocigc.labels import Lease
+from ocigc.layout import lock
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, detach, labels_of, load
+from ocigc.native import NO_NODE, Role, Store, parse_document
+from ocigc.progress import SILENT, Watcher
+
+_ROLES = {
+    Role.CONFIG: "config",
+    Role.LAYER: "layer",
+    Role.BLOB: "blob",
+    Role.MANIFEST: "manifest",
+    Role.SUBJECT: "referrer",
+    Role.FOUND: "mentioned",
+    Role.LABEL: "label",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetainingPaths:
+    """Why a blob is there. `chains` is empty where nothing holds it; `touched` is then the instant at which somebody
+    last did.
+
+    `mentioned_by` are digests of manifests that refer to it where it is absent. `images` are the names that it has as
+    an image, and `freed` the bytes and `blobs` the number of blobs that would go with the last of them.
+    """
+
+    digest: str
+    present: bool
+    size: int
+    touched: int
+    chains: Sequence[Chain]
+    mentioned_by: Sequence[str]
+    images: Sequence[str]
+    blobs: int
+    freed: int
+
+
+def why(
+    layout: Layout, reference: str, *, repository: str | None = None, wait: float = 0, watch: Watcher = SILENT
+) -> RetainingPaths:
+    """Why what a reference means is there: an image by its name, any blob by its digest or how that begins.
+
+    Raises UsageError where there is no such thing, and Refused.
+    """
+    now = time.time_ns()
+    with lock.shared(layout, wait):
+        snapshot = load(layout, repository, now, watch)
+        with snapshot.store as store:
+            digest = resolve_blob(snapshot.images, store, reference)
+            node = store.find(digest)
+            names = [image.familiar for image in snapshot.images if image.target.digest == digest]
+            if node is None:
+                return RetainingPaths(digest, False, 0, 0, (), _mentions(store, digest), names, 0, 0)
+            found = list(_chains(snapshot, node, now))
+            blobs, freed = _untagged(snapshot, digest, now) if names else (0, 0)
+            return RetainingPaths(digest, True, store.size(node), store.stamp(node), found, (), names, blobs, freed)
+
+
+def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
+    store = snapshot.store
+    following, roles = store.ascend(node)
+
+    def step(at: int) -> tuple[str, int] | None:
+        return None if following[at] == NO_NODE else (_ROLES[Role(roles[at])], following[at])
+
+    active = [lease for lease in snapshot.leases if lease.active(now)]
+    images = list(snapshot.images.in_order())
+    return list(chains(node, step, images, active, store.label_roots(), store))
+
+
+def _untagged(snapshot: Snapshot, digest: str, now: int) -> tuple[int, int]:
+    named = [image for image in snapshot.images if image.target.digest == digest]
+    filters = only(named, snapshot.images)
+    detach(snapshot, filters.detached)
+    request = Request(filters, InUse(), now, grace=0, orphans=False)
+    plan = decide(snapshot.contents, request, labels_of(snapshot))
+    return plan.blob_count, plan.reclaimed
+
+
+def _mentions(store: Store, digest: str) -> list[str]:
+    found = []
+    for node in store.lacking():
+        try:
+            content = store.read(node, CONFIG_LIMIT, verify=False)
+            if any(each.digest == digest for each in parse_document(content, Media.JSON)):
+                found.append(store.digest(node))
+        except Refused:
+            continue
+    return found
+
+
+NextStep = Callable[[int], tuple[str, int] | None]
+"""Of a node that holds the blob: by what role it does, and the next node on the way down; None of any other node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One blob of a chain, and what it is to the one above."""
+
+    role: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """`root` says what holds the first link: "image", "lease" or "label"; `name` which of them."""
+
+    root: str
+    name: str
+    links: Sequence[Link]
+
+
+def chains(
+    node: int,
+    step: NextStep,
+    images: Sequence[ImageRecord],
+    leases: Sequence[Lease],
+    label_roots: Sequence[int],
+    graph: Graph,
+) -> Iterator[Chain]:
+    """One chain, a shortest or nearly so, from every root that holds a node. `leases` are active ones."""
+    for image in images:
+        for role, digest in (("target", image.target.digest), *(("label", each) for each in image.references)):
+            yield from _chain("image", image.familiar, role, graph.find(digest), node, step, graph)
+    for lease in leases:
+        for digest in lease.resources:
+            found = graph.find(digest)
+            if not lease.flat or found == node:
+                yield from _chain("lease", lease.id, "resource", found, node, step, graph)
+    for root in label_roots:
+        yield from _chain("label", "containerd.io/gc.root", "root", root, node, step, graph)
+
+
+def _chain(
+    root: str, name: str, role: str, start: int | None, end: int, step: NextStep, graph: Graph
+) -> Iterator[Chain]:
+    if start is None or (start != end and step(start) is None):
+        return
+    links = [Link(role, graph.digest(start))]
+    while start != end:
+        following = step(start)
+        if following is None:
+            return
+        role, start = following
+        links.append(Link(role, graph.digest(start)))
+    yield Chain(root, name, links)

@@ -1,0 +1,1 @@
+"""An image layout on disk: what lies in it, read and written safely."""

@@ -1,0 +1,51 @@
+"""Blobs under blake3, which the native core does not compute: the optional blake3 package does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ocigc.errors import CorruptError, Refused
+from ocigc.layout import dirfd
+from ocigc.native import Store, Verdict
+
+_PREFIX = "blake3:"
+_CHUNK = 4 << 20
+
+
+def hasher() -> Any:
+    """What hashes, or None where the package is not there."""
+    try:
+        from blake3 import blake3  # noqa: PLC0415
+    except ImportError:
+        return None
+    return blake3()
+
+
+def verdict(layout: int, digest: str) -> Verdict:
+    """What a blob is by its name; UNSUPPORTED where it is of another algorithm or the package is not there."""
+    if not digest.startswith(_PREFIX) or (content := hasher()) is None:
+        return Verdict.UNSUPPORTED
+    try:
+        with dirfd.directory(layout, "blobs") as blobs, dirfd.directory(blobs, "blake3") as parent:
+            with open(dirfd.open_plain(parent, digest.removeprefix(_PREFIX)), "rb", buffering=0) as file:
+                while chunk := file.read(_CHUNK):
+                    content.update(chunk)
+    except FileNotFoundError:
+        return Verdict.GONE
+    except OSError:
+        return Verdict.UNREADABLE
+    return Verdict.SOUND if _PREFIX + content.hexdigest() == digest else Verdict.CORRUPT
+
+
+def vouch(layout: int, store: Store) -> None:
+    """Verifies the manifests that wait for it. Raises Refused at the first that is not sound."""
+    for node in store.pending():
+        digest = store.digest(node)
+        found = verdict(layout, digest)
+        if found == Verdict.UNSUPPORTED:
+            raise Refused(f"{digest}: cannot be verified without blake3: pip install 'ocigc[blake3]'")
+        if found == Verdict.CORRUPT:
+            raise CorruptError(f"{digest}: the content is not what its digest says")
+        if found != Verdict.SOUND:
+            raise Refused(f"{digest}: cannot be read")
+        store.vouch(node)

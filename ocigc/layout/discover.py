@@ -1,0 +1,185 @@
+"""Layouts below a directory: found by openat alone, so that no symlink leads out of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from threading import Event
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from ocigc.errors import OcigcError, Refused, UsageError
+from ocigc.layout import dirfd
+from ocigc.layout.index_images import repository_name
+from ocigc.layout.layout import MARKER, Layout
+from ocigc.printable import printable
+from ocigc.progress import Progress, Report, Watcher
+
+_DEPTH = 64
+_OWN = frozenset(("blobs", "labels", "leases"))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A layout, by its path below the root; "." is the root itself. With `trouble` a directory that could not be
+    searched."""
+
+    path: str
+    trouble: str | None = None
+
+    def repository(self, prefix: str | None) -> str | None:
+        """The normalised repository that owns its bare tags: the prefix, as the user gave it, and the path. Raises
+        UsageError."""
+        name = "/".join(filter(None, (prefix and prefix.rstrip("/"), self.path if self.path != "." else None)))
+        try:
+            return repository_name(name) if name else None
+        except UsageError:
+            raise UsageError(
+                f"{printable(name)!r} is no name of a repository, so its tags have none; work on it alone"
+            ) from None
+
+
+class Tree:
+    """An open directory and the layouts in it and below it, by path. Hidden directories are left alone: tools keep
+    there what is not finished.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Raises UsageError where there is no layout."""
+        self.path = path
+        try:
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"{printable(path)}: {reason}: expected a directory with layouts below it") from None
+        self.found = sorted(_below(self.fd, ".", 0), key=lambda found: os.fsencode(found.path))
+        if not self.found:
+            os.close(self.fd)
+            raise UsageError(f"{printable(path)}: no image layout in it or below it")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+
+    def open(self, found: Found) -> Layout:
+        """Opens a layout that was found. Raises UsageError and OSError."""
+        fd = os.dup(self.fd)
+        for name in found.path.split("/"):
+            try:
+                with dirfd.directory(fd, name) as child:
+                    below = os.dup(child)
+            finally:
+                os.close(fd)
+            fd = below
+        return Layout(os.path.normpath(os.path.join(self.path, found.path)), fd)
+
+
+def _below(fd: int, path: str, depth: int) -> Iterator[Found]:
+    try:
+        with os.scandir(fd) as entries:
+            kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    except OSError as error:
+        yield Found(path, f"cannot be searched: {error.strerror}")
+        return
+    if depth > _DEPTH:
+        yield Found(path, f"deeper than {_DEPTH} directories; give it as a root of its own")
+        return
+    own = MARKER in kinds
+    if own:
+        yield Found(path)
+    for name in sorted(name for name, is_directory in kinds.items() if is_directory):
+        if name.startswith(".") or (own and name in _OWN):
+            continue
+        below = os.path.normpath(os.path.join(path, name))
+        try:
+            with dirfd.directory(fd, name) as child:
+                yield from _below(child, below, depth + 1)
+        except OSError as error:
+            yield Found(below, f"cannot be searched: {error.strerror}")
+
+
+AT_ONCE = 2
+"""While one waits for the disk, the other works."""
+_POLL_SECONDS = 0.2
+
+T = TypeVar("T")
+Work = Callable[[Layout, Found, Watcher], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Generic[T]):
+    """What came of each layout, by its path below the root, and what went wrong, each beginning with such a path; both
+    in the order of the paths.
+    """
+
+    values: Sequence[tuple[str, T]]
+    errors: Sequence[str]
+    interrupted: bool = False
+
+
+class _Member:
+    """Watches one layout of many: no progress of its own, but an ear for the end."""
+
+    def __init__(self, watch: Watcher, stop: Event) -> None:
+        self.note = watch.note
+        self._stop = stop
+
+    def __call__(self, _: str, /) -> Report:
+        def report(_: Progress) -> None:
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+
+        return report
+
+
+def each_layout(tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_ONCE) -> Results[T]:
+    """Does a piece of work on every layout of a tree, `at_once` of them at a time. An interrupt lets what has begun
+    come to an orderly end, and is among the errors."""
+    stop = Event()
+    member = _Member(watch, stop)
+
+    def one(found: Found) -> T:
+        if found.trouble is not None:
+            raise Refused(found.trouble)
+        with tree.open(found) as layout:
+            return work(layout, found, member)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        running = [pool.submit(one, found) for found in tree.found]
+        try:
+            _await(running, watch("Layouts"))
+        except BaseException as error:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+    return _gather(tree, running, stop.is_set())
+
+
+def _await(running: Sequence[Future[T]], report: Report | None) -> None:
+    left: set[Future[T]] = set(running)
+    while left:
+        _, left = wait(left, _POLL_SECONDS, FIRST_COMPLETED)
+        if report is not None:
+            report(Progress(len(running) - len(left), 0, len(running), 0))
+
+
+def _gather(tree: Tree, running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
+    values, errors = [], []
+    for found, future in zip(tree.found, running, strict=True):
+        name = printable(found.path)
+        try:
+            values.append((name, future.result()))
+        except OcigcError as error:
+            errors.append(f"{name}: {error}")
+        except OSError as error:
+            errors.append(f"{name}: {error.strerror or error}")
+        except (KeyboardInterrupt, CancelledError):
+            errors.append(f"{name}: interrupted; nothing is lost")
+    return Results(values, errors, interrupted)

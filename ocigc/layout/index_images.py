@@ -1,0 +1,196 @@
+"""Image records out of the entries of index.json."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, compress
+
+from ocigc.errors import UsageError
+from ocigc.gc.graph import Graph, Group
+from ocigc.gc.images import Images, NameKind, name_kind
+from ocigc.gc.referrers import subject_of
+from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
+from ocigc.native import NO_NODE, Entries
+from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized
+
+
+def repository_name(text: str) -> str:
+    """The normalised name of a repository. Raises UsageError."""
+    try:
+        reference = parse_normalized(text)
+    except InvalidReference as error:
+        raise UsageError(f"--repository {text!r}: {error}") from None
+    if reference.tag is not None or reference.digest is not None:
+        raise UsageError(f"--repository {text!r}: expected a repository without a tag or digest")
+    return reference.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """How the entries of an index name images; `bare` is a flag an entry: its name is a tag alone. `repository`
+    (normalised) owns those, where it is known.
+    """
+
+    entries: Entries
+    repository: str | None
+    bare: bytes
+
+    def full(self, position: int, name: str) -> str:
+        """An entry's name with its repository."""
+        return f"{self.repository}:{name}" if self.repository is not None and self.bare[position] else name
+
+    def key(self, position: int) -> tuple[str | None, bytes]:
+        """What tells an entry's image from any other: its full name (None: that of a dangling one), and its target."""
+        name, target = self.entries.name(position)
+        full = None if name is None else self.full(position, name)
+        if full is not None and full.startswith(DANGLING_PREFIX):
+            digest = self.entries[position].descriptor.digest
+            full = None if full == dangling_name(digest) else full
+        return full, target
+
+    def sort(self, positions: array[int]) -> None:
+        """Sorts positions by full names, then by digests."""
+        owner, owned = ("", None) if self.repository is None else (f"{self.repository}:", self.bare)
+        self.entries.sort(positions, DANGLING_PREFIX, owner, owned)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known besides, by position: a NameKind of each entry that stands for an image, and that image's further
+    entries; the nodes of targets (NO_NODE where that is absent), and when images were created (nothing before somebody
+    needed that).
+    """
+
+    kinds: bytes
+    again: Mapping[int, Sequence[int]]
+    targets: Sequence[int] = ()
+    created: Sequence[int | None] = ()
+
+
+class IndexImages(Images):
+    """The images of an index, each made when it is asked for. Entries of one name and target are one image."""
+
+    def __init__(self, names: _Names, facts: _Facts, positions: Sequence[int]) -> None:
+        self._names = names
+        self._facts = facts
+        self._positions = positions
+
+    @classmethod
+    def of(cls, entries: Entries, repository: str | None) -> IndexImages:
+        """All images of an index; `repository` (normalised) owns bare tags."""
+        names = _Names(entries, repository, bytes(name is not None and is_bare_tag(name) for name in entries.names()))
+        positions = array("I")
+        again: dict[int, list[int]] = {}
+        kinds = bytearray(len(entries))
+        first: dict[int, int] = {}  # by a number that stands for the key, as that takes many times the memory
+        for position in range(len(entries)):
+            key = names.key(position)
+            number = hash(key)
+            while (before := first.setdefault(number, position)) != position:
+                if names.key(before) == key:
+                    again.setdefault(before, []).append(position)
+                    break
+                number += 1
+            else:
+                positions.append(position)
+                kinds[position] = NameKind.DANGLING if key[0] is None else name_kind(key[0])
+        return cls(names, _Facts(bytes(kinds), again), positions)
+
+    def located(self, targets: Sequence[int]) -> IndexImages:
+        """The same in a store, where these are the nodes of the entries' targets."""
+        return IndexImages(self._names, replace(self._facts, targets=targets), self._positions)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __iter__(self) -> Iterator[ImageRecord]:
+        return map(self.__getitem__, self._positions)
+
+    def __getitem__(self, position: int) -> ImageRecord:
+        names, facts = self._names, self._facts
+        target, name = names.entries.target(position)
+        return ImageRecord(
+            dangling_name(target.digest) if name is None else names.full(position, name),
+            target,
+            self._references(position) if names.entries.references() else (),
+            (position, *facts.again.get(position, ())),
+            facts.created[position] if facts.created else None,
+            names.repository is None and bool(names.bare[position]),
+        )
+
+    @property
+    def positions(self) -> Sequence[int]:
+        return self._positions
+
+    @property
+    def entries(self) -> Iterator[int]:
+        again = self._facts.again
+        further = (again[position] for position in self._positions if position in again) if again else ()
+        return chain(self._positions, chain.from_iterable(further))
+
+    def picked(self, positions: Iterable[int]) -> Images:
+        return IndexImages(self._names, self._facts, array("I", positions))
+
+    def of_kind(self, *kinds: NameKind) -> Images:
+        # As a rule all stand alone, and one look tells.
+        others = self._facts.kinds.translate(None, bytes(kinds))
+        if len(others) == len(self._facts.kinds):
+            return self.picked(())
+        if not others:
+            return self
+        own = map(self._facts.kinds.__getitem__, self._positions)
+        return self.picked(compress(self._positions, map(frozenset(kinds).__contains__, own)))
+
+    def in_order(self) -> Images:
+        positions = array("I", self._positions)
+        self._names.sort(positions)
+        return IndexImages(self._names, self._facts, positions)
+
+    def dated(self, created: Callable[[ImageRecord], int | None]) -> Images:
+        instants: list[int | None] = [None] * len(self._names.entries)
+        for image in self:
+            instants[image.position] = created(image)
+        return IndexImages(self._names, replace(self._facts, created=instants), self._positions)
+
+    def targets(self, graph: Graph) -> Iterable[int | None]:  # noqa: ARG002
+        found = map(self._facts.targets.__getitem__, self._positions)
+        return (None if node == NO_NODE else node for node in found)
+
+    def subjects(self, graph: Graph) -> Iterable[int | None]:
+        name_length = self._names.entries.name_length
+        for position, target in zip(self._positions, self.targets(graph), strict=True):
+            if name_length(position) == 0:
+                yield None if target is None else graph.subject(target)
+            else:
+                yield subject_of(self[position], target, graph)
+
+    def groups(self, graph: Graph) -> Iterator[Group]:
+        referring = bool(self._names.entries.references())
+        for position, target in zip(self._positions, self.targets(graph), strict=True):
+            roots = [] if target is None else [target]
+            if referring:
+                roots += [node for node in map(graph.find, self._references(position)) if node is not None]
+            yield Group(roots)
+
+    def roots(self, graph: Graph) -> array[int]:
+        if self._names.entries.references():
+            return super().roots(graph)
+        return array("I", (node for node in self.targets(graph) if node is not None))
+
+    def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
+        media = self._names.entries.media
+        for position, target in zip(self._positions, self.targets(graph), strict=True):
+            yield () if target is None else graph.walk_from(target, media(position))
+
+    def _references(self, position: int) -> tuple[str, ...]:
+        """An image holds what any of its entries does."""
+        references = self._names.entries.references()
+        positions = (position, *self._facts.again.get(position, ()))
+        return tuple(digest for each in positions for digest in references.get(each, ()))
+
+
+def image_records(entries: Entries, repository: str | None = None) -> list[ImageRecord]:
+    """The images of an index whose blobs do not matter."""
+    return list(IndexImages.of(entries, repository))

@@ -1,0 +1,103 @@
+"""A directory that is an OCI image layout, held open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ocigc.errors import Refused, UsageError
+from ocigc.layout import dirfd, strict_json
+from ocigc.layout.index import Index, parse
+from ocigc.native import confine, return_memory, sha256
+from ocigc.printable import printable
+
+VERSION = "1.0.0"
+STATE = ".ocigc"
+INDEX = "index.json"
+INDEX_LIMIT = 1 << 29  # bytes
+MARKER = "oci-layout"
+_MARKER_LIMIT = 1 << 16
+_UPLOADS = ".uploads"  # zot makes it in every repository
+
+T = TypeVar("T")
+
+
+class Layout:
+    """An open layout: everything below it is reached through `fd`, never by a path. `path` is for messages."""
+
+    def __init__(self, path: str, fd: int | None = None) -> None:
+        """Takes over `fd`, the open directory. Raises UsageError where the directory is no image layout."""
+        self.path = printable(path)
+        try:
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if fd is None else fd
+        except OSError as error:
+            raise UsageError(f"{self.path}: {error.strerror}: expected the directory of an image layout") from None
+        except ValueError:
+            raise UsageError(f"{self.path}: no path") from None
+        try:
+            self._check_marker()
+        except BaseException:
+            os.close(self.fd)
+            raise
+
+    def _check_marker(self) -> None:
+        try:
+            marker = dirfd.parsed(self.fd, MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, MARKER))
+        except FileNotFoundError:
+            raise UsageError(f"{self.path}: not an OCI image layout: no file {MARKER!r} in it") from None
+        except OSError as error:
+            raise UsageError(f"{self.path}: not an OCI image layout: {MARKER}: {error.strerror}") from None
+        except Refused as error:
+            raise UsageError(f"{self.path}: not an OCI image layout: {error}") from None
+        version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
+        if version != VERSION:
+            raise UsageError(
+                f"{self.path}: {MARKER} gives imageLayoutVersion {version!r}, but only {VERSION!r} is known"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+
+    def read_index(self) -> Index:
+        """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
+        return self._read_index(lambda: dirfd.parsed(self.fd, INDEX, INDEX_LIMIT, parse))
+
+    def index_content(self) -> bytes:
+        """The bytes of index.json. Raises UsageError where there is none, Refused where it cannot be read."""
+        return self._read_index(lambda: dirfd.read(self.fd, INDEX, INDEX_LIMIT))
+
+    def content_of(self, index: Index) -> bytes | None:
+        """The bytes of index.json, None where it is no longer that index."""
+        content = self.index_content()
+        return content if sha256(content) == index.sha256 else None
+
+    def _read_index(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except FileNotFoundError:
+            raise UsageError(f"{self.path}: not an OCI image layout: no {INDEX} in it") from None
+        except OSError as error:
+            raise Refused(f"{self.path}/{INDEX}: {error.strerror}") from None
+        except Refused as error:
+            raise type(error)(f"{self.path}/{error}") from None
+
+    def served(self) -> bool:
+        """Whether a registry serves this layout as one of its repositories."""
+        return dirfd.exists(self.fd, _UPLOADS)
+
+
+def open_layout(path: str, *, writable: bool, also: Sequence[int] = ()) -> Layout:
+    """Opens a layout for a command: one that keeps no more memory than it needs, and gives up, for good, the right to
+    change anything but what lies in it, if it is to be `writable`, and below the open directories `also`. A kernel
+    without Landlock is no reason to stop. Raises UsageError."""
+    return_memory()
+    layout = Layout(path)
+    confine(*([layout.fd] if writable else []), *also)
+    return layout

@@ -1,0 +1,105 @@
+"""Leases on disk: `leases/<id>.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from typing import Any
+
+from ocigc.errors import MalformedError, UsageError
+from ocigc.labels import Lease
+from ocigc.layout import dirfd, strict_json
+from ocigc.layout.layout import MARKER
+from ocigc.native import digest_algorithm
+from ocigc.printable import printable
+
+DIRECTORY = "leases"
+SUFFIX = ".json"
+_LIMIT = 64 << 20  # bytes
+_IDENTITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def load(layout: int) -> list[Lease]:
+    """All leases of a layout, by name. Raises MalformedError: what a lease that cannot be read holds is unknown."""
+    leases = []
+    with dirfd.naming(DIRECTORY):
+        names = [name for name in dirfd.listing(layout, DIRECTORY) if name.endswith(SUFFIX)]
+        if not names:
+            return []
+        with dirfd.directory(layout, DIRECTORY) as parent:
+            for name in names:
+                path = printable(f"{DIRECTORY}/{name}")
+                with dirfd.naming(path):
+                    content = dirfd.read(parent, name, _LIMIT)
+                leases.append(_lease(strict_json.loads(content, path), path))
+    return leases
+
+
+def create(layout: int, state: int, lease: Lease) -> None:
+    """Writes a new lease. `state` is an open directory on the same file system. Raises UsageError and OSError."""
+    if not _IDENTITY.fullmatch(lease.id):
+        raise UsageError(f"{printable(lease.id)!r} is no name of a lease: letters, digits, '.', '_' and '-'")
+    document = {
+        "id": lease.id,
+        "created": lease.created,
+        "labels": dict(lease.labels),
+        "resources": [{"type": "content", "id": digest} for digest in lease.resources],
+    }
+    with suppress(FileExistsError):
+        dirfd.make_directory(layout, DIRECTORY)
+        os.fsync(layout)
+    draft = f"lease-{lease.id}"
+    with dirfd.naming(f"{DIRECTORY}/{lease.id}{SUFFIX}"), dirfd.directory(layout, DIRECTORY) as parent:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=state)
+        like = os.stat(MARKER, dir_fd=layout, follow_symlinks=False)
+        dirfd.write(state, draft, json.dumps(document).encode(), like)
+        try:
+            # A link, unlike a rename, never replaces a lease that is there.
+            os.link(draft, lease.id + SUFFIX, src_dir_fd=state, dst_dir_fd=parent)
+        except FileExistsError:
+            raise UsageError(f"there is a lease {lease.id!r} already; release it, or give another --id") from None
+        finally:
+            os.unlink(draft, dir_fd=state)
+        os.fsync(parent)
+
+
+def release(layout: int, identity: str) -> None:
+    """Removes a lease. Raises UsageError where there is none."""
+    try:
+        if not _IDENTITY.fullmatch(identity):
+            raise FileNotFoundError
+        with dirfd.directory(layout, DIRECTORY) as parent:
+            os.unlink(identity + SUFFIX, dir_fd=parent)
+            os.fsync(parent)
+    except FileNotFoundError:
+        raise UsageError(f"no lease {printable(identity)!r}; `ocigc lease ls` shows what there is") from None
+
+
+def _lease(document: Any, path: str) -> Lease:
+    if not isinstance(document, dict):
+        raise MalformedError(f"{path}: a lease must be a JSON object")
+    identity, created = document.get("id"), document.get("created", "")
+    if not isinstance(identity, str) or not isinstance(created, str):
+        raise MalformedError(f'{path}: a lease must have a string "id", and "created" must be a string')
+    labels, resources = document.get("labels"), document.get("resources")
+    labels = {} if labels is None else strict_json.string_map(labels, f"{path}: labels")
+    resources = [] if resources is None else resources
+    if not isinstance(resources, list):
+        raise MalformedError(f'{path}: "resources" must be an array')
+    return Lease(identity, labels, tuple(_digests(resources, path)), created)
+
+
+def _digests(resources: list[Any], path: str) -> list[str]:
+    digests = []
+    for resource in resources:
+        kind, digest = (resource.get("type"), resource.get("id")) if isinstance(resource, dict) else (None, None)
+        if not isinstance(kind, str) or not isinstance(digest, str):
+            raise MalformedError(f'{path}: a resource must be an object with the strings "type" and "id"')
+        if kind == "content":
+            if digest_algorithm(digest) is None:
+                raise MalformedError(f"{path}: {printable(digest)!r} is no digest")
+            digests.append(digest)
+    return digests

@@ -1,0 +1,216 @@
+"""Everything that a layout holds, snapshot: the images, the leases, and the graph of all that they reach."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+
+from ocigc.errors import CorruptError, MalformedError, Refused
+from ocigc.gc.decide import Inputs
+from ocigc.gc.images import Images, NameKind
+from ocigc.image import ImageRecord, Media
+from ocigc.labels import Lease
+from ocigc.layout import blake3_blobs, dirfd, leases
+from ocigc.layout.aside import Aside
+from ocigc.layout.index import Index, parse
+from ocigc.layout.index_images import IndexImages
+from ocigc.layout.layout import Layout
+from ocigc.native import NEVER, NO_NODE, Config, Depth, Entries, Store, Unverifiable, parse_config
+from ocigc.progress import Watcher
+from ocigc.times import parse_rfc3339
+
+CONFIG_LIMIT = 16 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A layout as it was at one moment. `targets` are the nodes of what the entries of index.json name, NO_NODE where
+    that is absent."""
+
+    layout: Layout
+    index: Index
+    targets: Sequence[int]
+    images: Images
+    leases: Sequence[Lease]
+    store: Store
+
+    @property
+    def contents(self) -> Inputs:
+        """What of it the rules see."""
+        return Inputs(self.images, self.leases, self.store.label_roots(), self.store, self.layout.served())
+
+    @property
+    def absent(self) -> set[str]:
+        """The digests that entries of index.json name and that are not here."""
+        entries = self.index.entries
+        return {entries[n].descriptor.digest for n, node in enumerate(self.targets) if node == NO_NODE}
+
+
+def load(
+    layout: Layout,
+    repository: str | None,
+    now: int,
+    watch: Watcher,
+    *,
+    in_grace_after: int = NEVER,
+    record: bool = False,
+) -> Snapshot:
+    """Reads a layout. Raises Refused where what an image or lease refers to cannot be known.
+
+    `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. What orphaned
+    manifests newer than `young_after` refer to is read too. With `record`, bad manifests are recorded in the store
+    instead.
+    """
+    # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
+    # leases are read first, and blobs last.
+    with _naming(layout):
+        held = leases.load(layout.fd)
+    scanned = partial(_scanned, layout, repository, Depth.IDENTITIES if record else Depth.NAMES, watch)
+    try:
+        index, images, store = scanned(layout.index_content())
+    except MalformedError:  # or somebody was about to write it
+        index, images, store = scanned(layout.read_index())
+    try:
+        with _naming(layout):
+            store.load_labels(watch("Reading labels"))
+        targets = index.entries.targets(store)
+        images = images.located(targets)
+        if record:
+            store.record()
+        _vouching(
+            layout,
+            store,
+            lambda: store.expand(*_claims(index.entries, targets, held, store, now), watch("Reading manifests")),
+        )
+        # Manifests that have a subject are known to refer to it.
+        fallbacks = images.of_kind(NameKind.FALLBACK)
+        for target, subject in zip(fallbacks.targets(store), fallbacks.subjects(store), strict=True):
+            if target is not None and subject is not None:
+                store.refer(subject, target)
+        _vouching(layout, store, lambda: store.sniff(in_grace_after, watch("Looking for referrers")))
+    except BaseException:
+        store.close()
+        raise
+    return Snapshot(layout, index, targets, images, held, store)
+
+
+@contextmanager
+def _naming(layout: Layout) -> Iterator[None]:
+    """Names the layout in what is wrong with its content, and says what to do."""
+    try:
+        yield
+    except CorruptError as error:
+        remedy = "`ocigc verify --repair-from` mends it from another layout"
+        raise CorruptError(f"{layout.path}: {error}; {remedy}") from None
+    except MalformedError as error:
+        raise MalformedError(f"{layout.path}: {error}") from None
+
+
+def _scanned(
+    layout: Layout, repository: str | None, depth: Depth, watch: Watcher, found: bytes | Index
+) -> tuple[Index, IndexImages, Store]:
+    """What index.json says, of which the bytes are at hand, and the blobs that are there since."""
+
+    def read() -> tuple[Index, IndexImages]:
+        index = parse(found) if isinstance(found, bytes) else found
+        return index, IndexImages.of(index.entries, repository)
+
+    with Aside(read) as reading:  # to list names keeps but one core busy
+        store = Store.scan(layout.fd, watch("Scanning blobs"), depth)
+    try:
+        return *reading.result(), store
+    except BaseException:
+        store.close()
+        raise
+
+
+def detach(snapshot: Snapshot, detached: Iterable[int]) -> None:
+    """Lets referrers, by position, go without their subject: that holds their content no more."""
+    store = snapshot.store
+    images = snapshot.images.picked(detached)
+    for target, subject in zip(images.targets(store), images.subjects(store), strict=True):
+        if target is None or subject is None:
+            continue
+        store.unrefer(subject, target)
+        if (stated := store.subject(target)) is not None:
+            store.unrefer(stated, target)
+
+
+def _claims(
+    entries: Entries, targets: array[int], held: Sequence[Lease], store: Store, now: int
+) -> tuple[array[int], bytes]:
+    """What all else is reached from, and what that is held to be."""
+    references = chain.from_iterable(entries.references().values())
+    leased = (digest for lease in held if lease.active(now) for digest in lease.resources)
+    found = (node for node in map(store.find, chain(references, leased)) if node is not None)
+    others = array("I", chain(found, store.label_roots()))
+    return targets + others, entries.medias() + bytes([Media.NONE]) * len(others)
+
+
+def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
+    """Takes a step of reading manifests, as often as it takes to verify those that the native core cannot."""
+    with _naming(layout):
+        while True:
+            try:
+                return step()
+            except Unverifiable:
+                blake3_blobs.vouch(layout.fd, store)
+
+
+def config(store: Store, node: int) -> Config | None:
+    """An image config, verified; None where it cannot be read, verified or parsed."""
+    try:
+        return parse_config(store.read(node, CONFIG_LIMIT))
+    except Refused:
+        return None
+
+
+def _configs(store: Store, image: ImageRecord) -> list[int]:
+    return [node for node, media in store.walk(image.target) if media == Media.CONFIG]
+
+
+def config_labels(store: Store, image: ImageRecord) -> list[dict[str, str] | None]:
+    """`config.Labels` of each present config in an image's walk; None for one that cannot be read."""
+    configs = (config(store, node) for node in _configs(store, image))
+    return [None if found is None else found.labels for found in configs]
+
+
+def with_created(snapshot: Snapshot) -> Snapshot:
+    """The same, with every image's time of creation: its annotation (of several entries the youngest), else its first
+    config's, else its target's mtime.
+    """
+    return replace(snapshot, images=snapshot.images.dated(lambda image: _created(snapshot, image)))
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_rfc3339(text)
+    except ValueError:
+        return None
+
+
+def _created(snapshot: Snapshot, image: ImageRecord) -> int | None:
+    annotated = [_instant(snapshot.index.entries[n].created) for n in image.entries]
+    stated = [instant for instant in annotated if instant is not None]
+    if stated:
+        return max(stated)
+    first = next(iter(_configs(snapshot.store, image)), None)
+    found = None if first is None else config(snapshot.store, first)
+    if found is not None and (instant := _instant(found.created)) is not None:
+        return instant
+    algorithm, _, encoded = image.target.digest.partition(":")
+    try:
+        with dirfd.directory(snapshot.layout.fd, "blobs") as blobs, dirfd.directory(blobs, algorithm) as parent:
+            return os.stat(encoded, dir_fd=parent, follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return None
+
+
+def labels_of(snapshot: Snapshot) -> Callable[[ImageRecord], list[dict[str, str] | None]]:
+    """What the label filters ask."""
+    return partial(config_labels, snapshot.store)

@@ -1,0 +1,44 @@
+"""Whoever watches a long call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long call is; totals are 0 until they are known."""
+
+    items: int
+    bytes: int
+    total_items: int
+    total_bytes: int
+
+
+Report = Callable[[Progress], None]
+
+
+class Watcher(Protocol):
+    """Told what a call is at. Called with the name of each long step, it gives what is to be called with the step's
+    progress, or None; what that raises stops the call.
+    """
+
+    def __call__(self, step: str, /) -> Report | None: ...
+
+    def note(self, message: str) -> None:
+        """Something that a person should know, though it is no failure."""
+
+
+class Silent:
+    """Watches nothing."""
+
+    def __call__(self, _: str, /) -> Report | None:
+        return None
+
+    def note(self, message: str) -> None:
+        """Is not told to anybody."""
+
+
+SILENT = Silent()

@@ -1,0 +1,1 @@
+"""Prunes a layout: plans, carries the plan out, and brings back what is in the trash."""

@@ -1,0 +1,157 @@
+"""From what is asked of a layout to a plan: references, policy and storage come to filters, and those to the rules."""
+
+from __future__ import annotations
+
+from array import array
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ocigc.errors import Refused
+from ocigc.gc.decide import Request, decide
+from ocigc.gc.graph import others
+from ocigc.gc.plan import Plan
+from ocigc.gc.resolve import only, resolve_images
+from ocigc.gc.retention import Policy, retain
+from ocigc.hard_links import on_disk
+from ocigc.image import ImageRecord
+from ocigc.layout.snapshot import Snapshot, detach, labels_of, with_created
+from ocigc.printable import printable
+from ocigc.progress import Watcher
+from ocigc.pruning.policy_file import own_policy
+
+
+@dataclass(frozen=True, slots=True)
+class PruneOptions:
+    """How to prune, besides the request to the rules.
+
+    With `references`, exactly these images go, by the request's rules otherwise, and nothing that no image held. With a
+    `policy`, only images that it lets go may; it stands for the one in the layout's own file (`own_policy`: if at all);
+    the `default_policy` applies where there is no such file.
+    With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits. Images of which
+    `spares` says so (their time of creation is known where it can be) stay too.
+    `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
+    in the trash for `trash` nanoseconds (None: freed at once); `wait` is in seconds.
+    """
+
+    request: Request
+    repository: str | None = None
+    driver: str = "overlayfs"
+    dry_run: bool = False
+    allow_empty: bool = False
+    explain: bool = False
+    trash: int | None = None
+    wait: float = 0
+    references: tuple[str, ...] | None = None
+    policy: Policy | None = None
+    own_policy: bool = True
+    default_policy: Policy | None = None
+    keep_storage: int | None = None
+    spares: Callable[[ImageRecord], bool] | None = None
+
+
+def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:
+    """The plan, and what was snapshot with what had to be found out for it. Raises UsageError and Refused."""
+    if options.references is not None:
+        return snapshot, _plan_removal(snapshot, options.request, options.references)
+    request = options.request
+    policy = options.policy
+    if policy is None and options.own_policy:
+        policy = own_policy(snapshot.layout.fd, snapshot.layout.path, watch) or options.default_policy
+    if request.filters.until or policy is not None or options.keep_storage is not None or options.spares is not None:
+        snapshot = with_created(snapshot)
+    if policy is not None:
+        request = _governed(request, snapshot, policy, options.repository)
+    if options.spares is not None:
+        request = _retaining(request, (image.position for image in filter(options.spares, snapshot.images)))
+    if options.keep_storage is not None:
+        return snapshot, _plan_storage(snapshot, request, options.keep_storage, watch)
+    return snapshot, decide(snapshot.contents, request, labels_of(snapshot))
+
+
+def forecast(
+    snapshot: Snapshot,
+    requests: Iterable[Request],
+    repository: str | None,
+    default_policy: Policy | None,
+    watch: Watcher,
+) -> list[Plan]:
+    """What prunes would do by the layout's own policy, else by `default_policy`."""
+    policy = own_policy(snapshot.layout.fd, snapshot.layout.path, watch) or default_policy
+    options = (PruneOptions(each, repository, policy=policy, own_policy=False) for each in requests)
+    return [make_plan(snapshot, each, watch)[1] for each in options]
+
+
+def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:
+    """What goes with the images that references name. Raises UsageError, and Refused where one is in use."""
+    selected = [image for each in references for image in resolve_images(snapshot.images, each)]
+    filters = only(selected, snapshot.images)
+    detach(snapshot, filters.detached)
+    plan = decide(snapshot.contents, replace(request, filters=filters, grace=0, orphans=False), labels_of(snapshot))
+    kept = (kept for kept in plan.kept if kept.position in filters.detached)
+    used = [f"{plan.images[each.position].familiar} ({each.by})" for each in kept]
+    used += [image.familiar for image in plan.dangling]
+    if used:
+        raise Refused(f"in use: {printable(', '.join(used))}; nothing was changed")
+    return plan
+
+
+def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:
+    """The request under a policy: that decides on named images too, unless a filter says that they stay."""
+    images = snapshot.images
+    subjects = zip(images.positions, images.subjects(snapshot.store), strict=True)
+    referrers = frozenset(position for position, subject in subjects if subject is not None)
+    retention = retain(policy, images, request.now, labels_of(snapshot), referrers, repository)
+    detach(snapshot, retention.detached)
+    filters = replace(
+        request.filters,
+        dangling_only=request.filters.dangling_only and request.filters.dangling_stated,
+        retained=retention.retained,
+        released=retention.released,
+        detached=retention.detached,
+    )
+    return replace(request, filters=filters)
+
+
+def _retaining(request: Request, positions: Iterable[int]) -> Request:
+    """The request, by which the images at these positions stay too."""
+    retained = dict.fromkeys(positions, "the store fits without removing it")
+    filters = replace(request.filters, retained=ChainMap(dict(request.filters.retained), retained))
+    return replace(request, filters=filters)
+
+
+def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watcher) -> Plan:
+    """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes. What lies
+    in the store counts, whether or not a file has further names elsewhere.
+    """
+    store = snapshot.store
+
+    def size_without(blobs: Iterable[int]) -> int:
+        return on_disk([store.files(others(blobs, store))])
+
+    def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
+        wanted = replace(_retaining(request, staying), orphans=orphans)
+        return decide(snapshot.contents, wanted, labels_of(snapshot))
+
+    if size_without(()) <= limit:
+        return plan_without(snapshot.images.positions, orphans=False)
+
+    def plan_that_fits(staying: Iterable[int]) -> Plan | None:
+        plan = plan_without(staying)
+        return plan if size_without(plan.blobs) <= limit else None
+
+    best = plan_without(())
+    # Of what nobody knows the age of, everything else goes first; and what follows a subject goes with that.
+    candidates = array("I", sorted(best.pruned.positions, key=lambda position: snapshot.images[position].age))
+    low, high = 0, len(candidates)
+    while low < high:
+        middle = (low + high) // 2
+        plan = plan_that_fits(candidates[middle:])
+        if plan is None:
+            low = middle + 1
+        else:
+            best, high = plan, middle
+    excess = size_without(best.blobs) - limit
+    if excess > 0:
+        watch.note(f"{snapshot.layout.path}: {excess:,} bytes over --keep-storage will remain")
+    return best

@@ -1,0 +1,186 @@
+"""Pruning one layout: plan, confirm, carry out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from ocigc.errors import Refused
+from ocigc.gc.decide import Request
+from ocigc.gc.explain import Explanation, Explanations
+from ocigc.gc.filters import parse_filters
+from ocigc.gc.plan import Plan
+from ocigc.gc.protection import InUse
+from ocigc.hard_links import HardLinks
+from ocigc.labels import SNAPSHOT_LABEL
+from ocigc.layout import label_files, lock
+from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.snapshot import Snapshot, load
+from ocigc.native import NEVER
+from ocigc.progress import SILENT, Watcher
+from ocigc.pruning import journal, trash
+from ocigc.pruning.execute import execute, recover
+from ocigc.pruning.journal import Unlease
+from ocigc.pruning.planning import PruneOptions, make_plan
+from ocigc.times import SECOND
+
+_ATTEMPTS = 5
+
+
+def request(
+    filters: Iterable[str] = (), *, prune_all: bool = False, in_use: InUse | None = None, grace: int = 3600 * SECOND
+) -> Request:
+    """A request of this moment: filters as `--filter` takes them, durations of `until` counted from now, dates in the
+    local zone. `grace` is in nanoseconds. Raises UsageError."""
+    now = time.time_ns()
+    local_offset = time.localtime(now // SECOND).tm_gmtoff
+    parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset)
+    return Request(parsed, InUse() if in_use is None else in_use, now, grace)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A plan as it was, or would be, carried out. Holds the store, as digests are looked up in it: close it, or use it
+    as a context manager.
+
+    `reclaimed` is in bytes; `spared` are digests that stayed after all; `explained` is None where nobody asked.
+    """
+
+    snapshot: Snapshot
+    plan: Plan
+    unleased: Sequence[Unlease]
+    reclaimed: int
+    dry_run: bool
+    spared: frozenset[str] = frozenset()
+    explained: Iterable[Explanation] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the store."""
+        self.snapshot.store.close()
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """moby's `ImagesDeleted`: Untagged and Deleted, in order."""
+        for untagged in self.plan.untagged:
+            yield "Untagged", untagged.image.familiar
+            for digest in self.deleted(untagged.deleted):
+                yield "Deleted", digest
+
+    def orphans(self) -> Iterator[str]:
+        """The digests of all other blobs that go."""
+        return self.deleted(self.plan.orphans)
+
+    @property
+    def removed(self) -> int:
+        """How many blobs go."""
+        return self.plan.blob_count - len(self.spared)
+
+    def count(self, nodes: Sequence[int]) -> int:
+        """How many of those nodes go."""
+        return sum(1 for _ in self.deleted(nodes)) if self.spared else len(nodes)
+
+    def deleted(self, nodes: Iterable[int]) -> Iterator[str]:
+        """The digests of those nodes that go."""
+        return (digest for digest in self.snapshot.store.digests(nodes) if digest not in self.spared)
+
+
+def prune(
+    layout: Layout,
+    options: PruneOptions,
+    *,
+    confirm: Callable[[Pruned], None] | None = None,
+    watch: Watcher = SILENT,
+    taken: HardLinks | None = None,
+) -> Pruned:
+    """Prunes a layout, or says what would go. `confirm` sees what is to go, and raises Refused to keep it. `taken` is
+    what the caller has removed from other layouts: an orphan whose file lost names by that is no younger for it.
+
+    Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
+    then, and the next prune finishes what was begun.
+    """
+    if options.dry_run:
+        with lock.shared(layout, options.wait):
+            return _dry_run(layout, options, watch)
+    with lock.exclusive(layout, options.wait) as state:
+        return _real_run(layout, options, confirm, watch, taken, state)
+
+
+def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
+    if journal.pending_below(layout):
+        watch.note(f"an interrupted run waits in {layout.path}/{STATE}; the next prune finishes it")
+    planned = _plan(layout, options, watch)
+    if planned.plan.leaves_no_image and not options.allow_empty:
+        watch.note(_no_image_left(layout) + "a real run is refused without --allow-empty")
+    return planned
+
+
+def _real_run(
+    layout: Layout,
+    options: PruneOptions,
+    confirm: Callable[[Pruned], None] | None,
+    watch: Watcher,
+    taken: HardLinks | None,
+    state: int,
+) -> Pruned:
+    now = options.request.now
+    recovered = recover(layout, state, now, watch)
+    if recovered:
+        watch.note(f"{layout.path}: {recovered}")
+    trash.empty(state, now)
+    expires = None if options.trash is None else now + options.trash
+    for _ in range(_ATTEMPTS):
+        planned = _plan(layout, options, watch, taken)
+        try:
+            if planned.plan.leaves_no_image and not options.allow_empty:
+                raise Refused(_no_image_left(layout) + "nothing was changed; give --allow-empty if that is meant")
+            if planned.plan.empty:
+                return replace(planned, dry_run=False, reclaimed=0)
+            if confirm is not None:
+                confirm(planned)
+            if planned.explained is None:
+                planned.snapshot.store.clear_graph()  # the plan has all that is to be done
+            outcome = execute(planned.snapshot, planned.plan, planned.unleased, state, now, expires, watch)
+        except BaseException:
+            planned.close()
+            raise
+        if outcome is not None:
+            return replace(planned, dry_run=False, reclaimed=outcome.reclaimed, spared=outcome.spared)
+        planned.close()
+        if confirm is not None:
+            raise Refused(f"{layout.path}: index.json has changed since the plan was shown; run it again")
+    raise Refused(f"{layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
+
+
+def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLinks | None = None) -> Pruned:
+    """What would go, as a dry run says it."""
+    request = options.request
+    in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
+    snapshot = load(layout, options.repository, request.now, watch, in_grace_after=in_grace_after)
+    snapshot.store.taken = taken
+    try:
+        snapshot, plan = make_plan(snapshot, options, watch)
+        label = SNAPSHOT_LABEL + options.driver
+        unleased = []
+        for digest in snapshot.store.digests(plan.unlease):
+            name = label_files.read(layout.fd, digest).get(label)
+            if name is not None:
+                unleased.append(Unlease(digest, label, name))
+        explained = Explanations(plan, snapshot.store) if options.explain else None
+    except BaseException:
+        snapshot.store.close()
+        raise
+    return Pruned(snapshot, plan, unleased, plan.reclaimed, dry_run=True, explained=explained)
+
+
+def _no_image_left(layout: Layout) -> str:
+    return f"{layout.path}: this would leave no image where there are some; "

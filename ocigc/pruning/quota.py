@@ -1,0 +1,94 @@
+"""--keep-storage over a tree of layouts: the oldest images of all of them go, until all blobs together fit."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ocigc.gc.graph import others
+from ocigc.hard_links import Files, on_disk
+from ocigc.image import ImageRecord
+from ocigc.layout.discover import Found, Tree, each_layout
+from ocigc.layout.layout import Layout
+from ocigc.progress import Report, Watcher
+from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.prune import Pruned, prune
+
+Age = tuple[bool, int, str, str, str]
+"""The oldest come first; those of whom nobody knows it, last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A layout's files before a prune and after it, and the ages of the images that go."""
+
+    before: Files
+    after: Files
+    ages: list[Age]
+
+
+class _Quiet:
+    """Shows the progress of trials, and leaves their notes to the run itself."""
+
+    def __init__(self, watch: Watcher) -> None:
+        self._watch = watch
+
+    def __call__(self, step: str, /) -> Report | None:
+        return self._watch(step)
+
+    def note(self, message: str) -> None:
+        """Is told when it counts."""
+
+
+def fit(
+    tree: Tree, limit: int, options: Callable[[Found], PruneOptions], watch: Watcher
+) -> Callable[[Found], PruneOptions]:
+    """The `options` of each layout under which the blobs of all, each file once, come to at most `limit` bytes, and no
+    more goes than that takes. Found by trial, as an image may free nothing before others go. What cannot be read does
+    not count.
+    """
+
+    def sparing(found: Found, spared: Callable[[Age], bool]) -> PruneOptions:
+        return replace(options(found), spares=lambda image: spared(_age(found, image)))
+
+    def trial(spared: Callable[[Age], bool]) -> list[_Part]:
+        def work(layout: Layout, found: Found, member: Watcher) -> _Part:
+            with prune(layout, replace(sparing(found, spared), dry_run=True), watch=member) as pruned:
+                return _part(found, pruned)
+
+        results = each_layout(tree, work, _Quiet(watch))
+        if results.interrupted:
+            raise KeyboardInterrupt
+        return [part for _, part in results.values]
+
+    def size_with(spared: Callable[[Age], bool]) -> int:
+        return on_disk(part.after for part in trial(spared))
+
+    parts = trial(lambda _: False)
+    if on_disk(part.before for part in parts) <= limit:
+        return lambda found: _idle(sparing(found, lambda _: True))
+    excess = on_disk(part.after for part in parts) - limit
+    if excess > 0:
+        watch.note(f"{tree.path}: {excess:,} bytes over --keep-storage will remain")
+        return options
+    ages = sorted(age for part in parts for age in part.ages)
+    going = bisect_left(range(len(ages)), True, key=lambda count: size_with(lambda age: age >= ages[count]) <= limit)
+    return (lambda found: sparing(found, lambda age: age >= ages[going])) if going < len(ages) else options
+
+
+def _idle(options: PruneOptions) -> PruneOptions:
+    return replace(options, request=replace(options.request, orphans=False))
+
+
+def _part(found: Found, pruned: Pruned) -> _Part:
+    store = pruned.snapshot.store
+    return _Part(
+        before=store.files(range(len(store))),
+        after=store.files(others(pruned.plan.blobs, store)),
+        ages=[_age(found, image) for image in pruned.plan.pruned],
+    )
+
+
+def _age(found: Found, image: ImageRecord) -> Age:
+    return *image.age, found.path, *image.sort_key

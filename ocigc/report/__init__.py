@@ -1,1 +1,0 @@
-"""Reports: a plan or a result in, text out."""

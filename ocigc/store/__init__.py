@@ -1,1 +1,0 @@
-"""A layout on disk: reading it, and carrying out a plan."""

@@ -1,0 +1,1 @@
+"""Verifies a layout: digests, sizes, forms and completeness; repairs it from another."""

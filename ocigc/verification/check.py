@@ -1,0 +1,96 @@
+"""Whether a layout is consistent, without hashing its layers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+from ocigc.errors import CorruptError, MalformedError
+from ocigc.gc.mark import root_groups
+from ocigc.layout import dirfd, label_files, lock
+from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.snapshot import Snapshot, load
+from ocigc.progress import SILENT, Watcher
+from ocigc.pruning import journal, trash
+from ocigc.verification.scan import wrong_sizes
+
+_SUFFIX = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is not as it should be. `absent` (digests that something refers to) and `orphans` (a count) are normal, and
+    no finding; `unknown_files` names at most a thousand.
+    """
+
+    absent: Sequence[str]
+    orphans: int
+    absent_images: Sequence[str]
+    wrong_size: Sequence[str]
+    malformed: Sequence[str]
+    unknown_files: Sequence[str]
+    stray_sidecars: Sequence[str]
+    expired_leases: Sequence[str]
+    leases_of_absent: Sequence[str]
+    interrupted_runs: Sequence[str]
+    expired_trash: Sequence[str]
+    errors: Sequence[str]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found."""
+        return not any(getattr(self, field.name) for field in fields(self) if field.name not in ("absent", "orphans"))
+
+
+def check(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Findings:
+    """Checks a layout. Raises UsageError where it is none, and Refused where it cannot be read."""
+    now = time.time_ns()
+    with lock.shared(layout, wait):
+        snapshot = load(layout, None, now, watch, record=True)
+        with snapshot.store as store:
+            faults = [(f"{store.digest(node)}: {error}", error) for node, error in store.faults()]
+            bad = (MalformedError, CorruptError)
+            active = [lease for lease in snapshot.leases if lease.active(now)]
+            marks = store.mark(root_groups(snapshot.images.roots(store), active, store.label_roots(), store))
+            return Findings(
+                absent=sorted(set(store.missing())),
+                orphans=len(marks.unreachable()),
+                absent_images=[i.familiar for i in snapshot.images if store.find(i.target.digest) is None],
+                wrong_size=wrong_sizes(snapshot),
+                malformed=sorted(line for line, error in faults if isinstance(error, bad)),
+                unknown_files=[f"blobs/{name}" for name in store.foreign()[1]],
+                stray_sidecars=list(_stray_sidecars(snapshot)),
+                expired_leases=[lease.id for lease in snapshot.leases if not lease.active(now)],
+                leases_of_absent=[
+                    f"{lease.id}: {digest}"
+                    for lease in active
+                    for digest in lease.resources
+                    if store.find(digest) is None
+                ],
+                interrupted_runs=[f"{STATE}/{journal.RUN}"] if journal.pending_below(layout) else [],
+                expired_trash=_expired_trash(layout, now),
+                errors=sorted(line for line, error in faults if not isinstance(error, bad)),
+            )
+
+
+def _stray_sidecars(snapshot: Snapshot) -> Iterator[str]:
+    """Sidecars of blobs that are not there, and what is no sidecar."""
+    layout = snapshot.layout.fd
+    with dirfd.naming(label_files.DIRECTORY):
+        for algorithm in dirfd.listing(layout, label_files.DIRECTORY):
+            with dirfd.directory(layout, label_files.DIRECTORY) as labels:
+                names = dirfd.listing(labels, algorithm)
+            for name in names:
+                digest = f"{algorithm}:{name.removesuffix(_SUFFIX)}"
+                if not name.endswith(_SUFFIX) or snapshot.store.find(digest) is None:
+                    yield f"{label_files.DIRECTORY}/{algorithm}/{name}"
+
+
+def _expired_trash(layout: Layout, now: int) -> list[str]:
+    try:
+        with dirfd.directory(layout.fd, STATE) as state:
+            journals = [trashed.journal for trashed in trash.runs(state)]
+    except FileNotFoundError:
+        return []
+    return [each.id for each in journals if each.expires is not None and each.expires < now]

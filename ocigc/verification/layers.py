@@ -1,0 +1,228 @@
+"""Layers, looked into: they decompress, and what comes out is what the image's config says (`rootfs.diff_ids`)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from threading import Event
+from typing import IO, Any
+
+from ocigc.errors import Refused
+from ocigc.image import Descriptor, Media
+from ocigc.layout import dirfd
+from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, config
+from ocigc.native import Role, parse_children
+from ocigc.progress import Progress, Watcher
+
+_CHUNK = 1 << 20
+_POLL_SECONDS = 0.2
+_GZIP = 31  # zlib's window bits: the largest window, and a gzip header
+
+_PLAIN = (".tar", ".diff.tar")
+_GZIPPED = (".tar+gzip", ".tar.gzip")
+_ZSTD = (".tar+zstd", ".tar.zstd")
+_LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
+
+
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """Digests of layers by what was found of them; `checked` counts the sound ones too. Of `mismatched` manifests, the
+    number of layers is not that of their config's diff IDs. `reasons` has a line for each that is not sound.
+    """
+
+    checked: int
+    mismatched: Sequence[str]
+    undecodable: Sequence[str]
+    unsupported: Sequence[str]
+    reasons: Sequence[str]
+
+    @property
+    def sound(self) -> bool:
+        """Whether no layer that could be looked into is wrong."""
+        return not (self.mismatched or self.undecodable)
+
+
+class _Verdict(Enum):
+    SOUND = 0
+    MISMATCHED = 1
+    UNDECODABLE = 2
+    UNSUPPORTED = 3
+    ABSENT = 4
+
+
+class _Undecodable(Exception):
+    """Not what the media type says."""
+
+
+def look_into(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
+    """Looks into every present layer of every image; `jobs` threads, 0 for one a core."""
+    layers, uneven = _layers(snapshot)
+    report = watch("Unpacking layers")
+    stop = Event()
+    with dirfd.directory(snapshot.layout.fd, "blobs") as blobs, ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        largest_first = sorted(layers.values(), key=lambda layer: -layer.descriptor.size)
+        running = {pool.submit(_look, blobs, layer, stop): layer for layer in largest_first}
+        try:
+            left: set[Future[tuple[_Verdict, str]]] = set(running)
+            while left:
+                _, left = wait(left, _POLL_SECONDS, FIRST_COMPLETED)
+                if report is not None:
+                    report(Progress(len(running) - len(left), 0, len(running), 0))
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    found: dict[_Verdict, list[str]] = {verdict: [] for verdict in _Verdict}
+    reasons = [f"{digest}: {reason}" for digest, reason in uneven.items()]
+    for future, layer in running.items():
+        verdict, reason = future.result()
+        found[verdict].append(layer.descriptor.digest)
+        if verdict in (_Verdict.MISMATCHED, _Verdict.UNDECODABLE):
+            reasons.append(f"{layer.descriptor.digest}: {reason}")
+    return Deep(
+        checked=sum(len(found[v]) for v in (_Verdict.SOUND, _Verdict.MISMATCHED, _Verdict.UNDECODABLE)),
+        mismatched=sorted([*found[_Verdict.MISMATCHED], *uneven]),
+        undecodable=sorted(found[_Verdict.UNDECODABLE]),
+        unsupported=sorted(found[_Verdict.UNSUPPORTED]),
+        reasons=sorted(reasons),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    descriptor: Descriptor
+    diff_ids: set[str]
+
+
+def _layers(snapshot: Snapshot) -> tuple[dict[str, _Layer], dict[str, str]]:
+    """The layers of all images with what their configs say of them; and manifests whose config says more, or less."""
+    store = snapshot.store
+    layers: dict[str, _Layer] = {}
+    uneven: dict[str, str] = {}
+    seen: set[int] = set()
+    for image in snapshot.images:
+        for node, media in store.walk(image.target):
+            if media != Media.MANIFEST or node in seen:
+                continue
+            seen.add(node)
+            try:
+                children = list(parse_children(store.read(node, CONFIG_LIMIT), media))
+            except Refused:
+                continue  # verification tells of it
+            diff_ids = _diff_ids(snapshot, children)
+            own = [child for role, child, _ in children if role == Role.LAYER]
+            if diff_ids is None:
+                continue
+            if len(diff_ids) != len(own):
+                uneven[store.digest(node)] = f"{len(own)} layers, but its config has {len(diff_ids)} diff IDs"
+                continue
+            for descriptor, diff_id in zip(own, diff_ids, strict=True):
+                layers.setdefault(descriptor.digest, _Layer(descriptor, set())).diff_ids.add(diff_id)
+    return layers, uneven
+
+
+def _diff_ids(snapshot: Snapshot, children: Sequence[tuple[Role, Descriptor, bytes]]) -> tuple[str, ...] | None:
+    """The diff IDs of a manifest's image config; None where that is absent, unreadable or no such thing."""
+    for role, child, _ in children:
+        if role == Role.CONFIG and child.media == Media.CONFIG:
+            node = snapshot.store.find(child.digest)
+            found = None if node is None else config(snapshot.store, node)
+            return found.diff_ids if found is not None and found.diff_ids else None
+    return None
+
+
+def _look(blobs: int, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
+    decoder = _decoder(layer.descriptor.media_type)
+    algorithms = {diff_id.partition(":")[0] for diff_id in layer.diff_ids}
+    if decoder is None or not algorithms <= {"sha256", "sha512"}:
+        return _Verdict.UNSUPPORTED, ""
+    algorithm, _, encoded = layer.descriptor.digest.partition(":")
+    try:
+        with dirfd.directory(blobs, algorithm) as parent, open(dirfd.open_plain(parent, encoded), "rb") as file:
+            hashers = {name: hashlib.new(name) for name in algorithms}
+            for piece in decoder(file):
+                if stop.is_set():
+                    raise KeyboardInterrupt
+                for hasher in hashers.values():
+                    hasher.update(piece)
+    except _Undecodable as error:
+        return _Verdict.UNDECODABLE, str(error)
+    except (OSError, Refused):
+        return _Verdict.ABSENT, ""  # verification tells of it
+    actual = {f"{name}:{hasher.hexdigest()}" for name, hasher in hashers.items()}
+    if layer.diff_ids <= actual:
+        return _Verdict.SOUND, ""
+    wanted = ", ".join(sorted(layer.diff_ids - actual))
+    return _Verdict.MISMATCHED, f"unpacks to {', '.join(sorted(actual))}, but a config says {wanted}"
+
+
+_Decoder = Callable[[IO[bytes]], Iterator[bytes]]
+
+
+def _decoder(media_type: str) -> _Decoder | None:
+    """What unpacks a layer of a media type; None where nothing here can."""
+    kind = media_type.split(";", 1)[0].strip().lower()
+    if not kind.startswith(_LAYERS):
+        return None
+    if kind.endswith(_GZIPPED):
+        return _gunzip
+    if kind.endswith(_ZSTD):
+        return _zstd_decoder()
+    return _read if kind.endswith(_PLAIN) else None
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(_CHUNK):
+        yield piece
+
+
+def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
+    """All members, one after the other, in pieces of bounded size; behind them nothing may follow."""
+    decoder = zlib.decompressobj(_GZIP)
+    waiting = file.read(_CHUNK)
+    try:
+        while waiting:
+            yield decoder.decompress(waiting, _CHUNK)
+            waiting = decoder.unconsumed_tail
+            if decoder.eof:
+                waiting = decoder.unused_data or file.read(_CHUNK)
+                if waiting:
+                    decoder = zlib.decompressobj(_GZIP)
+            elif not waiting:
+                waiting = file.read(_CHUNK)
+        # What is still in the window comes out without further input.
+        while not decoder.eof and (piece := decoder.decompress(b"", _CHUNK)):
+            yield piece
+    except zlib.error as error:
+        raise _Undecodable(f"no gzip: {error}") from None
+    if not decoder.eof:
+        raise _Undecodable("the gzip stream is cut off")
+
+
+def _zstd_decoder() -> _Decoder | None:
+    module = _zstd_module()
+    if module is None:
+        return None
+
+    def decode(file: IO[bytes]) -> Iterator[bytes]:
+        try:
+            with module.ZstdFile(file) as stream:
+                yield from _read(stream)
+        except (module.ZstdError, EOFError) as error:
+            raise _Undecodable(f"no zstd: {error}") from None
+
+    return decode
+
+
+def _zstd_module() -> Any:
+    for name in ("compression.zstd", "backports.zstd"):  # Python 3.14 has it
+        with suppress(ImportError):
+            return import_module(name)
+    return None

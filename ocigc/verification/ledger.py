@@ -1,0 +1,112 @@
+"""The ledger on disk, `.ocigc/ledger`: what verify has found sound, so that it need not hash it again so soon.
+
+The file is never changed: a new one takes its place by one rename, so that no reader needs a lock. Every record is
+true on its own, so of two runs at once the last one to write may win. `docs/ledger.md` tells the format.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from ocigc.errors import Refused
+from ocigc.layout import dirfd
+from ocigc.layout.layout import INDEX, STATE, Layout
+from ocigc.layout.lock import make_state
+from ocigc.native import Ledger, Store
+
+NAME = "ledger"
+_NEW = "ledger.new"
+
+
+@contextmanager
+def changeable(layout: Layout, *, make: bool) -> Iterator[list[int]]:
+    """The open directory in which verify changes something: ocigc's own state, and only where a ledger is kept."""
+    with ExitStack() as stack:
+        directories = []
+        with suppress(OSError):
+            if make:
+                make_state(layout)
+            state = stack.enter_context(dirfd.directory(layout.fd, STATE))
+            if make or dirfd.exists(state, NAME):
+                directories.append(state)
+        yield directories
+
+
+@contextmanager
+def kept(
+    layout: Layout, store: Store, began: int, note: Callable[[str], None], *, make: bool
+) -> Iterator[Ledger | None]:
+    """The ledger of a layout as it was, which is written again if it differs at the end. Without `make` None where
+    there is none. One that cannot be read or written costs time, and is told: nothing more.
+    """
+    where = f"{layout.path}/{STATE}/{NAME}"
+    ledger = Ledger(store)
+    try:
+        there = _read(layout, ledger, began, where, note)
+        yield ledger if make or there else None
+        if ledger.differs:
+            try:
+                _write(layout, ledger)
+            except (OSError, Refused) as error:
+                reason = getattr(error, "strerror", None) or error
+                note(f"{where}: {reason}: the ledger is not kept, so the next run finds nothing in it")
+    finally:
+        ledger.close()
+
+
+def _read(layout: Layout, ledger: Ledger, began: int, where: str, note: Callable[[str], None]) -> bool:
+    """Whether there is a ledger."""
+    try:
+        with dirfd.directory(layout.fd, STATE) as state:
+            fd = dirfd.open_plain(state, NAME)
+        try:
+            damaged = ledger.read(fd, began)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return False
+    except (OSError, Refused) as error:
+        note(f"{where}: {getattr(error, 'strerror', None) or error}: not believed; what it knew is hashed again")
+        return True
+    if damaged:
+        note(f"{where}: {damaged:,} parts of it are damaged and were dropped; what they knew is hashed again")
+    return True
+
+
+def _write(layout: Layout, ledger: Ledger) -> None:
+    make_state(layout)
+    with dirfd.directory(layout.fd, STATE) as state:
+        fd = _open_new(state)
+        try:
+            dirfd.resemble(fd, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
+            ledger.write(fd)
+            os.fsync(fd)
+            os.rename(_NEW, NAME, src_dir_fd=state, dst_dir_fd=state)
+            os.fsync(state)
+        finally:
+            os.close(fd)
+
+
+def _open_new(state: int) -> int:
+    """The file that is to become the ledger, empty, and ours alone while it is open. One that a killed run has left is
+    taken over."""
+    while True:
+        fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=state)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+                raise Refused(f"{_NEW} beside it is no file of ours; remove it")
+            if status.st_nlink == 1 and os.stat(_NEW, dir_fd=state, follow_symlinks=False).st_ino == status.st_ino:
+                os.ftruncate(fd, 0)
+                return fd
+        except FileNotFoundError:
+            pass  # another run has just renamed it
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)

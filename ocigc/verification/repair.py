@@ -1,0 +1,109 @@
+"""Repair: a verified copy of a blob from another layout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from ocigc.errors import Refused
+from ocigc.layout import blake3_blobs, dirfd
+from ocigc.layout.layout import INDEX, Layout
+from ocigc.pruning.journal import REPAIR
+
+_CHUNK = 1 << 20
+
+
+def repair(layout: Layout, state: int, digest: str, sources: list[Layout]) -> tuple[bool, list[str]]:
+    """Puts a blob in place from the first source that has a sound one, over whatever is there; and says which sources
+    had one that is not, or could not be read.
+
+    It is copied aside, verified as it was copied, synced and renamed: at no time is there half a blob. `state` is the
+    open state directory, under the exclusive lock. Raises OSError where the layout cannot be written.
+    """
+    troubles = []
+    for source in sources:
+        try:
+            with dirfd.directory(source.fd, "blobs") as blobs:
+                found = _open(blobs, digest)
+        except FileNotFoundError:
+            continue
+        except (OSError, Refused) as error:
+            troubles.append(f"{digest}: {source.path}: {getattr(error, 'strerror', None) or error}")
+            continue
+        try:
+            trouble = _copy(found, layout, state, digest)
+        finally:
+            os.close(found)
+        if trouble is None:
+            return True, troubles
+        troubles.append(f"{digest}: {source.path}: {trouble}")
+    return False, troubles
+
+
+def _open(blobs: int, digest: str) -> int:
+    algorithm, _, encoded = digest.partition(":")
+    with dirfd.directory(blobs, algorithm) as parent:
+        return dirfd.open_plain(parent, encoded)
+
+
+def _copy(source: int, layout: Layout, state: int, digest: str) -> str | None:
+    """Why it was not done, or None."""
+    algorithm = digest.partition(":")[0]
+    hasher = blake3_blobs.hasher() if algorithm == "blake3" else hashlib.new(algorithm)
+    if hasher is None:
+        return "it cannot be verified without blake3: pip install 'ocigc[blake3]'"
+    with suppress(FileNotFoundError):
+        os.unlink(REPAIR, dir_fd=state)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(REPAIR, flags, 0o600, dir_fd=state)
+    try:
+        try:
+            for chunk in _chunks(source):
+                hasher.update(chunk)
+                _write(fd, chunk)
+        except _Unreadable as error:
+            return str(error)
+        if f"{algorithm}:{hasher.hexdigest()}" != digest:
+            return "it is corrupt there too"
+        dirfd.resemble(fd, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
+        os.fsync(fd)
+        _put_in_place(layout, state, digest)
+        return None
+    finally:
+        os.close(fd)
+        with suppress(FileNotFoundError):
+            os.unlink(REPAIR, dir_fd=state)
+
+
+class _Unreadable(Exception):
+    """The source, not the layout, failed."""
+
+
+def _chunks(source: int) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = os.read(source, _CHUNK)
+        except OSError as error:
+            raise _Unreadable(error.strerror or str(error)) from None
+        if not chunk:
+            return
+        yield chunk
+
+
+def _write(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _put_in_place(layout: Layout, state: int, digest: str) -> None:
+    algorithm, _, encoded = digest.partition(":")
+    for parent, name in ((".", "blobs"), ("blobs", algorithm)):
+        with dirfd.directory(layout.fd, parent) as directory, suppress(FileExistsError):
+            os.mkdir(name, dir_fd=directory)
+            os.fsync(directory)
+    with dirfd.directory(layout.fd, "blobs") as blobs, dirfd.directory(blobs, algorithm) as target:
+        os.rename(REPAIR, encoded, src_dir_fd=state, dst_dir_fd=target)
+        os.fsync(target)

@@ -1,0 +1,255 @@
+"""Verification: every blob against its name, every descriptor's size, every reachable manifest's form."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from ocigc.errors import CorruptError, MalformedError, OcigcError
+from ocigc.gc.mark import root_groups
+from ocigc.layout import blake3_blobs
+from ocigc.layout.snapshot import Snapshot
+from ocigc.native import NEVER, NO_NODE, Ledger, Selection, Store, Verdict
+from ocigc.progress import Watcher
+
+if TYPE_CHECKING:
+    from ocigc.verification.layers import Deep
+
+
+class Scope(Enum):
+    """What is read."""
+
+    ALL = auto()
+    CHANGED = auto()
+    """What is new or was touched since it was verified."""
+    QUICK = auto()
+    """All, but only compared where the ledger knows the content."""
+    OLDER = auto()
+    """What was verified before an instant, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`before` is the instant of OLDER; `began` one before the scan. No blob is begun once the monotonic clock (in
+    nanoseconds) is past the deadline.
+    """
+
+    scope: Scope = Scope.ALL
+    began: int = 0
+    before: int = 0
+    deadline: int = NEVER
+
+
+ALL_TERMS = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class BlobVerdicts:
+    """The nodes that were to be hashed, and a Verdict for each; how many others were skipped, were compared and found
+    the same, or were left as time was up.
+    """
+
+    nodes: array[int]
+    verdicts: bytearray
+    skipped: int = 0
+    compared: int = 0
+    left: int = 0
+
+
+def read_blobs(
+    store: Store,
+    ledger: Ledger | None,
+    nodes: array[int],
+    jobs: int,
+    watch: Watcher,
+    terms: Terms,
+) -> BlobVerdicts:
+    """Reads what the terms say; records in the ledger what it finds. Without one there is only ALL."""
+    if ledger is None:
+        return BlobVerdicts(nodes, store.verify(nodes, jobs, watch("Verifying")))
+    if terms.scope == Scope.QUICK:
+        return _quick(ledger, nodes, jobs, watch, terms)
+    wanted = nodes
+    if terms.scope == Scope.CHANGED:
+        wanted = ledger.select(nodes, Selection.CHANGED)
+    elif terms.scope == Scope.OLDER:
+        wanted = ledger.select(nodes, Selection.OLDER, terms.before)
+    return _hash(ledger, wanted, jobs, watch, terms, skipped=len(nodes) - len(wanted))
+
+
+def _hash(
+    ledger: Ledger,
+    nodes: array[int],
+    jobs: int,
+    watch: Watcher,
+    terms: Terms,
+    *,
+    skipped: int = 0,
+    compared: int = 0,
+    left: int = 0,
+) -> BlobVerdicts:
+    in_order = terms.scope == Scope.OLDER
+    verdicts = ledger.verify(nodes, jobs, terms.deadline, terms.began, watch("Verifying"), in_order=in_order)
+    if Verdict.UNCHECKED in verdicts and _is_late(terms):
+        done = [number for number, verdict in enumerate(verdicts) if verdict != Verdict.UNCHECKED]
+        left += len(nodes) - len(done)
+        nodes, verdicts = array("I", (nodes[n] for n in done)), bytearray(verdicts[n] for n in done)
+    return BlobVerdicts(nodes, verdicts, skipped, compared, left)
+
+
+def _quick(ledger: Ledger, nodes: array[int], jobs: int, watch: Watcher, terms: Terms) -> BlobVerdicts:
+    """What is not the same as the ledger says, or is not in it, is hashed."""
+    known = ledger.select(nodes, Selection.RECORDED)
+    unknown = ledger.select(nodes, Selection.UNRECORDED)
+    verdicts = ledger.compare(known, jobs, terms.deadline, watch("Comparing"))
+    suspect = array("I", (node for node, verdict in zip(known, verdicts, strict=True) if verdict == Verdict.CORRUPT))
+    same, open_ = verdicts.count(Verdict.SOUND), verdicts.count(Verdict.UNCHECKED)
+    if open_ and not _is_late(terms):  # an interrupt
+        rest = array("I", (node for node, verdict in zip(known, verdicts, strict=True) if verdict != Verdict.SOUND))
+        return BlobVerdicts(rest + unknown, bytearray(len(rest) + len(unknown)), compared=same)
+    return _hash(ledger, suspect + unknown, jobs, watch, terms, compared=same, left=open_)
+
+
+def _is_late(terms: Terms) -> bool:
+    return time.monotonic_ns() >= terms.deadline
+
+
+_UNSOUND = {
+    Verdict.CHANGED: "changed while it was read",
+    Verdict.UNREADABLE: "cannot be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
+
+    `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could
+    not be checked. `unchecked` blobs were left when an interrupt came. Where a ledger is used, `skipped` blobs were not
+    touched (or verified recently enough), `compared` ones have the content that the ledger knows, and for `left` there
+    was no time. `repaired` and `deep` are None where nobody asked for that.
+    """
+
+    checked: int
+    bytes: int
+    corrupt: Sequence[str]
+    wrong_size: Sequence[str]
+    missing: Sequence[str]
+    unsupported: Sequence[str]
+    malformed: Sequence[str]
+    errors: Sequence[str]
+    unchecked: int = 0
+    skipped: int = 0
+    compared: int = 0
+    left: int = 0
+    repaired: Sequence[str] | None = None
+    deep: Deep | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong with what was checked."""
+        return not (self.corrupt or self.wrong_size or self.malformed) and (self.deep is None or self.deep.sound)
+
+
+def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verification:
+    """What was found in several layouts, and what went wrong besides."""
+
+    def union(lists: Iterable[Sequence[str]]) -> list[str]:
+        return sorted({digest for each in lists for digest in each})
+
+    return Verification(
+        checked=sum(each.checked for each in layouts),
+        bytes=sum(each.bytes for each in layouts),
+        corrupt=union(each.corrupt for each in layouts),
+        wrong_size=union(each.wrong_size for each in layouts),
+        missing=union(each.missing for each in layouts),
+        unsupported=union(each.unsupported for each in layouts),
+        malformed=union(each.malformed for each in layouts),
+        errors=[*union(each.errors for each in layouts), *errors],
+        unchecked=sum(each.unchecked for each in layouts),
+        skipped=sum(each.skipped for each in layouts),
+        compared=sum(each.compared for each in layouts),
+        left=sum(each.left for each in layouts),
+    )
+
+
+def reachable(snapshot: Snapshot, now: int) -> array[int]:
+    """The nodes that an image, a lease that is active at the instant `now`, or a `gc.root` label holds."""
+    store = snapshot.store
+    active = [lease for lease in snapshot.leases if lease.active(now)]
+    groups = root_groups(snapshot.images.roots(store), active, store.label_roots(), store)
+    return store.mark(groups).owned(0, len(groups))
+
+
+def verify(
+    snapshot: Snapshot,
+    nodes: array[int],
+    jobs: int,
+    watch: Watcher,
+    ledger: Ledger | None = None,
+    terms: Terms = ALL_TERMS,
+) -> Verification:
+    """Verifies nodes of a layout that was snapshot with `record`; `jobs` threads, 0 for one a core."""
+    store = snapshot.store
+    outcome = read_blobs(store, ledger, nodes, jobs, watch, terms)
+    nodes, verdicts = outcome.nodes, outcome.verdicts
+    by_verdict: dict[int, list[int]] = {}
+    for number, node in enumerate(nodes):
+        if verdicts[number] == Verdict.UNSUPPORTED:
+            verdicts[number] = blake3_blobs.verdict(snapshot.layout.fd, store.digest(node))
+        if verdicts[number] != Verdict.SOUND:
+            by_verdict.setdefault(verdicts[number], []).append(node)
+
+    corrupt = set(store.digests(by_verdict.get(Verdict.CORRUPT, ())))
+    malformed, errors = _faults(store, corrupt)
+    for verdict, what in _UNSOUND.items():
+        errors += [f"{store.digest(node)}: {what}" for node in by_verdict.get(verdict, ())]
+    checked = [
+        node for node, verdict in zip(nodes, verdicts, strict=True) if verdict in (Verdict.SOUND, Verdict.CORRUPT)
+    ]
+    return Verification(
+        checked=len(checked),
+        bytes=sum(map(store.size, checked)),
+        corrupt=sorted(corrupt),
+        wrong_size=wrong_sizes(snapshot),
+        missing=sorted(snapshot.absent | set(store.missing())),
+        unsupported=list(store.digests(by_verdict.get(Verdict.UNSUPPORTED, ()))),
+        malformed=sorted(malformed),
+        errors=sorted(errors),
+        unchecked=len(by_verdict.get(Verdict.UNCHECKED, ())),
+        skipped=outcome.skipped,
+        compared=outcome.compared,
+        left=outcome.left,
+    )
+
+
+def _faults(store: Store, corrupt: set[str]) -> tuple[list[str], list[str]]:
+    """What is wrong with manifests besides a digest that the hashing reports anyway."""
+    malformed: list[str] = []
+    errors: list[str] = []
+    for node, fault in store.faults():
+        digest = store.digest(node)
+        if digest in corrupt or isinstance(fault, CorruptError):
+            corrupt.add(digest)
+        else:
+            (malformed if isinstance(fault, MalformedError) else errors).append(_naming(digest, fault))
+    return malformed, errors
+
+
+def _naming(digest: str, fault: OcigcError) -> str:
+    message = str(fault)
+    return message if digest in message else f"{digest}: {message}"
+
+
+def wrong_sizes(snapshot: Snapshot) -> list[str]:
+    """The digests of blobs whose size is not what a descriptor says, of a layout that was snapshot with `record`."""
+    store = snapshot.store
+    wrong = set(store.digests(store.wrong_sizes()))
+    for node, size in zip(snapshot.targets, snapshot.index.entries.sizes(), strict=True):
+        if node != NO_NODE and store.size(node) != size:
+            wrong.add(store.digest(node))
+    return sorted(wrong)

@@ -1,0 +1,151 @@
+"""Verifying one layout, and mending it."""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from ocigc.errors import UsageError
+from ocigc.layout import dirfd, lock
+from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.snapshot import Snapshot, load
+from ocigc.native import NEVER
+from ocigc.progress import SILENT, Watcher
+from ocigc.verification import ledger
+from ocigc.verification.scan import Scope, Terms, Verification, reachable
+from ocigc.verification.scan import verify as verify_nodes
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """`jobs` threads, 0 for one a core; with `reachable` only what an image, a lease or a `gc.root` label holds is
+    hashed; with `deep` layers are unpacked too; `repair_from` are layouts to copy sound blobs from; `wait` is in
+    seconds.
+
+    What was verified before is in a ledger in the layout, which each of these makes. `changed` hashes what is new or
+    was touched since; `quick` compares content with what the ledger knows of it; `older_than` hashes what was verified
+    longer ago than so many nanoseconds, the oldest first. Nothing is begun once `budget` nanoseconds are over.
+    """
+
+    jobs: int = 0
+    reachable: bool = False
+    wait: float = 0
+    changed: bool = False
+    quick: bool = False
+    older_than: int | None = None
+    budget: int | None = None
+    deep: bool = False
+    repair_from: Sequence[Layout] = ()
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether a ledger is made where there is none."""
+        return self.changed or self.quick or self.older_than is not None or self.budget is not None
+
+    def terms(self, now: int) -> Terms:
+        """What to read in a run that begins now. A budget without more is for the oldest."""
+        deadline = NEVER if self.budget is None else min(time.monotonic_ns() + self.budget, NEVER)
+        if self.changed:
+            return Terms(Scope.CHANGED, now, deadline=deadline)
+        if self.quick:
+            return Terms(Scope.QUICK, now, deadline=deadline)
+        if self.older_than is not None or self.budget is not None:
+            return Terms(Scope.OLDER, now, before=now - (self.older_than or 0), deadline=deadline)
+        return Terms(Scope.ALL, now)
+
+
+def verify(layout: Layout, options: VerifyOptions, *, watch: Watcher = SILENT) -> Verification:
+    """What is found in a layout. Raises UsageError where it is none, and Refused where nothing can be checked."""
+    with ExitStack() as stack:
+        if options.repair_from:
+            _refuse_itself(layout, options.repair_from)
+            state = stack.enter_context(lock.exclusive(layout, options.wait))
+            for source in options.repair_from:
+                stack.enter_context(lock.shared(source, options.wait))
+            return _mend(layout, options, state, watch)
+        stack.enter_context(lock.shared(layout, options.wait))
+        snapshot, result, _ = _look(layout, options, frozenset(), watch)
+        with snapshot.store:
+            return _deepened(snapshot, result, options, watch)
+
+
+def _refuse_itself(layout: Layout, sources: Sequence[Layout]) -> None:
+    for source in sources:
+        if os.path.sameopenfile(layout.fd, source.fd):
+            raise UsageError(f"{source.path}: a layout cannot be repaired from itself")
+
+
+def _look(
+    layout: Layout, options: VerifyOptions, hashed: frozenset[str], watch: Watcher
+) -> tuple[Snapshot, Verification, array[int]]:
+    """Verifies all that is to be, but not what has been `hashed` before. The caller closes the store."""
+    now = time.time_ns()
+    snapshot = load(layout, None, now, watch, record=True)
+    try:
+        store = snapshot.store
+        nodes = reachable(snapshot, now) if options.reachable else array("I", range(len(store)))
+        if hashed:
+            nodes = array("I", (node for node in nodes if store.digest(node) not in hashed))
+        terms = options.terms(now)
+        with ledger.kept(layout, store, now, watch.note, make=options.keeps_ledger) as known:
+            return snapshot, verify_nodes(snapshot, nodes, options.jobs, watch, known, terms), nodes
+    except BaseException:
+        snapshot.store.close()
+        raise
+
+
+def _deepened(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
+    if not options.deep or result.unchecked:
+        return result
+    from ocigc.verification.layers import look_into  # noqa: PLC0415
+
+    return replace(result, deep=look_into(snapshot, options.jobs, watch))
+
+
+def _mend(layout: Layout, options: VerifyOptions, state: int, watch: Watcher) -> Verification:
+    """Verifies and repairs, until nothing more comes of it: a manifest that is back may refer to what is missing."""
+    from ocigc.verification.repair import repair  # noqa: PLC0415
+
+    repaired: list[str] = []
+    troubles: list[str] = []
+    tried: set[str] = set()
+    hashed: frozenset[str] = frozenset()
+    total: Verification | None = None
+    while True:
+        snapshot, result, nodes = _look(layout, options, hashed, watch)
+        with snapshot.store as store:
+            total = result if total is None else _added(total, result, repaired)
+            wanted = [digest for digest in (*total.corrupt, *total.missing) if digest not in tried]
+            if total.unchecked or not wanted:
+                total = _deepened(snapshot, total, options, watch)
+                break
+            hashed |= frozenset(store.digests(nodes))
+        for digest in wanted:
+            tried.add(digest)
+            with dirfd.naming(f"{layout.path}/{STATE}"):
+                done, failed = repair(layout, state, digest, list(options.repair_from))
+            troubles += failed
+            if done:
+                repaired.append(digest)
+        hashed -= frozenset(repaired)
+    return replace(total, repaired=sorted(repaired), errors=sorted([*total.errors, *troubles]))
+
+
+def _added(before: Verification, after: Verification, repaired: Sequence[str]) -> Verification:
+    """What is found by now: `after` has looked at the whole graph again, but hashed only what is new."""
+    corrupt = set(before.corrupt) - set(repaired)
+    return replace(
+        after,
+        checked=before.checked + after.checked,
+        bytes=before.bytes + after.bytes,
+        corrupt=sorted(corrupt | set(after.corrupt)),
+        skipped=before.skipped + after.skipped,
+        compared=before.compared + after.compared,
+        left=before.left + after.left,
+        unsupported=sorted({*before.unsupported, *after.unsupported}),
+        errors=sorted({*before.errors, *after.errors}),
+    )

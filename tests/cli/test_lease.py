@@ -1,0 +1,26 @@
+"""`ocigc lease`: what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import LayoutWriter
+
+
+@pytest.mark.parametrize("resource", ["docker.io/library/alpine:3", "alpine:3", None])
+def test_an_image_is_held_by_its_name_or_digest(resource: str | None, tmp_path: Path) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    image = layout.image("alpine")
+    # alpine:3 has the form of a digest, of an algorithm that nobody knows.
+    layout.tag(image, "docker.io/library/alpine:3")
+    assert ocigc("lease", "create", layout.path, resource or image["digest"]).code == 0
+    result = ocigc("prune", "--all", "--force", "--grace", "0s", "--allow-empty", layout.path)
+    assert result.code == 0
+    assert layout.has(image)
+
+
+def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
+    refused(ocigc("lease", "create", LayoutWriter(tmp_path / "layout").path, "alpine:3"), 2, "alpine:3", "neither")

@@ -1,0 +1,159 @@
+"""`ocigc prune --policy` and `--keep-storage`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import LayoutWriter
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    layout = LayoutWriter(tmp_path / "layout")
+    for day in range(1, 6):
+        image = layout.image(f"app {day}", [f"layer {day}" * 200], created=f"2024-01-0{day}T00:00:00Z")
+        layout.tag(image, f"docker.io/library/app:1.{day}")
+    layout.tag(layout.image("nameless", ["nameless"], created="2024-01-01T00:00:00Z"))
+    return layout
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    return path
+
+
+def prune(layout: LayoutWriter, *arguments: str | Path, run: str = "-n") -> Any:
+    result = ocigc("prune", run, "--format", "json", layout.path, *arguments)
+    assert result.code == 0, result.err
+    return result.json
+
+
+def gone(answer: Any) -> list[str]:
+    return [item["Untagged"] for item in answer["ImagesDeleted"] if "Untagged" in item]
+
+
+def test_a_policy_says_what_may_go_and_explains_it(layout: LayoutWriter, tmp_path: Path) -> None:
+    policy = write(tmp_path, '[[rule]]\nrepository = "library/no"\nkeep-last = 0\n[[rule]]\nkeep-last = 2\n')
+    assert gone(prune(layout, "--policy", policy)) == ["app:1.1", "app:1.2", "app:1.3"]
+    assert gone(prune(layout, "--policy", policy, "--filter", "dangling=true")) == []
+    (tmp_path / "used").write_text("app:1.2")
+    assert gone(prune(layout, "--policy", policy, "--in-use", tmp_path / "used")) == ["app:1.1", "app:1.3"]
+    explained = {each["Name"]: each["By"] for each in prune(layout, "--policy", policy, "--explain")["Explained"]}
+    assert explained["docker.io/library/app:1.5"] == "policy rule 2: keep-last 2"
+    assert explained["docker.io/library/app:1.1"] == "policy rule 2"
+    assert explained[None] == "policy rule 2: it has no name, and delete-untagged is not set"
+    assert "(policy rule 2: keep-last 2)" in ocigc("prune", "-n", "--policy", policy, "--explain", layout.path).out
+    tree = ocigc("prune", "-n", "--recursive", "--policy", policy, "--explain", tmp_path)
+    assert "goes    layout   app:1.1" in tree.out
+
+
+def test_a_referrer_that_goes_alone_is_explained_so(layout: LayoutWriter, tmp_path: Path) -> None:
+    subject = layout.entries[4]
+    layout.tag(layout.manifest(layout.config("signature"), subject=subject))
+    layout.tag(layout.image("cosign"), f"docker.io/library/app:{subject['digest'].replace(':', '-')}.sig")
+    policy = write(tmp_path, '[[rule]]\nkeep-tagged = true\ndelete-referrers = true\ndeny = "*.sig"\n')
+    found = prune(layout, "--policy", policy, "--explain")["Explained"]
+    assert [(each["Rule"], each["By"]) for each in found if each["Fate"] == "goes"] == [
+        ("is not in use", "policy rule 1: deny"),
+        ("has no name, and is not in use", "policy rule 1: delete-referrers"),
+    ]
+    prune(layout, "--policy", policy, run="-f")
+    assert [layout.has(each) for each in (*layout.entries[5:], subject)] == [True, False, False, True]
+
+
+def test_the_layouts_own_policy(layout: LayoutWriter, tmp_path: Path) -> None:
+    (layout.path / "ocigc.toml").write_text('[[rule]]\ntag = "3$"\nkeep-within = "1h"\n')
+    result = ocigc("prune", "-f", "--format", "json", layout.path)
+    assert "ocigc.toml applies" in result.err
+    assert gone(result.json) == ["app:1.3"]
+    assert len(gone(prune(layout, "--no-policy"))) == 1
+    policy = write(tmp_path, "[[rule]]\nkeep-tagged = true\n")
+    assert gone(prune(layout, "--policy", policy)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no rules"),
+        ("[[rule]\n", "no valid TOML: "),
+        ("[tool.ocigc]\n", "line 1: unknown key 'tool'"),
+        ("# a comment\n[[rule]]\nkeep-tagged = true\n\n[[rule]]\n", "line 5: rule 2: it neither keeps nor deletes"),
+        ("[[rule]]\nkeep-last = 1\nkeep_last = 1\n", "line 3: rule 1: keep_last: unknown key"),
+        ("[[rule]]\nkeep-last = -1\n", "line 2: rule 1: keep-last: expected a number that is not negative"),
+        ("[[rule]]\nkeep-last = true\n", "keep-last: expected a number"),
+        ('[[rule]]\nkeep-within = "30"\n', "line 2: rule 1: keep-within: "),
+        ('[[rule]]\ntag = "("\nkeep-last = 1\n', "line 2: rule 1: tag: no regular expression"),
+        ("[[rule]]\nrepository = []\nkeep-last = 1\n", "repository: expected a string or a list of strings"),
+        ('[[rule]]\norder = "age"\nkeep-last = 1\n', 'order: expected "created" or "semver"'),
+        ("[[rule]]\nkeep-in-use = false\n", "what is in use always stays"),
+        ('[[rule]]\n"\\u001b[31m" = 1\n', "line 1: rule 1: "),
+        ('[[rule]]\n"keep-last" = -1\n', "line 2: rule 1: keep-last: "),
+        ('rule = [\n  {keep-tagged = true},\n  {keep-last = "x"},\n]\n', "line 3: rule 2: keep-last: "),
+        ('[[rule]]\ntag = """\nkeep-last = 5"""  # keep-last = 1\nkeep-last = -2\n', "line 4: rule 1: keep-last: "),
+        ("[[rule]]\nkeep-last = 1\n\n[other]\n", "line 4: unknown key 'other'"),
+        ("# rule = 1\n[rule]\nkeep-last = 1\n", "line 2: rule: expected tables"),
+        ("[[rule]]\nkeep-labels = ['" + "a" * 5000 + "']\n", "line 2: rule 1: keep-labels: "),
+        ('[[rule]]\ntag = "[[:digit:]]"\nkeep-last = 1\n', "line 2: rule 1: tag: no regular expression"),
+        ('[[rule]]\nkeep-tagged = true\norder = "semver"\n', "line 3: rule 1: order: "),
+        ("a = " + "[" * 100_000, "no valid TOML"),
+    ],
+)
+def test_what_is_no_policy_is_refused(layout: LayoutWriter, tmp_path: Path, text: str, said: str) -> None:
+    before = layout.present()
+    refused(ocigc("prune", "-f", "--policy", write(tmp_path, text), layout.path), 2, said)
+    (layout.path / "ocigc.toml").write_text(text)
+    refused(ocigc("prune", "-f", layout.path), 2, said)
+    assert layout.present() == before
+
+
+def test_a_file_that_cannot_be_read_is_refused(layout: LayoutWriter, tmp_path: Path) -> None:
+    refused(ocigc("prune", "-f", "--policy", tmp_path / "absent", layout.path), 2, "No such file")
+    (layout.path / "ocigc.toml").symlink_to("/etc/passwd")
+    refused(ocigc("prune", "-f", layout.path), 3, "ocigc.toml")
+    (layout.path / "ocigc.toml").unlink()
+    (layout.path / "ocigc.toml").write_bytes(b"\xff")
+    refused(ocigc("prune", "-f", layout.path), 2, "no valid TOML")
+
+
+def test_keep_storage_takes_the_oldest_until_it_fits(layout: LayoutWriter) -> None:
+    everything = ("-a", "--grace", "0s")
+    size = ocigc("du", "--format", "json", layout.path).json["Disk"]
+    assert gone(prune(layout, *everything, "--keep-storage", str(size))) == []
+    nameless = gone(prune(layout, *everything, "--keep-storage", str(size - 1)))
+    assert len(nameless) == 1
+    orphan = layout.blob("orphan" * 100)
+    answer = prune(layout, *everything, "--keep-storage", str(size))
+    assert (gone(answer), answer["Orphans"]) == ([], [orphan["digest"]])
+    # Whatever the limit: it fits, or everything went; and with one image less it would not fit.
+    size += 600
+    for limit in range(0, size, size // 20):
+        answer = prune(layout, *everything, "--keep-storage", str(limit))
+        assert size - answer["SpaceReclaimed"] <= limit or len(gone(answer)) == 6
+        names = [name for name in gone(answer) if name.startswith("app")]
+        assert names == [f"app:1.{day}" for day in range(1, len(names) + 1)]
+    real = ocigc("prune", "-f", "--format", "json", *everything, "--keep-storage", "3kB", layout.path).json
+    assert ocigc("du", "--format", "json", layout.path).json["Disk"] <= 3000
+    assert gone(real)
+
+
+def test_keep_storage_counts_what_a_snapshot_of_the_store_holds_too(layout: LayoutWriter, tmp_path: Path) -> None:
+    shutil.copytree(layout.path, tmp_path / "snapshot", copy_function=os.link)
+    size = ocigc("du", "--format", "json", layout.path).json["Disk"]
+    result = ocigc("prune", "-n", "-a", "--keep-storage", str(size - 1), "--format", "json", layout.path)
+    assert len(gone(result.json)) == 1
+    assert result.json["SpaceReclaimed"] == 0
+    assert "will remain" not in result.err
+
+
+def test_keep_storage_says_what_it_cannot_reach(layout: LayoutWriter) -> None:
+    result = ocigc("prune", "-n", "--keep-storage", "1B", layout.path)
+    assert "over --keep-storage will remain" in result.err
+    for size in ("lots", "9" * 400, "1e3", "-1"):
+        refused(ocigc("prune", "-n", f"--keep-storage={size}", layout.path), 2, "invalid size")

@@ -1,0 +1,78 @@
+"""On a terminal: the question, the colours. A real one, by pty."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.layouts import LayoutWriter
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    writer = LayoutWriter(tmp_path / "layout")
+    writer.tag(writer.image("kept", ["k"]), "example.com/kept:1")
+    writer.tag(writer.image("gone", ["g"]))
+    return writer
+
+
+def converse(*arguments: str | Path, answer: str, **env: str) -> tuple[int, str]:
+    """Runs a command on a terminal, types an answer; its exit code and all that it showed."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocigc", *map(str, arguments)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd="/",
+        env={**os.environ, "TERM": "xterm", **env},
+    )
+    os.close(terminal)
+    os.write(controller, answer.encode())
+    shown = b""
+    try:
+        while piece := os.read(controller, 4096):
+            shown += piece
+    except OSError:
+        pass  # Linux says so when the last process has closed the terminal
+    os.close(controller)
+    return process.wait(timeout=60), shown.decode()
+
+
+@pytest.mark.parametrize("answer", ["\n", "n\n", "no\n", "\x04"])
+def test_anything_but_yes_changes_nothing(layout: LayoutWriter, answer: str) -> None:
+    before = layout.present()
+    code, shown = converse("prune", layout.path, answer=answer)
+    assert code == 3
+    assert "nothing was changed" in shown
+    assert layout.present() == before
+
+
+def test_yes(layout: LayoutWriter) -> None:
+    before = layout.present()
+    code, shown = converse("prune", layout.path, answer="y\n")
+    assert code == 0
+    assert shown.index("untag") < shown.index("[y/N]") < shown.index("reclaimed")
+    assert len(layout.present()) == len(before) - 3
+
+
+def test_progress_only_where_a_line_can_be_taken_back(layout: LayoutWriter) -> None:
+    with (layout.path / "blobs/sha256" / ("0" * 64)).open("wb") as file:
+        file.truncate(400 << 20)  # long enough for progress
+    slowly = {"OCIGC_SHA256": "portable", "NO_COLOR": "1"}
+    code, shown = converse("verify", "-j", "1", layout.path, answer="", **slowly)
+    assert code == 1
+    assert "\r\x1b[K" in shown
+    assert " left" in shown
+    assert "\x1b" not in converse("verify", "-j", "1", layout.path, answer="", **slowly, TERM="dumb")[1]
+
+
+def test_colour_only_where_it_is_wanted(layout: LayoutWriter) -> None:
+    assert "\x1b[32m" in converse("verify", layout.path, answer="")[1]
+    assert "\x1b[" not in converse("verify", layout.path, answer="", NO_COLOR="1")[1]
+    assert "\x1b[" not in converse("verify", layout.path, answer="", TERM="dumb")[1]

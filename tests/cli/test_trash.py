@@ -1,0 +1,189 @@
+"""`--trash`, `ocigc trash ls`, `ocigc restore`, and leases by hand."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import LayoutWriter, snapshot
+
+PRUNE = ("prune", "--all", "--force", "--grace", "0s", "--allow-empty", "--trash", "7d")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    writer = LayoutWriter(tmp_path / "layout")
+    one, two = writer.image("one", ["base", "one"]), writer.image("two", ["base", "two"])
+    writer.tag(writer.index([one, two]), "example.com/both:1")
+    writer.tag(one, "example.com/one:1")
+    writer.tag(two)
+    writer.labels(one, {"some": "label"})
+    writer.blob("orphan")
+    return writer
+
+
+def entries(layout: LayoutWriter) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((layout.path / "index.json").read_text())["manifests"]
+    return sorted(found, key=json.dumps)
+
+
+def test_a_whole_run_comes_back(layout: LayoutWriter) -> None:
+    before, index = snapshot(layout.path), entries(layout)
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert layout.present() == set()
+    (run,) = ocigc("trash", "ls", "--format", "json", layout.path).json
+    assert run["Blobs"] == 9
+    assert [image["Name"] for image in run["Images"]] == ["example.com/both:1", "example.com/one:1", None]
+    assert "example.com/one:1" in ocigc("trash", "ls", layout.path).out
+    assert ocigc("restore", layout.path, run["Run"]).code == 0
+    after = snapshot(layout.path)
+    assert entries(layout) == index
+    before.pop("index.json")
+    after.pop("index.json")
+    assert after == before
+    assert ocigc("trash", "ls", "--format", "json", layout.path).json == []
+    assert ocigc("verify", layout.path).code == 0
+
+
+@pytest.mark.parametrize("name", ["example.com/one:1", "example.com/both:1"])
+def test_one_image_comes_back_with_what_it_needs(layout: LayoutWriter, name: str) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert ocigc("restore", "--image", name, layout.path).code == 0
+    (entry,) = entries(layout)
+    assert entry["annotations"] == {"org.opencontainers.image.ref.name": name}
+    result = ocigc("verify", "--format", "json", layout.path)
+    assert result.code == 0
+    assert result.json["Missing"] == []
+    assert ocigc("prune", "--dry-run", "--grace", "0s", "--format", "json", layout.path).json["Orphans"] == []
+
+
+def test_an_image_that_kept_its_content_gets_its_name_back(layout: LayoutWriter) -> None:
+    used = layout.entries[1]["digest"]
+    containers = json.dumps([{"Id": "c", "Image": used, "Config": {"Image": used}}])
+    assert ocigc(*PRUNE, "--in-use", "-", layout.path, stdin=containers).code == 0
+    assert ocigc("restore", "--image", "example.com/one:1", layout.path).code == 0
+    assert "example.com/one:1" in ocigc("ls", layout.path).out
+
+
+def test_labels_that_were_taken_off_come_back(layout: LayoutWriter) -> None:
+    config = layout.config("held")
+    layout.tag(layout.manifest(config), "example.com/held:1")
+    labels = {"containerd.io/gc.root": "1", "containerd.io/gc.ref.snapshot.overlayfs": "key"}
+    layout.labels(config, labels)
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert json.loads(layout.sidecar_path(config).read_text()) == {"containerd.io/gc.root": "1"}
+    assert ocigc("restore", layout.path).code == 0
+    assert json.loads(layout.sidecar_path(config).read_text()) == labels
+
+
+def test_a_name_that_is_taken_is_not_taken_away(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    layout.entries = []
+    layout.tag(layout.image("new", ["new"]), "example.com/one:1")
+    before = snapshot(layout.path)
+    refused(ocigc("restore", layout.path), 3, "example.com/one:1", "nothing was changed")
+    assert snapshot(layout.path) == before
+
+
+def test_trash_expires(layout: LayoutWriter) -> None:
+    prune = ("prune", "--all", "--force", "--grace", "0s", "--allow-empty", "--trash", "100ms")
+    assert ocigc(*prune, layout.path).code == 0
+    time.sleep(0.2)
+    assert len(ocigc("trash", "ls", "--format", "json", layout.path).json) == 1
+    assert ocigc("prune", "--force", layout.path).code == 0
+    assert ocigc("trash", "ls", "--format", "json", layout.path).json == []
+    assert {path.name for path in (layout.path / ".ocigc").iterdir()} == {"lock", "trash"}
+
+
+def test_without_trash_nothing_is_kept(layout: LayoutWriter) -> None:
+    assert ocigc("prune", "--all", "--force", "--grace", "0s", "--allow-empty", layout.path).code == 0
+    assert [path.name for path in (layout.path / ".ocigc").iterdir()] == ["lock"]
+    refused(ocigc("restore", layout.path), 2, "trash")
+
+
+def test_what_is_not_in_the_trash(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    refused(ocigc("restore", layout.path, "nonesuch"), 2, "no such run")
+    refused(ocigc("restore", layout.path, "--image", "nonesuch"), 2, "nonesuch")
+
+
+def test_leases_by_hand(layout: LayoutWriter) -> None:
+    target = layout.entries[0]
+    created = ocigc("lease", "create", "--expire", "2h", layout.path, "example.com/both:1")
+    assert created.code == 0, created
+    identity = created.out.strip()
+    (lease,) = ocigc("lease", "ls", "--format", "json", layout.path).json
+    assert lease["ID"] == identity
+    assert lease["Resources"] == [target["digest"]]
+    assert lease["Active"]
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert layout.has(target)
+    assert ocigc("lease", "release", layout.path, identity).code == 0
+    refused(ocigc("lease", "release", layout.path, identity), 2, identity)
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert not layout.has(target)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", "--id", "../x", "sha256:" + "a" * 64),
+        ("create", "no-such-image"),
+        ("create", "--expire", "soon", "sha256:" + "a" * 64),
+        ("release", "../../etc/passwd"),
+    ],
+)
+def test_leases_that_cannot_be(layout: LayoutWriter, arguments: tuple[str, ...]) -> None:
+    before = snapshot(layout.path)
+    assert ocigc("lease", arguments[0], layout.path, *arguments[1:]).code == 2
+    assert snapshot(layout.path) == before
+
+
+def test_a_lease_is_never_replaced(layout: LayoutWriter) -> None:
+    digest = "sha256:" + "a" * 64
+    assert ocigc("lease", "create", "--id", "mine", layout.path, digest).code == 0
+    refused(ocigc("lease", "create", "--id", "mine", layout.path, digest), 2, "mine")
+
+
+def two_generations(layout: LayoutWriter, *second_run: str) -> tuple[str, dict[str, object]]:
+    """An image goes to the trash; then another that shares a layer with it goes too. The first run, and the layer."""
+    layout.entries = []
+    shared = layout.blob("shared by both")
+    layout.tag(layout.manifest(layout.config("second"), [shared]), "example.com/second:1")
+    layout.tag(layout.manifest(layout.config("first"), [shared]))
+    assert ocigc("prune", "--force", "--trash", "1h", "--grace", "0s", layout.path).code == 0
+    (run,) = ocigc("trash", "ls", "--format", "json", layout.path).json
+    assert ocigc("prune", "--all", "--force", "--allow-empty", *second_run, layout.path).code == 0
+    assert not layout.has(shared)
+    return run["Run"], shared
+
+
+def test_what_a_later_run_has_in_its_trash_comes_back_too(layout: LayoutWriter) -> None:
+    run, shared = two_generations(layout, "--trash", "1h")
+    assert ocigc("restore", layout.path, run).code == 0
+    assert layout.has(shared)
+    assert ocigc("verify", "--format", "json", layout.path).json["Missing"] == []
+
+
+def test_what_a_later_run_removed_for_good_is_said_to_be_missing(layout: LayoutWriter) -> None:
+    run, shared = two_generations(layout)
+    result = ocigc("restore", layout.path, run)
+    assert result.code == 1
+    assert str(shared["digest"]) in result.err
+
+
+@pytest.mark.parametrize("options", [(), ("--image", "example.com/odd:1")])
+def test_no_path_is_made_of_what_is_no_digest(layout: LayoutWriter, options: tuple[str, ...]) -> None:
+    key = "containerd.io/gc.ref.content."
+    odd = {key + "nul": "a\0b:c", key + "up": "a:../../x", key + "name": "no digest"}
+    layout.tag(layout.image("odd", ["odd"]), "example.com/odd:1", **odd)
+    before = entries(layout)
+    assert ocigc(*PRUNE, layout.path).code == 0
+    result = ocigc("restore", *options, layout.path)
+    assert result.code == 0, result.err
+    wanted = [entry for entry in before if not options or "odd:1" in json.dumps(entry)]
+    assert entries(layout) == wanted

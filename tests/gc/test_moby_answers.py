@@ -1,0 +1,88 @@
+"""The rules against moby's own answers, on the plain model of a store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from ocigc.errors import UsageError
+from ocigc.gc.decide import Inputs, Request, decide
+from ocigc.gc.filters import parse_filters
+from ocigc.gc.images import Images
+from ocigc.gc.protection import Container, InUse
+from ocigc.image import Descriptor, ImageRecord, Media, dangling_name
+from ocigc.labels import Lease
+from ocigc.times import SECOND, parse_rfc3339
+from tests.helpers.model import Blob, ModelGraph, content_references, media_of
+from tests.vectors.scenarios import Scenario, filter_arguments, scenarios
+
+NOW = 1_780_000_000 * SECOND
+
+
+def records(scenario: Scenario) -> list[ImageRecord]:
+    return [
+        ImageRecord(
+            image["name"],
+            Descriptor(
+                image["target"]["mediaType"],
+                image["target"]["digest"],
+                image["target"]["size"],
+                media_of(image["target"]["mediaType"]),
+            ),
+            tuple(content_references(image["labels"])),
+            (position,),
+            parse_rfc3339(image["createdAt"]),
+        )
+        for position, image in enumerate(scenario["images"])
+    ]
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario["name"])
+def test_agrees_with_moby(scenario: Scenario) -> None:
+    expect = scenario["expect"]
+    arguments = filter_arguments(scenario)
+    if expect["error"]:
+        with pytest.raises(UsageError):
+            parse_filters(arguments, prune_all=False, now=NOW, local_offset=0)
+        return
+    graph = ModelGraph({b["digest"]: Blob(b["data"].encode(), b["labels"]) for b in scenario["blobs"]})
+
+    def config_labels(image: ImageRecord) -> Sequence[dict[str, str]]:
+        configs = [graph.blobs[node].data for node, media in graph.walk(image.target) if media == Media.CONFIG]
+        return [json.loads(config).get("config", {}).get("Labels") or {} for config in configs]
+
+    label_roots = [n for n, blob in enumerate(graph.blobs) if "containerd.io/gc.root" in blob.labels]
+    leases = [
+        Lease(lease["id"], lease["labels"], tuple(resource["id"] for resource in lease["resources"]))
+        for lease in scenario["leases"]
+    ]
+    containers = tuple(Container(c["id"], c["image"], c["imageID"]) for c in scenario["containers"])
+    plan = decide(
+        Inputs(Images(records(scenario)), leases, label_roots, graph),
+        Request(parse_filters(arguments, prune_all=False, now=NOW, local_offset=0), InUse(containers), NOW, 0),
+        config_labels,
+    )
+
+    report = []
+    for untagged in plan.untagged:
+        report.append(["Untagged", untagged.image.familiar])
+        report += [["Deleted", graph.digest(node)] for node in untagged.deleted]
+    assert report == expect["imagesDeleted"]
+    assert sorted(map(graph.digest, plan.orphans)) == sorted(expect["orphans"])
+    assert plan.reclaimed == expect["spaceReclaimed"]
+
+    staying = (plan.images[kept.position] for kept in plan.kept)
+    images = {image.name: image.target.digest for image in staying}
+    images |= {dangling_name(image.target.digest): image.target.digest for image in plan.dangling}
+    assert images == expect["images"]
+    gone = set(plan.blobs)
+    assert [d for n, d in enumerate(graph.digests) if n not in gone] == sorted(expect["blobs"])
+    label = f"containerd.io/gc.ref.snapshot.{scenario['driver']}"
+    labels = {}
+    for node, digest in enumerate(graph.digests):
+        left = {k: v for k, v in graph.blobs[node].labels.items() if k != label or node not in plan.unlease}
+        if left and node not in gone:
+            labels[digest] = left
+    assert labels == expect["labels"]

@@ -1,0 +1,170 @@
+"""A second, plain implementation of the rules' graph, for tests: dictionaries and recursion over parsed JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ocigc.gc.graph import Group
+from ocigc.image import Descriptor, Media
+
+MEDIA = {
+    "application/vnd.oci.image.manifest.v1+json": Media.MANIFEST,
+    "application/vnd.docker.distribution.manifest.v2+json": Media.MANIFEST,
+    "application/vnd.oci.image.index.v1+json": Media.INDEX,
+    "application/vnd.docker.distribution.manifest.list.v2+json": Media.INDEX,
+    "application/vnd.oci.image.config.v1+json": Media.CONFIG,
+    "application/vnd.docker.container.image.v1+json": Media.CONFIG,
+}
+
+
+def media_of(media_type: str) -> Media:
+    return MEDIA.get(media_type, Media.JSON if media_type.endswith("+json") else Media.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Blob:
+    data: bytes
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stamp: int = 0
+
+
+class ModelHolders:
+    def __init__(self, graph: ModelGraph) -> None:
+        self._graph = graph
+        self._owners: dict[int, int] = {}
+        self._open: set[int] = set()  # held flat, but not walked yet
+        self._groups = 0
+
+    def add(self, groups: Iterable[Group]) -> None:
+        for group in groups:
+            for root in group.roots:
+                if not group.flat:
+                    self._hold(root)
+                elif root not in self._owners:
+                    self._owners[root] = self._groups
+                    self._open.add(root)
+                    for referrer in self._graph.referrers(root):
+                        self._hold(referrer)
+            self._groups += 1
+
+    def _hold(self, node: int) -> None:
+        if node in self._owners and node not in self._open:
+            return
+        self._owners.setdefault(node, self._groups)
+        self._open.discard(node)
+        for near in [*self._graph.children(node), *self._graph.referrers(node)]:
+            self._hold(near)
+
+    def owner(self, node: int) -> int | None:
+        return self._owners.get(node)
+
+    def owned(self, first: int, stop: int) -> list[int]:
+        return [node for node in range(len(self._graph)) if first <= self._owners.get(node, -1) < stop]
+
+    def unreachable(self) -> list[int]:
+        return [node for node in range(len(self._graph)) if node not in self._owners]
+
+
+CONTENT_LABEL = "containerd.io/gc.ref.content"
+
+
+def content_references(labels: Mapping[str, str]) -> Iterator[str]:
+    """What the labels' `gc.ref.content`, alone or followed by `.` or `/`, refer to."""
+    for key, value in labels.items():
+        if key.startswith(CONTENT_LABEL) and key[len(CONTENT_LABEL) :][:1] in ("", ".", "/"):
+            yield value
+
+
+class ModelGraph:
+    """Implements `ocigc.rules.graph.Graph`. Nodes are positions in the sorted list of digests."""
+
+    def __init__(self, blobs: Mapping[str, Blob], fallbacks: Iterable[tuple[str, str]] = ()) -> None:
+        self.digests = sorted(blobs)
+        self.blobs = [blobs[digest] for digest in self.digests]
+        self._nodes = {digest: node for node, digest in enumerate(self.digests)}
+        self._documents = [self._parse(blob.data) for blob in self.blobs]
+        self._referrers: dict[int, list[int]] = {}
+        for node, document in enumerate(self._documents):
+            subject = self.find(document.get("subject", {}).get("digest", ""))
+            if subject is not None:
+                self._referrers.setdefault(subject, []).append(node)
+        for subject_digest, target in fallbacks:
+            self._referrers.setdefault(self._nodes[subject_digest], []).append(self._nodes[target])
+
+    @staticmethod
+    def _parse(data: bytes) -> dict[str, Any]:
+        try:
+            document = json.loads(data)
+        except ValueError:
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def find(self, digest: str) -> int | None:
+        return self._nodes.get(digest)
+
+    def find_longer(self, beginning: str) -> int | None:
+        longer = [digest for digest in self._nodes if digest.startswith(beginning) and digest != beginning]
+        return self._nodes[min(longer)] if longer else None
+
+    def digest(self, node: int) -> str:
+        return self.digests[node]
+
+    def size(self, node: int) -> int:
+        return len(self.blobs[node].data)
+
+    def sweepable(self, nodes: Sequence[int]) -> list[int]:
+        return [node for node in nodes if self.digests[node].startswith(("sha256:", "sha512:", "blake3:"))]
+
+    def newer(self, nodes: Sequence[int], instant: int) -> list[int]:
+        return [node for node in nodes if self.blobs[node].stamp > instant]
+
+    def subject(self, node: int) -> int | None:
+        return self.find(self._documents[node].get("subject", {}).get("digest", ""))
+
+    def _descriptors(self, node: int) -> Iterator[dict[str, Any]]:
+        document = self._documents[node]
+        if "config" in document and "digest" in document["config"]:
+            yield document["config"]
+        for key in ("layers", "blobs", "manifests"):
+            yield from document.get(key) or ()
+
+    def walk(self, target: Descriptor) -> list[tuple[int, Media]]:
+        node = self.find(target.digest)
+        return [] if node is None else self.walk_from(node, target.media)
+
+    def walk_from(self, start: int, held: Media) -> list[tuple[int, Media]]:
+        visited: dict[int, Media] = {}
+
+        def visit(digest: str, media: Media) -> None:
+            node = self.find(digest)
+            if node is None or node in visited:
+                return
+            visited[node] = media
+            if media in (Media.MANIFEST, Media.INDEX):
+                for child in self._descriptors(node):
+                    visit(child["digest"], media_of(child.get("mediaType", "")))
+
+        visit(self.digests[start], held)
+        return list(visited.items())
+
+    def children(self, node: int) -> list[int]:
+        digests = [child["digest"] for child in self._descriptors(node)]
+        digests += content_references(self.blobs[node].labels)
+        return [child for child in map(self.find, digests) if child is not None]
+
+    def referrers(self, node: int) -> Sequence[int]:
+        return self._referrers.get(node, ())
+
+    def mark(self, groups: Iterable[Group]) -> ModelHolders:
+        marks = ModelHolders(self)
+        marks.add(groups)
+        return marks
+
+    def freed(self, nodes: Sequence[int]) -> int:
+        return sum(len(self.blobs[node].data) for node in set(nodes))
