@@ -1,5 +1,22 @@
 #!/bin/sh
-# Installs the programs that the tests run for real, where apt can; elsewhere those tests are skipped.
+# Installs the programs that the tests run for real: Debian's where apt can, and with OCIGC_INTEROP=full those
+# that are Go modules. The tests of a program that is not here are skipped.
+if [ "${OCIGC_INTEROP:-}" = full ]; then
+    # The same place as in tests/interop/programs.py; outside of the tree, for a build of all takes minutes.
+    GOBIN=${OCIGC_INTEROP_BIN:-${XDG_CACHE_HOME:-$HOME/.cache}/ocigc-interop/bin}
+    export GOBIN
+    for module in github.com/google/go-containerregistry/cmd/crane@v0.22.1 oras.land/oras/cmd/oras@v1.3.6 \
+        github.com/regclient/regclient/cmd/regctl@v0.11.7 helm.sh/helm/v3/cmd/helm@v3.22.0; do
+        program=${module%@*}
+        program=$GOBIN/${program##*/}
+        go version -m "$program" 2>/dev/null | awk -v version="${module#*@}" '$1 == "mod" && $3 == version { found = 1 }
+            END { exit !found }' && continue
+        echo "building for the tests: $module"
+        go install -trimpath '-ldflags=-s -w' "$module" >/dev/null 2>&1 ||
+            echo "could not build it: the tests that need it are skipped"
+    done
+fi
+
 # A program, or program:packages where Debian's package has another name.
 missing=
 for each in skopeo umoci buildah podman docker-registry containerd zsh fish mandoc chromium chromedriver:chromium-driver \

@@ -8,16 +8,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from interop.programs import Buildah, call
+
+from tests.interop.programs import Buildah, appears, call, daemon, random_files
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """None of the programs finds a configuration, credentials or a cache of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
+            patch.delenv(variable, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def crane_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a registry that knows no referrers: its clients list them under fallback tags."""
+    path = tmp_path_factory.mktemp("crane")
+    with daemon(path / "log", "crane", "registry", "serve", "--address", "127.0.0.1:0"):
+        yield f"127.0.0.1:{appears(path / 'log', r'serving on port ([0-9]+)')[1]}"
 
 
 @pytest.fixture
 def rootfs(tmp_path: Path) -> Path:
-    path = tmp_path / "files"
-    path.mkdir()
-    for name in ("one", "two", "three"):
-        (path / name).write_bytes(os.urandom(5000))
-    return path
+    return random_files(tmp_path / "files")
 
 
 @pytest.fixture

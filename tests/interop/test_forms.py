@@ -6,10 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from interop.programs import PRUNE, sound
-
 from tests.helpers.command import ocigc
 from tests.helpers.layouts import Descriptor, LayoutWriter
+from tests.interop.programs import PRUNE, sound
 
 SIGNATURE = "application/vnd.dev.cosign.simplesigning.v1+json"
 CHART = "application/vnd.cncf.helm.config.v1+json"

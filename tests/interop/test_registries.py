@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import tarfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from interop.programs import PRUNE, blobs, call, names, needs, sound
 
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import snapshot
-
-STARTING = 60  # seconds
-
-
-@contextmanager
-def daemon(log: Path, *command: str | Path) -> Iterator[None]:
-    with log.open("wb") as stderr:
-        process = subprocess.Popen([str(part) for part in command], stdout=stderr, stderr=stderr)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def appears(log: Path, pattern: str) -> re.Match[str]:
-    end = time.monotonic() + STARTING
-    while time.monotonic() < end:
-        if found := re.search(pattern, log.read_text()):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
+from tests.interop.programs import PRUNE, appears, blobs, call, daemon, names, needs, sound
 
 
 @pytest.fixture

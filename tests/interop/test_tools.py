@@ -6,9 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from interop.programs import PRUNE, Buildah, blobs, call, names, needs, same_tree, sound
-
 from tests.helpers.command import ocigc
+from tests.interop.programs import PRUNE, Buildah, blobs, call, names, needs, same_tree, sound
 
 
 def unpack(layout: Path, tag: str, to: Path) -> Path:
