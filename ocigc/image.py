@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from ocigc.digest import Digest
 from ocigc.reference import familiar_name
 
 DANGLING_PREFIX = "moby-dangling@"
@@ -77,7 +78,7 @@ class Descriptor:
     """`size` is in bytes."""
 
     media_type: str
-    digest: str
+    digest: Digest
     size: int
     media: Media
 

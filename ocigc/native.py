@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ocigc._native import ffi, lib
+from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.gc.graph import Group
 from ocigc.hard_links import Files, HardLinks, Name
@@ -153,13 +154,6 @@ class _Call:
         _check(self.run(function, *arguments), self.error)
 
 
-def digest_algorithm(text: str) -> str | None:
-    """The registered algorithm of a digest, "" for an unregistered one, None where the text is no digest."""
-    encoded = text.encode(errors="replace")
-    algorithm = lib.ocigc_digest_grammar(encoded, len(encoded))
-    return None if algorithm < 0 else {0: "", 1: "sha256", 2: "sha512", 3: "blake3"}[algorithm]
-
-
 def sha256(content: bytes) -> str:
     """In hex. To load hashlib for it would take longer than to hash most of what there is."""
     out = ffi.new("uint8_t[32]")
@@ -204,7 +198,7 @@ def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor
             media_type = text[media : media + media_length]
             descriptor = Descriptor(
                 known.get(media_type) or known.setdefault(media_type, media_type.decode(errors="replace")),
-                text[digest : digest + digest_length].decode(errors="replace"),
+                Digest(text[digest : digest + digest_length].decode(errors="replace")),
                 size,
                 _MEDIAS[kind],
             )
@@ -291,7 +285,7 @@ class Entries:
         name = text + digest_length
         digest = self._text[text:name]
         algorithm = _ALGORITHMS.get(digest[0])
-        encoded = digest.decode() if algorithm is None else algorithm + digest[1:].hex()
+        encoded = Digest(digest.decode() if algorithm is None else algorithm + digest[1:].hex())
         descriptor = Descriptor(self._media_types[media_type], encoded, size, _MEDIAS[media])
         return descriptor, self._string(name, name_length) or None
 
@@ -456,11 +450,13 @@ class Store:
         node = bisect_right(range(len(self)), wanted, key=lambda node: self.digest(node).split(":", 1))
         return node if node < len(self) and self.digest(node).startswith(beginning) else None
 
-    def digest(self, node: int) -> str:
+    def digest(self, node: int) -> Digest:
         text = ffi.new("char[256]")
-        return str(ffi.unpack(text, lib.ocigc_store_digest(self._handle, node, text, 256)).decode("ascii", "replace"))
+        return Digest(
+            ffi.unpack(text, lib.ocigc_store_digest(self._handle, node, text, 256)).decode("ascii", "replace")
+        )
 
-    def digests(self, nodes: Iterable[int]) -> Iterator[str]:
+    def digests(self, nodes: Iterable[int]) -> Iterator[Digest]:
         """The same of many."""
         remaining = iter(nodes)
         while batch := array("I", islice(remaining, _BATCH)):
@@ -671,10 +667,10 @@ class Store:
             for number in range(lib.ocigc_graph_fault_count(self._handle))
         ]
 
-    def missing(self) -> list[str]:
+    def missing(self) -> list[Digest]:
         """Digests that descriptors name and that are not here."""
         return [
-            ffi.string(lib.ocigc_graph_missing(self._handle, number)).decode("ascii", "replace")
+            Digest(ffi.string(lib.ocigc_graph_missing(self._handle, number)).decode("ascii", "replace"))
             for number in range(lib.ocigc_graph_missing_count(self._handle))
         ]
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ocigc.cli import options
-from ocigc.cli.output.tables import SHORT_DIGEST, human_size, table
+from ocigc.cli.output.tables import human_size, table
 from ocigc.cli.output.terminal import progress_line
 from ocigc.gc.protection import InUse
 from ocigc.inspect.usage import Usage, images
@@ -115,7 +115,7 @@ def usage_table(
             (
                 *([] if layouts is None else [layouts[number]]),
                 "<none>" if image.dangling else printable(image.familiar),
-                image.target.digest[:SHORT_DIGEST],
+                image.target.digest.short,
                 "" if image.created is None else format_rfc3339(image.created),
                 human_size(entry.size),
                 human_size(entry.shared),

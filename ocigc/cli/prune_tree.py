@@ -11,8 +11,9 @@ from typing import Any
 
 from ocigc.cli import log, options
 from ocigc.cli.output.plan_text import as_json, as_metrics
-from ocigc.cli.output.tables import SHORT_DIGEST, columns, human_size, table
+from ocigc.cli.output.tables import columns, human_size, table
 from ocigc.cli.output.terminal import progress_line
+from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.hard_links import Files, HardLinks
 from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
@@ -156,4 +157,4 @@ def _rule(layout: str, explained: dict[str, Any]) -> tuple[str, ...]:
     """The line of one image under --explain."""
     name = "<none>" if explained["Name"] is None else printable(familiar_name(explained["Name"]))
     by = f" ({printable(explained['By'])})" if explained["By"] else ""
-    return f"  {explained['Fate']}", layout, name, explained["Digest"][:SHORT_DIGEST], explained["Rule"] + by
+    return f"  {explained['Fate']}", layout, name, Digest(explained["Digest"]).short, explained["Rule"] + by

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ocigc.cli import options
-from ocigc.cli.output.tables import SHORT_DIGEST, human_size
+from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.inspect.tree import Leaf, tree
 from ocigc.printable import printable
@@ -104,7 +104,7 @@ def _line(leaf: Leaf) -> str:
     size = human_size(leaf.descriptor.size) if leaf.descriptor.size >= 0 else "size unknown"
     parts = [
         leaf.role,
-        printable(leaf.descriptor.digest[:SHORT_DIGEST]),
+        printable(leaf.descriptor.digest.short),
         size,
         printable(leaf.platform),
         paint(printable(leaf.descriptor.media_type), "faint", sys.stdout),

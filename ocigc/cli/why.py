@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from ocigc.cli import options
-from ocigc.cli.output.tables import SHORT_DIGEST, human_size
+from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import progress_line
 from ocigc.inspect.why import Chain, RetainingPaths, why
 from ocigc.printable import printable
@@ -100,7 +100,7 @@ def _as_text(reason: RetainingPaths, now: int) -> Iterator[str]:
 
 
 def _line(chain: Chain) -> str:
-    links = [f"{link.role} {link.digest[:SHORT_DIGEST]}" for link in chain.links]
+    links = [f"{link.role} {link.digest.short}" for link in chain.links]
     if len(links) > _LINKS_SHOWN:
         half = _LINKS_SHOWN // 2
         links[half:-half] = [f"... {len(links) - 2 * half:,} more ..."]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ocigc.digest import Digest
 from ocigc.image import Descriptor, Media
 
 
@@ -47,7 +48,7 @@ class Graph(Protocol):
         """The first node whose digest is longer than this and begins with it, or None. Nodes are in the order of their
         algorithms' names, then of their digests."""
 
-    def digest(self, node: int) -> str:
+    def digest(self, node: int) -> Digest:
         """`alg:encoded`."""
 
     def size(self, node: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ocigc.digest import Digest
 from ocigc.errors import UsageError
 from ocigc.gc.filters import Filters
 from ocigc.gc.graph import Graph
@@ -43,7 +44,7 @@ def only(selected: Iterable[ImageRecord], images: Images) -> Filters:
     return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=detached)
 
 
-def resolve_blob(images: Images, graph: Graph, reference: str) -> str:
+def resolve_blob(images: Images, graph: Graph, reference: str) -> Digest:
     """The digest that a reference means: of an image's target, of any blob, or one that is absent if it is whole.
 
     Raises UsageError.
@@ -63,19 +64,19 @@ def resolve_blob(images: Images, graph: Graph, reference: str) -> str:
                 )
             return digest
     if graph.find(reference) is not None or _is_whole(reference):
-        return reference
+        return Digest(reference)
     return resolve_images(images, reference)[0].target.digest
 
 
 def _is_whole(reference: str) -> bool:
-    return re.fullmatch(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}|blake3:[0-9a-f]{64}", reference) is not None
+    return Digest.parse_registered(reference) is not None
 
 
-def _begins(digest: str, reference: str) -> bool:
+def _begins(digest: Digest, reference: str) -> bool:
     match = _BEGINNING.fullmatch(reference)
     if match is None:
         return False
-    return digest.startswith(reference) if match["algorithm"] else digest.partition(":")[2].startswith(reference)
+    return digest.startswith(reference) if match["algorithm"] else digest.encoded.startswith(reference)
 
 
 def _normal(name: str) -> str | None:

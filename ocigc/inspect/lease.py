@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Iterable
 
+from ocigc.digest import Digest
 from ocigc.errors import UsageError
 from ocigc.labels import EXPIRE_LABEL, FLAT_LABEL, Lease
 from ocigc.layout import leases, lock
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import Layout
-from ocigc.native import digest_algorithm
 from ocigc.printable import printable
 from ocigc.times import format_rfc3339
 
@@ -53,12 +53,12 @@ def held(layout: Layout, *, wait: float = 0) -> list[Lease]:
         return leases.load(layout.fd)
 
 
-def _digests(layout: Layout, resource: str) -> list[str]:
+def _digests(layout: Layout, resource: str) -> list[Digest]:
     # By the grammar alone alpine:3 is a digest too, so names come first.
     images = image_records(layout.read_index().entries)
     found = [image.target.digest for image in images if resource in (image.name, image.familiar)]
-    if not found and digest_algorithm(resource):
-        return [resource]
+    if not found and (digest := Digest.parse_registered(resource)) is not None:
+        return [digest]
     if not found:
         raise UsageError(f"{printable(resource)!r} is neither a digest nor the name of an image in {layout.path}")
     return found

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ocigc.digest import Digest
 from ocigc.gc.graph import flags
 from ocigc.gc.plan import Plan
 from ocigc.gc.protection import InUse
@@ -37,7 +38,7 @@ class WouldGo:
 class Blob:
     """`size` is in bytes; `media` is None for what no image leads to."""
 
-    digest: str
+    digest: Digest
     size: int
     media: Media | None
     fate: WouldGo

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.gc.decide import Request, decide
 from ocigc.gc.graph import Graph
@@ -39,7 +40,7 @@ class RetainingPaths:
     an image, and `freed` the bytes and `blobs` the number of blobs that would go with the last of them.
     """
 
-    digest: str
+    digest: Digest
     present: bool
     size: int
     touched: int
@@ -83,7 +84,7 @@ def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
     return list(chains(node, step, images, active, store.label_roots(), store))
 
 
-def _untagged(snapshot: Snapshot, digest: str, now: int) -> tuple[int, int]:
+def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
     named = [image for image in snapshot.images if image.target.digest == digest]
     filters = only(named, snapshot.images)
     detach(snapshot, filters.detached)
@@ -92,7 +93,7 @@ def _untagged(snapshot: Snapshot, digest: str, now: int) -> tuple[int, int]:
     return plan.blob_count, plan.reclaimed
 
 
-def _mentions(store: Store, digest: str) -> list[str]:
+def _mentions(store: Store, digest: Digest) -> list[Digest]:
     found = []
     for node in store.lacking():
         try:
@@ -113,7 +114,7 @@ class Link:
     """One blob of a chain, and what it is to the one above."""
 
     role: str
-    digest: str
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ocigc.digest import Digest
 from ocigc.errors import UsageError
 from ocigc.gc.protection import InUse
-from ocigc.native import digest_algorithm
 from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized
 
@@ -25,7 +25,7 @@ def mention(text: str, where: str) -> InUse:
     """
     bare = _SCHEME.sub("", text, count=1)
     # By the grammar alone alpine:3 is a digest too, of an algorithm that nobody has registered.
-    if digest_algorithm(bare):
+    if Digest.parse_registered(bare) is not None:
         return InUse(digests=frozenset((bare,)))
     if _ID.fullmatch(bare):
         return InUse(digests=frozenset((f"sha256:{bare}",)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ocigc.digest import Digest
 from ocigc.errors import CorruptError, Refused
 from ocigc.layout import dirfd
 from ocigc.native import Store, Verdict
@@ -21,7 +22,7 @@ def hasher() -> Any:
     return blake3()
 
 
-def verdict(layout: int, digest: str) -> Verdict:
+def verdict(layout: int, digest: Digest) -> Verdict:
     """What a blob is by its name; UNSUPPORTED where it is of another algorithm or the package is not there."""
     if not digest.startswith(_PREFIX) or (content := hasher()) is None:
         return Verdict.UNSUPPORTED

@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import suppress
 
+from ocigc.digest import Digest
 from ocigc.layout import dirfd, strict_json
 
 DIRECTORY = "labels"
@@ -13,13 +14,13 @@ _LIMIT = 1 << 20  # bytes
 _DRAFT = "sidecar"
 
 
-def _place(digest: str) -> tuple[str, str]:
+def _place(digest: Digest) -> tuple[str, str]:
     """The directory of a blob's sidecar below `labels/`, and its name."""
-    algorithm, _, encoded = digest.partition(":")
+    algorithm, encoded = digest.parts
     return algorithm, f"{encoded}.json"
 
 
-def read(layout: int, digest: str) -> dict[str, str]:
+def read(layout: int, digest: Digest) -> dict[str, str]:
     """The labels of a blob, none where it has no sidecar. Raises Refused."""
     directory, name = _place(digest)
     path = f"{DIRECTORY}/{directory}/{name}"
@@ -32,21 +33,21 @@ def read(layout: int, digest: str) -> dict[str, str]:
     return strict_json.string_map(strict_json.loads(content, path), path)
 
 
-def remove_label(layout: int, state: int, digest: str, label: str) -> None:
+def remove_label(layout: int, state: int, digest: Digest, label: str) -> None:
     """Takes one label off a blob. `state` is an open directory on the same file system, for the new file."""
     labels = read(layout, digest)
     if labels.pop(label, None) is not None:
         _replace(layout, state, digest, labels)
 
 
-def add_label(layout: int, state: int, digest: str, label: str, value: str) -> None:
+def add_label(layout: int, state: int, digest: Digest, label: str, value: str) -> None:
     """Puts a label on a blob that has a sidecar, unless it has that label."""
     labels = read(layout, digest)
     if labels.setdefault(label, value) == value:
         _replace(layout, state, digest, labels)
 
 
-def _replace(layout: int, state: int, digest: str, labels: dict[str, str]) -> None:
+def _replace(layout: int, state: int, digest: Digest, labels: dict[str, str]) -> None:
     directory, name = _place(digest)
     with (
         dirfd.naming(f"{DIRECTORY}/{directory}/{name}"),

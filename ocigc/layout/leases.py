@@ -8,11 +8,11 @@ import re
 from contextlib import suppress
 from typing import Any
 
+from ocigc.digest import Digest
 from ocigc.errors import MalformedError, UsageError
 from ocigc.labels import Lease
 from ocigc.layout import dirfd, strict_json
 from ocigc.layout.layout import MARKER
-from ocigc.native import digest_algorithm
 from ocigc.printable import printable
 
 DIRECTORY = "leases"
@@ -99,7 +99,7 @@ def _digests(resources: list[Any], path: str) -> list[str]:
         if not isinstance(kind, str) or not isinstance(digest, str):
             raise MalformedError(f'{path}: a resource must be an object with the strings "type" and "id"')
         if kind == "content":
-            if digest_algorithm(digest) is None:
-                raise MalformedError(f"{path}: {printable(digest)!r} is no digest")
+            if not Digest.recognises(digest):
+                raise MalformedError(f"{path}: {printable(digest)!r} is not a digest")
             digests.append(digest)
     return digests

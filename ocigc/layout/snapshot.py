@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
+from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.gc.decide import Inputs
 from ocigc.gc.images import Images, NameKind
@@ -45,7 +46,7 @@ class Snapshot:
         return Inputs(self.images, self.leases, self.store.label_roots(), self.store, self.layout.served())
 
     @property
-    def absent(self) -> set[str]:
+    def absent(self) -> set[Digest]:
         """The digests that entries of index.json name and that are not here."""
         entries = self.index.entries
         return {entries[n].descriptor.digest for n, node in enumerate(self.targets) if node == NO_NODE}
@@ -203,7 +204,7 @@ def _created(snapshot: Snapshot, image: ImageRecord) -> int | None:
     found = None if first is None else config(snapshot.store, first)
     if found is not None and (instant := _instant(found.created)) is not None:
         return instant
-    algorithm, _, encoded = image.target.digest.partition(":")
+    algorithm, encoded = image.target.digest.parts
     try:
         with dirfd.directory(snapshot.layout.fd, "blobs") as blobs, dirfd.directory(blobs, algorithm) as parent:
             return os.stat(encoded, dir_fd=parent, follow_symlinks=False).st_mtime_ns

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
+from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused
 from ocigc.gc.mark import root_groups
 from ocigc.gc.plan import Plan
@@ -25,7 +26,7 @@ from ocigc.labels import Lease
 from ocigc.layout import dirfd, label_files, leases
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
-from ocigc.native import Store, Swept, digest_algorithm
+from ocigc.native import Store, Swept
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.journal import Journal, Unlease
@@ -164,8 +165,8 @@ def reload(layout: Layout, run: int, now: int, watch: Watcher) -> tuple[Snapshot
             named = set(chain.from_iterable(snapshot.index.entries.references().values()))
             named |= {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
             # A label may hold anything, but a path is made of digests only.
-            named = {digest for digest in named if digest_algorithm(digest) is not None}
-            missing = {digest for digest in named if store.find(digest) is None}
+            digests = {Digest(each) for each in named if Digest.recognises(each)}
+            missing = {digest for digest in digests if store.find(digest) is None}
             missing |= snapshot.absent | set(store.missing())
         # What comes back may be a manifest that needs more.
         if not journal.put_back(layout, run, missing):

@@ -22,11 +22,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout import dirfd, strict_json
 from ocigc.layout.index import Index
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
-from ocigc.native import NEVER, digest_algorithm, exchange, purge
+from ocigc.native import NEVER, exchange, purge
 from ocigc.printable import printable
 
 RUN = "run"
@@ -49,7 +50,7 @@ _PRIVATE = 0o700
 class Unlease:
     """A label to take off a blob, and its value, for the one who wants it back."""
 
-    digest: str
+    digest: Digest
     label: str
     value: str
 
@@ -173,7 +174,7 @@ def _is_sound(journal: Journal) -> bool:
         and all(isinstance(number, int) for number in (*instants, *journal.removed))
         and all(-NEVER <= instant <= NEVER for instant in instants)
         and _IDENTITY.fullmatch(journal.id) is not None
-        and all(digest_algorithm(each.digest) for each in journal.unlease)
+        and all(each.digest.registered for each in journal.unlease)
     )
 
 
@@ -182,13 +183,16 @@ def read_before(run: int) -> bytes:
     return dirfd.read(run, _BEFORE, INDEX_LIMIT)
 
 
-def to_delete(run: int) -> Iterator[str]:
+def to_delete(run: int) -> Iterator[Digest]:
     """The digests to delete. Raises MalformedError."""
     with open(dirfd.open_plain(run, DOOMED), encoding="ascii", errors="replace") as file:
         for line in file:
-            digest = line.rstrip("\n")
-            if not digest_algorithm(digest):
-                raise MalformedError(f"{STATE}/{RUN}/{DOOMED}: {printable(digest)!r} is no digest of a blob to delete")
+            name = line.rstrip("\n")
+            digest = Digest.parse_registered(name)
+            if digest is None:
+                raise MalformedError(
+                    f"{STATE}/{RUN}/{DOOMED}: {printable(name)!r} is not the digest of a blob to delete"
+                )
             yield digest
 
 
@@ -287,22 +291,22 @@ def forget(state: int, identity: str) -> None:
     purge(state, _DISCARDED)
 
 
-def put_back(layout: Layout, run: int, digests: Iterable[str]) -> int:
+def put_back(layout: Layout, run: int, digests: Iterable[Digest]) -> int:
     """Puts blobs that were taken out, and their sidecars, back in place; how many there were. Raises OSError."""
-    wanted = [digest.partition(":") for digest in digests]
+    wanted = [digest.parts for digest in digests]
     # The sidecars first, and durably: the blob is what a run that comes after an interruption looks for.
-    if sum(_move(run, layout.fd, f"labels/{algorithm}", f"{encoded}.json") for algorithm, _, encoded in wanted):
+    if sum(_move(run, layout.fd, f"labels/{algorithm}", f"{encoded}.json") for algorithm, encoded in wanted):
         sync_directories(layout, "labels")
-    count = sum(_move(run, layout.fd, f"blobs/{algorithm}", encoded) for algorithm, _, encoded in wanted)
+    count = sum(_move(run, layout.fd, f"blobs/{algorithm}", encoded) for algorithm, encoded in wanted)
     if count:
         sync_directories(layout, "blobs")
     return count
 
 
-def take_out_sidecars(layout: Layout, run: int, digests: Iterable[str]) -> None:
+def take_out_sidecars(layout: Layout, run: int, digests: Iterable[Digest]) -> None:
     """Takes out the sidecars of blobs that an interrupted run has taken out. Raises OSError."""
     for digest in digests:
-        algorithm, _, encoded = digest.partition(":")
+        algorithm, encoded = digest.parts
         _move(layout.fd, run, f"labels/{algorithm}", f"{encoded}.json")
 
 

@@ -18,7 +18,7 @@ def check(layout: Layout, store: Store, to_delete: Iterable[int]) -> None:
         with dirfd.naming(f"{layout.path}/{top}"):
             names = dirfd.listing(layout.fd, top)
             locked += [(top, name) for name in names if not _writable(layout.fd, top, name)]
-    leaving = {digest.partition(":")[0] for digest in store.digests(to_delete)} if locked else ()
+    leaving = {digest.algorithm for digest in store.digests(to_delete)} if locked else ()
     for top, name in locked:
         if name in leaving:
             raise Refused(f"{layout.path}/{top}/{name}: not ours to write; nothing was changed")

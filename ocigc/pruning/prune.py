@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.gc.decide import Request
 from ocigc.gc.explain import Explanation, Explanations
@@ -76,7 +77,7 @@ class Pruned:
             for digest in self.deleted(untagged.deleted):
                 yield "Deleted", digest
 
-    def orphans(self) -> Iterator[str]:
+    def orphans(self) -> Iterator[Digest]:
         """The digests of all other blobs that go."""
         return self.deleted(self.plan.orphans)
 
@@ -89,7 +90,7 @@ class Pruned:
         """How many of those nodes go."""
         return sum(1 for _ in self.deleted(nodes)) if self.spared else len(nodes)
 
-    def deleted(self, nodes: Iterable[int]) -> Iterator[str]:
+    def deleted(self, nodes: Iterable[int]) -> Iterator[Digest]:
         """The digests of those nodes that go."""
         return (digest for digest in self.snapshot.store.digests(nodes) if digest not in self.spared)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import ImageRecord, Media
 from ocigc.layout import dirfd, label_files
@@ -14,7 +15,7 @@ from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import load
-from ocigc.native import digest_algorithm, parse_document
+from ocigc.native import parse_document
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning import journal
@@ -122,7 +123,9 @@ def restore(
     name = trashed.journal.id
     with dirfd.naming(layout.path), dirfd.directory(state, TRASH) as trash, dirfd.directory(trash, name) as run:
         digests = (
-            [f"{algorithm}:{encoded}" for _, algorithm, encoded in _blobs(run)] if whole else _reached(run, wanted)
+            [Digest(f"{algorithm}:{encoded}") for _, algorithm, encoded in _blobs(run)]
+            if whole
+            else _reached(run, wanted)
         )
         count = journal.put_back(layout, run, digests)
         journal.add_entries(layout, state, index, entries)
@@ -160,19 +163,19 @@ def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, watch: Wat
     return sorted(missing)
 
 
-def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[str]:
+def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[Digest]:
     """What the images reach among the blobs of a run."""
     pending = [(image.target.digest, image.target.media) for image in images]
-    pending += [(digest, Media.NONE) for image in images for digest in image.references]
+    pending += [(Digest(digest), Media.NONE) for image in images for digest in image.references]
     seen: set[str] = set()
     while pending:
         digest, media = pending.pop()
-        if digest in seen or digest_algorithm(digest) is None:
+        if digest in seen or not Digest.recognises(digest):
             continue
         seen.add(digest)
         yield digest
         if media in (Media.MANIFEST, Media.INDEX, Media.JSON):
-            algorithm, _, encoded = digest.partition(":")
+            algorithm, encoded = digest.parts
             with (
                 suppress(FileNotFoundError),
                 dirfd.directory(run, "blobs") as blobs,

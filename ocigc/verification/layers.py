@@ -14,6 +14,7 @@ from importlib import import_module
 from threading import Event
 from typing import IO, Any
 
+from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.image import Descriptor, Media
 from ocigc.layout import dirfd
@@ -140,10 +141,10 @@ def _diff_ids(snapshot: Snapshot, children: Sequence[tuple[Role, Descriptor, byt
 
 def _look(blobs: int, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
     decoder = _decoder(layer.descriptor.media_type)
-    algorithms = {diff_id.partition(":")[0] for diff_id in layer.diff_ids}
+    algorithms = {Digest(diff_id).algorithm for diff_id in layer.diff_ids}
     if decoder is None or not algorithms <= {"sha256", "sha512"}:
         return _Verdict.UNSUPPORTED, ""
-    algorithm, _, encoded = layer.descriptor.digest.partition(":")
+    algorithm, encoded = layer.descriptor.digest.parts
     try:
         with dirfd.directory(blobs, algorithm) as parent, open(dirfd.open_plain(parent, encoded), "rb") as file:
             hashers = {name: hashlib.new(name) for name in algorithms}

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
+from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.layout import blake3_blobs, dirfd
 from ocigc.layout.layout import INDEX, Layout
@@ -15,7 +16,7 @@ from ocigc.pruning.journal import REPAIR
 _CHUNK = 1 << 20
 
 
-def repair(layout: Layout, state: int, digest: str, sources: list[Layout]) -> tuple[bool, list[str]]:
+def repair(layout: Layout, state: int, digest: Digest, sources: list[Layout]) -> tuple[bool, list[str]]:
     """Puts a blob in place from the first source that has a sound one, over whatever is there; and says which sources
     had one that is not, or could not be read.
 
@@ -42,15 +43,15 @@ def repair(layout: Layout, state: int, digest: str, sources: list[Layout]) -> tu
     return False, troubles
 
 
-def _open(blobs: int, digest: str) -> int:
-    algorithm, _, encoded = digest.partition(":")
+def _open(blobs: int, digest: Digest) -> int:
+    algorithm, encoded = digest.parts
     with dirfd.directory(blobs, algorithm) as parent:
         return dirfd.open_plain(parent, encoded)
 
 
-def _copy(source: int, layout: Layout, state: int, digest: str) -> str | None:
+def _copy(source: int, layout: Layout, state: int, digest: Digest) -> str | None:
     """Why it was not done, or None."""
-    algorithm = digest.partition(":")[0]
+    algorithm = digest.algorithm
     hasher = blake3_blobs.hasher() if algorithm == "blake3" else hashlib.new(algorithm)
     if hasher is None:
         return "it cannot be verified without blake3: pip install 'ocigc[blake3]'"
@@ -98,8 +99,8 @@ def _write(fd: int, content: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _put_in_place(layout: Layout, state: int, digest: str) -> None:
-    algorithm, _, encoded = digest.partition(":")
+def _put_in_place(layout: Layout, state: int, digest: Digest) -> None:
+    algorithm, encoded = digest.parts
     for parent, name in ((".", "blobs"), ("blobs", algorithm)):
         with dirfd.directory(layout.fd, parent) as directory, suppress(FileExistsError):
             os.mkdir(name, dir_fd=directory)

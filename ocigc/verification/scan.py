@@ -7,8 +7,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, OcigcError
 from ocigc.gc.mark import root_groups
 from ocigc.layout import blake3_blobs
@@ -118,6 +119,8 @@ def _is_late(terms: Terms) -> bool:
     return time.monotonic_ns() >= terms.deadline
 
 
+T = TypeVar("T", bound=str)
+
 _UNSOUND = {
     Verdict.CHANGED: "changed while it was read",
     Verdict.UNREADABLE: "cannot be read",
@@ -136,10 +139,10 @@ class Verification:
 
     checked: int
     bytes: int
-    corrupt: Sequence[str]
-    wrong_size: Sequence[str]
-    missing: Sequence[str]
-    unsupported: Sequence[str]
+    corrupt: Sequence[Digest]
+    wrong_size: Sequence[Digest]
+    missing: Sequence[Digest]
+    unsupported: Sequence[Digest]
     malformed: Sequence[str]
     errors: Sequence[str]
     unchecked: int = 0
@@ -158,8 +161,8 @@ class Verification:
 def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verification:
     """What was found in several layouts, and what went wrong besides."""
 
-    def union(lists: Iterable[Sequence[str]]) -> list[str]:
-        return sorted({digest for each in lists for digest in each})
+    def union(lists: Iterable[Sequence[T]]) -> list[T]:
+        return sorted({item for each in lists for item in each})
 
     return Verification(
         checked=sum(each.checked for each in layouts),
@@ -227,7 +230,7 @@ def verify(
     )
 
 
-def _faults(store: Store, corrupt: set[str]) -> tuple[list[str], list[str]]:
+def _faults(store: Store, corrupt: set[Digest]) -> tuple[list[str], list[str]]:
     """What is wrong with manifests besides a digest that the hashing reports anyway."""
     malformed: list[str] = []
     errors: list[str] = []
@@ -245,7 +248,7 @@ def _naming(digest: str, fault: OcigcError) -> str:
     return message if digest in message else f"{digest}: {message}"
 
 
-def wrong_sizes(snapshot: Snapshot) -> list[str]:
+def wrong_sizes(snapshot: Snapshot) -> list[Digest]:
     """The digests of blobs whose size is not what a descriptor says, of a layout that was snapshot with `record`."""
     store = snapshot.store
     wrong = set(store.digests(store.wrong_sizes()))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ocigc.cli.output.tables import SHORT_DIGEST, columns, human_size
+from ocigc.cli.output.tables import columns, human_size
 from ocigc.gc.explain import Explanation
 from ocigc.gc.plan import Untagged
 from ocigc.printable import printable
@@ -72,7 +72,7 @@ def as_text(pruned: Pruned) -> Iterator[str]:
         yield "Snapshot labels:"
     for unleased in pruned.unleased:
         label = printable(f"{unleased.label}={unleased.value}")
-        yield f"  unlease   {unleased.digest[:SHORT_DIGEST]}   {label}"
+        yield f"  unlease   {unleased.digest.short}   {label}"
     orphans = len(plan.orphans)
     if orphans:
         yield "Orphans:"
@@ -80,7 +80,7 @@ def as_text(pruned: Pruned) -> Iterator[str]:
             if number == _ORPHANS_SHOWN:
                 yield f"  ...   and {orphans - _ORPHANS_SHOWN:,} more (--format json lists all)"
                 break
-            yield f"  delete   {digest[:SHORT_DIGEST]}"
+            yield f"  delete   {digest.short}"
     if plan.spared:
         yield f"{plan.spared:,} orphans are younger than --grace and stay."
     if pruned.spared:
@@ -104,7 +104,7 @@ def _rule(explanation: Explanation) -> tuple[str, str, str, str]:
     image = explanation.image
     name = "<none>" if image.dangling else printable(image.familiar)
     by = f" ({printable(explanation.by)})" if explanation.by else ""
-    return f"  {explanation.decision.value}", name, image.target.digest[:SHORT_DIGEST], explanation.rule + by
+    return f"  {explanation.decision.value}", name, image.target.digest.short, explanation.rule + by
 
 
 def _row(pruned: Pruned, untagged: Untagged, nameless: set[int]) -> tuple[str, str, str, str]:
@@ -112,4 +112,4 @@ def _row(pruned: Pruned, untagged: Untagged, nameless: set[int]) -> tuple[str, s
     name = "<none>" if image.dangling else printable(image.familiar)
     blobs = pruned.count(untagged.deleted)
     fate = "in use: stays without a name" if image.position in nameless else f"{blobs} blobs"
-    return "  untag", name, image.target.digest[:SHORT_DIGEST], fate
+    return "  untag", name, image.target.digest.short, fate

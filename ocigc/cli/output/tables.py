@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-SHORT_DIGEST = 19  # characters: "sha256:" and the twelve digits that docker shows
-
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The lines of a table."""

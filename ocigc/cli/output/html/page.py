@@ -113,5 +113,5 @@ def _bundle(bundle: Bundle) -> list[object]:
 
 
 def _blob(blob: Blob) -> list[object]:
-    algorithm, _, encoded = blob.digest.partition(":")
+    algorithm, encoded = blob.digest.parts
     return [f"{algorithm}:{encoded[:_DIGEST]}", blob.size, _KINDS.get(blob.media, "layer"), _fate(blob.fate)]

@@ -1,0 +1,87 @@
+"""Digests: the names of blobs.
+
+Source: image-spec `descriptor.md`, "Digests"; go-digest `Digest.Validate`.
+"""
+
+from __future__ import annotations
+
+import re
+
+ENCODED_LENGTHS = {"sha256": 64, "sha512": 128, "blake3": 64}
+"""Hexadecimal digits of each registered algorithm."""
+
+_GRAMMAR = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
+_HEX = re.compile(r"[0-9a-f]+")
+_LIMIT = 255  # characters: a file name has no more
+_SHORT = 12  # digits, as docker shows them
+
+
+class Digest(str):
+    """`algorithm:encoded`. A text like any other to compare, sort and write.
+
+    `Digest(text)` takes the text as it is, for what has been checked before; `parse` checks.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """A digest by the grammar; of a registered algorithm it has the right number of lower-case digits.
+
+        Raises ValueError.
+        """
+        algorithm, _, encoded = text.partition(":")
+        length = ENCODED_LENGTHS.get(algorithm)
+        sound = len(encoded) == length and _HEX.fullmatch(encoded) if length else _GRAMMAR.fullmatch(text)
+        if not sound or len(text) > _LIMIT:
+            raise ValueError(f"{text!r} is not a digest")
+        return cls(text)
+
+    @classmethod
+    def parse_registered(cls, text: str) -> Digest | None:
+        """A digest of a registered algorithm; None for any other text."""
+        algorithm, _, encoded = text.partition(":")
+        sound = len(encoded) == ENCODED_LENGTHS.get(algorithm) and _HEX.fullmatch(encoded)
+        return cls(text) if sound else None
+
+    @classmethod
+    def recognises(cls, text: str) -> bool:
+        """Whether a text is a digest by the grammar."""
+        try:
+            cls.parse(text)
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def algorithm(self) -> str:
+        """`sha256`, say."""
+        return self.partition(":")[0]
+
+    @property
+    def encoded(self) -> str:
+        """What stands after the colon: the name of the blob's file."""
+        return self.partition(":")[2]
+
+    @property
+    def registered(self) -> bool:
+        """Whether the algorithm is one that the image-spec registers: only such blobs are ever deleted."""
+        return self.algorithm in ENCODED_LENGTHS
+
+    @property
+    def short(self) -> str:
+        """The algorithm and the first digits, for people."""
+        algorithm, _, encoded = self.partition(":")
+        return f"{algorithm}:{encoded[:_SHORT]}"
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The algorithm, and the name of the blob's file in that directory."""
+        algorithm, _, encoded = self.partition(":")
+        return algorithm, encoded
+
+    @property
+    def path(self) -> str:
+        """Where the blob lies below `blobs/` or, with `.json` appended, its labels below `labels/`."""
+        algorithm, _, encoded = self.partition(":")
+        return f"{algorithm}/{encoded}"
