@@ -462,7 +462,7 @@ class Store:
         while batch := array("I", islice(remaining, _BATCH)):
             text = ffi.new("char[]", 256 * len(batch))
             length = lib.ocigc_store_digests(self._handle, _pointer(batch), len(batch), text)
-            yield from ffi.unpack(text, length).decode("ascii", "replace").splitlines()
+            yield from map(Digest, ffi.unpack(text, length).decode("ascii", "replace").splitlines())
 
     def survey(self, nodes: Sequence[int] | None = None, report: Report | None = None) -> None:
         """Finds out what the files of the nodes (None: of all) are, where that is not known yet. All that depends on it
