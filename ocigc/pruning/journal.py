@@ -156,7 +156,7 @@ def read(run: int, path: str = f"{STATE}/{RUN}") -> Journal:
     try:
         if document.pop("version") != _VERSION:
             raise MalformedError(f"{path}: written by another version of ocigc, which has to finish this run")
-        unlease = tuple(Unlease(**entry) for entry in document.pop("unlease"))
+        unlease = tuple(Unlease(**entry | {"digest": Digest(entry["digest"])}) for entry in document.pop("unlease"))
         journal = Journal(**document | {"removed": tuple(document["removed"]), "unlease": unlease})
         if _is_sound(journal):
             return journal
@@ -174,7 +174,7 @@ def _is_sound(journal: Journal) -> bool:
         and all(isinstance(number, int) for number in (*instants, *journal.removed))
         and all(-NEVER <= instant <= NEVER for instant in instants)
         and _IDENTITY.fullmatch(journal.id) is not None
-        and all(each.digest.registered for each in journal.unlease)
+        and all(Digest.parse_registered(each.digest) is not None for each in journal.unlease)
     )
 
 
