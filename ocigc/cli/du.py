@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
-    with Tree(args.layout) as tree, progress_line() as progress:
+    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args)
         policy = own_policy(tree.fd, tree.path, progress)
 
@@ -83,7 +83,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
             return du(
                 layout,
                 in_use=in_use,
-                repository=found.repository(args.repository),
+                repository=found.repository(args.repository, watch.note),
                 default_policy=policy,
                 wait=args.wait / SECOND,
                 watch=watch,

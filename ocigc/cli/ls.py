@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list_tree(args: argparse.Namespace, in_use: InUse) -> int:
     def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
-        repository = found.repository(args.repository)
+        repository = found.repository(args.repository, watch.note)
         return images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=watch)
 
     results = options.each_layout(args, work)

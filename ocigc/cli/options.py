@@ -224,7 +224,7 @@ def each_layout(args: argparse.Namespace, work: Work[T], *, writable: bool = Fal
     """Works on every layout below LAYOUT; says what went wrong."""
     from ocigc.layout import discover as recursive  # noqa: PLC0415
 
-    with Tree(args.layout) as tree, progress_line() as progress:
+    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         confine(args, *([tree.fd] if writable else []))
         results = recursive.each_layout(tree, work, progress)
     for error in results.errors:

@@ -41,13 +41,15 @@ class _Answer:
 
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on."""
-    with Tree(args.layout) as tree, progress_line() as progress:
+    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args, *([] if args.dry_run else [tree.fd]))
         if wanted.own_policy and wanted.policy is None:
             wanted = replace(wanted, default_policy=own_policy(tree.fd, tree.path, progress))
 
+        repositories = {each: each.repository(args.repository, progress.note) for each in tree.found}
+
         def plain(found: Found) -> PruneOptions:
-            return replace(wanted, keep_storage=None, repository=found.repository(args.repository))
+            return replace(wanted, keep_storage=None, repository=repositories[found])
 
         limit = wanted.keep_storage
         options_of = plain if limit is None else fit(tree, limit, plain, progress)

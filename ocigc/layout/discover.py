@@ -13,12 +13,13 @@ from typing import Generic, Self, TypeVar
 from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.layout import dirfd
 from ocigc.layout.index_images import repository_name
-from ocigc.layout.layout import MARKER, Layout
+from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.printable import printable
 from ocigc.progress import Progress, Report, Watcher
 
 _DEPTH = 64
-_OWN = frozenset(("blobs", "labels", "leases"))
+_BLOBS = "blobs"
+_OWN = frozenset((_BLOBS, "labels", "leases", STATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +30,34 @@ class Found:
     path: str
     trouble: str | None = None
 
-    def repository(self, prefix: str | None) -> str | None:
-        """The normalised repository that owns its bare tags: the prefix, as the user gave it, and the path. Raises
-        UsageError."""
+    def repository(self, prefix: str | None, note: Callable[[str], None]) -> str | None:
+        """The normalised repository that owns its bare tags: the prefix, as the user gave it, and the path. None, with
+        a note, where that is not the name of a repository: a directory may have any name.
+
+        Raises UsageError for a prefix that no repository can have."""
+        if prefix is not None:
+            repository_name(f"{prefix.rstrip('/')}/x")
         name = "/".join(filter(None, (prefix and prefix.rstrip("/"), self.path if self.path != "." else None)))
         try:
             return repository_name(name) if name else None
         except UsageError:
-            raise UsageError(
-                f"{printable(name)!r} is no name of a repository, so its tags have none; work on it alone"
-            ) from None
+            note(f"{printable(self.path)}: the path is not the name of a repository, so its bare tags belong to none")
+            return None
 
 
 class Tree:
-    """An open directory and the layouts in it and below it, by path. Hidden directories are left alone: tools keep
-    there what is not finished.
-    """
+    """An open directory and the layouts in it and below it, hidden ones too, by path."""
 
-    def __init__(self, path: str) -> None:
-        """Raises UsageError where there is no layout."""
+    def __init__(self, path: str, note: Callable[[str], None]) -> None:
+        """Raises UsageError where there is no layout; notes a directory that lacks nothing of one but the marker."""
         self.path = path
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"{printable(path)}: {reason}: expected a directory with layouts below it") from None
-        self.found = sorted(_below(self.fd, ".", 0), key=lambda found: os.fsencode(found.path))
+        self._note = note
+        self.found = sorted(self._below(self.fd, ".", 0), key=lambda found: os.fsencode(found.path))
         if not self.found:
             os.close(self.fd)
             raise UsageError(f"{printable(path)}: no image layout in it or below it")
@@ -79,29 +82,30 @@ class Tree:
             fd = below
         return Layout(os.path.normpath(os.path.join(self.path, found.path)), fd)
 
-
-def _below(fd: int, path: str, depth: int) -> Iterator[Found]:
-    try:
-        with os.scandir(fd) as entries:
-            kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
-    except OSError as error:
-        yield Found(path, f"cannot be searched: {error.strerror}")
-        return
-    if depth > _DEPTH:
-        yield Found(path, f"deeper than {_DEPTH} directories; give it as a root of its own")
-        return
-    own = MARKER in kinds
-    if own:
-        yield Found(path)
-    for name in sorted(name for name, is_directory in kinds.items() if is_directory):
-        if name.startswith(".") or (own and name in _OWN):
-            continue
-        below = os.path.normpath(os.path.join(path, name))
+    def _below(self, fd: int, path: str, depth: int) -> Iterator[Found]:
         try:
-            with dirfd.directory(fd, name) as child:
-                yield from _below(child, below, depth + 1)
+            with os.scandir(fd) as entries:
+                kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
         except OSError as error:
-            yield Found(below, f"cannot be searched: {error.strerror}")
+            yield Found(path, f"cannot be searched: {error.strerror}")
+            return
+        if depth > _DEPTH:
+            yield Found(path, f"deeper than {_DEPTH} directories; give it as a root of its own")
+            return
+        own = MARKER in kinds
+        if own:
+            yield Found(path)
+        elif INDEX in kinds and kinds.get(_BLOBS):
+            self._note(f"{printable(path)}: passed over: it has {INDEX} and {_BLOBS}, but no {MARKER}")
+        for name in sorted(name for name, is_directory in kinds.items() if is_directory):
+            if own and name in _OWN:
+                continue
+            below = os.path.normpath(os.path.join(path, name))
+            try:
+                with dirfd.directory(fd, name) as child:
+                    yield from self._below(child, below, depth + 1)
+            except OSError as error:
+                yield Found(below, f"cannot be searched: {error.strerror}")
 
 
 AT_ONCE = 2

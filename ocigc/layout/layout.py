@@ -46,7 +46,9 @@ class Layout:
         try:
             marker = dirfd.parsed(self.fd, MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, MARKER))
         except FileNotFoundError:
-            raise UsageError(f"{self.path}: not an OCI image layout: no file {MARKER!r} in it") from None
+            raise UsageError(
+                f"{self.path}: not an OCI image layout: no file {MARKER!r} in it{self._advice()}"
+            ) from None
         except OSError as error:
             raise UsageError(f"{self.path}: not an OCI image layout: {MARKER}: {error.strerror}") from None
         except Refused as error:
@@ -56,6 +58,15 @@ class Layout:
             raise UsageError(
                 f"{self.path}: {MARKER} gives imageLayoutVersion {version!r}, but only {VERSION!r} is known"
             )
+
+    def _advice(self) -> str:
+        """How to make a layout of a directory that lacks nothing but the marker, as caches of older BuildKits do."""
+        if not dirfd.exists(self.fd, INDEX):
+            return ""
+        from shlex import quote  # noqa: PLC0415
+
+        marker = quote(f'{{"imageLayoutVersion": "{VERSION}"}}')
+        return f"; if it is one, write the file: echo {marker} > {quote(f'{self.path}/{MARKER}')}"
 
     def __enter__(self) -> Self:
         return self

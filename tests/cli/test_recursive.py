@@ -136,7 +136,7 @@ def test_the_policy_at_the_root_applies_where_there_is_none(tmp_path: Path) -> N
 
 def test_broken_layouts_are_skipped_and_named(tmp_path: Path) -> None:
     (good, _) = _linked(tmp_path)
-    for name in ("no-index", "bad-json", "fifo", "Upper"):
+    for name in ("no-index", "bad-json", "fifo"):
         (tmp_path / name).mkdir()
         LayoutWriter(tmp_path / name)
     (tmp_path / "no-index" / "index.json").unlink()
@@ -146,9 +146,54 @@ def test_broken_layouts_are_skipped_and_named(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path)
     result = ocigc("prune", "--recursive", "--force", "--format", "json", tmp_path)
     assert result.code == 3
-    assert [error.split(":")[0] for error in result.json["Errors"]] == ["Upper", "bad-json", "fifo", "no-index"]
+    assert [error.split(":")[0] for error in result.json["Errors"]] == ["bad-json", "fifo", "no-index"]
     assert [each["Layout"] for each in result.json["Layouts"]] == ["a", "a/b"]
     assert not good.blob_path(good.entries[1]).exists()
+
+
+@pytest.mark.parametrize("name", ["App", "app:1.0", "_blobstore", ".sync", "a b", "with\nnewline", "caf\u00e9"])
+def test_a_directory_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """Sources: podman#7337, ko#1217; zot keeps `_blobstore` and `.sync` beside its repositories."""
+    (tmp_path / name / "inner").mkdir(parents=True)
+    for path in (tmp_path / name, tmp_path / name / "inner"):
+        store = LayoutWriter(path)
+        store.tag(store.image("kept"), "1.0")
+        store.blob("orphan of " + str(path))
+    used = tmp_path / "used"
+    used.write_text("reg.example/app:1.0\n")
+    arguments = ("--grace", "0s", "--format", "json", "--repository", "reg.example", tmp_path)
+    result = ocigc("prune", "--recursive", "--force", *arguments)
+    assert result.code == 0
+    assert len(result.json["Orphans"]) == 2
+    assert "its bare tags belong to none" in result.err
+    listed = ocigc("ls", "--recursive", "--format", "json", "--repository", "reg.example", tmp_path)
+    assert [each["Name"] for each in listed.json] == ["1.0", "1.0"]
+
+
+def test_a_prefix_that_no_repository_can_have_is_wrong_usage(tmp_path: Path) -> None:
+    _linked(tmp_path)
+    refused(ocigc("prune", "--recursive", "-n", "--repository", "UPPER CASE", tmp_path), 2, "--repository")
+
+
+def test_what_lacks_only_the_marker_is_noted_with_advice(tmp_path: Path) -> None:
+    """Source: buildx#310: caches of older BuildKits have no `oci-layout`."""
+    stores = _linked(tmp_path / "root")
+    cache = tmp_path / "root" / "it's a cache"
+    cache.mkdir()
+    store = LayoutWriter(cache)
+    orphan = store.blob("orphan")
+    (cache / "oci-layout").unlink()
+    result = ocigc("prune", "--recursive", "--force", "--grace", "0s", tmp_path / "root")
+    assert result.code == 0
+    assert "it's a cache: passed over" in result.err
+    assert store.has(orphan)
+    assert not stores[0].has(stores[0].entries[1])
+    advice = ocigc("prune", "-n", cache)
+    refused(advice, 2, "oci-layout", "imageLayoutVersion", "echo ")
+    subprocess.run(advice.err.partition("write the file: ")[2], shell=True, check=True)
+    assert ocigc("prune", "-n", "--grace", "0s", cache).code == 0
+    (tmp_path / "empty").mkdir()
+    assert "echo" not in ocigc("prune", "-n", tmp_path / "empty").err
 
 
 def test_a_root_without_layouts_is_wrong_usage(tmp_path: Path) -> None:
