@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pycache__/*' 2>/dev/null) meson.build meson.options pyproject.toml
 
-.PHONY: help demo test native-test tsan valgrind arm faults fuzz bench lint generated bundle clean
+C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
+
+.PHONY: help demo test native-test tsan valgrind arm faults fuzz bench lint types coverage generated bundle release clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -73,14 +75,24 @@ bench: $(VENV)/.installed $(VENV)/.bench ## measure each phase, and whole comman
 	$(BIN)/python benchmarks/side_by_side.py
 	$(BIN)/python benchmarks/growth.py --svg docs/growth.svg
 
-lint: $(VENV)/.lint $(VENV)/.installed ## check style and types
+lint: types ## check style, types and spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
+
+types: $(VENV)/.lint $(VENV)/.installed ## check types
 	$(BIN)/mypy
+
+coverage: $(VENV)/.installed ## measure what the tests cover, of Python and of C
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tools/group.py coverage)
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/coverage.sh
 
 generated: $(VENV)/.installed ## write the manual pages and the shell completions anew
 	$(BIN)/python tools/man.py man
 	$(BIN)/python tools/completions.py completions
+
+release: $(VENV)/.installed ## make the release of VERSION: changelog, source, wheels, checksums in dist/
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) sh tools/release.sh $(VERSION)
 
 bundle: $(VENV)/.tools ## make dist/ocigc-bundle-*.tar.gz, to install where there is no network, and try it
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) sh tools/bundle.sh

@@ -1,0 +1,17 @@
+#!/bin/sh
+# What the tests cover: Python with its subprocesses, and the C core by its own tests. Reports in build/coverage.
+set -eu
+rm -rf build/coverage
+mkdir -p build/coverage
+
+# The slow kinds (other programs, faults at every system call, fuzzing) are left out: they find bugs, not lines.
+coverage run -m pytest -q -n auto --ignore tests/interop --ignore tests/faults --ignore tests/hostile "$@"
+coverage combine --quiet
+coverage html --quiet -d build/coverage/python
+printf 'Python: '
+coverage report --format=total
+
+meson setup --reconfigure -Dextension=false -Dtests=true -Db_coverage=true build/covered >/dev/null
+meson test --quiet -C build/covered
+gcovr --root . --filter native/ --exclude native/tests/ --exclude native/vendor/ \
+    --html-details build/coverage/native.html --print-summary build/covered | sed -n 's/^lines: /C: /p'
