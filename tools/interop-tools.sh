@@ -6,7 +6,8 @@ if [ "${OCIGC_INTEROP:-}" = full ]; then
     GOBIN=${OCIGC_INTEROP_BIN:-${XDG_CACHE_HOME:-$HOME/.cache}/ocigc-interop/bin}
     export GOBIN
     for module in github.com/google/go-containerregistry/cmd/crane@v0.22.1 oras.land/oras/cmd/oras@v1.3.6 \
-        github.com/regclient/regclient/cmd/regctl@v0.11.7 helm.sh/helm/v3/cmd/helm@v3.22.0; do
+        github.com/regclient/regclient/cmd/regctl@v0.11.7 helm.sh/helm/v3/cmd/helm@v3.22.0 \
+        github.com/sigstore/cosign/v3/cmd/cosign@v3.1.2; do
         program=${module%@*}
         program=$GOBIN/${program##*/}
         go version -m "$program" 2>/dev/null | awk -v version="${module#*@}" '$1 == "mod" && $3 == version { found = 1 }

@@ -55,6 +55,17 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)} (see tools/interop-tools.sh)")
 
 
+def started(*command: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PATH": PATH},
+    )
+
+
 @contextmanager
 def daemon(log: Path, *command: str | Path) -> Iterator[None]:
     with log.open("wb") as output:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.interop.programs import blobs, call, entries, names
 
-TAGS = frozenset({"1.0.0", "1.1.0", "same", "2.0.0"})
+HISTORY = ("1.0.0", "1.1.0", "same", "2.0.0")
+TAGS = frozenset(HISTORY)
 SBOM, SIGNATURE = "application/x-sbom", "application/x-signature"
 
 
@@ -30,25 +31,44 @@ class Program:
     """The blobs of a copy that it makes of a layout's tag, with all that refers to it."""
 
 
+def image(
+    repository: str, tag: str, files: Path, *layers: str, platform: str = "linux/amd64", label: str = "tier=production"
+) -> None:
+    """An image in a registry, by crane, with a layer for each of these files."""
+    for file in layers:
+        call("tar", "-cf", files / f"{file}.tar", "-C", files, file)
+    append = [part for file in layers for part in ("-f", files / f"{file}.tar")]
+    call("crane", "append", *append, "-t", f"{repository}:{tag}")
+    call("crane", "mutate", f"{repository}:{tag}", "--label", label, "--set-platform", platform)
+
+
 def images(registry: str, files: Path) -> str:
-    """The history without its referrers, in a registry, by crane. Returns the repository."""
+    """The history without its referrers, in a registry. Returns the repository."""
     repository = f"{registry}/app"
-
-    def image(tag: str, file: str, *, platform: str = "linux/amd64", label: str = "tier=production") -> str:
-        call("tar", "-cf", files / "layer.tar", "-C", files, file)
-        call("crane", "append", "-f", files / "layer.tar", "-t", f"{repository}:{tag}")
-        call("crane", "mutate", f"{repository}:{tag}", "--label", label, "--set-platform", platform)
-        return f"{repository}:{tag}"
-
-    image("1.0.0", "one", label="tier=test")
-    image("1.1.0", "two")
+    image(repository, "1.0.0", files, "one", label="tier=test")
+    image(repository, "1.1.0", files, "two")
     call("crane", "tag", f"{repository}:1.1.0", "same")
-    image("2.0.0", "three")
+    image(repository, "2.0.0", files, "three")
     for platform in ("linux/amd64", "linux/arm64"):
-        image(platform.replace("/", "-"), "three", platform=platform, label=f"for={platform}")
+        image(repository, platform.replace("/", "-"), files, "three", platform=platform, label=f"for={platform}")
     platforms = [part for tag in ("linux-amd64", "linux-arm64") for part in ("-m", f"{repository}:{tag}")]
     call("crane", "index", "append", *platforms, "-t", f"{repository}:index")
     return repository
+
+
+def copying(program: str, repository: str, tag: str, layout: Path, name: str | None = None) -> tuple[str, ...]:
+    """The command that copies from a registry into a layout, under the tag or another name (but by crane)."""
+    source, target = f"{repository}:{tag}", f"{layout}:{name or tag}"
+    registry = repository.partition("/")[0]
+    match program:
+        case "oras":
+            return "oras", "copy", "--from-plain-http", source, "--to-oci-layout", target
+        case "regctl":
+            return "regctl", "image", "copy", "--host", f"reg={registry},tls=disabled", source, f"ocidir://{target}"
+        case "skopeo":
+            return "skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{source}", f"oci:{target}"
+        case _:
+            return "crane", "pull", "--format", "oci", "--annotate-ref", source, str(layout)
 
 
 def by_oras(layout: Path, files: Path, _registry: str) -> Program:
@@ -90,17 +110,6 @@ def by_regctl(layout: Path, files: Path, registry: str) -> Program:
     """Images from a registry. Referrers are listed by an index under the fallback tag of their subject."""
     repository = images(registry, files)
 
-    def copy(tag: str, to: str) -> None:
-        call(
-            "regctl",
-            "image",
-            "copy",
-            "--host",
-            f"reg={registry},tls=disabled",
-            f"{repository}:{tag}",
-            f"ocidir://{layout}:{to}",
-        )
-
     def put(subject: str, kind: str, text: str) -> str:
         said = call(
             *("regctl", "artifact", "put", "--artifact-type", kind, "--subject", subject),
@@ -109,9 +118,9 @@ def by_regctl(layout: Path, files: Path, registry: str) -> Program:
         )
         return f"ocidir://{layout}@{said.strip()}"
 
-    for tag in ("1.0.0", "1.1.0", "same", "2.0.0"):
-        copy(tag, tag)
-    copy("index", "2.0.0")
+    for tag in HISTORY:
+        call(*copying("regctl", repository, tag, layout))
+    call(*copying("regctl", repository, "index", layout, "2.0.0"))
     put(put(f"ocidir://{layout}:1.0.0", SBOM, "of 1.0.0"), SIGNATURE, "of the SBOM")
     put(f"ocidir://{layout}:2.0.0", SBOM, "of 2.0.0")
     index = next(
@@ -139,16 +148,13 @@ def by_skopeo(layout: Path, files: Path, registry: str) -> Program:
     """Images from a registry, an entry for each name; what has lost its name to another stays without one."""
     repository = images(registry, files)
 
-    def copy(source: str, to: Path, tag: str) -> None:
-        call("skopeo", "copy", "--all", "--src-tls-verify=false", source, f"oci:{to}:{tag}")
-
-    for tag in ("1.0.0", "1.1.0", "same", "2.0.0"):
-        copy(f"docker://{repository}:{tag}", layout, tag)
-    copy(f"docker://{repository}:index", layout, "2.0.0")
+    for tag in HISTORY:
+        call(*copying("skopeo", repository, tag, layout))
+    call(*copying("skopeo", repository, "index", layout, "2.0.0"))
 
     def read(layout: Path, tag: str) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as directory:
-            copy(f"oci:{layout}:{tag}", Path(directory, "copy"), tag)
+            call("skopeo", "copy", "--all", f"oci:{layout}:{tag}", f"oci:{directory}/copy:{tag}")
             return blobs(Path(directory, "copy"))
 
     return Program("registry.example/app", lambda layout: {str(name) for name in names(layout)} - {"None"}, read)
@@ -158,8 +164,8 @@ def by_crane(layout: Path, files: Path, registry: str) -> Program:
     """Images from a registry, under their full names."""
     repository = images(registry, files)
     call("crane", "tag", f"{repository}:index", "2.0.0")
-    for tag in ("1.0.0", "1.1.0", "same", "2.0.0"):
-        call("crane", "pull", "--format", "oci", "--annotate-ref", f"{repository}:{tag}", layout)
+    for tag in HISTORY:
+        call(*copying("crane", repository, tag, layout))
 
     def listed(layout: Path) -> dict[str, str]:
         """The digest of each tag, as crane has pushed the whole layout to a registry."""
