@@ -1,40 +1,49 @@
 """Prune, verify and understand OCI image layouts.
 
-The commands are made of what is here; `docs/api.md` shows how to use it, `__init__.pyi` tells its types.
+The commands are made of what is here; `docs/api.md` shows how to use it, `__init__.pyi` tells names and types.
+
+>>> import pathlib, tempfile
+>>> import ocigc, ocigc.synth
+>>> mirror = pathlib.Path(tempfile.mkdtemp()) / "mirror"
+>>> written = ocigc.synth.write(mirror, ocigc.synth.Spec(images=5))
+>>> with ocigc.Layout(mirror) as layout:
+...     print(ocigc.verify(layout).sound, len(list(ocigc.images(layout))) > 0)
+True True
 """
 
-from importlib import import_module
 from typing import Any
 
-_EXPORTS = {
-    "verification.check": ("Findings", "check"),
-    "inspect.disk_usage": ("Consumption", "du"),
-    "inspect.usage": ("Usage", "images"),
-    "inspect.lease": ("held", "hold", "release"),
-    "inspect.summary": ("Overview", "overview"),
-    "pruning.planning": ("PruneOptions",),
-    "pruning.prune": ("Pruned", "prune", "request"),
-    "pruning.restore": ("Restored", "restore", "trashed"),
-    "inspect.tree": ("Leaf", "tree"),
-    "verification.verify": ("VerifyOptions", "verify"),
-    "progress": ("Watcher",),
-    "inspect.why": ("RetainingPaths", "why"),
-    "gc.protection": ("InUse",),
-    "errors": ("CorruptError", "MalformedError", "OcigcError", "Refused", "UsageError"),
-    "inuse": ("parse_in_use",),
-    "gc.decide": ("Request",),
-    "gc.retention": ("Policy",),
-    "layout.layout": ("Layout",),
-    "pruning.policy_file": ("parse_policy",),
-    "verification.scan": ("Verification",),
-}
-_HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
+_homes: dict[str, str] = {}
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+def _read_stub() -> dict[str, str]:
+    """What is exported, and the module that each name is from: the stub is the one list of that."""
+    if not _homes:
+        import ast  # noqa: PLC0415
+        from importlib.resources import files  # noqa: PLC0415
+
+        stub = ast.parse(files(__name__).joinpath("__init__.pyi").read_text("utf-8"))
+        imports = (node for node in stub.body if isinstance(node, ast.ImportFrom))
+        _homes.update({alias.name: str(node.module) for node in imports for alias in node.names})
+    return _homes
 
 
 def __getattr__(name: str) -> Any:
     # To load all of it takes longer than most commands do.
-    if name not in _HOMES:
+    if name == "__all__":
+        return sorted(_read_stub())
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version(__name__)
+    if name.startswith("_") or name not in _read_stub():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"ocigc.{_HOMES[name]}"), name)
+    from importlib import import_module  # noqa: PLC0415
+
+    value = getattr(import_module(_homes[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_read_stub()})

@@ -1,62 +1,41 @@
 """What `ocigc` exports, for those who check types."""
 
-from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused, UsageError
-from ocigc.gc.decide import Request
-from ocigc.gc.protection import InUse
-from ocigc.gc.retention import Policy
-from ocigc.inspect.disk_usage import Consumption, du
-from ocigc.inspect.lease import held, hold, release
-from ocigc.inspect.summary import Overview, overview
-from ocigc.inspect.tree import Leaf, tree
-from ocigc.inspect.usage import Usage, images
-from ocigc.inspect.why import RetainingPaths, why
-from ocigc.inuse import parse_in_use
-from ocigc.layout.layout import Layout
-from ocigc.progress import Watcher
-from ocigc.pruning.planning import PruneOptions
-from ocigc.pruning.policy_file import parse_policy
-from ocigc.pruning.prune import Pruned, prune, request
-from ocigc.pruning.restore import Restored, restore, trashed
-from ocigc.verification.check import Findings, check
-from ocigc.verification.scan import Verification
-from ocigc.verification.verify import VerifyOptions, verify
+from ocigc.errors import CorruptError as CorruptError
+from ocigc.errors import MalformedError as MalformedError
+from ocigc.errors import OcigcError as OcigcError
+from ocigc.errors import Refused as Refused
+from ocigc.errors import UsageError as UsageError
+from ocigc.gc.decide import Request as Request
+from ocigc.gc.protection import InUse as InUse
+from ocigc.gc.retention import Policy as Policy
+from ocigc.inspect.disk_usage import Consumption as Consumption
+from ocigc.inspect.disk_usage import du as du
+from ocigc.inspect.lease import held as held
+from ocigc.inspect.lease import hold as hold
+from ocigc.inspect.lease import release as release
+from ocigc.inspect.summary import Overview as Overview
+from ocigc.inspect.summary import overview as overview
+from ocigc.inspect.tree import Leaf as Leaf
+from ocigc.inspect.tree import tree as tree
+from ocigc.inspect.usage import Usage as Usage
+from ocigc.inspect.usage import images as images
+from ocigc.inspect.why import RetainingPaths as RetainingPaths
+from ocigc.inspect.why import why as why
+from ocigc.inuse import parse_in_use as parse_in_use
+from ocigc.layout.layout import Layout as Layout
+from ocigc.progress import Watcher as Watcher
+from ocigc.pruning.planning import PruneOptions as PruneOptions
+from ocigc.pruning.planning import request as request
+from ocigc.pruning.policy_file import parse_policy as parse_policy
+from ocigc.pruning.prune import Pruned as Pruned
+from ocigc.pruning.prune import prune as prune
+from ocigc.pruning.restore import Restored as Restored
+from ocigc.pruning.restore import restore as restore
+from ocigc.pruning.restore import trashed as trashed
+from ocigc.verification.check import Findings as Findings
+from ocigc.verification.check import check as check
+from ocigc.verification.scan import Verification as Verification
+from ocigc.verification.verify import VerifyOptions as VerifyOptions
+from ocigc.verification.verify import verify as verify
 
-__all__ = [
-    "Consumption",
-    "CorruptError",
-    "Findings",
-    "InUse",
-    "Layout",
-    "Leaf",
-    "MalformedError",
-    "OcigcError",
-    "Overview",
-    "Policy",
-    "PruneOptions",
-    "Pruned",
-    "Refused",
-    "Request",
-    "Restored",
-    "RetainingPaths",
-    "Usage",
-    "UsageError",
-    "Verification",
-    "VerifyOptions",
-    "Watcher",
-    "check",
-    "du",
-    "held",
-    "hold",
-    "images",
-    "overview",
-    "parse_in_use",
-    "parse_policy",
-    "prune",
-    "release",
-    "request",
-    "restore",
-    "trashed",
-    "tree",
-    "verify",
-    "why",
-]
+__version__: str

@@ -1,4 +1,5 @@
-"""Instants and durations as Go and moby write them. An instant is an int: nanoseconds since 1970 UTC.
+"""Instants and durations as Go and moby write them. An instant is an int: nanoseconds since 1970 UTC; a duration is an
+int of nanoseconds.
 
 Sources: Go's `time.ParseDuration` and `time.Parse`; moby `api/types/time/timestamp.go` for `parse_until`.
 """
@@ -6,6 +7,10 @@ Sources: Go's `time.ParseDuration` and `time.Parse`; moby `api/types/time/timest
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
 
 SECOND = 1_000_000_000
 _INT64_MAX = 2**63 - 1
@@ -30,6 +35,22 @@ _SECOND = r":(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
 _ZONE = r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})"
 _RFC3339 = re.compile(_DATE + _HOUR + _MINUTE + _SECOND + _ZONE)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+
+
+def nanoseconds(duration: int | timedelta) -> int:
+    """A duration in nanoseconds."""
+    if isinstance(duration, int):
+        return duration
+    return ((duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds) * 1_000
+
+
+def instant(moment: int | datetime) -> int:
+    """Nanoseconds since 1970 UTC; a datetime without a zone is in the local one."""
+    if isinstance(moment, int):
+        return moment
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    return nanoseconds(moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def _parse_duration(text: str, units: dict[str, int]) -> int:

@@ -16,9 +16,9 @@ from ocigc.gc.decide import Request
 from ocigc.gc.protection import InUse
 from ocigc.gc.retention import Policy
 from ocigc.printable import printable
-from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.policy_file import parse_policy
-from ocigc.pruning.prune import Pruned, prune, request
+from ocigc.pruning.prune import Pruned, prune
 from ocigc.times import SECOND
 
 _EXAMPLES = """\

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 
 from ocigc.cli import options, prune
-from ocigc.pruning.prune import request
+from ocigc.pruning.planning import request
 
 _EXAMPLES = """\
 examples:

@@ -16,8 +16,7 @@ from ocigc.layout import lock
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load, with_created
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning.planning import forecast
-from ocigc.pruning.prune import request
+from ocigc.pruning.planning import forecast, request
 from ocigc.reference import InvalidReference, parse_normalized
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ocigc.digest import Digest
 from ocigc.errors import UsageError
@@ -13,7 +14,10 @@ from ocigc.layout import leases, lock
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
-from ocigc.times import format_rfc3339
+from ocigc.times import format_rfc3339, instant, nanoseconds
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
 
 
 def hold(
@@ -21,23 +25,31 @@ def hold(
     resources: Iterable[str],
     *,
     identity: str | None = None,
-    expires: int | None = None,
+    expires: int | datetime | timedelta | None = None,
     flat: bool = False,
     wait: float = 0,
 ) -> str:
     """Makes a lease on digests and on what images (by name) are now; gives its name.
 
-    It ends at the instant `expires`; `flat` holds only the blobs themselves. The digests need not be there yet. `wait`
-    is in seconds. Raises UsageError and Refused.
+    It ends at `expires`: an instant, a `datetime`, or a `timedelta` from now. A `flat` lease covers only the blobs
+    themselves, not what they refer to. The digests need not be there yet. `wait` is in seconds. Raises UsageError and
+    Refused.
     """
-    labels = {} if expires is None else {EXPIRE_LABEL: format_rfc3339(expires)}
+    now = time.time_ns()
+    labels = {} if expires is None else {EXPIRE_LABEL: format_rfc3339(_instant(expires, now))}
     if flat:
         labels[FLAT_LABEL] = "true"
     identity = identity or os.urandom(8).hex()
     with lock.exclusive(layout, wait) as state:
         digests = tuple(dict.fromkeys(digest for each in resources for digest in _digests(layout, each)))
-        leases.create(layout.fd, state, Lease(identity, labels, digests, format_rfc3339(time.time_ns())))
+        leases.create(layout.fd, state, Lease(identity, labels, digests, format_rfc3339(now)))
     return identity
+
+
+def _instant(expires: int | datetime | timedelta, now: int) -> int:
+    from datetime import timedelta  # noqa: PLC0415
+
+    return now + nanoseconds(expires) if isinstance(expires, timedelta) else instant(expires)
 
 
 def release(layout: Layout, identities: Iterable[str], *, wait: float = 0) -> None:

@@ -19,8 +19,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load, with_created
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning.planning import forecast
-from ocigc.pruning.prune import request
+from ocigc.pruning.planning import forecast, request
 
 MOST = 40
 """How many blobs of one place are told by themselves."""

@@ -27,9 +27,9 @@ T = TypeVar("T")
 class Layout:
     """An open layout: everything below it is reached through `fd`, never by a path. `path` is for messages."""
 
-    def __init__(self, path: str, fd: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], fd: int | None = None) -> None:
         """Takes over `fd`, the open directory. Raises UsageError where the directory is no image layout."""
-        self.path = printable(path)
+        self.path = printable(os.fspath(path))
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if fd is None else fd
         except OSError as error:
@@ -67,6 +67,9 @@ class Layout:
 
         marker = quote(f'{{"imageLayoutVersion": "{VERSION}"}}')
         return f"; if it is one, write the file: echo {marker} > {quote(f'{self.path}/{MARKER}')}"
+
+    def __repr__(self) -> str:
+        return f"Layout({self.path!r})"
 
     def __enter__(self) -> Self:
         return self

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ocigc.errors import Refused
 from ocigc.gc.decide import Request, decide
+from ocigc.gc.filters import parse_filters
 from ocigc.gc.graph import others
 from ocigc.gc.plan import Plan
+from ocigc.gc.protection import InUse
 from ocigc.gc.resolve import only, resolve_images
 from ocigc.gc.retention import Policy, retain
 from ocigc.hard_links import on_disk
@@ -19,6 +23,25 @@ from ocigc.layout.snapshot import Snapshot, detach, labels_of, with_created
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
+from ocigc.times import SECOND, nanoseconds
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+def request(
+    filters: Iterable[str] = (),
+    *,
+    prune_all: bool = False,
+    in_use: InUse | None = None,
+    grace: int | timedelta = 3600 * SECOND,
+) -> Request:
+    """A request of this moment: filters as `--filter` takes them, durations of `until` counted from now, dates in the
+    local zone. `grace` is in nanoseconds or a `timedelta`. Raises UsageError."""
+    now = time.time_ns()
+    local_offset = time.localtime(now // SECOND).tm_gmtoff
+    parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset)
+    return Request(parsed, InUse() if in_use is None else in_use, now, nanoseconds(grace))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +54,16 @@ class PruneOptions:
     With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits. Images of which
     `spares` says so (their time of creation is known where it can be) stay too.
     `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
-    in the trash for `trash` nanoseconds (None: freed at once); `wait` is in seconds.
+    in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is in seconds.
     """
 
-    request: Request
+    request: Request = field(default_factory=request)
     repository: str | None = None
     driver: str = "overlayfs"
     dry_run: bool = False
     allow_empty: bool = False
     explain: bool = False
-    trash: int | None = None
+    trash: int | timedelta | None = None
     wait: float = 0
     references: tuple[str, ...] | None = None
     policy: Policy | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -10,11 +9,8 @@ from typing import Self
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
-from ocigc.gc.decide import Request
 from ocigc.gc.explain import Explanation, Explanations
-from ocigc.gc.filters import parse_filters
 from ocigc.gc.plan import Plan
-from ocigc.gc.protection import InUse
 from ocigc.hard_links import HardLinks
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.layout import label_files, lock
@@ -26,20 +22,9 @@ from ocigc.pruning import journal, trash
 from ocigc.pruning.execute import execute, recover
 from ocigc.pruning.journal import Unlease
 from ocigc.pruning.planning import PruneOptions, make_plan
-from ocigc.times import SECOND
+from ocigc.times import nanoseconds
 
 _ATTEMPTS = 5
-
-
-def request(
-    filters: Iterable[str] = (), *, prune_all: bool = False, in_use: InUse | None = None, grace: int = 3600 * SECOND
-) -> Request:
-    """A request of this moment: filters as `--filter` takes them, durations of `until` counted from now, dates in the
-    local zone. `grace` is in nanoseconds. Raises UsageError."""
-    now = time.time_ns()
-    local_offset = time.localtime(now // SECOND).tm_gmtoff
-    parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset)
-    return Request(parsed, InUse() if in_use is None else in_use, now, grace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +42,10 @@ class Pruned:
     dry_run: bool
     spared: frozenset[str] = frozenset()
     explained: Iterable[Explanation] | None = None
+
+    def __repr__(self) -> str:
+        kind = "would free" if self.dry_run else "freed"
+        return f"Pruned({self.snapshot.layout.path!r}: {len(self.plan.pruned)} images, {kind} {self.reclaimed} bytes)"
 
     def __enter__(self) -> Self:
         return self
@@ -97,18 +86,20 @@ class Pruned:
 
 def prune(
     layout: Layout,
-    options: PruneOptions,
+    options: PruneOptions | None = None,
     *,
     confirm: Callable[[Pruned], None] | None = None,
     watch: Watcher = SILENT,
     taken: HardLinks | None = None,
 ) -> Pruned:
-    """Prunes a layout, or says what would go. `confirm` sees what is to go, and raises Refused to keep it. `taken` is
+    """Prunes a layout, or says what would go; without options as the command does without any: dangling images, and
+    what nothing reaches. `confirm` sees what is to go, and raises Refused to keep it. `taken` is
     what the caller has removed from other layouts: an orphan whose file lost names by that is no younger for it.
 
     Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
     then, and the next prune finishes what was begun.
     """
+    options = PruneOptions() if options is None else options
     if options.dry_run:
         with lock.shared(layout, options.wait):
             return _dry_run(layout, options, watch)
@@ -138,7 +129,7 @@ def _real_run(
     if recovered:
         watch.note(f"{layout.path}: {recovered}")
     trash.empty(state, now)
-    expires = None if options.trash is None else now + options.trash
+    expires = None if options.trash is None else now + nanoseconds(options.trash)
     for _ in range(_ATTEMPTS):
         planned = _plan(layout, options, watch, taken)
         try:

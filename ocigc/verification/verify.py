@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ocigc.errors import UsageError
 from ocigc.layout import dirfd, lock
@@ -15,20 +16,26 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
+from ocigc.times import nanoseconds
 from ocigc.verification import ledger
 from ocigc.verification.scan import Scope, Terms, Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
 
+if TYPE_CHECKING:
+    from datetime import timedelta
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """`jobs` threads, 0 for one a core; with `reachable` only what an image, a lease or a `gc.root` label holds is
-    hashed; with `deep` layers are unpacked too; `repair_from` are layouts to copy sound blobs from; `wait` is in
-    seconds.
+    """How to verify, on `jobs` threads (0: one per core).
 
-    What was verified before is in a ledger in the layout, which each of these makes. `changed` hashes what is new or
-    was touched since; `quick` compares content with what the ledger knows of it; `older_than` hashes what was verified
-    longer ago than so many nanoseconds, the oldest first. Nothing is begun once `budget` nanoseconds are over.
+    With `reachable`, only what an image, a lease or a `gc.root` label reaches is hashed; with `deep`, layers are
+    unpacked too. `repair_from` are layouts to copy sound blobs from. `wait` is in seconds.
+
+    A ledger in the layout records what was verified and when; each of these makes one. `changed` hashes what is new or
+    was touched since. `quick` compares content with what the ledger knows of it. `older_than` hashes what was verified
+    longer ago than that, the oldest first. Nothing is begun once the `budget` is used up. Both are nanoseconds or a
+    `timedelta`.
     """
 
     jobs: int = 0
@@ -36,8 +43,8 @@ class VerifyOptions:
     wait: float = 0
     changed: bool = False
     quick: bool = False
-    older_than: int | None = None
-    budget: int | None = None
+    older_than: int | timedelta | None = None
+    budget: int | timedelta | None = None
     deep: bool = False
     repair_from: Sequence[Layout] = ()
 
@@ -48,17 +55,17 @@ class VerifyOptions:
 
     def terms(self, now: int) -> Terms:
         """What to read in a run that begins now. A budget without more is for the oldest."""
-        deadline = NEVER if self.budget is None else min(time.monotonic_ns() + self.budget, NEVER)
+        deadline = NEVER if self.budget is None else min(time.monotonic_ns() + nanoseconds(self.budget), NEVER)
         if self.changed:
             return Terms(Scope.CHANGED, now, deadline=deadline)
         if self.quick:
             return Terms(Scope.QUICK, now, deadline=deadline)
         if self.older_than is not None or self.budget is not None:
-            return Terms(Scope.OLDER, now, before=now - (self.older_than or 0), deadline=deadline)
+            return Terms(Scope.OLDER, now, before=now - nanoseconds(self.older_than or 0), deadline=deadline)
         return Terms(Scope.ALL, now)
 
 
-def verify(layout: Layout, options: VerifyOptions, *, watch: Watcher = SILENT) -> Verification:
+def verify(layout: Layout, options: VerifyOptions = VerifyOptions(), *, watch: Watcher = SILENT) -> Verification:
     """What is found in a layout. Raises UsageError where it is none, and Refused where nothing can be checked."""
     with ExitStack() as stack:
         if options.repair_from:

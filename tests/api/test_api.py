@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import ast
+import doctest
 import re
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 import ocigc
 from ocigc.progress import Report
+from ocigc.times import SECOND
 from tests.helpers.layouts import LayoutWriter
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
@@ -33,13 +36,37 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert store.present() == before
 
 
-def test_everything_that_is_exported_is_there_and_typed() -> None:
+def test_the_example_of_the_package_runs() -> None:
+    failed, tried = doctest.testmod(ocigc)
+    assert tried > 0
+    assert failed == 0
+
+
+def test_everything_that_the_stub_names_is_there_and_listed() -> None:
+    assert ocigc.__all__
     assert [name for name in ocigc.__all__ if not hasattr(ocigc, name)] == []
-    stub = ast.parse(files("ocigc").joinpath("__init__.pyi").read_text())
-    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    typed = {(alias.name, node.module) for node in imports for alias in node.names}
-    assert typed == {(name, f"ocigc.{home}") for name, home in ocigc._HOMES.items()}
+    assert set(ocigc.__all__) <= set(dir(ocigc))
     assert files("ocigc").joinpath("py.typed").is_file()
+    with pytest.raises(AttributeError, match="nothing_of_ours"):
+        _ = ocigc.nothing_of_ours
+
+
+def test_durations_and_instants_may_be_those_of_datetime(tmp_path: Path) -> None:
+    store = LayoutWriter(tmp_path)
+    store.tag(store.image("kept", ["kept"]), "kept:1")
+    with ocigc.Layout(tmp_path) as opened:
+        assert ocigc.verify(opened).sound
+        month = ocigc.VerifyOptions(older_than=timedelta(days=30), budget=timedelta(minutes=1))
+        assert ocigc.verify(opened, month).sound
+        by_duration = ocigc.hold(opened, ["kept:1"], expires=timedelta(hours=2))
+        by_instant = ocigc.hold(opened, ["kept:1"], expires=datetime(2100, 1, 1, tzinfo=UTC))
+        expiry = {lease.id: lease.expires for lease in ocigc.held(opened)}
+        hours = (expiry[by_duration] - time.time_ns()) / (3600 * SECOND)
+        assert 1.9 < hours <= 2
+        assert expiry[by_instant] == 4_102_444_800 * SECOND
+        assert ocigc.request(grace=timedelta(hours=1)).grace == 3600 * SECOND
+        with ocigc.prune(opened, ocigc.PruneOptions(dry_run=True)) as planned:
+            assert planned.plan.empty
 
 
 def test_a_watcher_hears_of_steps_and_can_stop_them(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from ocigc.layout.snapshot import labels_of, load
 from ocigc.progress import Report
 from ocigc.pruning import trash
 from ocigc.pruning.execute import execute, recover
-from ocigc.pruning.planning import PruneOptions
-from ocigc.pruning.prune import prune, request
+from ocigc.pruning.planning import PruneOptions, request
+from ocigc.pruning.prune import prune
 from ocigc.times import SECOND
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
