@@ -10,7 +10,8 @@ from typing import Any
 
 import shtab
 
-from ocigc.cli.main import make_parser, parsers
+from ocigc.cli.command import parsers
+from ocigc.cli.commands import make_parser
 
 # Where a shell looks for it.
 _NAMES = {"bash": "ocigc", "zsh": "_ocigc", "fish": "ocigc.fish"}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from ocigc.cli.main import make_parser, parsers
+from ocigc.cli.command import parsers
+from ocigc.cli.commands import GROUPS, SUMMARIES, make_parser
+
+CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
 
 
 def main() -> None:
@@ -30,7 +35,7 @@ def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 
 def _page(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
     """The sections of a page; subcommands of a command stand on its page."""
-    yield f'.TH {_escaped(name.upper())} 1 "" "ocigc" "User Commands"'
+    yield f'.TH {_escaped(name.upper())} 1 "{_date()}" "ocigc" "User Commands"'
     yield ".SH NAME"
     yield f"{_escaped(name)} \\- {_text(_summary(parser))}"
     yield ".SH SYNOPSIS"
@@ -45,8 +50,10 @@ def _page(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
     commands = _commands(parser)
     if commands and not nested:
         yield ".SH COMMANDS"
-        for command in commands:
-            yield from [".TP", f".BR {_escaped(command.prog.replace(' ', '-'))} (1)", _text(_summary(command))]
+        for title, names in GROUPS.items():
+            yield f'.SS "{title}"'
+            for each, summary in names.items():
+                yield from [".TP", f".BR {_escaped(f'ocigc-{each}')} (1)", _text(summary)]
     for each in nested if commands else []:
         yield f'.SH "{_escaped(each.prog.partition(" ")[2].upper())}"'
         yield _text(each.description or "")
@@ -60,29 +67,30 @@ def _page(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
             yield from lines
 
 
+def _date() -> str:
+    """The day of the last release, or the one that a reproducible build is told to take."""
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        return datetime.fromtimestamp(int(epoch), UTC).date().isoformat()
+    released = re.search(r"^## .* (\d{4}-\d{2}-\d{2})$", CHANGELOG.read_text(), re.MULTILINE)
+    return released[1] if released else ""
+
+
 def _see_also(names: list[str]) -> list[str]:
     return [".SH SEE ALSO", *(f".BR {_escaped(name)} (1)" + ("" if name == names[-1] else ",") for name in names)]
 
 
 def _summary(parser: argparse.ArgumentParser) -> str:
     """What the list of commands says of it."""
-    for each in parsers(make_parser()):
-        for action in each._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for name, choice in zip(action.choices, action._choices_actions, strict=False):
-                    if action.choices[name].prog == parser.prog:
-                        return (choice.help or "").rstrip(".")
-    return (parser.description or "").rstrip(".")
+    if " " not in parser.prog:
+        return "prune, verify and understand OCI image layouts"
+    return SUMMARIES[parser.prog.split(" ")[1]]
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
-    words = [f"\\fB{_escaped(parser.prog)}\\fP", "[\\fIOPTION\\fP]..."]
-    for action in parser._actions:
-        if not action.option_strings:
-            words.append(_value(action) + ("..." if action.nargs in ("+", "*") else ""))
-    if _commands(parser):
-        words.append("...")
-    return " ".join(words)
+    """The line that --help begins with: the words in capitals are to be replaced."""
+    usage = (parser.usage or f"{parser.prog} COMMAND [OPTION]...").removeprefix(parser.prog)
+    values = re.sub(r"[A-Z][A-Z|]*", lambda match: f"\\fI{match[0]}\\fP", _escaped(usage))
+    return f"\\fB{_escaped(parser.prog)}\\fP{values}"
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from ocigc.cli import options
+from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.printable import printable
 from ocigc.times import SECOND
@@ -28,30 +29,6 @@ _KINDS = (
     ("ExpiredTrash", "expired_trash", "expired trash, which the next prune removes"),
     ("Errors", "errors", "error"),
 )
-
-_EXAMPLES = """\
-examples:
-  ocigc check mirror                 before a release of the mirror, say: seconds where verify takes hours
-  ocigc check --format json mirror
-
-exit status: 0 consistent, 1 something was found, 2 wrong usage or no layout, 3 something could not be checked
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "check",
-        help="check that a layout is consistent, without hashing layers",
-        description="Checks sizes, manifests, leases, labels and names. Only manifests are hashed: `ocigc verify` "
-        "hashes everything. Blobs that are referred to but absent are listed, but are normal in a sparse layout.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    options.add_wait(parser)
-    options.add_format(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,3 +62,16 @@ def _as_text(findings: Findings) -> Iterator[str]:
         yield f"absent: and {len(findings.absent) - _ABSENT_SHOWN:,} more (--format json lists all)"
     verdict = paint("consistent", "green", sys.stdout) if findings.sound else paint("NOT CONSISTENT", "red", sys.stdout)
     yield f"{len(findings.absent):,} absent, {findings.orphans:,} orphans: {verdict}"
+
+
+COMMAND = Command(
+    "Checks sizes, manifests, leases, labels and names. Only manifests are hashed: `ocigc verify` hashes everything. "
+    "Blobs that are referred to but absent are listed, but are normal in a sparse layout.",
+    (options.LAYOUT, options.WAIT, options.FORMAT),
+    run,
+    examples=(
+        ("ocigc check mirror", "before a release, say: seconds where verify takes hours"),
+        ("ocigc check --format json mirror", ""),
+    ),
+    exit_status="0 consistent, 1 something was found, 2 wrong usage or not a layout, 3 something could not be checked",
+)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ocigc.cli import log, options
+from ocigc.cli.command import Command, Option
 from ocigc.cli.ls import usage_as_json, usage_table
 from ocigc.cli.output.tables import human_size, table
 from ocigc.cli.output.terminal import progress_line
@@ -22,33 +23,6 @@ from ocigc.times import SECOND
 
 Members = Sequence[tuple[str, Consumption]]
 """The layouts of a tree, by their paths; empty for a layout alone."""
-
-_EXAMPLES = """\
-examples:
-  ocigc du mirror                        totals, and a line a repository
-  ocigc du -v --in-use used.json mirror  and a line an image; what is in use is not reclaimable
-  ocigc du --recursive zot               all layouts below a directory: hard-linked blobs count once
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "du",
-        help="show what takes the space, and what a prune would free",
-        description="Shows what a layout takes of the disk, what each repository has of that alone, and what a prune "
-        "would free.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    options.add_recursive(parser)
-    parser.add_argument("-v", "--verbose", action="store_true", help="a line an image, too")
-    options.add_in_use(parser)
-    options.add_repository(parser)
-    options.add_wait(parser)
-    options.add_format(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -174,3 +148,24 @@ def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> It
 def _row(consumption: Consumption, dangling: int, unused: int) -> tuple[str, ...]:
     sizes = (consumption.size, consumption.disk, dangling, unused)
     return f"{len(consumption.images):,}", f"{consumption.blobs:,}", *map(human_size, sizes)
+
+
+COMMAND = Command(
+    "Shows how much space a layout takes on disk, how much of it only one repository has, and what a prune would free.",
+    (
+        options.LAYOUT,
+        options.RECURSIVE,
+        Option("-v", "--verbose", action="store_true", help="show each image, too"),
+        options.IN_USE,
+        options.ALLOW_NONE_IN_USE,
+        options.REPOSITORY,
+        options.WAIT,
+        options.FORMAT,
+    ),
+    run,
+    examples=(
+        ("ocigc du mirror", "totals, and a line per repository"),
+        ("ocigc du -v --in-use used.json mirror", "and a line per image; what is in use is not reclaimable"),
+        ("ocigc du --recursive zot", "all layouts below a directory: hard-linked blobs count once"),
+    ),
+)

@@ -8,56 +8,13 @@ import sys
 import time
 
 from ocigc.cli import options
+from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import table
 from ocigc.errors import UsageError
 from ocigc.inspect.lease import held, hold, release
 from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
-
-_EXAMPLES = """\
-examples:
-  id=$(ocigc lease create mirror --expire 2h sha256:5f2d... sha256:01ab...)
-  skopeo copy oci:elsewhere:app oci:mirror:app
-  ocigc lease release mirror "$id"
-
-The digests need not be there yet. An image's name stands for its digest.
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parsers."""
-    parser = subparsers.add_parser(
-        "lease",
-        help="hold blobs while a script copies",
-        description="Leases hold blobs, and what those refer to, whatever a prune would do.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    create = commands.add_parser("create", help="make a lease and print its name", description="Makes a lease.")
-    options.add_layout(create)
-    create.add_argument("resources", metavar="DIGEST|REF", nargs="+", help="what it holds")
-    create.add_argument("--id", default=None, help="its name (default: a new one)")
-    create.add_argument(
-        "--expire", metavar="TIME", help="when it ends: a duration such as 2h, or an RFC 3339 time (default: never)"
-    )
-    create.add_argument("--flat", action="store_true", help="hold only these blobs, not what they refer to")
-    options.add_wait(create)
-    create.set_defaults(run=_create)
-
-    listing = commands.add_parser("ls", aliases=["list"], help="list leases", description="Lists the leases.")
-    options.add_layout(listing)
-    options.add_wait(listing)
-    options.add_format(listing)
-    listing.set_defaults(run=_list)
-
-    ending = commands.add_parser("release", help="end a lease", description="Ends leases.")
-    options.add_layout(ending)
-    ending.add_argument("ids", metavar="ID", nargs="+", help="its name")
-    options.add_wait(ending)
-    ending.set_defaults(run=_release)
 
 
 def _create(args: argparse.Namespace) -> int:
@@ -126,3 +83,44 @@ def _release(args: argparse.Namespace) -> int:
     with open_layout(args.layout, writable=True) as layout:
         release(layout, args.ids, wait=args.wait / SECOND)
     return 0
+
+
+COMMAND = Command(
+    "Leases keep blobs, and what those refer to, whatever a prune would do.",
+    examples=(
+        ("id=$(ocigc lease create mirror --expire 2h sha256:5f2d... sha256:01ab...)", ""),
+        ("skopeo copy oci:elsewhere:app oci:mirror:app", ""),
+        ('ocigc lease release mirror "$id"', ""),
+    ),
+    notes="The digests need not be there yet. An image's name stands for its digest.",
+    commands={
+        "create": (
+            "make a lease and print its name",
+            Command(
+                "Makes a lease.",
+                (
+                    options.LAYOUT,
+                    Option("resources", metavar="DIGEST|REF", nargs="+", help="what it keeps"),
+                    Option("--id", default=None, help="its name (default: a new one)"),
+                    Option(
+                        "--expire",
+                        metavar="TIME",
+                        help="when it ends: a duration such as 2h, or an RFC 3339 time (default: never)",
+                    ),
+                    Option("--flat", action="store_true", help="keep only these blobs, not what they refer to"),
+                    options.WAIT,
+                ),
+                _create,
+            ),
+        ),
+        "ls": ("list leases", Command("Lists the leases.", (options.LAYOUT, options.WAIT, options.FORMAT), _list)),
+        "release": (
+            "end a lease",
+            Command(
+                "Ends leases.",
+                (options.LAYOUT, Option("ids", metavar="ID", nargs="+", help="its name"), options.WAIT),
+                _release,
+            ),
+        ),
+    },
+)

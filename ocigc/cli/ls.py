@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ocigc.cli import options
+from ocigc.cli.command import Command
 from ocigc.cli.output.tables import human_size, table
 from ocigc.cli.output.terminal import progress_line
 from ocigc.gc.protection import InUse
@@ -17,33 +18,6 @@ from ocigc.layout.layout import Layout, open_layout
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
-
-_EXAMPLES = """\
-examples:
-  ocigc ls mirror                          a table
-  ocigc ls --in-use used.json mirror       mark what the containers of `docker inspect` use
-  ocigc ls --format json mirror            one JSON array, whole digests and sizes in bytes
-  ocigc ls --recursive --repository registry.example zot
-                                           all layouts below a directory, named by their paths
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "ls",
-        help="list images with their sizes",
-        description="Lists the images of a layout: what they hold, and how much of it no other image holds.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    options.add_recursive(parser)
-    options.add_in_use(parser)
-    options.add_repository(parser)
-    options.add_wait(parser)
-    options.add_format(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -127,3 +101,27 @@ def usage_table(
     first = ("IMAGE",) if layouts is None else ("LAYOUT", "IMAGE")
     last = ("RECLAIMABLE", "STATE") if reclaimable else ("STATE",)
     return table((*first, "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", *last), rows)
+
+
+COMMAND = Command(
+    "Lists the images of a layout: their sizes, and how much of each no other image has.",
+    (
+        options.LAYOUT,
+        options.RECURSIVE,
+        options.IN_USE,
+        options.ALLOW_NONE_IN_USE,
+        options.REPOSITORY,
+        options.WAIT,
+        options.FORMAT,
+    ),
+    run,
+    examples=(
+        ("ocigc ls mirror", "a table"),
+        ("ocigc ls --in-use used.json mirror", "mark what the containers of `docker inspect` use"),
+        ("ocigc ls --format json mirror", "one JSON array, whole digests and sizes in bytes"),
+        (
+            "ocigc ls --recursive --repository registry.example zot",
+            "all layouts below a directory, named by their paths",
+        ),
+    ),
+)

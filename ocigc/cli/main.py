@@ -1,97 +1,21 @@
-"""The command line: assembles the commands, and turns what goes wrong into one line and an exit code."""
+"""The command line: runs a command, and turns what goes wrong into one line and an exit code."""
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from importlib import import_module
 from itertools import pairwise
-from types import ModuleType
-from typing import NoReturn
 
-from ocigc.cli import log, options, streams
-from ocigc.errors import OcigcError, Refused, UsageError
-from ocigc.printable import printable
+from ocigc.cli import streams
 
-_COMMANDS = (
-    "prune",
-    "rm",
-    "verify",
-    "check",
-    "ls",
-    "du",
-    "tree",
-    "why",
-    "report",
-    "restore",
-    "trash",
-    "lease",
-    "synth",
-)
+TYPE_CHECKING = False  # to load typing takes longer than `ocigc --version`
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
 
+
+_WRONG_USAGE = 2
 _FAILED = 3
-
-_DESCRIPTION = "Prune, verify and understand directories full of container images (OCI image layouts)."
-_EPILOG = """\
-`ocigc COMMAND --help` tells more, with examples.
-
-exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or no layout, 3 refused or failed
-"""
-
-
-def _module(command: str) -> ModuleType:
-    return import_module(f"ocigc.cli.{command}")
-
-
-def _command(words: Sequence[str]) -> str | None:
-    return next((word for word in words if word in _COMMANDS), None)
-
-
-class _Version(argparse.Action):
-    """argparse's own wants the version at every start, and looking it up is most of a start."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415
-
-        print(f"ocigc {version('ocigc')}")
-        parser.exit()
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse's own answers wrong usage with a page; one line is enough."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{printable(message)} (see {self.prog} --help)")
-
-
-def make_parser(commands: Iterable[str] = _COMMANDS) -> argparse.ArgumentParser:
-    """The parser of the command line, or of what concerns these commands."""
-    parser = _Parser(
-        prog="ocigc",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=options.Formatter,
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in commands:
-        _module(command).register(subparsers)
-    for each in parsers(parser):
-        if each is parser or each.get_default("run") is not None:
-            options.add_log_format(each)
-    return parser
-
-
-def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """A parser and those of all commands below it."""
-    yield parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for command in dict.fromkeys(action.choices.values()):
-                yield from parsers(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,7 +24,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.disable()
     streams.prepare()
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args = argparse.Namespace(answered=False, metrics=None)
+    try:
+        if words == ["--version"]:
+            return _version()
+        if not words or words in (["--help"], ["-h"], ["help"]):
+            return _overview(_WRONG_USAGE if not words else 0)
+        return _command(words)
+    finally:
+        streams.settle()
+        # Nor is there time to look for any at the end.
+        gc.freeze()
+
+
+def _version() -> int:
+    from ocigc._version import __version__  # noqa: PLC0415
+
+    print(f"ocigc {__version__}")
+    return 0
+
+
+def _overview(code: int) -> int:
+    from ocigc.cli.commands import overview  # noqa: PLC0415
+
+    print(overview(), end="")
+    return code
+
+
+def _command(words: Sequence[str]) -> int:
+    from argparse import Namespace  # noqa: PLC0415
+
+    from ocigc.errors import Refused  # noqa: PLC0415
+
+    args = Namespace(answered=False, metrics=None, failure=None)
     try:
         code = _run(args, words)
         if args.metrics is not None:
@@ -112,20 +67,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         args.answered = True
         code = _fail("interrupted; all is done, but the metrics may be lost", _FAILED, args, words)
-    finally:
-        streams.settle()
-        # Nor is there time to look for any at the end.
-        gc.freeze()
     return code
 
 
-def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
+def _run(args: Namespace, words: Sequence[str]) -> int:
+    from ocigc.cli import log  # noqa: PLC0415
+    from ocigc.errors import OcigcError  # noqa: PLC0415
+
     try:
         log.use("json" if _given("--log-format", "json", words) else "text")
-        # To load the others would take longer than most runs do.
-        make_parser(words[:1] if words[:1] == [_command(words)] else _COMMANDS).parse_args(words, args)
-        log.use(getattr(args, "log_format", "text"))
-        args.metrics = options.open_metrics_file(args)
+        _parse(args, words)
+        log.use(args.log_format)
+        if getattr(args, "metrics_file", None) is not None:
+            from ocigc.cli.options import open_metrics_file  # noqa: PLC0415
+
+            args.metrics = open_metrics_file(args)
         code: int = args.run(args)
         sys.stdout.flush()
     except OcigcError as error:
@@ -142,29 +98,61 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
     return code
 
 
-def _describe(error: OSError, args: argparse.Namespace) -> str:
+def _show_help(words: Sequence[str]) -> int:
+    from ocigc.cli.commands import help_of  # noqa: PLC0415
+
+    print(help_of(words), end="")
+    return 0
+
+
+def _parse(args: Namespace, words: Sequence[str]) -> None:
+    """Fills `args` by what the words say, as far as they can be understood. Raises UsageError."""
+    from ocigc.cli import commands  # noqa: PLC0415
+
+    if words[0] == "help":
+        args.log_format = "text"
+        args.run = lambda _: _show_help(words[1:])
+        return
+    name, command, rest = commands.find(_command_first(words))
+    args.command, args.failure = name, command.failure
+    # Not into `args` itself: where the words cannot be understood, it knows none of them.
+    vars(args).update(vars(commands.parser_of(name, command).parse_args(rest)))
+
+
+def _command_first(words: Sequence[str]) -> list[str]:
+    """The words, with --log-format after the command's name."""
+    leading = 0
+    while leading < len(words) and words[leading].partition("=")[0] == "--log-format":
+        leading += 1 if "=" in words[leading] else 2
+    return [*words[leading:], *words[:leading]]
+
+
+def _describe(error: OSError, args: Namespace) -> str:
+    from ocigc.printable import printable  # noqa: PLC0415
+
     if args.answered:
         return f"standard output: {error.strerror or error}; only the report is lost"
     name = f"{printable(str(error.filename))}: " if error.filename is not None else ""
     return f"{name}{error.strerror or error}"
 
 
-def _fail(message: str, code: int, args: argparse.Namespace, words: Sequence[str]) -> int:
+def _fail(message: str, code: int, args: Namespace, words: Sequence[str]) -> int:
+    from contextlib import suppress  # noqa: PLC0415
+
+    from ocigc.cli import log  # noqa: PLC0415
+
     # Where even this cannot be written, the exit code still says it.
     with suppress(OSError):
         log.error(message)
-    command = _command(words)
-    if command is not None and not args.answered and _wants_json(args, words):
+    if args.failure is not None and not args.answered and _wants_json(args, words):
         # Of some commands the answer with --format json is one object, also where they fail.
-        failure = getattr(_module(command), "failure", None)
-        if failure is not None:
-            with suppress(OSError):
-                sys.stdout.write(failure(message, args))
-                sys.stdout.flush()
+        with suppress(OSError):
+            sys.stdout.write(args.failure(message, args))
+            sys.stdout.flush()
     return code
 
 
-def _wants_json(args: argparse.Namespace, words: Sequence[str]) -> bool:
+def _wants_json(args: Namespace, words: Sequence[str]) -> bool:
     """Also where the words could not be understood: then `args` knows nothing."""
     if "format" in args:
         return bool(args.format == "json")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc import native
 from ocigc.cli import log
-from ocigc.cli.output.terminal import paint, progress_line, width
+from ocigc.cli.command import Option
+from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.errors import Refused, UsageError
-from ocigc.layout.discover import Tree
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout, open_layout
 from ocigc.printable import printable
@@ -28,21 +26,6 @@ T = TypeVar("T")
 
 FAILED = 3
 """The exit code of what was refused or failed."""
-
-
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Leaves descriptions and examples as they are. argparse's own loads shutil at every start, for the width."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
-
-
-def _columns() -> int:
-    """What shutil.get_terminal_size says."""
-    with suppress(KeyError, ValueError):
-        if (stated := int(os.environ["COLUMNS"])) > 0:
-            return stated
-    return width(sys.__stdout__)
 
 
 def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:
@@ -60,86 +43,61 @@ def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:
 duration = argument_type(parse_duration)
 
 
-def add_layout(parser: argparse.ArgumentParser) -> None:
-    """LAYOUT."""
-    parser.add_argument("layout", metavar="LAYOUT", help="the directory of an OCI image layout")
+LAYOUT = Option("layout", metavar="LAYOUT", help="the directory of an OCI image layout")
+
+REFERENCE = Option("reference", metavar="REF", help="an image's name, its digest or the beginning of that")
+
+FORMAT = Option("--format", choices=("text", "json"), default="text", help="how to print the result (default: text)")
+"""A command with it sets `args.answered` where it begins to print its result."""
+
+REPOSITORY = Option(
+    "--repository",
+    metavar="REPO",
+    help="the repository to which the layout's bare tags belong, for example docker.io/library/alpine; with "
+    "--recursive, what goes before the path of each layout",
+)
+
+RECURSIVE = Option(
+    "--recursive",
+    action="store_true",
+    help="work on every layout in LAYOUT and below it; the path of each is its repository",
+)
+
+IN_USE = Option(
+    "--in-use",
+    metavar="FILE",
+    action="append",
+    default=[],
+    help="what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of "
+    "references; - is standard input; may be given again",
+)
+
+ALLOW_NONE_IN_USE = Option(
+    "--allow-none-in-use", action="store_true", help="accept --in-use files that name no image at all"
+)
+
+WAIT = Option(
+    "--wait",
+    metavar="DURATION",
+    type=duration,
+    default=0,
+    help="how long to wait for another run on the same layout, for example 10m (default: do not wait)",
+)
+
+DRY_RUN = Option("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
+
+FORCE = Option("-f", "--force", action="store_true", help="do not ask")
+
+METRICS_FILE = Option(
+    "--metrics-file",
+    metavar="FILE",
+    help="write the figures of the run there, for the textfile collector of Prometheus' node_exporter, which reads "
+    "*.prom",
+)
 
 
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """--format. `answered` becomes true where a command begins to print its result."""
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="how to print the result (default: text)"
-    )
-
-
-def add_repository(parser: argparse.ArgumentParser) -> None:
-    """--repository."""
-    parser.add_argument(
-        "--repository",
-        metavar="REPO",
-        help="the repository whose tags the layout's bare tags are, for example docker.io/library/alpine",
-    )
-
-
-def add_recursive(parser: argparse.ArgumentParser) -> None:
-    """--recursive."""
-    parser.add_argument(
-        "--recursive",
-        action="store_true",
-        help="every layout in LAYOUT and below it; the path is the repository, behind --repository",
-    )
-
-
-def add_in_use(parser: argparse.ArgumentParser) -> None:
-    """--in-use and --allow-none-in-use."""
-    parser.add_argument(
-        "--in-use",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a "
-        "list of references; - is standard input; may be given again",
-    )
-    parser.add_argument(
-        "--allow-none-in-use", action="store_true", help="accept it that the --in-use files name nothing at all"
-    )
-
-
-def add_wait(parser: argparse.ArgumentParser) -> None:
-    """--wait."""
-    parser.add_argument(
-        "--wait",
-        metavar="DURATION",
-        type=duration,
-        default=0,
-        help="how long to wait for another run on the same layout, for example 10m (default: not at all)",
-    )
-
-
-def add_log_format(parser: argparse.ArgumentParser) -> None:
-    """--log-format, before the command's name or behind it."""
-    parser.add_argument(
-        "--log-format",
-        choices=("text", "json"),
-        default=argparse.SUPPRESS,
-        help="how to write notes and errors on standard error: text (default) or json, one object a line",
-    )
-
-
-def add_metrics_file(parser: argparse.ArgumentParser, command: str) -> None:
-    """--metrics-file. `cli` opens it before the command runs, and writes it when the command is done."""
-    parser.add_argument(
-        "--metrics-file",
-        metavar="FILE",
-        help="write there what came of the run, for Prometheus' node_exporter (its textfile collector reads *.prom)",
-    )
-    parser.set_defaults(command=command)
-
-
-def open_metrics_file(args: argparse.Namespace) -> MetricsFile | None:
-    """The file that --metrics-file names, if it does. Raises UsageError."""
-    if getattr(args, "metrics_file", None) is None:
-        return None
+def open_metrics_file(args: argparse.Namespace) -> MetricsFile:
+    """The file that --metrics-file names. Raises UsageError."""
     if getattr(args, "dry_run", False):
         raise UsageError("--metrics-file: a dry run does nothing that could be recorded; leave one of the two out")
     from ocigc.cli.output.metrics import MetricsFile  # noqa: PLC0415
@@ -222,11 +180,11 @@ def note(message: str) -> None:
 
 def each_layout(args: argparse.Namespace, work: Work[T], *, writable: bool = False) -> Results[T]:
     """Works on every layout below LAYOUT; says what went wrong."""
-    from ocigc.layout import discover as recursive  # noqa: PLC0415
+    from ocigc.layout import discover  # noqa: PLC0415
 
-    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
+    with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
         confine(args, *([tree.fd] if writable else []))
-        results = recursive.each_layout(tree, work, progress)
+        results = discover.each_layout(tree, work, progress)
     for error in results.errors:
         log.error(error)
     return results

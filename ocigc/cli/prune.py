@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ocigc.cli import options
+from ocigc.cli.command import Command, Option
 from ocigc.cli.output.plan_text import as_json, as_metrics, as_text, failure_as_json
 from ocigc.cli.output.tables import parse_size
 from ocigc.cli.output.terminal import ProgressLine, progress_line
@@ -21,88 +22,30 @@ from ocigc.pruning.policy_file import parse_policy
 from ocigc.pruning.prune import Pruned, prune
 from ocigc.times import SECOND
 
-_EXAMPLES = """\
-examples:
-  ocigc prune mirror                         show and remove dangling images and orphaned blobs
-  ocigc prune -a --in-use used.json mirror   remove all that the containers of `docker inspect` do not use
-  ocigc prune -a --filter until=720h -n mirror
-                                             what would go of the images older than 30 days
-  ocigc prune -a --filter label!=keep --force --format json mirror
-                                             from cron: no question, one JSON object
-
-exit status: 0 done, 2 wrong usage or no layout, 3 refused or failed with nothing lost
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "prune",
-        help="remove images and everything that nothing holds",
-        description="Removes images from an OCI image layout by the rules of `docker image prune`, and then every blob "
-        "that nothing holds. Without -a only dangling images go: those without a name.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    options.add_recursive(parser)
-    parser.add_argument(
-        "-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones"
-    )
-    parser.add_argument(
-        "--filter",
-        metavar="KEY[!]=VALUE",
-        action="append",
-        default=[],
-        help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; repeatable",
-    )
-    parser.add_argument(
-        "--grace",
-        metavar="DURATION",
-        type=options.duration,
-        default=3600 * SECOND,
-        help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
-    )
-    parser.add_argument(
-        "--policy",
-        metavar="FILE",
-        help="what to keep, by repository and tag (default: ocigc.toml in the layout or at the root of the tree)",
-    )
-    parser.add_argument("--no-policy", action="store_true", help="do without the policy that lies in the layout")
-    parser.add_argument(
-        "--keep-storage",
-        metavar="SIZE",
-        type=options.argument_type(parse_size),
-        help="remove only as many images, the oldest first, as it takes for the blobs to fit into 200GB, say",
-    )
-    parser.add_argument("--explain", action="store_true", help="say of each image which rule kept or took it")
-    add_run(parser)
-    options.add_metrics_file(parser, "prune")
-    parser.set_defaults(run=run, verb="prune")
-
-
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """What whoever removes images may ask for."""
-    options.add_in_use(parser)
-    options.add_repository(parser)
-    parser.add_argument(
+RUN_OPTIONS = (
+    options.IN_USE,
+    options.ALLOW_NONE_IN_USE,
+    options.REPOSITORY,
+    Option(
         "--driver",
         metavar="NAME",
         default="overlayfs",
-        help="the snapshotter whose labels are removed from configs that no image holds (default: overlayfs)",
-    )
-    parser.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and do nothing")
-    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
-    parser.add_argument("--allow-empty", action="store_true", help="go on even if no image at all would remain")
-    parser.add_argument(
+        help="the snapshotter whose labels are removed from configs that no image has any more (default: overlayfs)",
+    ),
+    options.DRY_RUN,
+    options.FORCE,
+    Option("--allow-empty", action="store_true", help="go on even if no image at all would remain"),
+    Option(
         "--trash",
         metavar="DURATION",
         type=options.duration,
-        help="keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back "
-        "(default: free the space at once)",
-    )
-    options.add_wait(parser)
-    options.add_format(parser)
+        help="keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: "
+        "free the space at once)",
+    ),
+    options.WAIT,
+    options.FORMAT,
+)
+"""What whoever removes images may ask for."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,7 +80,7 @@ def read_in_use(args: argparse.Namespace) -> InUse:
 
 
 def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
-    """What the arguments of `add_run` ask for."""
+    """What RUN_OPTIONS ask for."""
     return PruneOptions(
         request=asked,
         driver=args.driver,
@@ -180,3 +123,55 @@ def _show(args: argparse.Namespace, pruned: Pruned) -> None:
         sys.stdout.writelines(as_json(pruned))
     else:
         sys.stdout.writelines(f"{line}\n" for line in as_text(pruned))
+
+
+COMMAND = Command(
+    "Removes images from an OCI image layout by the rules of `docker image prune`, and then every blob that nothing "
+    "reaches. Without -a only dangling images go: those without a name.",
+    (
+        options.LAYOUT,
+        options.RECURSIVE,
+        Option("-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones"),
+        Option(
+            "--filter",
+            metavar="KEY[!]=VALUE",
+            action="append",
+            default=[],
+            help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; may be "
+            "given again",
+        ),
+        Option(
+            "--grace",
+            metavar="DURATION",
+            type=options.duration,
+            default=3600 * SECOND,
+            help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
+        ),
+        Option(
+            "--policy",
+            metavar="FILE",
+            help="what to keep, by repository and tag (default: ocigc.toml in the layout or at the root of the tree)",
+        ),
+        Option("--no-policy", action="store_true", help="do not use the policy that lies in the layout"),
+        Option(
+            "--keep-storage",
+            metavar="SIZE",
+            type=options.argument_type(parse_size),
+            help="remove only as many images, the oldest first, as it takes for the blobs to fit into SIZE, for "
+            "example 200GB",
+        ),
+        Option("--explain", action="store_true", help="say of each image which rule kept or took it"),
+        *RUN_OPTIONS,
+        options.METRICS_FILE,
+    ),
+    run,
+    examples=(
+        ("ocigc prune mirror", "show and remove dangling images and orphaned blobs"),
+        ("ocigc prune -a --in-use used.json mirror", "remove all that the containers of `docker inspect` do not use"),
+        ("ocigc prune -a --filter until=30d -n mirror", "what would go of the images older than 30 days"),
+        ("ocigc prune -a --filter label!=keep --force --format json mirror", "from cron: no question, one JSON object"),
+    ),
+    exit_status="0 done, 2 wrong usage or not a layout, 3 refused or failed with nothing lost",
+    failure=failure,
+    verb="prune",
+)

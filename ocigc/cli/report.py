@@ -6,6 +6,7 @@ import argparse
 import time
 
 from ocigc.cli import options
+from ocigc.cli.command import Command, Option
 from ocigc.cli.output.html.page import MARK, as_page
 from ocigc.cli.output.output_file import OutputFile
 from ocigc.cli.output.tables import human_size
@@ -14,37 +15,6 @@ from ocigc.inspect.summary import overview
 from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.times import SECOND
-
-_EXAMPLES = """\
-examples:
-  ocigc report mirror -o store.html                        then open store.html in a browser
-  ocigc report --in-use used.json mirror -o store.html     what is in use is not shown as reclaimable
-  ocigc report mirror -o - | ssh host 'cat > store.html'   on standard output
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "report",
-        help="draw a layout as one web page",
-        description="Writes one web page that needs no network and no server: the bytes by repository, image and blob, "
-        "what a prune would free, and ages against sizes, to search and filter.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        required=True,
-        help="where to write the page; an older report is replaced, nothing else ever is; - is standard output",
-    )
-    options.add_in_use(parser)
-    options.add_repository(parser)
-    options.add_wait(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,3 +30,29 @@ def run(args: argparse.Namespace) -> int:
             f"{printable(args.output)}: {len(found.images):,} images, {found.blobs:,} blobs, {human_size(found.size)}"
         )
     return 0
+
+
+COMMAND = Command(
+    "Writes one web page that needs no network and no server: the bytes by repository, image and blob, what a prune "
+    "would free, and ages against sizes, to search and filter.",
+    (
+        options.LAYOUT,
+        Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            required=True,
+            help="where to write the page; an older report is replaced, nothing else ever is; - is standard output",
+        ),
+        options.IN_USE,
+        options.ALLOW_NONE_IN_USE,
+        options.REPOSITORY,
+        options.WAIT,
+    ),
+    run,
+    examples=(
+        ("ocigc report mirror -o store.html", "then open store.html in a browser"),
+        ("ocigc report --in-use used.json mirror -o store.html", "what is in use is not shown as reclaimable"),
+        ("ocigc report mirror -o - | ssh host 'cat > store.html'", "on standard output"),
+    ),
+)

@@ -5,37 +5,12 @@ from __future__ import annotations
 import argparse
 
 from ocigc.cli import options
+from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
 from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.pruning.restore import restore
 from ocigc.times import SECOND
-
-_EXAMPLES = """\
-examples:
-  ocigc trash ls mirror                        what there is to bring back
-  ocigc restore mirror                         undo the last prune that kept its trash
-  ocigc restore mirror 5f2d01ab                undo that run
-  ocigc restore mirror --image alpine:3.18     bring back one image, from the last run that removed it
-
-exit status: 0 done, 1 done but blobs are missing, 2 wrong usage or nothing to restore, 3 refused or failed
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "restore",
-        help="bring back what a prune has removed",
-        description="Brings back images, and the blobs that they need, from the trash of `ocigc prune --trash`.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    parser.add_argument("run_id", metavar="RUN", nargs="?", help="the run to undo (default: the last one)")
-    parser.add_argument("--image", metavar="REF", help="bring back only this image: its name, or its digest")
-    options.add_wait(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,3 +23,22 @@ def run(args: argparse.Namespace) -> int:
     for digest in restored.missing:
         options.note(f"missing: {digest}: a later prune has removed it for good, or it was never here")
     return 1 if restored.missing else 0
+
+
+COMMAND = Command(
+    "Brings back images, and the blobs that they need, from the trash of `ocigc prune --trash`.",
+    (
+        options.LAYOUT,
+        Option("run_id", metavar="RUN", nargs="?", help="the run to undo (default: the last one)"),
+        Option("--image", metavar="REF", help="bring back only this image: its name, or its digest"),
+        options.WAIT,
+    ),
+    run,
+    examples=(
+        ("ocigc trash ls mirror", "what there is to bring back"),
+        ("ocigc restore mirror", "undo the last prune that kept its trash"),
+        ("ocigc restore mirror 5f2d01ab", "undo that run"),
+        ("ocigc restore mirror --image alpine:3.18", "bring back one image, from the last run that removed it"),
+    ),
+    exit_status="0 done, 1 done but blobs are missing, 2 wrong usage or nothing to restore, 3 refused or failed",
+)

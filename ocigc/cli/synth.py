@@ -8,50 +8,11 @@ import sys
 from pathlib import Path
 
 from ocigc.cli import options
+from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import human_size, parse_size
 from ocigc.errors import UsageError
 from ocigc.printable import printable
 from ocigc.synth import Spec, Summary, write
-
-_EXAMPLES = """\
-examples:
-  ocigc synth sample                               twenty images
-  ocigc synth --seed 7 --images 500 --layer-size 1MB --in-use used.json sample
-  ocigc synth --blobs 1000000 sample               a million tiny blobs, to measure with
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "synth",
-        help="write a sample layout",
-        description="Writes a realistic layout from a seed: shared layers, several platforms, dangling images, "
-        "signatures, leases, labels and orphans. The same seed and options give the same layout.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    defaults = Spec()
-    parser.add_argument("layout", metavar="LAYOUT", type=Path, help="a new or empty directory")
-    parser.add_argument("--seed", metavar="N", type=_count, default=defaults.seed, help="default: %(default)s")
-    parser.add_argument(
-        "--images", metavar="N", type=_count, default=defaults.images, help="how many images (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--layer-size",
-        metavar="SIZE",
-        type=options.argument_type(parse_size),
-        default=defaults.layer_bytes,
-        help="the median size of a layer (default: 16KiB)",
-    )
-    parser.add_argument(
-        "--blobs", metavar="N", type=_count, help="as many images with tiny layers as make so many blobs"
-    )
-    parser.add_argument(
-        "--in-use", metavar="FILE", type=Path, help="write there a list of containers that use some of the images"
-    )
-    options.add_format(parser)
-    parser.set_defaults(run=run)
 
 
 def _count(text: str) -> int:
@@ -83,3 +44,42 @@ def _write_in_use(path: Path, summary: Summary) -> None:
         path.write_text(json.dumps(containers))
     except OSError as error:
         raise UsageError(f"--in-use {printable(str(path))}: {error.strerror}") from None
+
+
+_DEFAULTS = Spec()
+
+COMMAND = Command(
+    "Writes a realistic layout from a seed: shared layers, several platforms, dangling images, signatures, leases, "
+    "labels and orphans. The same seed and options give the same layout.",
+    (
+        options.LAYOUT.but(type=Path, help="a new or empty directory"),
+        Option("--seed", metavar="N", type=_count, default=_DEFAULTS.seed, help="default: %(default)s"),
+        Option(
+            "--images",
+            metavar="N",
+            type=_count,
+            default=_DEFAULTS.images,
+            help="how many images (default: %(default)s)",
+        ),
+        Option(
+            "--layer-size",
+            metavar="SIZE",
+            type=options.argument_type(parse_size),
+            default=_DEFAULTS.layer_bytes,
+            help="the median size of a layer (default: 16KiB)",
+        ),
+        Option(
+            "--blobs", metavar="N", type=_count, help="as many images with tiny layers as it takes for so many blobs"
+        ),
+        Option(
+            "--in-use", metavar="FILE", type=Path, help="write a list of containers there that use some of the images"
+        ),
+        options.FORMAT,
+    ),
+    run,
+    examples=(
+        ("ocigc synth sample", "twenty images"),
+        ("ocigc synth --seed 7 --images 500 --layer-size 1MB --in-use used.json sample", ""),
+        ("ocigc synth --blobs 1000000 sample", "a million tiny blobs, to measure with"),
+    ),
+)

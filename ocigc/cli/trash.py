@@ -7,27 +7,13 @@ import json
 import sys
 
 from ocigc.cli import options
+from ocigc.cli.command import Command
 from ocigc.cli.output.tables import human_size, table
 from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.pruning.restore import trashed
 from ocigc.pruning.trash import Trashed
 from ocigc.times import SECOND, format_rfc3339
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "trash",
-        help="list what can be brought back",
-        description="Shows the runs of `ocigc prune --trash` that `ocigc restore` can undo.",
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    listing = commands.add_parser("ls", help="list the runs in the trash", description="Lists the runs in the trash.")
-    options.add_layout(listing)
-    options.add_wait(listing)
-    options.add_format(listing)
-    listing.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,3 +55,14 @@ def _as_json(each: Trashed) -> dict[str, object]:
             {"Name": None if image.dangling else image.name, "Digest": image.target.digest} for image in each.images
         ],
     }
+
+
+COMMAND = Command(
+    "Shows the runs of `ocigc prune --trash` that `ocigc restore` can undo.",
+    commands={
+        "ls": (
+            "list the runs in the trash",
+            Command("Lists the runs in the trash.", (options.LAYOUT, options.WAIT, options.FORMAT), run),
+        ),
+    },
+)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ocigc.cli import options
+from ocigc.cli.command import Command
 from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.inspect.tree import Leaf, tree
@@ -15,30 +16,6 @@ from ocigc.printable import printable
 from ocigc.times import SECOND
 
 _DEEPEST = 32  # levels that are drawn; what lies deeper is only numbered
-
-_EXAMPLES = """\
-examples:
-  ocigc tree mirror alpine:3.18
-  ocigc tree --format json mirror sha256:5f2d01ab
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "tree",
-        help="show what an image is made of",
-        description="Shows an image as a tree: its manifests, configs and layers, what refers to them, and what of all "
-        "that is absent. What occurs again is marked, and not unfolded again.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    parser.add_argument("reference", metavar="REF", help="an image's name, its digest or how that begins")
-    options.add_repository(parser)
-    options.add_wait(parser)
-    options.add_format(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,3 +91,15 @@ def _line(leaf: Leaf) -> str:
     if leaf.repeated:
         parts.append("(above)")
     return "  ".join(part for part in parts if part)
+
+
+COMMAND = Command(
+    "Shows an image as a tree: its manifests, configs and layers, what refers to them, and what of all that is absent. "
+    "What occurs again is marked, and not unfolded again.",
+    (options.LAYOUT, options.REFERENCE, options.REPOSITORY, options.WAIT, options.FORMAT),
+    run,
+    examples=(
+        ("ocigc tree mirror alpine:3.18", ""),
+        ("ocigc tree --format json mirror sha256:5f2d01ab", ""),
+    ),
+)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from ocigc.cli import options
+from ocigc.cli.command import Command, OneOf, Option
 from ocigc.cli.output.tables import human_size, table
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.errors import UsageError
@@ -17,82 +18,6 @@ from ocigc.times import SECOND
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together
 from ocigc.verification.verify import VerifyOptions, verify
-
-_EXAMPLES = """\
-examples:
-  ocigc verify mirror                 hash every blob, check every size and manifest
-  ocigc verify --format json mirror   one JSON object, for a machine
-  ocigc verify --reachable mirror     leave out what the next prune removes anyway
-  ocigc verify --changed mirror       hash only what is new or was touched since the last time
-  ocigc verify --older-than 30d --budget 10m mirror   every night: all is hashed once a month
-  ocigc verify --deep mirror          also unpack every layer
-  ocigc verify --repair-from /mnt/other mirror
-                                      mend what is corrupt or missing with sound copies
-
-exit status: 0 sound, 1 something is corrupt or has the wrong size, 2 wrong usage or no layout,
-3 something could not be checked; a budget that is used up is no failure
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "verify",
-        help="check every blob against its digest",
-        description="Checks every blob against its name, every descriptor's size against its blob, and every reachable "
-        "manifest against its form. It changes nothing, but for --repair-from, and its ledger of what it has verified, "
-        "in .ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. Absent blobs are "
-        "listed, but are normal in a sparse layout.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    options.add_recursive(parser)
-    parser.add_argument(
-        "-j", "--jobs", metavar="N", type=_jobs, default=0, help="how many threads hash (default: one a core)"
-    )
-    parser.add_argument(
-        "--reachable", action="store_true", help="hash only what an image, a lease or a gc.root label holds"
-    )
-    parser.add_argument(
-        "--deep", action="store_true", help="unpack every layer of an image, and compare it with what its config says"
-    )
-    parser.add_argument(
-        "--repair-from",
-        metavar="LAYOUT",
-        action="append",
-        default=[],
-        help="put sound copies from another layout in the place of what is corrupt or missing; may be given again",
-    )
-    _add_ledger(parser)
-    options.add_wait(parser)
-    options.add_format(parser)
-    options.add_metrics_file(parser, "verify")
-    parser.set_defaults(run=run)
-
-
-def _add_ledger(parser: argparse.ArgumentParser) -> None:
-    modes = parser.add_mutually_exclusive_group()
-    modes.add_argument(
-        "--changed", action="store_true", help="hash only what is new or was touched since it was verified"
-    )
-    modes.add_argument(
-        "--quick",
-        action="store_true",
-        help="read everything, but compare what was verified before with its XXH3-128: finds bit rot, not forgery",
-    )
-    modes.add_argument(
-        "--older-than",
-        metavar="DURATION",
-        type=options.duration,
-        help="hash only what was not verified for so long, for example 30d; the oldest first",
-    )
-    parser.add_argument(
-        "--budget",
-        metavar="DURATION",
-        type=options.duration,
-        help="begin no further blob after so long, for example 10m; without more, the oldest go first",
-    )
 
 
 def _jobs(text: str) -> int:
@@ -235,3 +160,72 @@ def _verdict(result: Verification) -> str:
     if not result.sound or result.errors:
         return "NOT SOUND"
     return "sound so far" if result.unchecked else "sound"
+
+
+COMMAND = Command(
+    "Checks every blob against its name, every descriptor's size against its blob, and every reachable manifest "
+    "against its form. It changes nothing but what --repair-from mends and its ledger of what it has verified, in "
+    ".ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. Absent blobs are listed, "
+    "but are normal in a sparse layout.",
+    (
+        options.LAYOUT,
+        options.RECURSIVE,
+        Option(
+            "-j", "--jobs", metavar="N", type=_jobs, default=0, help="how many threads hash (default: one per core)"
+        ),
+        Option(
+            "--reachable",
+            action="store_true",
+            help="hash only what an image, a lease or a gc.root label reaches",
+        ),
+        Option(
+            "--deep",
+            action="store_true",
+            help="unpack every layer of an image, too, and compare it with what its config says",
+        ),
+        Option(
+            "--repair-from",
+            metavar="LAYOUT",
+            action="append",
+            default=[],
+            help="put sound copies from another layout in the place of what is corrupt or missing; may be given again",
+        ),
+        OneOf(
+            Option("--changed", action="store_true", help="hash only what is new or was touched since it was verified"),
+            Option(
+                "--quick",
+                action="store_true",
+                help="read everything, but compare what was verified before with its XXH3-128: finds bit rot, not "
+                "forgery",
+            ),
+            Option(
+                "--older-than",
+                metavar="DURATION",
+                type=options.duration,
+                help="hash only what was not verified for so long, for example 30d; the oldest first",
+            ),
+        ),
+        Option(
+            "--budget",
+            metavar="DURATION",
+            type=options.duration,
+            help="begin no further blob after so long, for example 10m; without more, the oldest go first",
+        ),
+        options.WAIT,
+        options.FORMAT,
+        options.METRICS_FILE,
+    ),
+    run,
+    examples=(
+        ("ocigc verify mirror", "hash every blob, check every size and manifest"),
+        ("ocigc verify --format json mirror", "one JSON object, for a machine"),
+        ("ocigc verify --reachable mirror", "leave out what the next prune removes anyway"),
+        ("ocigc verify --changed mirror", "hash only what is new or was touched since the last time"),
+        ("ocigc verify --older-than 30d --budget 10m mirror", "every night: all is hashed once a month"),
+        ("ocigc verify --deep mirror", "also unpack every layer"),
+        ("ocigc verify --repair-from /mnt/other mirror", "mend what is corrupt or missing with sound copies"),
+    ),
+    exit_status="0 sound, 1 something is corrupt or has the wrong size, 2 wrong usage or not a layout, 3 something "
+    "could not be checked; a budget that is used up is no failure",
+    failure=failure,
+)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from ocigc.cli import options
+from ocigc.cli.command import Command
 from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import progress_line
 from ocigc.inspect.why import Chain, RetainingPaths, why
@@ -17,31 +18,6 @@ from ocigc.times import SECOND, format_rfc3339
 
 _SHOWN = 20
 _LINKS_SHOWN = 12
-
-_EXAMPLES = """\
-examples:
-  ocigc why mirror sha256:5f2d01ab    every chain from an image, a lease or a label down to this blob
-  ocigc why mirror alpine:3.18        the same of an image, and what would go with its last name
-
-exit status: 0 something holds it, 1 nothing does, or it is absent, 2 wrong usage or no such thing, 3 failed
-"""
-
-
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command's parser."""
-    parser = subparsers.add_parser(
-        "why",
-        help="say what holds a blob",
-        description="Shows what holds a blob: one chain from every image, lease or label that does.",
-        epilog=_EXAMPLES,
-        formatter_class=options.Formatter,
-    )
-    options.add_layout(parser)
-    parser.add_argument("reference", metavar="REF|DIGEST", help="an image's name, a digest, or how that begins")
-    options.add_repository(parser)
-    options.add_wait(parser)
-    options.add_format(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,3 +81,22 @@ def _line(chain: Chain) -> str:
         half = _LINKS_SHOWN // 2
         links[half:-half] = [f"... {len(links) - 2 * half:,} more ..."]
     return f"{chain.root} {printable(chain.name)} > " + " > ".join(links)
+
+
+COMMAND = Command(
+    "Shows what keeps a blob: one path from every image, lease or label that reaches it.",
+    (
+        options.LAYOUT,
+        options.REFERENCE.but(metavar="REF|DIGEST", help="an image's name, a digest, or the beginning of one"),
+        options.REPOSITORY,
+        options.WAIT,
+        options.FORMAT,
+    ),
+    run,
+    examples=(
+        ("ocigc why mirror sha256:5f2d01ab", "every path from an image, a lease or a label to this blob"),
+        ("ocigc why mirror alpine:3.18", "the same for an image, and what would go with its last name"),
+    ),
+    exit_status="0 something keeps it, 1 nothing does, or it is absent, 2 wrong usage or no such image or blob, 3 "
+    "failed",
+)

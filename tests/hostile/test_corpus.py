@@ -20,7 +20,8 @@ SECONDS = 60
 # Each command in a process of its own, but Python starts, and loads them all, only once.
 RUN = f"""
 import json, os, resource, sys
-from ocigc.cli.main import main, make_parser
+from ocigc.cli.commands import make_parser
+from ocigc.cli.main import main
 make_parser()
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 for number, command in enumerate(json.loads(sys.argv[1])):

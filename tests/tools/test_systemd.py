@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.cli.main import make_parser
+from ocigc.cli.commands import make_parser
 
 UNITS = Path(__file__).parents[2] / "contrib/systemd"
 

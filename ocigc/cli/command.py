@@ -1,0 +1,190 @@
+"""What a command is: each file of a subcommand declares one `Command`, and a parser is made of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn, Protocol
+
+from ocigc.cli.output.terminal import width
+from ocigc.errors import UsageError
+from ocigc.printable import printable
+
+Example = tuple[str, str]
+"""A command line, and what it does."""
+
+_WIDTH = 79  # columns that examples may take
+
+
+class Item(Protocol):
+    """What stands in the list of a command's options."""
+
+    def add(self, parser: argparse._ActionsContainer) -> None:
+        """Adds it to a parser or a group."""
+
+
+class Option:
+    """One option or argument: what argparse's `add_argument` takes."""
+
+    def __init__(self, *flags: str, **settings: Any) -> None:
+        self.flags = flags
+        self.settings = settings
+
+    def add(self, parser: argparse._ActionsContainer) -> None:
+        """Adds it to a parser or a group."""
+        parser.add_argument(*self.flags, **self.settings)
+
+    def but(self, **settings: Any) -> Option:
+        """The same with other settings."""
+        return Option(*self.flags, **{**self.settings, **settings})
+
+
+class Group:
+    """Options that stand below a title in the help."""
+
+    def __init__(self, title: str, *options: Item) -> None:
+        self.title = title
+        self.options = options
+
+    def add(self, parser: argparse._ActionsContainer) -> None:
+        """Adds the group to a parser."""
+        group = parser.add_argument_group(self.title)
+        for each in self.options:
+            each.add(group)
+
+
+class OneOf:
+    """Options of which a command line may have one."""
+
+    def __init__(self, *options: Option) -> None:
+        self.options = options
+
+    def add(self, parser: argparse._ActionsContainer) -> None:
+        """Adds them to a parser or a group."""
+        group = parser.add_mutually_exclusive_group()
+        for each in self.options:
+            each.add(group)
+
+
+class Command:
+    """A subcommand: `run` takes the parsed arguments and gives the exit code.
+
+    `failure` makes the answer of `--format json` of a run that failed with a message; the arguments may be incomplete.
+    `commands` are subcommands of its own, by name, each with its one-line summary; such a command has no `run`.
+    `defaults` are further attributes of the parsed arguments.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        options: Sequence[Item] = (),
+        run: Callable[[argparse.Namespace], int] | None = None,
+        *,
+        examples: Sequence[Example] = (),
+        notes: str = "",
+        exit_status: str = "",
+        failure: Callable[[str, argparse.Namespace], str] | None = None,
+        commands: Mapping[str, tuple[str, Command]] | None = None,
+        **defaults: Any,
+    ) -> None:
+        self.description = description
+        self.options = options
+        self.run = run
+        self.examples = examples
+        self.notes = notes
+        self.exit_status = exit_status and f"exit status: {exit_status}"
+        self.failure = failure
+        self.commands = commands or {}
+        self.defaults = defaults
+
+    def fill(self, parser: argparse.ArgumentParser) -> None:
+        """Gives a parser what this command understands."""
+        parser.description = self.description
+        parser.epilog = (
+            "\n\n".join(filter(None, ("\n".join(self._example_lines()), self.notes, self.exit_status))) or None
+        )
+        parser.formatter_class = Formatter
+        parser._positionals.title = "arguments"
+        parser.usage = self._usage(parser.prog)
+        for each in self.options:
+            each.add(parser)
+        if self.commands:
+            subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+            for name, (summary, command) in self.commands.items():
+                command.fill(subparsers.add_parser(name, help=summary))
+        else:
+            LOG_FORMAT.add(parser)
+            parser.set_defaults(run=self.run, **self.defaults)
+
+    def _usage(self, prog: str) -> str:
+        """Short: the options are listed below it."""
+        words = [prog, "[OPTION]..."]
+        for each in self.options:
+            if isinstance(each, Option) and not each.flags[0].startswith("-"):
+                name = each.settings["metavar"]
+                several = "..." if each.settings.get("nargs") in ("+", "*") else ""
+                words.append(f"[{name}]" if each.settings.get("nargs") in ("?", "*") else name + several)
+        return " ".join(words + (["COMMAND ..."] if self.commands else []))
+
+    def _example_lines(self) -> Iterator[str]:
+        if self.examples:
+            yield "examples:"
+        indent = max((len(line) for line, _ in self.examples), default=0) + 2
+        aligned = all(2 + indent + len(meaning) <= _WIDTH for _, meaning in self.examples)
+        for line, meaning in self.examples:
+            if aligned:
+                yield f"  {line:{indent}}{meaning}".rstrip()
+            else:
+                yield f"  {line}"
+                yield from [f"      {meaning}"] if meaning else []
+
+
+LOG_FORMAT = Option(
+    "--log-format",
+    choices=("text", "json"),
+    default="text",
+    help="how to write notes and errors on standard error: text (default), or json with one object per line",
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's own answers wrong usage with a page; one line is enough."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{printable(message)} (see {self.prog} --help)")
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps examples as they are, and fills descriptions. argparse's own loads shutil at every start, for the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=min(_columns() - 2, 100), max_help_position=28)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.split("\n\n")
+        return "\n\n".join(
+            super(argparse.RawDescriptionHelpFormatter, self)._fill_text(each, width, indent)
+            if "\n" not in each
+            else "".join(indent + line for line in each.splitlines(keepends=True))
+            for each in paragraphs
+        )
+
+
+def _columns() -> int:
+    """What shutil.get_terminal_size says."""
+    with suppress(KeyError, ValueError):
+        if (stated := int(os.environ["COLUMNS"])) > 0:
+            return stated
+    return width(sys.__stdout__)
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser and those of all commands below it."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in dict.fromkeys(action.choices.values()):
+                yield from parsers(command)

@@ -1,0 +1,146 @@
+"""The commands: which there are, what each does in a line, and which one a command line means."""
+
+from __future__ import annotations
+
+from ocigc.errors import UsageError
+from ocigc.printable import printable
+
+TYPE_CHECKING = False  # to load typing takes longer than to print the help
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Sequence
+
+    from ocigc.cli.command import Command
+
+# Each is in the module of its name; in the order of the help.
+GROUPS = {
+    "Look": {
+        "ls": "list images with their sizes",
+        "du": "show what takes the space, and what a prune would free",
+        "tree": "show what an image is made of",
+        "why": "show what keeps a blob",
+        "report": "draw a layout as one web page",
+    },
+    "Check": {
+        "check": "check that a layout is consistent, without hashing layers",
+        "verify": "check every blob against its digest",
+    },
+    "Clean up": {
+        "prune": "remove images by rules, and all blobs that nothing needs",
+        "rm": "remove images by name",
+    },
+    "Undo": {
+        "trash": "list what can be brought back",
+        "restore": "bring back what a prune has removed",
+    },
+    "For scripts": {
+        "lease": "keep blobs while a script copies",
+        "synth": "write a sample layout",
+    },
+}
+SUMMARIES = {name: summary for commands in GROUPS.values() for name, summary in commands.items()}
+
+DESCRIPTION = "Prune, verify and understand OCI image layouts: directories full of container images."
+EXIT_STATUS = """\
+exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or not a layout, 3 refused or failed with
+nothing lost"""
+
+# What people type who come from docker, podman, skopeo or git.
+_ELSEWHERE = {
+    "images": "ls",
+    "image": "ls",
+    "list": "ls",
+    "rmi": "rm",
+    "remove": "rm",
+    "delete": "rm",
+    "untag": "rm",
+    "df": "du",
+    "system": "du",
+    "size": "du",
+    "gc": "prune",
+    "clean": "prune",
+    "cleanup": "prune",
+    "fsck": "check",
+    "inspect": "tree",
+    "manifest": "tree",
+    "history": "trash",
+    "undo": "restore",
+    "undelete": "restore",
+    "leases": "lease",
+}
+
+
+def load(name: str) -> Command:
+    """The command of that name."""
+    from importlib import import_module  # noqa: PLC0415
+
+    command: Command = import_module(f"ocigc.cli.{name}").COMMAND
+    return command
+
+
+def find(words: Sequence[str]) -> tuple[str, Command, list[str]]:
+    """The name of the command that a command line begins with, the command, and its words. Raises UsageError."""
+    name = words[0]
+    if name.startswith("-"):
+        raise UsageError(f"expected a COMMAND before the option {printable(name)} (see ocigc --help)")
+    if name not in SUMMARIES:
+        raise UsageError(f"there is no command {printable(name)!r}: {_suggestion(name)}")
+    command = load(name)
+    rest = list(words[1:])
+    while command.commands and rest and rest[0] in command.commands:
+        name += " " + rest[0]
+        command = command.commands[rest.pop(0)][1]
+    return name, command, rest
+
+
+def _suggestion(name: str) -> str:
+    if name in _ELSEWHERE:
+        known = _ELSEWHERE[name]
+    else:
+        from difflib import get_close_matches  # noqa: PLC0415
+
+        close = get_close_matches(name, [*SUMMARIES, *_ELSEWHERE], 1)
+        if not close:
+            return "`ocigc help` lists what there is"
+        known = _ELSEWHERE.get(close[0], close[0])
+    return f"did you mean `ocigc {known}`, to {SUMMARIES[known]}?"
+
+
+def parser_of(name: str, command: Command) -> ArgumentParser:
+    """The parser of one command."""
+    from ocigc.cli.command import Parser  # noqa: PLC0415
+
+    parser = Parser(prog=f"ocigc {name}")
+    command.fill(parser)
+    return parser
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of the whole command line, for the manual pages and completions."""
+    from ocigc.cli.command import Formatter, Parser  # noqa: PLC0415
+
+    parser = Parser(prog="ocigc", description=DESCRIPTION, epilog=EXIT_STATUS, formatter_class=Formatter)
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in SUMMARIES.items():
+        load(name).fill(subparsers.add_parser(name, help=summary))
+    return parser
+
+
+def overview() -> str:
+    """The help of the whole: the commands in groups."""
+    lines = [DESCRIPTION, "", "usage: ocigc COMMAND [OPTION]... LAYOUT...", ""]
+    for title, commands in GROUPS.items():
+        lines += [f"{title}:", *(f"  {name:9} {summary}" for name, summary in commands.items()), ""]
+    lines += ["`ocigc help COMMAND` tells more, with examples.", "", EXIT_STATUS]
+    return "\n".join(lines) + "\n"
+
+
+def help_of(words: Sequence[str]) -> str:
+    """What `ocigc help` says of a command, or of all. Raises UsageError."""
+    if not words:
+        return overview()
+    name, command, rest = find(words)
+    if rest:
+        raise UsageError(f"`ocigc {name}` has no command {printable(rest[0])!r} (see ocigc {name} --help)")
+    return parser_of(name, command).format_help()
