@@ -11,8 +11,6 @@ The commands are made of what is here; `docs/api.md` shows how to use it, `__ini
 True True
 """
 
-from typing import Any
-
 _homes: dict[str, str] = {}
 
 
@@ -28,19 +26,19 @@ def _read_stub() -> dict[str, str]:
     return _homes
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # To load all of it takes longer than most commands do.
     if name == "__all__":
         return sorted(_read_stub())
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
+        from ocigc._version import __version__  # noqa: PLC0415
 
-        return version(__name__)
+        return __version__
     if name.startswith("_") or name not in _read_stub():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
-    value = getattr(import_module(_homes[name]), name)
+    value: object = getattr(import_module(_homes[name]), name)
     globals()[name] = value
     return value
 
