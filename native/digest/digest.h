@@ -3,7 +3,7 @@
 #ifndef OCIGC_DIGEST_DIGEST_H
 #define OCIGC_DIGEST_DIGEST_H
 
-#include "common/common.h"
+#include "base/base.h"
 
 #include <stdbool.h>
 
@@ -16,8 +16,8 @@ union ocigc_state {
     uint64_t words64[8]; /* SHA-512 */
 };
 
-/* One implementation of one algorithm. `compress` feeds `blocks` blocks to each of its `lanes` states. It takes as long for
- * one message as for all: with no more than `sparse` of them, narrower kernels are faster. */
+/* One implementation of one algorithm. `compress` feeds `blocks` blocks to each of its `lanes` states and takes as long
+ * for one message as for all: up to `sparse` messages, narrower kernels are faster. */
 struct ocigc_kernel {
     const char *name;
     int32_t algorithm;
@@ -27,9 +27,9 @@ struct ocigc_kernel {
     void (*compress)(union ocigc_state *states, const uint8_t *const *data, size_t blocks);
 };
 
-/* The kernels of an algorithm by how many messages there are: many, the few that are left when most have ended, and a
- * last one alone; NULL for an algorithm that the core cannot compute. `name` NULL means the best that this machine has, or
- * what the environment asks for. */
+/* The kernels of an algorithm by the number of messages: many, the few left when most have ended, and a single one. All
+ * NULL if the core cannot compute the algorithm. `name` NULL means the best on this machine, or the environment's
+ * choice. */
 struct ocigc_kernels {
     const struct ocigc_kernel *many;
     const struct ocigc_kernel *few;

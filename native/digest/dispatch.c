@@ -1,11 +1,11 @@
-/* Which kernel this machine runs, and how messages in memory go through it. */
+/* dispatch.c - chooses the kernel for this machine, and runs messages in memory through it. */
 
 #include "digest/digest.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Best first; so, of those with fewer lanes, the first takes over where there are fewer messages. */
+/* Best first. If there are fewer messages, the first kernel with fewer lanes takes over. */
 static const struct ocigc_kernel *const KERNELS[] = {
 #if defined(__x86_64__)
     &ocigc_sha256_avx512,
@@ -22,7 +22,7 @@ static const struct ocigc_kernel *const KERNELS[] = {
 };
 enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] };
 
-/* What this machine has is asked once: on a virtual one, every cpuid traps to its host. */
+/* Asked once per kernel: in a virtual machine every cpuid traps to the host. */
 static bool is_supported(size_t index)
 {
     static int8_t known[KERNEL_COUNT]; /* 0: not asked yet */
@@ -55,7 +55,7 @@ static const struct ocigc_kernel *wanted(int32_t algorithm)
     return kernel == NULL ? find(algorithm, NULL, 0) : kernel;
 }
 
-/* The best kernel with at most `lanes` lanes; `fallback` where there is none. */
+/* The best kernel with at most `lanes` lanes, else `fallback`. */
 static const struct ocigc_kernel *narrower(const struct ocigc_kernel *fallback, uint32_t lanes)
 {
     for (size_t i = 0; i < KERNEL_COUNT; i++)
@@ -95,7 +95,7 @@ static void compress(const struct ocigc_kernel *kernel, struct ocigc_lane *const
     union ocigc_state states[OCIGC_LANES_MAX];
     const uint8_t *data[OCIGC_LANES_MAX] = {active[0]->data};
     for (uint32_t i = 0; i < kernel->lanes; i++) {
-        /* Lanes without a message of their own go over another's, and what comes out is dropped. */
+        /* Lanes without a message of their own hash another's; the result is dropped. */
         const struct ocigc_lane *lane = active[i < count ? i : 0];
         states[i] = lane->state;
         data[i] = lane->data;
@@ -153,12 +153,17 @@ static void enter_tail(struct message *message, int32_t algorithm, size_t length
     message->lane.blocks = (rest + ocigc_pad(algorithm, length, message->tail + rest)) / block;
 }
 
+static int32_t fail_unknown(struct ocigc_error *error)
+{
+    return ocigc_fail(error, OCIGC_UNVERIFIABLE, "no implementation of this digest algorithm");
+}
+
 int32_t ocigc_digest_many(int32_t algorithm, const char *implementation, size_t count, const uint8_t *const *messages,
-                          const size_t *lengths, uint8_t *out)
+                          const size_t *lengths, uint8_t *out, struct ocigc_error *error)
 {
     struct ocigc_kernels kernels = ocigc_kernels_of(algorithm, implementation);
     if (kernels.many == NULL)
-        return OCIGC_UNVERIFIABLE;
+        return fail_unknown(error);
     uint32_t width = ocigc_algorithm_width(algorithm);
     struct message slots[OCIGC_LANES_MAX];
     struct ocigc_lane *active[OCIGC_LANES_MAX];
@@ -194,31 +199,31 @@ int32_t ocigc_digest_many(int32_t algorithm, const char *implementation, size_t 
 }
 
 int32_t ocigc_digest_pieces(int32_t algorithm, const char *implementation, const uint8_t *message,
-                            const size_t *piece_lengths, size_t pieces, uint8_t *out)
+                            const size_t *piece_lengths, size_t pieces, uint8_t *out, struct ocigc_error *error)
 {
     struct ocigc_kernels kernels = ocigc_kernels_of(algorithm, implementation);
     if (kernels.many == NULL)
-        return OCIGC_UNVERIFIABLE;
+        return fail_unknown(error);
     size_t block = ocigc_block_size(algorithm);
     uint8_t buffer[OCIGC_BLOCK_MAX + OCIGC_PADDING_MAX];
-    size_t held = 0;
+    size_t filled = 0;
     uint64_t total = 0;
     struct ocigc_lane lane;
     struct ocigc_lane *active[] = {&lane};
     ocigc_state_start(algorithm, &lane.state);
     for (size_t piece = 0; piece < pieces; piece++) {
         for (size_t i = 0; i < piece_lengths[piece]; i++) {
-            buffer[held++] = message[total++];
-            if (held == block) {
+            buffer[filled++] = message[total++];
+            if (filled == block) {
                 lane.data = buffer;
                 lane.blocks = 1;
                 ocigc_lanes_advance(&kernels, active, 1);
-                held = 0;
+                filled = 0;
             }
         }
     }
     lane.data = buffer;
-    lane.blocks = (held + ocigc_pad(algorithm, total, buffer + held)) / block;
+    lane.blocks = (filled + ocigc_pad(algorithm, total, buffer + filled)) / block;
     while (lane.blocks > 0)
         ocigc_lanes_advance(&kernels, active, 1);
     ocigc_state_finish(algorithm, &lane.state, out);

@@ -17,13 +17,13 @@ static void check(int32_t algorithm, const char *kernel, const uint8_t *data, si
         messages[i] = data + MESSAGES + start;
         lengths[i] = rest - start;
     }
-    REQUIRE(ocigc_digest_many(algorithm, kernel, MESSAGES, messages, lengths, many) == OCIGC_OK);
+    REQUIRE(ocigc_digest_many(algorithm, kernel, MESSAGES, messages, lengths, many, NULL) == OCIGC_OK);
     for (size_t i = 0; i < MESSAGES; i++) {
-        REQUIRE(ocigc_digest_many(algorithm, "portable", 1, &messages[i], &lengths[i], one) == OCIGC_OK);
+        REQUIRE(ocigc_digest_many(algorithm, "portable", 1, &messages[i], &lengths[i], one, NULL) == OCIGC_OK);
         REQUIRE(memcmp(one, many + i * width, width) == 0);
     }
     size_t pieces[] = {lengths[0] / 3, lengths[0] - lengths[0] / 3};
-    REQUIRE(ocigc_digest_pieces(algorithm, kernel, messages[0], pieces, 2, one) == OCIGC_OK);
+    REQUIRE(ocigc_digest_pieces(algorithm, kernel, messages[0], pieces, 2, one, NULL) == OCIGC_OK);
     REQUIRE(memcmp(one, many, width) == 0);
 }
 

@@ -1,19 +1,19 @@
-/* Documents of every media on any bytes: what comes out must lie within what went in, and keep to the grammar. */
+/* Documents of every media on any bytes: what comes out lies within what went in, and follows the grammar. */
 
 #include "fuzz/fuzz.h"
 
 static void check(const char *bytes, size_t size, int32_t media)
 {
     struct ocigc_error error;
-    ocigc_document *document = ocigc_document_parse(bytes, size, media, &error);
-    if (document == NULL) {
+    struct ocigc_document *document;
+    if (ocigc_document_parse(bytes, size, media, &document, &error) != OCIGC_OK) {
         REQUIRE(error.code == OCIGC_MALFORMED && error.offset <= size);
         return;
     }
     REQUIRE(ocigc_json_check(bytes, size, &error) == OCIGC_OK);
-    const struct ocigc_descriptor *found = ocigc_document_descriptors(document);
-    const char *text = ocigc_document_text(document);
-    for (size_t i = 0; i < ocigc_document_count(document); i++) {
+    const struct ocigc_descriptor *found = document->descriptors;
+    const char *text = document->text;
+    for (size_t i = 0; i < document->count; i++) {
         REQUIRE(ocigc_digest_grammar(text + found[i].digest.start, found[i].digest.length) >= 0);
         REQUIRE(ocigc_media_of(text + found[i].media_type.start, found[i].media_type.length) == found[i].media);
         REQUIRE((size_t)found[i].object.start + found[i].object.length <= size);
@@ -32,22 +32,24 @@ static void check(const char *bytes, size_t size, int32_t media)
 static void check_index(const char *bytes, size_t size)
 {
     struct ocigc_error error;
-    ocigc_index *index = ocigc_index_parse(bytes, size, &error);
-    ocigc_document *document = ocigc_document_parse(bytes, size, OCIGC_MEDIA_INDEX, NULL);
+    struct ocigc_index *index = NULL;
+    struct ocigc_document *document = NULL;
+    ocigc_index_parse(bytes, size, &index, &error);
+    ocigc_document_parse(bytes, size, OCIGC_MEDIA_INDEX, &document, NULL);
     REQUIRE(index == NULL || document != NULL);
-    const struct ocigc_descriptor *found = document == NULL ? NULL : ocigc_document_descriptors(document);
-    for (uint32_t i = 0; index != NULL && i < ocigc_index_count(index); i++) {
-        const struct ocigc_entry *entry = &ocigc_index_entries(index)[i];
+    const struct ocigc_descriptor *found = document == NULL ? NULL : document->descriptors;
+    for (uint32_t i = 0; index != NULL && i < index->count; i++) {
+        const struct ocigc_entry *entry = &index->entries[i];
         size_t text = (size_t)entry->digest_length + entry->name_length + entry->created_length;
         REQUIRE(found[i].role == OCIGC_ROLE_MANIFEST && found[i].object.start == entry->object.start);
         REQUIRE(found[i].size == entry->size && found[i].media == entry->media);
-        REQUIRE(entry->text + text <= ocigc_index_text_length(index));
-        REQUIRE(entry->media_type < ocigc_index_media_type_count(index));
+        REQUIRE(entry->text + text <= index->text_length);
+        REQUIRE(entry->media_type < index->media_type_count);
     }
-    for (uint32_t i = 0; index != NULL && i < ocigc_index_reference_count(index); i++) {
-        struct ocigc_span digest = ocigc_index_references(index)[i].digest;
-        REQUIRE((size_t)digest.start + digest.length <= ocigc_index_text_length(index));
-        REQUIRE(ocigc_index_references(index)[i].entry < ocigc_index_count(index));
+    for (uint32_t i = 0; index != NULL && i < index->reference_count; i++) {
+        struct ocigc_span digest = index->references[i].digest;
+        REQUIRE((size_t)digest.start + digest.length <= index->text_length);
+        REQUIRE(index->references[i].entry < index->count);
     }
     ocigc_index_free(index);
     ocigc_document_free(document);

@@ -2,7 +2,7 @@
 #ifndef OCIGC_FUZZ_FUZZ_H
 #define OCIGC_FUZZ_FUZZ_H
 
-#include "common/common.h"
+#include "base/base.h"
 
 #include <stdlib.h>
 #include <string.h>

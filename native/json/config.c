@@ -1,12 +1,14 @@
-/* Image configs, read as Go's encoding/json reads them into moby's structs. */
+/* config.c - image configs, read as Go's encoding/json reads them into moby's structs. */
 
-#include "common/vector.h"
+#include "base/vector.h"
 #include "json/scanner.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct ocigc_config {
+/* A config that grows; the public part is filled in at the end. */
+struct builder {
+    struct ocigc_config config;
     char *text; /* never longer than the source: decoding only shrinks */
     size_t text_length;
     struct ocigc_span created;
@@ -18,7 +20,7 @@ struct ocigc_config {
 
 struct reader {
     struct ocigc_json json;
-    ocigc_config *config;
+    struct builder *config;
     size_t text_capacity;
 };
 
@@ -29,9 +31,9 @@ static bool no_memory(struct reader *reader)
 
 static bool keep_string(struct reader *reader, const struct ocigc_json_string *string, struct ocigc_span *span)
 {
-    ocigc_config *config = reader->config;
-    /* U+FFFD takes the three bytes of UTF-8 where the escape took six; so the source's length is room enough. A key that
-     * stands twice is kept twice, and both stand in the source. */
+    struct builder *config = reader->config;
+    /* U+FFFD takes three bytes in UTF-8 and its escape six, so the length of the source always suffices. A key that
+     * stands twice is kept twice, and stands twice in the source. */
     size_t length = ocigc_json_decode(string, config->text + config->text_length,
                                       reader->text_capacity - config->text_length);
     if (length == SIZE_MAX)
@@ -52,15 +54,15 @@ static bool read_text(struct reader *reader, struct ocigc_span *span)
     return ocigc_json_read_string(&reader->json, &string) && keep_string(reader, &string, span);
 }
 
-static bool same_text(const ocigc_config *config, struct ocigc_span a, struct ocigc_span b)
+static bool same_text(const struct builder *config, struct ocigc_span a, struct ocigc_span b)
 {
     return a.length == b.length && memcmp(config->text + a.start, config->text + b.start, a.length) == 0;
 }
 
-/* map[string]string: null is the empty string, as Go has it; a key that comes again has its last value. */
+/* map[string]string: null is the empty string, as in Go; of duplicates the last value wins. */
 static bool read_label(struct reader *reader, const struct ocigc_json_string *key)
 {
-    ocigc_config *config = reader->config;
+    struct builder *config = reader->config;
     struct ocigc_config_label label = {{0, 0}, {0, 0}};
     if (!keep_string(reader, key, &label.key))
         return false;
@@ -76,7 +78,7 @@ static bool read_labels(struct reader *reader)
 {
     struct ocigc_json_string key;
     if (at_null(reader)) {
-        /* A null behind a map empties it. */
+        /* A null after a map empties it. */
         reader->config->label_count = 0;
         return ocigc_json_skip(&reader->json);
     }
@@ -91,7 +93,7 @@ static bool read_labels(struct reader *reader)
 
 static bool read_diff_ids(struct reader *reader)
 {
-    ocigc_config *config = reader->config;
+    struct builder *config = reader->config;
     config->diff_id_count = 0;
     if (at_null(reader))
         return ocigc_json_skip(&reader->json);
@@ -111,7 +113,7 @@ static bool read_diff_ids(struct reader *reader)
     return more == 0;
 }
 
-/* An object of which one member is wanted. */
+/* Reads one member of an object. */
 static bool read_member_of(struct reader *reader, const char *wanted, bool (*read)(struct reader *))
 {
     struct ocigc_json_string key;
@@ -134,27 +136,27 @@ static bool read_config(struct reader *reader)
         return false;
     int more;
     while ((more = ocigc_json_next_member(json, &key)) == 1) {
-        bool well;
+        bool ok;
         if (ocigc_json_equals_folded(&key, "created"))
-            well = at_null(reader) ? ocigc_json_skip(json) : read_text(reader, &reader->config->created);
+            ok = at_null(reader) ? ocigc_json_skip(json) : read_text(reader, &reader->config->created);
         else if (ocigc_json_equals_folded(&key, "config"))
-            well = read_member_of(reader, "labels", read_labels);
+            ok = read_member_of(reader, "labels", read_labels);
         else if (ocigc_json_equals_folded(&key, "rootfs"))
-            well = read_member_of(reader, "diff_ids", read_diff_ids);
+            ok = read_member_of(reader, "diff_ids", read_diff_ids);
         else
-            well = ocigc_json_skip(json);
-        if (!well)
+            ok = ocigc_json_skip(json);
+        if (!ok)
             return false;
     }
-    return more == 0 && (ocigc_json_end(json) || ocigc_json_fail(json, "something stands behind the document"));
+    return more == 0 && (ocigc_json_end(json) || ocigc_json_fail(json, "unexpected content after the document"));
 }
 
-/* Labels by key, then as they stand. */
+/* By key, then in document order. */
 static int compare_labels(const void *left, const void *right, void *context)
 {
     const struct ocigc_config_label *a = left;
     const struct ocigc_config_label *b = right;
-    const ocigc_config *config = context;
+    const struct builder *config = context;
     size_t common = a->key.length < b->key.length ? a->key.length : b->key.length;
     int order = memcmp(config->text + a->key.start, config->text + b->key.start, common);
     if (order != 0)
@@ -164,8 +166,8 @@ static int compare_labels(const void *left, const void *right, void *context)
     return a->key.start < b->key.start ? -1 : 1;
 }
 
-/* Of a key that stands more than once, its last. */
-static void keep_last_labels(ocigc_config *config)
+/* Keeps the last of duplicate keys. */
+static void keep_last_labels(struct builder *config)
 {
     if (config->label_count < 2)
         return;
@@ -179,69 +181,46 @@ static void keep_last_labels(ocigc_config *config)
     config->label_count = kept;
 }
 
-ocigc_config *ocigc_config_parse(const char *bytes, size_t length, struct ocigc_error *error)
+int32_t ocigc_config_parse(const char *bytes, size_t length, struct ocigc_config **config, struct ocigc_error *error)
 {
-    struct reader reader;
-    ocigc_config *config = calloc(1, sizeof *config);
-    if (config != NULL)
-        config->text = malloc(length + 1);
-    if (config == NULL || config->text == NULL) {
-        ocigc_config_free(config);
-        ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-        return NULL;
+    struct builder *builder = calloc(1, sizeof *builder);
+    struct reader reader = {.config = builder, .text_capacity = length + 1};
+    if (builder != NULL)
+        builder->text = malloc(length + 1);
+    if (builder == NULL || builder->text == NULL) {
+        free(builder);
+        return ocigc_fail_memory(error);
     }
-    reader.config = config;
-    reader.text_capacity = length + 1;
     ocigc_json_open(&reader.json, bytes, length, false);
-    bool well = reader.json.reason == NULL && read_config(&reader);
+    bool ok = reader.json.reason == NULL && read_config(&reader);
     ocigc_json_close(&reader.json);
-    if (well) {
-        keep_last_labels(config);
-        return config;
+    if (!ok) {
+        ocigc_fail(error, OCIGC_MALFORMED, "image config: %s", reader.json.reason);
+        if (error != NULL)
+            error->offset = reader.json.position;
+        ocigc_config_free(&builder->config);
+        return OCIGC_MALFORMED;
     }
-    ocigc_fail(error, OCIGC_MALFORMED, "image config: %s", reader.json.reason);
-    if (error != NULL)
-        error->offset = reader.json.position;
-    ocigc_config_free(config);
-    return NULL;
+    keep_last_labels(builder);
+    builder->config = (struct ocigc_config){
+        .text = builder->text,
+        .created = builder->created,
+        .labels = builder->labels,
+        .label_count = builder->label_count,
+        .diff_ids = builder->diff_ids,
+        .diff_id_count = builder->diff_id_count,
+    };
+    *config = &builder->config;
+    return OCIGC_OK;
 }
 
-void ocigc_config_free(ocigc_config *config)
+void ocigc_config_free(struct ocigc_config *config)
 {
-    if (config == NULL)
+    struct builder *builder = (struct builder *)config; /* its first member */
+    if (builder == NULL)
         return;
-    free(config->text);
-    free(config->labels);
-    free(config->diff_ids);
-    free(config);
-}
-
-const char *ocigc_config_text(const ocigc_config *config)
-{
-    return config->text;
-}
-
-struct ocigc_span ocigc_config_created(const ocigc_config *config)
-{
-    return config->created;
-}
-
-size_t ocigc_config_label_count(const ocigc_config *config)
-{
-    return config->label_count;
-}
-
-const struct ocigc_config_label *ocigc_config_labels(const ocigc_config *config)
-{
-    return config->labels;
-}
-
-size_t ocigc_config_diff_id_count(const ocigc_config *config)
-{
-    return config->diff_id_count;
-}
-
-const struct ocigc_span *ocigc_config_diff_ids(const ocigc_config *config)
-{
-    return config->diff_ids;
+    free(builder->text);
+    free(builder->labels);
+    free(builder->diff_ids);
+    free(builder);
 }

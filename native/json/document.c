@@ -1,6 +1,6 @@
-/* Manifests and indexes, read strictly: what two readers could read differently is refused. */
+/* document.c - manifests and indexes, read strictly: what two readers could read differently is refused. */
 
-#include "common/vector.h"
+#include "base/vector.h"
 #include "json/document.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ const char *ocigc_json_size(const struct ocigc_json_string *number, int64_t *siz
         if (c == '-')
             return "a size that is negative";
         if (c < '0' || c > '9')
-            return "a size that is no plain integer";
+            return "a size that is not a plain integer";
         if (value > (INT64_MAX - (uint64_t)(c - '0')) / 10)
             return "a size over 2^63-1";
         value = value * 10 + (uint64_t)(c - '0');
@@ -56,9 +56,9 @@ static bool skip_to_end(struct ocigc_json *json, struct ocigc_span *value)
 {
     ocigc_json_peek(json);
     value->start = (uint32_t)json->position;
-    bool well = ocigc_json_skip(json);
+    bool ok = ocigc_json_skip(json);
     value->length = (uint32_t)json->position - value->start;
-    return well;
+    return ok;
 }
 
 static bool read_descriptor(struct reader *reader, int32_t role)
@@ -72,12 +72,12 @@ static bool read_descriptor(struct reader *reader, int32_t role)
     struct ocigc_found_descriptor found = {.role = role};
     int more;
     while ((more = ocigc_json_next_member(json, &key)) == 1) {
-        bool well = ocigc_json_equals(&key, "digest")        ? ocigc_json_read_string(json, &digest)
+        bool ok = ocigc_json_equals(&key, "digest")        ? ocigc_json_read_string(json, &digest)
                     : ocigc_json_equals(&key, "mediaType")   ? ocigc_json_read_string(json, &media_type)
                     : ocigc_json_equals(&key, "size")        ? ocigc_json_read_number(json, &number)
                     : ocigc_json_equals(&key, "annotations") ? skip_to_end(json, &found.annotations)
                                                              : skip_unless_ambiguous(json, &key, names);
-        if (!well)
+        if (!ok)
             return false;
     }
     if (more < 0)
@@ -93,7 +93,7 @@ static bool read_descriptor(struct reader *reader, int32_t role)
     char digest_text[OCIGC_DIGEST_TEXT_MAX];
     size_t digest_length = ocigc_json_decode(&digest, digest_text, sizeof digest_text);
     if (digest_length == SIZE_MAX || !ocigc_digest_read(digest_text, digest_length, &found.binary))
-        return ocigc_json_fail(json, "a digest that is none");
+        return ocigc_json_fail(json, "an invalid digest");
     char media_text[256];
     size_t media_length = ocigc_json_decode(&media_type, media_text, sizeof media_text);
     if (media_length == SIZE_MAX)
@@ -107,7 +107,7 @@ static bool read_descriptor(struct reader *reader, int32_t role)
     return reader->sink(reader->context, &found) == 0 || ocigc_json_fail(json, "out of memory");
 }
 
-/* A descriptor or null; `present` is set where it is one. */
+/* A descriptor or null; sets `present` for a descriptor. */
 static bool read_one(struct reader *reader, int32_t role, bool *present)
 {
     bool was_null;
@@ -138,7 +138,7 @@ static bool read_version(struct ocigc_json *json)
 {
     struct ocigc_json_string number;
     if (!ocigc_json_read_number(json, &number))
-        return ocigc_json_fail(json, "a schemaVersion that is no number");
+        return ocigc_json_fail(json, "a schemaVersion that is not a number");
     if (ocigc_json_equals(&number, "1"))
         return ocigc_json_fail(json, "schemaVersion 1, which has no descriptors");
     return ocigc_json_equals(&number, "2") || ocigc_json_fail(json, "a schemaVersion that is not 2");
@@ -173,33 +173,33 @@ bool ocigc_strict_scan(struct ocigc_json *json, int32_t media, ocigc_descriptor_
         return false;
     int more;
     while ((more = ocigc_json_next_member(json, &key)) == 1) {
-        bool well;
+        bool ok;
         if (ocigc_json_equals(&key, "config")) {
-            well = read_one(&reader, OCIGC_ROLE_CONFIG, &as_manifest);
+            ok = read_one(&reader, OCIGC_ROLE_CONFIG, &as_manifest);
         } else if (ocigc_json_equals(&key, "layers")) {
-            well = read_many(&reader, OCIGC_ROLE_LAYER, &as_manifest);
+            ok = read_many(&reader, OCIGC_ROLE_LAYER, &as_manifest);
         } else if (ocigc_json_equals(&key, "blobs")) {
-            well = read_many(&reader, OCIGC_ROLE_BLOB, &as_manifest);
+            ok = read_many(&reader, OCIGC_ROLE_BLOB, &as_manifest);
         } else if (ocigc_json_equals(&key, "manifests")) {
-            well = read_many(&reader, OCIGC_ROLE_MANIFEST, &as_index);
+            ok = read_many(&reader, OCIGC_ROLE_MANIFEST, &as_index);
         } else if (ocigc_json_equals(&key, "subject")) {
-            well = read_one(&reader, OCIGC_ROLE_SUBJECT, &has_subject);
+            ok = read_one(&reader, OCIGC_ROLE_SUBJECT, &has_subject);
         } else if (ocigc_json_equals(&key, "schemaVersion")) {
-            well = read_version(json);
+            ok = read_version(json);
         } else if (ocigc_json_equals(&key, "mediaType")) {
-            well = read_media_type(json, &own_media);
+            ok = read_media_type(json, &own_media);
         } else if (ocigc_json_equals(&key, "fsLayers")) {
-            well = skip_null(json, &was_null) && (was_null || ocigc_json_fail(json, "fsLayers, as of schema 1"));
+            ok = skip_null(json, &was_null) && (was_null || ocigc_json_fail(json, "fsLayers, as of schema 1"));
         } else {
-            well = skip_unless_ambiguous(json, &key, names);
+            ok = skip_unless_ambiguous(json, &key, names);
         }
-        if (!well)
+        if (!ok)
             return false;
     }
     if (more < 0)
         return false;
     if (!ocigc_json_end(json))
-        return ocigc_json_fail(json, "something stands behind the document");
+        return ocigc_json_fail(json, "unexpected content after the document");
     if (as_manifest && as_index)
         return ocigc_json_fail(json, "both a manifest and an index");
     if (media == OCIGC_MEDIA_INDEX && (as_manifest || own_media == OCIGC_MEDIA_MANIFEST))
@@ -217,9 +217,9 @@ int32_t ocigc_document_scan(const char *bytes, size_t length, int32_t media, oci
     struct ocigc_json json;
     ocigc_json_open(&json, bytes, length, strict);
     *shape = OCIGC_SHAPE_NONE;
-    bool well = json.reason == NULL && (strict ? ocigc_strict_scan(&json, media, sink, context, shape)
+    bool ok = json.reason == NULL && (strict ? ocigc_strict_scan(&json, media, sink, context, shape)
                                                : ocigc_lenient_scan(&json, sink, context, shape));
-    if (!well) {
+    if (!ok) {
         if (json.duplicate[0] != '\0')
             ocigc_fail(error, OCIGC_MALFORMED, "%s \"%s\"", json.reason, json.duplicate);
         else
@@ -228,46 +228,47 @@ int32_t ocigc_document_scan(const char *bytes, size_t length, int32_t media, oci
             error->offset = json.position;
     }
     ocigc_json_close(&json);
-    return well ? OCIGC_OK : OCIGC_MALFORMED;
+    return ok ? OCIGC_OK : OCIGC_MALFORMED;
 }
 
 /* ------------------------------------------------------------------ collected */
 
-struct ocigc_document {
+/* A document that grows; the public part is filled in at the end. */
+struct builder {
+    struct ocigc_document document;
     struct ocigc_descriptor *descriptors;
     char *text;
     uint32_t count, capacity;
     uint32_t text_length, text_capacity;
-    int32_t shape;
 };
 
-static struct ocigc_span keep_text(ocigc_document *document, const char *text, uint32_t length)
+static struct ocigc_span keep_text(struct builder *builder, const char *text, uint32_t length)
 {
-    struct ocigc_span span = {document->text_length, length};
-    memcpy(document->text + document->text_length, text, length);
-    document->text_length += length;
+    struct ocigc_span span = {builder->text_length, length};
+    memcpy(builder->text + builder->text_length, text, length);
+    builder->text_length += length;
     return span;
 }
 
 static int collect(void *context, const struct ocigc_found_descriptor *found)
 {
-    ocigc_document *document = context;
+    struct builder *builder = context;
     uint32_t more_text = found->digest_length + found->media_type_length; /* both are short */
-    if (!ocigc_reserve(&document->descriptors, &document->capacity, document->count, 1, sizeof *document->descriptors) ||
-        !ocigc_reserve(&document->text, &document->text_capacity, document->text_length, more_text, 1))
+    if (!ocigc_reserve(&builder->descriptors, &builder->capacity, builder->count, 1, sizeof *builder->descriptors) ||
+        !ocigc_reserve(&builder->text, &builder->text_capacity, builder->text_length, more_text, 1))
         return -1;
-    document->descriptors[document->count++] = (struct ocigc_descriptor){
+    builder->descriptors[builder->count++] = (struct ocigc_descriptor){
         .role = found->role,
         .media = found->media,
         .size = found->size,
         .object = found->object,
-        .media_type = keep_text(document, found->media_type, found->media_type_length),
-        .digest = keep_text(document, found->digest, found->digest_length),
+        .media_type = keep_text(builder, found->media_type, found->media_type_length),
+        .digest = keep_text(builder, found->digest, found->digest_length),
     };
     return 0;
 }
 
-/* By role, then as they stand. */
+/* By role, then in document order. */
 static int compare_descriptors(const void *left, const void *right)
 {
     const struct ocigc_descriptor *a = left;
@@ -277,52 +278,33 @@ static int compare_descriptors(const void *left, const void *right)
     return (a->object.start > b->object.start) - (a->object.start < b->object.start);
 }
 
-ocigc_document *ocigc_document_parse(const char *bytes, size_t length, int32_t media, struct ocigc_error *error)
+int32_t ocigc_document_parse(const char *bytes, size_t length, int32_t media, struct ocigc_document **document,
+                             struct ocigc_error *error)
 {
-    ocigc_document *document = calloc(1, sizeof *document);
-    if (document == NULL) {
-        ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-        return NULL;
+    struct builder *builder = calloc(1, sizeof *builder);
+    if (builder == NULL)
+        return ocigc_fail_memory(error);
+    int32_t code = ocigc_document_scan(bytes, length, media, collect, builder, &builder->document.shape, error);
+    if (code != OCIGC_OK) {
+        ocigc_document_free(&builder->document);
+        return code;
     }
-    if (ocigc_document_scan(bytes, length, media, collect, document, &document->shape, error) != OCIGC_OK) {
-        ocigc_document_free(document);
-        return NULL;
-    }
-    if (document->count > 1)
-        qsort(document->descriptors, document->count, sizeof *document->descriptors, compare_descriptors);
-    return document;
+    if (builder->count > 1)
+        qsort(builder->descriptors, builder->count, sizeof *builder->descriptors, compare_descriptors);
+    builder->document.descriptors = builder->descriptors;
+    builder->document.count = builder->count;
+    builder->document.text = builder->text;
+    builder->document.text_length = builder->text_length;
+    *document = &builder->document;
+    return OCIGC_OK;
 }
 
-void ocigc_document_free(ocigc_document *document)
+void ocigc_document_free(struct ocigc_document *document)
 {
-    if (document == NULL)
+    struct builder *builder = (struct builder *)document; /* its first member */
+    if (builder == NULL)
         return;
-    free(document->descriptors);
-    free(document->text);
-    free(document);
-}
-
-int32_t ocigc_document_shape(const ocigc_document *document)
-{
-    return document->shape;
-}
-
-size_t ocigc_document_count(const ocigc_document *document)
-{
-    return document->count;
-}
-
-const struct ocigc_descriptor *ocigc_document_descriptors(const ocigc_document *document)
-{
-    return document->descriptors;
-}
-
-const char *ocigc_document_text(const ocigc_document *document)
-{
-    return document->text;
-}
-
-size_t ocigc_document_text_length(const ocigc_document *document)
-{
-    return document->text_length;
+    free(builder->descriptors);
+    free(builder->text);
+    free(builder);
 }

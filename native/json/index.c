@@ -1,6 +1,6 @@
 /* index.json: what a store needs of each entry, in 40 bytes and its text, as there may be a million of them. */
 
-#include "common/vector.h"
+#include "base/vector.h"
 #include "json/document.h"
 
 #include <stdlib.h>
@@ -18,7 +18,9 @@ static const char CREATED[] = "org.opencontainers.image.created";
 static const char *const NAMES[] = {"io.containerd.image.name", "org.opencontainers.image.ref.name"};
 enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
 
-struct ocigc_index {
+/* An index that grows; the public part is filled in at the end. */
+struct builder {
+    struct ocigc_index index;
     struct ocigc_entry *entries;
     uint32_t count, capacity;
     struct ocigc_reference *references;
@@ -30,14 +32,14 @@ struct ocigc_index {
 };
 
 struct reader {
-    ocigc_index *index;
+    struct builder *index;
     const char *bytes;
     struct ocigc_error *error;
     int32_t code; /* OCIGC_OK where nothing but the document itself is wrong */
 };
 
 /* What the annotations of one entry say; all as it stands in the file. */
-struct said {
+struct annotations {
     struct ocigc_json_string names[NAME_COUNT];
     struct ocigc_json_string created;
 };
@@ -55,10 +57,10 @@ static int32_t refuse(struct reader *reader, const char *what)
 /* -------------------------------------------------------------------- text */
 
 /* Where up to `length` bytes of further text may stand, or NULL: no memory. */
-static char *room(ocigc_index *index, uint32_t length)
+static char *room(struct builder *index, uint32_t length)
 {
-    bool well = ocigc_reserve(&index->text, &index->text_capacity, index->text_length, length, 1);
-    return well ? index->text + index->text_length : NULL;
+    bool ok = ocigc_reserve(&index->text, &index->text_capacity, index->text_length, length, 1);
+    return ok ? index->text + index->text_length : NULL;
 }
 
 static int32_t keep_bytes(struct reader *reader, const char *bytes, uint32_t length)
@@ -102,7 +104,7 @@ static int32_t keep_digest(struct reader *reader, const struct ocigc_found_descr
 
 static int32_t keep_media_type(struct reader *reader, const struct ocigc_found_descriptor *found, uint32_t *number)
 {
-    ocigc_index *index = reader->index;
+    struct builder *index = reader->index;
     uint32_t last = index->media_type_count;
     for (*number = last; *number > 0 && last - *number < TYPES_SEARCHED;) {
         struct ocigc_span known = index->media_types[--*number];
@@ -122,7 +124,7 @@ static int32_t keep_media_type(struct reader *reader, const struct ocigc_found_d
 
 static int32_t keep_reference(struct reader *reader, const struct ocigc_json_string *value)
 {
-    ocigc_index *index = reader->index;
+    struct builder *index = reader->index;
     struct ocigc_reference reference = {.entry = index->count, .digest = {.start = index->text_length}};
     int32_t code = keep_string(reader, value, &reference.digest.length);
     if (code != OCIGC_OK)
@@ -145,21 +147,21 @@ static int is_reference(struct reader *reader, const struct ocigc_json_string *k
     return ocigc_is_content_label(decoded, ocigc_json_decode(key, decoded, key->length));
 }
 
-static int32_t take_annotation(struct reader *reader, const struct ocigc_json_string *key,
-                               const struct ocigc_json_string *value, struct said *said)
+static int32_t add_annotation(struct reader *reader, const struct ocigc_json_string *key,
+                               const struct ocigc_json_string *value, struct annotations *found)
 {
     int reference = is_reference(reader, key);
     if (reference != 0)
         return reference > 0 ? keep_reference(reader, value) : no_memory(reader);
     for (uint32_t i = 0; i < NAME_COUNT; i++)
         if (ocigc_json_equals(key, NAMES[i]))
-            said->names[i] = *value;
+            found->names[i] = *value;
     if (ocigc_json_equals(key, CREATED))
-        said->created = *value;
+        found->created = *value;
     return OCIGC_OK;
 }
 
-static int32_t read_annotations(struct reader *reader, struct ocigc_span span, struct said *said)
+static int32_t read_annotations(struct reader *reader, struct ocigc_span span, struct annotations *found)
 {
     struct ocigc_json json;
     struct ocigc_json_string key, value;
@@ -167,13 +169,13 @@ static int32_t read_annotations(struct reader *reader, struct ocigc_span span, s
     int more = 0;
     ocigc_json_open(&json, reader->bytes + span.start, span.length, false);
     if (ocigc_json_peek(&json) != 'n') {
-        bool well = ocigc_json_peek(&json) == '{' && ocigc_json_enter_object(&json);
-        while (well && code == OCIGC_OK && (more = ocigc_json_next_member(&json, &key)) == 1) {
-            well = ocigc_json_peek(&json) == '"' && ocigc_json_read_string(&json, &value);
-            if (well)
-                code = take_annotation(reader, &key, &value, said);
+        bool ok = ocigc_json_peek(&json) == '{' && ocigc_json_enter_object(&json);
+        while (ok && code == OCIGC_OK && (more = ocigc_json_next_member(&json, &key)) == 1) {
+            ok = ocigc_json_peek(&json) == '"' && ocigc_json_read_string(&json, &value);
+            if (ok)
+                code = add_annotation(reader, &key, &value, found);
         }
-        if (!well || more < 0)
+        if (!ok || more < 0)
             code = refuse(reader, "annotations must be an object of strings");
     }
     ocigc_json_close(&json);
@@ -184,8 +186,8 @@ static int32_t read_annotations(struct reader *reader, struct ocigc_span span, s
 
 static int32_t add_entry(struct reader *reader, const struct ocigc_found_descriptor *found)
 {
-    ocigc_index *index = reader->index;
-    struct said said = {0};
+    struct builder *index = reader->index;
+    struct annotations annotations = {0};
     struct ocigc_entry entry = {
         .size = found->size,
         .object = found->object,
@@ -197,16 +199,16 @@ static int32_t add_entry(struct reader *reader, const struct ocigc_found_descrip
         return refuse(reader, "larger than 1,048,576 bytes");
     int32_t code = OCIGC_OK;
     if (found->annotations.length > 0)
-        code = read_annotations(reader, found->annotations, &said);
+        code = read_annotations(reader, found->annotations, &annotations);
     if (code == OCIGC_OK)
         code = keep_media_type(reader, found, &entry.media_type);
     entry.text = index->text_length;
     if (code == OCIGC_OK)
         code = keep_digest(reader, found, &entry.digest_length);
     for (uint32_t i = 0; code == OCIGC_OK && i < NAME_COUNT && entry.name_length == 0; i++)
-        code = keep_string(reader, &said.names[i], &entry.name_length);
+        code = keep_string(reader, &annotations.names[i], &entry.name_length);
     if (code == OCIGC_OK)
-        code = keep_string(reader, &said.created, &entry.created_length);
+        code = keep_string(reader, &annotations.created, &entry.created_length);
     if (code == OCIGC_OK && !ocigc_reserve(&index->entries, &index->capacity, index->count, 1, sizeof entry))
         code = no_memory(reader);
     if (code == OCIGC_OK)
@@ -214,7 +216,7 @@ static int32_t add_entry(struct reader *reader, const struct ocigc_found_descrip
     return code;
 }
 
-static int take_descriptor(void *context, const struct ocigc_found_descriptor *found)
+static int add_descriptor(void *context, const struct ocigc_found_descriptor *found)
 {
     struct reader *reader = context;
     if (found->role != OCIGC_ROLE_MANIFEST || add_entry(reader, found) == OCIGC_OK)
@@ -223,73 +225,43 @@ static int take_descriptor(void *context, const struct ocigc_found_descriptor *f
     return -1;
 }
 
-ocigc_index *ocigc_index_parse(const char *bytes, size_t length, struct ocigc_error *error)
+int32_t ocigc_index_parse(const char *bytes, size_t length, struct ocigc_index **index, struct ocigc_error *error)
 {
-    ocigc_index *index = calloc(1, sizeof *index);
-    struct ocigc_error cause = {0}, unread;
-    struct reader reader = {.index = index, .bytes = bytes, .error = &cause};
+    struct builder *builder = calloc(1, sizeof *builder);
+    struct ocigc_error cause = {0};
+    struct reader reader = {.index = builder, .bytes = bytes, .error = &cause};
     int32_t shape;
-    if (index == NULL) {
-        ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-        return NULL;
+    if (builder == NULL)
+        return ocigc_fail_memory(error);
+    int32_t code = ocigc_document_scan(bytes, length, OCIGC_MEDIA_INDEX, add_descriptor, &reader, &shape, error);
+    if (code != OCIGC_OK) {
+        if (reader.code != OCIGC_OK && error != NULL)
+            *error = cause;
+        ocigc_index_free(&builder->index);
+        return reader.code != OCIGC_OK ? reader.code : code;
     }
-    if (error == NULL)
-        error = &unread;
-    if (ocigc_document_scan(bytes, length, OCIGC_MEDIA_INDEX, take_descriptor, &reader, &shape, error) == OCIGC_OK)
-        return index;
-    if (reader.code != OCIGC_OK)
-        *error = cause;
-    ocigc_index_free(index);
-    return NULL;
+    builder->index = (struct ocigc_index){
+        .entries = builder->entries,
+        .count = builder->count,
+        .references = builder->references,
+        .reference_count = builder->reference_count,
+        .media_types = builder->media_types,
+        .media_type_count = builder->media_type_count,
+        .text = builder->text,
+        .text_length = builder->text_length,
+    };
+    *index = &builder->index;
+    return OCIGC_OK;
 }
 
-void ocigc_index_free(ocigc_index *index)
+void ocigc_index_free(struct ocigc_index *index)
 {
-    if (index == NULL)
+    struct builder *builder = (struct builder *)index; /* its first member */
+    if (builder == NULL)
         return;
-    free(index->entries);
-    free(index->references);
-    free(index->media_types);
-    free(index->text);
-    free(index);
-}
-
-uint32_t ocigc_index_count(const ocigc_index *index)
-{
-    return index->count;
-}
-
-const struct ocigc_entry *ocigc_index_entries(const ocigc_index *index)
-{
-    return index->entries;
-}
-
-uint32_t ocigc_index_reference_count(const ocigc_index *index)
-{
-    return index->reference_count;
-}
-
-const struct ocigc_reference *ocigc_index_references(const ocigc_index *index)
-{
-    return index->references;
-}
-
-uint32_t ocigc_index_media_type_count(const ocigc_index *index)
-{
-    return index->media_type_count;
-}
-
-const struct ocigc_span *ocigc_index_media_types(const ocigc_index *index)
-{
-    return index->media_types;
-}
-
-const char *ocigc_index_text(const ocigc_index *index)
-{
-    return index->text;
-}
-
-size_t ocigc_index_text_length(const ocigc_index *index)
-{
-    return index->text_length;
+    free(builder->entries);
+    free(builder->references);
+    free(builder->media_types);
+    free(builder->text);
+    free(builder);
 }

@@ -1,6 +1,7 @@
-/* The order of the entries of an index.json: by the names of their images, then by digests, both as bytes of text. */
+/* index_order.c - sorts the entries of an index.json by the names of their images, then by digests, both as bytes of
+ * text. */
 
-#include "common/common.h"
+#include "base/base.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ struct order {
     struct ocigc_naming naming;
 };
 
-/* A text of two parts, the second right behind the first. */
+/* A text of two parts, the second right after the first. */
 struct text {
     const char *parts[2];
     size_t lengths[2];
@@ -44,8 +45,8 @@ static void write_name(const struct order *order, uint32_t position, struct text
         out->parts[0] = naming->nameless;
         out->parts[1] = out->digest;
         out->lengths[1] = write_digest(order, entry, out->digest);
-    } else if (naming->owned != NULL && naming->owned[position]) {
-        out->parts[0] = naming->owner;
+    } else if (naming->prefixed != NULL && naming->prefixed[position]) {
+        out->parts[0] = naming->prefix;
     }
     out->lengths[0] = strlen(out->parts[0]);
 }
@@ -61,7 +62,8 @@ static int compare_texts(const struct text *a, const struct text *b)
     size_t first = a->lengths[0];
     if (b->lengths[0] < first)
         return -compare_texts(b, a);
-    /* The first part of `b` is the longer one: it stands beside that of `a` and the beginning of what follows. */
+    /* The first part of `b` is the longer one: compare it with the first part of `a` and the beginning of its
+     * second. */
     int sign = memcmp(a->parts[0], b->parts[0], first);
     if (sign != 0)
         return sign;
@@ -88,9 +90,10 @@ static int by_name(const void *left, const void *right, void *context)
     return compare(one.digest, length, other.digest, write_digest(order, &order->entries[b], other.digest));
 }
 
-void ocigc_index_sort(const ocigc_index *index, uint32_t *positions, size_t count, const struct ocigc_naming *naming)
+void ocigc_index_sort(const struct ocigc_index *index, uint32_t *positions, size_t count,
+                      const struct ocigc_naming *naming)
 {
-    struct order order = {ocigc_index_entries(index), ocigc_index_text(index), *naming};
+    struct order order = {index->entries, index->text, *naming};
     if (count > 1)
         qsort_r(positions, count, sizeof *positions, by_name, &order);
 }

@@ -1,10 +1,10 @@
-/* Documents of unknown form, looked into: every descriptor in them counts, wherever it stands. Keep rather than lose. */
+/* lenient.c - documents of unknown form: every descriptor in them counts, wherever it stands. Keep rather than lose. */
 
 #include "json/document.h"
 
 #include <string.h>
 
-/* What is known of an object that is open. */
+/* An object that is open. */
 struct frame {
     size_t start;
     struct ocigc_json_string digest;
@@ -13,7 +13,7 @@ struct frame {
     bool is_subject;
 };
 
-struct look {
+struct search {
     struct ocigc_json *json;
     ocigc_descriptor_sink sink;
     void *context;
@@ -22,7 +22,7 @@ struct look {
     struct frame frames[OCIGC_JSON_DEPTH + 1];
 };
 
-static bool emit(struct look *look, const struct frame *frame, const struct ocigc_json_string *digest)
+static bool emit(struct search *search, const struct frame *frame, const struct ocigc_json_string *digest)
 {
     char digest_text[OCIGC_DIGEST_TEXT_MAX];
     char media_text[256];
@@ -32,7 +32,7 @@ static bool emit(struct look *look, const struct frame *frame, const struct ocig
     struct ocigc_found_descriptor found = {
         .role = frame->is_subject ? OCIGC_ROLE_SUBJECT : OCIGC_ROLE_FOUND,
         .size = frame->size,
-        .object = {(uint32_t)frame->start, (uint32_t)(look->json->position - frame->start)},
+        .object = {(uint32_t)frame->start, (uint32_t)(search->json->position - frame->start)},
         .media_type = media_text,
         .digest = digest_text,
         .digest_length = (uint32_t)digest_length,
@@ -44,39 +44,39 @@ static bool emit(struct look *look, const struct frame *frame, const struct ocig
         media_length = 0;
     found.media = ocigc_media_of(media_text, media_length);
     found.media_type_length = (uint32_t)media_length;
-    return look->sink(look->context, &found) == 0 || ocigc_json_fail(look->json, "out of memory");
+    return search->sink(search->context, &found) == 0 || ocigc_json_fail(search->json, "out of memory");
 }
 
-static void note_form(struct look *look, const struct ocigc_json_string *key, char value)
+static void note_form(struct search *search, const struct ocigc_json_string *key, char value)
 {
-    look->has_config |= value == '{' && ocigc_json_equals(key, "config");
-    look->has_layers |= value == '[' && ocigc_json_equals(key, "layers");
-    look->has_manifests |= value == '[' && ocigc_json_equals(key, "manifests");
+    search->has_config |= value == '{' && ocigc_json_equals(key, "config");
+    search->has_layers |= value == '[' && ocigc_json_equals(key, "layers");
+    search->has_manifests |= value == '[' && ocigc_json_equals(key, "manifests");
 }
 
-/* A member's value, unless it is an object or array: then it is left to be entered. */
-static bool read_member(struct look *look, const struct ocigc_json_string *key, char value)
+/* Reads a member's value, unless it is an object or array: the caller enters those. */
+static bool read_member(struct search *search, const struct ocigc_json_string *key, char value)
 {
-    struct ocigc_json *json = look->json;
-    struct frame *frame = &look->frames[json->depth];
+    struct ocigc_json *json = search->json;
+    struct frame *frame = &search->frames[json->depth];
     struct ocigc_json_string string;
     if (json->depth == 1)
-        note_form(look, key, value);
+        note_form(search, key, value);
     if (value == '{' || value == '[')
         return true;
     if (value == '"' && ocigc_json_equals(key, "digest")) {
-        /* A second one may be what another reader takes: it counts too. */
-        return emit(look, frame, &frame->digest) && ocigc_json_read_string(json, &frame->digest);
+        /* Another reader may take the second one, so both count. */
+        return emit(search, frame, &frame->digest) && ocigc_json_read_string(json, &frame->digest);
     }
     if (value == '"' && ocigc_json_equals(key, "blobSum"))
-        return ocigc_json_read_string(json, &string) && emit(look, &(struct frame){.start = frame->start, .size = -1}, &string);
+        return ocigc_json_read_string(json, &string) && emit(search, &(struct frame){.start = frame->start, .size = -1}, &string);
     if (value == '"' && ocigc_json_equals(key, "mediaType")) {
         if (!ocigc_json_read_string(json, &frame->media_type))
             return false;
         char text[256];
         size_t length = ocigc_json_decode(&frame->media_type, text, sizeof text);
         if (json->depth == 1 && length != SIZE_MAX)
-            look->own_media = ocigc_media_of(text, length);
+            search->own_media = ocigc_media_of(text, length);
         return true;
     }
     if (value != '"' && ocigc_json_equals(key, "size") && (value == '-' || (value >= '0' && value <= '9'))) {
@@ -89,10 +89,10 @@ static bool read_member(struct look *look, const struct ocigc_json_string *key, 
     return ocigc_json_skip(json);
 }
 
-/* Enters what comes next if it is an object or array; skips it otherwise. */
-static bool read_value(struct look *look, bool is_subject)
+/* Enters the next value if it is an object or array, else skips it. */
+static bool read_value(struct search *search, bool is_subject)
 {
-    struct ocigc_json *json = look->json;
+    struct ocigc_json *json = search->json;
     char value = ocigc_json_peek(json);
     if (value == '[')
         return ocigc_json_enter_array(json);
@@ -100,44 +100,44 @@ static bool read_value(struct look *look, bool is_subject)
         return ocigc_json_skip(json);
     if (!ocigc_json_enter_object(json))
         return false;
-    look->frames[json->depth] = (struct frame){.start = json->position - 1, .size = -1, .is_subject = is_subject};
+    search->frames[json->depth] = (struct frame){.start = json->position - 1, .size = -1, .is_subject = is_subject};
     return true;
 }
 
 bool ocigc_lenient_scan(struct ocigc_json *json, ocigc_descriptor_sink sink, void *context, int32_t *shape)
 {
-    struct look look;
-    look.json = json;
-    look.sink = sink;
-    look.context = context;
-    look.has_config = look.has_layers = look.has_manifests = false;
-    look.own_media = OCIGC_MEDIA_NONE;
-    bool well = read_value(&look, false);
-    while (well && json->depth > 0) {
+    struct search search;
+    search.json = json;
+    search.sink = sink;
+    search.context = context;
+    search.has_config = search.has_layers = search.has_manifests = false;
+    search.own_media = OCIGC_MEDIA_NONE;
+    bool ok = read_value(&search, false);
+    while (ok && json->depth > 0) {
         uint32_t depth = json->depth;
         struct ocigc_json_string key;
         if (!json->is_object[depth]) {
             int more = ocigc_json_next_element(json);
-            well = more == 0 || (more == 1 && read_value(&look, false));
+            ok = more == 0 || (more == 1 && read_value(&search, false));
             continue;
         }
         int more = ocigc_json_next_member(json, &key);
         if (more == 0) {
-            well = emit(&look, &look.frames[depth], &look.frames[depth].digest);
+            ok = emit(&search, &search.frames[depth], &search.frames[depth].digest);
         } else {
             char value = more == 1 ? ocigc_json_peek(json) : '\0';
-            well = more == 1 && read_member(&look, &key, value);
-            if (well && (value == '{' || value == '['))
-                well = read_value(&look, depth == 1 && ocigc_json_equals(&key, "subject"));
+            ok = more == 1 && read_member(&search, &key, value);
+            if (ok && (value == '{' || value == '['))
+                ok = read_value(&search, depth == 1 && ocigc_json_equals(&key, "subject"));
         }
     }
-    if (!well)
+    if (!ok)
         return false;
     if (!ocigc_json_end(json))
-        return ocigc_json_fail(json, "something stands behind the document");
-    if (look.own_media == OCIGC_MEDIA_MANIFEST || (look.has_config && look.has_layers))
+        return ocigc_json_fail(json, "unexpected content after the document");
+    if (search.own_media == OCIGC_MEDIA_MANIFEST || (search.has_config && search.has_layers))
         *shape = OCIGC_SHAPE_MANIFEST;
-    else if (look.own_media == OCIGC_MEDIA_INDEX || look.has_manifests)
+    else if (search.own_media == OCIGC_MEDIA_INDEX || search.has_manifests)
         *shape = OCIGC_SHAPE_INDEX;
     return true;
 }

@@ -66,8 +66,8 @@ static bool consume(struct ocigc_json *json, char expected, const char *reason)
 
 #define EVERY_BYTE(b) (0x0101010101010101u * (uint64_t)(b))
 
-/* Whether any of eight bytes is a quote, a backslash, a control byte or no ASCII. May say so of a byte behind such a
- * one, never the other way round. */
+/* Whether any of eight bytes is a quote, a backslash, a control byte or not ASCII. After the first such byte it may
+ * report others wrongly, but it never misses one. */
 static bool needs_care(uint64_t word)
 {
     uint64_t quote = word ^ EVERY_BYTE('"');
@@ -76,7 +76,7 @@ static bool needs_care(uint64_t word)
     return ((low | word) & EVERY_BYTE(0x80)) != 0;
 }
 
-/* The length of the UTF-8 sequence of more than one byte at `c`, 0 where it is none. */
+/* The length of the multi-byte UTF-8 sequence at `c`; 0 if it is not one. */
 static size_t utf8_sequence(const unsigned char *c, size_t available)
 {
     size_t length = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
@@ -86,7 +86,7 @@ static size_t utf8_sequence(const unsigned char *c, size_t available)
         if ((c[i] & 0xc0) != 0x80)
             return 0;
     if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90))
-        return 0; /* longer than it need be */
+        return 0; /* an overlong encoding */
     if ((c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf4 && c[1] > 0x8f))
         return 0; /* a surrogate, or past U+10FFFF */
     return length;
@@ -103,7 +103,7 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* The length of the escape that starts with the backslash at `c`, 0 where it is none. */
+/* The length of the escape at the backslash `c`; 0 if it is invalid. */
 static size_t escape_sequence(const char *c, size_t available)
 {
     if (available < 2)
@@ -295,7 +295,7 @@ bool ocigc_json_read_number(struct ocigc_json *json, struct ocigc_json_string *n
         size_t fraction = position + 1;
         position = digits(json, fraction);
         if (position == fraction)
-            return ocigc_json_fail(json, "a number without digits behind its point");
+            return ocigc_json_fail(json, "a number without digits after its point");
     }
     if (byte_at(json, position) == 'e' || byte_at(json, position) == 'E') {
         position++;
@@ -364,7 +364,7 @@ static bool remember_key(struct ocigc_json *json, const struct ocigc_json_string
     slot->bytes = key->bytes;
     slot->length = key->length;
     if (key->escaped) {
-        /* Grown one by one where the count is a power of two: such keys are rare. */
+        /* Grows when the count is a power of two: such keys are rare. */
         if ((json->decoded_count & (json->decoded_count - 1)) == 0) {
             size_t capacity = json->decoded_count == 0 ? 1 : (size_t)json->decoded_count * 2;
             char **grown = realloc(json->decoded, capacity * sizeof *grown);
@@ -400,7 +400,7 @@ static bool is_duplicate(struct ocigc_json *json, const struct ocigc_json_key *k
     return ocigc_json_fail(json, "duplicate key");
 }
 
-/* The keys of the object that ends: few are compared pair by pair, many are sorted. */
+/* Checks the keys of the object that ends: compares a few pairwise, sorts many. */
 static bool check_keys(struct ocigc_json *json)
 {
     struct ocigc_json_key *keys = json->keys + json->key_base[json->depth];
@@ -423,12 +423,12 @@ static bool check_keys(struct ocigc_json *json)
 static bool leave(struct ocigc_json *json)
 {
     json->position++;
-    bool well = !json->unique_keys || !json->is_object[json->depth] || check_keys(json);
+    bool ok = !json->unique_keys || !json->is_object[json->depth] || check_keys(json);
     json->depth--;
-    return well;
+    return ok;
 }
 
-/* 1 before a member or an element, 0 behind the closing bracket. */
+/* 1 before a member or an element, 0 after the closing bracket. */
 static int advance(struct ocigc_json *json, char closing)
 {
     char c = ocigc_json_peek(json);
@@ -485,10 +485,10 @@ bool ocigc_json_skip(struct ocigc_json *json)
     uint32_t base = json->depth;
     for (;;) {
         char c = ocigc_json_peek(json);
-        bool well = c == '{'   ? ocigc_json_enter_object(json)
+        bool ok = c == '{'   ? ocigc_json_enter_object(json)
                     : c == '[' ? ocigc_json_enter_array(json)
                                : skip_scalar(json, c);
-        if (!well)
+        if (!ok)
             return false;
         int more = 0;
         while (json->depth > base && more == 0) {
@@ -506,10 +506,10 @@ int32_t ocigc_json_check(const char *bytes, size_t length, struct ocigc_error *e
 {
     struct ocigc_json json;
     ocigc_json_open(&json, bytes, length, false);
-    bool well = json.reason == NULL && ocigc_json_skip(&json) &&
-                (ocigc_json_end(&json) || ocigc_json_fail(&json, "something stands behind the document"));
+    bool ok = json.reason == NULL && ocigc_json_skip(&json) &&
+                (ocigc_json_end(&json) || ocigc_json_fail(&json, "unexpected content after the document"));
     ocigc_json_close(&json);
-    if (well)
+    if (ok)
         return OCIGC_OK;
     ocigc_fail(error, OCIGC_MALFORMED, "invalid JSON: %s", json.reason);
     if (error != NULL)

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { LOOK_BYTES = 4096 };
+enum { FIRST_BYTES = 4096 };
 
 int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *store, uint32_t node,
                            struct ocigc_buffer *buffer, struct ocigc_error *error)
@@ -20,23 +20,23 @@ void ocigc_content_close(struct ocigc_content *content)
     close(content->file);
 }
 
-static enum ocigc_look look_at(const char *bytes, size_t length)
+static enum ocigc_content_kind kind_of(const char *bytes, size_t length)
 {
     size_t blank = 0, zero = 0;
     while (zero < length && bytes[zero] == '\0')
         zero++;
     if (zero == length)
-        return OCIGC_LOOKS_TORN;
+        return OCIGC_CONTENT_TORN;
     while (blank < length &&
            (bytes[blank] == ' ' || bytes[blank] == '\t' || bytes[blank] == '\n' || bytes[blank] == '\r'))
         blank++;
-    /* More blanks than we look at: somebody hides something, or nothing is there. */
-    return blank == length || bytes[blank] == '{' ? OCIGC_LOOKS_JSON : OCIGC_LOOKS_OTHER;
+    /* More blanks than we kind at: somebody hides something, or nothing is there. */
+    return blank == length || bytes[blank] == '{' ? OCIGC_CONTENT_JSON : OCIGC_CONTENT_OTHER;
 }
 
-int32_t ocigc_content_look(const struct ocigc_content *content, enum ocigc_look *look, struct ocigc_error *error)
+int32_t ocigc_content_guess(const struct ocigc_content *content, enum ocigc_content_kind *kind, struct ocigc_error *error)
 {
-    char bytes[LOOK_BYTES];
+    char bytes[FIRST_BYTES];
     ssize_t got;
     do
         got = pread(content->file, bytes, sizeof bytes, 0);
@@ -44,10 +44,10 @@ int32_t ocigc_content_look(const struct ocigc_content *content, enum ocigc_look 
     if (got < 0) {
         int cause = errno;
         char digest[OCIGC_DIGEST_TEXT_MAX + 1];
-        ocigc_store_digest(content->store, content->node, digest, sizeof digest);
+        ocigc_store_digest(content->store, content->node, digest);
         return ocigc_fail_system(error, cause, "cannot read %s", digest);
     }
-    *look = look_at(bytes, (size_t)got);
+    *kind = kind_of(bytes, (size_t)got);
     return OCIGC_OK;
 }
 
@@ -61,12 +61,12 @@ int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *er
     return code;
 }
 
-int32_t ocigc_content_check(struct ocigc_content *content, bool vouched, struct ocigc_error *error)
+int32_t ocigc_content_check(struct ocigc_content *content, bool verified, struct ocigc_error *error)
 {
     if (content->checked || ocigc_store_algorithm(content->store, content->node) == OCIGC_ALGORITHM_OTHER)
         return OCIGC_OK;
     int32_t code = OCIGC_OK;
-    if (!vouched)
+    if (!verified)
         code = ocigc_blob_check(content->store, content->node, content->file, &content->status, content->buffer, error);
     else if (!ocigc_blob_unchanged(content->store, content->node, &content->status))
         code = ocigc_blob_fail_changed(content->store, content->node, error);

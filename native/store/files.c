@@ -23,7 +23,7 @@ int ocigc_open_file(int parent, const char *name)
     return file;
 }
 
-int ocigc_status(int parent, const char *name, struct stat *status)
+int ocigc_stat(int parent, const char *name, struct stat *status)
 {
     while (fstatat(parent, name, status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0)
         if (errno != EINTR)
@@ -74,7 +74,7 @@ const char *ocigc_kind(mode_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFREG:
-        return "a plain file";
+        return "a regular file";
     case S_IFDIR:
         return "a directory";
     case S_IFLNK:

@@ -3,7 +3,7 @@
 #ifndef OCIGC_STORE_FILES_H
 #define OCIGC_STORE_FILES_H
 
-#include "common/common.h"
+#include "base/base.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@ int ocigc_open_file(int parent, const char *name);
 /* Opens a directory, and where there is none, makes a private one that belongs to whom its parent does. */
 int ocigc_make_directory(int parent, const char *name);
 /* 0, or an errno. */
-int ocigc_status(int parent, const char *name, struct stat *status);
+int ocigc_stat(int parent, const char *name, struct stat *status);
 int ocigc_unlink(int parent, const char *name, int flags);
 
 /* Reads until `capacity` bytes or the end of the file; the bytes read, or -1 with errno set. */

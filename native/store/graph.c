@@ -1,6 +1,6 @@
 #include "store/graph.h"
 
-#include "common/vector.h"
+#include "base/vector.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +12,10 @@ struct ocigc_graph *ocigc_graph_new(uint32_t nodes)
         return NULL;
     /* calloc's pages cost nothing until they are written. */
     graph->flags = calloc((size_t)nodes + 1, sizeof *graph->flags);
-    graph->holders = calloc((size_t)nodes + 1, sizeof *graph->holders);
+    graph->owners = calloc((size_t)nodes + 1, sizeof *graph->owners);
     graph->expansions = calloc((size_t)nodes + 1, sizeof *graph->expansions);
     bool room = ocigc_reserve(&graph->first, &graph->expansion_capacity, 0, 2, sizeof *graph->first);
-    if (graph->flags == NULL || graph->holders == NULL || graph->expansions == NULL || !room) {
+    if (graph->flags == NULL || graph->owners == NULL || graph->expansions == NULL || !room) {
         ocigc_graph_free(graph);
         return NULL;
     }
@@ -29,7 +29,7 @@ void ocigc_graph_free(struct ocigc_graph *graph)
     if (graph == NULL)
         return;
     free(graph->flags);
-    free(graph->holders);
+    free(graph->owners);
     free(graph->expansions);
     free(graph->first);
     free(graph->targets);
@@ -48,13 +48,14 @@ void ocigc_graph_free(struct ocigc_graph *graph)
     free(graph);
 }
 
-void ocigc_graph_clear(ocigc_store *store)
+int32_t ocigc_graph_clear(ocigc_store *store, struct ocigc_error *error)
 {
     struct ocigc_graph *empty = ocigc_graph_new(store->count);
     if (empty == NULL)
-        return; /* it stays as it is, which is no less right */
+        return ocigc_fail_memory(error);
     ocigc_graph_free(store->graph);
     store->graph = empty;
+    return OCIGC_OK;
 }
 
 struct ocigc_edges ocigc_graph_edges_of(const struct ocigc_graph *graph, uint32_t node)
@@ -114,7 +115,7 @@ uint32_t ocigc_claim_of(int32_t media)
     }
 }
 
-uint32_t ocigc_graph_sniffed_claim(const struct ocigc_graph *graph, uint32_t node)
+uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t node)
 {
     static const uint32_t claims[] = {0, OCIGC_NODE_MANIFEST, OCIGC_NODE_INDEX, OCIGC_NODE_JSON};
     return claims[ocigc_graph_flags(graph, node) >> OCIGC_NODE_SHAPE_SHIFT];
@@ -122,19 +123,19 @@ uint32_t ocigc_graph_sniffed_claim(const struct ocigc_graph *graph, uint32_t nod
 
 bool ocigc_graph_claim(struct ocigc_graph *graph, uint32_t node, uint32_t claim)
 {
-    uint32_t new = ocigc_graph_mark(graph, node, claim | OCIGC_NODE_REACHED);
+    uint32_t new = ocigc_graph_set_flags(graph, node, claim | OCIGC_NODE_REACHED);
     if (new == OCIGC_NODE_REACHED)
         return (ocigc_graph_flags(graph, node) & OCIGC_NODE_LEADS_ON) != 0;
     return new != 0;
 }
 
-bool ocigc_graph_add_referrer(struct ocigc_graph *graph, uint32_t subject, uint32_t referrer)
+bool ocigc_referrers_add(struct ocigc_graph *graph, uint32_t subject, uint32_t referrer)
 {
     if (!ocigc_reserve(&graph->referrers, &graph->referrer_capacity, graph->referrer_count, 1,
                        sizeof *graph->referrers))
         return false;
     graph->referrers[graph->referrer_count++] = (uint64_t)subject << 32 | referrer;
-    ocigc_graph_mark(graph, subject, OCIGC_NODE_LEADS_ON);
+    ocigc_graph_set_flags(graph, subject, OCIGC_NODE_LEADS_ON);
     return true;
 }
 
@@ -144,7 +145,7 @@ static int by_pair(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-void ocigc_graph_sort_referrers(struct ocigc_graph *graph)
+void ocigc_referrers_sort(struct ocigc_graph *graph)
 {
     if (graph->referrers_sorted == graph->referrer_count)
         return;
@@ -156,7 +157,7 @@ void ocigc_graph_sort_referrers(struct ocigc_graph *graph)
     graph->referrer_count = graph->referrers_sorted = kept;
 }
 
-uint32_t ocigc_graph_first_referrer(const struct ocigc_graph *graph, uint32_t subject)
+uint32_t ocigc_referrers_first(const struct ocigc_graph *graph, uint32_t subject)
 {
     uint32_t low = 0, high = graph->referrers_sorted;
     while (low < high) {
@@ -169,16 +170,16 @@ uint32_t ocigc_graph_first_referrer(const struct ocigc_graph *graph, uint32_t su
     return low;
 }
 
-int32_t ocigc_graph_refer(ocigc_store *store, uint32_t subject, uint32_t referrer)
+int32_t ocigc_graph_add_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer, struct ocigc_error *error)
 {
-    return ocigc_graph_add_referrer(store->graph, subject, referrer) ? OCIGC_OK : OCIGC_NO_MEMORY;
+    return ocigc_referrers_add(store->graph, subject, referrer) ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
-void ocigc_graph_unrefer(ocigc_store *store, uint32_t subject, uint32_t referrer)
+void ocigc_graph_remove_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer)
 {
     struct ocigc_graph *graph = store->graph;
-    ocigc_graph_sort_referrers(graph);
-    uint32_t first = ocigc_graph_first_referrer(graph, subject);
+    ocigc_referrers_sort(graph);
+    uint32_t first = ocigc_referrers_first(graph, subject);
     while (first < graph->referrer_count && graph->referrers[first] < ((uint64_t)subject << 32 | referrer))
         first++;
     if (first == graph->referrer_count || graph->referrers[first] != ((uint64_t)subject << 32 | referrer))
@@ -215,21 +216,26 @@ bool ocigc_graph_queue(struct ocigc_graph *graph, uint32_t node)
     return true;
 }
 
-void ocigc_graph_vouch(ocigc_store *store, uint32_t node)
+void ocigc_graph_set_verified(ocigc_store *store, uint32_t node)
 {
-    ocigc_graph_mark(store->graph, node, OCIGC_NODE_VOUCHED);
+    ocigc_graph_set_flags(store->graph, node, OCIGC_NODE_VERIFIED);
 }
 
-size_t ocigc_graph_pending(const ocigc_store *store, uint32_t *out, size_t capacity)
+size_t ocigc_graph_unverified(const ocigc_store *store, uint32_t *out, size_t capacity)
 {
-    const struct ocigc_graph *graph = store->graph;
-    for (uint32_t i = 0; i < graph->pending_count && i < capacity; i++)
-        out[i] = graph->pending[i];
-    return graph->pending_count;
+    return ocigc_list(store->graph->pending, store->graph->pending_count, out, capacity);
 }
 
 int ocigc_by_number(const void *left, const void *right)
 {
     uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
     return (a > b) - (a < b);
+}
+
+size_t ocigc_list(const uint32_t *nodes, uint32_t count, uint32_t *out, size_t capacity)
+{
+    size_t written = count < capacity ? count : capacity;
+    if (written > 0)
+        memcpy(out, nodes, written * sizeof *nodes);
+    return count;
 }

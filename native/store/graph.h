@@ -17,10 +17,10 @@ enum {
     OCIGC_NODE_NONE = 1 << 4,
     OCIGC_NODE_CLAIMS = 0x1f,
     OCIGC_NODE_TAKEN_SHIFT = 5,
-    OCIGC_NODE_VOUCHED = 1 << 10,
+    OCIGC_NODE_VERIFIED = 1 << 10,
     OCIGC_NODE_LEADS_ON = 1 << 11, /* has labels that are edges, or referrers */
     OCIGC_NODE_FLAT = 1 << 12,     /* held, but open to walks */
-    OCIGC_NODE_SNIFFED = 1 << 13,
+    OCIGC_NODE_SEARCHED = 1 << 13,
     /* What a sniffed referrer is to be claimed as once its subject is reached; 0: it is no referrer. */
     OCIGC_NODE_SHAPE_SHIFT = 14,
 };
@@ -35,7 +35,7 @@ struct ocigc_fault {
 
 struct ocigc_graph {
     uint16_t *flags;
-    uint32_t *holders;
+    uint32_t *owners;
     uint32_t *expansions; /* of each node; number 0 is empty */
 
     uint32_t *first; /* the edges of expansion e are first[e] .. first[e + 1] - 1 */
@@ -106,13 +106,13 @@ bool ocigc_graph_add_edges(struct ocigc_graph *graph, uint32_t node, const uint3
                            uint32_t count);
 
 /* Many threads may claim at once. The claims that are new by it. */
-static inline uint32_t ocigc_graph_mark(struct ocigc_graph *graph, uint32_t node, uint32_t flags)
+static inline uint32_t ocigc_graph_set_flags(struct ocigc_graph *graph, uint32_t node, uint32_t flags)
 {
     uint16_t before = __atomic_fetch_or(&graph->flags[node], (uint16_t)flags, __ATOMIC_RELAXED);
     return flags & ~(uint32_t)before;
 }
 
-static inline void ocigc_graph_unmark(struct ocigc_graph *graph, uint32_t node, uint32_t flags)
+static inline void ocigc_graph_clear_flags(struct ocigc_graph *graph, uint32_t node, uint32_t flags)
 {
     __atomic_fetch_and(&graph->flags[node], (uint16_t)~flags, __ATOMIC_RELAXED);
 }
@@ -125,15 +125,15 @@ static inline uint32_t ocigc_graph_flags(const struct ocigc_graph *graph, uint32
 /* The claim that a media type makes; without REACHED. */
 uint32_t ocigc_claim_of(int32_t media);
 /* The claim on a sniffed referrer whose subject is reached; 0 where a node is none. */
-uint32_t ocigc_graph_sniffed_claim(const struct ocigc_graph *graph, uint32_t node);
+uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t node);
 /* Makes a claim; whether the node has to be queued for it. */
 bool ocigc_graph_claim(struct ocigc_graph *graph, uint32_t node, uint32_t claim);
 
 /* Notes that whoever holds the subject holds the referrer. */
-bool ocigc_graph_add_referrer(struct ocigc_graph *graph, uint32_t subject, uint32_t referrer);
-void ocigc_graph_sort_referrers(struct ocigc_graph *graph);
+bool ocigc_referrers_add(struct ocigc_graph *graph, uint32_t subject, uint32_t referrer);
+void ocigc_referrers_sort(struct ocigc_graph *graph);
 /* Of the sorted ones: where those of a subject begin. */
-uint32_t ocigc_graph_first_referrer(const struct ocigc_graph *graph, uint32_t subject);
+uint32_t ocigc_referrers_first(const struct ocigc_graph *graph, uint32_t subject);
 
 static inline uint32_t ocigc_subject_of(uint64_t pair)
 {
@@ -155,7 +155,10 @@ bool ocigc_graph_add_fault(struct ocigc_graph *graph, uint32_t node, const struc
 bool ocigc_graph_add_missing(struct ocigc_graph *graph, const char *digest, uint32_t length);
 bool ocigc_graph_add_wrong_size(struct ocigc_graph *graph, uint32_t node);
 /* Sorts all three, each once. */
-void ocigc_graph_settle_records(struct ocigc_graph *graph);
+void ocigc_graph_sort_records(struct ocigc_graph *graph);
+
+/* Copies as many of `count` nodes as fit into `out`; returns `count`. */
+size_t ocigc_list(const uint32_t *nodes, uint32_t count, uint32_t *out, size_t capacity);
 
 int ocigc_by_number(const void *left, const void *right); /* uint32_t, for qsort */
 

@@ -1,7 +1,7 @@
 /* graph_expand.c - from roots to all that they reach: what is claimed to be a manifest, an index or JSON is read, level
  * by level, on several threads. Each thread works off a few nodes at a time and then hands over what it has found; what
  * is claimed meanwhile waits for the next level, so that results do not depend on how many threads there are. */
-#include "common/vector.h"
+#include "base/vector.h"
 #include "json/document.h"
 #include "store/content.h"
 #include "store/graph.h"
@@ -43,7 +43,7 @@ struct found {
 };
 
 /* What the last edge leads to, looked up once the next descriptor is there: until then it comes out of memory. */
-struct sought {
+struct lookup {
     struct ocigc_digest digest;
     char text[OCIGC_DIGEST_TEXT_MAX];
     uint32_t length;
@@ -54,7 +54,7 @@ struct sought {
 struct reader {
     struct level *level;
     struct ocigc_buffer buffer;
-    struct sought sought;
+    struct lookup lookup;
     uint32_t *targets;
     uint8_t *kinds;
     uint32_t edge_count, target_capacity, kind_capacity;
@@ -69,11 +69,6 @@ struct reader {
     uint32_t wrong_size_count, wrong_size_capacity;
     bool no_memory;
 };
-
-static int32_t no_memory(struct ocigc_error *error)
-{
-    return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-}
 
 /* ------------------------------------------------------------------ claims */
 
@@ -97,24 +92,24 @@ static bool claim_edges(struct reader *reader, uint32_t first)
 }
 
 /* A node that is reached for the first time brings what its labels name and what sniffing found to refer to it. */
-static bool claim_company(struct reader *reader, uint32_t node)
+static bool claim_linked(struct reader *reader, uint32_t node)
 {
     const struct ocigc_graph *graph = reader->level->graph;
-    bool well = true;
+    bool ok = true;
     pthread_mutex_lock(&reader->level->lock);
     struct ocigc_edges edges = ocigc_graph_edges_of(graph, node);
-    for (uint32_t i = 0; well && i < edges.count; i++)
+    for (uint32_t i = 0; ok && i < edges.count; i++)
         if (ocigc_edge_role(edges.kinds[i]) == OCIGC_ROLE_LABEL)
-            well = claim(reader, edges.targets[i], OCIGC_NODE_NONE);
-    for (uint32_t i = ocigc_graph_first_referrer(graph, node);
-         well && i < graph->referrers_sorted && ocigc_subject_of(graph->referrers[i]) == node; i++) {
+            ok = claim(reader, edges.targets[i], OCIGC_NODE_NONE);
+    for (uint32_t i = ocigc_referrers_first(graph, node);
+         ok && i < graph->referrers_sorted && ocigc_subject_of(graph->referrers[i]) == node; i++) {
         uint32_t referrer = ocigc_referrer_of(graph->referrers[i]);
-        uint32_t kind = ocigc_graph_sniffed_claim(graph, referrer);
+        uint32_t kind = ocigc_graph_referrer_claim(graph, referrer);
         if (kind != 0)
-            well = claim(reader, referrer, kind);
+            ok = claim(reader, referrer, kind);
     }
     pthread_mutex_unlock(&reader->level->lock);
-    return well;
+    return ok;
 }
 
 /* --------------------------------------------------------------- documents */
@@ -123,7 +118,7 @@ static bool record_missing(struct reader *reader)
 {
     if (!ocigc_reserve(&reader->missing, &reader->missing_capacity, reader->missing_count, 1, sizeof *reader->missing))
         return false;
-    reader->missing[reader->missing_count] = strndup(reader->sought.text, reader->sought.length);
+    reader->missing[reader->missing_count] = strndup(reader->lookup.text, reader->lookup.length);
     return reader->missing[reader->missing_count++] != NULL;
 }
 
@@ -136,41 +131,41 @@ static bool record_wrong_size(struct reader *reader, uint32_t node)
     return true;
 }
 
-/* Looks up what is sought. false: no memory. */
-static bool find_sought(struct reader *reader)
+/* Looks up what is lookup. false: no memory. */
+static bool finish_lookup(struct reader *reader)
 {
-    struct sought *sought = &reader->sought;
+    struct lookup *lookup = &reader->lookup;
     const ocigc_store *store = reader->level->store;
-    if (!sought->open)
+    if (!lookup->open)
         return true;
-    sought->open = false;
-    uint32_t target = ocigc_store_find_digest(store, &sought->digest, sought->text, sought->length);
+    lookup->open = false;
+    uint32_t target = ocigc_store_find_digest(store, &lookup->digest, lookup->text, lookup->length);
     reader->targets[reader->edge_count - 1] = target;
     if (!reader->level->graph->record)
         return true;
     if (target == UINT32_MAX)
         return record_missing(reader);
-    bool wrong = sought->size >= 0 && (uint64_t)sought->size != ocigc_store_size(store, target);
+    bool wrong = lookup->size >= 0 && (uint64_t)lookup->size != ocigc_store_size(store, target);
     return !wrong || record_wrong_size(reader, target);
 }
 
-static int take_descriptor(void *context, const struct ocigc_found_descriptor *found)
+static int add_descriptor(void *context, const struct ocigc_found_descriptor *found)
 {
     struct reader *reader = context;
-    bool well = find_sought(reader);
+    bool ok = finish_lookup(reader);
     uint32_t count = reader->edge_count;
-    well = well && ocigc_reserve(&reader->targets, &reader->target_capacity, count, 1, sizeof *reader->targets) &&
+    ok = ok && ocigc_reserve(&reader->targets, &reader->target_capacity, count, 1, sizeof *reader->targets) &&
            ocigc_reserve(&reader->kinds, &reader->kind_capacity, count, 1, sizeof *reader->kinds);
-    if (well) {
-        ocigc_store_seek(reader->level->store, &found->binary);
-        reader->sought = (struct sought){found->binary, .length = found->digest_length, .size = found->size, .open = true};
-        memcpy(reader->sought.text, found->digest, found->digest_length);
+    if (ok) {
+        ocigc_store_prefetch(reader->level->store, &found->binary);
+        reader->lookup = (struct lookup){found->binary, .length = found->digest_length, .size = found->size, .open = true};
+        memcpy(reader->lookup.text, found->digest, found->digest_length);
         reader->targets[count] = UINT32_MAX;
         reader->kinds[count] = ocigc_kind_of_edge(found->role, found->media);
         reader->edge_count++;
     }
-    reader->no_memory |= !well;
-    return well ? 0 : -1;
+    reader->no_memory |= !ok;
+    return ok ? 0 : -1;
 }
 
 /* Brings the edges from `first` on, which stand as in the document, into the order of their roles. */
@@ -203,18 +198,18 @@ static bool order_by_role(struct reader *reader, uint32_t first)
 static int32_t parse(struct reader *reader, int32_t media, int32_t *shape, struct ocigc_error *error)
 {
     uint32_t first = reader->edge_count, missing = reader->missing_count, wrong_sizes = reader->wrong_size_count;
-    int32_t code = ocigc_document_scan(reader->buffer.bytes, reader->buffer.length, media, take_descriptor, reader,
+    int32_t code = ocigc_document_scan(reader->buffer.bytes, reader->buffer.length, media, add_descriptor, reader,
                                        shape, error);
     if (code == OCIGC_OK) {
-        bool well = find_sought(reader) && order_by_role(reader, first) && claim_edges(reader, first);
-        return well ? OCIGC_OK : no_memory(error);
+        bool ok = finish_lookup(reader) && order_by_role(reader, first) && claim_edges(reader, first);
+        return ok ? OCIGC_OK : ocigc_fail_memory(error);
     }
-    reader->sought.open = false;
+    reader->lookup.open = false;
     while (reader->missing_count > missing)
         free(reader->missing[--reader->missing_count]);
     reader->edge_count = first;
     reader->wrong_size_count = wrong_sizes;
-    return reader->no_memory ? no_memory(error) : code;
+    return reader->no_memory ? ocigc_fail_memory(error) : code;
 }
 
 static int32_t fail_at(const struct ocigc_content *content, int32_t media, struct ocigc_error *error)
@@ -222,7 +217,7 @@ static int32_t fail_at(const struct ocigc_content *content, int32_t media, struc
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
     const char *what = media == OCIGC_MEDIA_INDEX ? "index" : "manifest";
     struct ocigc_error cause = *error;
-    ocigc_store_digest(content->store, content->node, digest, sizeof digest);
+    ocigc_store_digest(content->store, content->node, digest);
     ocigc_fail(error, cause.code, "%s %s: %s", what, digest, cause.message);
     error->offset = cause.offset;
     return error->code;
@@ -231,7 +226,7 @@ static int32_t fail_at(const struct ocigc_content *content, int32_t media, struc
 static int32_t expand_strict(struct reader *reader, struct ocigc_content *content, int32_t media,
                              struct ocigc_error *error)
 {
-    bool vouched = (ocigc_graph_flags(reader->level->graph, content->node) & OCIGC_NODE_VOUCHED) != 0;
+    bool verified = (ocigc_graph_flags(reader->level->graph, content->node) & OCIGC_NODE_VERIFIED) != 0;
     int32_t shape;
     if (ocigc_content_is_over_limit(content)) {
         ocigc_fail(error, OCIGC_MALFORMED, "over %u MiB", OCIGC_MANIFEST_LIMIT >> 20);
@@ -239,7 +234,7 @@ static int32_t expand_strict(struct reader *reader, struct ocigc_content *conten
     }
     int32_t code = ocigc_content_load(content, error);
     if (code == OCIGC_OK)
-        code = ocigc_content_check(content, vouched, error);
+        code = ocigc_content_check(content, verified, error);
     if (code != OCIGC_OK)
         return code;
     code = parse(reader, media, &shape, error);
@@ -269,15 +264,15 @@ static int ignore_descriptor(void *context, const struct ocigc_found_descriptor 
 static int32_t expand_unknown(struct reader *reader, struct ocigc_content *content, struct ocigc_error *error)
 {
     struct ocigc_graph *graph = reader->level->graph;
-    enum ocigc_look look;
-    int32_t code = ocigc_content_look(content, &look, error);
-    if (code != OCIGC_OK || look == OCIGC_LOOKS_OTHER || ocigc_content_is_over_limit(content))
+    enum ocigc_content_kind kind;
+    int32_t code = ocigc_content_guess(content, &kind, error);
+    if (code != OCIGC_OK || kind == OCIGC_CONTENT_OTHER || ocigc_content_is_over_limit(content))
         return code;
-    bool vouched = (ocigc_graph_flags(graph, content->node) & OCIGC_NODE_VOUCHED) != 0;
+    bool verified = (ocigc_graph_flags(graph, content->node) & OCIGC_NODE_VERIFIED) != 0;
     int32_t shape = OCIGC_SHAPE_NONE;
     code = ocigc_content_load(content, error);
     if (code == OCIGC_OK)
-        code = ocigc_content_check(content, vouched, error);
+        code = ocigc_content_check(content, verified, error);
     if (code != OCIGC_OK)
         return code;
     code = ocigc_document_scan(reader->buffer.bytes, reader->buffer.length, OCIGC_MEDIA_NONE, ignore_descriptor, NULL,
@@ -286,14 +281,14 @@ static int32_t expand_unknown(struct reader *reader, struct ocigc_content *conte
         return OCIGC_OK;
     if (shape == OCIGC_SHAPE_NONE)
         return expand_lenient(reader, content, error);
-    uint32_t kind = shape == OCIGC_SHAPE_MANIFEST ? OCIGC_NODE_MANIFEST : OCIGC_NODE_INDEX;
-    uint32_t taken = kind << OCIGC_NODE_TAKEN_SHIFT;
-    if (ocigc_graph_mark(graph, content->node, kind | taken) == 0)
+    uint32_t claimed = shape == OCIGC_SHAPE_MANIFEST ? OCIGC_NODE_MANIFEST : OCIGC_NODE_INDEX;
+    uint32_t taken = claimed << OCIGC_NODE_TAKEN_SHIFT;
+    if (ocigc_graph_set_flags(graph, content->node, claimed | taken) == 0)
         return OCIGC_OK; /* somebody who knew what it is has read it */
     code = expand_strict(reader, content, shape == OCIGC_SHAPE_MANIFEST ? OCIGC_MEDIA_MANIFEST : OCIGC_MEDIA_INDEX,
                          error);
     if (code != OCIGC_OK && !graph->record)
-        ocigc_graph_unmark(graph, content->node, kind | taken);
+        ocigc_graph_clear_flags(graph, content->node, claimed | taken);
     return code;
 }
 
@@ -320,8 +315,8 @@ static int32_t expand_content(struct reader *reader, const struct task *task, st
 
 static int32_t expand_node(struct reader *reader, const struct task *task, struct ocigc_error *error)
 {
-    if (task->claims & OCIGC_NODE_REACHED && !claim_company(reader, task->node))
-        return no_memory(error);
+    if (task->claims & OCIGC_NODE_REACHED && !claim_linked(reader, task->node))
+        return ocigc_fail_memory(error);
     return task->claims & ~(uint32_t)OCIGC_NODE_REACHED ? expand_content(reader, task, error) : OCIGC_OK;
 }
 
@@ -338,10 +333,10 @@ static bool is_worse(const struct level *level, uint32_t node, int32_t code)
 /* The level goes on behind a failure. The task counts as done where the failure is recorded as a fault. */
 static bool take_failure(struct level *level, struct task *task, const struct ocigc_error *error)
 {
-    bool well = true;
+    bool ok = true;
     pthread_mutex_lock(&level->lock);
     if (level->graph->record && error->code != OCIGC_NO_MEMORY && error->code != OCIGC_UNVERIFIABLE) {
-        well = ocigc_graph_add_fault(level->graph, task->node, error);
+        ok = ocigc_graph_add_fault(level->graph, task->node, error);
         task->claims = 0;
     } else if (is_worse(level, task->node, error->code)) {
         level->code = error->code;
@@ -349,36 +344,36 @@ static bool take_failure(struct level *level, struct task *task, const struct oc
         level->error = *error;
     }
     pthread_mutex_unlock(&level->lock);
-    return well;
+    return ok;
 }
 
 static bool hand_over(struct reader *reader)
 {
     struct level *level = reader->level;
     struct ocigc_graph *graph = level->graph;
-    bool well = true;
+    bool ok = true;
     uint32_t first = 0;
     pthread_mutex_lock(&level->lock);
-    for (uint32_t i = 0; well && i < reader->found_count; i++) {
+    for (uint32_t i = 0; ok && i < reader->found_count; i++) {
         struct found found = reader->found[i];
-        well = ocigc_graph_add_edges(graph, found.node, reader->targets + first, reader->kinds + first, found.count);
-        for (uint32_t edge = first; well && edge < first + found.count; edge++)
+        ok = ocigc_graph_add_edges(graph, found.node, reader->targets + first, reader->kinds + first, found.count);
+        for (uint32_t edge = first; ok && edge < first + found.count; edge++)
             if (ocigc_edge_role(reader->kinds[edge]) == OCIGC_ROLE_SUBJECT && reader->targets[edge] != UINT32_MAX)
-                well = ocigc_graph_add_referrer(graph, reader->targets[edge], found.node);
+                ok = ocigc_referrers_add(graph, reader->targets[edge], found.node);
         first += found.count;
     }
-    for (uint32_t i = 0; well && i < reader->queue_count; i++)
-        well = ocigc_graph_queue(graph, reader->queue[i]);
-    for (uint32_t i = 0; well && i < reader->wrong_size_count; i++)
-        well = ocigc_graph_add_wrong_size(graph, reader->wrong_sizes[i]);
+    for (uint32_t i = 0; ok && i < reader->queue_count; i++)
+        ok = ocigc_graph_queue(graph, reader->queue[i]);
+    for (uint32_t i = 0; ok && i < reader->wrong_size_count; i++)
+        ok = ocigc_graph_add_wrong_size(graph, reader->wrong_sizes[i]);
     while (reader->missing_count > 0) {
         char *digest = reader->missing[--reader->missing_count];
-        well = well && ocigc_graph_add_missing(graph, digest, (uint32_t)strlen(digest));
+        ok = ok && ocigc_graph_add_missing(graph, digest, (uint32_t)strlen(digest));
         free(digest);
     }
     pthread_mutex_unlock(&level->lock);
     reader->found_count = reader->edge_count = reader->queue_count = reader->wrong_size_count = 0;
-    return well;
+    return ok;
 }
 
 static int32_t read_share(struct reader *reader, uint32_t first, struct ocigc_error *error)
@@ -391,14 +386,14 @@ static int32_t read_share(struct reader *reader, uint32_t first, struct ocigc_er
         if (expand_node(reader, task, error) == OCIGC_OK)
             task->claims = 0;
         else if (!take_failure(level, task, error))
-            return no_memory(error);
+            return ocigc_fail_memory(error);
         if (task->claims == 0)
             reader->found[reader->found_count++] = (struct found){task->node, reader->edge_count - edges};
         else
             reader->edge_count = edges; /* they come again once the task is tried again */
     }
     ocigc_progress_add(level->progress, end - first, 0);
-    return hand_over(reader) ? OCIGC_OK : no_memory(error);
+    return hand_over(reader) ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
 static void read_level(void *context)
@@ -443,7 +438,7 @@ static bool take_queue(struct ocigc_graph *graph, struct task **tasks, uint32_t 
         uint32_t claims = flags & ~(flags >> OCIGC_NODE_TAKEN_SHIFT) & OCIGC_NODE_CLAIMS;
         if (claims == 0)
             continue;
-        ocigc_graph_mark(graph, node, claims << OCIGC_NODE_TAKEN_SHIFT);
+        ocigc_graph_set_flags(graph, node, claims << OCIGC_NODE_TAKEN_SHIFT);
         (*tasks)[(*count)++] = (struct task){node, claims};
     }
     graph->queue_count = 0;
@@ -458,7 +453,7 @@ static bool give_back(struct level *level, bool waiting)
         struct task task = level->tasks[i];
         if (task.claims == 0)
             continue;
-        ocigc_graph_unmark(graph, task.node, task.claims << OCIGC_NODE_TAKEN_SHIFT);
+        ocigc_graph_clear_flags(graph, task.node, task.claims << OCIGC_NODE_TAKEN_SHIFT);
         if (!waiting) {
             if (!ocigc_graph_queue(graph, task.node))
                 return false;
@@ -476,7 +471,7 @@ static int32_t run_level(ocigc_store *store, struct level *level, uint32_t threa
 {
     *level = (struct level){.store = store, .graph = store->graph, .progress = progress};
     if (!take_queue(store->graph, &level->tasks, &level->count))
-        return level->code = no_memory(&level->error);
+        return level->code = ocigc_fail_memory(&level->error);
     if (progress != NULL)
         __atomic_fetch_add(&progress->total_items, level->count, __ATOMIC_RELAXED);
     pthread_mutex_init(&level->lock, NULL);
@@ -485,7 +480,7 @@ static int32_t run_level(ocigc_store *store, struct level *level, uint32_t threa
     pthread_mutex_destroy(&level->lock);
     bool given_back = give_back(level, level->code == OCIGC_UNVERIFIABLE);
     free(level->tasks);
-    return given_back ? level->code : no_memory(&level->error);
+    return given_back ? level->code : ocigc_fail_memory(&level->error);
 }
 
 int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct ocigc_progress *progress,
@@ -497,7 +492,7 @@ int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct oc
     threads = ocigc_thread_count(threads);
     for (uint32_t i = 0; i < graph->pending_count; i++)
         if (!ocigc_graph_queue(graph, graph->pending[i]))
-            return no_memory(error);
+            return ocigc_fail_memory(error);
     graph->pending_count = 0;
     while (graph->queue_count > 0) {
         int32_t code = run_level(store, &level, threads, progress);
@@ -518,7 +513,7 @@ int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct oc
     }
     if (graph->pending_count > 0)
         qsort(graph->pending, graph->pending_count, sizeof *graph->pending, ocigc_by_number);
-    ocigc_graph_settle_records(graph);
+    ocigc_graph_sort_records(graph);
     return result;
 }
 
@@ -528,6 +523,6 @@ int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint
     for (size_t i = 0; i < count; i++)
         if (nodes[i] != UINT32_MAX && ocigc_graph_claim(store->graph, nodes[i], ocigc_claim_of(media[i])) &&
             !ocigc_graph_queue(store->graph, nodes[i]))
-            return no_memory(error);
+            return ocigc_fail_memory(error);
     return ocigc_graph_expand_queue(store, threads, progress, error);
 }

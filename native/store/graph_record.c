@@ -1,5 +1,5 @@
 /* graph_record.c - what verify wants to know of the walk: faults, missing blobs, wrong sizes. */
-#include "common/vector.h"
+#include "base/vector.h"
 #include "store/graph.h"
 
 #include <stdio.h>
@@ -61,7 +61,7 @@ static int by_text(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-void ocigc_graph_settle_records(struct ocigc_graph *graph)
+void ocigc_graph_sort_records(struct ocigc_graph *graph)
 {
     if (graph->fault_count > 0)
         qsort(graph->faults, graph->fault_count, sizeof *graph->faults, by_node);
@@ -107,12 +107,7 @@ const char *ocigc_graph_missing(const ocigc_store *store, size_t index)
     return store->graph->missing[index];
 }
 
-size_t ocigc_graph_wrong_size_count(const ocigc_store *store)
+size_t ocigc_graph_wrong_sizes(const ocigc_store *store, uint32_t *out, size_t capacity)
 {
-    return store->graph->wrong_size_count;
-}
-
-const uint32_t *ocigc_graph_wrong_sizes(const ocigc_store *store)
-{
-    return store->graph->wrong_sizes;
+    return ocigc_list(store->graph->wrong_sizes, store->graph->wrong_size_count, out, capacity);
 }

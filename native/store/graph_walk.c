@@ -1,7 +1,7 @@
 /* graph_walk.c - an image's own blobs, in the order in which moby visits them. */
-#include "common/vector.h"
+#include "base/vector.h"
 #include "store/graph.h"
-#include "store/numbers.h"
+#include "store/node_set.h"
 
 #include <stdlib.h>
 
@@ -37,30 +37,30 @@ static bool push_children(struct visits *stack, const struct ocigc_graph *graph,
     return true;
 }
 
-size_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
-                        size_t capacity)
+int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
+                         size_t capacity, size_t *count, struct ocigc_error *error)
 {
     struct visit first = {node, media};
     struct visits stack = {0};
-    /* An image is small and a store large, so a bit a node of the store would cost more than all else. */
-    struct ocigc_numbers seen = {0};
-    bool well = ocigc_reserve(&stack.items, &stack.capacity, 0, 1, sizeof *stack.items);
-    if (well)
+    /* An image is small and a store is large: a bit per node of the store would cost more than all else. */
+    struct ocigc_node_set seen = {0};
+    bool ok = ocigc_reserve(&stack.items, &stack.capacity, 0, 1, sizeof *stack.items);
+    if (ok)
         stack.items[stack.count++] = first;
-    while (well && stack.count > 0) {
+    while (ok && stack.count > 0) {
         struct visit visit = stack.items[--stack.count];
-        int new = ocigc_number(&seen, visit.node);
-        well = new >= 0;
+        int new = ocigc_node_set_add(&seen, visit.node);
+        ok = new >= 0;
         if (new != 1)
             continue;
         if (seen.count <= capacity) {
             nodes[seen.count - 1] = visit.node;
             medias[seen.count - 1] = visit.media;
         }
-        well = push_children(&stack, store->graph, visit);
+        ok = push_children(&stack, store->graph, visit);
     }
-    size_t count = seen.count;
+    *count = seen.count;
     free(stack.items);
-    ocigc_numbers_free(&seen);
-    return well ? count : SIZE_MAX;
+    ocigc_node_set_free(&seen);
+    return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }

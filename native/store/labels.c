@@ -1,5 +1,5 @@
 /* labels.c - the sidecars below labels/: which blobs are roots, and which other blobs they hold. */
-#include "common/vector.h"
+#include "base/vector.h"
 #include "json/scanner.h"
 #include "store/files.h"
 #include "store/graph.h"
@@ -21,7 +21,7 @@ static const char ROOT_KEY[] = "containerd.io/gc.root";
 /* One directory's sidecars, shared by the threads. */
 struct sidecars {
     ocigc_store *store;
-    const struct ocigc_segment *segment;
+    const struct ocigc_digest_table *table;
     struct ocigc_directory directory;
     struct ocigc_progress *progress;
     pthread_mutex_t lock; /* of the graph, and of what follows */
@@ -91,13 +91,13 @@ static bool parse_members(struct reader *reader, struct ocigc_json *json)
         return false;
     while ((more = ocigc_json_next_member(json, &key)) == 1) {
         if (ocigc_json_peek(json) != '"')
-            return ocigc_json_fail(json, "a label that is no string");
+            return ocigc_json_fail(json, "a label that is not a string");
         if (!ocigc_json_read_string(json, &value))
             return false;
         if (!take_label(reader, &key, &value))
             return ocigc_json_fail(json, NO_MEMORY);
     }
-    return more == 0 && (ocigc_json_end(json) || ocigc_json_fail(json, "something stands behind the labels"));
+    return more == 0 && (ocigc_json_end(json) || ocigc_json_fail(json, "unexpected content after the labels"));
 }
 
 static int32_t parse(struct sidecars *sidecars, struct reader *reader, size_t length, const char *name,
@@ -108,7 +108,7 @@ static int32_t parse(struct sidecars *sidecars, struct reader *reader, size_t le
     ocigc_json_open(&json, reader->bytes, length, true);
     if (!parse_members(reader, &json)) {
         code = json.reason == NO_MEMORY ? OCIGC_NO_MEMORY : OCIGC_MALFORMED;
-        ocigc_fail(error, code, "labels/%s/%s: %s%s%s", sidecars->segment->name, name, json.reason,
+        ocigc_fail(error, code, "labels/%s/%s: %s%s%s", sidecars->table->name, name, json.reason,
                    json.duplicate[0] != '\0' ? " " : "", json.duplicate);
         error->offset = json.position;
     }
@@ -119,22 +119,22 @@ static int32_t parse(struct sidecars *sidecars, struct reader *reader, size_t le
 static int32_t hand_over(struct sidecars *sidecars, struct reader *reader, uint32_t node, struct ocigc_error *error)
 {
     struct ocigc_graph *graph = sidecars->store->graph;
-    bool well = true;
+    bool ok = true;
     pthread_mutex_lock(&sidecars->lock);
     if (reader->is_root) {
-        well = ocigc_reserve(&graph->label_roots, &graph->label_root_capacity, graph->label_root_count, 1,
+        ok = ocigc_reserve(&graph->label_roots, &graph->label_root_capacity, graph->label_root_count, 1,
                              sizeof *graph->label_roots);
-        if (well)
+        if (ok)
             graph->label_roots[graph->label_root_count++] = node;
     }
-    if (well && reader->count > 0) {
-        well = ocigc_graph_add_edges(graph, node, reader->targets, reader->kinds, reader->count);
-        ocigc_graph_mark(graph, node, OCIGC_NODE_LEADS_ON);
+    if (ok && reader->count > 0) {
+        ok = ocigc_graph_add_edges(graph, node, reader->targets, reader->kinds, reader->count);
+        ocigc_graph_set_flags(graph, node, OCIGC_NODE_LEADS_ON);
     }
-    for (uint32_t i = 0; well && i < reader->missing_count; i++)
-        well = ocigc_graph_add_missing(graph, reader->missing[i], (uint32_t)strlen(reader->missing[i]));
+    for (uint32_t i = 0; ok && i < reader->missing_count; i++)
+        ok = ocigc_graph_add_missing(graph, reader->missing[i], (uint32_t)strlen(reader->missing[i]));
     pthread_mutex_unlock(&sidecars->lock);
-    return well ? OCIGC_OK : ocigc_fail(error, OCIGC_NO_MEMORY, NO_MEMORY);
+    return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
 static void forget(struct reader *reader)
@@ -148,12 +148,12 @@ static void forget(struct reader *reader)
 static int32_t read_open(struct sidecars *sidecars, struct reader *reader, int file, const char *name, size_t *length,
                          struct ocigc_error *error)
 {
-    const char *algorithm = sidecars->segment->name;
+    const char *algorithm = sidecars->table->name;
     struct stat status;
     if (fstat(file, &status) != 0)
         return ocigc_fail_system(error, errno, "cannot read the status of labels/%s/%s", algorithm, name);
     if (!S_ISREG(status.st_mode))
-        return ocigc_fail(error, OCIGC_LAYOUT, "labels/%s/%s is %s", algorithm, name, ocigc_kind(status.st_mode));
+        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is %s", algorithm, name, ocigc_kind(status.st_mode));
     if (status.st_size > SIDECAR_LIMIT)
         return ocigc_fail(error, OCIGC_MALFORMED, "labels/%s/%s: over 1 MiB", algorithm, name);
     ssize_t got = ocigc_read_up_to(file, reader->bytes, SIDECAR_LIMIT);
@@ -172,9 +172,9 @@ static int32_t read_sidecar(struct sidecars *sidecars, struct reader *reader, ui
     if (file < 0 && errno == ENOENT)
         return OCIGC_OK;
     if (file < 0 && (errno == ELOOP || errno == ENXIO))
-        return ocigc_fail(error, OCIGC_LAYOUT, "labels/%s/%s is no plain file", sidecars->segment->name, name);
+        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is not a regular file", sidecars->table->name, name);
     if (file < 0)
-        return ocigc_fail_system(error, errno, "cannot open labels/%s/%s", sidecars->segment->name, name);
+        return ocigc_fail_system(error, errno, "cannot open labels/%s/%s", sidecars->table->name, name);
     size_t length = 0;
     int32_t code = read_open(sidecars, reader, file, name, &length, error);
     close(file);
@@ -186,13 +186,13 @@ static int32_t read_sidecar(struct sidecars *sidecars, struct reader *reader, ui
     return code;
 }
 
-uint32_t ocigc_sidecar_node(const struct ocigc_segment *segment, const char *name)
+uint32_t ocigc_label_file_node(const struct ocigc_digest_table *table, const char *name)
 {
     size_t length = strlen(name), suffix = sizeof SUFFIX - 1;
     if (length <= suffix || memcmp(name + length - suffix, SUFFIX, suffix) != 0)
         return UINT32_MAX;
-    uint32_t position = ocigc_segment_find(segment, name, length - suffix);
-    return position == UINT32_MAX ? UINT32_MAX : segment->first + position;
+    uint32_t position = ocigc_table_find(table, name, length - suffix);
+    return position == UINT32_MAX ? UINT32_MAX : table->first + position;
 }
 
 static int32_t read_names(struct sidecars *sidecars, struct reader *reader, struct ocigc_error *error)
@@ -204,7 +204,7 @@ static int32_t read_names(struct sidecars *sidecars, struct reader *reader, stru
         if (ocigc_cancelled(sidecars->progress))
             return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
         while ((entry = ocigc_names_next(&reader->names)) != NULL) {
-            uint32_t node = ocigc_sidecar_node(sidecars->segment, entry->d_name);
+            uint32_t node = ocigc_label_file_node(sidecars->table, entry->d_name);
             int32_t code = node == UINT32_MAX ? OCIGC_OK : read_sidecar(sidecars, reader, node, entry->d_name, error);
             if (code != OCIGC_OK)
                 return code;
@@ -213,7 +213,7 @@ static int32_t read_names(struct sidecars *sidecars, struct reader *reader, stru
         ocigc_progress_add(sidecars->progress, items, 0);
     }
     if (taken < 0)
-        return ocigc_fail_system(error, errno, "cannot list labels/%s", sidecars->segment->name);
+        return ocigc_fail_system(error, errno, "cannot list labels/%s", sidecars->table->name);
     return OCIGC_OK;
 }
 
@@ -223,7 +223,7 @@ static void read_sidecars(void *context)
     struct reader reader = {.store = sidecars->store, .bytes = malloc(SIDECAR_LIMIT), .text = malloc(SIDECAR_LIMIT)};
     struct ocigc_error error;
     bool ready = ocigc_names_init(&reader.names) && reader.bytes != NULL && reader.text != NULL;
-    int32_t code = ready ? read_names(sidecars, &reader, &error) : ocigc_fail(&error, OCIGC_NO_MEMORY, NO_MEMORY);
+    int32_t code = ready ? read_names(sidecars, &reader, &error) : ocigc_fail_memory(&error);
     if (code != OCIGC_OK) {
         pthread_mutex_lock(&sidecars->lock);
         if (sidecars->code == OCIGC_OK) {
@@ -249,20 +249,20 @@ static int open_optional(int parent, const char *name, const char *path, int32_t
         return directory;
     int cause = errno;
     struct stat status;
-    if (ocigc_status(parent, name, &status) == 0 && !S_ISDIR(status.st_mode))
-        *code = ocigc_fail(error, OCIGC_LAYOUT, "%s is %s", path, ocigc_kind(status.st_mode));
+    if (ocigc_stat(parent, name, &status) == 0 && !S_ISDIR(status.st_mode))
+        *code = ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "%s is %s", path, ocigc_kind(status.st_mode));
     else
         *code = ocigc_fail_system(error, cause, "cannot open %s", path);
     return -1;
 }
 
-static int32_t read_directory(ocigc_store *store, const struct ocigc_segment *segment, int labels,
+static int32_t read_directory(ocigc_store *store, const struct ocigc_digest_table *table, int labels,
                               struct ocigc_progress *progress, struct ocigc_error *error)
 {
-    struct sidecars sidecars = {.store = store, .segment = segment, .progress = progress};
+    struct sidecars sidecars = {.store = store, .table = table, .progress = progress};
     char path[sizeof "labels/" + NAME_MAX];
-    snprintf(path, sizeof path, "labels/%s", segment->name);
-    int directory = open_optional(labels, segment->name, path, &sidecars.code, error);
+    snprintf(path, sizeof path, "labels/%s", table->name);
+    int directory = open_optional(labels, table->name, path, &sidecars.code, error);
     if (directory < 0)
         return sidecars.code;
     ocigc_directory_init(&sidecars.directory, directory);
@@ -275,28 +275,23 @@ static int32_t read_directory(ocigc_store *store, const struct ocigc_segment *se
     return sidecars.code;
 }
 
-int32_t ocigc_graph_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error)
+int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error)
 {
     struct ocigc_graph *graph = store->graph;
     int32_t code;
     int labels = open_optional(store->layout, "labels", "labels", &code, error);
     if (labels < 0)
         return code;
-    for (uint32_t i = 0; code == OCIGC_OK && i < store->segment_count; i++)
-        code = read_directory(store, &store->segments[i], labels, progress, error);
+    for (uint32_t i = 0; code == OCIGC_OK && i < store->table_count; i++)
+        code = read_directory(store, &store->tables[i], labels, progress, error);
     close(labels);
     if (graph->label_root_count > 0)
         qsort(graph->label_roots, graph->label_root_count, sizeof *graph->label_roots, ocigc_by_number);
-    ocigc_graph_settle_records(graph);
+    ocigc_graph_sort_records(graph);
     return code;
 }
 
-size_t ocigc_graph_label_root_count(const ocigc_store *store)
+size_t ocigc_graph_label_roots(const ocigc_store *store, uint32_t *out, size_t capacity)
 {
-    return store->graph->label_root_count;
-}
-
-const uint32_t *ocigc_graph_label_roots(const ocigc_store *store)
-{
-    return store->graph->label_roots;
+    return ocigc_list(store->graph->label_roots, store->graph->label_root_count, out, capacity);
 }

@@ -1,25 +1,27 @@
-/* What a ledger knows, and what that leaves to do. Its records are kept by node: what a file has of an older store is told
- * from this one's when it is read. */
+/* ledger.c - what a ledger knows, and which blobs that leaves to verify. Records are kept by node; reading a file drops
+ * those that are not true of this store. */
 #include "store/ledger.h"
 
 #include <stdlib.h>
 
-/* A file system may count time in steps of two seconds (FAT does). A blob that was touched within the last one before its
+/* A file system may count time in steps of two seconds (FAT does). A blob touched within one step before its
  * verification may be touched again without a trace. */
 #define STEP INT64_C(2000000000)
 
-ocigc_ledger *ocigc_ledger_new(const ocigc_store *store)
+int32_t ocigc_ledger_new(const ocigc_store *store, ocigc_ledger **ledger, struct ocigc_error *error)
 {
-    ocigc_ledger *ledger = store->depth == OCIGC_IDENTITIES ? calloc(1, sizeof *ledger) : NULL;
-    if (ledger == NULL)
-        return NULL;
-    ledger->store = store;
-    ledger->known = calloc((size_t)store->count + 1, sizeof *ledger->known);
-    if (ledger->known == NULL) {
-        free(ledger);
-        return NULL;
+    if (store->detail != OCIGC_SCAN_IDENTITY)
+        return ocigc_fail(error, OCIGC_UNVERIFIABLE, "a ledger needs a store that was scanned with identities");
+    ocigc_ledger *made = calloc(1, sizeof *made);
+    struct ocigc_known *known = calloc((size_t)store->count + 1, sizeof *known);
+    if (made == NULL || known == NULL) {
+        free(made);
+        free(known);
+        return ocigc_fail_memory(error);
     }
-    return ledger;
+    *made = (ocigc_ledger){.store = store, .known = known};
+    *ledger = made;
+    return OCIGC_OK;
 }
 
 void ocigc_ledger_free(ocigc_ledger *ledger)
@@ -30,17 +32,12 @@ void ocigc_ledger_free(ocigc_ledger *ledger)
     free(ledger);
 }
 
-uint64_t ocigc_ledger_damaged(const ocigc_ledger *ledger)
-{
-    return ledger->damaged;
-}
-
 int32_t ocigc_ledger_differs(const ocigc_ledger *ledger)
 {
     return ledger->differs;
 }
 
-static bool is_believed(const ocigc_ledger *ledger, uint32_t node)
+static bool is_trusted(const ocigc_ledger *ledger, uint32_t node)
 {
     int64_t stamp = ocigc_store_stamp(ledger->store, node);
     int64_t verified = ledger->known[node].verified;
@@ -51,7 +48,7 @@ static bool is_selected(const ocigc_ledger *ledger, uint32_t node, int32_t selec
 {
     switch (selection) {
     case OCIGC_SELECT_CHANGED:
-        return !is_believed(ledger, node);
+        return !is_trusted(ledger, node);
     case OCIGC_SELECT_RECORDED:
         return ledger->known[node].verified != 0;
     case OCIGC_SELECT_UNRECORDED:
@@ -86,14 +83,14 @@ size_t ocigc_ledger_select(const ocigc_ledger *ledger, const uint32_t *nodes, si
 }
 
 void ocigc_ledger_update(ocigc_ledger *ledger, const uint32_t *nodes, size_t count, const uint8_t *verdicts,
-                         const struct ocigc_check *checks, int64_t began)
+                         const struct ocigc_checksum *checksums, int64_t began)
 {
     for (size_t i = 0; i < count; i++) {
         struct ocigc_known *known = &ledger->known[nodes[i]];
         if (verdicts[i] == OCIGC_VERDICT_UNCHECKED || verdicts[i] == OCIGC_VERDICT_UNSUPPORTED)
             continue;
         if (verdicts[i] == OCIGC_VERDICT_SOUND) {
-            *known = (struct ocigc_known){began, checks[i]};
+            *known = (struct ocigc_known){began, checksums[i]};
             ledger->differs = true;
         } else if (known->verified != 0) {
             *known = (struct ocigc_known){0};

@@ -1,13 +1,13 @@
-/* ledger.h - the insides of ocigc_ledger: what is known of each node of a store. */
+/* ledger.h - what a ledger knows of each node of a store. */
 #ifndef OCIGC_STORE_LEDGER_H
 #define OCIGC_STORE_LEDGER_H
 
 #include "store/store.h"
 
-/* What is known of a blob. */
+/* What is known of one blob. */
 struct ocigc_known {
-    int64_t verified; /* ns since 1970; 0: nothing is known; negative: the blob has been touched since */
-    struct ocigc_check check;
+    int64_t verified; /* 0: nothing is known; negative: the blob was touched since */
+    struct ocigc_checksum checksum;
 };
 
 struct ocigc_ledger {

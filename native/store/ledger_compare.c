@@ -1,4 +1,4 @@
-/* Blobs against the checks of a ledger, on all threads: as fast as they can be read. */
+/* ledger_compare.c - compares blobs with the checksums of a ledger, as fast as they can be read. */
 #include "digest/xxh3.h"
 #include "store/files.h"
 #include "store/ledger.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK (256u << 10) /* stays in a core's own cache */
+#define CHUNK (256u << 10) /* fits into a core's own cache */
 
 struct comparison {
     const ocigc_ledger *ledger;
@@ -23,8 +23,8 @@ struct comparison {
     struct ocigc_progress *progress;
 };
 
-/* The check of all that a file holds; false where it cannot be read to its end, or a cancel comes. */
-static bool check_file(const struct comparison *comparison, int file, char *buffer, struct ocigc_check *check)
+/* Computes the checksum of a file; false if it cannot be read to its end, or on a cancel. */
+static bool check_file(const struct comparison *comparison, int file, char *buffer, struct ocigc_checksum *checksum)
 {
     struct ocigc_xxh3 xxh3;
     ssize_t got;
@@ -36,27 +36,27 @@ static bool check_file(const struct comparison *comparison, int file, char *buff
         ocigc_xxh3_update(&xxh3, buffer, (size_t)got);
         ocigc_progress_add(comparison->progress, 0, (uint64_t)got);
     } while (got == CHUNK);
-    *check = ocigc_xxh3_finish(&xxh3);
+    *checksum = ocigc_xxh3_finish(&xxh3);
     return true;
 }
 
-/* Whatever is not the same is for the digest to judge. */
+/* If it differs, only the digest can tell what is wrong. */
 static uint8_t compare(const struct comparison *comparison, uint32_t node, char *buffer)
 {
     struct stat status;
     struct ocigc_error error;
-    struct ocigc_check check;
+    struct ocigc_checksum checksum;
     int file = ocigc_blob_open(comparison->ledger->store, node, &status, &error);
     if (file < 0)
         return OCIGC_VERDICT_CORRUPT;
     if (status.st_size > (off_t)CHUNK)
         posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
-    bool whole = check_file(comparison, file, buffer, &check);
+    bool whole = check_file(comparison, file, buffer, &checksum);
     close(file);
     if (!whole && ocigc_cancelled(comparison->progress))
         return OCIGC_VERDICT_UNCHECKED;
-    const struct ocigc_check *known = &comparison->ledger->known[node].check;
-    return whole && check.low == known->low && check.high == known->high ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CORRUPT;
+    const struct ocigc_checksum *known = &comparison->ledger->known[node].checksum;
+    return whole && checksum.low == known->low && checksum.high == known->high ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CORRUPT;
 }
 
 static void compare_thread(void *context)
@@ -99,6 +99,6 @@ int32_t ocigc_ledger_compare(const ocigc_ledger *ledger, const uint32_t *nodes, 
     if (ocigc_cancelled(progress))
         return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
     if (!comparison.late && comparison.next < count)
-        return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+        return ocigc_fail_memory(error);
     return OCIGC_OK;
 }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Large enough that system calls and waking up the thread whose turn it is do not count, small enough that the last
- * threads end together. */
+/* Large enough that system calls and waking the next thread cost nothing, small enough that the threads end
+ * together. */
 enum { BUFFER_BYTES = 512 << 10 };
 
 void ocigc_directory_init(struct ocigc_directory *directory, int descriptor)

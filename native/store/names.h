@@ -1,4 +1,4 @@
-/* names.h - the names in one directory, read by several threads: each takes a bufferful at a time. */
+/* names.h - lists a directory on several threads; each takes a buffer of names at a time. */
 #ifndef OCIGC_STORE_NAMES_H
 #define OCIGC_STORE_NAMES_H
 
@@ -25,7 +25,7 @@ void ocigc_directory_close(struct ocigc_directory *directory);
 
 bool ocigc_names_init(struct ocigc_names *names);
 void ocigc_names_free(struct ocigc_names *names);
-/* Takes the next names: 1; 0 where none are left; -1 with errno set. */
+/* Takes the next names. 1; 0 if none are left; -1 with errno set. */
 int ocigc_names_take(struct ocigc_names *names, struct ocigc_directory *directory);
 /* The next of those taken, without "." and ".."; NULL past the last. */
 const struct dirent64 *ocigc_names_next(struct ocigc_names *names);

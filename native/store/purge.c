@@ -1,12 +1,9 @@
-/* purge.c - a directory and all that is in it, gone.
- *
- * The tree is not climbed: a directory that is met below the top's own is moved up into the top, and its turn comes
- * there. So the depth of what is removed costs neither stack nor descriptors, and no path is ever built.
- *
- * Names are removed in the order of their inodes, a batch at a time. So a block of the inode table is written once a
- * batch; the directory's own order, that of hashes, would come back to it for every inode that it has. A batch of
- * 16 MiB is a tenth faster, but is more than a blob of a large store may cost. */
-#include "common/vector.h"
+/* purge.c - removes a directory with all that is in it. There is no recursion: a directory found below those of the top
+ * is moved up into the top and removed there. So depth costs neither stack nor descriptors, and no path is ever built.
+ * Names are removed in batches, in the order of their inodes, so that each block of the inode table is written once per
+ * batch. The directory's own order, that of hashes, would come back to a block for each of its inodes. A batch of 16
+ * MiB would be a tenth faster, but costs too much memory. */
+#include "base/vector.h"
 #include "store/files.h"
 #include "store/names.h"
 #include "store/parallel.h"
@@ -18,24 +15,24 @@
 #include <unistd.h>
 
 enum {
-    BATCH_BYTES = 4 << 20, /* of directory entries: some 47 000 names of sha256 */
+    BATCH_BYTES = 4 << 20, /* of directory entries: some 47,000 sha256 names */
     SHARE = 64,             /* names that a thread takes at a time */
-    THREADS_A_CORE = 4,     /* to remove is to wait: for the device, which is told of the blocks that are free */
+    THREADS_A_CORE = 4,     /* removing means waiting for the device, which is told of freed blocks */
 };
 
 struct purge {
     int top;
     uint64_t moved;  /* how many directories were moved up; the next one's name */
     char *entries;   /* a batch */
-    uint32_t *order; /* where its entries stand, by inode */
+    uint32_t *order; /* the offsets of its entries, by inode */
     uint32_t count;
     uint32_t capacity;
     uint32_t next;
-    int directory;    /* that they are in */
+    int directory;    /* which they are in */
     const char *name; /* and its name */
     struct ocigc_progress *progress;
     pthread_mutex_t lock; /* of what is moved, and of what follows */
-    bool advanced;        /* something is gone, or where it was no more */
+    bool advanced;        /* something was removed or moved */
     int32_t code;
     struct ocigc_error *error;
 };
@@ -62,7 +59,7 @@ static int by_inode(const void *left, const void *right, void *purge)
     return (a > b) - (a < b);
 }
 
-/* Reads entries until the buffer is full or none are left; their bytes, or -1 with errno set. */
+/* Reads entries until the buffer is full or none are left. Returns their bytes, or -1 with errno set. */
 static ssize_t read_entries(struct purge *purge)
 {
     const size_t piece = 256 << 10;
@@ -80,7 +77,7 @@ static ssize_t read_entries(struct purge *purge)
     return (ssize_t)used;
 }
 
-/* Takes the directory's next names; none are left where the batch is empty then. */
+/* Takes the directory's next names; an empty batch means that none are left. */
 static int32_t take_batch(struct purge *purge)
 {
     ssize_t length = read_entries(purge);
@@ -106,7 +103,7 @@ static int move_up(struct purge *purge, const char *name)
     char number[24];
     int cause;
     pthread_mutex_lock(&purge->lock);
-    do { /* past names that are taken */
+    do { /* skip names that exist */
         snprintf(number, sizeof number, "%llu", (unsigned long long)purge->moved++);
         cause = renameat(purge->directory, name, purge->top, number) == 0 ? 0 : errno;
     } while (cause == EINTR || cause == EEXIST || cause == ENOTEMPTY || cause == ENOTDIR);
@@ -119,7 +116,7 @@ static int remove_file(int parent, const struct dirent64 *entry)
 {
     struct stat status;
     int cause = entry->d_type == DT_DIR ? EISDIR : ocigc_unlink(parent, entry->d_name, 0);
-    if (cause == EPERM && ocigc_status(parent, entry->d_name, &status) == 0 && S_ISDIR(status.st_mode))
+    if (cause == EPERM && ocigc_stat(parent, entry->d_name, &status) == 0 && S_ISDIR(status.st_mode))
         cause = EISDIR;
     return cause == ENOENT ? 0 : cause;
 }
@@ -153,7 +150,7 @@ static void remove_names(void *context)
 
 /* ------------------------------------------------------------- directories */
 
-/* Empties a directory in the top on all cores, and removes it. One that is not empty then has another turn. */
+/* Empties a directory in the top on all cores and removes it. If it is not empty then, it gets another turn. */
 static int32_t remove_directory(struct purge *purge, const char *name)
 {
     purge->name = name;
@@ -185,7 +182,7 @@ static int32_t remove_top_name(struct purge *purge, const struct dirent64 *entry
     return cause == 0 ? OCIGC_OK : fail(purge, cause, entry->d_name);
 }
 
-/* One turn of all that is in the top. `left` is set where there was anything. */
+/* One turn for all that is in the top. Sets `left` if there was anything. */
 static int32_t remove_top_names(struct purge *purge, struct ocigc_names *names, bool *left)
 {
     struct ocigc_directory top;

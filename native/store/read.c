@@ -30,7 +30,7 @@ static bool reserve(struct ocigc_buffer *buffer, size_t capacity)
 int32_t ocigc_blob_fail_changed(const ocigc_store *store, uint32_t node, struct ocigc_error *error)
 {
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
-    ocigc_store_digest(store, node, digest, sizeof digest);
+    ocigc_store_digest(store, node, digest);
     return ocigc_fail(error, OCIGC_CHANGED, "%s changed while it was read", digest);
 }
 
@@ -46,16 +46,16 @@ int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
     uint64_t size = (uint64_t)status->st_size;
     if (size > limit) {
-        ocigc_store_digest(store, node, digest, sizeof digest);
+        ocigc_store_digest(store, node, digest);
         return ocigc_fail(error, OCIGC_MALFORMED, "%s has %llu bytes, of which at most %llu may be read", digest,
                           (unsigned long long)size, (unsigned long long)limit);
     }
-    if (!reserve(buffer, size + 1)) /* the one more for an empty one */
-        return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+    if (!reserve(buffer, size + 1)) /* one more, for an empty blob */
+        return ocigc_fail_memory(error);
     ssize_t got = ocigc_read_up_to(file, buffer->bytes, size);
     if (got < 0) {
         int cause = errno;
-        ocigc_store_digest(store, node, digest, sizeof digest);
+        ocigc_store_digest(store, node, digest);
         return ocigc_fail_system(error, cause, "cannot read %s", digest);
     }
     buffer->length = (size_t)got;
@@ -68,19 +68,20 @@ int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, cons
     int32_t algorithm = ocigc_store_algorithm(store, node);
     const uint8_t *bytes = (const uint8_t *)buffer->bytes;
     uint8_t actual[64];
-    int32_t code = ocigc_digest_many(algorithm, NULL, 1, &bytes, &buffer->length, actual);
+    int32_t code = ocigc_digest_many(algorithm, NULL, 1, &bytes, &buffer->length, actual, NULL);
     if (code == OCIGC_OK && memcmp(actual, ocigc_blob_digest(store, node), ocigc_algorithm_width(algorithm)) == 0)
         return OCIGC_OK;
     if (code == OCIGC_OK && !unchanged(file, status))
         return ocigc_blob_fail_changed(store, node, error);
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
-    ocigc_store_digest(store, node, digest, sizeof digest);
+    ocigc_store_digest(store, node, digest);
     if (code != OCIGC_OK)
         return ocigc_fail(error, OCIGC_UNVERIFIABLE, "%s cannot be verified: no way to compute its digest", digest);
     return ocigc_fail(error, OCIGC_CORRUPT, "%s is corrupt: its content is not what its digest says", digest);
 }
 
-/* Content that its digest vouches for is right, whatever became of the file; other content must at least hold still. */
+/* Content that matches its digest is right, whatever happened to the file. Other content must at least not have changed
+ * meanwhile. */
 static int32_t load_and_check(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify, int file,
                               const struct stat *status, struct ocigc_buffer *buffer, struct ocigc_error *error)
 {

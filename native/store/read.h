@@ -1,8 +1,8 @@
-/* read.h - one blob's content, whole, into a buffer that is used again. */
+/* read.h - reads a whole blob into a buffer that can be reused. */
 #ifndef OCIGC_STORE_READ_H
 #define OCIGC_STORE_READ_H
 
-#include "store/table.h"
+#include "store/blob.h"
 
 #include <stdbool.h>
 
@@ -14,17 +14,17 @@ struct ocigc_buffer {
 
 void ocigc_buffer_free(struct ocigc_buffer *buffer);
 
-/* Opens, loads, and verifies where `verify` says so and this core can compute the digest. */
+/* Opens and loads a blob. Verifies it if `verify` is set and this core can compute the digest. */
 int32_t ocigc_blob_read(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify,
                         struct ocigc_buffer *buffer, struct ocigc_error *error);
 
-/* The steps of it, for an open `file` that is as `status` shows it. */
+/* Its steps, for an open `file` with this status. */
 int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const struct stat *status, uint64_t limit,
                         struct ocigc_buffer *buffer, struct ocigc_error *error);
 int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, const struct stat *status,
                          const struct ocigc_buffer *buffer, struct ocigc_error *error);
 
-/* The error of a file that did not hold still. */
+/* OCIGC_CHANGED. */
 int32_t ocigc_blob_fail_changed(const ocigc_store *store, uint32_t node, struct ocigc_error *error);
 
 #endif

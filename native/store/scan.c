@@ -1,6 +1,6 @@
-/* scan.c - what lies below blobs/, into sorted segments. Where only names are wanted, of the files nothing is asked but what
- * the directory says of their kind; else one thread asks for files while another lists further names. */
-#include "common/vector.h"
+/* scan.c - lists blobs/ into sorted tables. If only names are wanted, it asks nothing of the files beyond the type that
+ * the directory tells; else some threads ask for status while another lists further names. */
+#include "base/vector.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/names.h"
@@ -19,24 +19,19 @@ enum { FOREIGN_KEPT = 1000 };
 /* One directory's scan, shared by the threads. */
 struct scan {
     ocigc_store *store;
-    struct ocigc_segment *segment;
+    struct ocigc_digest_table *table;
     struct ocigc_directory directory;
     struct ocigc_progress *progress;
-    pthread_mutex_t lock; /* of all that is behind it, and of the store */
+    pthread_mutex_t lock; /* guards what follows, and the store */
     int32_t code;
     struct ocigc_error *error;
 };
 
-/* What one thread has found and not yet handed over. */
+/* What one thread has found but not handed over yet. */
 struct share {
     struct ocigc_names names;
-    struct ocigc_segment found;
+    struct ocigc_digest_table found;
 };
-
-static int32_t no_memory(struct ocigc_error *error)
-{
-    return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
-}
 
 static bool keep_foreign(ocigc_store *store, const char *directory, const char *name)
 {
@@ -52,7 +47,7 @@ static bool keep_foreign(ocigc_store *store, const char *directory, const char *
     return true;
 }
 
-/* What kind of file a name is; 0 where it is gone. */
+/* The type of a file; 0 if it is gone. */
 static int32_t mode_of(int directory, const struct dirent64 *entry, mode_t *mode)
 {
     if (entry->d_type != DT_UNKNOWN) {
@@ -60,14 +55,14 @@ static int32_t mode_of(int directory, const struct dirent64 *entry, mode_t *mode
         return 0;
     }
     struct stat status;
-    int cause = ocigc_status(directory, entry->d_name, &status);
+    int cause = ocigc_stat(directory, entry->d_name, &status);
     *mode = cause == 0 ? status.st_mode : 0;
     return cause == ENOENT ? 0 : cause;
 }
 
 static int32_t refuse(struct scan *scan, const char *name, mode_t mode)
 {
-    return ocigc_fail(scan->error, OCIGC_LAYOUT, "blobs/%s/%s is %s", scan->segment->name, name, ocigc_kind(mode));
+    return ocigc_fail(scan->error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", scan->table->name, name, ocigc_kind(mode));
 }
 
 static int32_t take_other_name(struct scan *scan, const struct dirent64 *entry)
@@ -75,21 +70,21 @@ static int32_t take_other_name(struct scan *scan, const struct dirent64 *entry)
     mode_t mode;
     int cause = mode_of(scan->directory.descriptor, entry, &mode);
     if (cause != 0)
-        return ocigc_fail_system(scan->error, cause, "cannot read the status of blobs/%s/%s", scan->segment->name,
+        return ocigc_fail_system(scan->error, cause, "cannot read the status of blobs/%s/%s", scan->table->name,
                                  entry->d_name);
     if (mode == 0)
         return OCIGC_OK;
     if (!S_ISREG(mode) && !S_ISDIR(mode))
         return refuse(scan, entry->d_name, mode);
-    return keep_foreign(scan->store, scan->segment->name, entry->d_name) ? OCIGC_OK : no_memory(scan->error);
+    return keep_foreign(scan->store, scan->table->name, entry->d_name) ? OCIGC_OK : ocigc_fail_memory(scan->error);
 }
 
-/* The same, with all of its status where the scan is to keep that. */
-static int32_t look(const struct scan *scan, const struct dirent64 *entry, struct stat *status, mode_t *mode)
+/* The same, with its whole status if the scan is to keep that. */
+static int32_t read_status(const struct scan *scan, const struct dirent64 *entry, struct stat *status, mode_t *mode)
 {
-    if (scan->store->depth == OCIGC_NAMES)
+    if (scan->store->detail == OCIGC_SCAN_NAMES)
         return mode_of(scan->directory.descriptor, entry, mode);
-    int cause = ocigc_status(scan->directory.descriptor, entry->d_name, status);
+    int cause = ocigc_stat(scan->directory.descriptor, entry->d_name, status);
     *mode = cause == 0 ? status->st_mode : 0;
     return cause == ENOENT ? 0 : cause;
 }
@@ -97,15 +92,15 @@ static int32_t look(const struct scan *scan, const struct dirent64 *entry, struc
 static int32_t add_blob(struct scan *scan, struct share *share, const uint8_t *digest, const char *name,
                         const struct stat *status)
 {
-    if (!ocigc_segment_add(&share->found, digest, name))
+    if (!ocigc_table_add(&share->found, digest, name))
         return OCIGC_NO_MEMORY;
-    if (scan->store->depth == OCIGC_NAMES)
+    if (scan->store->detail == OCIGC_SCAN_NAMES)
         return OCIGC_OK;
-    struct ocigc_segment *found = &share->found;
-    if (!ocigc_facts_make(scan->store, &scan->lock, status, ocigc_segment_facts(found, found->count - 1)))
+    struct ocigc_digest_table *found = &share->found;
+    if (!ocigc_status_make(scan->store, &scan->lock, status, ocigc_table_status(found, found->count - 1)))
         return OCIGC_NO_MEMORY;
-    if (scan->store->depth == OCIGC_IDENTITIES)
-        *ocigc_segment_identity(found, found->count - 1) = (struct ocigc_identity){
+    if (scan->store->detail == OCIGC_SCAN_IDENTITY)
+        *ocigc_table_identity(found, found->count - 1) = (struct ocigc_identity){
             .device = (uint64_t)status->st_dev,
             .inode = (uint64_t)status->st_ino,
             .modified = ocigc_nanoseconds(status->st_mtim),
@@ -118,11 +113,11 @@ static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *
 {
     struct stat status;
     mode_t mode;
-    int cause = look(scan, entry, &status, &mode);
+    int cause = read_status(scan, entry, &status, &mode);
     if (cause == 0 && mode == 0)
         return OCIGC_OK;
-    const char *algorithm = scan->segment->name;
-    bool registered = scan->segment->algorithm != OCIGC_ALGORITHM_OTHER;
+    const char *algorithm = scan->table->name;
+    bool registered = scan->table->algorithm != OCIGC_ALGORITHM_OTHER;
     int32_t code = OCIGC_OK;
     if (cause == 0 && S_ISREG(mode))
         return add_blob(scan, share, digest, entry->d_name, &status);
@@ -134,20 +129,20 @@ static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *
     else if (registered || !S_ISDIR(mode))
         code = refuse(scan, entry->d_name, mode);
     else if (!keep_foreign(scan->store, algorithm, entry->d_name))
-        code = no_memory(scan->error);
+        code = ocigc_fail_memory(scan->error);
     scan->code = code;
     pthread_mutex_unlock(&scan->lock);
     return code;
 }
 
-/* The digest that a name is: decoded into `digest`, or valid under an unregistered algorithm. */
-static bool is_encoded(const struct ocigc_segment *segment, const char *name, uint8_t *digest)
+/* Whether a name is the encoded part of a digest. Decodes it into `digest` if the algorithm is registered. */
+static bool is_encoded(const struct ocigc_digest_table *table, const char *name, uint8_t *digest)
 {
     size_t length = strlen(name);
-    if (segment->algorithm != OCIGC_ALGORITHM_OTHER)
-        return ocigc_hex_decode(name, length, digest, segment->width) == 0;
+    if (table->algorithm != OCIGC_ALGORITHM_OTHER)
+        return ocigc_hex_decode(name, length, digest, table->width) == 0;
     char text[2 * (NAME_MAX + 1)];
-    int written = snprintf(text, sizeof text, "%s:%s", segment->name, name);
+    int written = snprintf(text, sizeof text, "%s:%s", table->name, name);
     return written > 0 && ocigc_digest_grammar(text, (size_t)written) >= 0;
 }
 
@@ -157,7 +152,7 @@ static int32_t take_names(struct scan *scan, struct share *share)
     while ((entry = ocigc_names_next(&share->names)) != NULL) {
         uint8_t digest[64];
         int32_t code;
-        if (is_encoded(scan->segment, entry->d_name, digest)) {
+        if (is_encoded(scan->table, entry->d_name, digest)) {
             code = take_blob(scan, share, digest, entry);
         } else {
             pthread_mutex_lock(&scan->lock);
@@ -175,7 +170,7 @@ static int32_t hand_over(struct scan *scan, struct share *share)
 {
     ocigc_progress_add(scan->progress, share->found.count, 0);
     pthread_mutex_lock(&scan->lock);
-    bool taken = ocigc_segment_take(scan->segment, &share->found);
+    bool taken = ocigc_table_append(scan->table, &share->found);
     int32_t code = scan->code;
     pthread_mutex_unlock(&scan->lock);
     return taken ? code : OCIGC_NO_MEMORY;
@@ -201,7 +196,7 @@ static void scan_worker(void *context)
     struct scan *scan = context;
     struct share share = {0};
     int32_t code = OCIGC_NO_MEMORY;
-    bool ready = ocigc_segment_init(&share.found, scan->segment->name, scan->store->depth);
+    bool ready = ocigc_table_init(&share.found, scan->table->name, scan->store->detail);
     if (ocigc_names_init(&share.names) && ready)
         code = scan_share(scan, &share);
     int cause = errno;
@@ -210,49 +205,49 @@ static void scan_worker(void *context)
         if (scan->code == OCIGC_OK) {
             scan->code = code;
             if (code == OCIGC_SYSTEM)
-                ocigc_fail_system(scan->error, cause, "cannot list blobs/%s", scan->segment->name);
+                ocigc_fail_system(scan->error, cause, "cannot list blobs/%s", scan->table->name);
             else if (code == OCIGC_CANCELLED)
                 ocigc_fail(scan->error, code, "cancelled");
             else
-                no_memory(scan->error);
+                ocigc_fail_memory(scan->error);
         }
         pthread_mutex_unlock(&scan->lock);
     }
     ocigc_names_free(&share.names);
-    ocigc_segment_free(&share.found);
+    ocigc_table_free(&share.found);
 }
 
-/* Names are listed by one thread at a time, which takes longer than what is done with them. Anybody can make a
- * directory of an unregistered algorithm, and ever so many: those get no threads. */
-static uint32_t useful_threads(const struct ocigc_segment *segment, int32_t depth, uint32_t threads)
+/* One thread at a time lists names, and that takes longer than what is done with them. Anybody can make any number of
+ * directories of unregistered algorithms: those get no threads. */
+static uint32_t useful_threads(const struct ocigc_digest_table *table, int32_t detail, uint32_t threads)
 {
-    if (segment->algorithm == OCIGC_ALGORITHM_OTHER)
+    if (table->algorithm == OCIGC_ALGORITHM_OTHER)
         return 1;
-    return depth == OCIGC_NAMES && threads > 2 ? 2 : threads;
+    return detail == OCIGC_SCAN_NAMES && threads > 2 ? 2 : threads;
 }
 
-static int32_t scan_segment(ocigc_store *store, struct ocigc_segment *segment, uint32_t threads,
+static int32_t scan_table(ocigc_store *store, struct ocigc_digest_table *table, uint32_t threads,
                             struct ocigc_progress *progress, struct ocigc_error *error)
 {
-    int directory = ocigc_open_directory(store->blobs, segment->name);
+    int directory = ocigc_open_directory(store->blobs, table->name);
     if (directory < 0)
-        return ocigc_fail_system(error, errno, "cannot open blobs/%s", segment->name);
-    if (segment->algorithm != OCIGC_ALGORITHM_OTHER) {
-        segment->directory = fcntl(directory, F_DUPFD_CLOEXEC, 0);
-        if (segment->directory < 0) {
-            int32_t code = ocigc_fail_system(error, errno, "cannot open blobs/%s", segment->name);
+        return ocigc_fail_system(error, errno, "cannot open blobs/%s", table->name);
+    if (table->algorithm != OCIGC_ALGORITHM_OTHER) {
+        table->directory = fcntl(directory, F_DUPFD_CLOEXEC, 0);
+        if (table->directory < 0) {
+            int32_t code = ocigc_fail_system(error, errno, "cannot open blobs/%s", table->name);
             close(directory);
             return code;
         }
     }
-    struct scan scan = {.store = store, .segment = segment, .progress = progress, .error = error};
+    struct scan scan = {.store = store, .table = table, .progress = progress, .error = error};
     pthread_mutex_init(&scan.lock, NULL);
     ocigc_directory_init(&scan.directory, directory);
-    ocigc_parallel(useful_threads(segment, store->depth, threads), scan_worker, &scan);
+    ocigc_parallel(useful_threads(table, store->detail, threads), scan_worker, &scan);
     ocigc_directory_close(&scan.directory);
     pthread_mutex_destroy(&scan.lock);
-    if (scan.code == OCIGC_OK && !ocigc_segment_seal(segment, threads))
-        return no_memory(error);
+    if (scan.code == OCIGC_OK && !ocigc_table_sort(table, threads))
+        return ocigc_fail_memory(error);
     return scan.code;
 }
 
@@ -274,17 +269,17 @@ static int32_t take_top_name(ocigc_store *store, const struct dirent64 *entry, s
     if (mode == 0)
         return OCIGC_OK;
     if (!S_ISREG(mode) && !S_ISDIR(mode))
-        return ocigc_fail(error, OCIGC_LAYOUT, "blobs/%s is %s", entry->d_name, ocigc_kind(mode));
+        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s is %s", entry->d_name, ocigc_kind(mode));
     if (S_ISREG(mode) || !is_algorithm(entry->d_name))
-        return keep_foreign(store, "", entry->d_name) ? OCIGC_OK : no_memory(error);
-    if (!ocigc_reserve(&store->segments, &store->segment_capacity, store->segment_count, 1, sizeof *store->segments))
-        return no_memory(error);
-    struct ocigc_segment *segment = &store->segments[store->segment_count++];
-    bool made = ocigc_segment_init(segment, entry->d_name, store->depth);
-    return made ? OCIGC_OK : no_memory(error);
+        return keep_foreign(store, "", entry->d_name) ? OCIGC_OK : ocigc_fail_memory(error);
+    if (!ocigc_reserve(&store->tables, &store->table_capacity, store->table_count, 1, sizeof *store->tables))
+        return ocigc_fail_memory(error);
+    struct ocigc_digest_table *table = &store->tables[store->table_count++];
+    bool made = ocigc_table_init(table, entry->d_name, store->detail);
+    return made ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
-static int32_t list_segments(ocigc_store *store, struct ocigc_error *error)
+static int32_t list_tables(ocigc_store *store, struct ocigc_error *error)
 {
     struct ocigc_directory directory;
     struct ocigc_names names;
@@ -295,7 +290,7 @@ static int32_t list_segments(ocigc_store *store, struct ocigc_error *error)
     int32_t code = OCIGC_OK;
     int taken = 0;
     if (!ocigc_names_init(&names))
-        code = no_memory(error);
+        code = ocigc_fail_memory(error);
     while (code == OCIGC_OK && (taken = ocigc_names_take(&names, &directory)) > 0) {
         const struct dirent64 *entry;
         while (code == OCIGC_OK && (entry = ocigc_names_next(&names)) != NULL)
@@ -315,14 +310,14 @@ static int32_t open_blobs(ocigc_store *store, struct ocigc_error *error)
         return OCIGC_OK;
     int cause = errno;
     struct stat status;
-    if (ocigc_status(store->layout, "blobs", &status) == 0 && !S_ISDIR(status.st_mode))
-        return ocigc_fail(error, OCIGC_LAYOUT, "blobs is %s", ocigc_kind(status.st_mode));
+    if (ocigc_stat(store->layout, "blobs", &status) == 0 && !S_ISDIR(status.st_mode))
+        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs is %s", ocigc_kind(status.st_mode));
     return ocigc_fail_system(error, cause, "cannot open blobs");
 }
 
-static int by_segment_name(const void *left, const void *right)
+static int by_table_name(const void *left, const void *right)
 {
-    return strcmp(((const struct ocigc_segment *)left)->name, ((const struct ocigc_segment *)right)->name);
+    return strcmp(((const struct ocigc_digest_table *)left)->name, ((const struct ocigc_digest_table *)right)->name);
 }
 
 static int by_text(const void *left, const void *right)
@@ -335,44 +330,46 @@ static int32_t scan_store(ocigc_store *store, uint32_t threads, struct ocigc_pro
 {
     int32_t code = open_blobs(store, error);
     if (code == OCIGC_OK && store->blobs >= 0)
-        code = list_segments(store, error);
+        code = list_tables(store, error);
     if (code != OCIGC_OK)
         return code;
-    if (store->segment_count > 0)
-        qsort(store->segments, store->segment_count, sizeof *store->segments, by_segment_name);
-    for (uint32_t i = 0; i < store->segment_count; i++) {
-        struct ocigc_segment *segment = &store->segments[i];
-        code = scan_segment(store, segment, threads, progress, error);
+    if (store->table_count > 0)
+        qsort(store->tables, store->table_count, sizeof *store->tables, by_table_name);
+    for (uint32_t i = 0; i < store->table_count; i++) {
+        struct ocigc_digest_table *table = &store->tables[i];
+        code = scan_table(store, table, threads, progress, error);
         if (code != OCIGC_OK)
             return code;
-        /* UINT32_MAX is nobody's number. */
-        if (segment->count >= UINT32_MAX - store->count)
+        /* UINT32_MAX is not a node. */
+        if (table->count >= UINT32_MAX - store->count)
             return ocigc_fail(error, OCIGC_NO_MEMORY, "more than 4294967294 blobs");
-        segment->first = store->count;
-        store->count += segment->count;
+        table->first = store->count;
+        store->count += table->count;
     }
     if (store->foreign_kept > 0)
         qsort(store->foreign, store->foreign_kept, sizeof *store->foreign, by_text);
     store->graph = ocigc_graph_new(store->count);
-    return store->graph != NULL ? OCIGC_OK : no_memory(error);
+    return store->graph != NULL ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
-ocigc_store *ocigc_store_scan(int32_t layout, int32_t depth, uint32_t threads, struct ocigc_progress *progress,
-                              struct ocigc_error *error)
+int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc_store **store,
+                         struct ocigc_progress *progress, struct ocigc_error *error)
 {
-    ocigc_store *store = calloc(1, sizeof *store);
-    if (store == NULL) {
-        no_memory(error);
-        return NULL;
-    }
-    store->blobs = -1;
-    store->depth = depth;
-    store->began = ocigc_now();
-    store->layout = fcntl(layout, F_DUPFD_CLOEXEC, 0);
-    if (store->layout < 0)
-        ocigc_fail_system(error, errno, "cannot open the layout");
-    else if (scan_store(store, ocigc_thread_count(threads), progress, error) == OCIGC_OK)
-        return store;
-    ocigc_store_free(store);
-    return NULL;
+    ocigc_store *scanned = calloc(1, sizeof *scanned);
+    int32_t code;
+    if (scanned == NULL)
+        return ocigc_fail_memory(error);
+    scanned->blobs = -1;
+    scanned->detail = detail;
+    scanned->began = ocigc_now();
+    scanned->layout = fcntl(layout, F_DUPFD_CLOEXEC, 0);
+    if (scanned->layout < 0)
+        code = ocigc_fail_system(error, errno, "cannot open the layout");
+    else
+        code = scan_store(scanned, ocigc_thread_count(threads), progress, error);
+    if (code == OCIGC_OK)
+        *store = scanned;
+    else
+        ocigc_store_free(scanned);
+    return code;
 }

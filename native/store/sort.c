@@ -6,9 +6,9 @@
 #include <string.h>
 
 enum {
-    FEW = 24,          /* entries that insertion sorts faster */
-    MANY = 64 << 10,   /* that are worth a thread */
-    USUAL_STRIDE = 32, /* of names of sha256: where the compiler knows it, an entry moves in one instruction or two */
+    FEW = 24,          /* entries; insertion sort is faster for so few */
+    MANY = 64 << 10,   /* entries that are worth a thread */
+    USUAL_STRIDE = 32, /* a sha256 digest alone: if the compiler knows it, an entry moves in one or two instructions */
 };
 
 static inline void move(uint8_t *to, const uint8_t *from, uint32_t stride)
@@ -19,7 +19,7 @@ static inline void move(uint8_t *to, const uint8_t *from, uint32_t stride)
         memcpy(to, from, stride);
 }
 
-/* Whether `left` comes behind `right`, which are alike up to `depth`. */
+/* Whether `left` sorts after `right`; they are equal up to `depth`. */
 static inline bool is_behind(const uint8_t *left, const uint8_t *right, uint32_t width, uint32_t depth)
 {
     return left[depth] != right[depth] ? left[depth] > right[depth]
@@ -44,7 +44,7 @@ static void insertion_sort(uint8_t *entries, uint32_t count, uint32_t stride, ui
     }
 }
 
-/* Moves every entry into the range of the byte at `depth` of its key, along cycles of displaced entries. */
+/* Moves every entry into the range of its key's byte at `depth`, along cycles of displaced entries. */
 static void permute(uint8_t *entries, uint32_t stride, uint32_t depth, uint32_t *next, const uint32_t *ends)
 {
     uint8_t moving[OCIGC_STRIDE_MAX], displaced[OCIGC_STRIDE_MAX];
@@ -68,7 +68,7 @@ static void permute(uint8_t *entries, uint32_t stride, uint32_t depth, uint32_t 
     }
 }
 
-/* Brings the entries into the order of the byte at `depth` of their keys; those of a byte end at `ends[byte]`. */
+/* Orders the entries by their keys' byte at `depth`; those with a byte end at `ends[byte]`. */
 static void partition(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t depth, uint32_t *ends)
 {
     uint32_t next[256];
@@ -83,7 +83,7 @@ static void partition(uint8_t *entries, uint32_t count, uint32_t stride, uint32_
     permute(entries, stride, depth, next, ends);
 }
 
-/* Recursion goes as deep as a key is wide, no deeper. */
+/* The recursion is at most as deep as a key is wide. */
 static void radix_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t depth)
 {
     if (depth == width)
@@ -99,7 +99,7 @@ static void radix_sort(uint8_t *entries, uint32_t count, uint32_t stride, uint32
             radix_sort(entries + (size_t)start * stride, ends[byte] - start, stride, width, depth + 1);
 }
 
-/* Entries in the order of their first byte. */
+/* Entries ordered by their first byte. */
 struct ranges {
     uint8_t *entries;
     uint32_t stride;

@@ -1,4 +1,4 @@
-/* sort.h - sorting entries by their binary keys, in place. */
+/* sort.h - sorts entries by their binary keys, in place. */
 #ifndef OCIGC_STORE_SORT_H
 #define OCIGC_STORE_SORT_H
 
@@ -7,9 +7,9 @@
 
 enum { OCIGC_STRIDE_MAX = 112 };
 
-/* Sorts `count` entries of `stride` bytes, each beginning with a key of `width` bytes. A radix sort from the first byte
- * on (McIlroy, Bostic, McIlroy: "Engineering Radix Sort", 1993): in place, and whatever the keys, at most `width`
- * passes. Behind the first, `threads` threads sort what begins with one byte each. */
+/* Sorts `count` entries of `stride` bytes, each of which begins with a key of `width` bytes. A radix sort from the
+ * first byte on (McIlroy, Bostic, McIlroy: "Engineering Radix Sort", 1993): in place, and at most `width` passes for
+ * any keys. After the first pass, `threads` threads sort the ranges of one first byte each. */
 void ocigc_sort_entries(uint8_t *entries, uint32_t count, uint32_t stride, uint32_t width, uint32_t threads);
 
 #endif

@@ -8,7 +8,7 @@
 #include "digest/xxh3.h"
 #include "store/files.h"
 #include "store/parallel.h"
-#include "store/table.h"
+#include "store/blob.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ struct work {
     bool late;   /* the deadline has come before the queue's end */
     int32_t algorithm;
     int64_t deadline;
-    struct ocigc_check *checks;
+    struct ocigc_checksum *checksums;
     struct ocigc_progress *progress;
 };
 
@@ -42,7 +42,7 @@ struct blob {
     struct stat status;
     uint64_t done;
     bool padded;
-    struct ocigc_xxh3 check;
+    struct ocigc_xxh3 checksum;
 };
 
 /* The lanes of one thread. */
@@ -53,7 +53,7 @@ struct batch {
     uint32_t used;
 };
 
-static void settle(struct batch *batch, struct blob *blob, uint8_t verdict)
+static void finish(struct batch *batch, struct blob *blob, uint8_t verdict)
 {
     batch->work->verdicts[blob->position] = verdict;
     if (blob->file >= 0)
@@ -69,24 +69,24 @@ static bool fill(struct batch *batch, struct blob *blob)
     size_t wanted = size - blob->done < CHUNK ? (size_t)(size - blob->done) : CHUNK;
     ssize_t got = wanted == 0 ? 0 : ocigc_read_up_to(blob->file, (char *)blob->buffer, wanted);
     if (got < 0 || (size_t)got < wanted) {
-        settle(batch, blob, got < 0 ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
+        finish(batch, blob, got < 0 ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
         return false;
     }
-    if (batch->work->checks != NULL)
-        ocigc_xxh3_update(&blob->check, blob->buffer, wanted);
+    if (batch->work->checksums != NULL)
+        ocigc_xxh3_update(&blob->checksum, blob->buffer, wanted);
     blob->done += wanted;
     ocigc_progress_add(batch->work->progress, 0, wanted);
-    size_t held = wanted;
+    size_t filled = wanted;
     if (blob->done == size) {
-        held += ocigc_pad(blob->algorithm, size, blob->buffer + held);
+        filled += ocigc_pad(blob->algorithm, size, blob->buffer + filled);
         blob->padded = true;
     }
     blob->lane.data = blob->buffer;
-    blob->lane.blocks = held / ocigc_block_size(blob->algorithm);
+    blob->lane.blocks = filled / ocigc_block_size(blob->algorithm);
     return true;
 }
 
-static bool begin(struct batch *batch, struct blob *blob, uint32_t position)
+static bool start_blob(struct batch *batch, struct blob *blob, uint32_t position)
 {
     struct work *work = batch->work;
     uint32_t node = work->nodes[position];
@@ -96,18 +96,18 @@ static bool begin(struct batch *batch, struct blob *blob, uint32_t position)
     blob->padded = false;
     blob->file = ocigc_blob_open(work->store, node, &blob->status, &error);
     if (blob->file < 0) {
-        settle(batch, blob, error.os_errno == ENOENT ? OCIGC_VERDICT_GONE : OCIGC_VERDICT_UNREADABLE);
+        finish(batch, blob, error.os_errno == ENOENT ? OCIGC_VERDICT_GONE : OCIGC_VERDICT_UNREADABLE);
         return false;
     }
     if (!ocigc_blob_unchanged(work->store, node, &blob->status)) {
-        settle(batch, blob, OCIGC_VERDICT_CHANGED);
+        finish(batch, blob, OCIGC_VERDICT_CHANGED);
         return false;
     }
     if (blob->status.st_size > (off_t)CHUNK)
         posix_fadvise(blob->file, 0, 0, POSIX_FADV_SEQUENTIAL);
     ocigc_state_start(blob->algorithm, &blob->lane.state);
-    if (work->checks != NULL)
-        ocigc_xxh3_start(&blob->check);
+    if (work->checksums != NULL)
+        ocigc_xxh3_start(&blob->checksum);
     return fill(batch, blob);
 }
 
@@ -126,7 +126,7 @@ static bool is_still_there(const struct batch *batch, const struct blob *blob)
 }
 
 /* A whole blob has been hashed: what is it? */
-static void judge(struct batch *batch, struct blob *blob)
+static void finish_hashed(struct batch *batch, struct blob *blob)
 {
     uint32_t node = batch->work->nodes[blob->position];
     uint8_t digest[64];
@@ -134,14 +134,14 @@ static void judge(struct batch *batch, struct blob *blob)
     char beyond;
     ocigc_state_finish(blob->algorithm, &blob->lane.state, digest);
     if (memcmp(digest, ocigc_blob_digest(batch->work->store, node), ocigc_algorithm_width(blob->algorithm)) == 0) {
-        if (batch->work->checks != NULL)
-            batch->work->checks[blob->position] = ocigc_xxh3_finish(&blob->check);
-        settle(batch, blob, is_still_there(batch, blob) ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CHANGED);
+        if (batch->work->checksums != NULL)
+            batch->work->checksums[blob->position] = ocigc_xxh3_finish(&blob->checksum);
+        finish(batch, blob, is_still_there(batch, blob) ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CHANGED);
     } else if (fstat(blob->file, &status) != 0 || !ocigc_blob_unchanged(batch->work->store, node, &status) ||
                ocigc_read_up_to(blob->file, &beyond, 1) != 0) {
-        settle(batch, blob, OCIGC_VERDICT_CHANGED);
+        finish(batch, blob, OCIGC_VERDICT_CHANGED);
     } else {
-        settle(batch, blob, OCIGC_VERDICT_CORRUPT);
+        finish(batch, blob, OCIGC_VERDICT_CORRUPT);
     }
 }
 
@@ -155,7 +155,7 @@ static void refill(struct batch *batch)
             continue;
         }
         if (blob->file >= 0)
-            judge(batch, blob);
+            finish_hashed(batch, blob);
         struct blob done = *blob;
         *blob = batch->blobs[--batch->used];
         batch->blobs[batch->used] = done; /* its buffer stays in use */
@@ -176,14 +176,14 @@ static size_t draw(struct work *work)
 static void run(struct batch *batch)
 {
     struct work *work = batch->work;
-    size_t held = draw(work);
+    size_t drawn = draw(work);
     do {
-        while (batch->used < batch->kernels.many->lanes && held != SIZE_MAX) {
+        while (batch->used < batch->kernels.many->lanes && drawn != SIZE_MAX) {
             struct blob *blob = &batch->blobs[batch->used];
             blob->algorithm = work->algorithm;
-            if (begin(batch, blob, work->order[held]))
+            if (start_blob(batch, blob, work->order[drawn]))
                 batch->used++;
-            held = draw(work);
+            drawn = draw(work);
         }
         struct ocigc_lane *active[OCIGC_LANES_MAX];
         for (uint32_t i = 0; i < batch->used; i++)
@@ -191,7 +191,7 @@ static void run(struct batch *batch)
         if (batch->used > 0)
             ocigc_lanes_advance(&batch->kernels, active, batch->used);
         refill(batch);
-    } while ((batch->used > 0 || held != SIZE_MAX) && !ocigc_cancelled(work->progress));
+    } while ((batch->used > 0 || drawn != SIZE_MAX) && !ocigc_cancelled(work->progress));
     for (uint32_t i = 0; i < batch->used; i++)
         close(batch->blobs[i].file);
 }
@@ -231,7 +231,7 @@ static int32_t run_queue(struct work *work, uint32_t threads, struct ocigc_error
     if (ocigc_cancelled(work->progress))
         return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
     if (!work->late && __atomic_load_n(&work->next, __ATOMIC_RELAXED) < work->count)
-        return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+        return ocigc_fail_memory(error);
     return OCIGC_OK;
 }
 
@@ -271,15 +271,15 @@ static int32_t verify_in_order(struct work *work, uint32_t *order, size_t count,
 }
 
 int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
-                     const struct ocigc_terms *terms, uint8_t *verdicts, struct ocigc_progress *progress,
+                     const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error)
 {
     struct work work = {.store = store, .nodes = nodes, .verdicts = verdicts, .progress = progress};
-    work.deadline = terms != NULL ? terms->deadline : INT64_MAX;
-    work.checks = terms != NULL ? terms->checks : NULL;
+    work.deadline = options != NULL ? options->deadline : INT64_MAX;
+    work.checksums = options != NULL ? options->checksums : NULL;
     uint32_t *order = malloc((count + 1) * sizeof *order);
     if (order == NULL)
-        return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
+        return ocigc_fail_memory(error);
     work.order = order;
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
@@ -291,7 +291,7 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
         __atomic_store_n(&progress->total_items, count, __ATOMIC_RELAXED);
         __atomic_store_n(&progress->total_bytes, bytes, __ATOMIC_RELAXED);
     }
-    int32_t result = terms != NULL && terms->in_order ? verify_in_order(&work, order, count, threads, error)
+    int32_t result = options != NULL && options->in_order ? verify_in_order(&work, order, count, threads, error)
                                                       : verify_largest_first(&work, order, count, threads, error);
     free(order);
     return result;

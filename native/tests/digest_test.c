@@ -1,6 +1,6 @@
 /* Every kernel that this machine can run, against known answers and against each other. */
 
-#include "common/common.h"
+#include "base/base.h"
 #include "tests/check.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ static void known_answers(int32_t algorithm, const char *kernel)
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         const uint8_t *message = (const uint8_t *)answers[i].message;
         size_t length = strlen(answers[i].message);
-        CHECK(ocigc_digest_many(algorithm, kernel, 1, &message, &length, digest) == OCIGC_OK);
+        CHECK(ocigc_digest_many(algorithm, kernel, 1, &message, &length, digest, NULL) == OCIGC_OK);
         to_hex(digest, width, hex);
         CHECK(strcmp(hex, algorithm == OCIGC_SHA512 ? answers[i].sha512 : answers[i].sha256) == 0);
     }
@@ -45,7 +45,7 @@ static void known_answers(int32_t algorithm, const char *kernel)
     const uint8_t *messages[] = {message};
     CHECK(message != NULL);
     memset(message, 'a', million);
-    CHECK(ocigc_digest_many(algorithm, kernel, 1, messages, &million, digest) == OCIGC_OK);
+    CHECK(ocigc_digest_many(algorithm, kernel, 1, messages, &million, digest, NULL) == OCIGC_OK);
     to_hex(digest, width, hex);
     if (algorithm == OCIGC_SHA256)
         CHECK(strcmp(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0") == 0);
@@ -64,12 +64,12 @@ static void every_length(int32_t algorithm, const char *kernel, const uint8_t *m
     for (size_t i = 0; i <= LONGEST; i++) {
         messages[i] = message + i % 7; /* not aligned either */
         lengths[i] = i;
-        CHECK(ocigc_digest_many(algorithm, "portable", 1, &messages[i], &lengths[i], expected + i * width) == 0);
+        CHECK(ocigc_digest_many(algorithm, "portable", 1, &messages[i], &lengths[i], expected + i * width, NULL) == 0);
     }
-    CHECK(ocigc_digest_many(algorithm, kernel, LONGEST + 1, messages, lengths, many) == OCIGC_OK);
+    CHECK(ocigc_digest_many(algorithm, kernel, LONGEST + 1, messages, lengths, many, NULL) == OCIGC_OK);
     CHECK(memcmp(many, expected, (LONGEST + 1) * width) == 0);
     for (size_t i = 0; i <= LONGEST; i++) {
-        CHECK(ocigc_digest_many(algorithm, kernel, 1, &messages[i], &lengths[i], many) == OCIGC_OK);
+        CHECK(ocigc_digest_many(algorithm, kernel, 1, &messages[i], &lengths[i], many, NULL) == OCIGC_OK);
         CHECK(memcmp(many, expected + i * width, width) == 0);
     }
 }
@@ -84,8 +84,8 @@ static void random_splits(int32_t algorithm, const char *kernel, const uint8_t *
         size_t total = 0;
         for (size_t i = 0; i < 16; i++)
             total += lengths[i] = (size_t)rand() % 65;
-        CHECK(ocigc_digest_pieces(algorithm, kernel, message, lengths, 16, pieces) == OCIGC_OK);
-        CHECK(ocigc_digest_many(algorithm, "portable", 1, &message, &total, whole) == OCIGC_OK);
+        CHECK(ocigc_digest_pieces(algorithm, kernel, message, lengths, 16, pieces, NULL) == OCIGC_OK);
+        CHECK(ocigc_digest_many(algorithm, "portable", 1, &message, &total, whole, NULL) == OCIGC_OK);
         CHECK(memcmp(whole, pieces, width) == 0);
     }
 }
@@ -95,8 +95,8 @@ static void dispatch(void)
     uint8_t digest[64];
     const uint8_t *message = digest;
     size_t length = 0;
-    CHECK(ocigc_digest_many(OCIGC_BLAKE3, NULL, 1, &message, &length, digest) == OCIGC_UNVERIFIABLE);
-    CHECK(ocigc_digest_many(OCIGC_SHA256, "no such kernel", 1, &message, &length, digest) == OCIGC_UNVERIFIABLE);
+    CHECK(ocigc_digest_many(OCIGC_BLAKE3, NULL, 1, &message, &length, digest, NULL) == OCIGC_UNVERIFIABLE);
+    CHECK(ocigc_digest_many(OCIGC_SHA256, "no such kernel", 1, &message, &length, digest, NULL) == OCIGC_UNVERIFIABLE);
     CHECK(setenv("OCIGC_SHA256", "portable", 1) == 0);
     CHECK(strcmp(ocigc_digest_implementation(OCIGC_SHA256, 0), "portable") == 0);
     CHECK(setenv("OCIGC_SHA256", "no such kernel", 1) == 0);

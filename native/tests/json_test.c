@@ -1,7 +1,7 @@
 /* The scanner, documents and configs at their edges. Every input is copied into memory of its exact size, so that the
  * sanitizers see a read of even one byte too many. */
 
-#include "common/common.h"
+#include "base/base.h"
 #include "tests/check.h"
 
 #include <string.h>
@@ -26,18 +26,20 @@ static int32_t check(const char *text)
     return code;
 }
 
-static ocigc_document *parse(const char *text, int32_t media)
+static struct ocigc_document *parse(const char *text, int32_t media)
 {
     struct ocigc_error error;
+    struct ocigc_document *document = NULL;
     char *copy = exact(text, strlen(text));
-    ocigc_document *document = ocigc_document_parse(copy, strlen(text), media, &error);
+    int32_t code = ocigc_document_parse(copy, strlen(text), media, &document, &error);
+    CHECK((code == OCIGC_OK) == (document != NULL));
     free(copy);
     return document;
 }
 
 static int accepted(const char *text, int32_t media)
 {
-    ocigc_document *document = parse(text, media);
+    struct ocigc_document *document = parse(text, media);
     ocigc_document_free(document);
     return document != NULL;
 }
@@ -67,7 +69,7 @@ static void depth(void)
 
 static void many_keys(void)
 {
-    /* Of a thousand keys one stands twice; without it, all is well. */
+    /* One of a thousand keys stands twice; without it, the document is valid. */
     char *text = malloc(64 * 1024);
     CHECK(text != NULL);
     for (int twice = 0; twice < 2; twice++) {
@@ -121,17 +123,17 @@ static void strict_documents(void)
 static void order_and_ranges(void)
 {
     const char *text = "{\"layers\":[" DESCRIPTOR "],\"subject\":" DESCRIPTOR ",\"config\":" DESCRIPTOR "}";
-    ocigc_document *document = parse(text, OCIGC_MEDIA_MANIFEST);
-    CHECK(document != NULL && ocigc_document_count(document) == 3);
-    CHECK(ocigc_document_shape(document) == OCIGC_SHAPE_MANIFEST);
-    const struct ocigc_descriptor *found = ocigc_document_descriptors(document);
+    struct ocigc_document *document = parse(text, OCIGC_MEDIA_MANIFEST);
+    CHECK(document != NULL && document->count == 3);
+    CHECK(document->shape == OCIGC_SHAPE_MANIFEST);
+    const struct ocigc_descriptor *found = document->descriptors;
     CHECK(found[0].role == OCIGC_ROLE_CONFIG && found[1].role == OCIGC_ROLE_LAYER);
     CHECK(found[2].role == OCIGC_ROLE_SUBJECT && found[0].media == OCIGC_MEDIA_CONFIG);
     for (size_t i = 0; i < 3; i++) {
         CHECK(found[i].object.length == strlen(DESCRIPTOR));
         CHECK(memcmp(text + found[i].object.start, DESCRIPTOR, strlen(DESCRIPTOR)) == 0);
         CHECK(found[i].digest.length == strlen(DIGEST_A));
-        CHECK(memcmp(ocigc_document_text(document) + found[i].digest.start, DIGEST_A, strlen(DIGEST_A)) == 0);
+        CHECK(memcmp(document->text + found[i].digest.start, DIGEST_A, strlen(DIGEST_A)) == 0);
     }
     ocigc_document_free(document);
 }
@@ -141,19 +143,21 @@ static void lenient_documents(void)
     const char *text = "{\"a\":[{\"b\":" DESCRIPTOR "},{\"digest\":\"" DIGEST_A "\",\"digest\":\"" DIGEST_A "\"}],"
                        "\"fsLayers\":[{\"blobSum\":\"" DIGEST_A "\"}],\"digest\":{\"sha256\":\"x\"},"
                        "\"subject\":" DESCRIPTOR ",\"c\":{\"digest\":\"none\"}}";
-    ocigc_document *document = parse(text, OCIGC_MEDIA_JSON);
-    CHECK(document != NULL && ocigc_document_count(document) == 5);
-    const struct ocigc_descriptor *found = ocigc_document_descriptors(document);
+    struct ocigc_document *document = parse(text, OCIGC_MEDIA_JSON);
+    CHECK(document != NULL && document->count == 5);
+    const struct ocigc_descriptor *found = document->descriptors;
     CHECK(found[0].role == OCIGC_ROLE_SUBJECT && found[1].role == OCIGC_ROLE_FOUND);
     ocigc_document_free(document);
     CHECK(accepted("[]", OCIGC_MEDIA_JSON) && accepted("1", OCIGC_MEDIA_NONE));
     CHECK(!accepted("{\"a\":}", OCIGC_MEDIA_JSON));
 }
 
-static ocigc_index *parse_index(const char *text, struct ocigc_error *error)
+static struct ocigc_index *parse_index(const char *text, struct ocigc_error *error)
 {
+    struct ocigc_index *index = NULL;
     char *copy = exact(text, strlen(text));
-    ocigc_index *index = ocigc_index_parse(copy, strlen(text), error);
+    int32_t code = ocigc_index_parse(copy, strlen(text), &index, error);
+    CHECK((code == OCIGC_OK) == (index != NULL));
     free(copy);
     return index;
 }
@@ -172,22 +176,22 @@ static void indexes(void)
               /* a key that is longer than any buffer and not written as it reads */
               "\"\\u0063ontainerd.io/gc.ref.content.0123456789012345678901234567890123456789012345678901234567890123\":"
               "\"d\",\"containerd.io/gc.ref.contents\":\"e\"}"));
-    ocigc_index *index = parse_index(text, &error);
-    CHECK(index != NULL && ocigc_index_count(index) == 3 && ocigc_index_media_type_count(index) == 2);
-    const struct ocigc_entry *entries = ocigc_index_entries(index);
-    const char *pool = ocigc_index_text(index);
+    struct ocigc_index *index = parse_index(text, &error);
+    CHECK(index != NULL && index->count == 3 && index->media_type_count == 2);
+    const struct ocigc_entry *entries = index->entries;
+    const char *pool = index->text;
     CHECK(entries[0].media_type == 0 && entries[1].media_type == 1 && entries[2].media_type == 0);
     CHECK(entries[0].name_length == 0 && entries[1].name_length == 0 && entries[1].created_length == 0);
     CHECK(entries[2].name_length == 1 && entries[2].created_length == 1);
     CHECK(entries[2].digest_length == 33 && pool[entries[2].text] == OCIGC_SHA256 && pool[entries[2].text + 32] == '\xaa');
     CHECK(memcmp(pool + entries[2].text + 33, "nc", 2) == 0);
     CHECK(text[entries[2].object.start] == '{' && entries[2].object.start + entries[2].object.length == strlen(text) - 2);
-    CHECK(ocigc_index_reference_count(index) == 1 && ocigc_index_references(index)[0].entry == 2);
-    CHECK(pool[ocigc_index_references(index)[0].digest.start] == 'd');
+    CHECK(index->reference_count == 1 && index->references[0].entry == 2);
+    CHECK(pool[index->references[0].digest.start] == 'd');
     ocigc_index_free(index);
 
     index = parse_index("{}", NULL);
-    CHECK(index != NULL && ocigc_index_count(index) == 0 && ocigc_index_text_length(index) == 0);
+    CHECK(index != NULL && index->count == 0 && index->text_length == 0);
     ocigc_index_free(index);
 
     static const char *const refused[] = {ANNOTATED("[]"), ANNOTATED("1"), ANNOTATED("{\"a\":1}"), ANNOTATED("{\"a\":null}")};
@@ -198,7 +202,7 @@ static void indexes(void)
     CHECK(parse_index(ANNOTATED("{\"a\":\"\",\"a\":\"\"}"), &error) == NULL && error.offset > 0);
     for (size_t length = 0; length < strlen(text); length++) {
         char *copy = exact(text, length);
-        CHECK(ocigc_index_parse(copy, length, &error) == NULL && error.code == OCIGC_MALFORMED);
+        CHECK(ocigc_index_parse(copy, length, &index, &error) == OCIGC_MALFORMED && error.code == OCIGC_MALFORMED);
         free(copy);
     }
 }
@@ -213,12 +217,12 @@ static void order(void)
                                      NAMED("x:1", "n@" DIGEST_A "1") "," "{\"digest\":\"x:0\",\"size\":1}" "," /* n@x:0 */
                                      NAMED("x:0", "n@x:0:") "," NAMED("x:0", "o") "," NAMED("x:0", "o:") ","
                                      NAMED("x:0", "a") "," NAMED("x:1", "a") "," NAMED("x:1", "o:b"));
-    static const uint8_t owned[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0};
-    static const struct ocigc_naming naming = {"n@", "o:", owned}, plain = {"n@", "", NULL};
+    static const uint8_t prefixed[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0};
+    static const struct ocigc_naming naming = {"n@", "o:", prefixed}, plain = {"n@", "", NULL};
     static const uint32_t expected[] = {0, 2, 1, 3, 4, 5, 6, 7, 8, 9, 10}, of_plain[] = {0, 8, 9, 2, 1, 3, 4, 5, 6, 7, 10};
     uint32_t positions[] = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
-    ocigc_index *index = parse_index(text, &error);
-    CHECK(index != NULL && ocigc_index_count(index) == 11);
+    struct ocigc_index *index = parse_index(text, &error);
+    CHECK(index != NULL && index->count == 11);
     ocigc_index_sort(index, positions, 11, &naming);
     CHECK(memcmp(positions, expected, sizeof expected) == 0);
     ocigc_index_sort(index, positions, 11, &plain);
@@ -247,18 +251,18 @@ static void configs(void)
     struct ocigc_error error;
     const char *text = "{\"Created\":\"t\",\"config\":{\"labels\":{\"a\":\"1\",\"b\":null,\"a\":\"2\\u00e9\\ud800\"}},"
                        "\"rootfs\":{\"diff_ids\":[\"x\",\"y\"]}}";
-    ocigc_config *config = ocigc_config_parse(text, strlen(text), &error);
-    CHECK(config != NULL && ocigc_config_label_count(config) == 2 && ocigc_config_diff_id_count(config) == 2);
-    CHECK(ocigc_config_created(config).length == 1);
-    const struct ocigc_config_label *labels = ocigc_config_labels(config);
-    const char *value = ocigc_config_text(config) + labels[0].value.start;
+    struct ocigc_config *config;
+    CHECK(ocigc_config_parse(text, strlen(text), &config, &error) == OCIGC_OK && config->label_count == 2 && config->diff_id_count == 2);
+    CHECK(config->created.length == 1);
+    const struct ocigc_config_label *labels = config->labels;
+    const char *value = config->text + labels[0].value.start;
     CHECK(labels[0].value.length == 6 && memcmp(value, "2\xc3\xa9\xef\xbf\xbd", 6) == 0);
     CHECK(labels[1].value.length == 0);
     ocigc_config_free(config);
     static const char *const refused[] = {"[]", "{\"config\":1}", "{\"config\":{\"Labels\":{\"a\":1}}}", "{\"created\":1}",
                                           "{\"rootfs\":{\"diff_ids\":\"x\"}}", "{} {}"};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-        CHECK(ocigc_config_parse(refused[i], strlen(refused[i]), &error) == NULL);
+        CHECK(ocigc_config_parse(refused[i], strlen(refused[i]), &config, &error) == OCIGC_MALFORMED);
 }
 
 int main(void)

@@ -45,7 +45,7 @@ static void write_blob(const char *content, const char *media_type, char *descri
     char name[65] = {0};
     const uint8_t *message = (const uint8_t *)content;
     size_t length = strlen(content);
-    CHECK(ocigc_digest_many(OCIGC_SHA256, NULL, 1, &message, &length, digest) == OCIGC_OK);
+    CHECK(ocigc_digest_many(OCIGC_SHA256, NULL, 1, &message, &length, digest, NULL) == OCIGC_OK);
     ocigc_hex_encode(digest, 32, name);
     write_file(blobs, name, content);
     snprintf(descriptor, capacity,
@@ -85,7 +85,7 @@ static void write_image(int number, const char *subject, char *descriptor, size_
     write_blob(manifest, "manifest.v1+json", descriptor, capacity);
 }
 
-/* Images in one index, each with a sidecar that names the one before; and a referrer of every fourth, in no index. */
+/* Images in one index, each with a label that names the one before; and a referrer of every fourth, in no index. */
 static void write_store(char *index, size_t capacity)
 {
     static char list[IMAGES * 300];
@@ -114,7 +114,7 @@ static int by_key(const void *left, const void *right)
     return memcmp(left, right, 32);
 }
 
-/* Those of a scan that lists names, and of one that looks at files; few, and so many that threads share them. */
+/* Entries of a scan of names and of one with status; few, and so many that threads share them. */
 static void test_sort(size_t count, size_t stride)
 {
     size_t length = count * stride;
@@ -143,8 +143,8 @@ static void test_change_while_reading(void)
     char descriptor[256], name[65] = {0};
     write_blob("content", "layer.v1.tar", descriptor, sizeof descriptor);
     memcpy(name, digest_in(descriptor) + 7, 64);
-    ocigc_store *store = ocigc_store_scan(layout, OCIGC_NAMES, 1, NULL, &error);
-    CHECK(store != NULL);
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, 1, &store, NULL, &error) == OCIGC_OK);
     uint32_t node = node_of(store, descriptor);
     struct ocigc_buffer buffer = {0};
     struct ocigc_content content;
@@ -175,38 +175,37 @@ static void test_change_while_reading(void)
 static void test_phases(const char *index)
 {
     struct ocigc_progress progress = {0};
-    ocigc_store *store = ocigc_store_scan(layout, OCIGC_NAMES, THREADS, &progress, &error);
-    CHECK(store != NULL);
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, THREADS, &store, &progress, &error) == OCIGC_OK);
     uint32_t count = ocigc_store_count(store), root = node_of(store, index);
     uint8_t media = OCIGC_MEDIA_INDEX;
     CHECK(progress.items == count);
-    CHECK(ocigc_graph_labels(store, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_graph_read_labels(store, &progress, &error) == OCIGC_OK);
     CHECK(ocigc_graph_expand(store, &root, &media, 1, THREADS, &progress, &error) == OCIGC_OK);
-    CHECK(ocigc_graph_sniff(store, INT64_MAX, THREADS, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_graph_find_referrers(store, INT64_MAX, THREADS, &progress, &error) == OCIGC_OK);
     uint32_t end = 1;
     uint8_t flat = 0;
-    CHECK(ocigc_graph_hold(store, &root, &end, &flat, 1, 1) == OCIGC_OK);
-    CHECK(ocigc_graph_held(store, 1, 1, NULL, 0) == count);
+    CHECK(ocigc_graph_mark(store, &root, &end, &flat, 1, 1, &error) == OCIGC_OK);
+    CHECK(ocigc_graph_owned(store, 1, 1, NULL, 0) == count);
 
     uint32_t *nodes = malloc(count * sizeof *nodes);
-    uint8_t *fates = malloc(count);
-    CHECK(nodes != NULL && fates != NULL);
-    CHECK(ocigc_graph_held(store, 1, 1, nodes, count) == count);
-    CHECK(!ocigc_store_surveyed(store, nodes[0]));
-    CHECK(ocigc_store_survey(store, nodes, count / 2, THREADS, &progress, &error) == OCIGC_OK);
-    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, &progress, &error) == OCIGC_OK);
-    CHECK(ocigc_store_surveyed(store, nodes[0]) && ocigc_store_surveyed(store, nodes[count - 1]));
+    uint8_t *results = malloc(count);
+    CHECK(nodes != NULL && results != NULL);
+    CHECK(ocigc_graph_owned(store, 1, 1, nodes, count) == count);
+    CHECK(!ocigc_store_has_status(store, nodes[0]));
+    CHECK(ocigc_store_stat(store, nodes, count / 2, THREADS, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_store_stat(store, NULL, 0, THREADS, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_store_has_status(store, nodes[0]) && ocigc_store_has_status(store, nodes[count - 1]));
     int trash = openat(layout, "trash", O_RDONLY | O_DIRECTORY);
-    CHECK(ocigc_sweep(store, nodes, count, trash, fates, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_sweep(store, nodes, count, trash, results, &progress, &error) == OCIGC_OK);
     close(trash);
     for (uint32_t i = 0; i < count; i++)
-        CHECK(fates[i] == OCIGC_FATE_MOVED);
+        CHECK(results[i] == OCIGC_SWEEP_MOVED);
     free(nodes);
-    free(fates);
+    free(results);
     ocigc_store_free(store);
 
-    store = ocigc_store_scan(layout, OCIGC_NAMES, THREADS, NULL, &error);
-    CHECK(store != NULL && ocigc_store_count(store) == 0);
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, THREADS, &store, NULL, &error) == OCIGC_OK && ocigc_store_count(store) == 0);
     ocigc_store_free(store);
 }
 
@@ -215,44 +214,44 @@ static void test_phases(const char *index)
 static void test_numbers(void)
 {
     enum { NODES = 1000 };
-    struct ocigc_numbers numbers = {0};
-    CHECK(ocigc_number_of(&numbers, 0) == UINT32_MAX);
+    struct ocigc_node_set numbers = {0};
+    CHECK(ocigc_node_set_find(&numbers, 0) == UINT32_MAX);
     for (uint32_t i = 0; i < 2 * NODES; i++)
-        CHECK(ocigc_number(&numbers, i % NODES * UINT32_C(4294967)) == (i < NODES));
+        CHECK(ocigc_node_set_add(&numbers, i % NODES * UINT32_C(4294967)) == (i < NODES));
     CHECK(numbers.count == NODES);
     for (uint32_t i = 0; i < NODES; i++) {
-        CHECK(ocigc_number_of(&numbers, i * UINT32_C(4294967)) == i && numbers.nodes[i] == i * UINT32_C(4294967));
-        CHECK(ocigc_number_of(&numbers, i * UINT32_C(4294967) + 1) == UINT32_MAX);
+        CHECK(ocigc_node_set_find(&numbers, i * UINT32_C(4294967)) == i && numbers.nodes[i] == i * UINT32_C(4294967));
+        CHECK(ocigc_node_set_find(&numbers, i * UINT32_C(4294967) + 1) == UINT32_MAX);
     }
-    ocigc_numbers_free(&numbers);
-    CHECK(ocigc_number_of(&numbers, 0) == UINT32_MAX);
+    ocigc_node_set_free(&numbers);
+    CHECK(ocigc_node_set_find(&numbers, 0) == UINT32_MAX);
 }
 
 /* ------------------------------------------------------------------ survey */
 
-/* What a survey has to find out: a scan that looks at files. */
-static ocigc_store *looked_at;
+/* What ocigc_store_stat must find: a scan with status. */
+static ocigc_store *reference;
 
 static ocigc_store *scan(int32_t depth)
 {
-    ocigc_store *store = ocigc_store_scan(layout, depth, THREADS, NULL, &error);
-    CHECK(store != NULL);
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, depth, THREADS, &store, NULL, &error) == OCIGC_OK);
     return store;
 }
 
-/* Of the nodes whose number is less than `sixteenths` modulo 16 all is known, of the others nothing. */
-static void check_facts(const ocigc_store *store, uint32_t sixteenths)
+/* The status of the nodes with a number below `sixteenths` modulo 16 is known, that of the others is not. */
+static void check_status(const ocigc_store *store, uint32_t sixteenths)
 {
     for (uint32_t node = 0; node < ocigc_store_count(store); node++) {
         bool known = node % 16 < sixteenths;
-        CHECK(ocigc_store_surveyed(store, node) == known);
-        CHECK(ocigc_store_size(store, node) == (known ? ocigc_store_size(looked_at, node) : 0));
-        CHECK(ocigc_store_stamp(store, node) == (known ? ocigc_store_stamp(looked_at, node) : OCIGC_STAMP_UNKNOWN));
+        CHECK(ocigc_store_has_status(store, node) == known);
+        CHECK(ocigc_store_size(store, node) == (known ? ocigc_store_size(reference, node) : 0));
+        CHECK(ocigc_store_stamp(store, node) == (known ? ocigc_store_stamp(reference, node) : OCIGC_STAMP_UNKNOWN));
     }
 }
 
-/* Surveys those nodes. Each is listed again and again, so that threads meet in them. */
-static int32_t survey_part(ocigc_store *store, uint32_t sixteenths, struct ocigc_progress *progress)
+/* Asks for those nodes. Each is listed several times, so that threads meet in it. */
+static int32_t stat_part(ocigc_store *store, uint32_t sixteenths, struct ocigc_progress *progress)
 {
     enum { TIMES = 4 };
     uint32_t count = ocigc_store_count(store);
@@ -263,100 +262,100 @@ static int32_t survey_part(ocigc_store *store, uint32_t sixteenths, struct ocigc
         for (uint32_t node = 0; node < count; node++)
             if (node % 16 < sixteenths)
                 nodes[listed++] = node;
-    int32_t code = ocigc_store_survey(store, nodes, listed, THREADS, progress, &error);
+    int32_t code = ocigc_store_stat(store, nodes, listed, THREADS, progress, &error);
     free(nodes);
     return code;
 }
 
-static void test_survey_by_parts(void)
+static void test_stat_by_parts(void)
 {
     struct ocigc_progress cancelled = {.cancel = 1};
-    ocigc_store *store = scan(OCIGC_NAMES);
+    ocigc_store *store = scan(OCIGC_SCAN_NAMES);
     uint32_t none;
-    check_facts(store, 0);
-    CHECK(ocigc_store_survey(store, &none, 0, THREADS, NULL, &error) == OCIGC_OK);
-    CHECK(store->facts.stamps == NULL && !store->facts.all);
-    CHECK(survey_part(store, 1, &cancelled) == OCIGC_CANCELLED);
-    check_facts(store, 0);
-    CHECK(survey_part(store, 1, NULL) == OCIGC_OK);
-    check_facts(store, 1);
-    CHECK(store->facts.numbers.count == (ocigc_store_count(store) + 15) / 16 && !store->facts.all);
-    CHECK(survey_part(store, 2, NULL) == OCIGC_OK);
-    check_facts(store, 2);
-    CHECK(!store->facts.all);
-    CHECK(survey_part(store, 9, NULL) == OCIGC_OK);
-    check_facts(store, 9);
-    CHECK(store->facts.all && store->facts.numbers.count == 0);
-    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
-    check_facts(store, 16);
-    CHECK(store->facts.all && store->link_count == looked_at->link_count);
-    CHECK(survey_part(store, 16, &cancelled) == OCIGC_CANCELLED);
-    check_facts(store, 16);
+    check_status(store, 0);
+    CHECK(ocigc_store_stat(store, &none, 0, THREADS, NULL, &error) == OCIGC_OK);
+    CHECK(store->status.stamps == NULL && !store->status.all);
+    CHECK(stat_part(store, 1, &cancelled) == OCIGC_CANCELLED);
+    check_status(store, 0);
+    CHECK(stat_part(store, 1, NULL) == OCIGC_OK);
+    check_status(store, 1);
+    CHECK(store->status.numbers.count == (ocigc_store_count(store) + 15) / 16 && !store->status.all);
+    CHECK(stat_part(store, 2, NULL) == OCIGC_OK);
+    check_status(store, 2);
+    CHECK(!store->status.all);
+    CHECK(stat_part(store, 9, NULL) == OCIGC_OK);
+    check_status(store, 9);
+    CHECK(store->status.all && store->status.numbers.count == 0);
+    CHECK(ocigc_store_stat(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
+    check_status(store, 16);
+    CHECK(store->status.all && store->inode_count == reference->inode_count);
+    CHECK(stat_part(store, 16, &cancelled) == OCIGC_CANCELLED);
+    check_status(store, 16);
     ocigc_store_free(store);
 }
 
-static void test_survey_of_all(void)
+static void test_stat_of_all(void)
 {
     struct ocigc_progress cancelled = {.cancel = 1};
-    ocigc_store *store = scan(OCIGC_NAMES);
-    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, &cancelled, &error) == OCIGC_CANCELLED);
-    check_facts(store, 0);
-    CHECK(survey_part(store, 1, NULL) == OCIGC_OK);
-    check_facts(store, 1);
-    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
-    check_facts(store, 16);
-    CHECK(store->facts.all && store->link_count == looked_at->link_count);
+    ocigc_store *store = scan(OCIGC_SCAN_NAMES);
+    CHECK(ocigc_store_stat(store, NULL, 0, THREADS, &cancelled, &error) == OCIGC_CANCELLED);
+    check_status(store, 0);
+    CHECK(stat_part(store, 1, NULL) == OCIGC_OK);
+    check_status(store, 1);
+    CHECK(ocigc_store_stat(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
+    check_status(store, 16);
+    CHECK(store->status.all && store->inode_count == reference->inode_count);
     ocigc_store_free(store);
 }
 
-/* Where the survey meets what is no blob, that node stays unknown; and is found out once it is one. */
-static void test_survey_that_fails(const char *descriptor)
+/* If a node is not a regular file, it stays unknown, until it is one again. */
+static void test_stat_that_fails(const char *descriptor)
 {
     char name[65] = {0};
     memcpy(name, digest_in(descriptor) + 7, 64);
-    ocigc_store *store = scan(OCIGC_NAMES);
+    ocigc_store *store = scan(OCIGC_SCAN_NAMES);
     uint32_t node = node_of(store, descriptor);
     CHECK(renameat(blobs, name, layout, "aside") == 0 && mkdirat(blobs, name, 0777) == 0);
-    CHECK(survey_part(store, 16, NULL) == OCIGC_LAYOUT);
-    CHECK(!ocigc_store_surveyed(store, node) && ocigc_store_size(store, node) == 0);
+    CHECK(stat_part(store, 16, NULL) == OCIGC_UNEXPECTED_FILE);
+    CHECK(!ocigc_store_has_status(store, node) && ocigc_store_size(store, node) == 0);
     CHECK(unlinkat(blobs, name, AT_REMOVEDIR) == 0 && renameat(layout, "aside", blobs, name) == 0);
-    CHECK(survey_part(store, 16, NULL) == OCIGC_OK);
+    CHECK(stat_part(store, 16, NULL) == OCIGC_OK);
     for (uint32_t other = 0; other < ocigc_store_count(store); other++)
-        CHECK(ocigc_store_size(store, other) == ocigc_store_size(looked_at, other));
+        CHECK(ocigc_store_size(store, other) == ocigc_store_size(reference, other));
     ocigc_store_free(store);
 }
 
-/* What the scan has looked at already, the survey leaves alone. */
-static void test_survey_behind_a_look(int32_t depth)
+/* What the scan has asked already is not asked again. */
+static void test_stat_after_a_full_scan(int32_t depth)
 {
     ocigc_store *store = scan(depth);
-    const struct ocigc_segment *segment = ocigc_store_segment(store, "sha256", 6);
-    size_t length = (size_t)segment->count * segment->stride;
+    const struct ocigc_digest_table *table = ocigc_store_table(store, "sha256", 6);
+    size_t length = (size_t)table->count * table->stride;
     uint8_t *entries = malloc(length);
-    CHECK(entries != NULL && segment->count == ocigc_store_count(store));
-    memcpy(entries, segment->entries, length);
-    CHECK(survey_part(store, 2, NULL) == OCIGC_OK);
-    CHECK(ocigc_store_survey(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
-    check_facts(store, 16);
-    CHECK(memcmp(entries, segment->entries, length) == 0);
-    CHECK(store->facts.stamps == NULL && !store->facts.all);
+    CHECK(entries != NULL && table->count == ocigc_store_count(store));
+    memcpy(entries, table->entries, length);
+    CHECK(stat_part(store, 2, NULL) == OCIGC_OK);
+    CHECK(ocigc_store_stat(store, NULL, 0, THREADS, NULL, &error) == OCIGC_OK);
+    check_status(store, 16);
+    CHECK(memcmp(entries, table->entries, length) == 0);
+    CHECK(store->status.stamps == NULL && !store->status.all);
     free(entries);
     ocigc_store_free(store);
 }
 
-static void test_survey(const char *descriptor)
+static void test_stat(const char *descriptor)
 {
     char name[65] = {0};
     memcpy(name, digest_in(descriptor) + 7, 64);
     CHECK(linkat(blobs, name, layout, "further name", 0) == 0);
-    looked_at = scan(OCIGC_FILES);
-    CHECK(looked_at->link_count == 1);
-    test_survey_by_parts();
-    test_survey_of_all();
-    test_survey_behind_a_look(OCIGC_FILES);
-    test_survey_behind_a_look(OCIGC_IDENTITIES);
-    test_survey_that_fails(descriptor);
-    ocigc_store_free(looked_at);
+    reference = scan(OCIGC_SCAN_STATUS);
+    CHECK(reference->inode_count == 1);
+    test_stat_by_parts();
+    test_stat_of_all();
+    test_stat_after_a_full_scan(OCIGC_SCAN_STATUS);
+    test_stat_after_a_full_scan(OCIGC_SCAN_IDENTITY);
+    test_stat_that_fails(descriptor);
+    ocigc_store_free(reference);
     CHECK(unlinkat(layout, "further name", 0) == 0);
 }
 
@@ -371,7 +370,7 @@ int main(void)
     test_change_while_reading();
     write_store(index, sizeof index);
     test_numbers();
-    test_survey(index);
+    test_stat(index);
     test_phases(index);
     close(blobs);
     close(layout);

@@ -1,6 +1,6 @@
 /* The verify engine on a layout of its own: every verdict, many threads, cancellation; under the sanitizers. */
 
-#include "common/common.h"
+#include "base/base.h"
 #include "tests/check.h"
 
 #include <fcntl.h>
@@ -24,7 +24,7 @@ static void write_blob(int number, size_t size)
     for (size_t i = 0; i < size; i++)
         content[i] = (uint8_t)(i * 31 + (size_t)number * 7 + i / 251);
     const uint8_t *message = content;
-    CHECK(ocigc_digest_many(OCIGC_SHA256, "portable", 1, &message, &size, digest) == OCIGC_OK);
+    CHECK(ocigc_digest_many(OCIGC_SHA256, "portable", 1, &message, &size, digest, NULL) == OCIGC_OK);
     ocigc_hex_encode(digest, 32, hex);
     snprintf(digests[number], sizeof digests[number], "sha256:%s", hex);
     snprintf(paths[number], sizeof paths[number], "blobs/sha256/%s", hex);
@@ -123,8 +123,8 @@ static uint8_t verdict_if(void (*act)(void))
     uint8_t verdict = OCIGC_VERDICT_UNCHECKED;
     unlinkat(layout, paths[large], 0);
     write_blob(large, 250000);
-    ocigc_store *store = ocigc_store_scan(layout, OCIGC_FILES, 1, NULL, &error);
-    CHECK(store != NULL);
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_STATUS, 1, &store, NULL, &error) == OCIGC_OK);
     uint32_t node = ocigc_store_find(store, digests[large], strlen(digests[large]));
     between_pieces = act;
     CHECK(ocigc_verify(store, &node, 1, 1, NULL, &verdict, NULL, &error) == OCIGC_OK && between_pieces == NULL);
@@ -145,9 +145,9 @@ int main(void)
     damage(7, "X", -1); /* before the scan: corrupt */
     damage(8, NULL, 0);
 
-    ocigc_store *store = ocigc_store_scan(layout, OCIGC_NAMES, 2, NULL, &error);
-    CHECK(store != NULL && ocigc_store_count(store) == BLOBS);
-    CHECK(ocigc_store_survey(store, NULL, 0, 2, NULL, &error) == OCIGC_OK);
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, 2, &store, NULL, &error) == OCIGC_OK && ocigc_store_count(store) == BLOBS);
+    CHECK(ocigc_store_stat(store, NULL, 0, 2, NULL, &error) == OCIGC_OK);
     for (uint32_t threads = 0; threads <= 4; threads++) {
         verify(store, threads, verdicts);
         for (int number = 0; number < BLOBS; number++) {
@@ -156,7 +156,7 @@ int main(void)
         }
     }
 
-    damage(9, "Y", 100); /* behind it: changed, and gone */
+    damage(9, "Y", 100); /* after the scan: changed, and gone */
     CHECK(unlinkat(layout, paths[10], 0) == 0);
     verify(store, 2, verdicts);
     CHECK(verdict_of(store, verdicts, 9) == OCIGC_VERDICT_CHANGED);

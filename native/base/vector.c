@@ -1,4 +1,4 @@
-#include "common/vector.h"
+#include "base/vector.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ bool ocigc_reserve(void *array, uint32_t *capacity, uint32_t count, uint32_t mor
     if (grown < needed)
         return false;
     void *old;
-    memcpy(&old, array, sizeof old); /* a pointer to any type, as bytes: void ** would alias wrongly */
+    memcpy(&old, array, sizeof old); /* a pointer to any type, copied as bytes: void ** would violate aliasing */
     void *new = realloc(old, grown * stride);
     if (new == NULL)
         return false;

@@ -1,4 +1,4 @@
-#include "common/common.h"
+#include "base/base.h"
 
 #include <string.h>
 
@@ -31,7 +31,7 @@ int32_t ocigc_algorithm_of(const char *name, size_t length)
     return OCIGC_ALGORITHM_OTHER;
 }
 
-/* The value of a lowercase hex digit, and 1 more: 0 of any other byte. A table, for no branch predictor learns digests. */
+/* 1 + the value of a lowercase hex digit; 0 for any other byte. A table, because no branch predictor learns digests. */
 static const uint8_t HEX_VALUES[256] = {
     ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
@@ -41,7 +41,7 @@ int ocigc_hex_decode(const char *hex, size_t length, uint8_t *out, uint32_t widt
 {
     if (length != (size_t)width * 2)
         return -1;
-    int wrong = 0; /* negative once a digit was none */
+    int wrong = 0; /* negative after an invalid digit */
     for (uint32_t i = 0; i < width; i++) {
         int high = HEX_VALUES[(uint8_t)hex[2 * i]] - 1;
         int low = HEX_VALUES[(uint8_t)hex[2 * i + 1]] - 1;

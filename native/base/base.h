@@ -1,18 +1,21 @@
-/* common.h - what every part of the core shares: errors and the grammar of digests. */
-#ifndef OCIGC_COMMON_H
-#define OCIGC_COMMON_H
+/* base.h - what every part of the core shares: errors, the grammar of digests, labels, progress. */
+#ifndef OCIGC_BASE_H
+#define OCIGC_BASE_H
 
 #include "ocigc.h"
 
 #include <stdbool.h>
 
-#define OCIGC_MANIFEST_LIMIT (16u << 20) /* bytes; the largest manifest, index or looked-into document */
+#define OCIGC_MANIFEST_LIMIT (16u << 20) /* bytes; the largest manifest, index or other document that is read */
 #define OCIGC_DIGEST_TEXT_MAX 255u       /* bytes of the longest "alg:encoded": NAME_MAX bounds the encoded part */
 
 /* Fills `error` (NULL is allowed) and returns `code`, so that callers can `return ocigc_fail(...)`. Bytes of the
  * formatted message outside printable ASCII come out as \xNN, so that no name can reach a terminal raw. */
 int32_t ocigc_fail(struct ocigc_error *error, int32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* OCIGC_NO_MEMORY. */
+int32_t ocigc_fail_memory(struct ocigc_error *error);
 
 /* The same for a failed system call: records `os_errno` and appends ": " and its text. */
 int32_t ocigc_fail_system(struct ocigc_error *error, int os_errno, const char *format, ...)
@@ -25,15 +28,15 @@ const char *ocigc_algorithm_name(int32_t algorithm);
 /* The algorithm of a directory name below blobs/. */
 int32_t ocigc_algorithm_of(const char *name, size_t length);
 
-/* A digest as it is compared: of a registered algorithm in binary, of another by its text alone. */
+/* A digest in the form in which it is compared: in binary if its algorithm is registered, else by its text alone. */
 struct ocigc_digest {
     int32_t algorithm; /* enum ocigc_algorithm */
     uint8_t bytes[64];
 };
 
-/* Reads "alg:encoded"; false where it is no digest by the grammar. */
+/* Parses "alg:encoded"; false if it is not a digest by the grammar. */
 bool ocigc_digest_read(const char *text, size_t length, struct ocigc_digest *digest);
-/* Lowercase hex of exactly `width` bytes to binary; -1 where it is not that. */
+/* Decodes lowercase hex of exactly `width` bytes; -1 if it is anything else. */
 int ocigc_hex_decode(const char *hex, size_t length, uint8_t *out, uint32_t width);
 void ocigc_hex_encode(const uint8_t *bytes, uint32_t width, char *out); /* no NUL */
 

@@ -1,18 +1,18 @@
-#include "store/numbers.h"
+#include "store/node_set.h"
 
-#include "common/vector.h"
+#include "base/vector.h"
 
 #include <stdlib.h>
 
-void ocigc_numbers_free(struct ocigc_numbers *numbers)
+void ocigc_node_set_free(struct ocigc_node_set *numbers)
 {
     free(numbers->nodes);
     free(numbers->slots);
-    *numbers = (struct ocigc_numbers){0};
+    *numbers = (struct ocigc_node_set){0};
 }
 
-/* The slot of a node: that of its number, or the free one where that would be. */
-static uint32_t *slot_of(const struct ocigc_numbers *numbers, uint32_t node)
+/* The slot of a node's number, or the free one where that belongs. */
+static uint32_t *slot_of(const struct ocigc_node_set *numbers, uint32_t node)
 {
     uint32_t mask = numbers->size - 1;
     uint32_t slot = (uint32_t)(node * UINT64_C(0x9e3779b97f4a7c15) >> 32) & mask;
@@ -21,7 +21,7 @@ static uint32_t *slot_of(const struct ocigc_numbers *numbers, uint32_t node)
     return &numbers->slots[slot];
 }
 
-static bool grow(struct ocigc_numbers *numbers)
+static bool grow(struct ocigc_node_set *numbers)
 {
     uint32_t size = numbers->size == 0 ? 64 : 2 * numbers->size;
     uint32_t *slots = size > numbers->size ? calloc(size, sizeof *slots) : NULL;
@@ -35,12 +35,12 @@ static bool grow(struct ocigc_numbers *numbers)
     return true;
 }
 
-uint32_t ocigc_number_of(const struct ocigc_numbers *numbers, uint32_t node)
+uint32_t ocigc_node_set_find(const struct ocigc_node_set *numbers, uint32_t node)
 {
     return numbers->size == 0 ? UINT32_MAX : *slot_of(numbers, node) - 1;
 }
 
-int ocigc_number(struct ocigc_numbers *numbers, uint32_t node)
+int ocigc_node_set_add(struct ocigc_node_set *numbers, uint32_t node)
 {
     if (numbers->count >= numbers->size / 2 && !grow(numbers))
         return -1;

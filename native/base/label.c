@@ -1,4 +1,4 @@
-#include "common/common.h"
+#include "base/base.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* graph_hold.c - who holds what. */
-#include "common/vector.h"
+/* graph_mark.c - the mark: what the roots reach, and which root reached it first. */
+#include "base/vector.h"
 #include "store/graph.h"
 
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 
 struct walk {
     struct ocigc_graph *graph;
-    uint32_t holder;
+    uint32_t owner;
     bool flat;
-    uint32_t *stack; /* held now, and not yet followed */
+    uint32_t *stack; /* marked, but not followed yet */
     uint32_t count;
     uint32_t capacity;
 };
@@ -23,10 +23,10 @@ static bool reach(struct walk *walk, uint32_t node)
 {
     struct ocigc_graph *graph = walk->graph;
     bool was_flat = (graph->flags[node] & OCIGC_NODE_FLAT) != 0;
-    if (graph->holders[node] != 0 && (walk->flat || !was_flat))
+    if (graph->owners[node] != 0 && (walk->flat || !was_flat))
         return true;
-    if (graph->holders[node] == 0)
-        graph->holders[node] = walk->holder;
+    if (graph->owners[node] == 0)
+        graph->owners[node] = walk->owner;
     if (walk->flat)
         graph->flags[node] |= OCIGC_NODE_FLAT;
     else
@@ -51,57 +51,57 @@ static bool follow(struct walk *walk, uint32_t node)
     }
     if ((graph->flags[node] & OCIGC_NODE_LEADS_ON) == 0)
         return true;
-    for (uint32_t i = ocigc_graph_first_referrer(graph, node);
+    for (uint32_t i = ocigc_referrers_first(graph, node);
          i < graph->referrers_sorted && ocigc_subject_of(graph->referrers[i]) == node; i++)
         if (!reach(walk, ocigc_referrer_of(graph->referrers[i])))
             return false;
     return true;
 }
 
-static bool hold(struct walk *walk, uint32_t root)
+static bool mark_from(struct walk *walk, uint32_t root)
 {
-    bool well = reach(walk, root);
-    while (well && walk->count > 0)
-        well = follow(walk, walk->stack[--walk->count]);
-    return well;
+    bool ok = reach(walk, root);
+    while (ok && walk->count > 0)
+        ok = follow(walk, walk->stack[--walk->count]);
+    return ok;
 }
 
-int32_t ocigc_graph_hold(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *flat,
-                         size_t groups, uint32_t first)
+int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *flat,
+                         size_t groups, uint32_t first, struct ocigc_error *error)
 {
     struct walk walk = {.graph = store->graph};
-    ocigc_graph_sort_referrers(store->graph);
-    bool well = true;
+    ocigc_referrers_sort(store->graph);
+    bool ok = true;
     uint32_t root = 0;
-    for (size_t i = 0; well && i < groups; i++) {
-        walk.holder = first + (uint32_t)i;
+    for (size_t i = 0; ok && i < groups; i++) {
+        walk.owner = first + (uint32_t)i;
         walk.flat = flat[i] != 0;
-        for (; well && root < ends[i]; root++)
-            well = hold(&walk, roots[root]);
+        for (; ok && root < ends[i]; root++)
+            ok = mark_from(&walk, roots[root]);
     }
     free(walk.stack);
-    return well ? OCIGC_OK : OCIGC_NO_MEMORY;
+    return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
-void ocigc_graph_release(ocigc_store *store)
+void ocigc_graph_unmark(ocigc_store *store)
 {
     struct ocigc_graph *graph = store->graph;
-    memset(graph->holders, 0, store->count * sizeof *graph->holders);
+    memset(graph->owners, 0, store->count * sizeof *graph->owners);
     for (uint32_t node = 0; node < store->count; node++)
         graph->flags[node] &= (uint16_t)~OCIGC_NODE_FLAT;
 }
 
-const uint32_t *ocigc_graph_holders(const ocigc_store *store)
+const uint32_t *ocigc_graph_owners(const ocigc_store *store)
 {
-    return store->graph->holders;
+    return store->graph->owners;
 }
 
-size_t ocigc_graph_held(const ocigc_store *store, uint32_t low, uint32_t high, uint32_t *out, size_t capacity)
+size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, uint32_t *out, size_t capacity)
 {
-    const uint32_t *holders = store->graph->holders;
+    const uint32_t *owners = store->graph->owners;
     size_t found = 0;
     for (uint32_t node = 0; node < store->count; node++) {
-        if (holders[node] < low || holders[node] > high)
+        if (owners[node] < low || owners[node] > high)
             continue;
         if (found < capacity)
             out[found] = node;

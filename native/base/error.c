@@ -1,4 +1,4 @@
-#include "common/common.h"
+#include "base/base.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,4 +57,9 @@ int32_t ocigc_fail_system(struct ocigc_error *error, int os_errno, const char *f
         va_end(arguments);
     }
     return OCIGC_SYSTEM;
+}
+
+int32_t ocigc_fail_memory(struct ocigc_error *error)
+{
+    return ocigc_fail(error, OCIGC_NO_MEMORY, "out of memory");
 }

@@ -1,4 +1,4 @@
-#include "common/common.h"
+#include "base/base.h"
 
 #include <string.h>
 #include <strings.h>
@@ -13,7 +13,7 @@ static const struct {
     {"application/vnd.docker.distribution.manifest.list.v2+json", OCIGC_MEDIA_INDEX},
     {"application/vnd.oci.image.config.v1+json", OCIGC_MEDIA_CONFIG},
     {"application/vnd.docker.container.image.v1+json", OCIGC_MEDIA_CONFIG},
-    /* Schema 1 holds blobSums, not descriptors; only a lenient look finds what it needs. */
+    /* Schema 1 has blobSums, not descriptors; only a lenient scan finds them. */
     {"application/vnd.docker.distribution.manifest.v1+json", OCIGC_MEDIA_JSON},
     {"application/vnd.docker.distribution.manifest.v1+prettyjws", OCIGC_MEDIA_JSON},
 };
@@ -32,7 +32,7 @@ int32_t ocigc_media_of(const char *media_type, size_t length)
             return KNOWN[i].media;
     static const char suffix[] = "+json";
     size_t tail = sizeof suffix - 1;
-    /* The names of media types know no case; a known one in another is looked into as any other JSON is. */
+    /* Media types are case-insensitive, but a known one in another case is treated as any other JSON. */
     if (length >= tail && strncasecmp(media_type + length - tail, suffix, tail) == 0)
         return OCIGC_MEDIA_JSON;
     return OCIGC_MEDIA_UNKNOWN;

@@ -1,6 +1,6 @@
-/* Least power: with Landlock, what this process may still change lies below a few directories. */
+/* confine.c - least privilege: with Landlock, this process can change only what lies below a few directories. */
 
-#include "common/common.h"
+#include "base/base.h"
 
 #include <errno.h>
 #if __has_include(<linux/landlock.h>)
@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Moving files between directories is a right from the second version on, and before it was never granted. */
+/* Before its second version, Landlock denied every move between directories. */
 enum { NEEDED_VERSION = 2 };
 
 #define CHANGES                                                                                                        \
@@ -22,6 +22,7 @@ enum { NEEDED_VERSION = 2 };
      LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                     \
      LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
 
+/* 0, or an errno. */
 static int restrict_to(int ruleset, const int32_t *directories, size_t count)
 {
     for (size_t n = 0; n < count; n++) {
@@ -34,7 +35,7 @@ static int restrict_to(int ruleset, const int32_t *directories, size_t count)
     return 0;
 }
 
-int32_t ocigc_confine(const int32_t *directories, size_t count)
+static int confine(const int32_t *directories, size_t count)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < NEEDED_VERSION)
@@ -50,7 +51,7 @@ int32_t ocigc_confine(const int32_t *directories, size_t count)
 
 #else
 
-int32_t ocigc_confine(const int32_t *directories, size_t count)
+static int confine(const int32_t *directories, size_t count)
 {
     (void)directories;
     (void)count;
@@ -58,3 +59,9 @@ int32_t ocigc_confine(const int32_t *directories, size_t count)
 }
 
 #endif
+
+int32_t ocigc_confine(const int32_t *directories, size_t count, struct ocigc_error *error)
+{
+    int cause = confine(directories, count);
+    return cause == 0 ? OCIGC_OK : ocigc_fail_system(error, cause, "Landlock is not available");
+}

@@ -1,0 +1,84 @@
+/* hard_links.c - the bytes that deleting blobs frees if files have several links. */
+#include "store/store.h"
+
+#include <stdlib.h>
+
+static int by_inode(const void *left, const void *right)
+{
+    const struct ocigc_inode *a = *(const struct ocigc_inode *const *)left;
+    const struct ocigc_inode *b = *(const struct ocigc_inode *const *)right;
+    if (a->device != b->device)
+        return a->device < b->device ? -1 : 1;
+    return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+/* The bytes of those inodes of which every link is listed. */
+static uint64_t freed_by_links(const struct ocigc_inode **links, size_t count)
+{
+    uint64_t freed = 0;
+    qsort(links, count, sizeof *links, by_inode);
+    for (size_t start = 0, end; start < count; start = end) {
+        for (end = start + 1; end < count && by_inode(&links[start], &links[end]) == 0;)
+            end++;
+        if (end - start >= links[start]->links)
+            freed += links[start]->size;
+    }
+    return freed;
+}
+
+const struct ocigc_inode *ocigc_store_shared_inode(const ocigc_store *store, uint32_t node)
+{
+    uint64_t size = ocigc_status_of(store, node).size;
+    const struct ocigc_inode *inode = size & OCIGC_STATUS_INODE ? &store->inodes[size & OCIGC_SIZE_MASK] : NULL;
+    return inode != NULL && inode->links > 1 ? inode : NULL;
+}
+
+int32_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count, uint64_t *bytes,
+                          struct ocigc_error *error)
+{
+    uint64_t freed = 0;
+    size_t linked = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ocigc_store_shared_inode(store, nodes[i]) != NULL)
+            linked++;
+        else
+            freed += ocigc_store_size(store, nodes[i]);
+    }
+    if (linked > 0) {
+        const struct ocigc_inode **links = malloc(linked * sizeof *links);
+        if (links == NULL)
+            return ocigc_fail_memory(error);
+        linked = 0;
+        for (size_t i = 0; i < count; i++) {
+            const struct ocigc_inode *inode = ocigc_store_shared_inode(store, nodes[i]);
+            if (inode != NULL)
+                links[linked++] = inode;
+        }
+        freed += freed_by_links(links, linked);
+        free(links);
+    }
+    *bytes = freed;
+    return OCIGC_OK;
+}
+
+size_t ocigc_store_hard_links(const ocigc_store *store, const uint32_t *nodes, size_t count,
+                              struct ocigc_hard_link *out, size_t capacity)
+{
+    size_t linked = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct ocigc_inode *inode = ocigc_store_shared_inode(store, nodes[i]);
+        if (inode == NULL)
+            continue;
+        if (linked < capacity)
+            out[linked] = (struct ocigc_hard_link){
+                .device = inode->device,
+                .inode = inode->inode,
+                .links = inode->links,
+                .size = inode->size,
+                .stamp = ocigc_store_stamp(store, nodes[i]),
+                .modified = inode->modified,
+            };
+        linked++;
+    }
+    return linked;
+}
