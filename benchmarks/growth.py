@@ -33,8 +33,8 @@ from ocigc.synth import Spec, write
 
 SCAN = """
 import os, sys
-from ocigc.native import Depth, Store
-Store.scan(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), depth=Depth.FILES).close()
+from ocigc.native import Detail, Store
+Store.scan(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), detail=Detail.STATUS).close()
 """
 
 
@@ -110,7 +110,7 @@ def count(layout: Path) -> tuple[int, int]:
     """The blobs that umoci has left, and the edges between them."""
     with Layout(str(layout)) as opened, load(opened, None, time.time_ns(), SILENT).store as store:
         edges = lib.ocigc_graph_edges
-        return len(store), sum(edges(store._handle, node, ffi.NULL, ffi.NULL, 0) for node in range(len(store)))
+        return len(store), sum(edges(store.handle, node, ffi.NULL, ffi.NULL, 0) for node in range(len(store)))
 
 
 def exponent(sizes: Sequence[int], medians: Sequence[float]) -> float:

@@ -81,7 +81,7 @@ def in_memory(algorithm: str, size: int, rounds: int) -> str:
     ratios = []
     for _ in range(rounds):
         start = time.perf_counter()
-        lib.ocigc_digest_many(number, ffi.NULL, len(messages), array, lengths, out)
+        lib.ocigc_digest_many(number, ffi.NULL, len(messages), array, lengths, out, ffi.NULL)
         middle = time.perf_counter()
         for message in messages:
             hashlib.new(algorithm, message, usedforsecurity=False).digest()

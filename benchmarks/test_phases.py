@@ -17,7 +17,7 @@ from ocigc.gc.filters import Filters
 from ocigc.gc.protection import InUse
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Snapshot, labels_of, load
-from ocigc.native import Depth, Store
+from ocigc.native import Detail, Store
 from ocigc.pruning.prune import Pruned
 from ocigc.synth import Spec, write
 
@@ -57,7 +57,7 @@ def test_hash(benchmark: Any, kernel: str, size: int) -> None:
     pointers = [ffi.from_buffer("uint8_t[]", message) for message in messages]
     out, lengths = ffi.new("uint8_t[]", 32 * 64), ffi.new("size_t[]", [size] * 64)
     array = ffi.new("uint8_t *[]", pointers)
-    benchmark(lib.ocigc_digest_many, lib.OCIGC_SHA256, kernel.encode(), 64, array, lengths, out)
+    benchmark(lib.ocigc_digest_many, lib.OCIGC_SHA256, kernel.encode(), 64, array, lengths, out, ffi.NULL)
     assert bytes(ffi.buffer(out)[:32]) == hashlib.sha256(messages[0]).digest()
 
 
@@ -66,7 +66,7 @@ def test_scan(benchmark: Any, layout: Layout) -> None:
 
 
 def test_scan_with_sizes_and_times(benchmark: Any, layout: Layout) -> None:
-    benchmark(lambda: Store.scan(layout.fd, depth=Depth.FILES).close())
+    benchmark(lambda: Store.scan(layout.fd, detail=Detail.STATUS).close())
 
 
 def test_load(benchmark: Any, layout: Layout) -> None:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ocigc.descriptor import Media
-
 from ocigc._native import ffi, lib
 from ocigc.errors import MalformedError
+from ocigc.image import Media
 from ocigc.native import parse_document
 
 _MEMBERS = ("config", "layers", "blobs", "manifests", "subject")

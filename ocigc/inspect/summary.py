@@ -100,7 +100,7 @@ def overview(
             load(layout, repository, default.now, watch, in_grace_after=default.now - default.grace)
         )
         with snapshot.store as store:
-            store.survey(report=watch("Reading sizes"))
+            store.stat(report=watch("Reading sizes"))
             leases = [lease for lease in snapshot.leases if lease.active(default.now)]
             ordered = list(snapshot.images.in_order())
             plans = forecast(snapshot, (default, everything), repository, None, watch)

@@ -94,7 +94,7 @@ def images(
     with lock.shared(layout, wait):
         snapshot = with_created(load(layout, repository, now, watch))
         with snapshot.store:
-            snapshot.store.survey(report=watch("Reading sizes"))
+            snapshot.store.stat(report=watch("Reading sizes"))
             leases = [lease for lease in snapshot.leases if lease.active(now)]
             ordered = list(snapshot.images.in_order())
             return usage(ordered, snapshot.store, leases, InUse() if in_use is None else in_use)

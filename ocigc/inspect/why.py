@@ -74,7 +74,7 @@ def why(
 
 def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
     store = snapshot.store
-    following, roles = store.ascend(node)
+    following, roles = store.paths_to(node)
 
     def step(at: int) -> tuple[str, int] | None:
         return None if following[at] == NO_NODE else (_ROLES[Role(roles[at])], following[at])
@@ -95,7 +95,7 @@ def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
 
 def _mentions(store: Store, digest: Digest) -> list[Digest]:
     found = []
-    for node in store.lacking():
+    for node in store.incomplete():
         try:
             content = store.read(node, CONFIG_LIMIT, verify=False)
             if any(each.digest == digest for each in parse_document(content, Media.JSON)):

@@ -40,7 +40,7 @@ def verdict(layout: int, digest: Digest) -> Verdict:
 
 def vouch(layout: int, store: Store) -> None:
     """Verifies the manifests that wait for it. Raises Refused at the first that is not sound."""
-    for node in store.pending():
+    for node in store.unverified():
         digest = store.digest(node)
         found = verdict(layout, digest)
         if found == Verdict.UNSUPPORTED:
@@ -49,4 +49,4 @@ def vouch(layout: int, store: Store) -> None:
             raise CorruptError(f"{digest}: the content is not what its digest says")
         if found != Verdict.SOUND:
             raise Refused(f"{digest}: cannot be read")
-        store.vouch(node)
+        store.set_verified(node)

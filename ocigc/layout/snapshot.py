@@ -14,14 +14,14 @@ from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.gc.decide import Inputs
 from ocigc.gc.images import Images, NameKind
+from ocigc.hard_links import HardLinks
 from ocigc.image import ImageRecord, Media
 from ocigc.labels import Lease
 from ocigc.layout import blake3_blobs, dirfd, leases
-from ocigc.layout.aside import Aside
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
-from ocigc.native import NEVER, NO_NODE, Config, Depth, Entries, Store, Unverifiable, parse_config
+from ocigc.native import NEVER, NO_NODE, Background, Config, Detail, Entries, Store, Unverifiable, parse_config
 from ocigc.progress import Watcher
 from ocigc.times import parse_rfc3339
 
@@ -60,25 +60,27 @@ def load(
     *,
     in_grace_after: int = NEVER,
     record: bool = False,
+    taken: HardLinks | None = None,
 ) -> Snapshot:
     """Reads a layout. Raises Refused where what an image or lease refers to cannot be known.
 
     `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. What orphaned
-    manifests newer than `young_after` refer to is read too. With `record`, bad manifests are recorded in the store
-    instead.
+    manifests newer than `in_grace_after` refer to is read too. With `record`, bad manifests are recorded in the store
+    instead. `taken` are the hard links that this run has removed from other layouts: they make nothing here newer.
     """
     # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
     # leases are read first, and blobs last.
     with _naming(layout):
         held = leases.load(layout.fd)
-    scanned = partial(_scanned, layout, repository, Depth.IDENTITIES if record else Depth.NAMES, watch)
+    detail = Detail.IDENTITY if record else Detail.NAMES
+    scanned = partial(_scanned, layout, repository, detail, taken, watch)
     try:
         index, images, store = scanned(layout.index_content())
     except MalformedError:  # or somebody was about to write it
         index, images, store = scanned(layout.read_index())
     try:
         with _naming(layout):
-            store.load_labels(watch("Reading labels"))
+            store.read_labels(watch("Reading labels"))
         targets = index.entries.targets(store)
         images = images.located(targets)
         if record:
@@ -92,8 +94,8 @@ def load(
         fallbacks = images.of_kind(NameKind.FALLBACK)
         for target, subject in zip(fallbacks.targets(store), fallbacks.subjects(store), strict=True):
             if target is not None and subject is not None:
-                store.refer(subject, target)
-        _vouching(layout, store, lambda: store.sniff(in_grace_after, watch("Looking for referrers")))
+                store.add_referrer(subject, target)
+        _vouching(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
     except BaseException:
         store.close()
         raise
@@ -113,7 +115,12 @@ def _naming(layout: Layout) -> Iterator[None]:
 
 
 def _scanned(
-    layout: Layout, repository: str | None, depth: Depth, watch: Watcher, found: bytes | Index
+    layout: Layout,
+    repository: str | None,
+    detail: Detail,
+    taken: HardLinks | None,
+    watch: Watcher,
+    found: bytes | Index,
 ) -> tuple[Index, IndexImages, Store]:
     """What index.json says, of which the bytes are at hand, and the blobs that are there since."""
 
@@ -121,8 +128,8 @@ def _scanned(
         index = parse(found) if isinstance(found, bytes) else found
         return index, IndexImages.of(index.entries, repository)
 
-    with Aside(read) as reading:  # to list names keeps but one core busy
-        store = Store.scan(layout.fd, watch("Scanning blobs"), depth)
+    with Background(read) as reading:  # to list names keeps but one core busy
+        store = Store.scan(layout.fd, watch("Scanning blobs"), detail, taken)
     try:
         return *reading.result(), store
     except BaseException:
@@ -137,9 +144,9 @@ def detach(snapshot: Snapshot, detached: Iterable[int]) -> None:
     for target, subject in zip(images.targets(store), images.subjects(store), strict=True):
         if target is None or subject is None:
             continue
-        store.unrefer(subject, target)
+        store.remove_referrer(subject, target)
         if (stated := store.subject(target)) is not None:
-            store.unrefer(stated, target)
+            store.remove_referrer(stated, target)
 
 
 def _claims(

@@ -131,7 +131,7 @@ def _finish(
     # Behind the sweep, which has made the directories that they go to.
     journal.take_out_sidecars(layout, run, gone)
     moved = _with_fate(to_delete, fates, Swept.MOVED)
-    spared = set(store.digests(_with_fate(to_delete, fates, Swept.SPARED)))
+    spared = set(store.digests(_with_fate(to_delete, fates, Swept.SKIPPED)))
     if known != Roots.read(layout):
         again, _ = reload(layout, run, now, watch)
         back = {node for node in moved if again.store.find(store.digest(node)) is not None}

@@ -157,8 +157,7 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
     """What would go, as a dry run says it."""
     request = options.request
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
-    snapshot = load(layout, options.repository, request.now, watch, in_grace_after=in_grace_after)
-    snapshot.store.taken = taken
+    snapshot = load(layout, options.repository, request.now, watch, in_grace_after=in_grace_after, taken=taken)
     try:
         snapshot, plan = make_plan(snapshot, options, watch)
         label = SNAPSHOT_LABEL + options.driver

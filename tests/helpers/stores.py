@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ocigc.native import Depth, Store
+from ocigc.native import Detail, Store
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
 
 @contextmanager
-def scanned(layout: LayoutWriter | Path, depth: Depth = Depth.NAMES) -> Iterator[Store]:
+def scanned(layout: LayoutWriter | Path, detail: Detail = Detail.NAMES) -> Iterator[Store]:
     """The layout's store, as it is now."""
     directory = os.open(layout.path if isinstance(layout, LayoutWriter) else layout, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with Store.scan(directory, depth=depth) as store:
+        with Store.scan(directory, detail=detail) as store:
             yield store
     finally:
         os.close(directory)

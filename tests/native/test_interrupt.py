@@ -7,12 +7,12 @@ import sys
 
 _INTERRUPTED = """
 import os, signal, time
-from ocigc import native
+from ocigc.native import calls
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
-def call(progress, error):
+def function(progress, error):
     interrupt()
     while not progress.cancel:
         time.sleep(0.01)
@@ -21,9 +21,10 @@ def call(progress, error):
         interrupt()
     time.sleep(0.1)
     print("ended", flush=True)
+    return 0
 
 try:
-    native._Call(None).run(call)
+    calls.long_call(function)
 except KeyboardInterrupt:
     print("freed")
 """

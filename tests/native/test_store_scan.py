@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocigc.errors import CorruptError, MalformedError, Refused
-from ocigc.native import Depth, Store
+from ocigc.native import Detail, Store
 from tests.helpers.layouts import LayoutWriter
 from tests.helpers.stores import node, scanned
 
@@ -37,11 +37,11 @@ def test_a_missing_blobs_directory_is_an_empty_store(tmp_path: Path) -> None:
         assert store.freed([]) == 0
 
 
-@pytest.mark.parametrize("depth", Depth)
-def test_every_blob_is_a_node_in_the_order_of_digests(layout: LayoutWriter, depth: Depth) -> None:
+@pytest.mark.parametrize("detail", Detail)
+def test_every_blob_is_a_node_in_the_order_of_digests(layout: LayoutWriter, detail: Detail) -> None:
     algorithms = ("sha256", "sha512")
     blobs = [layout.blob(f"blob {n}", algorithm=algorithm) for n in range(300) for algorithm in algorithms]
-    with scanned(layout, depth) as store:
+    with scanned(layout, detail) as store:
         assert digests(store) == sorted(blob["digest"] for blob in blobs)
         for blob in blobs:
             number = node(store, blob)
@@ -113,15 +113,15 @@ def test_the_names_of_a_thousand_foreign_files_are_kept(layout: LayoutWriter) ->
         assert len(set(names)) == 1000
 
 
-@pytest.mark.parametrize("depth", Depth)
-def test_blobs_of_unregistered_algorithms_are_nodes_that_nothing_sweeps(layout: LayoutWriter, depth: Depth) -> None:
+@pytest.mark.parametrize("detail", Detail)
+def test_blobs_of_unregistered_algorithms_are_nodes_that_nothing_sweeps(layout: LayoutWriter, detail: Detail) -> None:
     directory = layout.path / "blobs" / "sha3-256"
     directory.mkdir()
     for name in ["zz", "a", "Aa=_-"]:
         (directory / name).write_text("content")
     (directory / "not encoded!").touch()
     (directory / "d").mkdir()
-    with scanned(layout, depth) as store:
+    with scanned(layout, detail) as store:
         assert digests(store) == ["sha3-256:Aa=_-", "sha3-256:a", "sha3-256:zz"]
         number = node(store, "sha3-256:a")
         assert store.find("sha3-256:b") is None
@@ -150,22 +150,22 @@ def make_socket(path: Path) -> None:
 KINDS = [(make_fifo, "a fifo"), (make_symlink, "a symlink"), (make_socket, "a socket")]
 
 
-@pytest.mark.parametrize("depth", Depth)
+@pytest.mark.parametrize("detail", Detail)
 @pytest.mark.parametrize(("make", "kind"), KINDS)
 @pytest.mark.parametrize("name", [f"sha256/{HEX}", "sha256/other", "other", f"sha3/{HEX}"])
 def test_what_is_neither_file_nor_directory_is_refused(
-    layout: LayoutWriter, make: Callable[[Path], None], kind: str, name: str, depth: Depth
+    layout: LayoutWriter, make: Callable[[Path], None], kind: str, name: str, detail: Detail
 ) -> None:
     (layout.path / "blobs" / "sha3").mkdir()
     make(layout.path / "blobs" / name)
-    with pytest.raises(Refused, match=f"blobs/{name} is {kind}"), scanned(layout, depth):
+    with pytest.raises(Refused, match=f"blobs/{name} is {kind}"), scanned(layout, detail):
         pass
 
 
-@pytest.mark.parametrize("depth", Depth)
-def test_a_directory_named_like_a_blob_is_refused(layout: LayoutWriter, depth: Depth) -> None:
+@pytest.mark.parametrize("detail", Detail)
+def test_a_directory_named_like_a_blob_is_refused(layout: LayoutWriter, detail: Detail) -> None:
     (layout.path / "blobs" / "sha256" / HEX).mkdir()
-    with pytest.raises(Refused, match=f"blobs/sha256/{HEX} is a directory"), scanned(layout, depth):
+    with pytest.raises(Refused, match=f"blobs/sha256/{HEX} is a directory"), scanned(layout, detail):
         pass
 
 
@@ -194,8 +194,8 @@ def test_hard_links_free_their_bytes_with_the_last_name(layout: LayoutWriter) ->
         assert store.size(nodes[0]) == twins[0]["size"]
 
 
-@pytest.mark.parametrize("depth", Depth)
-def test_many_hard_linked_blobs(layout: LayoutWriter, depth: Depth) -> None:
+@pytest.mark.parametrize("detail", Detail)
+def test_many_hard_linked_blobs(layout: LayoutWriter, detail: Detail) -> None:
     """More than a thread hands over at a time, so that their numbers have to be put together."""
     other = layout.path / "other"
     other.mkdir()
@@ -208,14 +208,14 @@ def test_many_hard_linked_blobs(layout: LayoutWriter, depth: Depth) -> None:
             os.link(path, other / name)
         else:
             total += number % 7
-    with scanned(layout, depth) as store:
+    with scanned(layout, detail) as store:
         assert len(store) == 5000
         assert store.freed(range(5000)) == total
 
 
-@pytest.mark.parametrize("depth", Depth)
+@pytest.mark.parametrize("detail", Detail)
 @pytest.mark.parametrize("all_at_once", [True, False])
-def test_sizes_of_large_blobs(layout: LayoutWriter, depth: Depth, all_at_once: bool) -> None:
+def test_sizes_of_large_blobs(layout: LayoutWriter, detail: Detail, all_at_once: bool) -> None:
     """Sizes are kept short, up to a gibibyte."""
     sizes = [0, 1, (1 << 30) - 1, 1 << 30, (1 << 30) + 1, (1 << 31) + 5, 1 << 32, (1 << 40) + 7]
     names = [hashlib.sha256(str(size).encode()).hexdigest() for size in sizes]
@@ -224,10 +224,10 @@ def test_sizes_of_large_blobs(layout: LayoutWriter, depth: Depth, all_at_once: b
             file.truncate(size)
     linked = layout.path / "blobs" / "sha256" / names[-1]
     os.link(linked, layout.path / "another name")
-    with scanned(layout, depth) as store:
+    with scanned(layout, detail) as store:
         nodes = [node(store, {"digest": f"sha256:{name}"}) for name in names]
         if all_at_once:
-            store.survey()
+            store.stat()
         assert [store.size(each) for each in nodes] == sizes
         assert [store.freed([each]) for each in nodes] == [*sizes[:-1], 0]
         assert store.freed(nodes) == sum(sizes[:-1])
@@ -273,7 +273,7 @@ def test_a_blob_that_went_or_became_something_else_is_refused(layout: LayoutWrit
         os.mkfifo(layout.blob_path(blobs[2]))
         with pytest.raises(Refused, match="No such file"):
             store.read(node(store, blobs[0]), 100)
-        with pytest.raises(Refused, match="no plain file"):
+        with pytest.raises(Refused, match="not a regular file"):
             store.read(node(store, blobs[1]), 100)
         with pytest.raises(Refused, match="is a fifo"):
             store.read(node(store, blobs[2]), 100)

@@ -81,7 +81,7 @@ def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path
     layout.labels(grown, {})
     with scanned(layout) as store:
         if surveyed:
-            store.survey()
+            store.stat()
         time.sleep(_GRAIN)
         with layout.blob_path(grown).open("a") as file:
             file.write("more")
@@ -92,7 +92,7 @@ def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path
         os.link(layout.blob_path(linked), layout.path / "link")
         layout.blob_path(gone).unlink()
         fates = sweep(store, [grown, touched, replaced, linked, gone], trash)
-    assert fates == [Swept.SPARED] * 4 + [Swept.MISSING]
+    assert fates == [Swept.SKIPPED] * 4 + [Swept.MISSING]
     assert layout.present() == {blob["digest"] for blob in (grown, touched, replaced, linked)}
     assert layout.sidecar_path(grown).exists()
 
@@ -102,27 +102,27 @@ def test_large_blobs_are_moved_or_spared_like_others(layout: LayoutWriter, trash
     for blob in (quiet, touched):
         os.truncate(layout.blob_path(blob), 5 << 30)
     with scanned(layout) as store:
-        store.survey()
+        store.stat()
         time.sleep(_GRAIN)
         os.utime(layout.blob_path(touched))
-        assert sweep(store, [quiet, touched], trash) == [Swept.MOVED, Swept.SPARED]
+        assert sweep(store, [quiet, touched], trash) == [Swept.MOVED, Swept.SKIPPED]
     assert in_trash(trash, quiet).stat().st_size == 5 << 30
 
 
 def test_what_became_a_symlink_is_spared(layout: LayoutWriter, trash: Path) -> None:
     blob = layout.blob("blob")
     with scanned(layout) as store:
-        store.survey()
+        store.stat()
         layout.blob_path(blob).unlink()
         layout.blob_path(blob).symlink_to(layout.path / "oci-layout")
-        assert sweep(store, [blob], trash) == [Swept.SPARED]
+        assert sweep(store, [blob], trash) == [Swept.SKIPPED]
 
 
 def test_unregistered_algorithms_are_never_swept(layout: LayoutWriter, trash: Path) -> None:
     (layout.path / "blobs" / "sha3").mkdir()
     (layout.path / "blobs" / "sha3" / "name").touch()
     with scanned(layout) as store:
-        assert sweep(store, [{"digest": "sha3:name"}], trash) == [Swept.SPARED]
+        assert sweep(store, [{"digest": "sha3:name"}], trash) == [Swept.SKIPPED]
     assert layout.present() == {"sha3:name"}
 
 
@@ -167,8 +167,8 @@ def test_a_cancelled_sweep_keeps_the_rest(layout: LayoutWriter, trash: Path) -> 
     with scanned(layout) as store, opened(trash) as directory:
         fates, nodes = ffi.new("uint8_t[]", [9]), ffi.new("uint32_t[]", [0])
         progress, error = ffi.new("struct ocigc_progress *", {"cancel": 1}), ffi.new("struct ocigc_error *")
-        code = lib.ocigc_sweep(store._handle, nodes, 1, directory, fates, progress, error)
-        assert (code, fates[0]) == (lib.OCIGC_CANCELLED, Swept.KEPT)
+        code = lib.ocigc_sweep(store.handle, nodes, 1, directory, fates, progress, error)
+        assert (code, fates[0]) == (lib.OCIGC_CANCELLED, Swept.NOT_TRIED)
     assert len(layout.present()) == 1
 
 

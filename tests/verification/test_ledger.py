@@ -13,7 +13,7 @@ import pytest
 
 from ocigc.errors import MalformedError
 from ocigc.layout.layout import Layout
-from ocigc.native import Depth, Ledger, Selection, Store, Verdict
+from ocigc.native import Detail, Ledger, Selection, Store, Verdict
 from ocigc.times import SECOND
 from ocigc.verification import ledger
 from ocigc.verification.scan import Scope, Terms, read_blobs
@@ -34,7 +34,7 @@ class Runs:
         self.notes.clear()
         began = time.time_ns() + int(later * SECOND)
         terms = Terms(scope, began, before) if deadline is None else Terms(scope, began, before, deadline)
-        with Layout(str(self.writer.path)) as layout, Store.scan(layout.fd, depth=Depth.IDENTITIES) as store:
+        with Layout(str(self.writer.path)) as layout, Store.scan(layout.fd, detail=Detail.IDENTITY) as store:
             with ledger.kept(layout, store, began, self.notes.append, make=scope != Scope.ALL) as known:
                 nodes = array("I", range(len(store)))
                 self.outcome = read_blobs(store, known, nodes, 1, lambda _: None, terms)
@@ -118,7 +118,7 @@ def test_a_flip_of_any_byte_of_the_ledger_is_noticed(runs: Runs) -> None:
     runs(Scope.CHANGED)
     sound = runs.path.read_bytes()
     now = time.time_ns() + 20 * SECOND
-    with Layout(str(runs.writer.path)) as layout, Store.scan(layout.fd, depth=Depth.IDENTITIES) as store:
+    with Layout(str(runs.writer.path)) as layout, Store.scan(layout.fd, detail=Detail.IDENTITY) as store:
         nodes = array("I", range(len(store)))
         for position in range(len(sound)):
             flipped = bytearray(sound)

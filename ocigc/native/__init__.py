@@ -1,0 +1,28 @@
+"""The binding of the native core (`native/ocigc.h`), typed. Nothing else imports `ocigc._native`.
+
+A handle of the core is freed with its Python object, or sooner by `close`. Long calls run in a thread of their own:
+this thread reports their progress, and an interrupt stops them before anything that they work on is freed.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_EXPORTS = {
+    "calls": ("NEVER", "NO_NODE", "Background", "Unverifiable"),
+    "digests": ("sha256",),
+    "documents": ("Config", "Role", "media_of", "parse_children", "parse_config", "parse_document"),
+    "index": ("Entries",),
+    "ledger": ("Ledger", "Selection"),
+    "store": ("Detail", "Store", "Swept", "Verdict"),
+    "system": ("confine", "exchange", "purge", "return_memory"),
+}
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    # Loading all of it takes longer than a small command does.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"ocigc.native.{_HOMES[name]}"), name)

@@ -1,0 +1,34 @@
+"""What `ocigc.native` exports, for type checkers."""
+
+from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable
+from ocigc.native.digests import sha256
+from ocigc.native.documents import Config, Role, media_of, parse_children, parse_config, parse_document
+from ocigc.native.index import Entries
+from ocigc.native.ledger import Ledger, Selection
+from ocigc.native.store import Detail, Store, Swept, Verdict
+from ocigc.native.system import confine, exchange, purge, return_memory
+
+__all__ = [
+    "NEVER",
+    "NO_NODE",
+    "Background",
+    "Config",
+    "Detail",
+    "Entries",
+    "Ledger",
+    "Role",
+    "Selection",
+    "Store",
+    "Swept",
+    "Unverifiable",
+    "Verdict",
+    "confine",
+    "exchange",
+    "media_of",
+    "parse_children",
+    "parse_config",
+    "parse_document",
+    "purge",
+    "return_memory",
+    "sha256",
+]

@@ -1,0 +1,180 @@
+"""The blobs of a layout, by node: which there are, and what their files are."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import IntEnum
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+from ocigc._native import ffi, lib
+from ocigc.digest import Digest
+from ocigc.hard_links import Files, HardLinks, Name
+from ocigc.native.calls import NO_NODE, call, long_call, node_array, pointer
+from ocigc.progress import Report
+
+_BATCH = 1024  # nodes
+
+
+class Detail(IntEnum):
+    """What a scan asks of each blob: `enum ocigc_scan_detail`."""
+
+    NAMES = lib.OCIGC_SCAN_NAMES
+    STATUS = lib.OCIGC_SCAN_STATUS
+    IDENTITY = lib.OCIGC_SCAN_IDENTITY
+
+
+class Blobs:
+    """The blobs of a layout as one scan found them. A node is the number of a present blob: 0 .. len - 1, in the order
+    of algorithms' names, then of digests.
+    """
+
+    def __init__(self, handle: Any, detail: Detail, taken: HardLinks | None) -> None:
+        self.handle = ffi.gc(handle, lib.ocigc_store_free)
+        self._has_all_statuses = detail != Detail.NAMES
+        self._taken = taken
+
+    @classmethod
+    def scan(
+        cls,
+        layout: int,
+        report: Report | None = None,
+        detail: Detail = Detail.NAMES,
+        taken: HardLinks | None = None,
+    ) -> Self:
+        """Scans `blobs/` below an open directory. `taken` are the hard links that this run has removed from other
+        layouts: they make nothing here `newer`. Raises Refused if there is a symlink or special file.
+        """
+        found = ffi.new("ocigc_store **")
+        long_call(lib.ocigc_store_scan, layout, detail, 0, found, report=report)
+        return cls(found[0], detail, taken)
+
+    def close(self) -> None:
+        """Frees all memory now."""
+        ffi.release(self.handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return int(lib.ocigc_store_count(self.handle))
+
+    # Digests
+
+    def find(self, digest: str) -> int | None:
+        """The node of a digest, None if the blob is absent."""
+        encoded = digest.encode(errors="replace")
+        node = int(lib.ocigc_store_find(self.handle, encoded, len(encoded)))
+        return None if node == NO_NODE else node
+
+    def find_longer(self, beginning: str) -> int | None:
+        """The first node whose digest is longer than this and begins with it, or None."""
+        wanted = beginning.split(":", 1)
+        node = bisect_right(range(len(self)), wanted, key=lambda node: self.digest(node).split(":", 1))
+        return node if node < len(self) and self.digest(node).startswith(beginning) else None
+
+    def digest(self, node: int) -> Digest:
+        """`alg:encoded`."""
+        return next(self.digests((node,)))
+
+    def digests(self, nodes: Iterable[int]) -> Iterator[Digest]:
+        """The same of many."""
+        remaining = iter(nodes)
+        while batch := array("I", islice(remaining, _BATCH)):
+            text = ffi.new("char[]", 256 * len(batch))
+            length = lib.ocigc_store_digests(self.handle, pointer(batch), len(batch), text)
+            yield from map(Digest, ffi.unpack(text, length).decode("ascii", "replace").splitlines())
+
+    def sweepable(self, nodes: Sequence[int]) -> array[int]:
+        """Those whose algorithm is registered: others are never deleted."""
+        return self._select(lib.ocigc_store_sweepable, nodes)
+
+    # Files
+
+    def stat(self, nodes: Sequence[int] | None = None, report: Report | None = None) -> None:
+        """Asks for the status of the nodes' files (None: of all) if it is not known yet. Whatever needs it asks by
+        itself; asking for many at once is faster. Raises Refused if a file is no longer a regular one.
+        """
+        if self._has_all_statuses:
+            return
+        flat = array("I") if nodes is None else node_array(nodes)
+        address = ffi.NULL if nodes is None else pointer(flat)
+        long_call(lib.ocigc_store_stat, self.handle, address, len(flat), 0, report=report)
+        self._has_all_statuses = nodes is None
+
+    def size(self, node: int) -> int:
+        """Bytes."""
+        if not lib.ocigc_store_has_status(self.handle, node):
+            self.stat([node])
+        return int(lib.ocigc_store_size(self.handle, node))
+
+    def stamp(self, node: int) -> int:
+        """The newer of mtime and ctime, an instant."""
+        if not lib.ocigc_store_has_status(self.handle, node):
+            self.stat([node])
+        return int(lib.ocigc_store_stamp(self.handle, node))
+
+    def newer(self, nodes: Sequence[int], instant: int) -> array[int]:
+        """Those whose stamp is after an instant, unless only this run has moved it (see `scan`)."""
+        self.stat(nodes)
+        newer = self._select(lib.ocigc_store_newer, nodes, instant)
+        taken = self._taken
+        return newer if taken is None else array("I", (n for n in newer if taken.touched(self._file(n)) > instant))
+
+    def freed(self, nodes: Sequence[int]) -> int:
+        """The bytes that go with the nodes; those of a hard-linked file only with its last link."""
+        flat = node_array(nodes)
+        self.stat(flat)
+        freed = ffi.new("uint64_t *")
+        call(lib.ocigc_store_freed, self.handle, pointer(flat), len(flat), freed)
+        return int(freed[0])
+
+    def files(self, nodes: Iterable[int]) -> Files:
+        """The files of the nodes."""
+        flat = node_array(nodes)
+        self.stat(flat)
+        count = lib.ocigc_store_hard_links(self.handle, pointer(flat), len(flat), ffi.NULL, 0)
+        found = ffi.new("struct ocigc_hard_link[]", count)
+        lib.ocigc_store_hard_links(self.handle, pointer(flat), len(flat), found, count)
+        names = list(map(_name, found))
+        return Files(self.freed(flat) - HardLinks().remove(Files(0, names)), names)
+
+    def foreign(self) -> tuple[int, list[str]]:
+        """How many files below blobs/ are not blobs, and the names of the first thousand."""
+        names: list[str] = []
+        while (name := lib.ocigc_store_foreign(self.handle, len(names))) != ffi.NULL:
+            names.append(ffi.string(name).decode(errors="backslashreplace"))
+        return int(lib.ocigc_store_foreign_count(self.handle)), names
+
+    def read(self, node: int, limit: int, *, verify: bool = True) -> bytes:
+        """The content of a blob of at most `limit` bytes. Raises Refused if it cannot be read, CorruptError if it does
+        not match its digest.
+        """
+        content, length = ffi.new("char **"), ffi.new("size_t *")
+        call(lib.ocigc_store_read, self.handle, node, limit, verify, content, length)
+        try:
+            return bytes(ffi.buffer(content[0], length[0]))
+        finally:
+            lib.ocigc_bytes_free(content[0])
+
+    def _file(self, node: int) -> Name:
+        found = ffi.new("struct ocigc_hard_link *")
+        call(lib.ocigc_store_stat_now, self.handle, node, found)
+        return _name(found)
+
+    def _select(self, select: Callable[..., int], nodes: Sequence[int], *arguments: int) -> array[int]:
+        flat = node_array(nodes)
+        selected = array("I", bytes(4 * len(flat)))
+        return selected[: select(self.handle, pointer(flat), len(flat), *arguments, pointer(selected))]
+
+
+def _name(link: Any) -> Name:
+    return Name(link.device, link.inode, link.links, link.size, link.stamp, link.modified)

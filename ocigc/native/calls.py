@@ -1,0 +1,183 @@
+"""Calls of the native core: their errors, long calls in a thread, and the layout of its structs."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from struct import Struct
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from ocigc._native import ffi, lib
+from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
+from ocigc.progress import Progress, Report
+
+NO_NODE = 0xFFFFFFFF
+"""The node of an absent blob."""
+NEVER = 2**63 - 1
+"""An instant that does not come."""
+_POLL_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+class Unverifiable(Refused):
+    """A manifest whose digest the core cannot compute."""
+
+
+_EXCEPTIONS: dict[int, type[OcigcError]] = {
+    lib.OCIGC_MALFORMED: MalformedError,
+    lib.OCIGC_CORRUPT: CorruptError,
+    lib.OCIGC_UNVERIFIABLE: Unverifiable,
+}
+
+
+# Errors
+
+
+def message(error: Any) -> str:
+    """The message of a `struct ocigc_error`."""
+    return str(ffi.string(error.message).decode("ascii", "replace"))
+
+
+def exception(error: Any) -> OcigcError:
+    """What to raise for a `struct ocigc_error`."""
+    return _EXCEPTIONS.get(error.code, Refused)(message(error))
+
+
+def call(function: Callable[..., int], *arguments: Any) -> None:
+    """Calls a function that fills an error. Raises OcigcError."""
+    error = ffi.new("struct ocigc_error *")
+    if function(*arguments, error) != lib.OCIGC_OK:
+        raise exception(error)
+
+
+def long_call(function: Callable[..., int], *arguments: Any, report: Report | None = None) -> None:
+    """Calls a function that takes long, in a thread, and reports its progress. An interrupt, or whatever `report`
+    raises, cancels the call and waits for its end. Raises OcigcError.
+    """
+    error, progress = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_progress *")
+
+    def run() -> int:
+        return lib.OCIGC_CANCELLED if progress.cancel else function(*arguments, progress, error)
+
+    running = Background(run)
+    try:
+        running.start()
+        while not running.wait(_POLL_SECONDS):
+            if report is not None:
+                report(Progress(progress.items, progress.bytes, progress.total_items, progress.total_bytes))
+    except BaseException:
+        progress.cancel = 1
+        running.finish()
+        raise
+    if running.result() != lib.OCIGC_OK:
+        raise exception(error)
+
+
+class Background(Generic[T]):
+    """A call in a thread of its own. A `with` block starts it, and does not end before it. (concurrent.futures does the
+    same, but takes longer to load than most runs last.)
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        self._begun, self._ended = threading.Event(), threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run).start()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether the call has ended after so many seconds. (An interrupted Thread.join would claim so.)"""
+        return self._ended.wait(seconds)
+
+    def finish(self) -> None:
+        """Waits for the end of a call that has begun, whatever interrupts come."""
+        while self._begun.is_set() and not self._ended.is_set():
+            with suppress(KeyboardInterrupt):
+                self._ended.wait()
+
+    def result(self) -> T:
+        """Waits for the call, and returns what it returned or raises what it raised."""
+        self._ended.wait()
+        for error in self._errors:
+            raise error
+        return self._results[0]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.wait()
+
+    def _run(self) -> None:
+        self._begun.set()
+        try:
+            self._results.append(self._function())
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            self._ended.set()
+
+
+# Arrays and structs
+
+
+def node_array(nodes: Iterable[int]) -> array[int]:
+    """Nodes as the core takes them; an array as it is."""
+    return nodes if isinstance(nodes, array) else array("I", nodes)
+
+
+def pointer(nodes: array[int]) -> Any:
+    """The `uint32_t *` of an array of nodes."""
+    return ffi.from_buffer("uint32_t[]", nodes)
+
+
+def bytes_pointer(values: bytearray) -> Any:
+    """The `uint8_t *` of a bytearray that the core fills."""
+    return ffi.from_buffer("uint8_t[]", values, require_writable=True)
+
+
+def listed(function: Callable[..., int], *arguments: Any) -> array[int]:
+    """The nodes that a function lists, which is asked twice: for their number, then for them."""
+    nodes = array("I", bytes(4 * function(*arguments, ffi.NULL, 0)))
+    function(*arguments, pointer(nodes), len(nodes))
+    return nodes
+
+
+def memory(address: Any, size: int) -> Any:
+    """A buffer of `size` bytes at an address, which may be NULL if there are none."""
+    return ffi.buffer(address, size) if size else b""
+
+
+_CODES = {"uint8_t": "B", "uint16_t": "H", "int32_t": "i", "uint32_t": "I", "int64_t": "q", "uint64_t": "Q"}
+
+
+def struct_of(name: str) -> Struct:
+    """A struct of ocigc.h, members of its structs included, as the compiler laid it out: a million of them are unpacked
+    many times faster than through cffi.
+    """
+    size = ffi.sizeof(f"struct {name}")
+    codes, end = _fields(ffi.typeof(f"struct {name}"), 0, 0)
+    return Struct(f"={codes}{size - end}x")
+
+
+def _fields(kind: Any, start: int, end: int) -> tuple[str, int]:
+    codes = ""
+    for _, field in kind.fields:
+        offset = start + field.offset
+        codes += f"{offset - end}x"
+        if field.type.kind == "struct":
+            inner, end = _fields(field.type, offset, offset)
+            codes += inner
+        else:
+            codes += _CODES[field.type.cname]
+            end = offset + ffi.sizeof(field.type)
+    return codes, end

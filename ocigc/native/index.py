@@ -1,0 +1,125 @@
+"""The entries of an index.json."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ocigc._native import ffi, lib
+from ocigc.digest import Digest
+from ocigc.errors import MalformedError
+from ocigc.image import Descriptor, Entry, Media
+from ocigc.native.calls import exception, memory, message, pointer, struct_of
+from ocigc.native.digests import ALGORITHMS
+from ocigc.native.documents import MEDIAS
+
+if TYPE_CHECKING:
+    from ocigc.native.store import Store
+
+_ENTRY = struct_of("ocigc_entry")
+_MEDIA = ffi.offsetof("struct ocigc_entry", "media")
+_REFERENCE = struct_of("ocigc_reference")
+_SPAN = struct_of("ocigc_span")
+
+
+class Entries:
+    """The entries of an index.json, each made when it is asked for: there may be a million. Their memory is freed with
+    this object, so an iterator must not outlive it.
+
+    Raises MalformedError if the content is not an image index.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        error, found = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_index **")
+        if lib.ocigc_index_parse(content, len(content), found, error) != lib.OCIGC_OK:
+            if error.code != lib.OCIGC_MALFORMED:
+                raise exception(error)
+            raise MalformedError(f"index.json: {message(error)} at byte {error.offset}")
+        index = found[0]
+        self._handle = ffi.gc(index, lib.ocigc_index_free)
+        self._count = int(index.count)
+        self._rows = memory(index.entries, self._count * _ENTRY.size)
+        self._text = memory(index.text, index.text_length)
+        spans = memory(index.media_types, index.media_type_count * _SPAN.size)
+        self._media_types = [self._string(start, length) for start, length in _SPAN.iter_unpack(spans)]
+        self._references: dict[int, list[str]] = {}
+        rows = memory(index.references, index.reference_count * _REFERENCE.size)
+        for position, start, length in _REFERENCE.iter_unpack(rows):
+            self._references.setdefault(position, []).append(self._string(start, length))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, position: int) -> Entry:
+        position = range(self._count)[position]
+        _, start, length, text, name_length, created_length, _, digest_length, _ = self._row(position)
+        target, name = self.target(position)
+        created = self._string(text + digest_length + name_length, created_length) or None
+        return Entry(start, start + length, target, name, created, tuple(self._references.get(position, ())))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.__getitem__, range(self._count))
+
+    def target(self, position: int) -> tuple[Descriptor, str | None]:
+        """The descriptor of an entry, and its name."""
+        size, _, _, text, name_length, _, media_type, digest_length, media = self._row(position)
+        name = text + digest_length
+        digest = self._text[text:name]
+        algorithm = ALGORITHMS.get(digest[0])
+        encoded = Digest(digest.decode() if algorithm is None else f"{algorithm}:{digest[1:].hex()}")
+        descriptor = Descriptor(self._media_types[media_type], encoded, size, MEDIAS[media])
+        return descriptor, self._string(name, name_length) or None
+
+    def media(self, position: int) -> Media:
+        """What the target of an entry is, by its media type."""
+        return MEDIAS[self._row(position)[-1]]
+
+    def medias(self) -> bytes:
+        """The same of all, one byte per entry."""
+        return memoryview(self._rows)[_MEDIA :: _ENTRY.size].tobytes()
+
+    def targets(self, store: Store) -> array[int]:
+        """The node of each entry's target, NO_NODE if it is absent."""
+        nodes = array("I", bytes(4 * self._count))
+        lib.ocigc_store_find_targets(store.handle, self._handle, pointer(nodes))
+        return nodes
+
+    def sort(self, positions: array[int], nameless: str, prefix: str, prefixed: bytes | None) -> None:
+        """Sorts positions by names, then by digests. The name of an entry without one is `nameless` and its digest;
+        `prefix` goes before the names of those that are `prefixed` (one flag per entry).
+        """
+        texts = [ffi.new("char[]", text.encode()) for text in (nameless, prefix)]
+        flags = ffi.NULL if prefixed is None else ffi.from_buffer("uint8_t[]", prefixed)
+        naming = ffi.new("struct ocigc_naming *", (*texts, flags))
+        lib.ocigc_index_sort(self._handle, pointer(positions), len(positions), naming)
+
+    def sizes(self) -> Iterator[int]:
+        """The size in bytes that each entry gives for its target."""
+        for row in _ENTRY.iter_unpack(self._rows):
+            yield row[0]
+
+    def name(self, position: int) -> tuple[str | None, bytes]:
+        """The name of an entry, and bytes that tell its target from any other's."""
+        _, _, _, text, name_length, _, _, digest_length, _ = self._row(position)
+        name = text + digest_length
+        return self._string(name, name_length) or None, self._text[text:name]
+
+    def name_length(self, position: int) -> int:
+        """The bytes of an entry's name, 0 if it has none."""
+        return self._row(position)[4]
+
+    def names(self) -> Iterator[str | None]:
+        """The name of each entry."""
+        for _, _, _, text, name_length, _, _, digest_length, _ in _ENTRY.iter_unpack(self._rows):
+            yield self._string(text + digest_length, name_length) or None
+
+    def references(self) -> Mapping[int, Sequence[str]]:
+        """The digests that entries refer to by labels (`gc.ref.content`), by position of the entry."""
+        return self._references
+
+    def _row(self, position: int) -> tuple[int, ...]:
+        return _ENTRY.unpack_from(self._rows, position * _ENTRY.size)
+
+    def _string(self, start: int, length: int) -> str:
+        return str(self._text[start : start + length], "utf-8")

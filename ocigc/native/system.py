@@ -1,0 +1,38 @@
+"""What the core does for the whole process or for any directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ocigc._native import ffi, lib
+from ocigc.native.calls import long_call
+from ocigc.progress import Report
+
+
+def purge(parent: int, name: str, report: Report | None = None) -> None:
+    """Removes a directory below an open one, with all that is in it. Raises Refused."""
+    long_call(lib.ocigc_purge, parent, name.encode(), report=report)
+
+
+def exchange(first_directory: int, first: str, second_directory: int, second: str) -> bool:
+    """Swaps two names atomically; False if the file system or the kernel cannot. Raises OSError."""
+    error = ffi.new("struct ocigc_error *")
+    if lib.ocigc_exchange(first_directory, first.encode(), second_directory, second.encode(), error) == lib.OCIGC_OK:
+        return True
+    if error.os_errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        return False
+    raise OSError(error.os_errno, os.strerror(error.os_errno), first)
+
+
+def return_memory() -> None:
+    """From here on, large blocks of this process's memory go back to the system once they are freed."""
+    lib.ocigc_return_memory()
+
+
+def confine(*directories: int) -> bool:
+    """Gives up, for good, the right to change anything outside of these open directories and to execute programs. False
+    if the kernel has no Landlock for that.
+    """
+    code = lib.ocigc_confine(ffi.new("int32_t[]", directories), len(directories), ffi.NULL)
+    return bool(code == lib.OCIGC_OK)
