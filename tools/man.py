@@ -1,4 +1,8 @@
-"""Writes the manual pages, made from the parser that also prints --help: `man.py DIRECTORY`."""
+"""Writes the manual pages: `man.py DIRECTORY`.
+
+Section 1 is made from the parser that also prints --help, section 5 from pages of `docs/`. Their date is that of the
+newest release.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,29 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import roff
+
 from ocigc.cli.command import parsers
 from ocigc.cli.commands import GROUPS, SUMMARIES, make_parser
 
-CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
+ROOT = Path(__file__).parents[1]
+CHANGELOG = ROOT / "CHANGELOG.md"
+FORMATS = {"ocigc-policy": "policy.md", "ocigc-in-use": "in-use.md", "ocigc-layout": "format.md"}
 
 
 def main() -> None:
     directory = Path(sys.argv[1])
+    for section in ("man1", "man5"):
+        (directory / section).mkdir(parents=True, exist_ok=True)
+    for name, source in FORMATS.items():
+        text = (ROOT / "docs" / source).read_text()
+        (directory / "man5" / f"{name}.5").write_text(roff.page(text, name, _date()))
     program = make_parser()
     pages = [program, *_commands(program)]
     for page in pages:
         others = [other.prog.replace(" ", "-") for other in pages if other is not page]
         name = page.prog.replace(" ", "-")
-        (directory / f"{name}.1").write_text("\n".join([*_page(page, name), *_see_also(others)]) + "\n")
+        (directory / "man1" / f"{name}.1").write_text("\n".join([*_page(page, name), *_see_also(others)]) + "\n")
 
 
 def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

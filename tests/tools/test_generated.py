@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MAN = sorted((ROOT / "man").glob("*.1"))
+MAN = sorted((ROOT / "man").glob("man?/*"))
 BASH, ZSH, FISH = (ROOT / "completions" / name for name in ("bash/ocigc", "zsh/_ocigc", "fish/ocigc.fish"))
 
 
@@ -53,6 +53,7 @@ def test_they_are_installed_with_the_package() -> None:
     for wanted in (
         "ocigc/py.typed",
         "share/man/man1/ocigc-prune.1",
+        "share/man/man5/ocigc-policy.5",
         "share/bash-completion/completions/ocigc",
         "share/zsh/site-functions/_ocigc",
         "share/fish/vendor_completions.d/ocigc.fish",
