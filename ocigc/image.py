@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from ocigc.digest import Digest
-from ocigc.reference import familiar_name
+from ocigc.reference import familiar_name, is_bare_tag
 
 DANGLING_PREFIX = "moby-dangling@"
-NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+NAME_ANNOTATIONS = (
+    "io.containerd.image.name",
+    "org.opencontainers.image.ref.name",
+    "org.opencontainers.image.base.name",
+)
+"""Where tools write an image's name; the first that is there and not empty counts. The third is zarf's."""
 
 
 def dangling_name(digest: str) -> str:
@@ -21,9 +27,11 @@ def dangling_name(digest: str) -> str:
 class ImageRecord:
     """One image: the entries of index.json that share a name and a target.
 
-    `name` is the full name, or that of a dangling image. `bare_tag` is set where the layout gives the tag alone and
-    nobody said of which repository. `references` are the digests that its labels hold besides the target. `created` is
-    an instant, None until somebody needed it and it was found. `entries` are positions in index.json's `manifests`.
+    `name` is the full name, or that of a dangling image; `aliases` are further names of the same entries. `bare_tag` is
+    set where the layout gives the tag alone and nobody said of which repository. `nameless` entries have no name at
+    all, not even that of a dangling image. `references` are the digests that its labels hold besides the target.
+    `created` is an instant, None until somebody needed it and it was found. `entries` are positions in index.json's
+    `manifests`.
     """
 
     name: str
@@ -32,6 +40,8 @@ class ImageRecord:
     entries: tuple[int, ...]
     created: int | None = None
     bare_tag: bool = False
+    aliases: tuple[str, ...] = ()
+    nameless: bool = False
 
     @property
     def position(self) -> int:
@@ -44,9 +54,36 @@ class ImageRecord:
         return self.name.startswith(DANGLING_PREFIX) and self.name == dangling_name(self.target.digest)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All its names, in full."""
+        return (self.name, *self.aliases)
+
+    @property
+    def familiar_names(self) -> tuple[str, ...]:
+        """How moby names it in a report: `imageFamiliarName` of each name."""
+        return (self.target.digest,) if self.dangling else tuple(map(familiar_name, self.names))
+
+    @property
     def familiar(self) -> str:
-        """How moby names it in a report: `imageFamiliarName`."""
-        return self.target.digest if self.dangling else familiar_name(self.name)
+        """The same for people."""
+        return ", ".join(self.familiar_names)
+
+    def is_called(self, name: str) -> bool:
+        """Whether that is one of its names, in full or in the familiar form."""
+        return not self.dangling and (name in self.names or name in self.familiar_names)
+
+    def by_name(self) -> Iterator[ImageRecord]:
+        """The image under each of its names alone."""
+        if not self.aliases:
+            yield self
+            return
+        for name in self.names:
+            yield replace(self, name=name, aliases=(), bare_tag=is_bare_tag(name))
+
+    def called(self, names: Collection[str]) -> ImageRecord:
+        """The image under some of its names alone."""
+        first, *others = (name for name in self.names if name in names)
+        return replace(self, name=first, aliases=tuple(others), bare_tag=self.bare_tag and is_bare_tag(first))
 
     @property
     def age(self) -> tuple[bool, int]:
@@ -54,9 +91,9 @@ class ImageRecord:
         return self.created is None, self.created or 0
 
     @property
-    def sort_key(self) -> tuple[str, str]:
-        """The order of pruning: by name, bytewise, then by digest. UTF-8 keeps the order of characters."""
-        return self.name, self.target.digest
+    def sort_key(self) -> tuple[tuple[str, ...], str]:
+        """The order of pruning: by names, bytewise, then by digest. UTF-8 keeps the order of characters."""
+        return self.names, self.target.digest
 
 
 class Media(IntEnum):

@@ -112,9 +112,38 @@ def with_default_tag(reference: Reference) -> Reference:
     return reference
 
 
+def tag_of(text: str) -> str | None:
+    """The tag in a name, which may be a tag alone; None where it has none."""
+    if is_bare_tag(text):
+        return text
+    try:
+        return parse_normalized(text).tag
+    except InvalidReference:
+        return None
+
+
 def is_bare_tag(text: str) -> bool:
     """Whether a text is a tag and nothing more."""
     return _BARE_TAG.fullmatch(text) is not None
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names in a name annotation: more than one if it is a list of references with commas between them.
+
+    Source: BuildKit `exporter/oci` before 2024, which wrote all names of an image into one entry.
+    """
+    if "," not in text:
+        return (text,)
+    names = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+    return names if names and all(map(_is_name, names)) else (text,)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        parse_normalized(text)
+    except InvalidReference:
+        return is_bare_tag(text)
+    return True
 
 
 def familiar_name(text: str) -> str:

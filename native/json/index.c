@@ -15,7 +15,8 @@ enum {
 
 static const char CREATED[] = "org.opencontainers.image.created";
 /* The first that is there and not empty is the name. */
-static const char *const NAMES[] = {"io.containerd.image.name", "org.opencontainers.image.ref.name"};
+static const char *const NAMES[] = {"io.containerd.image.name", "org.opencontainers.image.ref.name",
+                                    "org.opencontainers.image.base.name"};
 enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
 
 /* An index that grows; the public part is filled in at the end. */

@@ -59,6 +59,7 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
     image = entry.image
     return {
         "Name": None if image.dangling else image.name,
+        "Aliases": list(image.aliases),
         "Digest": image.target.digest,
         "MediaType": image.target.media_type,
         "Created": None if image.created is None else format_rfc3339(image.created),

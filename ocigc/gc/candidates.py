@@ -85,7 +85,7 @@ def find_candidates(
     considered = images
     if filters.dangling_only:
         choice.named = images.of_kind(NameKind.NAMED)
-        considered = images.of_kind(NameKind.DANGLING, NameKind.FALLBACK)
+        considered = images.of_kind(NameKind.NAMELESS, NameKind.DANGLING, NameKind.FALLBACK)
         uses.add(choice.named)
     alone, candidates = array("I"), array("I")
     for position, subject in zip(considered.positions, considered.subjects(graph), strict=True):
@@ -121,7 +121,7 @@ def _reconsider(choice: Candidates, uses: _Uses, graph: Graph, detached: Collect
             pruned.append(image.position)
             if last_user is not None:
                 dangling.append(image.position)
-    names = {image.name for image in images.of_kind(NameKind.DANGLING)} if dangling else ()
+    names = {image.name for image in images.of_kind(NameKind.DANGLING, NameKind.NAMELESS)} if dangling else ()
     choice.pruned = images.picked(pruned)
     choice.dangling = images.picked(p for p in dangling if dangling_name(images[p].target.digest) not in names)
 

@@ -16,19 +16,21 @@ from ocigc.image import DANGLING_PREFIX, ImageRecord, Media
 class NameKind(IntEnum):
     """What the name of an image says of it."""
 
-    DANGLING = 0
-    """It has none, or one that looks as if it had none."""
-    NAMED = 1
+    NAMELESS = 0
+    """It has none."""
+    DANGLING = 1
+    """It has one that looks as if it had none."""
+    NAMED = 2
     """It stands for itself."""
-    FALLBACK = 2
+    FALLBACK = 3
     """It is named as what follows a subject."""
 
 
-def name_kind(name: str) -> NameKind:
-    """What the full name of an image, or that of a dangling one, says."""
-    if name.startswith(DANGLING_PREFIX):
+def name_kind(names: Sequence[str]) -> NameKind:
+    """What the full names of an image say; there is at least one."""
+    if names[0].startswith(DANGLING_PREFIX):
         return NameKind.DANGLING
-    return NameKind.NAMED if fallback_subject(name) is None else NameKind.FALLBACK
+    return NameKind.NAMED if any(fallback_subject(name) is None for name in names) else NameKind.FALLBACK
 
 
 class Images(Iterable[ImageRecord]):
@@ -64,7 +66,9 @@ class Images(Iterable[ImageRecord]):
 
     def of_kind(self, *kinds: NameKind) -> Images:
         """Those of which their names say so."""
-        return Images(image for image in self if name_kind(image.name) in kinds)
+        return Images(
+            image for image in self if (NameKind.NAMELESS if image.nameless else name_kind(image.names)) in kinds
+        )
 
     def in_order(self) -> Images:
         """The same in the order of pruning: by `sort_key`."""

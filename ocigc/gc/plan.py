@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from heapq import merge
 from itertools import chain
 
 from ocigc.gc.images import Images
@@ -33,6 +34,10 @@ class Untagged:
     image: ImageRecord
     deleted: Sequence[int]
     by: str = ""
+
+
+def _order(untagged: Untagged) -> tuple[tuple[str, ...], str]:
+    return untagged.image.sort_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,9 @@ class Plan:
     `pruned` are those that go, in the order of pruning; `deleted` are the blobs (nodes) that go with them, of which
     those of the n-th image end at `ends[n]`; `released` names by position the rules of a policy that let go of them.
     `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images that
-    stay, `judged` had to be looked at, the `bystanders` did not. `unlease` are configs (nodes) that no remaining image
-    holds. `orphans` are all other blobs (nodes) that go; `spared` counts orphans that stay because they are young.
-    `reclaimed` is in bytes.
+    stay, `judged` had to be looked at, the `named` did not; those at the positions of `renamed` lose some of their
+    names. `unlease` are configs (nodes) that no remaining image holds. `orphans` are all other blobs (nodes) that go;
+    `spared` counts orphans that stay because they are young. `reclaimed` is in bytes.
     """
 
     images: Images
@@ -98,10 +103,16 @@ class Plan:
     orphans: Sequence[int]
     spared: int
     reclaimed: int
+    renamed: Mapping[int, Collection[str]] = field(default_factory=dict)
 
     @property
     def untagged(self) -> Iterator[Untagged]:
-        """Every image that goes, in the order of pruning."""
+        """Every image that goes, and every one that loses some of its names (under those), in the order of pruning."""
+        names = (Untagged(self.images[each].called(taken), ()) for each, taken in self.renamed.items())
+        renamed = sorted(names, key=_order)
+        return merge(renamed, self._pruned(), key=_order) if renamed else self._pruned()
+
+    def _pruned(self) -> Iterator[Untagged]:
         starts = chain((0,), self.ends)
         for image, start, end in zip(self.pruned, starts, self.ends, strict=False):
             yield Untagged(image, self.deleted[start:end], self.released.get(image.position, ""))
@@ -135,4 +146,4 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.pruned or self.unlease or self.orphans)
+        return not (self.pruned or self.renamed or self.unlease or self.orphans)

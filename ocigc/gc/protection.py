@@ -39,7 +39,10 @@ class Protection:
         return bool(self.digests or self.contents)
 
     def name_user(self, image: ImageRecord) -> str | None:
-        """Who uses the image by its name, and so protects it; None where nobody does."""
+        """Who uses the image by one of its names, and so protects it; None where nobody does."""
+        return next(filter(None, map(self._user_of_name, image.by_name())), None)
+
+    def _user_of_name(self, image: ImageRecord) -> str | None:
         if image.name in self.names:
             return self.names[image.name]
         if image.bare_tag and image.name in self.tags:

@@ -39,11 +39,12 @@ def subject_of(image: ImageRecord, target: int | None, graph: Graph) -> int | No
     """
     if image.dangling:
         return None if target is None else graph.subject(target)
-    digest = fallback_subject(image.name)
-    if digest is None:
-        return None
-    subject = _find_fallback(digest, graph)
-    return None if subject == target else subject
+    for digest in map(fallback_subject, image.names):
+        if digest is None:
+            return None
+        if (subject := _find_fallback(digest, graph)) not in (None, target):
+            return subject
+    return None
 
 
 def _find_fallback(digest: str, graph: Graph) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ocigc.digest import Digest
 from ocigc.errors import UsageError
@@ -24,8 +25,8 @@ def resolve_images(images: Images, reference: str) -> list[ImageRecord]:
     Raises UsageError where it names none, or more than one target by the beginning of a digest.
     """
     wanted = _normal(reference)
-    named = [image for image in images if not image.dangling and reference in (image.name, image.familiar)]
-    named = named or [image for image in images if wanted is not None and _normal(image.name) == wanted]
+    named = [image for image in images if image.is_called(reference)]
+    named = named or [image for image in images if wanted is not None and wanted in map(_normal, image.names)]
     if named:
         return named
     by_digest = [image for image in images if _begins(image.target.digest, reference)]
@@ -37,11 +38,30 @@ def resolve_images(images: Images, reference: str) -> list[ImageRecord]:
     return by_digest
 
 
-def only(selected: Iterable[ImageRecord], images: Images) -> Filters:
-    """Filters that let go of these images alone, each of them also without its subject."""
-    detached = frozenset(image.position for image in selected)
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Positions of the images that are meant with all their names, and of those of which only some names are meant."""
+
+    whole: frozenset[int]
+    names: Mapping[int, Collection[str]]
+
+
+def select(images: Images, references: Iterable[str]) -> Selection:
+    """The images and names that references mean: a name means itself alone, a digest every name. Raises UsageError."""
+    found: dict[int, set[str]] = {}
+    for reference in references:
+        for image in resolve_images(images, reference):
+            named = [view.name for view in image.by_name() if view.is_called(reference)]
+            named = named or [name for name in image.names if not image.dangling and _same(name, reference)]
+            found.setdefault(image.position, set()).update(named or image.names)
+    some = {position: names for position, names in found.items() if len(names) < len(images[position].names)}
+    return Selection(frozenset(found.keys() - some.keys()), some)
+
+
+def only(detached: Collection[int], images: Images) -> Filters:
+    """Filters that let go of the images at these positions alone, each of them also without its subject."""
     others = dict.fromkeys((position for position in images.positions if position not in detached), "it was not named")
-    return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=detached)
+    return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=frozenset(detached))
 
 
 def resolve_blob(images: Images, graph: Graph, reference: str) -> Digest:
@@ -84,6 +104,11 @@ def _normal(name: str) -> str | None:
         return str(with_default_tag(parse_normalized(name)))
     except InvalidReference:
         return None
+
+
+def _same(name: str, reference: str) -> bool:
+    normal = _normal(reference)
+    return normal is not None and _normal(name) == normal
 
 
 def _some(digests: Sequence[str]) -> str:

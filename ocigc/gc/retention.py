@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from heapq import nlargest
@@ -96,17 +96,26 @@ def retain(
     released: dict[int, str] = {}
     detached: set[int] = set()
     for image in images:
-        number = _rule_of(policy, image, _place(image, repository))
-        if number is None:
-            retained[image.position] = "no rule of the policy matches it"
-        else:
-            governed[number].append(image.position)
+        for view in image.by_name():
+            number = _rule_of(policy, view, _place(view, repository))
+            if number is None:
+                retained[image.position] = "no rule of the policy matches it"
+            elif image.position not in governed[number][-1:]:
+                governed[number].append(image.position)
+
+    def by_name(number: int, chosen: Iterable[int]) -> Iterator[ImageRecord]:
+        """Those images, each under every name that a rule governs."""
+        for image in images.picked(chosen):
+            for view in image.by_name():
+                if not image.aliases or _rule_of(policy, view, _place(view, repository)) == number:
+                    yield view
+
     for number, rule in enumerate(policy):
         name = f"policy rule {number + 1}"
-        own = images.picked(position for position in governed[number] if position not in referrers)
-        newest = _newest(rule, own, repository)
+        own = array("I", (position for position in governed[number] if position not in referrers))
+        newest = _newest(rule, by_name(number, own), repository)
         said: dict[str, str] = {}  # each reason once, however many images it keeps
-        for image in own:
+        for image in by_name(number, own):
             place = _place(image, repository)
             denied = _denied(rule, image, place)
             reason = None if denied else _reason(rule, image, place, newest, now, config_labels)
@@ -114,12 +123,13 @@ def retain(
                 retained[image.position] = said.setdefault(reason, f"{name}: {reason}")
             else:
                 released[image.position] = said.setdefault("deny", f"{name}: deny") if denied else name
-        for image in images.picked(position for position in governed[number] if position in referrers):
+        for image in by_name(number, (position for position in governed[number] if position in referrers)):
             denied = _denied(rule, image, _place(image, repository))
             if denied or rule.delete_referrers:
                 detached.add(image.position)
                 released[image.position] = f"{name}: {'deny' if denied else 'delete-referrers'}"
-    return Retention(retained, released, frozenset(detached))
+    # An image with several names stays if one of them does.
+    return Retention(retained, released, frozenset(detached.difference(retained)))
 
 
 def _place(image: ImageRecord, repository: str | None) -> _Place:
@@ -153,7 +163,7 @@ def _order(rule: Rule, image: ImageRecord, place: _Place) -> tuple[Any, ...] | N
     return None if image.created is None else (image.created,)
 
 
-def _newest(rule: Rule, images: Images, repository: str | None) -> set[tuple[str, str]]:
+def _newest(rule: Rule, images: Iterable[ImageRecord], repository: str | None) -> set[tuple[str, str]]:
     """Repository and target of the newest named images of each repository; also of those that cannot be ordered."""
     kept: set[tuple[str, str]] = set()
     if rule.keep_last is None:

@@ -68,7 +68,7 @@ def held(layout: Layout, *, wait: float = 0) -> list[Lease]:
 def _digests(layout: Layout, resource: str) -> list[Digest]:
     # By the grammar alone alpine:3 is a digest too, so names come first.
     images = image_records(layout.read_index().entries)
-    found = [image.target.digest for image in images if resource in (image.name, image.familiar)]
+    found = [image.target.digest for image in images if image.is_called(resource)]
     if not found and (digest := Digest.parse_registered(resource)) is not None:
         return [digest]
     if not found:

@@ -85,7 +85,7 @@ def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
 
 
 def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
-    named = [image for image in snapshot.images if image.target.digest == digest]
+    named = [image.position for image in snapshot.images if image.target.digest == digest]
     filters = only(named, snapshot.images)
     detach(snapshot, filters.detached)
     request = Request(filters, InUse(), now, grace=0, orphans=False)

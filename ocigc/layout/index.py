@@ -7,13 +7,15 @@ rest (unknown members, the order of keys, white space) stays as it was.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import TypeVar
 
 from ocigc.image import NAME_ANNOTATIONS
 from ocigc.native import Entries, sha256
+from ocigc.reference import is_bare_tag, split_names, tag_of
 
 _WHITESPACE = " \t\r\n"
 _PIECE = 1 << 20  # bytes
@@ -25,6 +27,16 @@ Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class IndexChange:
+    """What becomes of entries, by their positions: those that are `removed`, those that lose all their names, and those
+    that lose some (the names as the annotation has them)."""
+
+    removed: Collection[int] = ()
+    nameless: Collection[int] = ()
+    renamed: Mapping[int, Collection[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """index.json as it was read. `size` is in bytes; `sha256`, in hex, tells its content from any other."""
 
@@ -32,12 +44,12 @@ class Index:
     size: int
     sha256: str
 
-    def without(self, read: Read, removed: Collection[int], nameless: Collection[int]) -> Iterator[bytes]:
-        """The content, in pieces, without the entries at the positions `removed`, and with those at `nameless` bare of
-        names."""
+    def changed(self, read: Read, change: IndexChange) -> Iterator[bytes]:
+        """The content, in pieces, after a change."""
         spans = _Spans(self.entries)
-        changed: dict[int, bytes | None] = dict.fromkeys(removed)
-        changed |= {number: _without_names(read(*spans[number])) for number in nameless}
+        changed: dict[int, bytes | None] = dict.fromkeys(change.removed)
+        changed |= {number: without_names(read(*spans[number])) for number in change.nameless}
+        changed |= {number: without_names(read(*spans[number]), names) for number, names in change.renamed.items()}
         for piece in _parts(spans, changed, self.size):
             if isinstance(piece, bytes):
                 yield piece
@@ -133,13 +145,31 @@ def _with_first_entries(content: bytes, added: Sequence[bytes]) -> bytes:
     return f'{text[:opening]}"manifests": [{entries}]{comma}{text[opening:]}'.encode()
 
 
-def _without_names(entry: bytes) -> bytes:
-    """An entry's bytes without its name annotations."""
+def without_names(entry: bytes, names: Collection[str] | None = None) -> bytes:
+    """An entry's bytes without some of its names (None: all), wherever an annotation has them."""
     text = entry.decode()
     annotations = next(value for key, _, value, _ in _members(text, 0) if key == "annotations")
     members = list(_members(text, annotations))
-    spans = [(start, end) for _, start, _, end in members]
-    names = (number for number, (key, _, _, _) in enumerate(members) if key in NAME_ANNOTATIONS)
-    nameless: dict[int, str | None] = dict.fromkeys(names)
-    parts = _parts(spans, nameless, len(text))
+    present = {
+        number: split_names(json.loads(text[value:end]))
+        for number, (key, _, value, end) in enumerate(members)
+        if key in NAME_ANNOTATIONS
+    }
+    taken = None if names is None else _with_tags(names, chain.from_iterable(present.values()))
+    changed: dict[int, str | None] = {}
+    for number, before in present.items():
+        after = [] if taken is None else [name for name in before if name not in taken]
+        if not after:
+            changed[number] = None
+        elif len(after) < len(before):
+            _, start, value, _ = members[number]
+            changed[number] = text[start:value] + json.dumps(",".join(after), ensure_ascii=False)
+    parts = _parts([(start, end) for _, start, _, end in members], changed, len(text))
     return "".join(part if isinstance(part, str) else text[slice(*part)] for part in parts).encode()
+
+
+def _with_tags(names: Collection[str], present: Iterable[str]) -> set[str | None]:
+    """Names that go, and the tags that stand for them alone: tools write the tag of a name into an annotation of its
+    own."""
+    kept = {tag_of(name) for name in present if name not in names and not is_bare_tag(name)}
+    return {*names, *({tag_of(name) for name in names} - kept)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress
 
@@ -13,7 +13,7 @@ from ocigc.gc.images import Images, NameKind, name_kind
 from ocigc.gc.referrers import subject_of
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
 from ocigc.native import NO_NODE, Entries
-from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized
+from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
 
 
 def repository_name(text: str) -> str:
@@ -29,7 +29,7 @@ def repository_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """How the entries of an index name images; `bare` is a flag an entry: its name is a tag alone. `repository`
+    """How the entries of an index name images; `bare` is a flag per entry: its name is a tag alone. `repository`
     (normalised) owns those, where it is known.
     """
 
@@ -37,18 +37,19 @@ class _Names:
     repository: str | None
     bare: bytes
 
-    def full(self, position: int, name: str) -> str:
-        """An entry's name with its repository."""
-        return f"{self.repository}:{name}" if self.repository is not None and self.bare[position] else name
+    def full(self, position: int, text: str) -> tuple[str, ...]:
+        """The names in an entry's name annotation, with their repository."""
+        if self.bare[position]:
+            return (text if self.repository is None else f"{self.repository}:{text}",)
+        names = split_names(text)
+        if self.repository is not None and "," in text:
+            return tuple(f"{self.repository}:{name}" if is_bare_tag(name) else name for name in names)
+        return names
 
-    def key(self, position: int) -> tuple[str | None, bytes]:
-        """What tells an entry's image from any other: its full name (None: that of a dangling one), and its target."""
-        name, target = self.entries.name(position)
-        full = None if name is None else self.full(position, name)
-        if full is not None and full.startswith(DANGLING_PREFIX):
-            digest = self.entries[position].descriptor.digest
-            full = None if full == dangling_name(digest) else full
-        return full, target
+    def key(self, position: int) -> tuple[tuple[str, ...], bytes]:
+        """What tells an entry's image from any other: its full names (none: it is nameless), and its target."""
+        text, target = self.entries.name(position)
+        return () if text is None else self.full(position, text), target
 
     def sort(self, positions: array[int]) -> None:
         """Sorts positions by full names, then by digests."""
@@ -59,12 +60,13 @@ class _Names:
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What is known besides, by position: a NameKind of each entry that stands for an image, and that image's further
-    entries; the nodes of targets (NO_NODE where that is absent), and when images were created (nothing before somebody
-    needed that).
+    entries; whether any has several names; the nodes of targets (NO_NODE where that is absent), and when images were
+    created (nothing before somebody needed that).
     """
 
     kinds: bytes
     again: Mapping[int, Sequence[int]]
+    lists: bool
     targets: Sequence[int] = ()
     created: Sequence[int | None] = ()
 
@@ -84,6 +86,7 @@ class IndexImages(Images):
         positions = array("I")
         again: dict[int, list[int]] = {}
         kinds = bytearray(len(entries))
+        lists = False
         first: dict[int, int] = {}  # by a number that stands for the key, as that takes many times the memory
         for position in range(len(entries)):
             key = names.key(position)
@@ -95,8 +98,9 @@ class IndexImages(Images):
                 number += 1
             else:
                 positions.append(position)
-                kinds[position] = NameKind.DANGLING if key[0] is None else name_kind(key[0])
-        return cls(names, _Facts(bytes(kinds), again), positions)
+                kinds[position] = name_kind(key[0]) if key[0] else NameKind.NAMELESS
+            lists |= len(key[0]) > 1
+        return cls(names, _Facts(bytes(kinds), again, lists), positions)
 
     def located(self, targets: Sequence[int]) -> IndexImages:
         """The same in a store, where these are the nodes of the entries' targets."""
@@ -110,14 +114,17 @@ class IndexImages(Images):
 
     def __getitem__(self, position: int) -> ImageRecord:
         names, facts = self._names, self._facts
-        target, name = names.entries.target(position)
+        target, text = names.entries.target(position)
+        full = (dangling_name(target.digest),) if text is None else names.full(position, text)
         return ImageRecord(
-            dangling_name(target.digest) if name is None else names.full(position, name),
+            full[0],
             target,
             self._references(position) if names.entries.references() else (),
             (position, *facts.again.get(position, ())),
             facts.created[position] if facts.created else None,
-            names.repository is None and bool(names.bare[position]),
+            names.repository is None and (bool(names.bare[position]) or (full[1:] != () and is_bare_tag(full[0]))),
+            full[1:],
+            text is None,
         )
 
     @property
@@ -144,6 +151,8 @@ class IndexImages(Images):
         return self.picked(compress(self._positions, map(frozenset(kinds).__contains__, own)))
 
     def in_order(self) -> Images:
+        if self._facts.lists:
+            return self.picked(image.position for image in sorted(self, key=lambda image: image.sort_key))
         positions = array("I", self._positions)
         self._names.sort(positions)
         return IndexImages(self._names, self._facts, positions)
@@ -189,6 +198,14 @@ class IndexImages(Images):
         references = self._names.entries.references()
         positions = (position, *self._facts.again.get(position, ()))
         return tuple(digest for each in positions for digest in references.get(each, ()))
+
+
+def written_names(entries: Entries, repository: str | None, position: int, names: Collection[str]) -> tuple[str, ...]:
+    """Names of an image as one of its entries has them written."""
+    text, _ = entries.name(position)
+    written = () if text is None else split_names(text)
+    owner = "" if repository is None else f"{repository}:"
+    return tuple(each for each in written if each in names or (is_bare_tag(each) and owner + each in names))
 
 
 def image_records(entries: Entries, repository: str | None = None) -> list[ImageRecord]:

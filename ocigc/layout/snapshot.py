@@ -30,10 +30,11 @@ CONFIG_LIMIT = 16 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A layout as it was at one moment. `targets` are the nodes of what the entries of index.json name, NO_NODE where
-    that is absent."""
+    """A layout as it was at one moment. `repository` (normalised) owns bare tags. `targets` are the nodes of what the
+    entries of index.json name, NO_NODE where that is absent."""
 
     layout: Layout
+    repository: str | None
     index: Index
     targets: Sequence[int]
     images: Images
@@ -99,7 +100,7 @@ def load(
     except BaseException:
         store.close()
         raise
-    return Snapshot(layout, index, targets, images, held, store)
+    return Snapshot(layout, repository, index, targets, images, held, store)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from ocigc.gc.mark import root_groups
 from ocigc.gc.plan import Plan
 from ocigc.labels import Lease
 from ocigc.layout import dirfd, label_files, leases
+from ocigc.layout.index import IndexChange
+from ocigc.layout.index_images import written_names
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import Store, Swept
@@ -54,8 +56,8 @@ def execute(
     What is removed is kept in the trash until the instant `expires`, if there is one. Raises Refused; what was begun
     then is finished by the next run.
     """
-    nameless = set(plan.dangling.positions)
     store = snapshot.store
+    change = _index_change(snapshot, plan)
     preflight.check(snapshot.layout, store, plan.blobs)
     wanted = Journal(
         id=os.urandom(4).hex(),
@@ -65,10 +67,11 @@ def execute(
         after="",
         removed=tuple(sorted(plan.pruned.entries)),
         unlease=tuple(unlease),
+        renamed=tuple((position, tuple(names)) for position, names in change.renamed.items()),
     )
     with dirfd.naming(f"{snapshot.layout.path}/{STATE}"):
         to_delete = store.digests(plan.blobs)
-        record = journal.open_run(state, snapshot.layout, wanted, snapshot.index, nameless, to_delete)
+        record = journal.open_run(state, snapshot.layout, wanted, snapshot.index, change, to_delete)
         if record is None:
             journal.discard(state)
             return None
@@ -78,6 +81,16 @@ def execute(
                 return None
             with _begun():
                 return _finish(snapshot.layout, snapshot, record, state, run, now, watch)
+
+
+def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
+    nameless = frozenset(plan.dangling.positions)
+    renamed = {
+        entry: written_names(snapshot.index.entries, snapshot.repository, entry, names)
+        for position, names in plan.renamed.items()
+        for entry in plan.images[position].entries
+    }
+    return IndexChange(frozenset(plan.pruned.entries) - nameless, nameless, renamed)
 
 
 def recover(layout: Layout, state: int, now: int, watch: Watcher) -> str | None:

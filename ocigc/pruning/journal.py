@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -25,7 +25,7 @@ from typing import Any
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout import dirfd, strict_json
-from ocigc.layout.index import Index
+from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import NEVER, exchange, purge
 from ocigc.printable import printable
@@ -57,10 +57,9 @@ class Unlease:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the
-    positions in
-    the index before of entries that lose their name or go. `expires` is the instant until which what is removed is
-    kept in the trash, None where it is not."""
+    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions,
+    in the index before, of entries that go or lose all their names; `renamed` those of entries that lose some names,
+    with these. `expires` is the instant until which what is removed is kept in the trash, None where it is not."""
 
     id: str
     started: int
@@ -69,6 +68,7 @@ class Journal:
     after: str
     removed: tuple[int, ...]
     unlease: tuple[Unlease, ...]
+    renamed: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
 def pending(state: int) -> bool:
@@ -86,16 +86,16 @@ def pending_below(layout: Layout) -> bool:
 
 
 def open_run(
-    state: int, layout: Layout, journal: Journal, index: Index, nameless: Collection[int], to_delete: Iterable[str]
+    state: int, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
 ) -> Journal | None:
     """Puts the journal in place, synced, and gives it with its `after`; None where index.json is no longer `index`.
     Until then nothing has happened. Raises OSError.
 
-    `nameless` are those of the removed entries that only lose their name; `doomed` the digests to delete.
+    `change` is that of index.json; `to_delete` are the digests to delete.
     """
     discard(state)
     try:
-        written = _write_draft(state, layout, journal, index, nameless, to_delete)
+        written = _write_draft(state, layout, journal, index, change, to_delete)
         if written is not None:
             os.rename(_DRAFT, RUN, src_dir_fd=state, dst_dir_fd=state)
     except OSError:
@@ -108,7 +108,7 @@ def open_run(
 
 
 def _write_draft(
-    state: int, layout: Layout, journal: Journal, index: Index, nameless: Collection[int], to_delete: Iterable[str]
+    state: int, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
 ) -> Journal | None:
     like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
     dirfd.make_directory(state, _DRAFT, _PRIVATE)
@@ -122,8 +122,7 @@ def _write_draft(
                 before.seek(start)
                 return before.read(end - start)
 
-            content = index.without(read, set(journal.removed).difference(nameless), nameless)
-            journal = replace(journal, after=_write_hashed(draft, INDEX, content, like))
+            journal = replace(journal, after=_write_hashed(draft, INDEX, index.changed(read, change), like))
         document = {"version": _VERSION, **asdict(journal)}
         dirfd.write(draft, _JOURNAL, json.dumps(document, indent=1).encode(), like)
         dirfd.write_pieces(draft, DOOMED, (f"{digest}\n".encode() for digest in to_delete), like)
@@ -157,10 +156,11 @@ def read(run: int, path: str = f"{STATE}/{RUN}") -> Journal:
         if document.pop("version") != _VERSION:
             raise MalformedError(f"{path}: written by another version of ocigc, which has to finish this run")
         unlease = tuple(Unlease(**entry | {"digest": Digest(entry["digest"])}) for entry in document.pop("unlease"))
-        journal = Journal(**document | {"removed": tuple(document["removed"]), "unlease": unlease})
+        renamed = tuple((position, tuple(names)) for position, names in document.pop("renamed", ()))
+        journal = Journal(**document | {"removed": tuple(document["removed"])}, unlease=unlease, renamed=renamed)
         if _is_sound(journal):
             return journal
-    except (AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         pass
     raise MalformedError(f"{path}: not a journal of ocigc; move its directory away to go on without it")
 
@@ -169,9 +169,10 @@ def _is_sound(journal: Journal) -> bool:
     instants = (journal.started, 0 if journal.expires is None else journal.expires)
     texts = [journal.id, journal.before, journal.after]
     texts += [text for each in journal.unlease for text in (each.digest, each.label, each.value)]
+    texts += [name for _, names in journal.renamed for name in names]
     return (
         all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int) for number in (*instants, *journal.removed))
+        and all(isinstance(number, int) for number in (*instants, *journal.removed, *dict(journal.renamed)))
         and all(-NEVER <= instant <= NEVER for instant in instants)
         and _IDENTITY.fullmatch(journal.id) is not None
         and all(Digest.parse_registered(each.digest) is not None for each in journal.unlease)

@@ -14,8 +14,8 @@ from ocigc.gc.decide import Request, decide
 from ocigc.gc.filters import parse_filters
 from ocigc.gc.graph import others
 from ocigc.gc.plan import Plan
-from ocigc.gc.protection import InUse
-from ocigc.gc.resolve import only, resolve_images
+from ocigc.gc.protection import InUse, protect
+from ocigc.gc.resolve import only, select
 from ocigc.gc.retention import Policy, retain
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
@@ -107,16 +107,20 @@ def forecast(
 
 def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:
     """What goes with the images that references name. Raises UsageError, and Refused where one is in use."""
-    selected = [image for each in references for image in resolve_images(snapshot.images, each)]
-    filters = only(selected, snapshot.images)
+    images = snapshot.images
+    selected = select(images, references)
+    filters = only(selected.whole, images)
     detach(snapshot, filters.detached)
     plan = decide(snapshot.contents, replace(request, filters=filters, grace=0, orphans=False), labels_of(snapshot))
     kept = (kept for kept in plan.kept if kept.position in filters.detached)
-    used = [f"{plan.images[each.position].familiar} ({each.by})" for each in kept]
+    used = [f"{images[each.position].familiar} ({each.by})" for each in kept]
     used += [image.familiar for image in plan.dangling]
+    protection = protect(request.in_use)
+    views = [images[position].called(names) for position, names in selected.names.items()]
+    used += [f"{view.familiar} ({user})" for view in views if (user := protection.name_user(view)) is not None]
     if used:
         raise Refused(f"in use: {printable(', '.join(used))}; nothing was changed")
-    return plan
+    return replace(plan, renamed=selected.names)
 
 
 def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:

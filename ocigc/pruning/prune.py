@@ -62,7 +62,8 @@ class Pruned:
     def items(self) -> Iterator[tuple[str, str]]:
         """moby's `ImagesDeleted`: Untagged and Deleted, in order."""
         for untagged in self.plan.untagged:
-            yield "Untagged", untagged.image.familiar
+            for name in untagged.image.familiar_names:
+                yield "Untagged", name
             for digest in self.deleted(untagged.deleted):
                 yield "Deleted", digest
 

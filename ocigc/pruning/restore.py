@@ -59,7 +59,9 @@ def _choose(runs: list[Trashed], run: str | None, image: str | None, path: str) 
         if run is not None and each.journal.id != run:
             continue
         images = [
-            record for record in each.images if image in (None, record.name, record.familiar, record.target.digest)
+            record
+            for record in each.images
+            if image is None or record.is_called(image) or image == record.target.digest
         ]
         if images or image is None:
             return each, images

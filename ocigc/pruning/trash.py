@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import ImageRecord, Media
 from ocigc.layout import dirfd, label_files
-from ocigc.layout.index import Index, parse
+from ocigc.layout.index import Index, parse, without_names
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import load
@@ -21,6 +22,7 @@ from ocigc.progress import Watcher
 from ocigc.pruning import journal
 from ocigc.pruning.execute import reload
 from ocigc.pruning.journal import TRASH, Journal
+from ocigc.reference import split_names
 
 MANIFEST_LIMIT = 16 << 20  # bytes
 
@@ -59,8 +61,13 @@ def _read(run: int, name: str) -> Trashed:
         raise MalformedError(f"{path}: holds the journal of another run")
     content = journal.read_before(run)
     before = parse(content)
-    removed = set(record.removed)
-    images = [image for image in image_records(before.entries) if removed.intersection(image.entries)]
+    removed, renamed = set(record.removed), dict(record.renamed)
+    images = []
+    for image in image_records(before.entries):
+        if removed.intersection(image.entries):
+            images.append(image)
+        elif names := {name for each in image.entries for name in renamed.get(each, ()) if name in image.names}:
+            images.append(image.called(names))
     sizes = [os.stat(name, dir_fd=parent).st_size for parent, _, name in _blobs(run)]
     return Trashed(record, content, before, images, len(sizes), sum(sizes))
 
@@ -110,16 +117,18 @@ def restore(
     index = layout.read_index()
     present: dict[str, set[str]] = {}
     for image in image_records(index.entries):
-        present.setdefault(image.name, set()).add(image.target.digest)
+        for name in image.names:
+            present.setdefault(name, set()).add(image.target.digest)
+    for view in chain.from_iterable(image.by_name() for image in wanted):
+        if view.target.digest not in present.get(view.name, {view.target.digest}):
+            raise Refused(f"{view.familiar}: another image has that name now; nothing was changed")
+    entries = []
     for image in wanted:
-        if image.target.digest not in present.get(image.name, {image.target.digest}):
-            raise Refused(f"{image.familiar}: another image has that name now; nothing was changed")
-    entries = [
-        trashed.content[entry.start : entry.end]
-        for image in wanted
-        if image.name not in present
-        for entry in (trashed.before.entries[position] for position in image.entries)
-    ]
+        absent = [name for name in image.names if name not in present]
+        for entry in (trashed.before.entries[position] for position in image.entries if absent):
+            written = trashed.content[entry.start : entry.end]
+            others = set() if entry.name is None else set(split_names(entry.name)).difference(absent)
+            entries.append(without_names(written, others) if others else written)
     name = trashed.journal.id
     with dirfd.naming(layout.path), dirfd.directory(state, TRASH) as trash, dirfd.directory(trash, name) as run:
         digests = (

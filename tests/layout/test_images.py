@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,9 @@ from hypothesis import strategies as st
 import ocigc.layout.index_images
 from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images, NameKind
-from ocigc.image import ImageRecord, dangling_name
+from ocigc.image import NAME_ANNOTATIONS, ImageRecord, dangling_name
 from ocigc.layout.index_images import IndexImages
 from ocigc.native import NO_NODE, Entries
-from ocigc.reference import is_bare_tag
 
 DIGESTS = ["sha256:" + digit * 64 for digit in "abc"] + ["sha512:" + "d" * 128, "blake3:" + "a" * 64, "other+x:Y=_"]
 REFERENCE = "containerd.io/gc.ref.content"
@@ -29,6 +29,10 @@ NAMES = [
     "app@" + DIGESTS[0],
     dangling_name(DIGESTS[0]),
     "app:" + DIGESTS[1].replace(":", "-") + ".sig",
+    "registry.example/app:v1,registry.example/app:v2",
+    "v1, v2 ,,v1",
+    "not a name,v1",
+    ",",
 ]
 
 
@@ -36,9 +40,7 @@ NAMES = [
 def entries(draw: st.DrawFn) -> dict[str, Any]:
     annotations = draw(
         st.dictionaries(
-            st.sampled_from(
-                ["io.containerd.image.name", "org.opencontainers.image.ref.name", "org.opencontainers.image.created"]
-            ),
+            st.sampled_from([*NAME_ANNOTATIONS, "org.opencontainers.image.created"]),
             st.sampled_from(NAMES),
         )
     )
@@ -59,7 +61,7 @@ def written(manifests: list[dict[str, Any]], spelling: dict[str, Any]) -> bytes:
 
 def name_of(entry: dict[str, Any]) -> str | None:
     annotations = entry["annotations"]
-    names = (annotations.get(key) for key in ("io.containerd.image.name", "org.opencontainers.image.ref.name"))
+    names = (annotations.get(key) for key in NAME_ANNOTATIONS)
     return next((name for name in names if name), None)
 
 
@@ -92,20 +94,22 @@ def test_every_entry_is_what_it_says(manifests: list[dict[str, Any]], spelling: 
 
 def records(manifests: list[dict[str, Any]], repository: str | None) -> list[ImageRecord]:
     """One image a name and target, in the order of the first entries."""
-    found: dict[tuple[str, str], ImageRecord] = {}
+    found: dict[tuple[str, ...], ImageRecord] = {}
     for position, entry in enumerate(Entries(written(manifests, {}))):
-        name, bare = entry.name or dangling_name(entry.descriptor.digest), False
-        if entry.name is not None and is_bare_tag(entry.name):
-            name, bare = (name, True) if repository is None else (f"{repository}:{name}", False)
-        key = (name, entry.descriptor.digest)
-        first = found.get(key, ImageRecord(name, entry.descriptor, (), (), bare_tag=bare))
-        found[key] = ImageRecord(
-            name,
-            first.target,
-            first.references + entry.references,
-            (*first.entries, position),
-            bare_tag=first.bare_tag,
-        )
+        listed = {
+            "registry.example/app:v1,registry.example/app:v2": ["registry.example/app:v1", "registry.example/app:v2"],
+            "v1, v2 ,,v1": ["v1", "v2"],
+        }
+        names = listed.get(entry.name or "", [entry.name] if entry.name else [])
+        bare = repository is None and names[0:1] == ["v1"]
+        if repository is not None:
+            names = [f"{repository}:{name}" if name in ("v1", "v2") else name for name in names]
+        key = (*names, entry.descriptor.digest)
+        name, *aliases = names or [dangling_name(entry.descriptor.digest)]
+        nameless = not names
+        first = found.get(key, ImageRecord(name, entry.descriptor, (), (), None, bare, tuple(aliases), nameless))
+        references, entries = first.references + entry.references, (*first.entries, position)
+        found[key] = replace(first, references=references, entries=entries)
     return list(found.values())
 
 
@@ -143,7 +147,7 @@ def test_the_images_are_those_of_the_records(
     assert [images[position] for position in images.positions] == list(images)
     dated = images.dated(lambda image: None if image.position % 2 else image.position - 1)
     assert list(dated) == list(plain.dated(lambda image: None if image.position % 2 else image.position - 1))
-    for kinds in ([NameKind.NAMED], [NameKind.DANGLING, NameKind.FALLBACK], list(NameKind)):
+    for kinds in ([NameKind.NAMED], [NameKind.NAMELESS, NameKind.DANGLING, NameKind.FALLBACK], list(NameKind)):
         some = images.of_kind(*kinds)
         assert list(some) == list(plain.of_kind(*kinds))
         assert sorted(some.roots(graph)) == sorted(plain.of_kind(*kinds).roots(graph))

@@ -64,7 +64,7 @@ def as_text(pruned: Pruned) -> Iterator[str]:
     if (explained := pruned.explained) is not None and plan.images:
         yield "Rules:"
         yield from columns(lambda: map(_rule, explained))
-    if plan.pruned:
+    if plan.pruned or plan.renamed:
         yield "Images:"
     nameless = set(plan.dangling.positions)
     yield from columns(lambda: (_row(pruned, untagged, nameless) for untagged in plan.untagged))
@@ -111,5 +111,9 @@ def _row(pruned: Pruned, untagged: Untagged, nameless: set[int]) -> tuple[str, s
     image = untagged.image
     name = "<none>" if image.dangling else printable(image.familiar)
     blobs = pruned.count(untagged.deleted)
-    fate = "in use: stays without a name" if image.position in nameless else f"{blobs} blobs"
+    fate = f"{blobs} blobs"
+    if image.position in nameless:
+        fate = "in use: stays without a name"
+    elif image.position in pruned.plan.renamed:
+        fate = "stays under its other names"
     return "  untag", name, image.target.digest.short, fate
