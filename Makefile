@@ -7,7 +7,7 @@ SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pyc
 
 C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
 
-.PHONY: help demo test native-test tsan valgrind arm faults fuzz bench lint types coverage generated bundle release clean
+.PHONY: help demo test native-test tsan valgrind arm faults fuzz bench lint types coverage generated vendor bundle release clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -93,6 +93,9 @@ generated: $(VENV)/.installed ## write the manual pages and the shell completion
 
 release: $(VENV)/.installed ## make the release of VERSION: changelog, source, wheels, checksums in dist/
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) sh tools/release.sh $(VERSION)
+
+vendor: ## bundle the libraries of the page anew, from the npm registry (needs npm)
+	sh tools/vendor/refresh.sh
 
 bundle: $(VENV)/.tools ## make dist/ocigc-bundle-*.tar.gz, to install where there is no network, and try it
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) sh tools/bundle.sh

@@ -13,8 +13,8 @@ from ocigc.inspect.disk_usage import du as du
 from ocigc.inspect.lease import held as held
 from ocigc.inspect.lease import hold as hold
 from ocigc.inspect.lease import release as release
+from ocigc.inspect.overview import overview as overview
 from ocigc.inspect.summary import Overview as Overview
-from ocigc.inspect.summary import overview as overview
 from ocigc.inspect.tree import Leaf as Leaf
 from ocigc.inspect.tree import tree as tree
 from ocigc.inspect.usage import Usage as Usage

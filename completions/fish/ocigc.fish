@@ -51,7 +51,7 @@ function _shtab_ocigc_using
 end
 
 set -g _shtab_ocigc_commands ls du tree why report check verify prune rm trash 'trash ls' restore lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --output --policy --repair-from --repository --seed --trash --wait -j -o
+set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --output --policy --repair-from --repository --seed --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -96,6 +96,9 @@ complete -c ocigc -n '_shtab_ocigc_using why; and test $_shtab_ocigc_npos -eq 0'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a report -d 'draw a layout as one web page'
 complete -c ocigc -n '_shtab_ocigc_using report' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using report' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write the page; an older report is replaced, nothing else ever is; - is standard output'
+complete -c ocigc -n '_shtab_ocigc_using report' -l format -xka "html json" -d 'html (default), or json: the figures alone, on standard output if there is no --output'
+complete -c ocigc -n '_shtab_ocigc_using report' -l compare -xka "(__fish_complete_path (commandline -ct))" -d 'an earlier report of --format json: the page says what is different'
+complete -c ocigc -n '_shtab_ocigc_using report' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using report' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using report' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using report' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'

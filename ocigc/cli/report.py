@@ -1,49 +1,121 @@
-"""`ocigc report`: a layout as a web page."""
+"""`ocigc report`: a layout, or a tree of them, as a web page."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from collections.abc import Sequence
 
-from ocigc.cli import options
+from ocigc._version import __version__
+from ocigc.cli import log, options
 from ocigc.cli.command import Command, Option
+from ocigc.cli.output import report_json
 from ocigc.cli.output.html.page import MARK, as_page
 from ocigc.cli.output.output_file import OutputFile
+from ocigc.cli.output.report_json import Circumstances, as_json
 from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import progress_line
-from ocigc.inspect.summary import overview
-from ocigc.layout.layout import open_layout
+from ocigc.errors import MalformedError, UsageError
+from ocigc.gc.protection import InUse
+from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
+from ocigc.inspect.growth import Point, fit
+from ocigc.inspect.overview import overview
+from ocigc.inspect.summary import Overview, together
+from ocigc.layout.discover import Found, Tree, each_layout
+from ocigc.layout.layout import Layout, open_layout
 from ocigc.printable import printable
+from ocigc.progress import Watcher
+from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draws one layout."""
+    """Draws one layout, or a tree of them."""
+    as_document = args.format == "json"
+    if args.output is None and not as_document:
+        raise UsageError("a page goes into a file: give --output FILE, or --output - for standard output")
+    target = "-" if args.output is None else args.output
+    earlier = _earlier(args)
     in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-    repository = options.repository(args)
-    with OutputFile(args.output, MARK) as output:
-        with open_layout(args.layout, writable=False, also=output.directories) as layout, progress_line() as progress:
-            found = overview(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
-        output.write(as_page(found, args.layout, time.time_ns()))
-    if args.output != "-":
-        print(
-            f"{printable(args.output)}: {len(found.images):,} images, {found.blobs:,} blobs, {human_size(found.size)}"
+    with OutputFile(target, report_json.MARK if as_document else MARK) as output:
+        found, layouts, errors = (_look_at_tree if args.recursive else _look)(args, in_use, output)
+        made = Circumstances(
+            layout=args.layout,
+            path=os.path.abspath(args.layout),
+            host=os.uname().nodename,
+            version=__version__,
+            now=time.time_ns(),
+            in_use=args.in_use,
+            recursive=args.recursive,
+            repository=args.repository or "",
+            layouts=list(layouts),
+            errors=list(errors),
         )
-    return 0
+        points = [*found.history, Point(made.now, found.size, {})] if found.history else []
+        line = fit(points, made.now, None if found.disk is None else found.disk.free)
+        changes: Changes | None = None if earlier is None else compare(earlier, found)
+        output.write(as_json(found, made, line) if as_document else as_page(found, made, line, changes))
+    if target != "-":
+        print(f"{printable(target)}: {len(found.images):,} images, {found.blobs:,} blobs, {human_size(found.size)}")
+    return options.FAILED if errors else 0
+
+
+def _earlier(args: argparse.Namespace) -> Earlier | None:
+    if args.compare is None:
+        return None
+    if args.format == "json":
+        raise UsageError("--compare: the page says what is different, not --format json; leave one of the two out")
+    try:
+        return parse_earlier(options.read_file("--compare", args.compare), printable(args.compare))
+    except MalformedError as error:
+        raise UsageError(f"--compare {error}; `ocigc report --format json` makes one") from None
+
+
+def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[Overview, Sequence[str], Sequence[str]]:
+    repository = options.repository(args)
+    with open_layout(args.layout, writable=False, also=output.directories) as layout, progress_line() as progress:
+        found = overview(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
+    return found, (), ()
+
+
+def _look_at_tree(
+    args: argparse.Namespace, in_use: InUse, output: OutputFile
+) -> tuple[Overview, Sequence[str], Sequence[str]]:
+    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
+        options.confine(args, *output.directories)
+        policy = own_policy(tree.fd, tree.path, progress)
+
+        def work(layout: Layout, found: Found, watch: Watcher) -> Overview:
+            repository = found.repository(args.repository, watch.note)
+            wait = args.wait / SECOND
+            return overview(layout, in_use=in_use, repository=repository, default_policy=policy, wait=wait, watch=watch)
+
+        results = each_layout(tree, work, progress)
+    for error in results.errors:
+        log.error(error)
+    return together(results.values), [path for path, _ in results.values], results.errors
 
 
 COMMAND = Command(
-    "Writes one web page that needs no network and no server: the bytes by repository, image and blob, what a prune "
-    "would free, and ages against sizes, to search and filter.",
+    "Writes one web page that needs no network and no server: what is stored, what a prune would free, how the store "
+    "grows and what a policy would do; the bytes by registry, repository, image and layer.",
     (
         options.LAYOUT,
         Option(
             "-o",
             "--output",
             metavar="FILE",
-            required=True,
             help="where to write the page; an older report is replaced, nothing else ever is; - is standard output",
         ),
+        Option(
+            "--format",
+            choices=("html", "json"),
+            default="html",
+            help="html (default), or json: the figures alone, on standard output if there is no --output",
+        ),
+        Option("--compare", metavar="FILE", help="an earlier report of --format json: the page says what is different"),
+        options.RECURSIVE,
         options.IN_USE,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
@@ -53,6 +125,8 @@ COMMAND = Command(
     examples=(
         ("ocigc report mirror -o store.html", "then open store.html in a browser"),
         ("ocigc report --in-use used.json mirror -o store.html", "what is in use is not shown as reclaimable"),
-        ("ocigc report mirror -o - | ssh host 'cat > store.html'", "on standard output"),
+        ("ocigc report --recursive zot -o zot.html", "one page for all layouts below a directory"),
+        ("ocigc report --format json mirror > monday.json", "a snapshot, to compare with on friday"),
+        ("ocigc report --compare monday.json mirror -o friday.html", "what is new, gone and grown since"),
     ),
 )

@@ -1,63 +1,124 @@
-"""A layout to be looked at: its images, where its bytes are, and what a prune would change."""
+"""What there is to say of a layout, or of a tree of them: images, bytes, who shares them, and what a prune would do."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import IntFlag
 
 from ocigc.digest import Digest
-from ocigc.gc.graph import flags
-from ocigc.gc.plan import Plan
-from ocigc.gc.protection import InUse
+from ocigc.hard_links import Files, on_disk
 from ocigc.image import Media
-from ocigc.inspect.disk_usage import repository_of
-from ocigc.inspect.shares import Place, shares
-from ocigc.inspect.usage import Usage, usage
-from ocigc.layout import lock
-from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import load, with_created
-from ocigc.native import Store
-from ocigc.progress import SILENT, Watcher
-from ocigc.pruning.planning import forecast, request
-
-MOST = 40
-"""How many blobs of one place are told by themselves."""
+from ocigc.inspect import growth
+from ocigc.inspect.disk_usage import freed
+from ocigc.inspect.growth import Point
+from ocigc.inspect.health import Disk, Health
+from ocigc.inspect.sharing import NOBODY
+from ocigc.inspect.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class WouldGo:
-    """What a prune would do: one of the dangling images, or one of all that nothing uses."""
+class Fate(IntFlag):
+    """With what a blob or an image goes: a prune of the dangling ones, one of all, or one of all where no policy is."""
 
-    prune: bool
-    prune_all: bool
+    STAYS = 0
+    PRUNE = 1
+    ALL = 2
+    FREE = 4
+
+
+Amounts = Mapping[Fate, tuple[int, int]]
+"""By fate how many blobs there are, and their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """`size` is in bytes; `media` is None for what no image leads to."""
+    """`size` is in bytes; `media` is None for what no image leads to; `platform` is that of a manifest, or empty.
+    `owner` is as in `Sharing`.
+    """
 
     digest: Digest
     size: int
     media: Media | None
-    fate: WouldGo
+    fate: Fate
+    owner: int = NOBODY
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
-    """Blobs of one place: the largest, and of the others by fate how many they are and their bytes."""
+class Unit:
+    """A target: one image, under however many names. `alone` are the bytes that no other unit has, of which `free`
+    would go with it where no policy holds them; `rest` is of those that are not listed. `blobs` are the positions of
+    the listed ones of its walk, None where the unit is too small for that. `follows` is the owner of what it refers to.
+    """
 
-    largest: Sequence[Blob]
-    rest: Mapping[WouldGo, tuple[int, int]]
+    digest: Digest
+    size: int
+    alone: int
+    free: int
+    rest: Amounts
+    groups: Sequence[int]
+    blobs: Sequence[int] | None
+    platforms: Sequence[str]
+    troubles: Sequence[str]
+    follows: int | None
+
+    @property
+    def present(self) -> bool:
+        """Whether its target is here."""
+        return self.size > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What several units have in common: bytes, of which `free` go with the last of them; `rest` is not listed."""
+
+    size: int
+    free: int
+    rest: Amounts
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSummary:
-    """One image. `repository` is empty where its name tells none."""
+    """One image. `registry` and `repository` are empty where its name tells none; `odd`: its name is no reference.
+    `reasons` are those of a prune and of a prune of all; None where there is no plan. `layout` is its path in a tree.
+    """
 
     usage: Usage
+    unit: int
+    registry: str
     repository: str
-    fate: WouldGo
+    odd: bool
+    fate: Fate
+    reasons: tuple[str, str] | None
+    layout: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySummary:
+    """`size` counts each present blob of its images once, in bytes; `alone` of it is in no other repository; `prune`,
+    and `prune_all`, is what such a prune would take of it.
+    """
+
+    registry: str
+    name: str
+    images: int
+    size: int
+    alone: int
+    prune: int
+    prune_all: int
+
+    def plus(self, other: RepositorySummary) -> RepositorySummary:
+        """The same repository in two layouts."""
+        return RepositorySummary(
+            self.registry,
+            self.name,
+            self.images + other.images,
+            self.size + other.size,
+            self.alone + other.alone,
+            self.prune + other.prune,
+            self.prune_all + other.prune_all,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,76 +132,131 @@ class Freed:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`size` is the bytes of all blobs, of which each is in one of `places`, or among the `others`, that no image
-    leads to.
+    """`size` is the bytes of all blobs, of which each belongs to a unit or a group, or is among the `others`, that no
+    image leads to: the largest of those, and the rest by fate. `orphaned` of their bytes go with any prune. `files`,
+    and what of them would go, tell of hard links. `policy` is the text of the layout's own.
     """
 
     images: Sequence[ImageSummary]
+    units: Sequence[Unit]
+    groups: Sequence[Group]
+    listed: Sequence[Blob]
+    others: Sequence[Blob]
+    others_rest: Amounts
+    orphaned: int
+    repositories: Sequence[RepositorySummary]
     blobs: int
-    size: int
-    places: Mapping[Place, Bundle]
-    others: Bundle
+    files: Sequence[Files]
     prune: Freed
     prune_all: Freed
+    leaving: Sequence[tuple[Files, Files]]
+    health: Health
+    disk: Disk | None
+    history: Sequence[Point]
+    policy: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blobs."""
+        return sum(each.size for each in self.files)
+
+    @property
+    def on_disk(self) -> int:
+        """Bytes that they take: a file with several names once."""
+        return on_disk(self.files)
 
 
-def overview(
-    layout: Layout,
-    *,
-    in_use: InUse | None = None,
-    repository: str | None = None,
-    wait: float = 0,
-    watch: Watcher = SILENT,
-) -> Overview:
-    """Looks at a layout. Raises UsageError where it is none, and Refused where it cannot be read."""
-    default = request(in_use=in_use)
-    everything = request(prune_all=True, in_use=in_use)
-    with lock.shared(layout, wait):
-        snapshot = with_created(
-            load(layout, repository, default.now, watch, in_grace_after=default.now - default.grace)
+def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
+    """Several layouts as one, each by its path. What they share as hard links counts once for what a prune frees."""
+    each = [part for _, part in parts]
+    units: list[Unit] = []
+    groups: list[Group] = []
+    listed: list[Blob] = []
+    images: list[ImageSummary] = []
+    for path, part in parts:
+        shift = _Shift(len(units), len(groups), len(listed))
+        images += (replace(image, unit=image.unit + shift.units, layout=path) for image in part.images)
+        units += map(shift.unit, part.units)
+        groups += part.groups
+        listed += (replace(blob, owner=shift.owner(blob.owner)) for blob in part.listed)
+    disks = {part.disk for part in each}
+    return Overview(
+        images=images,
+        units=units,
+        groups=groups,
+        listed=listed,
+        others=sorted((blob for part in each for blob in part.others), key=lambda blob: -blob.size),
+        others_rest=_sum(part.others_rest for part in each),
+        orphaned=sum(part.orphaned for part in each),
+        repositories=_repositories(each),
+        blobs=sum(part.blobs for part in each),
+        files=[files for part in each for files in part.files],
+        prune=_freed(each, 0),
+        prune_all=_freed(each, 1),
+        leaving=[files for part in each for files in part.leaving],
+        health=_health(parts),
+        disk=disks.pop() if len(disks) == 1 else None,
+        history=growth.together(part.history for part in each),
+        policy="",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """By how much the numbers of one layout move among those of all."""
+
+    units: int
+    groups: int
+    listed: int
+
+    def owner(self, owner: int) -> int:
+        if owner == NOBODY:
+            return owner
+        return owner + self.units if owner >= 0 else owner - self.groups
+
+    def unit(self, unit: Unit) -> Unit:
+        return replace(
+            unit,
+            groups=[number + self.groups for number in unit.groups],
+            blobs=None if unit.blobs is None else [number + self.listed for number in unit.blobs],
+            follows=None if unit.follows is None else self.owner(unit.follows),
         )
-        with snapshot.store as store:
-            store.stat(report=watch("Reading sizes"))
-            leases = [lease for lease in snapshot.leases if lease.active(default.now)]
-            ordered = list(snapshot.images.in_order())
-            plans = forecast(snapshot, (default, everything), repository, None, watch)
-            gone = [set(plan.pruned.positions) for plan in plans]
-            found = shares(ordered, store)
-            fates = _fates(store, plans)
-            return Overview(
-                images=[
-                    ImageSummary(
-                        each, repository_of(each.image), WouldGo(*(each.image.position in those for those in gone))
-                    )
-                    for each in usage(ordered, store, leases, default.in_use)
-                ],
-                blobs=len(store),
-                size=sum(map(store.size, range(len(store)))),
-                places={place: _bundle(store, nodes, found.media, fates) for place, nodes in found.places.items()},
-                others=_bundle(store, found.others, found.media, fates),
-                prune=_freed(plans[0]),
-                prune_all=_freed(plans[1]),
-            )
 
 
-def _fates(store: Store, plans: Sequence[Plan]) -> Sequence[WouldGo]:
-    leaving = [flags(plan.blobs, len(store)) for plan in plans]
-    kinds = {(one, both): WouldGo(one, both) for one in (False, True) for both in (False, True)}
-    return [kinds[bool(one), bool(both)] for one, both in zip(*leaving, strict=True)]
+def _sum(amounts: Iterator[Amounts]) -> Amounts:
+    counts: Counter[Fate] = Counter()
+    sizes: Counter[Fate] = Counter()
+    for each in amounts:
+        for fate, (count, size) in each.items():
+            counts[fate] += count
+            sizes[fate] += size
+    return {fate: (counts[fate], sizes[fate]) for fate in counts}
 
 
-def _freed(plan: Plan) -> Freed:
-    return Freed(len(plan.pruned), plan.blob_count, plan.reclaimed)
+def _repositories(parts: Sequence[Overview]) -> list[RepositorySummary]:
+    found: dict[tuple[str, str], RepositorySummary] = {}
+    for repository in (each for part in parts for each in part.repositories):
+        key = repository.registry, repository.name
+        known = found.get(key)
+        found[key] = repository if known is None else known.plus(repository)
+    return list(found.values())
 
 
-def _bundle(store: Store, nodes: Sequence[int], media: Mapping[int, Media], fates: Sequence[WouldGo]) -> Bundle:
-    ordered = sorted(nodes, key=store.size, reverse=True)
-    count: Counter[WouldGo] = Counter()
-    size: Counter[WouldGo] = Counter()
-    for node in ordered[MOST:]:
-        count[fates[node]] += 1
-        size[fates[node]] += store.size(node)
-    return Bundle(
-        [Blob(store.digest(node), store.size(node), media.get(node), fates[node]) for node in ordered[:MOST]],
-        {fate: (count[fate], size[fate]) for fate in count},
+def _freed(parts: Sequence[Overview], which: int) -> Freed:
+    each = [(part.prune, part.prune_all)[which] for part in parts]
+    leaving = [files[which] for part in parts for files in part.leaving]
+    return Freed(sum(one.images for one in each), sum(one.blobs for one in each), sum(freed(leaving)))
+
+
+def _health(parts: Sequence[tuple[str, Overview]]) -> Health:
+    each = [part.health for _, part in parts]
+    verified = [health.verified for health in each]
+    return Health(
+        verified=None if None in verified else min((time for time in verified if time is not None), default=None),
+        corrupt=sum(health.corrupt for health in each),
+        incomplete=sum(health.incomplete for health in each),
+        damaged=[f"{path}: {message}" for path, part in parts for message in part.health.damaged],
+        refused="; ".join(part.health.refused for _, part in parts if part.health.refused),
+        runs=sum(health.runs for health in each),
+        trashed=sum(health.trashed for health in each),
     )

@@ -22,7 +22,16 @@ NEEDED = pytest.mark.skipif(
 )
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's name, by the standard
-_KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "ArrowRight": "\ue014", "ArrowLeft": "\ue012", "End": "\ue010"}
+_KEYS = {
+    "Enter": "\ue007",
+    "Escape": "\ue00c",
+    "Home": "\ue011",
+    "End": "\ue010",
+    "ArrowLeft": "\ue012",
+    "ArrowUp": "\ue013",
+    "ArrowRight": "\ue014",
+    "ArrowDown": "\ue015",
+}
 _PATIENCE = 30.0  # seconds
 
 
@@ -64,6 +73,11 @@ class Browser:
 
     def script(self, body: str, *arguments: object) -> Any:
         return self._call("POST", f"{self._session}/execute/sync", {"script": body, "args": list(arguments)})
+
+    def devtools(self, command: str, **parameters: object) -> Any:
+        """A command of the DevTools protocol: to emulate a phone, a colour scheme, or paper."""
+        body = {"cmd": command, "params": parameters}
+        return self._call("POST", f"{self._session}/goog/cdp/execute", body)
 
     def errors(self) -> list[str]:
         """What the console has of errors and warnings, the policy's among them."""

@@ -1,12 +1,11 @@
-// When images were made against how large they are. One path a fate draws any number of points.
+// When images were made against how large they are, on d3's scales. One path a fate draws any number of points.
 
-const EDGE = { left: 64, right: 16, top: 12, bottom: 28 };
-const NEAR = 14; // pixels
+const EDGE = { left: 70, right: 16, top: 12, bottom: 28 };
+const NEAR = 18; // pixels
 const CROWD = 1000; // points; more are drawn smaller
-const STEPS = [1, 3, 6, 12, 24, 60, 120, 600]; // months
 
 class Ages {
-  constructor(place, note, choose) {
+  constructor(place, note, open) {
     this.place = place;
     this.note = note;
     this.points = [];
@@ -15,7 +14,7 @@ class Ages {
     place.addEventListener("pointermove", (event) => this.point(event));
     place.addEventListener("click", (event) => {
       const near = this.nearest(event);
-      if (near) choose(near.image);
+      if (near) open(near.image);
     });
   }
 
@@ -25,9 +24,9 @@ class Ages {
   }
 
   draw() {
-    const dated = this.shown.filter((image) => image.created !== null && image.size > 0);
+    const dated = this.shown.filter((image) => image.created !== null && image.unit.size > 0);
     const undated = this.shown.length - dated.length;
-    this.idle = undated ? `${many(undated, "image")} without a date or a size: not drawn.` : "The table below has the same in words.";
+    this.idle = undated ? `${many(undated, "image")} without a date or a size: not drawn.` : "The table of images has the same in words.";
     this.note.textContent = this.idle;
     this.width = this.place.clientWidth;
     this.points = [];
@@ -35,31 +34,31 @@ class Ages {
       this.place.replaceChildren(element("p", { class: "empty" }, "No image with a date."));
       return;
     }
-    const height = 320;
-    const dates = bounds(dated.map((image) => image.created), 86400);
-    const sizes = bounds(dated.map((image) => Math.log10(image.size)), 0.5);
-    const x = (seconds) => EDGE.left + ((seconds - dates.low) / (dates.high - dates.low)) * (this.width - EDGE.left - EDGE.right);
-    const y = (log) => height - EDGE.bottom - ((log - sizes.low) / (sizes.high - sizes.low)) * (height - EDGE.top - EDGE.bottom);
-    this.points = dated.map((image) => ({ image, x: x(image.created), y: y(Math.log10(image.size)) }));
-    this.near = drawing("circle", { class: "near", r: 8, visibility: "hidden" });
-    const title = `${many(dated.length, "image")} from ${day(dates.first)} to ${day(dates.last)}, ` +
-      `from ${humanSize(10 ** sizes.first)} to ${humanSize(10 ** sizes.last)}`;
+    const height = 300;
+    const times = extent(dated, (image) => image.created);
+    const sizes = extent(dated, (image) => image.unit.size);
+    const margin = Math.max((times[1] - times[0]) * 0.03, DAY);
+    const x = d3.scaleUtc([new Date((times[0] - margin) * 1000), new Date((times[1] + margin) * 1000)], [EDGE.left, this.width - EDGE.right]);
+    const y = d3.scaleLog([sizes[0] / 1.5, sizes[1] * 1.5], [height - EDGE.bottom, EDGE.top]);
+    this.points = dated.map((image) => ({ image, x: x(image.created * 1000), y: y(image.unit.size) }));
+    this.near = drawing("circle", { class: "near", r: 9, visibility: "hidden" });
+    const title = `${many(dated.length, "image")} from ${day(times[0])} to ${day(times[1])}, from ${humanSize(sizes[0])} to ${humanSize(sizes[1])}`;
     this.place.replaceChildren(drawing(
       "svg", { role: "img", "aria-label": title, viewBox: `0 0 ${this.width} ${height}`, preserveAspectRatio: "none" },
-      ...this.grid(dates, sizes, x, y, height), ...this.paths(), this.near,
+      ...this.grid(x, y, height), ...this.paths(), this.near,
     ));
   }
 
-  grid(dates, sizes, x, y, height) {
+  grid(x, y, height) {
     const drawn = [];
-    for (const log of decimals(sizes)) {
-      drawn.push(drawing("line", { class: "grid", x1: EDGE.left, x2: this.width - EDGE.right, y1: y(log), y2: y(log) }));
-      drawn.push(drawing("text", { x: EDGE.left - 8, y: y(log) + 4, "text-anchor": "end" }, humanSize(10 ** log)));
+    const decades = y.ticks().filter((size) => Number.isInteger(Math.log10(size)));
+    for (const size of decades.length > 1 ? decades : y.ticks(4)) {
+      drawn.push(drawing("line", { class: "grid", x1: EDGE.left, x2: this.width - EDGE.right, y1: y(size), y2: y(size) }));
+      drawn.push(drawing("text", { x: EDGE.left - 8, y: y(size) + 4, "text-anchor": "end" }, humanSize(size)));
     }
-    const room = Math.max(Math.floor((this.width - EDGE.left) / 110), 1);
-    for (const seconds of instants(dates, room)) {
-      drawn.push(drawing("line", { class: "grid", x1: x(seconds), x2: x(seconds), y1: EDGE.top, y2: height - EDGE.bottom }));
-      drawn.push(drawing("text", { x: x(seconds), y: height - 8, "text-anchor": "middle" }, day(seconds)));
+    for (const date of x.ticks(Math.max(Math.floor(this.width / 130), 2))) {
+      drawn.push(drawing("line", { class: "grid", x1: x(date), x2: x(date), y1: EDGE.top, y2: height - EDGE.bottom }));
+      drawn.push(drawing("text", { x: x(date), y: height - 8, "text-anchor": "middle" }, day(date / 1000)));
     }
     return drawn;
   }
@@ -94,41 +93,17 @@ class Ages {
     if (!near) return;
     this.near.setAttribute("cx", near.x);
     this.near.setAttribute("cy", near.y);
-    const { name, created, size, fate } = near.image;
-    this.note.textContent = `${name}: ${day(created)}, ${humanSize(size)}, ${fateWords(fate)}`;
+    const { name, created, unit, fate } = near.image;
+    this.note.textContent = `${name}: ${day(created)}, ${humanSize(unit.size)}, ${goesBy(fate)}`;
   }
 }
 
-/** The logarithms of round numbers between two others. */
-function decimals({ low, high }) {
-  const factors = high - low < 2 ? [1, 2, 5] : [1];
-  const decades = Array.from({ length: Math.ceil(high - low) + 1 }, (_, number) => Math.floor(low) + number);
-  return decades.flatMap((decade) => factors.map((factor) => decade + Math.log10(factor))).filter((log) => low <= log && log <= high);
-}
-
-/** At most so many instants that a calendar has between two others: days, or first days of a month. */
-function instants({ low, high }, most) {
-  const month = 30.4 * 86400;
-  const step = STEPS.find((months) => (high - low) / (months * month) <= most);
-  if ((high - low) / month < 2 || !step) {
-    const even = Math.ceil((high - low) / most / 86400) * 86400;
-    return Array.from({ length: most }, (_, number) => (Math.ceil(low / even) + number) * even).filter((each) => each <= high);
+/** The least and the greatest of what is measured. */
+function extent(those, measure) {
+  let [least, greatest] = [Infinity, -Infinity];
+  for (const each of those) {
+    least = Math.min(least, measure(each));
+    greatest = Math.max(greatest, measure(each));
   }
-  const found = [];
-  const first = new Date(low * 1000);
-  const begin = step < 12 ? 0 : Math.floor(first.getUTCFullYear() / (step / 12)) * (step / 12) - first.getUTCFullYear();
-  for (let months = begin * 12; ; months += step) {
-    const seconds = Date.UTC(first.getUTCFullYear(), months) / 1000;
-    if (!(seconds <= high)) return found;
-    if (seconds >= low) found.push(seconds);
-  }
+  return [least, greatest];
 }
-
-/** The least and the greatest of some numbers, and the same with some room. */
-function bounds(numbers, least) {
-  const first = numbers.reduce((a, b) => Math.min(a, b));
-  const last = numbers.reduce((a, b) => Math.max(a, b));
-  const room = Math.max((last - first) * 0.04, least / 2);
-  return { first, last, low: first - room, high: last + room };
-}
-

@@ -1,40 +1,39 @@
 "use strict";
-// What the page is about. A fate is a sum: 1 goes with a prune, 2 goes with a prune --all.
+// What every part of the page uses: numbers as text, and elements of text. Names come from whoever pushed an image, so
+// nothing here or elsewhere makes markup of a string.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-
-const images = data.images.map(([name, digest, repository, created, size, alone, states, fate]) => ({
-  name: name || "<none>", digest, repository, created, size, alone, states, fate,
-  text: `${name} ${digest}`.toLowerCase(),
-}));
+const at = (id) => document.getElementById(id);
 
 /** Bytes as the command prints them. */
 function humanSize(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+  let size = Math.abs(bytes);
   let unit = 0;
-  while (bytes >= 1000 && unit < units.length - 1) {
-    bytes /= 1000;
+  while (size >= 1000 && unit < units.length - 1) {
+    size /= 1000;
     unit += 1;
   }
-  return `${Number(bytes.toPrecision(4))}${units[unit]}`;
+  return `${bytes < 0 ? "-" : ""}${Number(size.toPrecision(4))}${units[unit]}`;
 }
 
 const count = (number) => number.toLocaleString("en");
 
 const many = (number, one) => `${count(number)} ${one}${number === 1 ? "" : "s"}`;
 
-/** An instant in seconds as a date. */
+const percent = (part, whole) => {
+  const share = whole > 0 ? (100 * part) / whole : 0;
+  return share > 0 && share < 1 ? "<1\u202f%" : `${Math.round(share)}\u202f%`;
+};
+
+/** An instant in seconds as a date; of one that no calendar has, "?". */
 function day(seconds) {
   const date = new Date(seconds * 1000);
   return Number.isNaN(date.getTime()) ? "?" : date.toISOString().slice(0, 10);
 }
 
-const fateWords = (fate) =>
-  fate & 1 ? "goes with a prune" : fate & 2 ? "goes with a prune --all" : "stays";
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
-const fateClass = (fate) => (fate & 1 ? "goes" : fate & 2 ? "goes-all" : "");
-
-/** An element with text, never markup: names come from whoever pushed an image. */
+/** An element with attributes and children; a string becomes text. */
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -49,3 +48,19 @@ function drawing(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** A button that does something. */
+function button(text, act, attributes = {}) {
+  const made = element("button", { type: "button", ...attributes }, text);
+  made.addEventListener("click", act);
+  return made;
+}
+
+/** What a colour of the style sheet is at this moment, for a canvas. */
+function colour(name) {
+  const probe = element("span", { hidden: "" });
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}

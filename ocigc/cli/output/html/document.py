@@ -1,0 +1,294 @@
+"""What the page's scripts read (`static/store.js`): the store in columns, as numbers where that will do.
+
+A page of 10^5 images is to stay below 15 MB. So the digests of many are cut, the blobs of the largest images alone are
+listed, and of more images than there is room for, the smallest are summed up by repository.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ocigc.cli.output.report_json import Circumstances, states
+from ocigc.image import Media
+from ocigc.inspect.growth import Fit, Point, largest, thinned
+from ocigc.inspect.sharing import NOBODY
+from ocigc.inspect.summary import Amounts, ImageSummary, Overview
+from ocigc.printable import printable
+from ocigc.times import SECOND
+
+_ROOM = 12_000_000  # bytes of images and units
+_IMAGE = 60  # bytes of an image besides its name
+_UNIT = 90  # bytes of a unit besides its groups
+_WHOLE_DIGESTS = 10_000  # units; of more, the digests are cut
+_NAME = 300  # characters; no reference is longer, and what is longer is cut in the middle
+_POINTS = 300
+_SERIES = 8
+_STATES = ("dangling", "referrer", "in use", "leased", "damaged", "incomplete", "absent")
+_ODD = 1 << 7
+_KINDS = ("layer", "manifest", "index", "config", "blob")
+_MEDIAS = {Media.MANIFEST: 1, Media.INDEX: 2, Media.CONFIG: 3, None: 4}
+
+
+def document(overview: Overview, made: Circumstances, fit: Fit | None) -> str:
+    """The document, as JSON in which a parser of HTML finds no tag, no comment and no entity."""
+    text = json.dumps(_Document(overview, made).build(fit), separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+class _Table:
+    """Values that are told by their position."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Any, int] = {}
+
+    def __call__(self, value: Any) -> int:
+        return self.numbers.setdefault(value, len(self.numbers))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.numbers)
+
+
+class _Document:
+    def __init__(self, overview: Overview, made: Circumstances) -> None:
+        self._overview = overview
+        self._made = made
+        self._registries = _Table()
+        self._repositories = _Table()
+        self._reasons = _Table()
+        self._layouts = _Table()
+        self._kept = self._with_room()
+
+    def _with_room(self) -> list[int]:
+        """The units that the page tells of: the largest for which there is room."""
+        names: Counter[int] = Counter()
+        for image in self._overview.images:
+            names[image.unit] += _IMAGE + min(len(image.usage.image.familiar), _NAME)
+        units = self._overview.units
+        room = _ROOM
+        kept = []
+        for number in sorted(range(len(units)), key=lambda number: -units[number].size):
+            room -= _UNIT + 6 * len(units[number].groups) + names[number]
+            if room < 0:
+                break
+            kept.append(number)
+        return sorted(kept)
+
+    def build(self, fit: Fit | None) -> dict[str, object]:
+        overview, made = self._overview, self._made
+        numbers = {old: new for new, old in enumerate(self._kept)}
+        images = [image for image in overview.images if image.unit in numbers]
+        columns = self._images(images, numbers)
+        return {
+            "layout": made.layout,
+            "now": made.now / SECOND,
+            "size": overview.size,
+            "blobCount": overview.blobs,
+            "imageCount": len(overview.images),
+            "orphaned": overview.orphaned,
+            "prune": [overview.prune.images, overview.prune.blobs, overview.prune.bytes],
+            "pruneAll": [overview.prune_all.images, overview.prune_all.blobs, overview.prune_all.bytes],
+            "images": columns,
+            "units": self._units(numbers),
+            "groups": self._groups(numbers),
+            "blobs": self._blobs(numbers),
+            "platformOf": {n: printable(blob.platform) for n, blob in enumerate(overview.listed) if blob.platform},
+            "troubles": self._troubles(numbers),
+            "follows": self._follows(numbers),
+            "kinds": _KINDS,
+            "others": {
+                "listed": [
+                    [blob.digest.short, blob.size, _MEDIAS.get(blob.media, 0), blob.fate] for blob in overview.others
+                ],
+                "rest": _flat(overview.others_rest),
+            },
+            "folded": self._folded(numbers),
+            "usage": [
+                [
+                    self._repository(each.registry, each.name),
+                    each.images,
+                    each.size,
+                    each.alone,
+                    each.prune,
+                    each.prune_all,
+                ]
+                for each in overview.repositories
+            ],
+            "growth": _growth(overview, fit, made.now),
+            "registries": [printable(name) for name in self._registries],
+            "repositories": list(self._repositories),
+            "reasons": list(self._reasons),
+            "layouts": list(self._layouts) if made.recursive else [],
+            "argument": _argument(made.path),
+            "options": _options(made),
+        }
+
+    def _repository(self, registry: str, name: str) -> int:
+        # docker.io is not said in a familiar name.
+        label = name.removeprefix(f"{registry}/")
+        number = self._registries("" if self._made.recursive and not self._made.repository else registry)
+        return self._repositories((number, _shown(label), _shown(name)))
+
+    def _images(self, images: Sequence[ImageSummary], numbers: dict[int, int]) -> dict[str, list[Any]]:
+        columns: dict[str, list[Any]] = {
+            key: [] for key in ("tag", "repository", "unit", "created", "state", "fate", "why", "layout")
+        }
+        for image in images:
+            record = image.usage.image
+            suffix = "" if record.dangling else record.familiar.removeprefix(image.repository)
+            said = set(states(image, self._overview))
+            columns["tag"].append(_shown(suffix))
+            columns["repository"].append(self._repository(image.registry, image.repository))
+            columns["unit"].append(numbers[image.unit])
+            columns["created"].append(_seconds(record.created))
+            columns["state"].append(
+                sum(1 << bit for bit, each in enumerate(_STATES) if each in said) | _ODD * image.odd
+            )
+            columns["fate"].append(int(image.fate))
+            columns["why"].append(self._reasons(image.reasons and tuple(map(printable, image.reasons))))
+            columns["layout"].append(self._layouts(printable(image.layout)))
+        if not self._made.recursive:
+            del columns["layout"]
+        return columns
+
+    def _units(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
+        units = [self._overview.units[number] for number in numbers]
+        cut = len(units) > _WHOLE_DIGESTS
+        blobs = [unit.blobs for unit in units]
+        while blobs and blobs[-1] is None:
+            blobs.pop()
+        return {
+            "digest": [unit.digest.short if cut else unit.digest for unit in units],
+            "size": [unit.size for unit in units],
+            "alone": [unit.alone for unit in units],
+            "free": [unit.free for unit in units],
+            "rest": [_flat(unit.rest) for unit in units],
+            "groups": [unit.groups for unit in units],
+            "blobs": blobs,
+            "platforms": [printable(", ".join(unit.platforms)) for unit in units[: len(blobs)]],
+        }
+
+    def _groups(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
+        """What a unit without a row has a share in goes only with that: nobody here can say when."""
+        bound = {
+            group for number, unit in enumerate(self._overview.units) if number not in numbers for group in unit.groups
+        }
+        groups = self._overview.groups
+        return {
+            "size": [group.size for group in groups],
+            "free": [0 if number in bound else group.free for number, group in enumerate(groups)],
+            "rest": [_flat(group.rest) for group in groups],
+        }
+
+    def _blobs(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
+        listed = self._overview.listed
+        return {
+            "digest": [blob.digest.short for blob in listed],
+            "size": [blob.size for blob in listed],
+            "kind": [_MEDIAS.get(blob.media, 0) for blob in listed],
+            "fate": [int(blob.fate) for blob in listed],
+            "owner": [self._owner(blob.owner, numbers) for blob in listed],
+        }
+
+    def _owner(self, owner: int, numbers: dict[int, int]) -> int | None:
+        if owner == NOBODY:
+            return None
+        return owner if owner < 0 else numbers.get(owner)
+
+    def _troubles(self, numbers: dict[int, int]) -> dict[int, list[str]]:
+        units = self._overview.units
+        return {new: list(map(printable, units[old].troubles)) for old, new in numbers.items() if units[old].troubles}
+
+    def _follows(self, numbers: dict[int, int]) -> dict[int, int]:
+        found = {}
+        for old, new in numbers.items():
+            follows = self._overview.units[old].follows
+            owner = None if follows in (None, old) else self._owner(follows, numbers)
+            if owner is not None:
+                found[new] = owner
+        return found
+
+    def _folded(self, numbers: dict[int, int]) -> list[list[int]]:
+        """What has no row: by repository and fate, how many images and the bytes that they have alone."""
+        found: dict[tuple[int, int], list[int]] = {}
+        seen = set()
+        for image in self._overview.images:
+            if image.unit in numbers:
+                continue
+            key = self._repository(image.registry, image.repository), int(image.fate)
+            amount = found.setdefault(key, [0, 0])
+            amount[0] += 1
+            if image.unit not in seen:
+                seen.add(image.unit)
+                amount[1] += self._overview.units[image.unit].alone
+        return [[*key, *amount] for key, amount in found.items()]
+
+
+def _shown(name: str) -> str:
+    shown = printable(name)
+    return shown if len(shown) <= _NAME else f"{shown[: _NAME // 2]}\u2026{shown[-_NAME // 2 :]}"
+
+
+def _flat(amounts: Amounts) -> list[int]:
+    return [number for fate, (count, size) in amounts.items() for number in (int(fate), count, size)]
+
+
+def _seconds(instant: int | None) -> float | int | None:
+    if instant is None:
+        return None
+    return instant // SECOND if instant % SECOND == 0 else instant / SECOND
+
+
+def _growth(overview: Overview, fit: Fit | None, now: int) -> dict[str, object]:
+    """Few points, and the largest repositories, with all else as one: what several share counts for none of them."""
+    points = history_until(overview, now)
+    names = largest(points, _SERIES)
+    series = [[0] * len(points) for _ in names]
+    for number, point in enumerate(points):
+        sizes = [point.repositories.get(name, 0) for name in names]
+        # Shared blobs are in each repository's bytes: so the parts are fitted into the whole.
+        scale = min(1.0, point.size / max(sum(point.repositories.values()), 1))
+        for row, size in zip(series, sizes, strict=True):
+            row[number] = round(size * scale)
+    rest = [point.size - sum(row[number] for row in series) for number, point in enumerate(points)]
+    if any(rest):
+        names, series = [*names, "all else"], [*series, rest]
+    return {
+        "times": [point.time // SECOND for point in points],
+        "total": [point.size for point in points],
+        "names": [_shown(name) for name in names],
+        "series": series,
+        "capacity": None if overview.disk is None else overview.size + overview.disk.free,
+        "fit": fit
+        and {
+            "since": fit.since // SECOND,
+            "slope": fit.slope,
+            "bytes": fit.size,
+            "full": None if fit.full is None else fit.full // SECOND,
+        },
+    }
+
+
+def history_until(overview: Overview, now: int) -> list[Point]:
+    """What the page draws of the history, with the store as it is now."""
+    points = [point for point in overview.history if point.time < now]
+    sizes = {each.name: each.size for each in overview.repositories}
+    return thinned([*points, Point(now, overview.size, sizes)], _POINTS) if points else []
+
+
+def _argument(path: str) -> str:
+    """The path for a shell; where it has what a terminal takes for more than a character, a word in its place."""
+    return shlex.quote(path) if path == printable(path) else "LAYOUT"
+
+
+def _options(made: Circumstances) -> str:
+    """What else the command needs to decide as the page does."""
+    words = ["--recursive"] if made.recursive else []
+    if made.repository and made.repository == printable(made.repository):
+        words.append(f"--repository {shlex.quote(made.repository)}")
+    for name in made.in_use:
+        words.append(f"--in-use {_argument(name)}")
+    return " ".join(words)

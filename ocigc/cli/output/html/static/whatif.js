@@ -1,0 +1,227 @@
+// What a policy would do, decided as ocigc/gc/retention.py decides: the newest N targets of each repository and those as
+// old, what is young enough, and what nobody knows the age of stay. Then a budget takes, of the rest, the oldest.
+
+/** What goes: {images, units, freed (bytes)} for {last, within (seconds), untagged, budget (bytes)}, each null if not asked for. */
+function decide({ last, within, untagged, budget }) {
+  const policy = last !== null || within !== null || untagged;
+  const keeps = newest(last, untagged);
+  const going = images.filter((image) => image.fate & FREE && !image.states.includes("referrer") && (!policy || released(image)));
+
+  function released(image) {
+    const nameless = image.states.includes("dangling");
+    if (nameless ? !untagged : last === null && within === null) return false;
+    if (within !== null && (image.created === null || image.created >= data.now - within)) return false;
+    return !(last !== null && keeps(image));
+  }
+
+  const store = new Remaining();
+  if (budget === null) {
+    store.sweep();
+    for (const image of going) store.remove(image);
+  } else if (data.size > budget) {
+    store.sweep();
+    for (const image of going.sort(byAge)) {
+      if (store.size <= budget) break;
+      store.remove(image);
+    }
+  }
+  return { images: store.gone, units: store.unitsGone, freed: data.size - store.size, over: budget === null ? 0 : store.size - budget };
+}
+
+/** The oldest first; those of whom nobody knows it, last. */
+function byAge(a, b) {
+  if (a.created === null || b.created === null) return (a.created === null) - (b.created === null);
+  return a.created - b.created;
+}
+
+/** Whether keep-last keeps an image. */
+function newest(last, untagged) {
+  const kept = new Set();
+  const key = (image) => `${image.layout}\n${image.odd ? image.name : image.repository.name}\n${image.unit.digest}`;
+  if (last === null) return () => false;
+  const targets = new Map(); // by repository: by target, the time of the youngest of its images
+  for (const image of images) {
+    if (image.states.includes("referrer") || image.states.includes("absent")) continue;
+    if (image.states.includes("dangling") && !(untagged && image.repository.name)) continue;
+    if (image.created === null) {
+      kept.add(key(image));
+      continue;
+    }
+    const place = `${image.layout}\n${image.odd ? image.name : image.repository.name}`;
+    if (!targets.has(place)) targets.set(place, new Map());
+    const times = targets.get(place);
+    times.set(key(image), Math.max(times.get(key(image)) ?? -Infinity, image.created));
+  }
+  for (const times of targets.values()) {
+    const ordered = [...times.values()].sort((a, b) => b - a);
+    const least = ordered[last - 1] ?? -Infinity;
+    for (const [target, time] of times) if (time >= least) kept.add(target);
+  }
+  return (image) => kept.has(key(image));
+}
+
+/** What is left of the store while images are taken out of it. */
+class Remaining {
+  constructor() {
+    this.size = data.size;
+    this.gone = new Set();
+    this.unitsGone = new Set();
+    this.names = units.map((unit) => unit.images.length);
+    this.owners = groups.map((group) => group.units.length);
+    this.groupsGone = new Set();
+  }
+
+  /** Takes what no image leads to. */
+  sweep() {
+    this.size -= data.orphaned;
+  }
+
+  remove(image) {
+    if (this.gone.has(image)) return;
+    this.gone.add(image);
+    this.names[image.unit.number] -= 1;
+    if (this.names[image.unit.number] > 0) return;
+    this.unitsGone.add(image.unit);
+    this.size -= image.unit.free;
+    this.follow(image.unit.number);
+    for (const number of image.unit.groups) {
+      this.owners[number] -= 1;
+      if (this.owners[number] > 0) continue;
+      this.groupsGone.add(number);
+      this.size -= groups[number].free;
+      this.follow(~number);
+    }
+  }
+
+  /** Referrers go with what they refer to. */
+  follow(owner) {
+    for (const unit of followers.get(owner) ?? []) {
+      for (const image of unit.images) if (image.fate & FREE) this.remove(image);
+    }
+  }
+}
+
+const followers = new Map();
+for (const unit of units) {
+  if (unit.follows === null) continue;
+  if (!followers.has(unit.follows)) followers.set(unit.follows, []);
+  followers.get(unit.follows).push(unit);
+}
+
+// The sliders.
+
+const DAY = 86400;
+const LASTS = [null, ...Array.from({ length: 20 }, (_, n) => n + 1), 25, 30, 40, 50, 75, 100];
+const WITHINS = [null, ...["1d", "2d", "3d", "5d", "1w", "2w", "3w", "30d", "45d", "60d", "90d", "120d", "180d", "270d", "365d", "500d", "730d", "1095d", "1460d", "1825d"]];
+
+const seconds = (duration) => Number.parseInt(duration, 10) * (duration.endsWith("w") ? 7 * DAY : DAY);
+
+/** Round sizes between nothing and all of the store, as `--keep-storage` takes them. */
+function budgets() {
+  const found = [];
+  for (let step = 1; step < 100; step += 1) {
+    const bytes = (data.size * step) / 100;
+    const unit = 10 ** (3 * Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 5));
+    const rounded = Number((bytes / unit).toPrecision(2));
+    const text = `${rounded}${["B", "kB", "MB", "GB", "TB", "PB"][Math.round(Math.log10(unit) / 3)]}`;
+    if (rounded > 0 && text !== found.at(-1)?.text) found.push({ text, bytes: Math.round(rounded * unit) });
+  }
+  return [...found, null];
+}
+
+class WhatIf {
+  constructor(change) {
+    this.budgets = budgets();
+    this.last = at("keep-last");
+    this.within = at("keep-within");
+    this.budget = at("budget");
+    this.untagged = at("untagged");
+    this.last.max = LASTS.length - 1;
+    this.within.max = WITHINS.length - 1;
+    this.budget.max = this.budget.value = this.budgets.length - 1;
+    this.outcome = null;
+    let waiting = 0;
+    at("whatif").addEventListener("input", () => {
+      cancelAnimationFrame(waiting);
+      waiting = requestAnimationFrame(() => this.apply(change));
+    });
+    at("whatif").addEventListener("submit", (event) => event.preventDefault());
+    at("whatif-reset").addEventListener("click", () => {
+      this.last.value = this.within.value = 0;
+      this.budget.value = this.budgets.length - 1;
+      this.untagged.checked = false;
+      this.apply(change);
+    });
+    at("copy").addEventListener("click", () => copy(at("policy"), at("copied")));
+    this.apply(() => {});
+  }
+
+  /** What is asked for; null if nothing is. */
+  asked() {
+    const within = WITHINS[this.within.value];
+    const found = { last: LASTS[this.last.value], within, untagged: this.untagged.checked, budget: this.budgets[this.budget.value] };
+    return found.last || within || found.untagged || found.budget ? found : null;
+  }
+
+  apply(change) {
+    const asked = this.asked();
+    this.says(this.last, at("keep-last-value"), LASTS[this.last.value] === null ? "off" : `the newest ${LASTS[this.last.value]}`);
+    this.says(this.within, at("keep-within-value"), WITHINS[this.within.value] ?? "off");
+    this.says(this.budget, at("budget-value"), this.budgets[this.budget.value]?.text ?? "off");
+    this.outcome = asked && decide({
+      ...asked,
+      within: asked.within === null ? null : seconds(asked.within),
+      budget: asked.budget?.bytes ?? null,
+    });
+    this.tell(asked);
+    change();
+  }
+
+  says(slider, output, text) {
+    output.textContent = text;
+    slider.setAttribute("aria-valuetext", text);
+  }
+
+  tell(asked) {
+    const freed = this.outcome?.freed ?? 0;
+    at("whatif-bar").style.width = `${data.size ? (100 * (data.size - freed)) / data.size : 100}%`;
+    at("policy").textContent = asked ? policyText(asked) : "# Move a slider: the policy appears here.\n";
+    at("copy").disabled = !asked;
+    if (!asked) {
+      at("whatif-status").textContent = `As it is: ${many(images.length, "image")}, ${humanSize(data.size)}.`;
+      return;
+    }
+    const gone = this.outcome.images.size;
+    at("whatif-status").textContent =
+      `Frees ${humanSize(freed)} of ${humanSize(data.size)} (${percent(freed, data.size)}): ${many(gone, "image")} would go, ` +
+      `${count(images.length - gone)} would stay.` +
+      (this.outcome.over > 0 ? ` ${humanSize(this.outcome.over)} over the budget would remain: the rest is in use, leased or kept.` : "");
+  }
+}
+
+/** The policy as `ocigc prune --policy` reads it (docs/policy.md), and the command. */
+function policyText({ last, within, untagged, budget }) {
+  const lines = [];
+  const policy = last || within || untagged;
+  if (policy) {
+    lines.push("# ocigc.toml", "[[rule]]");
+    if (last) lines.push(`keep-last = ${last}`);
+    if (within) lines.push(`keep-within = "${within}"`);
+    if (untagged && !last && !within) lines.push("keep-tagged = true");
+    if (untagged) lines.push("delete-untagged = true");
+    lines.push("");
+  }
+  const options = [policy ? "--policy ocigc.toml" : "--no-policy --all", budget ? `--keep-storage ${budget.text}` : "", data.options];
+  return `${lines.join("\n")}${lines.length ? "\n" : ""}# ocigc prune -n ${options.filter(Boolean).join(" ")} ${data.argument}\n`;
+}
+
+/** Puts the text of an element on the clipboard; where that may not be, selects it. */
+async function copy(from, status) {
+  try {
+    await navigator.clipboard.writeText(from.textContent);
+    status.textContent = "Copied.";
+  } catch {
+    getSelection().selectAllChildren(from);
+    status.textContent = document.execCommand("copy") ? "Copied." : "Selected: copy it with the keyboard.";
+  }
+}

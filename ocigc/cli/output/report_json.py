@@ -1,0 +1,119 @@
+"""A report as JSON: what `ocigc report --compare` reads, and what other programs may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ocigc.inspect.growth import Fit
+from ocigc.inspect.summary import Fate, ImageSummary, Overview
+from ocigc.times import format_rfc3339
+
+MARK = b'{"OcigcReport": 1'
+"""How every such document begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Of what, where, when and with what a report was made. `layout` is how the user names it, `path` where it is;
+    `in_use` are the files that say what is in use. Of a tree, `layouts` are those that were read, and `errors` say of
+    others why not.
+    """
+
+    layout: str
+    path: str
+    host: str
+    version: str
+    now: int
+    in_use: list[str] = field(default_factory=list)
+    recursive: bool = False
+    repository: str = ""
+    layouts: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def as_json(overview: Overview, made: Circumstances, fit: Fit | None) -> bytes:
+    """The document, a line."""
+    health = overview.health
+    document: dict[str, object] = {
+        "OcigcReport": 1,
+        "Version": made.version,
+        "Time": format_rfc3339(made.now),
+        "Host": made.host,
+        "Path": made.path,
+        **({"Layouts": made.layouts} if made.recursive else {}),
+        "UseSources": made.in_use,
+        "Policy": overview.policy or None,
+        "Images": len(overview.images),
+        "Blobs": overview.blobs,
+        "Size": overview.size,
+        "Disk": overview.on_disk,
+        "Reclaimable": overview.prune.bytes,
+        "ReclaimableAll": overview.prune_all.bytes,
+        "Health": {
+            "Verified": None if health.verified is None else format_rfc3339(health.verified),
+            "Corrupt": health.corrupt,
+            "Damaged": list(health.damaged),
+            "Incomplete": health.incomplete,
+            "Refused": health.refused or None,
+            "TrashRuns": health.runs,
+            "TrashSize": health.trashed,
+        },
+        "FileSystem": None if overview.disk is None else {"Total": overview.disk.total, "Free": overview.disk.free},
+        "Growth": None
+        if fit is None
+        else {
+            "BytesPerDay": round(fit.slope),
+            "Points": fit.points,
+            "Full": None if fit.full is None else format_rfc3339(fit.full),
+        },
+        "Repositories": [
+            {
+                "Name": each.name or None,
+                "Images": each.images,
+                "Size": each.size,
+                "Unique": each.alone,
+                "Reclaimable": each.prune,
+                "ReclaimableAll": each.prune_all,
+            }
+            for each in overview.repositories
+        ],
+        "ImagesUsage": [_image(image, overview, made) for image in overview.images],
+        "Errors": made.errors,
+    }
+    return json.dumps(document).encode() + b"\n"
+
+
+def _image(image: ImageSummary, overview: Overview, made: Circumstances) -> dict[str, object]:
+    record = image.usage.image
+    unit = overview.units[image.unit]
+    return {
+        "Name": None if record.dangling else record.name,
+        "Digest": record.target.digest,
+        **({"Layout": image.layout} if made.recursive else {}),
+        "Created": None if record.created is None else format_rfc3339(record.created),
+        "Size": image.usage.size,
+        "Unique": image.usage.unique,
+        "State": list(states(image, overview)),
+        "Prune": bool(image.fate & Fate.PRUNE),
+        "PruneAll": bool(image.fate & Fate.ALL),
+        "Troubles": list(unit.troubles),
+    }
+
+
+def states(image: ImageSummary, overview: Overview) -> Iterator[str]:
+    """What there is to say of an image, in the order in which the page knows it."""
+    unit = overview.units[image.unit]
+    if image.usage.dangling:
+        yield "dangling"
+    if image.usage.referrer:
+        yield "referrer"
+    if image.usage.in_use:
+        yield "in use"
+    if image.usage.leased:
+        yield "leased"
+    if unit.troubles and unit.present:
+        yield "damaged"
+    if not unit.present:
+        yield "absent"

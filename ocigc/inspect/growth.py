@@ -1,0 +1,92 @@
+"""How a store has grown, and when its disk would be full: from what its history says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ocigc.times import SECOND
+
+DAY = 86_400 * SECOND
+
+_LEAST_POINTS = 5
+_LEAST_SPAN = 3 * DAY
+_RECENT = 90 * DAY
+_FAR = 3650 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a store had at an instant: bytes of all blobs, and by repository."""
+
+    time: int
+    size: int
+    repositories: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A line through the `points` points since the instant `since`: `slope` is in bytes per day, `size` what it says of
+    now. `full` is the instant at which the disk would be full, None where that is not within ten years.
+    """
+
+    points: int
+    since: int
+    slope: float
+    size: float
+    full: int | None
+
+
+def fit(points: Sequence[Point], now: int, free: int | None) -> Fit | None:
+    """A linear estimate by least squares over the last 90 days, or None where that would be a guess: fewer than five
+    points, or less than three days. `free` is what the disk has left, in bytes.
+    """
+    recent = [point for point in points if now - _RECENT <= point.time <= now]
+    if len(recent) < _LEAST_POINTS or recent[-1].time - recent[0].time < _LEAST_SPAN:
+        return None
+    days = [(point.time - now) / DAY for point in recent]
+    mean_day = sum(days) / len(days)
+    mean_size = sum(point.size for point in recent) / len(recent)
+    variance = sum((day - mean_day) ** 2 for day in days)
+    covariance = sum((day - mean_day) * (point.size - mean_size) for day, point in zip(days, recent, strict=True))
+    slope = covariance / variance
+    full = None
+    if free is not None and slope > 0 and free / slope * DAY < _FAR:
+        full = now + round(free / slope * DAY)
+    return Fit(len(recent), recent[0].time, slope, mean_size - slope * mean_day, full)
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """At most so many points: of each stretch of time the last."""
+    if len(points) <= most:
+        return list(points)
+    first, span = points[0].time, points[-1].time - points[0].time + 1
+    return list({(point.time - first) * most // span: point for point in points}.values())
+
+
+def together(histories: Iterable[Sequence[Point]]) -> list[Point]:
+    """The history of several stores as that of one: at each point, the last that was known of each of them."""
+    events = sorted(
+        ((point.time, number, point) for number, history in enumerate(histories) for point in history),
+        key=lambda event: event[:2],
+    )
+    latest: dict[int, Point] = {}
+    found = []
+    for time, number, point in events:
+        latest[number] = point
+        repositories: Counter[str] = Counter()
+        for each in latest.values():
+            repositories.update(each.repositories)
+        found.append(Point(time, sum(each.size for each in latest.values()), repositories))
+    return found
+
+
+def largest(points: Sequence[Point], most: int) -> list[str]:
+    """The names of the repositories that have the most bytes at the end, or, where they are gone by then, ever had."""
+    last = points[-1].repositories if points else {}
+    peak: Counter[str] = Counter()
+    for point in points:
+        for name, size in point.repositories.items():
+            peak[name] = max(peak[name], size)
+    return sorted(peak, key=lambda name: (-last.get(name, 0), -peak[name], name))[:most]

@@ -1,0 +1,61 @@
+"""What `.ocigc/history.jsonl` says: a line for each run that changed or verified the layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from ocigc.errors import Refused
+from ocigc.inspect.growth import Point
+from ocigc.layout import dirfd
+from ocigc.layout.layout import STATE, Layout
+from ocigc.times import parse_rfc3339
+
+NAME = "history.jsonl"
+_LIMIT = 64 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: when it ended (an instant), its command, and the line as it stands."""
+
+    time: int
+    command: str
+    line: Mapping[str, Any]
+
+
+def read(layout: Layout) -> list[Run]:
+    """All runs, the oldest first. A line that is damaged or says no time is passed over, as is a file that cannot be
+    read: the history is never a reason to stop.
+    """
+    with suppress(OSError, Refused):
+        with dirfd.directory(layout.fd, STATE) as state:
+            content = dirfd.read(state, NAME, _LIMIT)
+        return sorted(_runs(content), key=lambda run: run.time)
+    return []
+
+
+def _runs(content: bytes) -> Iterator[Run]:
+    for line in content.splitlines():
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            record = json.loads(line)
+            yield Run(parse_rfc3339(record["time"]), str(record["command"]), record)
+
+
+def points(runs: list[Run]) -> list[Point]:
+    """How much there was after each run that says so."""
+    found = []
+    for run in runs:
+        size, repositories = run.line.get("bytes"), run.line.get("repositories")
+        if not _is_size(size):
+            continue
+        sizes = repositories.items() if isinstance(repositories, dict) else ()
+        found.append(Point(run.time, size, {name: each for name, each in sizes if _is_size(each)}))
+    return found
+
+
+def _is_size(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,369 @@
+"""Looks at a layout: everything that `summary` has, from one reading."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from ocigc.digest import Digest
+from ocigc.errors import Refused
+from ocigc.gc.explain import Decision, Explanation, Explanations
+from ocigc.gc.plan import Plan
+from ocigc.gc.protection import InUse
+from ocigc.gc.retention import Policy
+from ocigc.image import ImageRecord, Media
+from ocigc.inspect import history
+from ocigc.inspect.disk_usage import repository_of
+from ocigc.inspect.health import Health, disk_of, last_verified, trash_of
+from ocigc.inspect.sharing import NOBODY, Sharing, sharing
+from ocigc.inspect.summary import (
+    Amounts,
+    Blob,
+    Fate,
+    Freed,
+    Group,
+    ImageSummary,
+    Overview,
+    RepositorySummary,
+    Unit,
+)
+from ocigc.inspect.usage import usage
+from ocigc.layout import dirfd, lock
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, load, with_created
+from ocigc.native import Role, Store, parse_children
+from ocigc.progress import SILENT, Watcher
+from ocigc.pruning.planning import PruneOptions, make_plan, request
+from ocigc.pruning.policy_file import OWN, own_policy
+from ocigc.reference import InvalidReference, parse_normalized
+
+LISTED = 40_000
+"""How many blobs of images are listed: those of the largest images."""
+LARGEST = 40
+"""How many of the blobs that no image leads to are."""
+_POLICY_LIMIT = 1 << 20  # bytes
+
+
+def overview(
+    layout: Layout,
+    *,
+    in_use: InUse | None = None,
+    repository: str | None = None,
+    default_policy: Policy | None = None,
+    wait: float = 0,
+    watch: Watcher = SILENT,
+) -> Overview:
+    """Looks at a layout. What a prune would do is by the layout's own policy, else by `default_policy`. Where a prune
+    would be refused, as of damaged manifests, there is no plan: nothing goes, and `Health` says why.
+
+    Raises UsageError where it is no layout, and Refused where nothing can be known of it.
+    """
+    with lock.shared(layout, wait):
+        policy = own_policy(layout.fd, layout.path, watch) or default_policy
+        try:
+            return _Look(layout, in_use, repository, policy, watch).overview()
+        except Refused as error:
+            return _Look(layout, in_use, repository, policy, watch, str(error)).overview()
+
+
+class _Look:
+    """One reading of a layout; with `refused`, one that bad manifests do not stop, and that plans nothing."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        in_use: InUse | None,
+        repository: str | None,
+        policy: Policy | None,
+        watch: Watcher,
+        refused: str = "",
+    ) -> None:
+        self.layout = layout
+        self.repository = repository
+        self.policy = policy
+        self.watch = watch
+        self.refused = refused
+        self.requests = [request(prune_all=prune_all, in_use=in_use) for prune_all in (False, True)]
+
+    def overview(self) -> Overview:
+        """Raises UsageError and Refused."""
+        asked = self.requests[0]
+        snapshot = load(
+            self.layout,
+            self.repository,
+            asked.now,
+            self.watch,
+            in_grace_after=asked.now - asked.grace,
+            record=bool(self.refused),
+        )
+        with snapshot.store as store:
+            store.stat(report=self.watch("Reading sizes"))
+            return self._tell(with_created(snapshot), store)
+
+    def _tell(self, snapshot: Snapshot, store: Store) -> Overview:
+        now = self.requests[0].now
+        leases = [lease for lease in snapshot.leases if lease.active(now)]
+        ordered = list(snapshot.images.in_order())
+        used = usage(ordered, store, leases, self.requests[0].in_use)
+        # The largest first: those are what the page has room for.
+        sizes = {each.image.target.digest: (each.size, each.image.target) for each in used}
+        targets = [target for _, target in sorted(sizes.values(), key=lambda one: (-one[0], one[1].digest))]
+        found = sharing(targets, store)
+        plans = [] if self.refused else self._plans(snapshot)
+        bits = list(zip((Fate.PRUNE, Fate.ALL, Fate.FREE), plans, strict=True)) if plans else []
+        blobs = _Blobs(store, found, bits)
+        troubles = _troubles(store)
+        units = list(blobs.units({target.digest: sizes[target.digest][0] for target in targets}, snapshot, troubles))
+        numbers = {target.digest: number for number, target in enumerate(targets)}
+        reasons = [dict(map(_worded, Explanations(plan, store))) for plan in plans[:2]]
+        fates = _image_fates(bits)
+        images = [
+            ImageSummary(
+                each,
+                numbers[each.image.target.digest],
+                *self._place(each.image),
+                fates.get(each.image.position, Fate.STAYS),
+                (reasons[0][each.image.position], reasons[1][each.image.position]) if reasons else None,
+            )
+            for each in used
+        ]
+        runs = history.read(self.layout)
+        verified, corrupt = last_verified(runs)
+        return Overview(
+            images=images,
+            units=units,
+            groups=blobs.groups(),
+            listed=blobs.listed,
+            others=blobs.others,
+            others_rest=blobs.others_rest,
+            orphaned=blobs.orphaned,
+            repositories=_repositories(images, found, blobs),
+            blobs=len(store),
+            files=[store.files(range(len(store)))],
+            prune=_freed(plans, 0),
+            prune_all=_freed(plans, 1),
+            leaving=[(store.files(plans[0].blobs), store.files(plans[1].blobs))] if plans else [],
+            health=Health(
+                verified,
+                corrupt,
+                sum(1 for unit in units if unit.troubles),
+                list(troubles.values()),
+                self.refused,
+                *trash_of(self.layout),
+            ),
+            disk=disk_of(self.layout),
+            history=history.points(runs),
+            policy=self._policy_text(),
+        )
+
+    def _plans(self, snapshot: Snapshot) -> list[Plan]:
+        """A prune's, one of all, and one of all where there is no policy. The last is made first: under a policy,
+        referrers may be detached."""
+        default, everything = self.requests
+        free = PruneOptions(everything, self.repository, own_policy=False)
+        unbound = make_plan(snapshot, free, self.watch)[1]
+        if self.policy is None:
+            options = PruneOptions(default, self.repository, own_policy=False)
+            return [make_plan(snapshot, options, self.watch)[1], unbound, unbound]
+        governed = [PruneOptions(each, self.repository, policy=self.policy, own_policy=False) for each in self.requests]
+        return [*(make_plan(snapshot, each, self.watch)[1] for each in governed), unbound]
+
+    def _place(self, image: ImageRecord) -> tuple[str, str, bool]:
+        """Registry, repository, and whether the name is no reference."""
+        repository = repository_of(image, self.repository)
+        if repository:
+            return parse_normalized(repository).domain, repository, False
+        try:
+            odd = not image.dangling and not image.bare_tag and not parse_normalized(image.name)
+        except InvalidReference:
+            odd = True
+        return "", "", odd
+
+    def _policy_text(self) -> str:
+        with suppress(OSError, Refused):
+            return dirfd.read(self.layout.fd, OWN, _POLICY_LIMIT).decode(errors="replace")
+        return ""
+
+
+class _Blobs:
+    """The blobs of a store by owner and fate; those of the largest units one by one."""
+
+    def __init__(self, store: Store, found: Sharing, plans: Sequence[tuple[Fate, Plan]]) -> None:
+        self._store = store
+        self.size = store.size
+        self._found = found
+        fates = bytearray(len(store))
+        for bit, plan in plans:
+            for node in plan.blobs:
+                fates[node] |= bit
+        self.fates = fates
+        self.listed: list[Blob] = []
+        self._positions: dict[int, int] = {}
+        self._nobodys()
+
+    def units(self, sizes: Mapping[Digest, int], snapshot: Snapshot, troubles: Mapping[int, str]) -> Iterator[Unit]:
+        """The units by digest, in the order given: their blobs are listed while there is room."""
+        follows = _followed(snapshot, self._found)
+        walks: list[Sequence[int] | None] = []
+        platforms: list[Sequence[str]] = []
+        listed = 0
+        for number in range(len(sizes)):
+            walk = list(self._found.walk(number))
+            listed += len(walk)
+            if listed > LISTED:
+                walks.append(None)
+                platforms.append(())
+                continue
+            known = dict(_platforms(self._store, walk))
+            walks.append([self._list(node, media, known.get(node, "")) for node, media in walk])
+            platforms.append(sorted(set(known.values())))
+        self._amounts()
+        for number, (digest, size) in enumerate(sizes.items()):
+            nodes = [node for node, _ in self._found.walk(number)]
+            rest, alone, free = self._of(number)
+            lacking = [troubles[node] for node in nodes if node in troubles]
+            yield Unit(
+                digest,
+                size,
+                alone,
+                free,
+                rest,
+                self._found.groups[number],
+                walks[number],
+                platforms[number],
+                lacking if nodes else ["its content is absent"],
+                follows.get(digest),
+            )
+
+    def _list(self, node: int, media: Media, platform: str) -> int:
+        position = self._positions.get(node)
+        if position is None:
+            position = self._positions[node] = len(self.listed)
+            owner = self._found.owners[node]
+            self.listed.append(self._blob(node, media, owner, platform))
+        return position
+
+    def _blob(self, node: int, media: Media | None, owner: int = NOBODY, platform: str = "") -> Blob:
+        return Blob(self._store.digest(node), self._store.size(node), media, Fate(self.fates[node]), owner, platform)
+
+    def _amounts(self) -> None:
+        """Adds up what each owner has, listed or not."""
+        self._sizes: Counter[int] = Counter()
+        self._free: Counter[int] = Counter()
+        self._rest: dict[int, dict[int, tuple[int, int]]] = {}
+        for node, owner in enumerate(self._found.owners):
+            if owner == NOBODY:
+                continue
+            size, fate = self._store.size(node), self.fates[node]
+            self._sizes[owner] += size
+            if fate & Fate.FREE:
+                self._free[owner] += size
+            if node not in self._positions:
+                rest = self._rest.setdefault(owner, {})
+                count, total = rest.get(fate, (0, 0))
+                rest[fate] = count + 1, total + size
+
+    def _of(self, owner: int) -> tuple[Amounts, int, int]:
+        rest = {Fate(fate): amount for fate, amount in self._rest.get(owner, {}).items()}
+        return rest, self._sizes[owner], self._free[owner]
+
+    def groups(self) -> list[Group]:
+        """The groups by number, once the units are told."""
+        found = map(self._of, range(-1, -1 - self._found.count, -1))
+        return [Group(size, free, rest) for rest, size, free in found]
+
+    def _nobodys(self) -> None:
+        """Tells of the blobs that no image leads to: the largest, the rest, and how many of their bytes go."""
+        nodes = [node for node, owner in enumerate(self._found.owners) if owner == NOBODY]
+        nodes.sort(key=self.size, reverse=True)
+        rest: dict[Fate, tuple[int, int]] = {}
+        for node in nodes[LARGEST:]:
+            fate = Fate(self.fates[node])
+            count, total = rest.get(fate, (0, 0))
+            rest[fate] = count + 1, total + self.size(node)
+        self.others = [self._blob(node, None) for node in nodes[:LARGEST]]
+        self.others_rest: Amounts = rest
+        self.orphaned = sum(self.size(node) for node in nodes if self.fates[node] & Fate.FREE)
+
+
+def _image_fates(plans: Sequence[tuple[Fate, Plan]]) -> dict[int, Fate]:
+    found: dict[int, Fate] = {}
+    for bit, plan in plans:
+        for position in plan.pruned.positions:
+            found[position] = found.get(position, Fate.STAYS) | bit
+    return found
+
+
+def _worded(explanation: Explanation) -> tuple[int, str]:
+    rule = f"{explanation.rule} ({explanation.by})" if explanation.by else explanation.rule
+    if explanation.decision == Decision.LOSES_NAME:
+        rule = f"loses its name: {rule}"
+    return explanation.image.position, rule
+
+
+def _freed(plans: Sequence[Plan], which: int) -> Freed:
+    if not plans:
+        return Freed(0, 0, 0)
+    return Freed(len(plans[which].pruned), plans[which].blob_count, plans[which].reclaimed)
+
+
+def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:
+    """Of the targets of referrers, the owner of what they refer to."""
+    subjects = zip(snapshot.images, snapshot.images.subjects(snapshot.store), strict=True)
+    return {
+        image.target.digest: found.owners[subject]
+        for image, subject in subjects
+        if subject is not None and found.owners[subject] != NOBODY
+    }
+
+
+def _troubles(store: Store) -> dict[int, str]:
+    """Manifests that cannot be read, parsed or verified, and why; none where nobody has recorded them."""
+    return {node: str(error) for node, error in store.faults()}
+
+
+def _platforms(store: Store, walk: Sequence[tuple[int, Media]]) -> Iterator[tuple[int, str]]:
+    """The platforms of manifests, as an index says, or else the config of the only one."""
+    for node, media in walk:
+        with suppress(Refused, ValueError, RecursionError):
+            if media == Media.INDEX:
+                for role, child, content in parse_children(store.read(node, CONFIG_LIMIT), media):
+                    manifest = store.find(child.digest)
+                    platform = _platform(json.loads(content).get("platform")) if role == Role.MANIFEST else ""
+                    if manifest is not None and platform:
+                        yield manifest, platform
+            elif media == Media.CONFIG and walk[0][1] == Media.MANIFEST:
+                platform = _platform(json.loads(store.read(node, CONFIG_LIMIT)))
+                if platform:
+                    yield walk[0][0], platform
+
+
+def _platform(stated: object) -> str:
+    if not isinstance(stated, dict) or stated.get("os") in (None, "unknown"):
+        return ""
+    return "/".join(str(stated[key]) for key in ("os", "architecture", "variant") if stated.get(key))
+
+
+def _repositories(images: Sequence[ImageSummary], found: Sharing, blobs: _Blobs) -> list[RepositorySummary]:
+    """The repositories by name."""
+    units: dict[tuple[str, str], set[int]] = {}
+    count: Counter[tuple[str, str]] = Counter()
+    for image in images:
+        place = image.registry, image.repository
+        count[place] += 1
+        units.setdefault(place, set()).add(image.unit)
+    nodes = {place: {node for unit in held for node, _ in found.walk(unit)} for place, held in units.items()}
+    holders = Counter(node for held in nodes.values() for node in held)
+    size = blobs.size
+    return [
+        RepositorySummary(
+            *place,
+            count[place],
+            sum(map(size, held)),
+            sum(size(node) for node in held if holders[node] == 1),
+            *(sum(size(node) for node in held if blobs.fates[node] & bit) for bit in (Fate.PRUNE, Fate.ALL)),
+        )
+        for place, held in sorted(nodes.items())
+    ]
