@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args)
-        policy = own_policy(tree.fd, tree.path, progress)
+        policy = own_policy(tree.dir, tree.path, progress)
 
         def work(layout: Layout, found: Found, watch: Watcher) -> Consumption:
             return du(

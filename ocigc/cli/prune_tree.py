@@ -44,7 +44,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args, *([] if args.dry_run else [tree.fd]))
         if wanted.own_policy and wanted.policy is None:
-            wanted = replace(wanted, default_policy=own_policy(tree.fd, tree.path, progress))
+            wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
 
         repositories = {each: each.repository(args.repository, progress.note) for each in tree.found}
 

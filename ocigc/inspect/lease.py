@@ -42,7 +42,7 @@ def hold(
     identity = identity or os.urandom(8).hex()
     with lock.exclusive(layout, wait) as state:
         digests = tuple(dict.fromkeys(digest for each in resources for digest in _digests(layout, each)))
-        leases.create(layout.fd, state, Lease(identity, labels, digests, format_rfc3339(now)))
+        leases.create(layout.dir, state, Lease(identity, labels, digests, format_rfc3339(now)))
     return identity
 
 
@@ -56,13 +56,13 @@ def release(layout: Layout, identities: Iterable[str], *, wait: float = 0) -> No
     """Ends leases. Raises UsageError where there is no such lease, and Refused."""
     with lock.exclusive(layout, wait):
         for identity in identities:
-            leases.release(layout.fd, identity)
+            leases.release(layout.dir, identity)
 
 
 def held(layout: Layout, *, wait: float = 0) -> list[Lease]:
     """All leases, by name. Raises Refused."""
     with lock.shared(layout, wait):
-        return leases.load(layout.fd)
+        return leases.load(layout.dir)
 
 
 def _digests(layout: Layout, resource: str) -> list[Digest]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, Refused
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir
 from ocigc.native import Store, Verdict
 
 _PREFIX = "blake3:"
@@ -22,13 +22,13 @@ def hasher() -> Any:
     return blake3()
 
 
-def verdict(layout: int, digest: Digest) -> Verdict:
+def verdict(layout: Dir, digest: Digest) -> Verdict:
     """What a blob is by its name; UNSUPPORTED where it is of another algorithm or the package is not there."""
     if not digest.startswith(_PREFIX) or (content := hasher()) is None:
         return Verdict.UNSUPPORTED
     try:
-        with dirfd.directory(layout, "blobs") as blobs, dirfd.directory(blobs, "blake3") as parent:
-            with open(dirfd.open_plain(parent, digest.removeprefix(_PREFIX)), "rb", buffering=0) as file:
+        with layout.below("blobs", "blake3") as parent:
+            with open(parent.open_plain(digest.removeprefix(_PREFIX)), "rb", buffering=0) as file:
                 while chunk := file.read(_CHUNK):
                     content.update(chunk)
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def verdict(layout: int, digest: Digest) -> Verdict:
     return Verdict.SOUND if _PREFIX + content.hexdigest() == digest else Verdict.CORRUPT
 
 
-def vouch(layout: int, store: Store) -> None:
+def vouch(layout: Dir, store: Store) -> None:
     """Verifies the manifests that wait for it. Raises Refused at the first that is not sound."""
     for node in store.unverified():
         digest = store.digest(node)

@@ -1,4 +1,7 @@
-"""Files below an open directory: no symlink is followed, nothing but a plain file is read, every write is atomic."""
+"""Directories held open: everything below them is reached by name from their descriptor.
+
+No symlink is followed, nothing but a plain file is read, and every write is atomic.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,18 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 from ocigc.errors import MalformedError, Refused
 from ocigc.printable import printable
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
-_YOUNG = 2.0  # seconds: a file that was written so recently may not be finished
+_RECENT = 2.0  # seconds: a file that was written so recently may not be finished
 _PATIENCE = 0.5  # seconds
 _RETRY_SECONDS = 0.05
 
@@ -32,92 +37,159 @@ def naming(path: str) -> Iterator[None]:
         raise Refused(f"{printable(path)}: {error.strerror or error}") from error
 
 
-@contextmanager
-def directory(parent: int, name: str) -> Iterator[int]:
-    """An open directory. Raises OSError (ENOTDIR or ELOOP for a symlink)."""
-    fd = os.open(name, _DIRECTORY, dir_fd=parent)
-    try:
-        yield fd
-    finally:
-        # Of a directory nothing is written by closing it.
+class Dir:
+    """An open directory. Its methods take names in it, never paths, and raise OSError, where not said otherwise.
+
+    `fd` is its descriptor. Close it, or use it as a context manager.
+    """
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        """Takes over `fd`, an open directory."""
+        self.fd = fd
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Self:
+        """Opens the directory of a path that the user gave. Raises OSError, and ValueError for what is not a path."""
+        return cls(os.open(path, _DIRECTORY))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the descriptor. Nothing is written by that, so nothing can fail that matters."""
         with suppress(OSError):
-            os.close(fd)
+            os.close(self.fd)
 
+    # Directories below
 
-def open_plain(parent: int, name: str) -> int:
-    """Opens a plain file for reading. Raises OSError, and Refused for what is no such file."""
-    fd = os.open(name, _READ, dir_fd=parent)
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    raise Refused(f"{printable(name)}: not a plain file; remove it or put the file in its place")
+    def below(self, *names: str) -> Dir:
+        """Opens the directory at the end of a chain of names; ENOTDIR where one of them is a symlink."""
+        directory = Dir(os.dup(self.fd))
+        for name in names:
+            with directory:
+                directory = Dir(os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory.fd))
+        return directory
 
+    def make(self, name: str, mode: int | None = None) -> None:
+        """Makes a directory that belongs to whom this one does, with the same mode or `mode`, whatever the umask."""
+        like = os.fstat(self.fd)
+        os.mkdir(name, stat.S_IMODE(like.st_mode) if mode is None else mode, dir_fd=self.fd)
+        with self.below(name) as made:
+            resemble(made.fd, like, mode)
 
-def read(parent: int, name: str, limit: int) -> bytes:
-    """A plain file of at most `limit` bytes. Raises OSError, and Refused for what is no such file."""
-    size = os.stat(name, dir_fd=parent, follow_symlinks=False).st_size
-    # As a rule one piece, which join gives as it is.
-    return b"".join(pieces(parent, name, limit, max(size, _CHUNK)))
+    # What is here
 
+    def names(self) -> list[str]:
+        """The names in it, sorted."""
+        return sorted(os.listdir(self.fd))
 
-def pieces(parent: int, name: str, limit: int, length: int = _CHUNK) -> Iterator[bytes]:
-    """The same, in pieces of at most that length."""
-    with open(open_plain(parent, name), "rb", buffering=0) as file:
-        total = 0
-        while piece := file.read(min(length, limit + 1 - total)):
-            total += len(piece)
-            if total > limit:
-                raise Refused(f"{printable(name)}: larger than {limit} bytes")
-            yield piece
-
-
-def parsed(parent: int, name: str, limit: int, parse: Callable[[bytes], T]) -> T:
-    """What `parse` makes of a plain file. Some writers (skopeo) write in place: what is malformed and was written just
-    now is read again for a moment. Raises OSError, and Refused."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        content = read(parent, name, limit)
+    def names_below(self, *names: str) -> list[str]:
+        """The names in a directory below, sorted; none where there is no such directory."""
         try:
-            return parse(content)
-        except MalformedError:
-            written = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mtime
-            if abs(time.time() - written) > _YOUNG or time.monotonic() > deadline:
-                raise
-        time.sleep(_RETRY_SECONDS)
+            with self.below(*names) as directory:
+                return directory.names()
+        except FileNotFoundError:
+            return []
 
+    def stat(self, name: str) -> os.stat_result:
+        """The status of what has that name, be it a symlink."""
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
-def write(parent: int, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
-    """Makes a new file and syncs it. With `like`, it gets that file's mode and, where we may, its owner; with `mode`,
-    that mode whatever the umask."""
-    write_pieces(parent, name, (content,), like, mode)
+    def exists(self, name: str) -> bool:
+        """Whether something has that name, be it what it may."""
+        try:
+            self.stat(name)
+        except FileNotFoundError:
+            return False
+        return True
 
+    # Files
 
-def write_pieces(
-    parent: int, name: str, content: Iterable[bytes], like: os.stat_result | None = None, mode: int | None = None
-) -> None:
-    """The same, a piece at a time."""
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=parent)
-    with open(fd, "wb") as file:
-        file.writelines(content)
-        file.flush()
-        if like is not None:
-            resemble(fd, like)
-        if mode is not None:
-            os.fchmod(fd, mode)
-        os.fsync(fd)
+    def open_plain(self, name: str) -> int:
+        """Opens a plain file for reading. Raises Refused for what is something else."""
+        fd = os.open(name, _READ, dir_fd=self.fd)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        raise Refused(f"{printable(name)}: not a plain file; remove it or put the file in its place")
 
+    def read(self, name: str, limit: int) -> bytes:
+        """A plain file of at most `limit` bytes. Raises Refused for what is larger, or something else."""
+        # As a rule one piece, which join gives as it is.
+        return b"".join(self.pieces(name, limit, max(self.stat(name).st_size, _CHUNK)))
 
-def replace(parent: int, name: str, content: bytes, mode: int | None = None) -> None:
-    """Puts a new file in the place of what is there, at once or not at all, and makes it durable. Raises OSError."""
-    temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
-    try:
-        write(parent, temporary, content, mode=mode)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=parent)
-        raise
-    os.fsync(parent)
+    def pieces(self, name: str, limit: int, length: int = _CHUNK) -> Iterator[bytes]:
+        """The same, in pieces of at most `length` bytes."""
+        with open(self.open_plain(name), "rb", buffering=0) as file:
+            total = 0
+            while piece := file.read(min(length, limit + 1 - total)):
+                total += len(piece)
+                if total > limit:
+                    raise Refused(f"{printable(name)}: larger than {limit} bytes")
+                yield piece
+
+    def parsed(self, name: str, limit: int, parse: Callable[[bytes], T]) -> T:
+        """What `parse` makes of a plain file. Some writers (skopeo, oras) truncate a file to write it anew: what is
+        malformed and was written just now is read again for a moment. Raises Refused."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            content = self.read(name, limit)
+            try:
+                return parse(content)
+            except MalformedError:
+                if abs(time.time() - self.stat(name).st_mtime) > _RECENT or time.monotonic() > deadline:
+                    raise
+            time.sleep(_RETRY_SECONDS)
+
+    def write(self, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
+        """Makes a new file and syncs it. With `like`, it gets that file's mode and, where we may, its owner; with
+        `mode`, that mode whatever the umask."""
+        self.write_pieces(name, (content,), like, mode)
+
+    def write_pieces(
+        self, name: str, content: Iterable[bytes], like: os.stat_result | None = None, mode: int | None = None
+    ) -> None:
+        """The same, a piece at a time."""
+        with open(os.open(name, _CREATE, 0o666, dir_fd=self.fd), "wb") as file:
+            file.writelines(content)
+            file.flush()
+            if like is not None:
+                resemble(file.fileno(), like)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+
+    def replace(self, name: str, content: bytes, mode: int | None = None) -> None:
+        """Puts a new file in the place of what is there, at once or not at all, and makes it durable."""
+        temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
+        try:
+            self.write(temporary, content, mode=mode)
+            self.rename(temporary, self, name)
+        except BaseException:
+            with suppress(OSError):
+                self.remove(temporary)
+            raise
+        self.sync()
+
+    def rename(self, name: str, target: Dir, new_name: str | None = None) -> None:
+        """Moves a file into another directory, over what has its name there."""
+        os.rename(name, name if new_name is None else new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd)
+
+    def remove(self, name: str) -> None:
+        """Removes a file, where there is one."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.fd)
+
+    def sync(self) -> None:
+        """Makes the names in it durable."""
+        os.fsync(self.fd)
 
 
 def resemble(fd: int, like: os.stat_result, mode: int | None = None) -> None:
@@ -125,36 +197,3 @@ def resemble(fd: int, like: os.stat_result, mode: int | None = None) -> None:
     with suppress(PermissionError):
         os.fchown(fd, like.st_uid, like.st_gid)
     os.fchmod(fd, stat.S_IMODE(like.st_mode) if mode is None else mode)
-
-
-def make_directory(parent: int, name: str, mode: int | None = None) -> None:
-    """Makes a directory that belongs to whom its parent does, with its parent's mode or `mode`, whatever the umask.
-    Raises OSError."""
-    like = os.fstat(parent)
-    os.mkdir(name, stat.S_IMODE(like.st_mode) if mode is None else mode, dir_fd=parent)
-    with directory(parent, name) as fd:
-        resemble(fd, like, mode)
-
-
-def sync(parent: int, name: str = ".") -> None:
-    """Makes the names in a directory durable."""
-    with directory(parent, name) as fd:
-        os.fsync(fd)
-
-
-def exists(parent: int, name: str) -> bool:
-    """Whether there is a file of that name, be it what it may."""
-    try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def listing(parent: int, name: str) -> list[str]:
-    """The names in a directory, sorted; none where there is no such directory. Raises OSError."""
-    try:
-        with directory(parent, name) as fd:
-            return sorted(os.listdir(fd))
-    except FileNotFoundError:
-        return []

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from ocigc.errors import OcigcError, Refused, UsageError
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.printable import printable
@@ -52,14 +52,14 @@ class Tree:
         """Raises UsageError where there is no layout; notes a directory that lacks nothing of one but the marker."""
         self.path = path
         try:
-            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.dir = Dir.at(path)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"{printable(path)}: {reason}: expected a directory with layouts below it") from None
         self._note = note
-        self.found = sorted(self._below(self.fd, ".", 0), key=lambda found: os.fsencode(found.path))
+        self.found = sorted(self._below(self.dir, ".", 0), key=lambda found: os.fsencode(found.path))
         if not self.found:
-            os.close(self.fd)
+            self.dir.close()
             raise UsageError(f"{printable(path)}: no image layout in it or below it")
 
     def __enter__(self) -> Self:
@@ -68,23 +68,21 @@ class Tree:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        os.close(self.fd)
+        self.dir.close()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of its directory."""
+        return self.dir.fd
 
     def open(self, found: Found) -> Layout:
         """Opens a layout that was found. Raises UsageError and OSError."""
-        fd = os.dup(self.fd)
-        for name in found.path.split("/"):
-            try:
-                with dirfd.directory(fd, name) as child:
-                    below = os.dup(child)
-            finally:
-                os.close(fd)
-            fd = below
-        return Layout(os.path.normpath(os.path.join(self.path, found.path)), fd)
+        below = self.dir.below(*found.path.split("/"))
+        return Layout(os.path.normpath(os.path.join(self.path, found.path)), below)
 
-    def _below(self, fd: int, path: str, depth: int) -> Iterator[Found]:
+    def _below(self, directory: Dir, path: str, depth: int) -> Iterator[Found]:
         try:
-            with os.scandir(fd) as entries:
+            with os.scandir(directory.fd) as entries:
                 kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
         except OSError as error:
             yield Found(path, f"cannot be searched: {error.strerror}")
@@ -102,7 +100,7 @@ class Tree:
                 continue
             below = os.path.normpath(os.path.join(path, name))
             try:
-                with dirfd.directory(fd, name) as child:
+                with directory.below(name) as child:
                     yield from self._below(child, below, depth + 1)
             except OSError as error:
                 yield Found(below, f"cannot be searched: {error.strerror}")

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ocigc.errors import Refused, UsageError
-from ocigc.layout import dirfd, strict_json
+from ocigc.layout import strict_json
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.native import confine, return_memory, sha256
 from ocigc.printable import printable
@@ -25,13 +26,13 @@ T = TypeVar("T")
 
 
 class Layout:
-    """An open layout: everything below it is reached through `fd`, never by a path. `path` is for messages."""
+    """An open layout: everything below it is reached through `dir`, never by a path. `path` is for messages."""
 
-    def __init__(self, path: str | os.PathLike[str], fd: int | None = None) -> None:
-        """Takes over `fd`, the open directory. Raises UsageError where the directory is no image layout."""
+    def __init__(self, path: str | os.PathLike[str], directory: Dir | None = None) -> None:
+        """Takes over the open directory. Raises UsageError where it is not an image layout."""
         self.path = printable(os.fspath(path))
         try:
-            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if fd is None else fd
+            self.dir = Dir.at(path) if directory is None else directory
         except OSError as error:
             raise UsageError(f"{self.path}: {error.strerror}: expected the directory of an image layout") from None
         except ValueError:
@@ -39,12 +40,12 @@ class Layout:
         try:
             self._check_marker()
         except BaseException:
-            os.close(self.fd)
+            self.dir.close()
             raise
 
     def _check_marker(self) -> None:
         try:
-            marker = dirfd.parsed(self.fd, MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, MARKER))
+            marker = self.dir.parsed(MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, MARKER))
         except FileNotFoundError:
             raise UsageError(
                 f"{self.path}: not an OCI image layout: no file {MARKER!r} in it{self._advice()}"
@@ -61,7 +62,7 @@ class Layout:
 
     def _advice(self) -> str:
         """How to make a layout of a directory that lacks nothing but the marker, as caches of older BuildKits do."""
-        if not dirfd.exists(self.fd, INDEX):
+        if not self.dir.exists(INDEX):
             return ""
         from shlex import quote  # noqa: PLC0415
 
@@ -77,15 +78,20 @@ class Layout:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        os.close(self.fd)
+        self.dir.close()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of its directory."""
+        return self.dir.fd
 
     def read_index(self) -> Index:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
-        return self._read_index(lambda: dirfd.parsed(self.fd, INDEX, INDEX_LIMIT, parse))
+        return self._read_index(lambda: self.dir.parsed(INDEX, INDEX_LIMIT, parse))
 
     def index_content(self) -> bytes:
         """The bytes of index.json. Raises UsageError where there is none, Refused where it cannot be read."""
-        return self._read_index(lambda: dirfd.read(self.fd, INDEX, INDEX_LIMIT))
+        return self._read_index(lambda: self.dir.read(INDEX, INDEX_LIMIT))
 
     def content_of(self, index: Index) -> bytes | None:
         """The bytes of index.json, None where it is no longer that index."""
@@ -104,7 +110,7 @@ class Layout:
 
     def served(self) -> bool:
         """Whether a registry serves this layout as one of its repositories."""
-        return dirfd.exists(self.fd, _UPLOADS)
+        return self.dir.exists(_UPLOADS)
 
 
 def open_layout(path: str, *, writable: bool, also: Sequence[int] = ()) -> Layout:

@@ -11,7 +11,8 @@ from typing import Any
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, UsageError
 from ocigc.labels import Lease
-from ocigc.layout import dirfd, strict_json
+from ocigc.layout import strict_json
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import MARKER
 from ocigc.printable import printable
 
@@ -21,23 +22,23 @@ _LIMIT = 64 << 20  # bytes
 _IDENTITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-def load(layout: int) -> list[Lease]:
+def load(layout: Dir) -> list[Lease]:
     """All leases of a layout, by name. Raises MalformedError: what a lease that cannot be read holds is unknown."""
     leases = []
-    with dirfd.naming(DIRECTORY):
-        names = [name for name in dirfd.listing(layout, DIRECTORY) if name.endswith(SUFFIX)]
+    with naming(DIRECTORY):
+        names = [name for name in layout.names_below(DIRECTORY) if name.endswith(SUFFIX)]
         if not names:
             return []
-        with dirfd.directory(layout, DIRECTORY) as parent:
+        with layout.below(DIRECTORY) as parent:
             for name in names:
                 path = printable(f"{DIRECTORY}/{name}")
-                with dirfd.naming(path):
-                    content = dirfd.read(parent, name, _LIMIT)
+                with naming(path):
+                    content = parent.read(name, _LIMIT)
                 leases.append(_lease(strict_json.loads(content, path), path))
     return leases
 
 
-def create(layout: int, state: int, lease: Lease) -> None:
+def create(layout: Dir, state: Dir, lease: Lease) -> None:
     """Writes a new lease. `state` is an open directory on the same file system. Raises UsageError and OSError."""
     if not _IDENTITY.fullmatch(lease.id):
         raise UsageError(f"{printable(lease.id)!r} is no name of a lease: letters, digits, '.', '_' and '-'")
@@ -48,32 +49,30 @@ def create(layout: int, state: int, lease: Lease) -> None:
         "resources": [{"type": "content", "id": digest} for digest in lease.resources],
     }
     with suppress(FileExistsError):
-        dirfd.make_directory(layout, DIRECTORY)
-        os.fsync(layout)
+        layout.make(DIRECTORY)
+        layout.sync()
     draft = f"lease-{lease.id}"
-    with dirfd.naming(f"{DIRECTORY}/{lease.id}{SUFFIX}"), dirfd.directory(layout, DIRECTORY) as parent:
-        with suppress(FileNotFoundError):
-            os.unlink(draft, dir_fd=state)
-        like = os.stat(MARKER, dir_fd=layout, follow_symlinks=False)
-        dirfd.write(state, draft, json.dumps(document).encode(), like)
+    with naming(f"{DIRECTORY}/{lease.id}{SUFFIX}"), layout.below(DIRECTORY) as parent:
+        state.remove(draft)
+        state.write(draft, json.dumps(document).encode(), layout.stat(MARKER))
         try:
             # A link, unlike a rename, never replaces a lease that is there.
-            os.link(draft, lease.id + SUFFIX, src_dir_fd=state, dst_dir_fd=parent)
+            os.link(draft, lease.id + SUFFIX, src_dir_fd=state.fd, dst_dir_fd=parent.fd)
         except FileExistsError:
             raise UsageError(f"there is a lease {lease.id!r} already; release it, or give another --id") from None
         finally:
-            os.unlink(draft, dir_fd=state)
-        os.fsync(parent)
+            state.remove(draft)
+        parent.sync()
 
 
-def release(layout: int, identity: str) -> None:
+def release(layout: Dir, identity: str) -> None:
     """Removes a lease. Raises UsageError where there is none."""
     try:
         if not _IDENTITY.fullmatch(identity):
             raise FileNotFoundError
-        with dirfd.directory(layout, DIRECTORY) as parent:
-            os.unlink(identity + SUFFIX, dir_fd=parent)
-            os.fsync(parent)
+        with layout.below(DIRECTORY) as parent:
+            os.unlink(identity + SUFFIX, dir_fd=parent.fd)
+            parent.sync()
     except FileNotFoundError:
         raise UsageError(f"no lease {printable(identity)!r}; `ocigc lease ls` shows what there is") from None
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ocigc.errors import Refused
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import MARKER, STATE, Layout
 
 _NAME = "lock"
@@ -21,47 +21,52 @@ _RETRY_SECONDS = 0.1
 
 
 @contextmanager
-def exclusive(layout: Layout, wait: float) -> Iterator[int]:
+def exclusive(layout: Layout, wait: float) -> Iterator[Dir]:
     """Excludes every other run that changes the layout; gives the open state directory. Waits up to `wait` seconds.
 
     Raises Refused.
     """
-    with dirfd.naming(f"{layout.path}/{STATE}"):
+    with naming(f"{layout.path}/{STATE}"):
         state, fd = _open_state(layout)
     try:
         _acquire(fd, fcntl.LOCK_EX, wait)
         yield state
     finally:
         os.close(fd)
-        os.close(state)
+        state.close()
 
 
 def make_state(layout: Layout) -> None:
     """Makes the state directory where there is none. Raises OSError."""
     with suppress(FileExistsError):
-        dirfd.make_directory(layout.fd, STATE)
-        os.fsync(layout.fd)
+        layout.dir.make(STATE)
+        layout.dir.sync()
 
 
-def _open_state(layout: Layout) -> tuple[int, int]:
+def _open_state(layout: Layout) -> tuple[Dir, int]:
     make_state(layout)
+    state = layout.dir.below(STATE)
     path = f"{layout.path}/{STATE}/{_NAME}"
-    with dirfd.directory(layout.fd, STATE) as state, dirfd.naming(path):
-        with suppress(FileExistsError):
-            dirfd.write(state, _NAME, b"", os.stat(MARKER, dir_fd=layout.fd, follow_symlinks=False))
-        fd = os.open(_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state)
+    try:
+        with naming(path):
+            with suppress(FileExistsError):
+                state.write(_NAME, b"", layout.dir.stat(MARKER))
+            fd = os.open(_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Refused(f"{path}: not a plain file; remove it")
-        return os.dup(state), fd
+    except BaseException:
+        state.close()
+        raise
+    return state, fd
 
 
 @contextmanager
 def shared(layout: Layout, wait: float) -> Iterator[None]:
     """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Raises Refused."""
     try:
-        with dirfd.directory(layout.fd, STATE) as state:
-            fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state)
+        with layout.dir.below(STATE) as state:
+            fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
     except OSError:
         # Nobody has ever locked it, or we may not: reading alone does no harm.
         yield

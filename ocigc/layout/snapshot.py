@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from ocigc.gc.images import Images, NameKind
 from ocigc.hard_links import HardLinks
 from ocigc.image import ImageRecord, Media
 from ocigc.labels import Lease
-from ocigc.layout import blake3_blobs, dirfd, leases
+from ocigc.layout import blake3_blobs, leases
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
@@ -72,7 +71,7 @@ def load(
     # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
     # leases are read first, and blobs last.
     with _naming(layout):
-        held = leases.load(layout.fd)
+        held = leases.load(layout.dir)
     detail = Detail.IDENTITY if record else Detail.NAMES
     scanned = partial(_scanned, layout, repository, detail, taken, watch)
     try:
@@ -168,7 +167,7 @@ def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
             try:
                 return step()
             except Unverifiable:
-                blake3_blobs.vouch(layout.fd, store)
+                blake3_blobs.vouch(layout.dir, store)
 
 
 def config(store: Store, node: int) -> Config | None:
@@ -214,8 +213,8 @@ def _created(snapshot: Snapshot, image: ImageRecord) -> int | None:
         return instant
     algorithm, encoded = image.target.digest.parts
     try:
-        with dirfd.directory(snapshot.layout.fd, "blobs") as blobs, dirfd.directory(blobs, algorithm) as parent:
-            return os.stat(encoded, dir_fd=parent, follow_symlinks=False).st_mtime_ns
+        with snapshot.layout.dir.below("blobs", algorithm) as parent:
+            return parent.stat(encoded).st_mtime_ns
     except OSError:
         return None
 

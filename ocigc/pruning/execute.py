@@ -13,25 +13,24 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 
-from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused
 from ocigc.gc.mark import root_groups
 from ocigc.gc.plan import Plan
-from ocigc.labels import Lease
-from ocigc.layout import dirfd, label_files, leases
+from ocigc.layout import label_files
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import IndexChange
 from ocigc.layout.index_images import written_names
 from ocigc.layout.layout import STATE, Layout
-from ocigc.layout.snapshot import Snapshot, load
-from ocigc.native import Store, Swept
+from ocigc.layout.snapshot import Snapshot
+from ocigc.native import Swept
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.journal import Journal, Unlease
+from ocigc.pruning.put_back import Roots, reload, sync_directories, take_out_sidecars
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def execute(
     snapshot: Snapshot,
     plan: Plan,
     unlease: Sequence[Unlease],
-    state: int,
+    state: Dir,
     now: int,
     expires: int | None,
     watch: Watcher,
@@ -69,18 +68,19 @@ def execute(
         unlease=tuple(unlease),
         renamed=tuple((position, tuple(names)) for position, names in change.renamed.items()),
     )
-    with dirfd.naming(f"{snapshot.layout.path}/{STATE}"):
-        to_delete = store.digests(plan.blobs)
-        record = journal.open_run(state, snapshot.layout, wanted, snapshot.index, change, to_delete)
+    with naming(f"{snapshot.layout.path}/{STATE}"):
+        to_delete = array("I", plan.blobs)
+        digests = store.digests(to_delete)
+        record = journal.open_run(state, snapshot.layout, wanted, snapshot.index, change, digests)
         if record is None:
             journal.discard(state)
             return None
-        with dirfd.directory(state, journal.RUN) as run:
+        with state.below(journal.RUN) as run:
             if not journal.commit(snapshot.layout, run, record):
                 journal.discard(state)
                 return None
             with _begun():
-                return _finish(snapshot.layout, snapshot, record, state, run, now, watch)
+                return _finish(snapshot.layout, (snapshot, to_delete), record, state, run, now, watch)
 
 
 def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
@@ -93,13 +93,13 @@ def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
     return IndexChange(frozenset(plan.pruned.entries) - nameless, nameless, renamed)
 
 
-def recover(layout: Layout, state: int, now: int, watch: Watcher) -> str | None:
+def recover(layout: Layout, state: Dir, now: int, watch: Watcher) -> str | None:
     """Finishes or undoes a run that was cut off; says what it did, or None where there was none. Raises Refused."""
-    with dirfd.naming(f"{layout.path}/{STATE}"):
+    with naming(f"{layout.path}/{STATE}"):
         if not journal.pending(state):
             journal.discard(state)
             return None
-        with dirfd.naming(f"{layout.path}/{STATE}/{journal.RUN}"), dirfd.directory(state, journal.RUN) as run:
+        with naming(f"{layout.path}/{STATE}/{journal.RUN}"), state.below(journal.RUN) as run:
             record = journal.read(run)
             if journal.committed(run, record):
                 with _begun():
@@ -120,29 +120,29 @@ def _begun() -> Iterator[None]:
 
 def _finish(
     layout: Layout,
-    snapshot: Snapshot | None,
+    planned: tuple[Snapshot, array[int]] | None,
     record: Journal,
-    state: int,
-    run: int,
+    state: Dir,
+    run: Dir,
     now: int,
     watch: Watcher,
 ) -> Executed:
-    """The steps behind the commit. `loaded` is what the plan was made of; None in a recovery, where all is read
-    anew.
+    """The steps after the commit. `planned` is what the plan was made of, and the nodes to delete; None in a recovery,
+    where all is read anew.
     """
     for unlease in record.unlease:
-        label_files.remove_label(layout.fd, run, unlease.digest, unlease.label)
-    known = None if snapshot is None else Roots(record.after, snapshot.leases)
-    if snapshot is None or known != Roots.read(layout):
+        label_files.remove_label(layout.dir, run, unlease.digest, unlease.label)
+    known = None if planned is None else Roots(record.after, planned[0].leases)
+    if planned is None or known != Roots.read(layout):
         snapshot, known = reload(layout, run, now, watch)
-        to_delete = _unheld(snapshot, run, record, now)
+        to_delete = _unreachable(snapshot, run, record, now)
         gone = [digest for digest in journal.to_delete(run) if snapshot.store.find(digest) is None]
     else:
-        to_delete, gone = _present(snapshot.store, journal.to_delete(run)), []
+        (snapshot, to_delete), gone = planned, []
     store = snapshot.store
-    fates = store.sweep(to_delete, run, watch("Removing blobs"))
+    fates = store.sweep(to_delete, run.fd, watch("Removing blobs"))
     # Behind the sweep, which has made the directories that they go to.
-    journal.take_out_sidecars(layout, run, gone)
+    take_out_sidecars(layout, run, gone)
     moved = _with_fate(to_delete, fates, Swept.MOVED)
     spared = set(store.digests(_with_fate(to_delete, fates, Swept.SKIPPED)))
     if known != Roots.read(layout):
@@ -153,53 +153,20 @@ def _finish(
         moved = array("I", (node for node in moved if node not in back))
     outcome = Executed(frozenset(spared), store.freed(moved))
     for top in ("blobs", "labels"):
-        journal.sync_directories(layout, top)
+        sync_directories(layout, top)
     journal.close(state, record)
     return outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
-    """What other tools may change to hold blobs while we run: index.json (its SHA-256) and the leases."""
-
-    index: str
-    leases: Sequence[Lease]
-
-    @classmethod
-    def read(cls, layout: Layout) -> Roots:
-        return cls(journal.index_digest(layout.fd), leases.load(layout.fd))
-
-
-def reload(layout: Layout, run: int, now: int, watch: Watcher) -> tuple[Snapshot, Roots]:
-    """Reads the layout anew and puts back all that it needs of what has been taken out."""
-    while True:
-        snapshot = load(layout, None, now, watch, record=True)
-        with snapshot.store as store:
-            named = set(chain.from_iterable(snapshot.index.entries.references().values()))
-            named |= {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
-            # A label may hold anything, but a path is made of digests only.
-            digests = {Digest(each) for each in named if Digest.recognises(each)}
-            missing = {digest for digest in digests if store.find(digest) is None}
-            missing |= snapshot.absent | set(store.missing())
-        # What comes back may be a manifest that needs more.
-        if not journal.put_back(layout, run, missing):
-            break
-    snapshot = load(layout, None, now, watch)
-    return snapshot, Roots(snapshot.index.sha256, snapshot.leases)
-
-
-def _unheld(snapshot: Snapshot, run: int, record: Journal, now: int) -> array[int]:
+def _unreachable(snapshot: Snapshot, run: Dir, record: Journal, now: int) -> array[int]:
     """The to_delete blobs that nothing holds now and that nobody has touched since the run began."""
     store = snapshot.store
     active = [lease for lease in snapshot.leases if lease.active(now)]
     marks = store.mark(root_groups(snapshot.images.roots(store), active, store.label_roots(), store))
-    to_delete = [node for node in _present(store, journal.to_delete(run)) if marks.owner(node) is None]
+    nodes = (store.find(digest) for digest in journal.to_delete(run))
+    to_delete = [node for node in nodes if node is not None and marks.owner(node) is None]
     touched = set(store.newer(to_delete, record.started))
     return array("I", (node for node in to_delete if node not in touched))
-
-
-def _present(store: Store, digests: Iterable[str]) -> array[int]:
-    return array("I", (node for node in map(store.find, digests) if node is not None))
 
 
 def _with_fate(nodes: array[int], fates: bytearray, wanted: Swept) -> array[int]:

@@ -4,9 +4,9 @@
 the run is to be kept for a while, becomes `.ocigc/trash/<id>/`.
 
     journal.json   the run's identity and what is to be done besides deleting
-    to_delete         the blobs to delete, one digest a line
+    to-delete      the blobs to delete, one digest a line
     index.before   index.json as it was
-    index.json     index.json as it will be; behind the commit, what it has displaced (or nothing)
+    index.json     index.json as it will be; after the commit, what it has displaced (or nothing)
     blobs/ labels/ what has been taken out of the layout so far
 
 The commit is one rename: of the new index.json into its place.
@@ -24,7 +24,8 @@ from typing import Any
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
-from ocigc.layout import dirfd, strict_json
+from ocigc.layout import strict_json
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import NEVER, exchange, purge
@@ -39,7 +40,7 @@ REPAIR = "repair"
 _DISCARDED = "discarded"
 _JOURNAL = "journal.json"
 _BEFORE = "index.before"
-DOOMED = "doomed"
+TO_DELETE = "to-delete"
 _LIMIT = 1 << 30
 _VERSION = 1
 _IDENTITY = re.compile("[0-9a-f]{8}")
@@ -71,22 +72,22 @@ class Journal:
     renamed: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
-def pending(state: int) -> bool:
+def pending(state: Dir) -> bool:
     """Whether a run is under way or was interrupted."""
-    return dirfd.exists(state, RUN)
+    return state.exists(RUN)
 
 
 def pending_below(layout: Layout) -> bool:
     """The same for one who only reads. Raises OSError."""
     try:
-        with dirfd.directory(layout.fd, STATE) as state:
+        with layout.dir.below(STATE) as state:
             return pending(state)
     except FileNotFoundError:
         return False
 
 
 def open_run(
-    state: int, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
+    state: Dir, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
 ) -> Journal | None:
     """Puts the journal in place, synced, and gives it with its `after`; None where index.json is no longer `index`.
     Until then nothing has happened. Raises OSError.
@@ -97,26 +98,26 @@ def open_run(
     try:
         written = _write_draft(state, layout, journal, index, change, to_delete)
         if written is not None:
-            os.rename(_DRAFT, RUN, src_dir_fd=state, dst_dir_fd=state)
+            state.rename(_DRAFT, state, RUN)
     except OSError:
         # The disk is full, more often than not: what was written so far is in the way.
         with suppress(Refused):
-            purge(state, _DRAFT)
+            purge(state.fd, _DRAFT)
         raise
-    os.fsync(state)
+    state.sync()
     return written
 
 
 def _write_draft(
-    state: int, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
+    state: Dir, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
 ) -> Journal | None:
-    like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
-    dirfd.make_directory(state, _DRAFT, _PRIVATE)
-    with dirfd.directory(state, _DRAFT) as draft:
+    like = layout.dir.stat(INDEX)
+    state.make(_DRAFT, _PRIVATE)
+    with state.below(_DRAFT) as draft:
         # All is made of this copy: others may write to index.json while it is read.
-        if _write_hashed(draft, _BEFORE, dirfd.pieces(layout.fd, INDEX, INDEX_LIMIT), like) != journal.before:
+        if _write_hashed(draft, _BEFORE, layout.dir.pieces(INDEX, INDEX_LIMIT), like) != journal.before:
             return None
-        with open(dirfd.open_plain(draft, _BEFORE), "rb") as before:
+        with open(draft.open_plain(_BEFORE), "rb") as before:
 
             def read(start: int, end: int) -> bytes:
                 before.seek(start)
@@ -124,13 +125,13 @@ def _write_draft(
 
             journal = replace(journal, after=_write_hashed(draft, INDEX, index.changed(read, change), like))
         document = {"version": _VERSION, **asdict(journal)}
-        dirfd.write(draft, _JOURNAL, json.dumps(document, indent=1).encode(), like)
-        dirfd.write_pieces(draft, DOOMED, (f"{digest}\n".encode() for digest in to_delete), like)
-        os.fsync(draft)
+        draft.write(_JOURNAL, json.dumps(document, indent=1).encode(), like)
+        draft.write_pieces(TO_DELETE, (f"{digest}\n".encode() for digest in to_delete), like)
+        draft.sync()
     return journal
 
 
-def _write_hashed(parent: int, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
+def _write_hashed(parent: Dir, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
     """Writes a new file; the SHA-256 of its content, in hex."""
     from hashlib import sha256  # noqa: PLC0415
 
@@ -141,17 +142,17 @@ def _write_hashed(parent: int, name: str, content: Iterable[bytes], like: os.sta
             digest.update(piece)
             yield piece
 
-    dirfd.write_pieces(parent, name, hashed(), like)
+    parent.write_pieces(name, hashed(), like)
     return digest.hexdigest()
 
 
-def read(run: int, path: str = f"{STATE}/{RUN}") -> Journal:
+def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal:
     """The journal in an open run directory, which `path` names. Raises MalformedError.
 
     It may have come with the layout, from a stranger: nothing in it may lead out of the layout.
     """
     path = f"{path}/{_JOURNAL}"
-    document: Any = strict_json.loads(dirfd.read(run, _JOURNAL, _LIMIT), path)
+    document: Any = strict_json.loads(run.read(_JOURNAL, _LIMIT), path)
     try:
         if document.pop("version") != _VERSION:
             raise MalformedError(f"{path}: written by another version of ocigc, which has to finish this run")
@@ -179,25 +180,25 @@ def _is_sound(journal: Journal) -> bool:
     )
 
 
-def read_before(run: int) -> bytes:
+def read_before(run: Dir) -> bytes:
     """index.json as it was before the run."""
-    return dirfd.read(run, _BEFORE, INDEX_LIMIT)
+    return run.read(_BEFORE, INDEX_LIMIT)
 
 
-def to_delete(run: int) -> Iterator[Digest]:
+def to_delete(run: Dir) -> Iterator[Digest]:
     """The digests to delete. Raises MalformedError."""
-    with open(dirfd.open_plain(run, DOOMED), encoding="ascii", errors="replace") as file:
+    with open(run.open_plain(TO_DELETE), encoding="ascii", errors="replace") as file:
         for line in file:
             name = line.rstrip("\n")
             digest = Digest.parse_registered(name)
             if digest is None:
                 raise MalformedError(
-                    f"{STATE}/{RUN}/{DOOMED}: {printable(name)!r} is not the digest of a blob to delete"
+                    f"{STATE}/{RUN}/{TO_DELETE}: {printable(name)!r} is not the digest of a blob to delete"
                 )
             yield digest
 
 
-def committed(run: int, journal: Journal) -> bool:
+def committed(run: Dir, journal: Journal) -> bool:
     """Whether the new index.json has taken its place."""
     if journal.before == journal.after:
         return True
@@ -207,128 +208,82 @@ def committed(run: int, journal: Journal) -> bool:
         return True
 
 
-def commit(layout: Layout, run: int, journal: Journal) -> bool:
+def commit(layout: Layout, run: Dir, journal: Journal) -> bool:
     """Replaces index.json, if it is still the one that the run was decided on; otherwise nothing has changed.
 
     Raises OSError.
     """
-    if index_digest(layout.fd) != journal.before:
+    if index_digest(layout.dir) != journal.before:
         return False
     return journal.before == journal.after or _swap(layout, run, journal.before)
 
 
-def add_entries(layout: Layout, state: int, index: Index, added: Sequence[bytes]) -> None:
+def add_entries(layout: Layout, state: Dir, index: Index, added: Sequence[bytes]) -> None:
     """Puts further entries into index.json outside of a run. Raises Refused where it is no longer `index`, and
     OSError."""
-    with suppress(FileNotFoundError):
-        os.unlink(INDEX, dir_fd=state)
+    state.remove(INDEX)
     content = layout.content_of(index)
     if content is not None:
-        like = os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False)
-        dirfd.write(state, INDEX, index.with_entries(content, added), like)
-    if content is None or index_digest(layout.fd) != index.sha256 or not _swap(layout, state, index.sha256):
+        state.write(INDEX, index.with_entries(content, added), layout.dir.stat(INDEX))
+    if content is None or index_digest(layout.dir) != index.sha256 or not _swap(layout, state, index.sha256):
         raise Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
-    with suppress(FileNotFoundError):
-        os.unlink(INDEX, dir_fd=state)
+    state.remove(INDEX)
 
 
-def _swap(layout: Layout, parent: int, before: str) -> bool:
+def _swap(layout: Layout, parent: Dir, before: str) -> bool:
     """Puts the new index.json from an open directory in place of the old one, whose SHA-256 is `before`.
 
     Where the file system can swap two names, not even a writer in this very moment is lost: what is displaced is looked
     at, and put back if it is not what was expected.
     """
-    if not exchange(parent, INDEX, layout.fd, INDEX):
-        os.rename(INDEX, INDEX, src_dir_fd=parent, dst_dir_fd=layout.fd)
+    if not exchange(parent.fd, INDEX, layout.fd, INDEX):
+        parent.rename(INDEX, layout.dir)
     elif index_digest(parent) != before:
-        exchange(parent, INDEX, layout.fd, INDEX)
+        exchange(parent.fd, INDEX, layout.fd, INDEX)
         return False
-    os.fsync(layout.fd)
-    os.fsync(parent)
+    layout.dir.sync()
+    parent.sync()
     return True
 
 
-def index_digest(parent: int) -> str:
+def index_digest(parent: Dir) -> str:
     """The SHA-256, in hex, of the index.json in an open directory. Raises OSError and Refused."""
     from hashlib import sha256  # noqa: PLC0415
 
     digest = sha256()
-    for piece in dirfd.pieces(parent, INDEX, INDEX_LIMIT):
+    for piece in parent.pieces(INDEX, INDEX_LIMIT):
         digest.update(piece)
     return digest.hexdigest()
 
 
-def close(state: int, journal: Journal) -> None:
+def close(state: Dir, journal: Journal) -> None:
     """Ends a run that is done: what it has taken out goes to the trash, or for good. Raises OSError."""
     if journal.expires is not None:
         with suppress(FileExistsError):
-            dirfd.make_directory(state, TRASH, _PRIVATE)
-        with dirfd.directory(state, TRASH) as trash:
-            os.rename(RUN, journal.id, src_dir_fd=state, dst_dir_fd=trash)
-            os.fsync(trash)
-        os.fsync(state)
+            state.make(TRASH, _PRIVATE)
+        with state.below(TRASH) as trash:
+            state.rename(RUN, trash, journal.id)
+            trash.sync()
+        state.sync()
     discard(state)
 
 
-def discard(state: int) -> None:
+def discard(state: Dir) -> None:
     """Removes a run that is done or that never began, and what is left of earlier ones."""
     if pending(state):
-        purge(state, _DISCARDED)
-        os.rename(RUN, _DISCARDED, src_dir_fd=state, dst_dir_fd=state)
-        os.fsync(state)
+        purge(state.fd, _DISCARDED)
+        state.rename(RUN, state, _DISCARDED)
+        state.sync()
     for name in (_DISCARDED, _DRAFT):
-        purge(state, name)
-    with suppress(FileNotFoundError):
-        os.unlink(REPAIR, dir_fd=state)
+        purge(state.fd, name)
+    state.remove(REPAIR)
 
 
-def forget(state: int, identity: str) -> None:
+def forget(state: Dir, identity: str) -> None:
     """Removes a run from the trash: by one rename, so that no half of one is ever left in it. Raises OSError."""
-    purge(state, _DISCARDED)
-    with dirfd.directory(state, TRASH) as trash:
-        os.rename(identity, _DISCARDED, src_dir_fd=trash, dst_dir_fd=state)
-        os.fsync(trash)
-    os.fsync(state)
-    purge(state, _DISCARDED)
-
-
-def put_back(layout: Layout, run: int, digests: Iterable[Digest]) -> int:
-    """Puts blobs that were taken out, and their sidecars, back in place; how many there were. Raises OSError."""
-    wanted = [digest.parts for digest in digests]
-    # The sidecars first, and durably: the blob is what a run that comes after an interruption looks for.
-    if sum(_move(run, layout.fd, f"labels/{algorithm}", f"{encoded}.json") for algorithm, encoded in wanted):
-        sync_directories(layout, "labels")
-    count = sum(_move(run, layout.fd, f"blobs/{algorithm}", encoded) for algorithm, encoded in wanted)
-    if count:
-        sync_directories(layout, "blobs")
-    return count
-
-
-def take_out_sidecars(layout: Layout, run: int, digests: Iterable[Digest]) -> None:
-    """Takes out the sidecars of blobs that an interrupted run has taken out. Raises OSError."""
-    for digest in digests:
-        algorithm, encoded = digest.parts
-        _move(layout.fd, run, f"labels/{algorithm}", f"{encoded}.json")
-
-
-def sync_directories(layout: Layout, top: str) -> None:
-    """Makes what was moved below `blobs` or `labels` durable: one sync a directory, none a blob. Raises OSError."""
-    for name in dirfd.listing(layout.fd, top):
-        with suppress(NotADirectoryError), dirfd.directory(layout.fd, top) as parent:
-            dirfd.sync(parent, name)
-
-
-def _move(source: int, target: int, path: str, name: str) -> bool:
-    top, _, below = path.partition("/")
-    with suppress(FileNotFoundError):
-        with (
-            dirfd.directory(source, top) as source_top,
-            dirfd.directory(source_top, below) as source_parent,
-            dirfd.directory(target, top) as target_top,
-            dirfd.directory(target_top, below) as target_parent,
-        ):
-            if dirfd.exists(target_parent, name):
-                return False
-            os.rename(name, name, src_dir_fd=source_parent, dst_dir_fd=target_parent)
-        return True
-    return False
+    purge(state.fd, _DISCARDED)
+    with state.below(TRASH) as trash:
+        trash.rename(identity, state, _DISCARDED)
+        trash.sync()
+    state.sync()
+    purge(state.fd, _DISCARDED)

@@ -80,7 +80,7 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
     request = options.request
     policy = options.policy
     if policy is None and options.own_policy:
-        policy = own_policy(snapshot.layout.fd, snapshot.layout.path, watch) or options.default_policy
+        policy = own_policy(snapshot.layout.dir, snapshot.layout.path, watch) or options.default_policy
     if request.filters.until or policy is not None or options.keep_storage is not None or options.spares is not None:
         snapshot = with_created(snapshot)
     if policy is not None:
@@ -100,7 +100,7 @@ def forecast(
     watch: Watcher,
 ) -> list[Plan]:
     """What prunes would do by the layout's own policy, else by `default_policy`."""
-    policy = own_policy(snapshot.layout.fd, snapshot.layout.path, watch) or default_policy
+    policy = own_policy(snapshot.layout.dir, snapshot.layout.path, watch) or default_policy
     options = (PruneOptions(each, repository, policy=policy, own_policy=False) for each in requests)
     return [make_plan(snapshot, each, watch)[1] for each in options]
 

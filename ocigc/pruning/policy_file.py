@@ -11,7 +11,7 @@ from typing import Any
 from ocigc.errors import UsageError
 from ocigc.gc.filters import label_check
 from ocigc.gc.retention import Policy, Rule
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.times import parse_duration
@@ -26,13 +26,13 @@ _TEXT = re.compile(r"""#[^\n]*|\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def own_policy(directory: int, path: str, watch: Watcher) -> Policy | None:
+def own_policy(directory: Dir, path: str, watch: Watcher) -> Policy | None:
     """The policy that lies in a layout or a tree of them, None where there is no such file. Raises UsageError and
     Refused."""
     path = f"{path}/{OWN}"
-    with dirfd.naming(path):
+    with naming(path):
         try:
-            content = dirfd.read(directory, OWN, _LIMIT)
+            content = directory.read(OWN, _LIMIT)
         except FileNotFoundError:
             return None
     policy = parse_policy(content, path)

@@ -14,6 +14,7 @@ from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.layout import label_files, lock
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
@@ -123,7 +124,7 @@ def _real_run(
     confirm: Callable[[Pruned], None] | None,
     watch: Watcher,
     taken: HardLinks | None,
-    state: int,
+    state: Dir,
 ) -> Pruned:
     now = options.request.now
     recovered = recover(layout, state, now, watch)
@@ -164,7 +165,7 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
         label = SNAPSHOT_LABEL + options.driver
         unleased = []
         for digest in snapshot.store.digests(plan.unlease):
-            name = label_files.read(layout.fd, digest).get(label)
+            name = label_files.read(layout.dir, digest).get(label)
             if name is not None:
                 unleased.append(Unlease(digest, label, name))
         explained = Explanations(plan, snapshot.store) if options.explain else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ocigc.errors import UsageError
 from ocigc.image import ImageRecord
-from ocigc.layout import dirfd, lock
+from ocigc.layout import lock
 from ocigc.layout.layout import STATE, Layout
 from ocigc.printable import printable
 from ocigc.progress import SILENT, Watcher
@@ -30,7 +30,7 @@ def trashed(layout: Layout, *, wait: float = 0) -> list[Trashed]:
     """The runs that can be undone, the oldest first. `wait` is in seconds. Raises Refused."""
     with lock.shared(layout, wait):
         try:
-            with dirfd.directory(layout.fd, STATE) as state:
+            with layout.dir.below(STATE) as state:
                 return trash.runs(state)
         except FileNotFoundError:
             return []

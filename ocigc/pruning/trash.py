@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from itertools import chain
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import ImageRecord, Media
-from ocigc.layout import dirfd, label_files
+from ocigc.layout import label_files
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, parse, without_names
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
@@ -20,8 +20,8 @@ from ocigc.native import parse_document
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning import journal
-from ocigc.pruning.execute import reload
 from ocigc.pruning.journal import TRASH, Journal
+from ocigc.pruning.put_back import put_back, reload
 from ocigc.reference import split_names
 
 MANIFEST_LIMIT = 16 << 20  # bytes
@@ -39,22 +39,18 @@ class Trashed:
     size: int
 
 
-def runs(state: int) -> list[Trashed]:
+def runs(state: Dir) -> list[Trashed]:
     """What is in the trash, the oldest run first. Raises Refused."""
     found = []
-    with dirfd.naming(f"{STATE}/{TRASH}"):
-        names = dirfd.listing(state, TRASH)
+    with naming(f"{STATE}/{TRASH}"):
+        names = state.names_below(TRASH)
     for name in names:
-        with (
-            dirfd.naming(f"{STATE}/{TRASH}/{name}"),
-            dirfd.directory(state, TRASH) as trash,
-            dirfd.directory(trash, name) as run,
-        ):
+        with naming(f"{STATE}/{TRASH}/{name}"), state.below(TRASH, name) as run:
             found.append(_read(run, name))
     return sorted(found, key=lambda trashed: trashed.journal.started)
 
 
-def _read(run: int, name: str) -> Trashed:
+def _read(run: Dir, name: str) -> Trashed:
     path = f"{STATE}/{TRASH}/{printable(name)}"
     record = journal.read(run, path)
     if record.id != name:
@@ -68,27 +64,27 @@ def _read(run: int, name: str) -> Trashed:
             images.append(image)
         elif names := {name for each in image.entries for name in renamed.get(each, ()) if name in image.names}:
             images.append(image.called(names))
-    sizes = [os.stat(name, dir_fd=parent).st_size for parent, _, name in _blobs(run)]
+    sizes = [parent.stat(name).st_size for parent, _, name in _blobs(run)]
     return Trashed(record, content, before, images, len(sizes), sum(sizes))
 
 
-def _blobs(run: int) -> Iterator[tuple[int, str, str]]:
+def _blobs(run: Dir) -> Iterator[tuple[Dir, str, str]]:
     """Every blob that a run has taken out: its open directory, its algorithm and its name."""
-    for algorithm in dirfd.listing(run, "blobs"):
-        with dirfd.directory(run, "blobs") as blobs, dirfd.directory(blobs, algorithm) as parent:
-            for name in os.listdir(parent):
+    for algorithm in run.names_below("blobs"):
+        with run.below("blobs", algorithm) as parent:
+            for name in parent.names():
                 yield parent, algorithm, name
 
 
-def empty(state: int, now: int) -> None:
+def empty(state: Dir, now: int) -> None:
     """Removes the runs whose time is over at the instant `now`. Raises Refused."""
     for trashed in runs(state):
         if trashed.journal.expires is not None and trashed.journal.expires < now:
             _remove(state, trashed.journal.id)
 
 
-def _remove(state: int, name: str) -> None:
-    with dirfd.naming(f"{STATE}/{TRASH}/{name}"):
+def _remove(state: Dir, name: str) -> None:
+    with naming(f"{STATE}/{TRASH}/{name}"):
         journal.forget(state, name)
 
 
@@ -102,7 +98,7 @@ class PutBack:
 
 
 def restore(
-    layout: Layout, state: int, trashed: Trashed, images: Iterable[ImageRecord], now: int, watch: Watcher
+    layout: Layout, state: Dir, trashed: Trashed, images: Iterable[ImageRecord], now: int, watch: Watcher
 ) -> PutBack:
     """Brings back images of a run, or, where they are all of its images, the whole run. What they share with images
     that later runs have removed comes out of the trash of those.
@@ -130,31 +126,31 @@ def restore(
             others = set() if entry.name is None else set(split_names(entry.name)).difference(absent)
             entries.append(without_names(written, others) if others else written)
     name = trashed.journal.id
-    with dirfd.naming(layout.path), dirfd.directory(state, TRASH) as trash, dirfd.directory(trash, name) as run:
+    with naming(layout.path), state.below(TRASH, name) as run:
         digests = (
             [Digest(f"{algorithm}:{encoded}") for _, algorithm, encoded in _blobs(run)]
             if whole
             else _reached(run, wanted)
         )
-        count = journal.put_back(layout, run, digests)
+        count = put_back(layout, run, digests)
         journal.add_entries(layout, state, index, entries)
-        for other in dirfd.listing(state, TRASH):
-            with dirfd.directory(trash, other) as other_run:
+        for other in state.names_below(TRASH):
+            with state.below(TRASH, other) as other_run:
                 snapshot, _ = reload(layout, other_run, now, watch)
                 snapshot.store.close()
         if whole:
             for unlease in trashed.journal.unlease:
-                label_files.add_label(layout.fd, run, unlease.digest, unlease.label, unlease.value)
+                label_files.add_label(layout.dir, run, unlease.digest, unlease.label, unlease.value)
     if whole:
         _remove(state, name)
     return PutBack(count, _missing(layout, asked, now, watch))
 
 
-def _is_anywhere(layout: Layout, state: int, digest: str) -> bool:
+def _is_anywhere(layout: Layout, state: Dir, digest: str) -> bool:
     """Whether a blob is in the layout or in the trash of some run."""
     place = f"blobs/{digest.replace(':', '/')}"
-    runs_below = (f"{TRASH}/{name}/{place}" for name in dirfd.listing(state, TRASH))
-    return dirfd.exists(layout.fd, place) or any(dirfd.exists(state, path) for path in runs_below)
+    runs_below = (f"{TRASH}/{name}/{place}" for name in state.names_below(TRASH))
+    return layout.dir.exists(place) or any(state.exists(path) for path in runs_below)
 
 
 def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, watch: Watcher) -> list[str]:
@@ -172,7 +168,7 @@ def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, watch: Wat
     return sorted(missing)
 
 
-def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[Digest]:
+def _reached(run: Dir, images: Iterable[ImageRecord]) -> Iterator[Digest]:
     """What the images reach among the blobs of a run."""
     pending = [(image.target.digest, image.target.media) for image in images]
     pending += [(Digest(digest), Media.NONE) for image in images for digest in image.references]
@@ -185,10 +181,6 @@ def _reached(run: int, images: Iterable[ImageRecord]) -> Iterator[Digest]:
         yield digest
         if media in (Media.MANIFEST, Media.INDEX, Media.JSON):
             algorithm, encoded = digest.parts
-            with (
-                suppress(FileNotFoundError),
-                dirfd.directory(run, "blobs") as blobs,
-                dirfd.directory(blobs, algorithm) as parent,
-            ):
-                content = dirfd.read(parent, encoded, MANIFEST_LIMIT)
+            with suppress(FileNotFoundError), run.below("blobs", algorithm) as parent:
+                content = parent.read(encoded, MANIFEST_LIMIT)
                 pending += [(child.digest, child.media) for child in parse_document(content, media)]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 
 from ocigc.errors import CorruptError, MalformedError
 from ocigc.gc.mark import root_groups
-from ocigc.layout import dirfd, label_files, lock
+from ocigc.layout import label_files, lock
+from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.progress import SILENT, Watcher
@@ -76,11 +77,10 @@ def check(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Findin
 
 def _stray_sidecars(snapshot: Snapshot) -> Iterator[str]:
     """Sidecars of blobs that are not there, and what is no sidecar."""
-    layout = snapshot.layout.fd
-    with dirfd.naming(label_files.DIRECTORY):
-        for algorithm in dirfd.listing(layout, label_files.DIRECTORY):
-            with dirfd.directory(layout, label_files.DIRECTORY) as labels:
-                names = dirfd.listing(labels, algorithm)
+    layout = snapshot.layout.dir
+    with naming(label_files.DIRECTORY):
+        for algorithm in layout.names_below(label_files.DIRECTORY):
+            names = layout.names_below(label_files.DIRECTORY, algorithm)
             for name in names:
                 digest = f"{algorithm}:{name.removesuffix(_SUFFIX)}"
                 if not name.endswith(_SUFFIX) or snapshot.store.find(digest) is None:
@@ -89,7 +89,7 @@ def _stray_sidecars(snapshot: Snapshot) -> Iterator[str]:
 
 def _expired_trash(layout: Layout, now: int) -> list[str]:
     try:
-        with dirfd.directory(layout.fd, STATE) as state:
+        with layout.dir.below(STATE) as state:
             journals = [trashed.journal for trashed in trash.runs(state)]
     except FileNotFoundError:
         return []

@@ -17,7 +17,7 @@ from typing import IO, Any
 from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.image import Descriptor, Media
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, config
 from ocigc.native import Role, parse_children
 from ocigc.progress import Progress, Watcher
@@ -67,7 +67,7 @@ def look_into(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
     layers, uneven = _layers(snapshot)
     report = watch("Unpacking layers")
     stop = Event()
-    with dirfd.directory(snapshot.layout.fd, "blobs") as blobs, ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+    with snapshot.layout.dir.below("blobs") as blobs, ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         largest_first = sorted(layers.values(), key=lambda layer: -layer.descriptor.size)
         running = {pool.submit(_look, blobs, layer, stop): layer for layer in largest_first}
         try:
@@ -139,14 +139,14 @@ def _diff_ids(snapshot: Snapshot, children: Sequence[tuple[Role, Descriptor, byt
     return None
 
 
-def _look(blobs: int, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
+def _look(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
     decoder = _decoder(layer.descriptor.media_type)
     algorithms = {Digest(diff_id).algorithm for diff_id in layer.diff_ids}
     if decoder is None or not algorithms <= {"sha256", "sha512"}:
         return _Verdict.UNSUPPORTED, ""
     algorithm, encoded = layer.descriptor.digest.parts
     try:
-        with dirfd.directory(blobs, algorithm) as parent, open(dirfd.open_plain(parent, encoded), "rb") as file:
+        with blobs.below(algorithm) as parent, open(parent.open_plain(encoded), "rb") as file:
             hashers = {name: hashlib.new(name) for name in algorithms}
             for piece in decoder(file):
                 if stop.is_set():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from ocigc.errors import Refused
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir, resemble
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.lock import make_state
 from ocigc.native import Ledger, Store
@@ -30,9 +30,9 @@ def changeable(layout: Layout, *, make: bool) -> Iterator[list[int]]:
         with suppress(OSError):
             if make:
                 make_state(layout)
-            state = stack.enter_context(dirfd.directory(layout.fd, STATE))
-            if make or dirfd.exists(state, NAME):
-                directories.append(state)
+            state = stack.enter_context(layout.dir.below(STATE))
+            if make or state.exists(NAME):
+                directories.append(state.fd)
         yield directories
 
 
@@ -61,8 +61,8 @@ def kept(
 def _read(layout: Layout, ledger: Ledger, began: int, where: str, note: Callable[[str], None]) -> bool:
     """Whether there is a ledger."""
     try:
-        with dirfd.directory(layout.fd, STATE) as state:
-            fd = dirfd.open_plain(state, NAME)
+        with layout.dir.below(STATE) as state:
+            fd = state.open_plain(NAME)
         try:
             damaged = ledger.read(fd, began)
         finally:
@@ -79,29 +79,31 @@ def _read(layout: Layout, ledger: Ledger, began: int, where: str, note: Callable
 
 def _write(layout: Layout, ledger: Ledger) -> None:
     make_state(layout)
-    with dirfd.directory(layout.fd, STATE) as state:
+    with layout.dir.below(STATE) as state:
         fd = _open_new(state)
         try:
-            dirfd.resemble(fd, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
+            resemble(fd, layout.dir.stat(INDEX))
             ledger.write(fd)
             os.fsync(fd)
-            os.rename(_NEW, NAME, src_dir_fd=state, dst_dir_fd=state)
-            os.fsync(state)
+            state.rename(_NEW, state, NAME)
+            state.sync()
         finally:
             os.close(fd)
 
 
-def _open_new(state: int) -> int:
+def _open_new(state: Dir) -> int:
     """The file that is to become the ledger, empty, and ours alone while it is open. One that a killed run has left is
     taken over."""
     while True:
-        fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=state)
+        fd = os.open(
+            _NEW, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=state.fd
+        )
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 raise Refused(f"{_NEW} beside it is no file of ours; remove it")
-            if status.st_nlink == 1 and os.stat(_NEW, dir_fd=state, follow_symlinks=False).st_ino == status.st_ino:
+            if status.st_nlink == 1 and state.stat(_NEW).st_ino == status.st_ino:
                 os.ftruncate(fd, 0)
                 return fd
         except FileNotFoundError:

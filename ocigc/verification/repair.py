@@ -9,14 +9,15 @@ from contextlib import suppress
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
-from ocigc.layout import blake3_blobs, dirfd
+from ocigc.layout import blake3_blobs
+from ocigc.layout.dirfd import Dir, resemble
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.pruning.journal import REPAIR
 
 _CHUNK = 1 << 20
 
 
-def repair(layout: Layout, state: int, digest: Digest, sources: list[Layout]) -> tuple[bool, list[str]]:
+def repair(layout: Layout, state: Dir, digest: Digest, sources: list[Layout]) -> tuple[bool, list[str]]:
     """Puts a blob in place from the first source that has a sound one, over whatever is there; and says which sources
     had one that is not, or could not be read.
 
@@ -26,8 +27,7 @@ def repair(layout: Layout, state: int, digest: Digest, sources: list[Layout]) ->
     troubles = []
     for source in sources:
         try:
-            with dirfd.directory(source.fd, "blobs") as blobs:
-                found = _open(blobs, digest)
+            found = _open(source, digest)
         except FileNotFoundError:
             continue
         except (OSError, Refused) as error:
@@ -43,22 +43,21 @@ def repair(layout: Layout, state: int, digest: Digest, sources: list[Layout]) ->
     return False, troubles
 
 
-def _open(blobs: int, digest: Digest) -> int:
+def _open(source: Layout, digest: Digest) -> int:
     algorithm, encoded = digest.parts
-    with dirfd.directory(blobs, algorithm) as parent:
-        return dirfd.open_plain(parent, encoded)
+    with source.dir.below("blobs", algorithm) as parent:
+        return parent.open_plain(encoded)
 
 
-def _copy(source: int, layout: Layout, state: int, digest: Digest) -> str | None:
+def _copy(source: int, layout: Layout, state: Dir, digest: Digest) -> str | None:
     """Why it was not done, or None."""
     algorithm = digest.algorithm
     hasher = blake3_blobs.hasher() if algorithm == "blake3" else hashlib.new(algorithm)
     if hasher is None:
         return "it cannot be verified without blake3: pip install 'ocigc[blake3]'"
-    with suppress(FileNotFoundError):
-        os.unlink(REPAIR, dir_fd=state)
+    state.remove(REPAIR)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(REPAIR, flags, 0o600, dir_fd=state)
+    fd = os.open(REPAIR, flags, 0o600, dir_fd=state.fd)
     try:
         try:
             for chunk in _chunks(source):
@@ -68,14 +67,13 @@ def _copy(source: int, layout: Layout, state: int, digest: Digest) -> str | None
             return str(error)
         if f"{algorithm}:{hasher.hexdigest()}" != digest:
             return "it is corrupt there too"
-        dirfd.resemble(fd, os.stat(INDEX, dir_fd=layout.fd, follow_symlinks=False))
+        resemble(fd, layout.dir.stat(INDEX))
         os.fsync(fd)
         _put_in_place(layout, state, digest)
         return None
     finally:
         os.close(fd)
-        with suppress(FileNotFoundError):
-            os.unlink(REPAIR, dir_fd=state)
+        state.remove(REPAIR)
 
 
 class _Unreadable(Exception):
@@ -99,12 +97,12 @@ def _write(fd: int, content: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _put_in_place(layout: Layout, state: int, digest: Digest) -> None:
+def _put_in_place(layout: Layout, state: Dir, digest: Digest) -> None:
     algorithm, encoded = digest.parts
-    for parent, name in ((".", "blobs"), ("blobs", algorithm)):
-        with dirfd.directory(layout.fd, parent) as directory, suppress(FileExistsError):
-            os.mkdir(name, dir_fd=directory)
-            os.fsync(directory)
-    with dirfd.directory(layout.fd, "blobs") as blobs, dirfd.directory(blobs, algorithm) as target:
-        os.rename(REPAIR, encoded, src_dir_fd=state, dst_dir_fd=target)
-        os.fsync(target)
+    for parents, name in (((), "blobs"), (("blobs",), algorithm)):
+        with layout.dir.below(*parents) as directory, suppress(FileExistsError):
+            os.mkdir(name, dir_fd=directory.fd)
+            directory.sync()
+    with layout.dir.below("blobs", algorithm) as target:
+        state.rename(REPAIR, target, encoded)
+        target.sync()

@@ -203,7 +203,7 @@ def verify(
     by_verdict: dict[int, list[int]] = {}
     for number, node in enumerate(nodes):
         if verdicts[number] == Verdict.UNSUPPORTED:
-            verdicts[number] = blake3_blobs.verdict(snapshot.layout.fd, store.digest(node))
+            verdicts[number] = blake3_blobs.verdict(snapshot.layout.dir, store.digest(node))
         if verdicts[number] != Verdict.SOUND:
             by_verdict.setdefault(verdicts[number], []).append(node)
 

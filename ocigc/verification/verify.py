@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ocigc.errors import UsageError
-from ocigc.layout import dirfd, lock
+from ocigc.layout import lock
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
@@ -113,7 +114,7 @@ def _deepened(snapshot: Snapshot, result: Verification, options: VerifyOptions, 
     return replace(result, deep=look_into(snapshot, options.jobs, watch))
 
 
-def _mend(layout: Layout, options: VerifyOptions, state: int, watch: Watcher) -> Verification:
+def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) -> Verification:
     """Verifies and repairs, until nothing more comes of it: a manifest that is back may refer to what is missing."""
     from ocigc.verification.repair import repair  # noqa: PLC0415
 
@@ -133,7 +134,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: int, watch: Watcher) ->
             hashed |= frozenset(store.digests(nodes))
         for digest in wanted:
             tried.add(digest)
-            with dirfd.naming(f"{layout.path}/{STATE}"):
+            with naming(f"{layout.path}/{STATE}"):
                 done, failed = repair(layout, state, digest, list(options.repair_from))
             troubles += failed
             if done:

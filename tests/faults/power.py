@@ -54,7 +54,7 @@ class File:
         return safe + {Unsynced.WHOLE: late, Unsynced.HALF: late[: len(late) // 2], Unsynced.NONE: b""}[unsynced]
 
     def unsynced(self, at: int) -> bool:
-        return self.owned(at, Unsynced.WHOLE) != self.owned(at, Unsynced.NONE)
+        return self.held(at, Unsynced.WHOLE) != self.held(at, Unsynced.NONE)
 
 
 @dataclass(eq=False, slots=True)
@@ -215,7 +215,7 @@ class History:
                 continue
             first[file] = path
             if file.names is None:
-                files.append((path, file.mode, file.owned(at, unsynced)))
+                files.append((path, file.mode, file.held(at, unsynced)))
             else:
                 files.append((path, file.mode, None))
                 pending += [(f"{path}/{name}", child) for name, child in names.get(file, {}).items()]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from ocigc.errors import Refused, UsageError
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir
 from ocigc.printable import printable
 
 _MODE = 0o644  # the collector is another user
@@ -31,21 +31,26 @@ class MetricsFile:
             raise UsageError(f"--metrics-file {self._shown}: a file is wanted, not a directory")
         parent = os.path.dirname(path) or "."
         try:
-            self.directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._parent = Dir.at(parent)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no path"
             raise UsageError(f"--metrics-file {self._shown}: {reason}: its directory has to be there") from None
         try:
-            if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.directory, effective_ids=True):
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._parent.fd, effective_ids=True):
                 raise UsageError(f"--metrics-file {self._shown}: its directory cannot be written to")
             self._success = self._previous_success()
         except BaseException:
-            os.close(self.directory)
+            self._parent.close()
             raise
+
+    @property
+    def directory(self) -> int:
+        """The descriptor of the directory."""
+        return self._parent.fd
 
     def _previous_success(self) -> float:
         try:
-            content = dirfd.read(self.directory, self._name, _LIMIT)
+            content = self._parent.read(self._name, _LIMIT)
             return read_exposition(content.decode(errors="replace"), self._labels).get(_SUCCESS, 0)
         except FileNotFoundError:
             return 0
@@ -76,7 +81,7 @@ class MetricsFile:
         content = exposition(values, self._labels).encode()
         try:
             # Collectors read *.prom, and not the hidden file that this is at first.
-            dirfd.replace(self.directory, self._name, content, _MODE)
+            self._parent.replace(self._name, content, _MODE)
         except OSError as error:
             raise Refused(
                 f"--metrics-file {self._shown}: {error.strerror or error}; only the metrics are lost"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from ocigc.errors import Refused, UsageError
-from ocigc.layout import dirfd
+from ocigc.layout.dirfd import Dir
 from ocigc.printable import printable
 
 
@@ -23,19 +22,18 @@ class OutputFile:
         self._shown = printable(path)
         self._mark = mark
         self._name = os.path.basename(path)
-        self.directories: list[int] = []
+        self._parent: Dir | None = None
         if path == "-":
             return
         if not self._name:
             raise UsageError(f"--output {self._shown}: a file is wanted, not a directory")
         try:
-            parent = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._parent = Dir.at(os.path.dirname(path) or ".")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no path"
             raise UsageError(f"--output {self._shown}: {reason}: its directory has to be there") from None
-        self.directories.append(parent)
         try:
-            self._replaceable(parent)
+            self._replaceable(self._parent)
         except BaseException:
             self.close()
             raise
@@ -50,13 +48,17 @@ class OutputFile:
 
     def close(self) -> None:
         """Closes the directory."""
-        while self.directories:
-            with suppress(OSError):
-                os.close(self.directories.pop())
+        if self._parent is not None:
+            self._parent.close()
 
-    def _replaceable(self, parent: int) -> None:
+    @property
+    def directories(self) -> list[int]:
+        """The descriptor of its directory, if it has one."""
+        return [] if self._parent is None else [self._parent.fd]
+
+    def _replaceable(self, parent: Dir) -> None:
         try:
-            with open(dirfd.open_plain(parent, self._name), "rb") as file:
+            with open(parent.open_plain(self._name), "rb") as file:
                 ours = file.read(len(self._mark)) == self._mark
         except FileNotFoundError:
             return
@@ -68,14 +70,13 @@ class OutputFile:
 
     def write(self, content: bytes) -> None:
         """Writes the file, at once or not at all. Raises Refused and UsageError."""
-        if not self.directories:
+        if self._parent is None:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
             return
-        (parent,) = self.directories
-        self._replaceable(parent)
+        self._replaceable(self._parent)
         try:
-            dirfd.replace(parent, self._name, content)
+            self._parent.replace(self._name, content)
         except OSError as error:
             raise Refused(
                 f"--output {self._shown}: {error.strerror or error}; the page is not there, or not for long"
