@@ -84,7 +84,7 @@ def _look_at_tree(
 ) -> tuple[Overview, Sequence[str], Sequence[str]]:
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args, *output.directories)
-        policy = own_policy(tree.fd, tree.path, progress)
+        policy = own_policy(tree.dir, tree.path, progress)
 
         def work(layout: Layout, found: Found, watch: Watcher) -> Overview:
             repository = found.repository(args.repository, watch.note)

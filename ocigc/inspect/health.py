@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from ocigc.errors import Refused
 from ocigc.inspect.history import Run
-from ocigc.layout import dirfd
 from ocigc.layout.layout import STATE, Layout
 from ocigc.pruning import trash
 
@@ -56,7 +55,7 @@ def disk_of(layout: Layout) -> Disk | None:
 
 def trash_of(layout: Layout) -> tuple[int, int]:
     """How many runs are in the trash, and the bytes that they take. What cannot be read does not count."""
-    with suppress(OSError, Refused), dirfd.directory(layout.fd, STATE) as state:
+    with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         runs = trash.runs(state)
         return len(runs), sum(run.size for run in runs)
     return 0, 0

@@ -10,7 +10,6 @@ from typing import Any, TypeGuard
 
 from ocigc.errors import Refused
 from ocigc.inspect.growth import Point
-from ocigc.layout import dirfd
 from ocigc.layout.layout import STATE, Layout
 from ocigc.times import parse_rfc3339
 
@@ -32,8 +31,8 @@ def read(layout: Layout) -> list[Run]:
     read: the history is never a reason to stop.
     """
     with suppress(OSError, Refused):
-        with dirfd.directory(layout.fd, STATE) as state:
-            content = dirfd.read(state, NAME, _LIMIT)
+        with layout.dir.below(STATE) as state:
+            content = state.read(NAME, _LIMIT)
         return sorted(_runs(content), key=lambda run: run.time)
     return []
 

@@ -30,7 +30,7 @@ from ocigc.inspect.summary import (
     Unit,
 )
 from ocigc.inspect.usage import usage
-from ocigc.layout import dirfd, lock
+from ocigc.layout import lock
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, load, with_created
 from ocigc.native import Role, Store, parse_children
@@ -61,7 +61,7 @@ def overview(
     Raises UsageError where it is no layout, and Refused where nothing can be known of it.
     """
     with lock.shared(layout, wait):
-        policy = own_policy(layout.fd, layout.path, watch) or default_policy
+        policy = own_policy(layout.dir, layout.path, watch) or default_policy
         try:
             return _Look(layout, in_use, repository, policy, watch).overview()
         except Refused as error:
@@ -183,7 +183,7 @@ class _Look:
 
     def _policy_text(self) -> str:
         with suppress(OSError, Refused):
-            return dirfd.read(self.layout.fd, OWN, _POLICY_LIMIT).decode(errors="replace")
+            return self.layout.dir.read(OWN, _POLICY_LIMIT).decode(errors="replace")
         return ""
 
 
