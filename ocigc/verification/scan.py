@@ -18,6 +18,8 @@ from ocigc.native import NEVER, NO_NODE, Ledger, Selection, Store, Verdict
 from ocigc.progress import Watcher
 
 if TYPE_CHECKING:
+    from ocigc.verification.affected import Affected
+    from ocigc.verification.completeness import Incomplete
     from ocigc.verification.layers import Deep
 
 
@@ -134,7 +136,8 @@ class Verification:
     `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could
     not be checked. `unchecked` blobs were left when an interrupt came. Where a ledger is used, `skipped` blobs were not
     touched (or verified recently enough), `compared` ones have the content that the ledger knows, and for `left` there
-    was no time. `repaired` and `deep` are None where nobody asked for that.
+    was no time. `repaired` and `deep` are None where nobody asked for that. `incomplete` are the images that lack
+    something; `affected` says of each bad or missing blob to which images it belongs. The run took `seconds`.
     """
 
     checked: int
@@ -151,11 +154,15 @@ class Verification:
     left: int = 0
     repaired: Sequence[str] | None = None
     deep: Deep | None = None
+    incomplete: Sequence[Incomplete] = ()
+    affected: Sequence[Affected] = ()
+    seconds: float = 0
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong with what was checked."""
-        return not (self.corrupt or self.wrong_size or self.malformed) and (self.deep is None or self.deep.sound)
+        """Whether nothing is wrong with what was checked, and no image lacks anything."""
+        found = self.corrupt or self.wrong_size or self.malformed or self.incomplete
+        return not found and (self.deep is None or self.deep.sound)
 
 
 def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verification:
@@ -177,6 +184,8 @@ def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verifica
         skipped=sum(each.skipped for each in layouts),
         compared=sum(each.compared for each in layouts),
         left=sum(each.left for each in layouts),
+        incomplete=[found for each in layouts for found in each.incomplete],
+        affected=[found for each in layouts for found in each.affected],
     )
 
 

@@ -19,6 +19,8 @@ from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import nanoseconds
 from ocigc.verification import ledger
+from ocigc.verification.affected import affected
+from ocigc.verification.completeness import incomplete_images
 from ocigc.verification.scan import Scope, Terms, Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
 
@@ -31,7 +33,7 @@ class VerifyOptions:
     """How to verify, on `jobs` threads (0: one per core).
 
     With `reachable`, only what an image, a lease or a `gc.root` label reaches is hashed; with `deep`, layers are
-    unpacked too. `repair_from` are layouts to copy sound blobs from. `wait` is in seconds.
+    unpacked too; with `sparse`, no image has to be complete. `repair_from` are layouts to copy sound blobs from. `wait` is in seconds.
 
     A ledger in the layout records what was verified and when; each of these makes one. `changed` hashes what is new or
     was touched since. `quick` compares content with what the ledger knows of it. `older_than` hashes what was verified
@@ -47,6 +49,7 @@ class VerifyOptions:
     older_than: int | timedelta | None = None
     budget: int | timedelta | None = None
     deep: bool = False
+    sparse: bool = False
     repair_from: Sequence[Layout] = ()
 
     @property
@@ -68,17 +71,20 @@ class VerifyOptions:
 
 def verify(layout: Layout, options: VerifyOptions = VerifyOptions(), *, watch: Watcher = SILENT) -> Verification:
     """What is found in a layout. Raises UsageError where it is none, and Refused where nothing can be checked."""
+    began = time.monotonic()
     with ExitStack() as stack:
         if options.repair_from:
             _refuse_itself(layout, options.repair_from)
             state = stack.enter_context(lock.exclusive(layout, options.wait))
             for source in options.repair_from:
                 stack.enter_context(lock.shared(source, options.wait))
-            return _mend(layout, options, state, watch)
-        stack.enter_context(lock.shared(layout, options.wait))
-        snapshot, result, _ = _look(layout, options, frozenset(), watch)
-        with snapshot.store:
-            return _deepened(snapshot, result, options, watch)
+            result = _mend(layout, options, state, watch)
+        else:
+            stack.enter_context(lock.shared(layout, options.wait))
+            snapshot, result, _ = _look(layout, options, frozenset(), watch)
+            with snapshot.store:
+                result = _completed(snapshot, result, options, watch)
+    return replace(result, seconds=round(time.monotonic() - began, 3))
 
 
 def _refuse_itself(layout: Layout, sources: Sequence[Layout]) -> None:
@@ -106,7 +112,14 @@ def _look(
         raise
 
 
-def _deepened(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
+def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
+    """The result with what is to be said of images: what they lack, what is wrong with them, and with their layers."""
+    states = {"corrupt": result.corrupt, "wrong size": result.wrong_size, "unsupported": result.unsupported}
+    result = replace(
+        result,
+        incomplete=() if options.sparse else incomplete_images(snapshot.images, snapshot.store),
+        affected=affected(snapshot, states, result.missing),
+    )
     if not options.deep or result.unchecked:
         return result
     from ocigc.verification.layers import look_into  # noqa: PLC0415
@@ -129,7 +142,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) ->
             total = result if total is None else _added(total, result, repaired)
             wanted = [digest for digest in (*total.corrupt, *total.missing) if digest not in tried]
             if total.unchecked or not wanted:
-                total = _deepened(snapshot, total, options, watch)
+                total = _completed(snapshot, total, options, watch)
                 break
             hashed |= frozenset(store.digests(nodes))
         for digest in wanted:

@@ -1,0 +1,93 @@
+"""Manifests, indexes and configs of a store, read once more for what the graph does not keep."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ocigc.errors import MalformedError, Refused
+from ocigc.image import Descriptor, Media
+from ocigc.native import Role, Store, parse_children
+
+LIMIT = 16 << 20  # bytes
+_EMBEDDED_LIMIT = 1 << 20  # bytes of base64
+_ATTESTATION = "vnd.docker.reference.type"
+_HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What a manifest or an index refers to. `platform` is what the descriptor says of it, or empty; `embedded`: its
+    content is in the descriptor; `attestation`: it describes a sibling, and is nothing to run (BuildKit)."""
+
+    role: Role
+    descriptor: Descriptor
+    platform: str = ""
+    embedded: bool = False
+    attestation: bool = False
+
+
+class Documents:
+    """The documents of a store, each read when it is asked for; what cannot be read or parsed has no children and no
+    platform."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def children(self, node: int) -> Sequence[Child]:
+        """What a manifest or an index refers to, in order of role."""
+        try:
+            content = self._store.read(node, LIMIT)
+        except Refused:
+            return ()
+        for media in (Media.MANIFEST, Media.INDEX):
+            try:
+                return [_child(*found) for found in parse_children(content, media)]
+            except MalformedError:
+                continue
+        return ()
+
+    def platform(self, node: int) -> str:
+        """The platform that an image config says."""
+        try:
+            document = json.loads(self._store.read(node, LIMIT))
+        except (Refused, ValueError, RecursionError):
+            return ""
+        return platform_name(document)
+
+
+def platform_name(document: Any) -> str:
+    """`os/architecture[/variant]` of a config, or of the `platform` of a descriptor; empty where it does not say."""
+    if not isinstance(document, dict):
+        return ""
+    return "/".join(str(document[key]) for key in ("os", "architecture", "variant") if document.get(key))
+
+
+def _child(role: Role, descriptor: Descriptor, content: bytes) -> Child:
+    if role != Role.MANIFEST and b'"data"' not in content:
+        return Child(role, descriptor)
+    members: Mapping[str, Any] = json.loads(content)
+    annotations = members.get("annotations")
+    return Child(
+        role,
+        descriptor,
+        platform_name(members.get("platform")),
+        _is_embedded(members.get("data"), descriptor),
+        isinstance(annotations, dict) and _ATTESTATION in annotations,
+    )
+
+
+def _is_embedded(data: Any, descriptor: Descriptor) -> bool:
+    """Whether `data` is the content, in base64 (image-spec, "Embedded content")."""
+    if not isinstance(data, str) or len(data) > _EMBEDDED_LIMIT:
+        return False
+    try:
+        content = b64decode(data, validate=True)
+    except ValueError:
+        return False
+    algorithm, _, encoded = descriptor.digest.partition(":")
+    return algorithm in _HASHES and _HASHES[algorithm](content).hexdigest() == encoded

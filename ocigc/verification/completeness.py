@@ -1,0 +1,121 @@
+"""Which images lack something that whoever runs or copies them needs.
+
+An image is incomplete if its target is absent, or the config or a layer of a manifest of it that is present, or if all
+manifests of its index are. Platforms that are absent as whole manifests make a sparse image, which is complete: so
+mirrors of some platforms are made. Foreign (nondistributable) layers may be absent: they are fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ocigc.gc.graph import Graph
+from ocigc.gc.images import Images
+from ocigc.image import Descriptor, ImageRecord, Media
+from ocigc.layout.documents import Child, Documents
+from ocigc.native import Role, Store
+
+_CONTENT = (Role.CONFIG, Role.LAYER, Role.BLOB)
+_FOREIGN = (".foreign.", ".nondistributable.")
+_CACHE_CONFIG = "application/vnd.buildkit.cacheconfig."
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """What an image lacks, of one platform; `platform` is empty where nothing says which that is."""
+
+    image: ImageRecord
+    platform: str
+    missing: Sequence[Descriptor]
+
+    @property
+    def size(self) -> int:
+        """Bytes, as the descriptors say."""
+        return sum(max(each.size, 0) for each in self.missing)
+
+
+class Readable(Protocol):
+    """Tells what documents say; see `Documents`."""
+
+    def children(self, node: int) -> Sequence[Child]:
+        """What a manifest or an index refers to."""
+
+    def platform(self, node: int) -> str:
+        """The platform that a config says."""
+
+
+def incomplete_images(images: Images, store: Store) -> list[Incomplete]:
+    """The incomplete images of a store, by name, one for each of their platforms."""
+    return list(find_incomplete(images.in_order(), store, store.lacking(), Documents(store)))
+
+
+def find_incomplete(
+    images: Images, graph: Graph, lacking: Iterable[int], documents: Readable
+) -> Iterator[Incomplete]:
+    """The same of any graph, where the nodes `lacking` are those that refer to something absent."""
+    search = _Search(graph, documents, lacking)
+    for image, target in zip(images, images.targets(graph), strict=True):
+        if target is None:
+            yield Incomplete(image, "", (image.target,))
+        elif search.needed:
+            for platform, missing in search.of(image):
+                yield Incomplete(image, platform, missing)
+
+
+class _Search:
+    def __init__(self, graph: Graph, documents: Readable, lacking: Iterable[int]) -> None:
+        self._graph = graph
+        self._documents = documents
+        found = {node: self._absent(node) for node in lacking}
+        self.needed: Mapping[int, Sequence[Child]] = {node: absent for node, absent in found.items() if absent}
+        """By node what a manifest needs and has not, or which manifests an index has not."""
+
+    def _absent(self, node: int) -> Sequence[Child]:
+        return [
+            child
+            for child in self._documents.children(node)
+            if child.role in (*_CONTENT, Role.MANIFEST)
+            and not child.embedded
+            and not any(mark in child.descriptor.media_type for mark in _FOREIGN)
+            and self._graph.find(child.descriptor.digest) is None
+        ]
+
+    def of(self, image: ImageRecord) -> Iterator[tuple[str, Sequence[Descriptor]]]:
+        """What an image lacks, by platform."""
+        walk = self._graph.walk(image.target)
+        lacking = [node for node, _ in walk if node in self.needed]
+        if not lacking:
+            return
+        listed = [
+            child for node, media in walk if media == Media.INDEX for child in self._documents.children(node)
+        ]
+        platforms = {child.descriptor.digest: child.platform for child in listed}
+        manifests: list[Descriptor] = []
+        for node in lacking:
+            content = [each.descriptor for each in self.needed[node] if _is_content(each)]
+            manifests += [each.descriptor for each in self.needed[node] if not _is_content(each)]
+            if content:
+                yield platforms.get(self._graph.digest(node)) or self._own_platform(node), _once(content)
+        described = {child.descriptor.digest for child in listed if child.attestation}
+        present = {self._graph.digest(node) for node, media in walk if media == Media.MANIFEST}
+        if manifests and not present - described:
+            yield "", _once(manifests)
+
+    def _own_platform(self, manifest: int) -> str:
+        """The platform that the config of a manifest says."""
+        for child in self._documents.children(manifest):
+            if child.role == Role.CONFIG and (node := self._graph.find(child.descriptor.digest)) is not None:
+                return self._documents.platform(node)
+        return ""
+
+
+def _is_content(child: Child) -> bool:
+    """Whether it is no manifest: BuildKit's caches list layers and their config as the manifests of an index."""
+    media_type = child.descriptor.media_type
+    return child.role in _CONTENT or child.descriptor.media == Media.UNKNOWN or _CACHE_CONFIG in media_type
+
+
+def _once(descriptors: Iterable[Descriptor]) -> Sequence[Descriptor]:
+    return list({each.digest: each for each in descriptors}.values())
