@@ -9,6 +9,13 @@ from collections.abc import Iterator
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
+from ocigc.cli.output.findings import (
+    affected_as_json,
+    affected_as_text,
+    incomplete_as_json,
+    incomplete_as_text,
+    named,
+)
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.printable import printable
 from ocigc.times import SECOND
@@ -23,7 +30,6 @@ _KINDS = (
     ("Malformed", "malformed", "malformed"),
     ("UnknownFiles", "unknown_files", "unknown file"),
     ("StraySidecars", "stray_sidecars", "labels of an absent blob"),
-    ("ExpiredLeases", "expired_leases", "expired lease"),
     ("LeasesOfAbsent", "leases_of_absent", "lease of an absent blob"),
     ("InterruptedRuns", "interrupted_runs", "interrupted run, which the next prune finishes"),
     ("ExpiredTrash", "expired_trash", "expired trash, which the next prune removes"),
@@ -34,7 +40,7 @@ _KINDS = (
 def run(args: argparse.Namespace) -> int:
     """Checks one layout."""
     with options.layout(args, writable=False) as layout, progress_line() as progress:
-        findings = check(layout, wait=args.wait / SECOND, watch=progress)
+        findings = check(layout, sparse=args.sparse, wait=args.wait / SECOND, watch=progress)
     args.answered = True
     if args.format == "json":
         json.dump(_as_json(findings), sys.stdout)
@@ -49,25 +55,37 @@ def run(args: argparse.Namespace) -> int:
 
 def _as_json(findings: Findings) -> dict[str, object]:
     found = {key: list(getattr(findings, name)) for key, name, _ in _KINDS}
-    return {"Absent": list(findings.absent), "Orphans": findings.orphans, **found}
+    return {
+        "Absent": list(findings.absent),
+        "Orphans": findings.orphans,
+        "ExpiredLeases": list(findings.expired_leases),
+        "Incomplete": list(map(incomplete_as_json, findings.incomplete)),
+        "Affected": list(map(affected_as_json, findings.affected)),
+        **found,
+    }
 
 
 def _as_text(findings: Findings) -> Iterator[str]:
     for _, name, what in _KINDS:
         for line in getattr(findings, name):
-            yield f"{paint(what, 'red', sys.stdout)}: {printable(line)}"
-    for digest in findings.absent[:_ABSENT_SHOWN]:
-        yield f"absent: {digest}"
-    if len(findings.absent) > _ABSENT_SHOWN:
-        yield f"absent: and {len(findings.absent) - _ABSENT_SHOWN:,} more (--format json lists all)"
+            yield f"{paint(what, 'red', sys.stdout)}: {named(printable(line), findings.affected)}"
+    for incomplete in findings.incomplete:
+        yield f"{paint('incomplete', 'red', sys.stdout)}: {incomplete_as_text(incomplete)}"
+    for name in findings.expired_leases:
+        yield f"expired lease, which holds nothing any more: {printable(name)}"
+    missing = [each for each in findings.affected if each.state == "missing"]
+    for each in missing[:_ABSENT_SHOWN]:
+        yield f"absent: {affected_as_text(each)}"
+    if len(missing) > _ABSENT_SHOWN:
+        yield f"absent: and {len(missing) - _ABSENT_SHOWN:,} more (--format json lists all)"
     verdict = paint("consistent", "green", sys.stdout) if findings.sound else paint("NOT CONSISTENT", "red", sys.stdout)
     yield f"{len(findings.absent):,} absent, {findings.orphans:,} orphans: {verdict}"
 
 
 COMMAND = Command(
     "Checks sizes, manifests, leases, labels and names. Only manifests are hashed: `ocigc verify` hashes everything. "
-    "Blobs that are referred to but absent are listed, but are normal in a sparse layout.",
-    (options.LAYOUT, options.WAIT, options.FORMAT),
+    "An image that lacks its config or a layer is incomplete; one that lacks whole platforms is sparse, and fine.",
+    (options.LAYOUT, options.SPARSE, options.WAIT, options.FORMAT),
     run,
     examples=(
         ("ocigc check mirror", "before a release, say: seconds where verify takes hours"),

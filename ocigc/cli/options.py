@@ -84,6 +84,8 @@ WAIT = Option(
     help="how long to wait for another run on the same layout, for example 10m (default: do not wait)",
 )
 
+SPARSE = Option("--sparse", action="store_true", help="accept images that lack blobs, whichever those are")
+
 DRY_RUN = Option("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
 
 FORCE = Option("-f", "--force", action="store_true", help="do not ask")

@@ -10,6 +10,13 @@ from contextlib import ExitStack
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, OneOf, Option
+from ocigc.cli.output.findings import (
+    affected_as_json,
+    affected_as_text,
+    incomplete_as_json,
+    incomplete_as_text,
+    named,
+)
 from ocigc.cli.output.tables import human_size, table
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.errors import UsageError
@@ -36,6 +43,7 @@ def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptio
         older_than=args.older_than,
         budget=args.budget,
         deep=args.deep,
+        sparse=args.sparse,
         repair_from=sources,
     )
 
@@ -53,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
                 args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=wanted.keeps_ledger
             )
             members = results.values
-            result = together([each for _, each in members], results.errors)
+            result = together(members, results.errors)
             options.measure(args, options.layouts(results))
         elif sources:
             with options.layout(args, writable=True) as layout, progress_line() as progress:
@@ -96,6 +104,8 @@ def _as_metrics(result: Verification) -> dict[str, int]:
         "malformed_manifests": len(result.malformed),
         "missing_blobs": len(result.missing),
         "unsupported_blobs": len(result.unsupported),
+        "incomplete_images": len({(each.layout, each.image.position) for each in result.incomplete}),
+        "incomplete_bytes": sum(each.size for each in result.incomplete),
         "check_errors": len(result.errors),
     }
 
@@ -108,6 +118,10 @@ def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
         "WrongSize": list(result.wrong_size),
         "Missing": list(result.missing),
         "Unsupported": list(result.unsupported),
+        "Incomplete": [incomplete_as_json(each) for each in result.incomplete],
+        "Affected": list(map(affected_as_json, result.affected)),
+        "Sound": result.sound and not (result.errors or result.unchecked),
+        "Seconds": result.seconds,
         "Errors": [*result.malformed, *result.errors],
     }
     if result.repaired is not None:
@@ -127,12 +141,16 @@ def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
 
 
 def _print(result: Verification, members: Sequence[tuple[str, Verification]]) -> None:
+    by_state: dict[str, list[str]] = {}
+    for each in result.affected:
+        by_state.setdefault(each.state, []).append(affected_as_text(each))
     for title, colour, lines in (
-        ("corrupt", "red", result.corrupt),
-        ("wrong size", "red", result.wrong_size),
-        ("malformed", "red", result.malformed),
+        ("corrupt", "red", by_state.get("corrupt", ())),
+        ("wrong size", "red", by_state.get("wrong size", ())),
+        ("malformed", "red", [named(line, result.affected) for line in result.malformed]),
         ("error", "red", result.errors),
-        ("missing", "yellow", result.missing),
+        ("incomplete", "red", list(map(incomplete_as_text, result.incomplete))),
+        ("missing", "yellow", by_state.get("missing", ())),
         ("unsupported", "yellow", result.unsupported),
         ("layer", "red", result.deep.reasons if result.deep else ()),
         ("layer not looked into", "yellow", result.deep.unsupported if result.deep else ()),
@@ -165,8 +183,8 @@ def _verdict(result: Verification) -> str:
 COMMAND = Command(
     "Checks every blob against its name, every descriptor's size against its blob, and every reachable manifest "
     "against its form. It changes nothing but what --repair-from mends and its ledger of what it has verified, in "
-    ".ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. Absent blobs are listed, "
-    "but are normal in a sparse layout.",
+    ".ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. An image that lacks its "
+    "config or a layer is incomplete; one that lacks whole platforms is sparse, and fine.",
     (
         options.LAYOUT,
         options.RECURSIVE,
@@ -183,6 +201,7 @@ COMMAND = Command(
             action="store_true",
             help="unpack every layer of an image, too, and compare it with what its config says",
         ),
+        options.SPARSE,
         Option(
             "--repair-from",
             metavar="LAYOUT",
@@ -225,7 +244,7 @@ COMMAND = Command(
         ("ocigc verify --deep mirror", "also unpack every layer"),
         ("ocigc verify --repair-from /mnt/other mirror", "mend what is corrupt or missing with sound copies"),
     ),
-    exit_status="0 sound, 1 something is corrupt or has the wrong size, 2 wrong usage or not a layout, 3 something "
+    exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a layout, 3 something "
     "could not be checked; a budget that is used up is no failure",
     failure=failure,
 )

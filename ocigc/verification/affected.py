@@ -39,7 +39,9 @@ def affected(snapshot: Snapshot, states: Mapping[str, Iterable[str]], missing: C
         if image.target.digest in wanted:
             targets.setdefault(image.target.digest, []).append(image.familiar)
     path = snapshot.layout.path
-    lines = [Affected(path, digest, state, names.get(node, ()) if node is not None else ()) for digest, state, node in found]
+    lines = [
+        Affected(path, digest, state, names.get(node, ()) if node is not None else ()) for digest, state, node in found
+    ]
     for digest in sorted(wanted):
         owners = {name for node in parents.get(digest, ()) for name in names.get(node, ())}
         lines.append(Affected(path, digest, "missing", sorted(owners.union(targets.get(digest, ())))))

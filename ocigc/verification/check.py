@@ -14,6 +14,8 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
+from ocigc.verification.affected import Affected, affected
+from ocigc.verification.completeness import Incomplete, incomplete_images
 from ocigc.verification.scan import wrong_sizes
 
 _SUFFIX = ".json"
@@ -21,18 +23,20 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is not as it should be. `absent` (digests that something refers to) and `orphans` (a count) are normal, and
-    no finding; `unknown_files` names at most a thousand.
+    """What is not as it should be. `absent` (digests that something refers to), `orphans` (a count) and
+    `expired_leases` are normal, and no finding; `unknown_files` names at most a thousand.
     """
 
     absent: Sequence[str]
     orphans: int
+    expired_leases: Sequence[str]
+    affected: Sequence[Affected]
+    incomplete: Sequence[Incomplete]
     absent_images: Sequence[str]
     wrong_size: Sequence[str]
     malformed: Sequence[str]
     unknown_files: Sequence[str]
     stray_sidecars: Sequence[str]
-    expired_leases: Sequence[str]
     leases_of_absent: Sequence[str]
     interrupted_runs: Sequence[str]
     expired_trash: Sequence[str]
@@ -41,11 +45,15 @@ class Findings:
     @property
     def sound(self) -> bool:
         """Whether nothing was found."""
-        return not any(getattr(self, field.name) for field in fields(self) if field.name not in ("absent", "orphans"))
+        return not any(getattr(self, field.name) for field in fields(self) if field.name not in _NORMAL)
 
 
-def check(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Findings:
-    """Checks a layout. Raises UsageError where it is none, and Refused where it cannot be read."""
+_NORMAL = ("absent", "orphans", "expired_leases", "affected")
+
+
+def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watcher = SILENT) -> Findings:
+    """Checks a layout; with `sparse` no image has to be complete. Raises UsageError where it is none, and Refused where
+    it cannot be read."""
     now = time.time_ns()
     with lock.shared(layout, wait):
         snapshot = load(layout, None, now, watch, record=True)
@@ -54,15 +62,22 @@ def check(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Findin
             bad = (MalformedError, CorruptError)
             active = [lease for lease in snapshot.leases if lease.active(now)]
             marks = store.mark(root_groups(snapshot.images.roots(store), active, store.label_roots(), store))
+            wrong = wrong_sizes(snapshot)
+            absent = sorted(set(store.missing()))
+            states = {"wrong size": wrong, "malformed": sorted({store.digest(node) for node, _ in store.faults()})}
             return Findings(
-                absent=sorted(set(store.missing())),
+                absent=absent,
                 orphans=len(marks.unreachable()),
-                absent_images=[i.familiar for i in snapshot.images if store.find(i.target.digest) is None],
-                wrong_size=wrong_sizes(snapshot),
+                expired_leases=[lease.id for lease in snapshot.leases if not lease.active(now)],
+                affected=affected(snapshot, states, {*absent, *snapshot.absent}),
+                incomplete=[] if sparse else incomplete_images(snapshot.images, store),
+                absent_images=[]
+                if sparse
+                else [image.familiar for image in snapshot.images if store.find(image.target.digest) is None],
+                wrong_size=wrong,
                 malformed=sorted(line for line, error in faults if isinstance(error, bad)),
                 unknown_files=[f"blobs/{name}" for name in store.foreign()[1]],
                 stray_sidecars=list(_stray_sidecars(snapshot)),
-                expired_leases=[lease.id for lease in snapshot.leases if not lease.active(now)],
                 leases_of_absent=[
                     f"{lease.id}: {digest}"
                     for lease in active

@@ -24,11 +24,13 @@ _CACHE_CONFIG = "application/vnd.buildkit.cacheconfig."
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """What an image lacks, of one platform; `platform` is empty where nothing says which that is."""
+    """What an image lacks, of one platform; `platform` is empty where nothing says which that is. `layout` is the path
+    of its layout, where there are several."""
 
     image: ImageRecord
     platform: str
     missing: Sequence[Descriptor]
+    layout: str = ""
 
     @property
     def size(self) -> int:
@@ -51,9 +53,7 @@ def incomplete_images(images: Images, store: Store) -> list[Incomplete]:
     return list(find_incomplete(images.in_order(), store, store.lacking(), Documents(store)))
 
 
-def find_incomplete(
-    images: Images, graph: Graph, lacking: Iterable[int], documents: Readable
-) -> Iterator[Incomplete]:
+def find_incomplete(images: Images, graph: Graph, lacking: Iterable[int], documents: Readable) -> Iterator[Incomplete]:
     """The same of any graph, where the nodes `lacking` are those that refer to something absent."""
     search = _Search(graph, documents, lacking)
     for image, target in zip(images, images.targets(graph), strict=True):
@@ -88,9 +88,7 @@ class _Search:
         lacking = [node for node, _ in walk if node in self.needed]
         if not lacking:
             return
-        listed = [
-            child for node, media in walk if media == Media.INDEX for child in self._documents.children(node)
-        ]
+        listed = [child for node, media in walk if media == Media.INDEX for child in self._documents.children(node)]
         platforms = {child.descriptor.digest: child.platform for child in listed}
         manifests: list[Descriptor] = []
         for node in lacking:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
 
@@ -165,8 +165,9 @@ class Verification:
         return not found and (self.deep is None or self.deep.sound)
 
 
-def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verification:
-    """What was found in several layouts, and what went wrong besides."""
+def together(members: Sequence[tuple[str, Verification]], errors: Sequence[str]) -> Verification:
+    """What was found in several layouts, each by its path, and what went wrong besides."""
+    layouts = [each for _, each in members]
 
     def union(lists: Iterable[Sequence[T]]) -> list[T]:
         return sorted({item for each in lists for item in each})
@@ -184,7 +185,7 @@ def together(layouts: Sequence[Verification], errors: Sequence[str]) -> Verifica
         skipped=sum(each.skipped for each in layouts),
         compared=sum(each.compared for each in layouts),
         left=sum(each.left for each in layouts),
-        incomplete=[found for each in layouts for found in each.incomplete],
+        incomplete=[replace(found, layout=name) for name, each in members for found in each.incomplete],
         affected=[found for each in layouts for found in each.affected],
     )
 

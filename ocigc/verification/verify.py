@@ -114,7 +114,12 @@ def _look(
 
 def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
     """The result with what is to be said of images: what they lack, what is wrong with them, and with their layers."""
-    states = {"corrupt": result.corrupt, "wrong size": result.wrong_size, "unsupported": result.unsupported}
+    faulty = {snapshot.store.digest(node) for node, _ in snapshot.store.faults()}
+    states = {
+        "corrupt": result.corrupt,
+        "wrong size": result.wrong_size,
+        "malformed": sorted(faulty.difference(result.corrupt)),
+    }
     result = replace(
         result,
         incomplete=() if options.sparse else incomplete_images(snapshot.images, snapshot.store),

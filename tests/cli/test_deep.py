@@ -36,7 +36,7 @@ def image(layout: LayoutWriter, layers: list[Descriptor], diff_ids: list[str]) -
 
 
 def deep(layout: LayoutWriter, code: int = 0) -> Any:
-    result = ocigc("verify", "--deep", "--format", "json", layout.path)
+    result = ocigc("verify", "--deep", "--sparse", "--format", "json", layout.path)
     assert result.code == code, result.out + result.err
     assert result.json["Corrupt"] == []
     return result.json["Deep"]

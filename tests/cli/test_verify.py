@@ -31,13 +31,18 @@ def test_a_sound_layout(layout: LayoutWriter) -> None:
     result = ocigc("verify", "--format", "json", layout.path)
     blobs = list((layout.path / "blobs").glob("*/*"))
     assert result.code == 0, result
-    assert result.json == {
+    answer = result.json
+    assert answer.pop("Seconds") > 0
+    assert answer == {
         "Checked": len(blobs),
         "Bytes": sum(path.stat().st_size for path in blobs),
         "Corrupt": [],
         "WrongSize": [],
         "Missing": [],
         "Unsupported": [],
+        "Incomplete": [],
+        "Affected": [],
+        "Sound": True,
         "Errors": [],
     }
     assert "sound" in ocigc("verify", layout.path).out
@@ -95,7 +100,7 @@ def test_sizes_that_descriptors_get_wrong(layout: LayoutWriter) -> None:
     assert result.json["Corrupt"] == []
 
 
-def test_missing_blobs_are_listed_but_normal(layout: LayoutWriter) -> None:
+def test_missing_blobs_are_listed_and_their_images_incomplete(layout: LayoutWriter) -> None:
     layer = layout.blob("gone")
     layout.tag(layout.manifest(layout.config("c"), [layer]), "app:sparse")
     absent = layout.image("absent")
@@ -103,8 +108,25 @@ def test_missing_blobs_are_listed_but_normal(layout: LayoutWriter) -> None:
     layout.blob_path(layer).unlink()
     layout.blob_path(absent).unlink()
     result = ocigc("verify", "--format", "json", layout.path)
-    assert result.code == 0
+    assert result.code == 1
     assert result.json["Missing"] == sorted([layer["digest"], absent["digest"]])
+    assert [(each["Name"], each["Missing"]) for each in result.json["Incomplete"]] == [
+        ("app:absent", [absent["digest"]]),
+        ("app:sparse", [layer["digest"]]),
+    ]
+    assert {each["Digest"]: each["Images"] for each in result.json["Affected"]} == {
+        layer["digest"]: ["app:sparse"],
+        absent["digest"]: ["app:absent"],
+    }
+    assert not result.json["Sound"]
+    text = ocigc("verify", layout.path).out
+    assert "incomplete: app:sparse linux/amd64: 1 blobs of 4 B are missing" in text
+    assert "NOT SOUND" in text
+    sparse = ocigc("verify", "--sparse", "--format", "json", layout.path)
+    assert (sparse.code, sparse.json["Sound"], sparse.json["Incomplete"]) == (0, True, [])
+    tree = ocigc("verify", "--recursive", "--format", "json", layout.path.parent)
+    assert tree.code == 1
+    assert {each["Layout"] for each in tree.json["Incomplete"]} == {"layout"}
 
 
 def test_sha512_and_blake3(layout: LayoutWriter) -> None:

@@ -114,6 +114,8 @@ _HELP = {
     "wrong_size_blobs": "Blobs whose size is not what a descriptor says.",
     "malformed_manifests": "Manifests that are none though their digest is right.",
     "missing_blobs": "Blobs that a descriptor names and that are absent; normal in a sparse layout.",
+    "incomplete_images": "Images that lack their content, their config or a layer.",
+    "incomplete_bytes": "Bytes that these images lack.",
     "unsupported_blobs": "Blobs of an algorithm that cannot be checked.",
     "check_errors": "What could not be checked.",
 }
