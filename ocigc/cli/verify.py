@@ -244,7 +244,7 @@ COMMAND = Command(
         ("ocigc verify --deep mirror", "also unpack every layer"),
         ("ocigc verify --repair-from /mnt/other mirror", "mend what is corrupt or missing with sound copies"),
     ),
-    exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a layout, 3 something "
-    "could not be checked; a budget that is used up is no failure",
+    exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a "
+    "layout, 3 something could not be checked; a budget that is used up is no failure",
     failure=failure,
 )

@@ -89,5 +89,5 @@ def _is_embedded(data: Any, descriptor: Descriptor) -> bool:
         content = b64decode(data, validate=True)
     except ValueError:
         return False
-    algorithm, _, encoded = descriptor.digest.partition(":")
+    algorithm, encoded = descriptor.digest.parts
     return algorithm in _HASHES and _HASHES[algorithm](content).hexdigest() == encoded

@@ -66,7 +66,7 @@ def image_names(images: Images, store: Store, nodes: Collection[int]) -> dict[in
 
 
 def _reaching(images: Images, store: Store, node: int) -> Iterator[str]:
-    following, _ = store.ascend(node)
+    following, _ = store.paths_to(node)
     for image, target in zip(images, images.targets(store), strict=True):
         if target is not None and following[target] != NO_NODE:
             yield image.familiar
@@ -77,7 +77,7 @@ def _parents(store: Store, missing: Collection[str]) -> dict[str, list[int]]:
     wanted = frozenset(missing)
     documents = Documents(store)
     parents: dict[str, list[int]] = {}
-    for node in store.lacking():
+    for node in store.incomplete():
         for child in documents.children(node):
             if child.descriptor.digest in wanted:
                 parents.setdefault(child.descriptor.digest, []).append(node)

@@ -50,7 +50,7 @@ class Readable(Protocol):
 
 def incomplete_images(images: Images, store: Store) -> list[Incomplete]:
     """The incomplete images of a store, by name, one for each of their platforms."""
-    return list(find_incomplete(images.in_order(), store, store.lacking(), Documents(store)))
+    return list(find_incomplete(images.in_order(), store, store.incomplete(), Documents(store)))
 
 
 def find_incomplete(images: Images, graph: Graph, lacking: Iterable[int], documents: Readable) -> Iterator[Incomplete]:

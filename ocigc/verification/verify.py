@@ -33,7 +33,8 @@ class VerifyOptions:
     """How to verify, on `jobs` threads (0: one per core).
 
     With `reachable`, only what an image, a lease or a `gc.root` label reaches is hashed; with `deep`, layers are
-    unpacked too; with `sparse`, no image has to be complete. `repair_from` are layouts to copy sound blobs from. `wait` is in seconds.
+    unpacked too; with `sparse`, no image has to be complete. `repair_from` are layouts to copy sound
+    blobs from. `wait` is in seconds.
 
     A ledger in the layout records what was verified and when; each of these makes one. `changed` hashes what is new or
     was touched since. `quick` compares content with what the ledger knows of it. `older_than` hashes what was verified

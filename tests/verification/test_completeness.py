@@ -30,8 +30,6 @@ def layout(tmp_path: Path) -> LayoutWriter:
 
 def missing(layout: LayoutWriter) -> list[tuple[str, str, list[str]]]:
     """Of each incomplete image its name, the platform and what is missing."""
-    with Layout(str(layout.path)) as opened, load(opened, None, 0, SILENT, record=True).store as store:
-        pass
     with Layout(str(layout.path)) as opened:
         snapshot = load(opened, None, 0, SILENT, record=True)
         with snapshot.store as store:
@@ -39,7 +37,9 @@ def missing(layout: LayoutWriter) -> list[tuple[str, str, list[str]]]:
             return [(each.image.familiar, each.platform, [one.digest for one in each.missing]) for each in found]
 
 
-def image(layout: LayoutWriter, seed: str, architecture: str = "amd64", **more: Any) -> tuple[Descriptor, list[Descriptor]]:
+def image(
+    layout: LayoutWriter, seed: str, architecture: str = "amd64", **more: Any
+) -> tuple[Descriptor, list[Descriptor]]:
     """A manifest, and its config and two layers."""
     config = layout.json({"os": "linux", "architecture": architecture, "comment": seed}, CONFIG)
     layers = [layout.blob(f"{seed} one"), layout.blob(f"{seed} two")]
@@ -69,7 +69,10 @@ def test_the_target_is_absent(layout: LayoutWriter) -> None:
 def _index(layout: LayoutWriter) -> tuple[list[Descriptor], list[list[Descriptor]], Descriptor]:
     images = [image(layout, name, name) for name in ("amd64", "arm64")]
     manifests = [
-        {**manifest, "platform": {"os": "linux", "architecture": name, **({"variant": "v8"} if name == "arm64" else {})}}
+        {
+            **manifest,
+            "platform": {"os": "linux", "architecture": name, **({"variant": "v8"} if name == "arm64" else {})},
+        }
         for (manifest, _), name in zip(images, ("amd64", "arm64"), strict=True)
     ]
     return manifests, [parts for _, parts in images], layout.index(manifests)
@@ -109,7 +112,10 @@ def test_all_platforms_are_absent(nested: bool, layout: LayoutWriter) -> None:
 def test_an_attestation_alone_is_nothing_to_run(layout: LayoutWriter) -> None:
     manifest, _ = image(layout, "a")
     attestation, _ = image(layout, "attestation")
-    annotations = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": manifest["digest"]}
+    annotations = {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": manifest["digest"],
+    }
     unknown = {"os": "unknown", "architecture": "unknown"}
     layout.tag(layout.index([manifest, {**attestation, "annotations": annotations, "platform": unknown}]), "app:1")
     layout.blob_path(attestation).unlink()

@@ -30,8 +30,7 @@ def incomplete_as_text(found: Incomplete) -> str:
     layout = f"{printable(found.layout)}: " if found.layout else ""
     platform = f" {printable(found.platform)}" if found.platform else ""
     missing = _some([each.digest for each in found.missing])
-    what = f"{len(found.missing):,} blobs of {human_size(found.size)} are missing"
-    return f"{layout}{printable(found.image.familiar)}{platform}: {what}: {missing}"
+    return f"{layout}{printable(found.image.familiar)}{platform}: {human_size(found.size)} missing: {missing}"
 
 
 def affected_as_json(found: Affected) -> dict[str, object]:
