@@ -7,7 +7,7 @@ SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pyc
 
 C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
 
-.PHONY: help demo test native-test tsan valgrind arm faults fuzz bench lint types coverage generated vendor bundle release clean
+.PHONY: help demo test native-test tsan valgrind arm faults fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -99,6 +99,9 @@ vendor: ## bundle the libraries of the page anew, from the npm registry (needs n
 
 bundle: $(VENV)/.tools ## make dist/ocigc-bundle-*.tar.gz, to install where there is no network, and try it
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) sh tools/bundle.sh
+
+bundle-trial: bundle ## install the bundle in empty Debian systems without a network (root, debootstrap)
+	sh tools/bundle/trial.sh dist/ocigc-bundle-*.tar.gz
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) build dist
