@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_go_duration, parse_rfc3339, parse_until
+from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_go_duration, parse_rfc3339
 
 HOUR = 3600 * SECOND
 NOW = 1_700_000_000 * SECOND
@@ -74,43 +74,6 @@ def test_rfc3339_agrees_with_datetime(naive: datetime, offset: int) -> None:
 def test_what_is_no_rfc3339_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_rfc3339(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "instant"),
-    [
-        ("24h", NOW - 24 * HOUR),
-        ("-24h", NOW + 24 * HOUR),
-        ("0", 0),
-        ("1136073600", 1136073600 * SECOND),
-        ("1136073600.000000001", 1136073600 * SECOND + 1),
-        ("1136073600.5", 1136073600 * SECOND + SECOND // 2),
-        ("1136073600.1234567891", 1136073600 * SECOND + 123_456_789),
-        ("2006-01-02T15:04:05.999999999+01:00", (1136214245 - 3600) * SECOND + 999_999_999),
-        ("2006-01-02T15:04:05.5", (1136214245 - 7200) * SECOND + SECOND // 2),
-        ("2006-01-02T15:04:05+07:00", (1136214245 - 7 * 3600) * SECOND),
-        ("2006-01-02T15:04:05", (1136214245 - 7200) * SECOND),
-        ("2006-01-02T15:04-01:00", (1136214240 + 3600) * SECOND),
-        ("2006-01-02T15:04Z", 1136214240 * SECOND),
-        ("2006-01-02T15:04", (1136214240 - 7200) * SECOND),
-        ("2006-01-02T15Z", 1136214000 * SECOND),
-        ("2006-01-02T15", (1136214000 - 7200) * SECOND),
-        ("2006-01-02T5", (1136178000 - 7200) * SECOND),
-        ("2006-01-02Z", 1136160000 * SECOND),
-        ("2006-01-02+03:00", (1136160000 - 3 * 3600) * SECOND),
-        ("2006-01-02", (1136160000 - 7200) * SECOND),
-    ],
-)
-def test_until_as_moby_reads_it(text: str, instant: int) -> None:
-    assert parse_until(text, NOW, 7200) == instant
-
-
-@pytest.mark.parametrize(
-    "text", ["", "soon", "24 h", "2022-01", "2022-1-01", "2006-01-02T15:04:0Z", "1.2.3", "2006-01-02T", "30d", "nan"]
-)
-def test_what_until_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        parse_until(text, NOW, 0)
 
 
 def test_format_goes_back_and_forth() -> None:

@@ -51,7 +51,7 @@ function _shtab_ocigc_using
 end
 
 set -g _shtab_ocigc_commands ls du tree why report check verify prune rm trash 'trash ls' restore lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --output --policy --repair-from --repository --seed --trash --wait -j -o
+set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --output --policy --repair-from --repository --rules --seed --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -142,6 +142,7 @@ complete -c ocigc -n '_shtab_ocigc_using prune' -l explain -d 'say of each image
 complete -c ocigc -n '_shtab_ocigc_using prune' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l rules -xka "seed docker-29" -d 'which version'"'"'s rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd image store, or docker-29, those of docker 29'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l driver -x -d 'the snapshotter whose labels are removed from configs that no image has any more (default: overlayfs)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s n -l dry-run -d 'show what would be done, and change nothing'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s f -l force -d 'do not ask'
@@ -157,6 +158,7 @@ complete -c ocigc -n '_shtab_ocigc_using rm' -s h -l help -d 'show this help mes
 complete -c ocigc -n '_shtab_ocigc_using rm' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
+complete -c ocigc -n '_shtab_ocigc_using rm' -l rules -xka "seed docker-29" -d 'which version'"'"'s rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd image store, or docker-29, those of docker 29'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l driver -x -d 'the snapshotter whose labels are removed from configs that no image has any more (default: overlayfs)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -s n -l dry-run -d 'show what would be done, and change nothing'
 complete -c ocigc -n '_shtab_ocigc_using rm' -s f -l force -d 'do not ask'

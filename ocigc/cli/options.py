@@ -57,6 +57,14 @@ REPOSITORY = Option(
     "--recursive, what goes before the path of each layout",
 )
 
+RULES = Option(
+    "--rules",
+    choices=("seed", "docker-29"),
+    default="seed",
+    help="which version's rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd "
+    "image store, or docker-29, those of docker 29",
+)
+
 RECURSIVE = Option(
     "--recursive",
     action="store_true",

@@ -16,6 +16,7 @@ from ocigc.errors import UsageError
 from ocigc.gc.decide import Request
 from ocigc.gc.protection import InUse
 from ocigc.gc.retention import Policy
+from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.printable import printable
 from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.policy_file import parse_policy
@@ -26,6 +27,7 @@ RUN_OPTIONS = (
     options.IN_USE,
     options.ALLOW_NONE_IN_USE,
     options.REPOSITORY,
+    options.RULES,
     Option(
         "--driver",
         metavar="NAME",
@@ -51,7 +53,8 @@ RUN_OPTIONS = (
 def run(args: argparse.Namespace) -> int:
     """Prunes one layout, or a tree of them."""
     in_use = read_in_use(args)
-    wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace))
+    rules = RULE_SETS[args.rules]
+    wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace, rules=rules))
     wanted = replace(
         wanted,
         explain=args.explain,

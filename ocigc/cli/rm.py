@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from ocigc.cli import options, prune
 from ocigc.cli.command import Command, Option
+from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.pruning.planning import request
 
 
 def run(args: argparse.Namespace) -> int:
     """Removes images from one layout."""
-    wanted = prune.run_options(args, request(in_use=prune.read_in_use(args)))
+    wanted = prune.run_options(args, request(in_use=prune.read_in_use(args), rules=RULE_SETS[args.rules]))
     return prune.run_layout(args, replace(wanted, references=tuple(args.references)))
 
 

@@ -16,7 +16,7 @@ from ocigc.gc.filters import ConfigLabels, Filters
 from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images, NameKind
 from ocigc.gc.plan import KeepReason, Kept, KeptImages
-from ocigc.gc.protection import InUse, Protection, protect
+from ocigc.gc.protection import ContentUser, Protection
 from ocigc.image import ImageRecord, Media, dangling_name
 
 
@@ -56,7 +56,7 @@ class _Uses:
             for image, target in zip(images, images.targets(self._graph), strict=True):
                 self._names[image.target.digest if target is None else target] += 1
 
-    def take(self, image: ImageRecord, target: int | None) -> str | None:
+    def take(self, image: ImageRecord, target: int | None) -> ContentUser | None:
         """Takes a name away; who uses its content, if that was the last."""
         if not self._protection.of_content:
             return None
@@ -69,7 +69,7 @@ def find_candidates(
     images: Images,
     graph: Graph,
     filters: Filters,
-    in_use: InUse,
+    protection: Protection,
     config_labels: ConfigLabels,
     *,
     served: bool = False,
@@ -79,7 +79,6 @@ def find_candidates(
     In a layout that a registry has `served`, an entry without a name is how that finds a manifest by its digest: it
     goes no sooner than its content.
     """
-    protection = protect(in_use)
     uses = _Uses(protection, graph)
     choice = Candidates(images)
     considered = images
@@ -112,9 +111,9 @@ def _reconsider(choice: Candidates, uses: _Uses, graph: Graph, detached: Collect
     candidates = choice.pruned.in_order()
     for image, target in zip(candidates, candidates.targets(graph), strict=True):
         last_user = uses.take(image, target)
-        if last_user is not None and image.dangling:
-            # moby protects such a record by its name; a digest from another source has to do it here.
-            choice.kept.add(Kept(image.position, KeepReason.CONTENT_IN_USE, last_user))
+        if last_user is not None and (last_user.keeps_name or image.dangling):
+            # The seed protects a dangling image by its name; a digest from another source has to do it here.
+            choice.kept.add(Kept(image.position, KeepReason.CONTENT_IN_USE, last_user.by))
         elif detached is not None and image.dangling and target is not None and image.position not in detached:
             choice.referrers.append(Referrer(image.position, target, KeepReason.CONTENT_KEPT))
         else:
@@ -145,13 +144,13 @@ def _judge_referrer(choice: Candidates, referrer: Referrer, protection: Protecti
     image = choice.images[referrer.position] if protection else None
     if image is not None and (user := protection.name_user(image)) is not None:
         choice.kept.add(Kept(referrer.position, KeepReason.NAME_IN_USE, user))
-    elif image is not None and (user := content_user(protection, image, graph)) is not None:
-        choice.kept.add(Kept(referrer.position, KeepReason.CONTENT_IN_USE, user))
+    elif image is not None and (used := content_user(protection, image, graph)) is not None:
+        choice.kept.add(Kept(referrer.position, KeepReason.CONTENT_IN_USE, used.by))
     else:
         choice.referrers.append(referrer)
 
 
-def content_user(protection: Protection, image: ImageRecord, graph: Graph) -> str | None:
+def content_user(protection: Protection, image: ImageRecord, graph: Graph) -> ContentUser | None:
     """Who uses the image's target, or a manifest or config of it, by digest."""
     return protection.content_user(
         image, lambda image: [graph.digest(node) for node, media in graph.walk(image.target) if media != Media.UNKNOWN]

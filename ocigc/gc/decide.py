@@ -1,6 +1,6 @@
 """The decision: from what is there, what is used and what is asked for, to a plan.
 
-Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5.
+Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5; `rule_sets` tells what docker 29 has made of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from ocigc.gc.graph import Graph, flags
 from ocigc.gc.images import Images
 from ocigc.gc.mark import mark
 from ocigc.gc.plan import Plan
-from ocigc.gc.protection import InUse
+from ocigc.gc.protection import InUse, protect
+from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import Media
 from ocigc.labels import Lease
 
@@ -35,13 +36,15 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for. `now` is an instant, `grace` nanoseconds; without `orphans`, what no image held stays."""
+    """What is asked for, and by which rules. `now` is an instant, `grace` nanoseconds; without `orphans`, what no image
+    held stays."""
 
     filters: Filters
     in_use: InUse
     now: int
     grace: int
     orphans: bool = True
+    rules: RuleSet = SEED
 
     @property
     def in_grace_after(self) -> int | None:
@@ -53,7 +56,12 @@ def decide(contents: Inputs, request: Request, config_labels: ConfigLabels) -> P
     """The plan of a prune."""
     graph = contents.graph
     choice = find_candidates(
-        contents.images, graph, request.filters, request.in_use, config_labels, served=contents.served
+        contents.images,
+        graph,
+        request.filters,
+        protect(request.in_use, contents.images, graph, request.rules),
+        config_labels,
+        served=contents.served,
     )
     marked = mark(
         choice,
@@ -66,20 +74,22 @@ def decide(contents: Inputs, request: Request, config_labels: ConfigLabels) -> P
 
     leaving = marked.leaving()
     reclaimed = graph.freed(leaving)
-    unreported = flags(leaving, len(graph))
+    unaccounted = flags(leaving, len(graph))
     del leaving  # most of a store may be in it
-    deleted, ends = array("I"), array("I")
+    deleted, unnamed = array("I"), array("I")
+    ends, unnamed_ends = array("I"), array("I")
     surviving_configs: set[int] = set()
-    owner = marked.marks.owner
+    owner, reported = marked.marks.owner, request.rules.reported
     for number, walk in enumerate(marked.pruned.walks(graph)):
         group = marked.group(number)
         for node, media in walk:
-            if unreported[node] and owner(node) == group:
-                deleted.append(node)
-                unreported[node] = False
-            elif media == Media.CONFIG and not unreported[node]:
+            if unaccounted[node] and owner(node) == group:
+                (deleted if media in reported else unnamed).append(node)
+                unaccounted[node] = False
+            elif media == Media.CONFIG and not unaccounted[node]:
                 surviving_configs.add(node)
         ends.append(len(deleted))
+        unnamed_ends.append(len(unnamed))
 
     remaining = choice.images.picked(marked.kept.positions)
     return Plan(
@@ -87,12 +97,16 @@ def decide(contents: Inputs, request: Request, config_labels: ConfigLabels) -> P
         pruned=marked.pruned,
         deleted=deleted,
         ends=ends,
+        unnamed=unnamed,
+        unnamed_ends=unnamed_ends,
         released=request.filters.released,
         dangling=choice.dangling,
         judged=marked.kept,
         named=choice.named,
-        unlease=_unlease(surviving_configs, (remaining, choice.dangling, choice.named), graph),
-        orphans=array("I", compress(range(len(graph)), unreported) if True in unreported else ()),
+        unlease=_unlease(surviving_configs, (remaining, choice.dangling, choice.named), graph)
+        if request.rules.unleases
+        else (),
+        orphans=array("I", compress(range(len(graph)), unaccounted) if True in unaccounted else ()),
         spared=marked.young,
         reclaimed=reclaimed,
     )

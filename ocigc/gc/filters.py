@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ocigc.errors import UsageError
+from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import ImageRecord
-from ocigc.times import format_rfc3339, parse_until
+from ocigc.times import format_rfc3339
 
 ACCEPTED = ("dangling", "label", "label!", "until")
 _LABEL_LIMIT = 4096  # bytes of key and value together, as containerd's labels.Validate allows
@@ -23,17 +24,21 @@ ConfigLabels = Callable[[ImageRecord], Sequence[Mapping[str, str] | None]]
 
 @dataclass(frozen=True, slots=True)
 class LabelCheck:
-    """One `label` or `label!` filter. `value` None asks only whether the label exists."""
+    """One `label` or `label!` filter. `value` None asks only whether the label exists; `unequal_if_absent` is that of
+    the rule set."""
 
     key: str
     value: str | None
     negate: bool
+    unequal_if_absent: bool = False
 
     def accepts(self, labels: Mapping[str, str]) -> bool:
+        """Whether a config with these labels passes."""
         if self.value is None:
             return (self.key in labels) != self.negate
-        # A label that is not there passes no check of a value, not even a negated one.
-        return self.key in labels and (labels[self.key] == self.value) != self.negate
+        if self.key not in labels:
+            return self.negate and self.unequal_if_absent
+        return (labels[self.key] == self.value) != self.negate
 
     def __str__(self) -> str:
         key = f"label{'!' if self.negate else ''}={self.key}"
@@ -95,11 +100,11 @@ def _dangling_only(values: Sequence[str] | None) -> bool:
     yes = "1" in values or "true" in values
     no = "0" in values or "false" in values
     if yes == no:
-        raise UsageError(f"invalid filter 'dangling={' '.join(values)}': expected true or false, not both")
+        raise UsageError(f"invalid filter 'dangling=[{' '.join(values)}]': expected true or false, not both")
     return yes
 
 
-def label_check(text: str, key: str = "label") -> LabelCheck:
+def label_check(text: str, key: str = "label", rules: RuleSet = SEED) -> LabelCheck:
     """The check of a `label` or `label!` filter. Raises UsageError."""
     name, equals, value = text.partition("=")
     if len(os.fsencode(name)) + len(os.fsencode(value)) > _LABEL_LIMIT:
@@ -107,10 +112,12 @@ def label_check(text: str, key: str = "label") -> LabelCheck:
     negate = key.endswith("!")
     if name.endswith("!"):
         name, negate = name[:-1], not negate
-    return LabelCheck(name, value if equals else None, negate)
+    return LabelCheck(name, value if equals else None, negate, rules.unequal_if_absent)
 
 
-def parse_filters(arguments: Iterable[str], *, prune_all: bool, now: int, local_offset: int) -> Filters:
+def parse_filters(
+    arguments: Iterable[str], *, prune_all: bool, now: int, local_offset: int, rules: RuleSet = SEED
+) -> Filters:
     """The filters of `--filter` arguments; `prune_all` is `dangling=false`.
 
     `now` is an instant, `local_offset` seconds east of UTC. Raises UsageError.
@@ -121,8 +128,8 @@ def parse_filters(arguments: Iterable[str], *, prune_all: bool, now: int, local_
             raise UsageError(f"invalid filter {key!r}: expected one of {', '.join(ACCEPTED)}")
     dangling_only = _dangling_only(values.get("dangling"))
     try:
-        until = tuple(parse_until(text, now, local_offset) for text in values.get("until", ()))
+        until = tuple(rules.until(text, now, local_offset) for text in values.get("until", ()))
     except ValueError as error:
-        raise UsageError(f"invalid filter 'until': {error}") from None
-    labels = tuple(label_check(text, key) for key in ("label", "label!") for text in values.get(key, ()))
+        raise UsageError(f"{rules.until_error}: {error}") from None
+    labels = tuple(label_check(text, key, rules) for key in ("label", "label!") for text in values.get(key, ()))
     return Filters(dangling_only, until, labels, dangling_stated="dangling" in values)

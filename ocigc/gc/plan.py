@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import merge
-from itertools import chain
+from itertools import chain, pairwise
 
 from ocigc.gc.images import Images
 from ocigc.image import ImageRecord
@@ -27,12 +27,13 @@ class KeepReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Untagged:
-    """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk). `by`
-    names the rule of a policy that lets go of it, if one does.
+    """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk): those
+    that `Deleted` names, and the `unnamed`. `by` names the rule of a policy that lets go of it, if one does.
     """
 
     image: ImageRecord
     deleted: Sequence[int]
+    unnamed: Sequence[int] = ()
     by: str = ""
 
 
@@ -84,7 +85,8 @@ class Plan:
     """What becomes of the `images` of a layout, and of its blobs.
 
     `pruned` are those that go, in the order of pruning; `deleted` are the blobs (nodes) that go with them, of which
-    those of the n-th image end at `ends[n]`; `released` names by position the rules of a policy that let go of them.
+    those of the n-th image end at `ends[n]`; `unnamed` likewise are the blobs of their walks that the rule set's report
+    leaves out; `released` names by position the rules of a policy that let go of them.
     `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images that
     stay, `judged` had to be looked at, the `named` did not; those at the positions of `renamed` lose some of their
     names. `unlease` are configs (nodes) that no remaining image holds. `orphans` are all other blobs (nodes) that go;
@@ -95,6 +97,8 @@ class Plan:
     pruned: Images
     deleted: Sequence[int]
     ends: Sequence[int]
+    unnamed: Sequence[int]
+    unnamed_ends: Sequence[int]
     released: Mapping[int, str]
     dangling: Images
     judged: KeptImages
@@ -113,9 +117,9 @@ class Plan:
         return merge(renamed, self._pruned(), key=_order) if renamed else self._pruned()
 
     def _pruned(self) -> Iterator[Untagged]:
-        starts = chain((0,), self.ends)
-        for image, start, end in zip(self.pruned, starts, self.ends, strict=False):
-            yield Untagged(image, self.deleted[start:end], self.released.get(image.position, ""))
+        deleted, unnamed = _parts(self.deleted, self.ends), _parts(self.unnamed, self.unnamed_ends)
+        for image, named, rest in zip(self.pruned, deleted, unnamed, strict=True):
+            yield Untagged(image, named, rest, self.released.get(image.position, ""))
 
     @property
     def kept(self) -> Iterator[Kept]:
@@ -131,12 +135,12 @@ class Plan:
     @property
     def blobs(self) -> Iterator[int]:
         """Every blob that goes (nodes)."""
-        return chain(self.deleted, self.orphans)
+        return chain(self.deleted, self.unnamed, self.orphans)
 
     @property
     def blob_count(self) -> int:
         """How many those are."""
-        return len(self.deleted) + len(self.orphans)
+        return len(self.deleted) + len(self.unnamed) + len(self.orphans)
 
     @property
     def leaves_no_image(self) -> bool:
@@ -147,3 +151,7 @@ class Plan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.pruned or self.renamed or self.unlease or self.orphans)
+
+
+def _parts(nodes: Sequence[int], ends: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (nodes[start:end] for start, end in pairwise(chain((0,), ends)))

@@ -1,6 +1,7 @@
-"""Protection: what containers use is not pruned.
+"""Protection: what is in use is not pruned.
 
-Source: moby `pruneUnused` (the loop over containers), with the digested references of moby e4c2eb9d8a.
+Source: moby `pruneUnused` (the loop over containers), with the digested references of moby e4c2eb9d8a. What other
+sources than containers say is ours.
 """
 
 from __future__ import annotations
@@ -8,105 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from ocigc.image import ImageRecord, dangling_name
+from ocigc.gc.graph import Graph
+from ocigc.gc.images import Images
+from ocigc.gc.rule_sets import SEED, RuleSet
+from ocigc.image import ImageRecord, Media, dangling_name
 from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
 
 _SHORT_ID = 12  # characters of a container's ID that docker shows
 
 WalkDigests = Callable[[ImageRecord], Collection[str]]
 """The digests of an image's walk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Protection:
-    """`names` are protected as they are, `tags` protect bare tags of an unknown repository; `digests` are in use. Each
-    comes with the first who uses it.
-    """
-
-    names: Mapping[str, str]
-    tags: Mapping[str, str]
-    digests: Mapping[str, str]
-    contents: Mapping[str, str]
-    """Digests that protect whatever image has them as target, manifest or config."""
-
-    def __bool__(self) -> bool:
-        """Whether anything is protected."""
-        return bool(self.names or self.tags or self.of_content)
-
-    @property
-    def of_content(self) -> bool:
-        """Whether anything is protected by a digest."""
-        return bool(self.digests or self.contents)
-
-    def name_user(self, image: ImageRecord) -> str | None:
-        """Who uses the image by one of its names, and so protects it; None where nobody does."""
-        return next(filter(None, map(self._user_of_name, image.by_name())), None)
-
-    def _user_of_name(self, image: ImageRecord) -> str | None:
-        if image.name in self.names:
-            return self.names[image.name]
-        if image.bare_tag and image.name in self.tags:
-            return self.tags[image.name]
-        return None if image.dangling or not self.names else self.names.get(_normal_name(image.name))
-
-    def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> str | None:
-        """Who uses the image's content by some digest: it must keep a record, whatever its name."""
-        digest = image.target.digest
-        user = self.digests.get(digest) or self.contents.get(digest)
-        if user is not None or not self.contents:
-            return user
-        return next((self.contents[digest] for digest in walk_digests(image) if digest in self.contents), None)
-
-
-def _normal_name(name: str) -> str:
-    reference = _parse(name)
-    return name if reference is None else str(reference)
-
-
-def _used_by_digest(container: Container) -> bool:
-    """Whether the user named the image by a whole or shortened ID."""
-    return container.image_id.startswith("sha256:" + container.image.removeprefix("sha256:"))
-
-
-def _parse(reference: str) -> Reference | None:
-    try:
-        return with_default_tag(parse_normalized(reference))
-    except InvalidReference:
-        return None
-
-
-def protect(in_use: InUse) -> Protection:
-    """What all that is in use protects."""
-    names: dict[str, str] = {}
-    tags: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    contents = {digest: digest for digest in in_use.digests}
-
-    def add(reference: Reference, user: str) -> None:
-        names.setdefault(str(reference), user)
-        if reference.tag is not None and reference.digest is None:
-            tags.setdefault(reference.tag, user)
-
-    for container in in_use.containers:
-        user = f"container {container.id[:_SHORT_ID]}".rstrip()
-        # A container whose image lost its name keeps the dangling one.
-        names.setdefault(dangling_name(container.image_id), user)
-        if _used_by_digest(container):
-            digests.setdefault(container.image_id, user)
-            continue
-        if container.image_id and container.image.endswith("@" + container.image_id):
-            digests.setdefault(container.image_id, user)
-        if (named := _parse(container.image)) is not None:
-            add(named, user)
-    for text in sorted(in_use.references):
-        if (named := _parse(text)) is not None:
-            add(named, text)
-            if named.digest is not None:
-                # Not moby's: whoever says repo:tag@digest means both, so both stay.
-                contents.setdefault(named.digest, text)
-                if named.tag is not None:
-                    add(replace(named, digest=None), text)
-    return Protection(names, tags, digests, contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +53,133 @@ class InUse:
         return InUse(
             self.containers + other.containers, self.references | other.references, self.digests | other.digests
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ContentUser:
+    """Who uses content by a digest, and whether its last name stays with it."""
+
+    by: str
+    keeps_name: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What is protected, each with the first who uses it.
+
+    `names` are protected as they are, `tags` protect bare tags of an unknown repository. `digests` are targets that
+    containers use; `contents` protect whatever image has them as target, manifest or config. `last_name_stays` is the
+    rule set's, for containers.
+    """
+
+    names: Mapping[str, str]
+    tags: Mapping[str, str]
+    digests: Mapping[str, str]
+    contents: Mapping[str, str]
+    last_name_stays: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything is protected."""
+        return bool(self.names or self.tags or self.of_content)
+
+    @property
+    def of_content(self) -> bool:
+        """Whether anything is protected by a digest."""
+        return bool(self.digests or self.contents)
+
+    def name_user(self, image: ImageRecord) -> str | None:
+        """Who uses the image by one of its names, and so protects it; None where nobody does."""
+        return next(filter(None, map(self._user_of_name, image.by_name())), None)
+
+    def _user_of_name(self, image: ImageRecord) -> str | None:
+        if image.name in self.names:
+            return self.names[image.name]
+        if image.bare_tag and image.name in self.tags:
+            return self.tags[image.name]
+        return None if image.dangling or not self.names else self.names.get(_normal_name(image.name))
+
+    def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> ContentUser | None:
+        """Who uses the image's content by some digest: it must keep a record, whatever its name."""
+        digest = image.target.digest
+        if self.contents:
+            used = (digest, *walk_digests(image))
+            user = next((self.contents[each] for each in used if each in self.contents), None)
+            if user is not None:
+                return ContentUser(user, keeps_name=True)
+        if (user := self.digests.get(digest)) is not None:
+            return ContentUser(user, self.last_name_stays)
+        return None
+
+
+def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) -> Protection:
+    """What all that is in use protects among the images of a store."""
+    names: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    contents = {digest: digest for digest in in_use.digests}
+    by_config = _images_by_config({container.image_id for container in in_use.containers}, images, graph)
+
+    def add(reference: Reference, user: str) -> None:
+        names.setdefault(str(reference), user)
+        if reference.tag is not None and reference.digest is None:
+            tags.setdefault(reference.tag, user)
+
+    for container in in_use.containers:
+        user = f"container {container.id[:_SHORT_ID]}".rstrip()
+        image_ids = (container.image_id, *by_config.get(container.image_id, ()))
+        by_id = _started_by_id(container)
+        for image_id in image_ids:
+            # A container whose image lost its name keeps the dangling one.
+            names.setdefault(dangling_name(image_id), user)
+            if by_id or (container.image_id and container.image.endswith("@" + container.image_id)):
+                digests.setdefault(image_id, user)
+        if by_id and not rules.id_protects_names:
+            continue
+        if (named := _parse(container.image)) is not None:
+            add(named, user)
+            if rules.digested_protects_tag and named.digest is not None and named.tag is not None:
+                add(replace(named, digest=None), user)
+    for text in sorted(in_use.references):
+        if (named := _parse(text)) is not None:
+            add(named, text)
+            if named.digest is not None:
+                # Not moby's: whoever says repo:tag@digest means both, so both stay.
+                contents.setdefault(named.digest, text)
+                if named.tag is not None:
+                    add(replace(named, digest=None), text)
+    return Protection(names, tags, digests, contents, rules.last_name_stays)
+
+
+def _images_by_config(image_ids: Collection[str], images: Images, graph: Graph) -> Mapping[str, Collection[str]]:
+    """Of the IDs that are digests of present configs, as those of docker's classic store are, the targets of the images
+    that have them as config."""
+    wanted = {node: digest for digest in image_ids if (node := graph.find(digest)) is not None}
+    if not wanted:
+        return {}
+    targets = list(images.targets(graph))
+    for target in targets:
+        if target is not None:
+            wanted.pop(target, None)
+    found: dict[str, dict[str, None]] = {}  # sets that keep an order
+    for target, walk in zip(targets, images.walks(graph) if wanted else (), strict=False):
+        for node, media in walk:
+            if media == Media.CONFIG and node in wanted and target is not None:
+                found.setdefault(wanted[node], {})[graph.digest(target)] = None
+    return found
+
+
+def _started_by_id(container: Container) -> bool:
+    """Whether the user named the image by a whole or shortened ID."""
+    return container.image_id.startswith("sha256:" + container.image.removeprefix("sha256:"))
+
+
+def _normal_name(name: str) -> str:
+    reference = _parse(name)
+    return name if reference is None else str(reference)
+
+
+def _parse(reference: str) -> Reference | None:
+    try:
+        return with_default_tag(parse_normalized(reference))
+    except InvalidReference:
+        return None

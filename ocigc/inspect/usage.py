@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ocigc.gc.candidates import content_user
 from ocigc.gc.graph import Graph
+from ocigc.gc.images import Images
 from ocigc.gc.protection import InUse, protect
 from ocigc.gc.referrers import subject_of
 from ocigc.image import ImageRecord
@@ -60,7 +61,7 @@ def usage(
     }
     marks = Counter(node for image in images for node in walks[image.target.digest])
     leased = {digest for lease in leases for digest in lease.resources}
-    protection = protect(in_use)
+    protection = protect(in_use, Images(images), graph)
     found = []
     for image in images:
         nodes = walks[image.target.digest]

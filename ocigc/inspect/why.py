@@ -89,7 +89,7 @@ def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
     filters = only(named, snapshot.images)
     detach(snapshot, filters.detached)
     request = Request(filters, InUse(), now, grace=0, orphans=False)
-    plan = decide(snapshot.contents, request, labels_of(snapshot))
+    plan = decide(snapshot.contents, request, labels_of(snapshot, request.rules))
     return plan.blob_count, plan.reclaimed
 
 

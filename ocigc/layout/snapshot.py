@@ -13,10 +13,12 @@ from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.gc.decide import Inputs
 from ocigc.gc.images import Images, NameKind
+from ocigc.gc.rule_sets import RuleSet
 from ocigc.hard_links import HardLinks
 from ocigc.image import ImageRecord, Media
 from ocigc.labels import Lease
 from ocigc.layout import blake3_blobs, leases
+from ocigc.layout.attestations import configs_beside
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
@@ -182,9 +184,14 @@ def _configs(store: Store, image: ImageRecord) -> list[int]:
     return [node for node, media in store.walk(image.target) if media == Media.CONFIG]
 
 
-def config_labels(store: Store, image: ImageRecord) -> list[dict[str, str] | None]:
-    """`config.Labels` of each present config in an image's walk; None for one that cannot be read."""
-    configs = (config(store, node) for node in _configs(store, image))
+def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool = False) -> list[dict[str, str] | None]:
+    """`config.Labels` of each present config in an image's walk, or but of those of attestations; None for one that
+    cannot be read.
+    """
+    nodes: Sequence[int | None] = _configs(store, image)
+    if skip_attestations and (target := store.find(image.target.digest)) is not None:
+        nodes = configs_beside(store, target, image.target.media)
+    configs = (None if node is None else config(store, node) for node in nodes)
     return [None if found is None else found.labels for found in configs]
 
 
@@ -219,6 +226,6 @@ def _created(snapshot: Snapshot, image: ImageRecord) -> int | None:
         return None
 
 
-def labels_of(snapshot: Snapshot) -> Callable[[ImageRecord], list[dict[str, str] | None]]:
-    """What the label filters ask."""
-    return partial(config_labels, snapshot.store)
+def labels_of(snapshot: Snapshot, rules: RuleSet) -> Callable[[ImageRecord], list[dict[str, str] | None]]:
+    """What the label filters of a rule set ask."""
+    return partial(config_labels, snapshot.store, skip_attestations=rules.skips_attestations)

@@ -17,6 +17,7 @@ from ocigc.gc.plan import Plan
 from ocigc.gc.protection import InUse, protect
 from ocigc.gc.resolve import only, select
 from ocigc.gc.retention import Policy, retain
+from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
 from ocigc.layout.snapshot import Snapshot, detach, labels_of, with_created
@@ -35,13 +36,14 @@ def request(
     prune_all: bool = False,
     in_use: InUse | None = None,
     grace: int | timedelta = 3600 * SECOND,
+    rules: RuleSet = SEED,
 ) -> Request:
-    """A request of this moment: filters as `--filter` takes them, durations of `until` counted from now, dates in the
-    local zone. `grace` is in nanoseconds or a `timedelta`. Raises UsageError."""
+    """A request of this moment: filters as `docker image prune` takes them, durations of `until` counted from now,
+    dates in the local zone. `grace` is in nanoseconds or a `timedelta`. Raises UsageError."""
     now = time.time_ns()
     local_offset = time.localtime(now // SECOND).tm_gmtoff
-    parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset)
-    return Request(parsed, InUse() if in_use is None else in_use, now, nanoseconds(grace))
+    parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset, rules=rules)
+    return Request(parsed, InUse() if in_use is None else in_use, now, nanoseconds(grace), rules=rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
         request = _retaining(request, (image.position for image in filter(options.spares, snapshot.images)))
     if options.keep_storage is not None:
         return snapshot, _plan_storage(snapshot, request, options.keep_storage, watch)
-    return snapshot, decide(snapshot.contents, request, labels_of(snapshot))
+    return snapshot, decide(snapshot.contents, request, labels_of(snapshot, request.rules))
 
 
 def forecast(
@@ -111,11 +113,12 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
     selected = select(images, references)
     filters = only(selected.whole, images)
     detach(snapshot, filters.detached)
-    plan = decide(snapshot.contents, replace(request, filters=filters, grace=0, orphans=False), labels_of(snapshot))
+    wanted = replace(request, filters=filters, grace=0, orphans=False)
+    plan = decide(snapshot.contents, wanted, labels_of(snapshot, request.rules))
     kept = (kept for kept in plan.kept if kept.position in filters.detached)
     used = [f"{images[each.position].familiar} ({each.by})" for each in kept]
     used += [image.familiar for image in plan.dangling]
-    protection = protect(request.in_use)
+    protection = protect(request.in_use, images, snapshot.store, request.rules)
     views = [images[position].called(names) for position, names in selected.names.items()]
     used += [f"{view.familiar} ({user})" for view in views if (user := protection.name_user(view)) is not None]
     if used:
@@ -128,7 +131,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     images = snapshot.images
     subjects = zip(images.positions, images.subjects(snapshot.store), strict=True)
     referrers = frozenset(position for position, subject in subjects if subject is not None)
-    retention = retain(policy, images, request.now, labels_of(snapshot), referrers, repository)
+    retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), referrers, repository)
     detach(snapshot, retention.detached)
     filters = replace(
         request.filters,
@@ -158,7 +161,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
 
     def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
         wanted = replace(_retaining(request, staying), orphans=orphans)
-        return decide(snapshot.contents, wanted, labels_of(snapshot))
+        return decide(snapshot.contents, wanted, labels_of(snapshot, request.rules))
 
     if size_without(()) <= limit:
         return plan_without(snapshot.images.positions, orphans=False)

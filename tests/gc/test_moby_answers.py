@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -12,11 +13,12 @@ from ocigc.gc.decide import Inputs, Request, decide
 from ocigc.gc.filters import parse_filters
 from ocigc.gc.images import Images
 from ocigc.gc.protection import Container, InUse
-from ocigc.image import Descriptor, ImageRecord, Media, dangling_name
+from ocigc.gc.rule_sets import RuleSet
+from ocigc.image import Descriptor, ImageRecord, dangling_name
 from ocigc.labels import Lease
 from ocigc.times import SECOND, parse_rfc3339
 from tests.helpers.model import Blob, ModelGraph, content_references, media_of
-from tests.vectors.scenarios import Scenario, filter_arguments, scenarios
+from tests.vectors.scenarios import Scenario, each_scenario, filter_arguments
 
 NOW = 1_780_000_000 * SECOND
 
@@ -39,19 +41,19 @@ def records(scenario: Scenario) -> list[ImageRecord]:
     ]
 
 
-@pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario["name"])
-def test_agrees_with_moby(scenario: Scenario) -> None:
+@pytest.mark.parametrize(("rules", "scenario"), each_scenario())
+def test_agrees_with_moby(rules: RuleSet, scenario: Scenario) -> None:
     expect = scenario["expect"]
     arguments = filter_arguments(scenario)
     if expect["error"]:
-        with pytest.raises(UsageError):
-            parse_filters(arguments, prune_all=False, now=NOW, local_offset=0)
+        with pytest.raises(UsageError, match=re.escape(expect["error"])):
+            parse_filters(arguments, prune_all=False, now=NOW, local_offset=0, rules=rules)
         return
     graph = ModelGraph({b["digest"]: Blob(b["data"].encode(), b["labels"]) for b in scenario["blobs"]})
 
     def config_labels(image: ImageRecord) -> Sequence[dict[str, str]]:
-        configs = [graph.blobs[node].data for node, media in graph.walk(image.target) if media == Media.CONFIG]
-        return [json.loads(config).get("config", {}).get("Labels") or {} for config in configs]
+        configs = graph.configs(image.target, skip_attestations=rules.skips_attestations)
+        return [json.loads(graph.blobs[node].data).get("config", {}).get("Labels") or {} for node in configs]
 
     label_roots = [n for n, blob in enumerate(graph.blobs) if "containerd.io/gc.root" in blob.labels]
     leases = [
@@ -59,9 +61,10 @@ def test_agrees_with_moby(scenario: Scenario) -> None:
         for lease in scenario["leases"]
     ]
     containers = tuple(Container(c["id"], c["image"], c["imageID"]) for c in scenario["containers"])
+    filters = parse_filters(arguments, prune_all=False, now=NOW, local_offset=0, rules=rules)
     plan = decide(
         Inputs(Images(records(scenario)), leases, label_roots, graph),
-        Request(parse_filters(arguments, prune_all=False, now=NOW, local_offset=0), InUse(containers), NOW, 0),
+        Request(filters, InUse(containers), NOW, 0, rules=rules),
         config_labels,
     )
 

@@ -87,9 +87,8 @@ class ModelGraph:
         self._nodes = {digest: node for node, digest in enumerate(self.digests)}
         self._documents = [self._parse(blob.data) for blob in self.blobs]
         self._referrers: dict[int, list[int]] = {}
-        for node, document in enumerate(self._documents):
-            subject = self.find(document.get("subject", {}).get("digest", ""))
-            if subject is not None:
+        for node in range(len(self.digests)):
+            if (subject := self.subject(node)) is not None:
                 self._referrers.setdefault(subject, []).append(node)
         for subject_digest, target in fallbacks:
             self._referrers.setdefault(self._nodes[subject_digest], []).append(self._nodes[target])
@@ -125,7 +124,8 @@ class ModelGraph:
         return [node for node in nodes if self.blobs[node].stamp > instant]
 
     def subject(self, node: int) -> int | None:
-        return self.find(self._documents[node].get("subject", {}).get("digest", ""))
+        subject = self._documents[node].get("subject")
+        return self.find(subject["digest"]) if isinstance(subject, dict) else None
 
     def _descriptors(self, node: int) -> Iterator[dict[str, Any]]:
         document = self._documents[node]
@@ -152,6 +152,25 @@ class ModelGraph:
 
         visit(self.digests[start], held)
         return list(visited.items())
+
+    def configs(self, target: Descriptor, *, skip_attestations: bool) -> list[int]:
+        """The present configs of an image, or but those of attestations."""
+        found: dict[int, None] = {}
+
+        def visit(digest: str, media: Media) -> None:
+            node = self.find(digest)
+            if node is None:
+                return
+            if media == Media.CONFIG:
+                found[node] = None
+            for child in self._descriptors(node) if media in (Media.MANIFEST, Media.INDEX) else ():
+                kind = media_of(child.get("mediaType", ""))
+                attests = kind == Media.MANIFEST and "vnd.docker.reference.type" in (child.get("annotations") or {})
+                if not (attests and skip_attestations):
+                    visit(child["digest"], kind)
+
+        visit(target.digest, target.media)
+        return list(found)
 
     def children(self, node: int) -> list[int]:
         digests = [child["digest"] for child in self._descriptors(node)]

@@ -110,7 +110,7 @@ def _rule(explanation: Explanation) -> tuple[str, str, str, str]:
 def _row(pruned: Pruned, untagged: Untagged, nameless: set[int]) -> tuple[str, str, str, str]:
     image = untagged.image
     name = "<none>" if image.dangling else printable(image.familiar)
-    blobs = pruned.count(untagged.deleted)
+    blobs = pruned.count(untagged.deleted) + pruned.count(untagged.unnamed)
     fate = f"{blobs} blobs"
     if image.position in nameless:
         fate = "in use: stays without a name"
