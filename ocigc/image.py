@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from ocigc.digest import Digest
-from ocigc.reference import familiar_name, is_bare_tag
+from ocigc.reference import InvalidReference, familiar_name, is_bare_tag, parse_normalized
 
 DANGLING_PREFIX = "moby-dangling@"
 NAME_ANNOTATIONS = (
@@ -131,3 +131,15 @@ class Entry:
     name: str | None
     created: str | None
     references: tuple[str, ...]
+
+
+def repository_of(image: ImageRecord, own: str | None = None) -> str:
+    """The familiar name of the repository that an image's name tells, or of the layout's `own`; "" where it is none."""
+    name = own if image.dangling else image.name
+    if name is None or image.bare_tag:
+        return ""
+    try:
+        reference = parse_normalized(name)
+    except InvalidReference:
+        return ""
+    return type(reference)(reference.domain, reference.path).familiar()

@@ -70,7 +70,8 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
             # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs is spared.
             results = each_layout(tree, work, progress, at_once=AT_ONCE if dry_run else 1)
             progress.clear()
-            return Results(list(_counted(results.values)), results.errors)
+            space = "SpaceReclaimed" if wanted.trash is None else "SpaceTrashed"
+            return Results(list(_counted(results.values, space)), results.errors)
 
         if args.dry_run or args.force:
             results = run(None, dry_run=args.dry_run)
@@ -100,11 +101,11 @@ def _answer(pruned: Pruned) -> _Answer:
     return _Answer(json.loads("".join(as_json(pruned))), store.files(going))
 
 
-def _counted(answers: Iterable[tuple[str, _Answer]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The answers, each with the bytes that are freed by it and by those before it."""
+def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The answers, each with the bytes (under the key `space`) that go with it and with those before it."""
     links = HardLinks()
     for name, answer in answers:
-        yield name, {**answer.document, "SpaceReclaimed": links.remove(answer.files)}
+        yield name, {**answer.document, space: links.remove(answer.files)}
 
 
 def _unchanged(planned: dict[str, dict[str, Any]]) -> Callable[[str, Pruned], None]:
@@ -124,6 +125,7 @@ def _total(results: Results[dict[str, Any]], dry_run: bool) -> dict[str, Any]:
     return {
         "ImagesDeleted": lists["ImagesDeleted"],
         "SpaceReclaimed": sum(answer["SpaceReclaimed"] for answer in answers),
+        "SpaceTrashed": sum(answer["SpaceTrashed"] for answer in answers),
         "Unleased": lists["Unleased"],
         "Orphans": lists["Orphans"],
         "DryRun": dry_run,
@@ -140,7 +142,9 @@ def _text(results: Results[dict[str, Any]], dry_run: bool) -> Iterator[str]:
         gone = len(answer["ImagesDeleted"]) - len(untagged) + len(answer["Orphans"])
         rules += [_rule(name, each) for each in answer.get("Explained", ())]
         names += [("  untag", name, printable(image)) for image in untagged]
-        rows.append((name, f"{len(untagged):,}", f"{gone:,}", human_size(answer["SpaceReclaimed"])))
+        rows.append(
+            (name, f"{len(untagged):,}", f"{gone:,}", human_size(answer["SpaceReclaimed"] + answer["SpaceTrashed"]))
+        )
         images, blobs = images + len(untagged), blobs + gone
     if rules:
         yield "Rules:"
@@ -150,9 +154,11 @@ def _text(results: Results[dict[str, Any]], dry_run: bool) -> Iterator[str]:
         yield from columns(lambda: names)
     if rows:
         yield from table(("LAYOUT", "IMAGES", "BLOBS", "SPACE"), rows)
-    total = _total(results, dry_run)["SpaceReclaimed"]
+    total = _total(results, dry_run)
     yield f"{len(rows):,} layouts, {images:,} images, {blobs:,} blobs; {len(results.errors):,} skipped"
-    yield f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {human_size(total)}"
+    yield f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {human_size(total['SpaceReclaimed'])}"
+    if total["SpaceTrashed"]:
+        yield f"To the trash: {human_size(total['SpaceTrashed'])}"
 
 
 def _rule(layout: str, explained: dict[str, Any]) -> tuple[str, ...]:

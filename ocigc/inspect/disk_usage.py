@@ -10,14 +10,13 @@ from ocigc.gc.graph import Graph
 from ocigc.gc.protection import InUse
 from ocigc.gc.retention import Policy
 from ocigc.hard_links import Files, HardLinks, on_disk
-from ocigc.image import ImageRecord
+from ocigc.image import ImageRecord, repository_of
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load, with_created
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
-from ocigc.reference import InvalidReference, parse_normalized
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +114,6 @@ class Repository:
     def unique(self) -> int:
         """Bytes that no other repository has."""
         return self.size - self.shared
-
-
-def repository_of(image: ImageRecord, own: str | None = None) -> str:
-    """The familiar name of the repository that an image's name tells, or of the layout's `own`; "" where it is none."""
-    name = own if image.dangling else image.name
-    if name is None or image.bare_tag:
-        return ""
-    try:
-        reference = parse_normalized(name)
-    except InvalidReference:
-        return ""
-    return type(reference)(reference.domain, reference.path).familiar()
 
 
 def repositories(

@@ -10,11 +10,11 @@ from typing import Any, TypeGuard
 
 from ocigc.errors import Refused
 from ocigc.inspect.growth import Point
+from ocigc.layout.history import LIMIT, NAME
 from ocigc.layout.layout import STATE, Layout
 from ocigc.times import parse_rfc3339
 
-NAME = "history.jsonl"
-_LIMIT = 64 << 20  # bytes
+_LIMIT = 2 * LIMIT
 
 
 @dataclass(frozen=True, slots=True)

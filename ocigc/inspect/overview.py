@@ -13,9 +13,8 @@ from ocigc.gc.explain import Decision, Explanation, Explanations
 from ocigc.gc.plan import Plan
 from ocigc.gc.protection import InUse
 from ocigc.gc.retention import Policy
-from ocigc.image import ImageRecord, Media
+from ocigc.image import ImageRecord, Media, repository_of
 from ocigc.inspect import history
-from ocigc.inspect.disk_usage import repository_of
 from ocigc.inspect.health import Health, disk_of, last_verified, trash_of
 from ocigc.inspect.sharing import NOBODY, Sharing, sharing
 from ocigc.inspect.summary import (

@@ -166,11 +166,11 @@ class Dir:
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
 
-    def replace(self, name: str, content: bytes, mode: int | None = None) -> None:
+    def replace(self, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
         """Puts a new file in the place of what is there, at once or not at all, and makes it durable."""
         temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
         try:
-            self.write(temporary, content, mode=mode)
+            self.write(temporary, content, like, mode)
             self.rename(temporary, self, name)
         except BaseException:
             with suppress(OSError):

@@ -35,10 +35,13 @@ from ocigc.pruning.put_back import Roots, reload, sync_directories, take_out_sid
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What was done: the digests of the blobs that stayed after all, and the bytes that were freed."""
+    """What the run of that id has done: the digests of the blobs that stayed after all, the nodes of those that went,
+    and the bytes that these took."""
 
+    run: str
     spared: frozenset[str]
-    reclaimed: int
+    gone: Sequence[int]
+    size: int
 
 
 def execute(
@@ -151,7 +154,7 @@ def _finish(
         again.store.close()
         spared |= set(store.digests(back))
         moved = array("I", (node for node in moved if node not in back))
-    outcome = Executed(frozenset(spared), store.freed(moved))
+    outcome = Executed(record.id, frozenset(spared), moved, store.freed(moved))
     for top in ("blobs", "labels"):
         sync_directories(layout, top)
     journal.close(state, record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -13,14 +13,15 @@ from ocigc.gc.explain import Explanation, Explanations
 from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
 from ocigc.labels import SNAPSHOT_LABEL
-from ocigc.layout import label_files, lock
+from ocigc.layout import history, label_files, lock
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
-from ocigc.pruning.execute import execute, recover
+from ocigc.pruning.execute import Executed, execute, recover
+from ocigc.pruning.figures import size_without, sizes_by_repository
 from ocigc.pruning.journal import Unlease
 from ocigc.pruning.planning import PruneOptions, make_plan
 from ocigc.times import nanoseconds
@@ -33,13 +34,15 @@ class Pruned:
     """A plan as it was, or would be, carried out. Holds the store, as digests are looked up in it: close it, or use it
     as a context manager.
 
-    `reclaimed` is in bytes; `spared` are digests that stayed after all; `explained` is None where nobody asked.
+    `reclaimed` and `trashed` are in bytes: what is freed, and what the trash keeps; `spared` are digests that stayed
+    after all; `explained` is None where nobody asked.
     """
 
     snapshot: Snapshot
     plan: Plan
     unleased: Sequence[Unlease]
     reclaimed: int
+    trashed: int
     dry_run: bool
     spared: frozenset[str] = frozenset()
     explained: Iterable[Explanation] | None = None
@@ -138,9 +141,10 @@ def _real_run(
             if planned.plan.leaves_no_image and not options.allow_empty:
                 raise Refused(_no_image_left(layout) + "nothing was changed; give --allow-empty if that is meant")
             if planned.plan.empty:
-                return replace(planned, dry_run=False, reclaimed=0)
+                return replace(planned, dry_run=False, reclaimed=0, trashed=0)
             if confirm is not None:
                 confirm(planned)
+            repositories = sizes_by_repository(planned.snapshot, planned.plan)
             if planned.explained is None:
                 planned.snapshot.store.clear_graph()  # the plan has all that is to be done
             outcome = execute(planned.snapshot, planned.plan, planned.unleased, state, now, expires, watch)
@@ -148,7 +152,10 @@ def _real_run(
             planned.close()
             raise
         if outcome is not None:
-            return replace(planned, dry_run=False, reclaimed=outcome.reclaimed, spared=outcome.spared)
+            freed, trashed = (outcome.size, 0) if expires is None else (0, outcome.size)
+            done = replace(planned, dry_run=False, reclaimed=freed, trashed=trashed, spared=outcome.spared)
+            _record(layout, state, options, done, outcome, repositories, watch)
+            return done
         planned.close()
         if confirm is not None:
             raise Refused(f"{layout.path}: index.json has changed since the plan was shown; run it again")
@@ -172,7 +179,28 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
     except BaseException:
         snapshot.store.close()
         raise
-    return Pruned(snapshot, plan, unleased, plan.reclaimed, dry_run=True, explained=explained)
+    freed, trashed = (plan.reclaimed, 0) if options.trash is None else (0, plan.reclaimed)
+    return Pruned(snapshot, plan, unleased, freed, trashed, dry_run=True, explained=explained)
+
+
+def _record(
+    layout: Layout,
+    state: Dir,
+    options: PruneOptions,
+    done: Pruned,
+    outcome: Executed,
+    repositories: Mapping[str, int],
+    watch: Watcher,
+) -> None:
+    """Writes the run into the history."""
+    figures: dict[str, object] = {"images": done.plan.staying, "blobs": len(done.snapshot.store) - len(outcome.gone)}
+    if (size := size_without(done.snapshot, outcome.gone)) is not None:
+        figures["bytes"] = size
+    figures |= {"freed": done.reclaimed, "trashed": done.trashed}
+    if repositories:
+        figures["repositories"] = dict(repositories)
+    command = "prune" if options.references is None else "rm"
+    history.append(layout, state, outcome.run, command, figures, watch)
 
 
 def _no_image_left(layout: Layout) -> str:

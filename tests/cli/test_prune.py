@@ -44,6 +44,7 @@ def test_dry_run_prints_what_a_real_run_does_and_changes_nothing(layout: LayoutW
     assert again.json == {
         "ImagesDeleted": [],
         "SpaceReclaimed": 0,
+        "SpaceTrashed": 0,
         "Unleased": [],
         "Orphans": [],
         "DryRun": False,

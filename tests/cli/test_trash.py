@@ -96,12 +96,12 @@ def test_trash_expires(layout: LayoutWriter) -> None:
     assert len(ocigc("trash", "ls", "--format", "json", layout.path).json) == 1
     assert ocigc("prune", "--force", layout.path).code == 0
     assert ocigc("trash", "ls", "--format", "json", layout.path).json == []
-    assert {path.name for path in (layout.path / ".ocigc").iterdir()} == {"lock", "trash"}
+    assert {path.name for path in (layout.path / ".ocigc").iterdir()} == {"lock", "trash", "history.jsonl"}
 
 
 def test_without_trash_nothing_is_kept(layout: LayoutWriter) -> None:
     assert ocigc("prune", "--all", "--force", "--grace", "0s", "--allow-empty", layout.path).code == 0
-    assert [path.name for path in (layout.path / ".ocigc").iterdir()] == ["lock"]
+    assert {path.name for path in (layout.path / ".ocigc").iterdir()} == {"lock", "history.jsonl"}
     refused(ocigc("restore", layout.path), 2, "trash")
 
 

@@ -91,7 +91,7 @@ class Yardstick:
         _same(snapshot(layout), self.after)
         state = layout / ".ocigc"
         left = {path.name for path in state.iterdir()}
-        assert left <= ({"lock", "trash"} if self.scenario.trash else {"lock"}), left
+        assert left <= {"lock", "history.jsonl"} | ({"trash"} if self.scenario.trash else set()), left
         if self.scenario.trash:
             self._check_restore(layout)
         shutil.rmtree(layout)
@@ -133,7 +133,7 @@ class Undo(Yardstick):
         assert result.code in (0, 2), result
         _same(snapshot(layout), self.after)
         # The index that was displaced may be there again after a power failure; the next restore replaces it.
-        assert {path.name for path in (layout / ".ocigc").iterdir()} <= {"lock", "trash", "index.json"}
+        assert {path.name for path in (layout / ".ocigc").iterdir()} <= {"lock", "trash", "history.jsonl", "index.json"}
         shutil.rmtree(layout)
 
 

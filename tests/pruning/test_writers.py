@@ -115,7 +115,7 @@ def test_an_image_that_is_put_back_during_the_sweep_comes_back_whole(world: Worl
 
     outcome = world.prune(sweeping=writer_with_an_old_index)
     assert outcome is not None
-    assert outcome.reclaimed == 0
+    assert outcome.size == 0
     assert (world.writer.path / "index.json").read_bytes() == old
     assert world.writer.has(world.gone)
 
@@ -123,7 +123,7 @@ def test_an_image_that_is_put_back_during_the_sweep_comes_back_whole(world: Worl
 def test_a_lease_that_is_taken_since_the_plan_is_honoured(world: World) -> None:
     outcome = world.prune(before=lambda: world.writer.lease("late", [world.gone]))
     assert outcome is not None
-    assert outcome.reclaimed == 0
+    assert outcome.size == 0
     assert world.writer.has(world.gone)
     assert world.writer.has(world.layer)
 

@@ -81,7 +81,7 @@ class MetricsFile:
         content = exposition(values, self._labels).encode()
         try:
             # Collectors read *.prom, and not the hidden file that this is at first.
-            self._parent.replace(self._name, content, _MODE)
+            self._parent.replace(self._name, content, mode=_MODE)
         except OSError as error:
             raise Refused(
                 f"--metrics-file {self._shown}: {error.strerror or error}; only the metrics are lost"

@@ -30,7 +30,7 @@ def as_json(pruned: Pruned) -> Iterator[str]:
 
     yield '{"ImagesDeleted": '
     yield from array({kind: value} for kind, value in pruned.items())
-    yield f', "SpaceReclaimed": {pruned.reclaimed}, "Unleased": '
+    yield f', "SpaceReclaimed": {pruned.reclaimed}, "SpaceTrashed": {pruned.trashed}, "Unleased": '
     yield from array({"Digest": u.digest, "Label": u.label, "Snapshot": u.value} for u in pruned.unleased)
     yield ', "Orphans": '
     yield from array(pruned.orphans())
@@ -54,7 +54,7 @@ def as_metrics(pruned: Pruned) -> dict[str, int]:
 
 def failure_as_json(message: str, *, dry_run: bool) -> str:
     """The same object for a run that did nothing but fail."""
-    document = {"ImagesDeleted": [], "SpaceReclaimed": 0, "Unleased": [], "Orphans": []}
+    document = {"ImagesDeleted": [], "SpaceReclaimed": 0, "SpaceTrashed": 0, "Unleased": [], "Orphans": []}
     return json.dumps({**document, "DryRun": dry_run, "Errors": [message]}) + "\n"
 
 
@@ -87,6 +87,8 @@ def as_text(pruned: Pruned) -> Iterator[str]:
         yield f"{len(pruned.spared):,} blobs came into use meanwhile and stay."
     yield f"{len(plan.pruned):,} images, {pruned.removed:,} blobs"
     yield f"Total {'reclaimable' if pruned.dry_run else 'reclaimed'} space: {human_size(pruned.reclaimed)}"
+    if pruned.trashed:
+        yield f"To the trash: {human_size(pruned.trashed)}"
 
 
 def _explanation(explanation: Explanation) -> dict[str, object]:

@@ -1,0 +1,80 @@
+"""`.ocigc/history.jsonl`: one JSON object per line for each run that changed or verified the layout.
+
+    {"time": "2026-01-02T15:04:05Z", "run": "5f2d01ab", "command": "prune", "user": "root", "images": 12, "blobs": 80,
+     "bytes": 123456, "freed": 4096, "trashed": 0, "repositories": {"example.com/app": 4096}}
+
+`time` is when the run ended, `bytes` the size of all blobs after it, `repositories` what the images of each have of
+that. What a run did not come to know is left out. The file is for people and charts: nothing is decided by it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pwd
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from ocigc.errors import Refused
+from ocigc.layout.dirfd import Dir, resemble
+from ocigc.layout.layout import INDEX, STATE, Layout
+from ocigc.progress import Watcher
+from ocigc.times import format_rfc3339
+
+NAME = "history.jsonl"
+LIMIT = 4 << 20
+"""Bytes: a file that would grow beyond keeps its newer half."""
+
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def append(layout: Layout, state: Dir, run: str, command: str, figures: Mapping[str, object], watch: Watcher) -> None:
+    """Adds the line of a run that ends now. A history that cannot be written is noted, and no reason to fail."""
+    line = {"time": format_rfc3339(time.time_ns()), "run": run, "command": command, "user": _user(), **figures}
+    try:
+        with _locked(layout, state) as fd:
+            _write(state, fd, json.dumps(line).encode() + b"\n")
+    except (OSError, Refused) as error:
+        reason = getattr(error, "strerror", None) or error
+        watch.note(f"{layout.path}/{STATE}/{NAME}: {reason}: this run is not in the history")
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+@contextmanager
+def _locked(layout: Layout, state: Dir) -> Iterator[int]:
+    """The open history, which nobody else writes to meanwhile: runs of verify share the lock of the layout."""
+    while True:
+        fd = os.open(NAME, _OPEN, 0o600, dir_fd=state.fd)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise Refused("not a plain file; remove it")
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            # Another run may have put a shorter one in its place.
+            if os.path.samestat(os.fstat(fd), state.stat(NAME)):
+                if os.fstat(fd).st_size == 0:
+                    resemble(fd, layout.dir.stat(INDEX))
+                yield fd
+                return
+        finally:
+            os.close(fd)
+
+
+def _write(state: Dir, fd: int, line: bytes) -> None:
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        line = b"\n" + line  # the last one was cut off
+    if size + len(line) <= LIMIT:
+        os.write(fd, line)
+        os.fsync(fd)
+        return
+    newer = os.pread(fd, LIMIT // 2, max(0, size - LIMIT // 2))
+    state.replace(NAME, newer[newer.find(b"\n") + 1 :] + line.removeprefix(b"\n"), os.fstat(fd))
