@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -39,7 +40,8 @@ class Gate:
                     body = body[len(body) // 2 :]
                     gate.reached.set()
                     gate._open.wait(WAITING)
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # the program may have been killed
+                    self.wfile.write(body)
 
             do_HEAD = do_GET  # noqa: N815
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.helpers.command import ocigc
+from tests.helpers.layouts import snapshot
 from tests.interop.gate import Gate
-from tests.interop.programs import blobs, call, entries, needs, sound, started
+from tests.interop.programs import STARTING, blobs, call, entries, finds_nothing, needs, sound, started
 from tests.interop.writers import copying, image
 
 REPOSITORY = "registry.example/app"
@@ -99,3 +102,30 @@ def test_a_lease_holds_what_a_copy_has_found(program: str, crane_registry: str, 
         copy.ends()
     assert tagged(copy.layout).keys() >= {"used", "new"}
     assert blobs(copy.layout).items() >= copy.expected.items()
+
+
+LEFT = {
+    "oras": r"ingest/[0-9a-f]{64}_[0-9]+",
+    "regctl": r"blobs/sha256/[0-9]+\.tmp",
+    "skopeo": r"oci-put-blob[0-9]+",
+    "crane": r"blobs/sha256/[0-9a-f]{64}[0-9]+",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_copy_that_was_killed_leaves_a_file_and_can_be_made_again(
+    program: str, crane_registry: str, tmp_path: Path, rootfs: Path
+) -> None:
+    with copy_that_stands_still(program, crane_registry, tmp_path, rootfs, "three") as copy:
+        layout = copy.layout
+        end = time.monotonic() + STARTING
+        while not (left := [path for path in snapshot(layout) if re.fullmatch(LEFT[program], path)]):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        copy.process.kill()
+        copy.process.wait()
+    finds_nothing(layout)
+    assert snapshot(layout).keys() >= set(left)  # for all that anybody knows, a copy runs
+    call(*copying(program, f"{crane_registry}/{tmp_path.name}", "new", layout))
+    assert blobs(layout).items() >= copy.expected.items()
+    sound(layout)
