@@ -59,6 +59,7 @@ def _as_json(findings: Findings) -> dict[str, object]:
         "Absent": list(findings.absent),
         "Orphans": findings.orphans,
         "ExpiredLeases": list(findings.expired_leases),
+        "Leftovers": list(findings.leftovers),
         "Incomplete": list(map(incomplete_as_json, findings.incomplete)),
         "Affected": list(map(affected_as_json, findings.affected)),
         **found,
@@ -73,6 +74,8 @@ def _as_text(findings: Findings) -> Iterator[str]:
         yield f"{paint('incomplete', 'red', sys.stdout)}: {incomplete_as_text(incomplete)}"
     for name in findings.expired_leases:
         yield f"expired lease, which holds nothing any more: {printable(name)}"
+    for name in findings.leftovers:
+        yield f"leftover of another tool, which a prune removes once it is old: {printable(name)}"
     missing = [each for each in findings.affected if each.state == "missing"]
     for each in missing[:_ABSENT_SHOWN]:
         yield f"absent: {affected_as_text(each)}"

@@ -79,6 +79,7 @@ def _layouts_as_json(members: Members) -> Iterator[dict[str, object]]:
             "Disk": each.disk,
             "Reclaimable": dangling,
             "ReclaimableAll": unused,
+            "Leftovers": sum(leftover.size for leftover in each.leftovers),
         }
 
 
@@ -86,7 +87,8 @@ def _each_freed(members: Members) -> Iterator[tuple[str, Consumption, int, int]]
     """Of each layout what a prune of the tree would free there: a file with several names with the last of them."""
     dangling = freed([files for _, each in members for files in each.dangling])
     unused = freed([files for _, each in members for files in each.unused])
-    return ((name, each, *both) for (name, each), both in zip(members, zip(dangling, unused, strict=True), strict=True))
+    for (name, each), some, most in zip(members, dangling, unused, strict=True):
+        yield name, each, some + each.leftovers_freed, most + each.leftovers_freed
 
 
 def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
@@ -95,8 +97,13 @@ def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
         "Blobs": consumption.blobs,
         "Size": consumption.size,
         "Disk": consumption.disk,
-        "Reclaimable": sum(freed(consumption.dangling)),
-        "ReclaimableAll": sum(freed(consumption.unused)),
+        "Reclaimable": sum(freed(consumption.dangling)) + consumption.leftovers_freed,
+        "ReclaimableAll": sum(freed(consumption.unused)) + consumption.leftovers_freed,
+        "Leftovers": {
+            "Files": sum(len(each.files) for each in consumption.leftovers),
+            "Size": sum(each.size for each in consumption.leftovers),
+            "Reclaimable": consumption.leftovers_freed,
+        },
         "Repositories": [
             {
                 "Name": each.name or None,
@@ -122,8 +129,12 @@ def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> It
         rows = [(name, *_row(each, *both)) for name, each, *both in _each_freed(members)]
         yield from table(("LAYOUT", *columns), rows)
         yield ""
-    total = _row(consumption, sum(freed(consumption.dangling)), sum(freed(consumption.unused)))
-    yield from table(columns, [total])
+    goes = [sum(freed(files)) + consumption.leftovers_freed for files in (consumption.dangling, consumption.unused)]
+    yield from table(columns, [_row(consumption, *goes)])
+    if consumption.leftovers:
+        count, size = sum(len(each.files) for each in consumption.leftovers), sum(e.size for e in consumption.leftovers)
+        freed_size = human_size(consumption.leftovers_freed)
+        yield f"Leftovers of other tools: {count:,} files, {human_size(size)}, of which a prune frees {freed_size}"
     if consumption.repositories:
         yield ""
         yield from table(

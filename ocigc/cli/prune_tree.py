@@ -26,17 +26,18 @@ from ocigc.pruning.prune import Pruned, prune
 from ocigc.pruning.quota import fit
 from ocigc.reference import familiar_name
 
-_LISTS = ("ImagesDeleted", "Unleased", "Orphans")
+_LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a prune of one layout answers, as its JSON object, for the store that it was made of is closed; and the
-    files that go.
+    """What a prune of one layout answers, as its JSON object, for the store that it was made of is closed; the files
+    that go; and the bytes of leftovers.
     """
 
     document: dict[str, Any]
     files: Files
+    leftovers: int
 
 
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
@@ -98,14 +99,17 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
 def _answer(pruned: Pruned) -> _Answer:
     store = pruned.snapshot.store
     going = [node for node in pruned.plan.blobs if not pruned.spared or store.digest(node) not in pruned.spared]
-    return _Answer(json.loads("".join(as_json(pruned))), store.files(going))
+    document = json.loads("".join(as_json(pruned)))
+    return _Answer(document, store.files(going), sum(each.size for each in pruned.leftovers))
 
 
 def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The answers, each with the bytes (under the key `space`) that go with it and with those before it."""
     links = HardLinks()
     for name, answer in answers:
-        yield name, {**answer.document, space: links.remove(answer.files)}
+        going = {"SpaceReclaimed": 0, space: links.remove(answer.files)}
+        going["SpaceReclaimed"] += answer.leftovers
+        yield name, {**answer.document, **going}
 
 
 def _unchanged(planned: dict[str, dict[str, Any]]) -> Callable[[str, Pruned], None]:
@@ -128,6 +132,7 @@ def _total(results: Results[dict[str, Any]], dry_run: bool) -> dict[str, Any]:
         "SpaceTrashed": sum(answer["SpaceTrashed"] for answer in answers),
         "Unleased": lists["Unleased"],
         "Orphans": lists["Orphans"],
+        "Leftovers": lists["Leftovers"],
         "DryRun": dry_run,
         "Errors": list(results.errors),
         "Layouts": [{"Layout": name, **answer} for name, answer in results.values],

@@ -14,6 +14,7 @@ from ocigc.image import ImageRecord, repository_of
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout
+from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.snapshot import load, with_created
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
@@ -22,7 +23,8 @@ from ocigc.pruning.planning import forecast, request
 @dataclass(frozen=True, slots=True)
 class Consumption:
     """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
-    prune would remove, and `unused` those that a prune of all images would; each layout by itself.
+    prune would remove, and `unused` those that a prune of all images would; each layout by itself. `leftovers` are
+    temporary files of other tools, of which any prune would free `leftovers_freed` bytes.
     """
 
     images: Sequence[Usage]
@@ -31,6 +33,8 @@ class Consumption:
     files: Sequence[Files]
     dangling: Sequence[Files]
     unused: Sequence[Files]
+    leftovers: Sequence[Leftover] = ()
+    leftovers_freed: int = 0
 
     @property
     def size(self) -> int:
@@ -58,6 +62,8 @@ def together(parts: Sequence[Consumption]) -> Consumption:
         files=[each for part in parts for each in part.files],
         dangling=[each for part in parts for each in part.dangling],
         unused=[each for part in parts for each in part.unused],
+        leftovers=[each for part in parts for each in part.leftovers],
+        leftovers_freed=sum(part.leftovers_freed for part in parts),
     )
 
 
@@ -87,6 +93,8 @@ def du(
             ordered = list(snapshot.images.in_order())
             plans = forecast(snapshot, (default, everything), repository, default_policy, watch)
             going = frozenset(plans[1].blobs)
+            leftovers = find_leftovers(layout.dir, store.foreign()[1])
+            dead = removable(layout.dir, leftovers, default.now, default.grace)
             return Consumption(
                 images=usage(ordered, store, leases, default.in_use, going),
                 repositories=repositories(ordered, store, going, repository),
@@ -94,6 +102,8 @@ def du(
                 files=[store.files(range(len(store)))],
                 dangling=[store.files(plans[0].blobs)],
                 unused=[store.files(plans[1].blobs)],
+                leftovers=leftovers,
+                leftovers_freed=sum(each.size for each in dead),
             )
 
 

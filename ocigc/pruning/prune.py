@@ -14,8 +14,9 @@ from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.layout import history, label_files, lock
-from ocigc.layout.dirfd import Dir
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.leftovers import Leftover, find_leftovers, removable, remove_leftovers
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
@@ -35,7 +36,7 @@ class Pruned:
     as a context manager.
 
     `reclaimed` and `trashed` are in bytes: what is freed, and what the trash keeps; `spared` are digests that stayed
-    after all; `explained` is None where nobody asked.
+    after all; `leftovers` are temporary files of other tools that go. `explained` is None where nobody asked.
     """
 
     snapshot: Snapshot
@@ -45,6 +46,7 @@ class Pruned:
     trashed: int
     dry_run: bool
     spared: frozenset[str] = frozenset()
+    leftovers: Sequence[Leftover] = ()
     explained: Iterable[Explanation] | None = None
 
     def __repr__(self) -> str:
@@ -140,10 +142,10 @@ def _real_run(
         try:
             if planned.plan.leaves_no_image and not options.allow_empty:
                 raise Refused(_no_image_left(layout) + "nothing was changed; give --allow-empty if that is meant")
-            if planned.plan.empty:
-                return replace(planned, dry_run=False, reclaimed=0, trashed=0)
-            if confirm is not None:
+            if confirm is not None and not (planned.plan.empty and not planned.leftovers):
                 confirm(planned)
+            if planned.plan.empty:
+                return _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
             repositories = sizes_by_repository(planned.snapshot, planned.plan)
             if planned.explained is None:
                 planned.snapshot.store.clear_graph()  # the plan has all that is to be done
@@ -154,6 +156,7 @@ def _real_run(
         if outcome is not None:
             freed, trashed = (outcome.size, 0) if expires is None else (0, outcome.size)
             done = replace(planned, dry_run=False, reclaimed=freed, trashed=trashed, spared=outcome.spared)
+            done = _cleared(layout, done, watch)
             _record(layout, state, options, done, outcome, repositories, watch)
             return done
         planned.close()
@@ -176,11 +179,30 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
             if name is not None:
                 unleased.append(Unlease(digest, label, name))
         explained = Explanations(plan, snapshot.store) if options.explain else None
+        leftovers = [] if options.references is not None else _dead_leftovers(snapshot, request.now, request.grace)
     except BaseException:
         snapshot.store.close()
         raise
     freed, trashed = (plan.reclaimed, 0) if options.trash is None else (0, plan.reclaimed)
-    return Pruned(snapshot, plan, unleased, freed, trashed, dry_run=True, explained=explained)
+    freed += sum(each.size for each in leftovers)
+    return Pruned(snapshot, plan, unleased, freed, trashed, dry_run=True, leftovers=leftovers, explained=explained)
+
+
+def _dead_leftovers(snapshot: Snapshot, now: int, grace: int) -> list[Leftover]:
+    layout = snapshot.layout
+    with naming(layout.path):
+        found = find_leftovers(layout.dir, snapshot.store.foreign()[1])
+        return removable(layout.dir, found, now, grace)
+
+
+def _cleared(layout: Layout, done: Pruned, watch: Watcher) -> Pruned:
+    """The run, after the leftovers are gone too: last of all, as no way leads back to them."""
+    if not done.leftovers:
+        return done
+    removed, troubles = remove_leftovers(layout.dir, done.leftovers)
+    for trouble in troubles:
+        watch.note(f"{layout.path}/{trouble}")
+    return replace(done, leftovers=removed, reclaimed=done.reclaimed + sum(each.size for each in removed))
 
 
 def _record(

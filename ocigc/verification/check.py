@@ -11,6 +11,7 @@ from ocigc.gc.mark import root_groups
 from ocigc.layout import label_files, lock
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.leftovers import find_leftovers, partial_names
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
@@ -23,14 +24,16 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is not as it should be. `absent` (digests that something refers to), `orphans` (a count) and
-    `expired_leases` are normal, and no finding; `unknown_files` names at most a thousand.
+    """What is not as it should be. No finding, as they are normal: `absent` (digests that something refers to),
+    `orphans` (a count), `expired_leases`, and `leftovers` (temporary files of other tools). `unknown_files` names at
+    most a thousand.
     """
 
     absent: Sequence[str]
     orphans: int
     expired_leases: Sequence[str]
     affected: Sequence[Affected]
+    leftovers: Sequence[str]
     incomplete: Sequence[Incomplete]
     absent_images: Sequence[str]
     wrong_size: Sequence[str]
@@ -48,7 +51,7 @@ class Findings:
         return not any(getattr(self, field.name) for field in fields(self) if field.name not in _NORMAL)
 
 
-_NORMAL = ("absent", "orphans", "expired_leases", "affected")
+_NORMAL = ("absent", "orphans", "expired_leases", "affected", "leftovers")
 
 
 def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watcher = SILENT) -> Findings:
@@ -62,6 +65,10 @@ def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watch
             bad = (MalformedError, CorruptError)
             active = [lease for lease in snapshot.leases if lease.active(now)]
             marks = store.mark(root_groups(snapshot.images.roots(store), active, store.label_roots(), store))
+            foreign = store.foreign()[1]
+            with naming(layout.path):
+                leftovers = find_leftovers(layout.dir, foreign)
+            partial = frozenset(partial_names(foreign))
             wrong = wrong_sizes(snapshot)
             absent = sorted(set(store.missing()))
             states = {"wrong size": wrong, "malformed": sorted({store.digest(node) for node, _ in store.faults()})}
@@ -76,7 +83,8 @@ def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watch
                 else [image.familiar for image in snapshot.images if store.find(image.target.digest) is None],
                 wrong_size=wrong,
                 malformed=sorted(line for line, error in faults if isinstance(error, bad)),
-                unknown_files=[f"blobs/{name}" for name in store.foreign()[1]],
+                leftovers=[file for each in leftovers for file in each.files],
+                unknown_files=[f"blobs/{name}" for name in foreign if name not in partial],
                 stray_sidecars=list(_stray_sidecars(snapshot)),
                 leases_of_absent=[
                     f"{lease.id}: {digest}"

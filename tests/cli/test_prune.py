@@ -47,6 +47,7 @@ def test_dry_run_prints_what_a_real_run_does_and_changes_nothing(layout: LayoutW
         "SpaceTrashed": 0,
         "Unleased": [],
         "Orphans": [],
+        "Leftovers": [],
         "DryRun": False,
         "Errors": [],
     }

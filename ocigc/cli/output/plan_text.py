@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from ocigc.cli.output.tables import columns, human_size
 from ocigc.gc.explain import Explanation
 from ocigc.gc.plan import Untagged
+from ocigc.layout.leftovers import Leftover
 from ocigc.printable import printable
 from ocigc.pruning.prune import Pruned
 
 _ORPHANS_SHOWN = 10
+_LEFTOVERS_SHOWN = 5
 _BATCH = 1000  # values that are made into JSON at once
 
 
@@ -34,6 +36,8 @@ def as_json(pruned: Pruned) -> Iterator[str]:
     yield from array({"Digest": u.digest, "Label": u.label, "Snapshot": u.value} for u in pruned.unleased)
     yield ', "Orphans": '
     yield from array(pruned.orphans())
+    yield ', "Leftovers": '
+    yield from array(file for each in pruned.leftovers for file in each.files)
     if pruned.explained is not None:
         yield ', "Explained": '
         yield from array(map(_explanation, pruned.explained))
@@ -54,7 +58,14 @@ def as_metrics(pruned: Pruned) -> dict[str, int]:
 
 def failure_as_json(message: str, *, dry_run: bool) -> str:
     """The same object for a run that did nothing but fail."""
-    document = {"ImagesDeleted": [], "SpaceReclaimed": 0, "SpaceTrashed": 0, "Unleased": [], "Orphans": []}
+    document = {
+        "ImagesDeleted": [],
+        "SpaceReclaimed": 0,
+        "SpaceTrashed": 0,
+        "Unleased": [],
+        "Orphans": [],
+        "Leftovers": [],
+    }
     return json.dumps({**document, "DryRun": dry_run, "Errors": [message]}) + "\n"
 
 
@@ -81,6 +92,8 @@ def as_text(pruned: Pruned) -> Iterator[str]:
                 yield f"  ...   and {orphans - _ORPHANS_SHOWN:,} more (--format json lists all)"
                 break
             yield f"  delete   {digest.short}"
+    if pruned.leftovers:
+        yield _leftovers(pruned.leftovers)
     if plan.spared:
         yield f"{plan.spared:,} orphans are younger than --grace and stay."
     if pruned.spared:
@@ -89,6 +102,13 @@ def as_text(pruned: Pruned) -> Iterator[str]:
     yield f"Total {'reclaimable' if pruned.dry_run else 'reclaimed'} space: {human_size(pruned.reclaimed)}"
     if pruned.trashed:
         yield f"To the trash: {human_size(pruned.trashed)}"
+
+
+def _leftovers(leftovers: Sequence[Leftover]) -> str:
+    names = [file for each in leftovers for file in each.files]
+    shown = printable(", ".join(names[:_LEFTOVERS_SHOWN])) + (", ..." if len(names) > _LEFTOVERS_SHOWN else "")
+    size = human_size(sum(each.size for each in leftovers))
+    return f"Leftovers of other tools: {len(names):,} files, {size}: {shown}"
 
 
 def _explanation(explanation: Explanation) -> dict[str, object]:
