@@ -124,7 +124,9 @@ def pruned(layout: Path, *options: str | Path, stdin: str | None = None, absent:
     after = blobs(layout)
     assert after.items() <= before.items()
     deleted = [each["Deleted"] for each in report["ImagesDeleted"] if "Deleted" in each] + report["Orphans"]
-    assert sorted(deleted) == sorted(f"sha256:{name}" for name in before.keys() - after.keys())
+    gone = sorted(f"sha256:{name}" for name in before.keys() - after.keys())
+    # docker 29 names manifests and indexes only.
+    assert sorted(deleted) == gone if "docker-29" not in options else set(deleted) <= set(gone)
     assert report["SpaceReclaimed"] == sum(len(before[name]) for name in before.keys() - after.keys())
     sound(layout, absent)
     finds_nothing(layout, *options, stdin=stdin)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import ocigc
-from tests.interop.programs import needs, pruned, random_files
+from tests.interop.programs import PRUNE, blobs, needs, pruned, random_files
 from tests.interop.writers import TAGS, Program, by_crane, by_oras, by_regctl, by_skopeo
 
 KEEP_ONE_VERSION = """
@@ -42,6 +42,7 @@ RULES = {
     "one is in use": Rule(frozenset({"1.0.0"}), ("--all",), used="1.0.0"),
     "one of two names is in use": Rule(frozenset({"same"}), ("--all",), used="same"),
     "the index is in use": Rule(frozenset({"2.0.0"}), ("--all",), used="2.0.0"),
+    "one is in use, as docker 29 has it": Rule(frozenset({"1.0.0"}), ("--all", "--rules", "docker-29"), used="1.0.0"),
     "the newest version": Rule(frozenset({"2.0.0", "same"}), policy=KEEP_ONE_VERSION),
     "one is denied": Rule(
         TAGS - {"1.0.0"}, policy='[[rule]]\nkeep-tagged = true\ndeny = ["*:1.0.0"]\ndelete-untagged = true'
@@ -67,8 +68,7 @@ class Written:
         """The layout has these tags, their copies are as before, and there is no blob but theirs."""
         assert self.program.tags(self.layout) == kept
         assert {tag: self.program.read(self.layout, tag) for tag in kept} == {tag: self.copied[tag] for tag in kept}
-        blobs = {path.name for path in self.layout.glob("blobs/*/*")}
-        assert blobs == {digest for tag in kept for digest in self.copied[tag]}
+        assert blobs(self.layout).keys() == {digest for tag in kept for digest in self.copied[tag]}
 
 
 @pytest.fixture(scope="module", params=WRITERS)
@@ -103,3 +103,19 @@ def test_rm_takes_an_image_with_what_refers_to_it(written: Written) -> None:
     assert result.code == 0, result
     pruned(written.layout)
     written.holds(TAGS - {"1.0.0"})
+
+
+def test_what_is_restored_is_what_was_written(written: Written) -> None:
+    before = blobs(written.layout)
+    used = ("--repository", written.program.repository, "--in-use", "-")
+    result = ocigc(
+        *PRUNE, "--all", "--trash", "1d", *used, written.layout, stdin=f"{written.program.repository}:1.1.0\n"
+    )
+    assert result.code == 0, result
+    assert written.program.tags(written.layout) == {"1.1.0"}
+    result = ocigc("restore", written.layout)
+    assert result.code == 0, result
+    assert blobs(written.layout) == before
+    assert written.program.tags(written.layout) == TAGS
+    for tag in TAGS:
+        assert written.program.read(written.layout, tag) == written.copied[tag]

@@ -7,7 +7,19 @@ import shutil
 from pathlib import Path
 
 from tests.helpers.command import ocigc
-from tests.interop.programs import PRUNE, Buildah, blobs, call, names, needs, same_tree, sound
+from tests.interop.programs import (
+    PRUNE,
+    Buildah,
+    blobs,
+    call,
+    entries,
+    names,
+    needs,
+    pruned,
+    same_tree,
+    sound,
+)
+from tests.interop.writers import copying, image
 
 
 def unpack(layout: Path, tag: str, to: Path) -> Path:
@@ -160,3 +172,34 @@ def test_podman_archives_unpacked_into_one_tree(
     for tag in ("1", "2"):
         sound(tree / tag)
         call("skopeo", "copy", f"oci:{tree / tag}:localhost/app:{tag}", f"dir:{tmp_path / ('dir' + tag)}")
+
+
+@needs("crane")
+def test_a_name_that_crane_has_pulled_twice(tmp_path: Path, rootfs: Path, crane_registry: str) -> None:
+    """crane appends: the name then has two entries. Both are that image, for a list of what is in use and for rm."""
+    repository, layout = f"{crane_registry}/twice", tmp_path / "layout"
+    for tag, file in (("moves", "one"), ("stays", "two"), ("moves", "three")):
+        image(repository, tag, rootfs, file)
+        call(*copying("crane", repository, tag, layout))
+    pruned(layout)
+    pruned(layout, "--all", "--in-use", "-", stdin=f"{repository}:moves\n{repository}:stays\n")
+    assert len(entries(layout)) == 3
+    assert ocigc("rm", "--force", layout, f"{repository}:moves").code == 0
+    assert names(layout) == {f"{repository}:stays"}
+    pruned(layout)
+    sound(layout)
+
+
+@needs("crane")
+def test_images_that_crane_has_not_named_are_not_all_removed(tmp_path: Path, rootfs: Path, crane_registry: str) -> None:
+    layout = tmp_path / "layout"
+    for tag, file in (("one", "one"), ("two", "two")):
+        image(f"{crane_registry}/nameless", tag, rootfs, file)
+        call("crane", "pull", "--format", "oci", f"{crane_registry}/nameless:{tag}", layout)
+    before = blobs(layout)
+    assert ocigc(*PRUNE, layout).code == 3
+    assert blobs(layout) == before
+    digest = entries(layout)[0]["digest"]
+    assert ocigc("rm", "--force", layout, digest).code == 0
+    assert [entry["digest"] for entry in entries(layout)] != [digest]
+    sound(layout)
