@@ -38,8 +38,9 @@ from ocigc.pruning.planning import PruneOptions, make_plan, request
 from ocigc.pruning.policy_file import OWN, own_policy
 from ocigc.reference import InvalidReference, parse_normalized
 
-LISTED = 40_000
-"""How many blobs of images are listed: those of the largest images."""
+LISTED = 120_000
+LISTED_LEAST = 20_000
+"""How many blobs of images are listed, those of the largest images: so many less the number of images, but some."""
 LARGEST = 40
 """How many of the blobs that no image leads to are."""
 _POLICY_LIMIT = 1 << 20  # bytes
@@ -208,10 +209,11 @@ class _Blobs:
         walks: list[Sequence[int] | None] = []
         platforms: list[Sequence[str]] = []
         listed = 0
+        room = max(LISTED - len(sizes), LISTED_LEAST)
         for number in range(len(sizes)):
             walk = list(self._found.walk(number))
             listed += len(walk)
-            if listed > LISTED:
+            if listed > room:
                 walks.append(None)
                 platforms.append(())
                 continue
@@ -252,12 +254,13 @@ class _Blobs:
         self._sizes: Counter[int] = Counter()
         self._free: Counter[int] = Counter()
         self._rest: dict[int, dict[int, tuple[int, int]]] = {}
+        free = int(Fate.FREE)  # to ask an enum takes longer
         for node, owner in enumerate(self._found.owners):
             if owner == NOBODY:
                 continue
             size, fate = self._store.size(node), self.fates[node]
             self._sizes[owner] += size
-            if fate & Fate.FREE:
+            if fate & free:
                 self._free[owner] += size
             if node not in self._positions:
                 rest = self._rest.setdefault(owner, {})
@@ -362,7 +365,7 @@ def _repositories(images: Sequence[ImageSummary], found: Sharing, blobs: _Blobs)
             count[place],
             sum(map(size, held)),
             sum(size(node) for node in held if holders[node] == 1),
-            *(sum(size(node) for node in held if blobs.fates[node] & bit) for bit in (Fate.PRUNE, Fate.ALL)),
+            *(sum(size(node) for node in held if blobs.fates[node] & bit) for bit in (int(Fate.PRUNE), int(Fate.ALL))),
         )
         for place, held in sorted(nodes.items())
     ]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from ocigc.image import Descriptor, Media
 from ocigc.native import Store
 
+_MEDIAS = tuple(Media)
+
 NOBODY = -(2**31)
 """The owner of what no image leads to."""
 
@@ -31,7 +33,7 @@ class Sharing:
     def walk(self, unit: int) -> Iterator[tuple[int, Media]]:
         """What a unit has, in the order of its walk: nodes and what they are held to be."""
         for at in range(self._starts[unit], self._starts[unit + 1]):
-            yield self._nodes[at], Media(self._medias[at])
+            yield self._nodes[at], _MEDIAS[self._medias[at]]
 
 
 def sharing(targets: Sequence[Descriptor], store: Store) -> Sharing:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,11 +19,10 @@ from ocigc.inspect.summary import Amounts, ImageSummary, Overview
 from ocigc.printable import printable
 from ocigc.times import SECOND
 
-_ROOM = 12_000_000  # bytes of images and units
-_IMAGE = 60  # bytes of an image besides its name
-_UNIT = 90  # bytes of a unit besides its groups
+_ROOM = 14_000_000  # bytes
 _WHOLE_DIGESTS = 10_000  # units; of more, the digests are cut
 _NAME = 300  # characters; no reference is longer, and what is longer is cut in the middle
+_TROUBLES = 5  # of one unit
 _POINTS = 300
 _SERIES = 8
 _STATES = ("dangling", "referrer", "in use", "leased", "damaged", "incomplete", "absent")
@@ -35,8 +33,14 @@ _MEDIAS = {Media.MANIFEST: 1, Media.INDEX: 2, Media.CONFIG: 3, None: 4}
 
 def document(overview: Overview, made: Circumstances, fit: Fit | None) -> str:
     """The document, as JSON in which a parser of HTML finds no tag, no comment and no entity."""
-    text = json.dumps(_Document(overview, made).build(fit), separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    order = sorted(range(len(overview.units)), key=lambda number: -overview.units[number].size)
+    while True:
+        built = _Document(overview, made, sorted(order)).build(fit)
+        text = json.dumps(built, separators=(",", ":"))
+        text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        if len(text) <= _ROOM or not order:
+            return text
+        order = order[: int(len(order) * min(_ROOM / len(text), 1) * 0.95)]
 
 
 class _Table:
@@ -53,29 +57,20 @@ class _Table:
 
 
 class _Document:
-    def __init__(self, overview: Overview, made: Circumstances) -> None:
+    """The document with rows for the units at some positions."""
+
+    def __init__(self, overview: Overview, made: Circumstances, kept: Sequence[int]) -> None:
         self._overview = overview
         self._made = made
+        self._kept = kept
+        self._groups = {
+            number: position
+            for position, number in enumerate(sorted({group for n in kept for group in overview.units[n].groups}))
+        }
         self._registries = _Table()
         self._repositories = _Table()
         self._reasons = _Table()
         self._layouts = _Table()
-        self._kept = self._with_room()
-
-    def _with_room(self) -> list[int]:
-        """The units that the page tells of: the largest for which there is room."""
-        names: Counter[int] = Counter()
-        for image in self._overview.images:
-            names[image.unit] += _IMAGE + min(len(image.usage.image.familiar), _NAME)
-        units = self._overview.units
-        room = _ROOM
-        kept = []
-        for number in sorted(range(len(units)), key=lambda number: -units[number].size):
-            room -= _UNIT + 6 * len(units[number].groups) + names[number]
-            if room < 0:
-                break
-            kept.append(number)
-        return sorted(kept)
 
     def build(self, fit: Fit | None) -> dict[str, object]:
         overview, made = self._overview, self._made
@@ -93,7 +88,7 @@ class _Document:
             "pruneAll": [overview.prune_all.images, overview.prune_all.blobs, overview.prune_all.bytes],
             "images": columns,
             "units": self._units(numbers),
-            "groups": self._groups(numbers),
+            "groups": self._shared(numbers),
             "blobs": self._blobs(numbers),
             "platformOf": {n: printable(blob.platform) for n, blob in enumerate(overview.listed) if blob.platform},
             "troubles": self._troubles(numbers),
@@ -106,6 +101,7 @@ class _Document:
                 "rest": _flat(overview.others_rest),
             },
             "folded": self._folded(numbers),
+            "foldedShared": self._folded_shared(),
             "usage": [
                 [
                     self._repository(each.registry, each.name),
@@ -166,22 +162,31 @@ class _Document:
             "alone": [unit.alone for unit in units],
             "free": [unit.free for unit in units],
             "rest": [_flat(unit.rest) for unit in units],
-            "groups": [unit.groups for unit in units],
+            "groups": [[self._groups[number] for number in unit.groups] for unit in units],
             "blobs": blobs,
             "platforms": [printable(", ".join(unit.platforms)) for unit in units[: len(blobs)]],
         }
 
-    def _groups(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
+    def _shared(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
         """What a unit without a row has a share in goes only with that: nobody here can say when."""
         bound = {
             group for number, unit in enumerate(self._overview.units) if number not in numbers for group in unit.groups
         }
-        groups = self._overview.groups
+        groups = {number: self._overview.groups[number] for number in self._groups}
         return {
-            "size": [group.size for group in groups],
-            "free": [0 if number in bound else group.free for number, group in enumerate(groups)],
-            "rest": [_flat(group.rest) for group in groups],
+            "size": [group.size for group in groups.values()],
+            "free": [0 if number in bound else group.free for number, group in groups.items()],
+            "rest": [_flat(group.rest) for group in groups.values()],
         }
+
+    def _folded_shared(self) -> list[int]:
+        """What units without a row have in common: fates, counts and bytes."""
+        amounts: dict[int, tuple[int, int]] = {}
+        for number, group in enumerate(self._overview.groups):
+            if number not in self._groups:
+                count, size = amounts.get(0, (0, 0))
+                amounts[0] = count + 1, size + group.size
+        return [number for fate, (count, size) in amounts.items() for number in (fate, count, size)]
 
     def _blobs(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
         listed = self._overview.listed
@@ -196,11 +201,18 @@ class _Document:
     def _owner(self, owner: int, numbers: dict[int, int]) -> int | None:
         if owner == NOBODY:
             return None
-        return owner if owner < 0 else numbers.get(owner)
+        if owner >= 0:
+            return numbers.get(owner)
+        group = self._groups.get(~owner)
+        return None if group is None else ~group
 
     def _troubles(self, numbers: dict[int, int]) -> dict[int, list[str]]:
         units = self._overview.units
-        return {new: list(map(printable, units[old].troubles)) for old, new in numbers.items() if units[old].troubles}
+        return {
+            new: list(map(printable, units[old].troubles[:_TROUBLES]))
+            for old, new in numbers.items()
+            if units[old].troubles
+        }
 
     def _follows(self, numbers: dict[int, int]) -> dict[int, int]:
         found = {}

@@ -66,6 +66,7 @@ function grow(view, chosen) {
     }
   }
   if (!chosen) {
+    for (const { count: number, size } of triples(data.foldedShared)) top.push(leaf(many(number, "smaller set of shared blobs"), size, "stays", ""));
     for (const [number, fate, amount, size] of data.folded) {
       const repository = repositories[number];
       if (!view.hidden(fate, null)) place(repository.registry, repository, leaf(many(amount, "smaller image"), size, fateClass(fate), ""));

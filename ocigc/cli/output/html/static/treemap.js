@@ -1,7 +1,8 @@
 // The treemap: boxes that can be entered, with what is in them drawn inside. The layout is d3's squarified treemap.
 
 const HEAD = 20; // pixels for a label
-const LEAST = 30; // square pixels of the smallest box that is drawn
+const LEAST = 60; // square pixels of the smallest box that is drawn
+const BOXES = 4000; // at most so many; of more, the smallest box that is drawn is larger
 const LETTER = 7; // pixels
 const LETTERS = 9; // of a label that a box must have room for, or all of a shorter one: the beginning of a name always shows
 const MOST = 300; // boxes of one branch that can have the focus
@@ -50,7 +51,9 @@ class Treemap {
   draw(focus = false, from = null) {
     const node = this.trail.at(-1);
     this.width = this.map.clientWidth;
-    const laid = d3.hierarchy(this.folded(node)).sum((each) => (each.children.length ? 0 : each.size)).sort((a, b) => b.value - a.value);
+    let folded = this.folded(node, LEAST);
+    for (let least = LEAST; leaves(folded) > BOXES; folded = this.folded(node, least)) least *= 1.5;
+    const laid = d3.hierarchy(folded).sum((each) => (each.children.length ? 0 : each.size)).sort((a, b) => b.value - a.value);
     d3.treemap().size([this.width, this.map.clientHeight]).tile(d3.treemapSquarify).round(true)
       .paddingInner((box) => (box.depth < 2 ? 2 : 1)).paddingOuter((box) => (box.depth && box.children ? 1 : 0))
       .paddingTop((box) => (box.depth && box.children && labelled(box) ? HEAD : box.depth ? 1 : 0))(laid);
@@ -65,12 +68,12 @@ class Treemap {
   }
 
   /** The tree without what is too small to be seen: that is summed up in one box a branch. */
-  folded(root) {
+  folded(root, least) {
     const scale = (this.width * this.map.clientHeight) / Math.max(root.size, 1);
     const fold = (node, most, depth) => {
       // A branch with hardly any room is one box.
-      if (depth > 1 && node.size * scale < 2 * LEAST) return { ...node, of: node, children: [], goes: looks(node) };
-      const seen = node.children.filter((child, number) => number < most && child.size * scale >= LEAST);
+      if (depth > 1 && node.size * scale < 2 * least) return { ...node, of: node, children: [], goes: looks(node) };
+      const seen = node.children.filter((child, number) => number < most && child.size * scale >= least);
       const small = node.children.slice(seen.length);
       const inner = seen.map((child) => (child.children.length ? fold(child, Infinity, depth + 1) : { ...child, of: child }));
       if (small.length === 1) inner.push({ ...small[0], of: small[0], children: [], goes: looks(small[0]) });
@@ -139,6 +142,8 @@ const LOOKS = {
   "goes-all": "goes with a prune --all",
   gone: "would go",
 };
+
+const leaves = (node) => (node.children.length ? sum(node.children.map(leaves)) : 1);
 
 /** How most of a branch's bytes look. */
 function looks(node) {
