@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from ocigc.errors import Refused
 from ocigc.inspect.history import Run
 from ocigc.layout.layout import STATE, Layout
+from ocigc.native import Detail, Ledger, Selection, Store
 from ocigc.pruning import trash
+from ocigc.verification.ledger import NAME as LEDGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,37 @@ def trash_of(layout: Layout) -> tuple[int, int]:
     return 0, 0
 
 
-def last_verified(runs: Sequence[Run]) -> tuple[int | None, int]:
-    """When everything was verified for the last time, and how many blobs that found corrupt."""
-    for run in reversed(runs):
-        if run.command == "verify":
-            corrupt = run.line.get("corrupt", 0)
-            return run.time, corrupt if isinstance(corrupt, int) else 0
-    return None, 0
+def oldest_verification(layout: Layout, now: int) -> int | None:
+    """When the blob was verified that has waited longest, by the ledger of verify. None where no ledger is kept, or one
+    of the blobs was never verified, or was touched since."""
+    with suppress(OSError, Refused), layout.dir.below(STATE) as state:
+        fd = state.open_plain(LEDGER)
+        try:
+            with Store.scan(layout.dir.fd, detail=Detail.IDENTITY) as store, closing(Ledger(store)) as ledger:
+                ledger.read(fd, now)
+                return _oldest(ledger, len(store), now)
+        finally:
+            os.close(fd)
+    return None
+
+
+def _oldest(ledger: Ledger, blobs: int, now: int) -> int | None:
+    nodes = array("I", range(blobs))
+    if not blobs or ledger.select(nodes, Selection.UNRECORDED):
+        return None
+    first = ledger.select(nodes, Selection.OLDER, now + 1)[:1]
+
+    def older(instant: int) -> bool:
+        return bool(ledger.select(first, Selection.OLDER, instant + 1))
+
+    return bisect_left(range(now), True, key=older)  # a ledger only tells what is older than an instant
+
+
+def verification(layout: Layout, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
+    """Since when every blob has been verified, by the ledger or the history, and how many the last run of verify found
+    corrupt. None where neither says so of all."""
+    last = next((run for run in reversed(runs) if run.command == "verify"), None)
+    corrupt = 0 if last is None else last.line.get("corrupt", 0)
+    times = [oldest_verification(layout, now), None if last is None else last.time]
+    known = max((time for time in times if time is not None), default=None)
+    return known, corrupt if isinstance(corrupt, int) else 0

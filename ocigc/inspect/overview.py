@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from ocigc.gc.protection import InUse
 from ocigc.gc.retention import Policy
 from ocigc.image import ImageRecord, Media, repository_of
 from ocigc.inspect import history
-from ocigc.inspect.health import Health, disk_of, last_verified, trash_of
+from ocigc.inspect.health import Health, disk_of, trash_of, verification
 from ocigc.inspect.sharing import NOBODY, Sharing, sharing
 from ocigc.inspect.summary import (
     Amounts,
@@ -30,19 +29,22 @@ from ocigc.inspect.summary import (
 )
 from ocigc.inspect.usage import usage
 from ocigc.layout import lock
+from ocigc.layout.documents import Documents
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, load, with_created
-from ocigc.native import Role, Store, parse_children
+from ocigc.layout.snapshot import Snapshot, load, with_created
+from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions, make_plan, request
 from ocigc.pruning.policy_file import OWN, own_policy
 from ocigc.reference import InvalidReference, parse_normalized
+from ocigc.verification.completeness import incomplete_images
 
 LISTED = 120_000
 LISTED_LEAST = 20_000
 """How many blobs of images are listed, those of the largest images: so many less the number of images, but some."""
 LARGEST = 40
 """How many of the blobs that no image leads to are."""
+_NAMED = 3  # absent blobs
 _POLICY_LIMIT = 1 << 20  # bytes
 
 
@@ -114,8 +116,9 @@ class _Look:
         plans = [] if self.refused else self._plans(snapshot)
         bits = list(zip((Fate.PRUNE, Fate.ALL, Fate.FREE), plans, strict=True)) if plans else []
         blobs = _Blobs(store, found, bits)
-        troubles = _troubles(store)
-        units = list(blobs.units({target.digest: sizes[target.digest][0] for target in targets}, snapshot, troubles))
+        faults = {node: str(error) for node, error in store.faults()}
+        lacking = _lacking(snapshot)
+        units = list(blobs.units({each.digest: sizes[each.digest][0] for each in targets}, snapshot, faults, lacking))
         numbers = {target.digest: number for number, target in enumerate(targets)}
         reasons = [dict(map(_worded, Explanations(plan, store))) for plan in plans[:2]]
         fates = _image_fates(bits)
@@ -130,7 +133,7 @@ class _Look:
             for each in used
         ]
         runs = history.read(self.layout)
-        verified, corrupt = last_verified(runs)
+        verified, corrupt = verification(self.layout, runs, now)
         return Overview(
             images=images,
             units=units,
@@ -148,8 +151,8 @@ class _Look:
             health=Health(
                 verified,
                 corrupt,
-                sum(1 for unit in units if unit.troubles),
-                list(troubles.values()),
+                sum(1 for image in ordered if image.target.digest in lacking),
+                list(faults.values()),
                 self.refused,
                 *trash_of(self.layout),
             ),
@@ -203,9 +206,16 @@ class _Blobs:
         self._positions: dict[int, int] = {}
         self._nobodys()
 
-    def units(self, sizes: Mapping[Digest, int], snapshot: Snapshot, troubles: Mapping[int, str]) -> Iterator[Unit]:
+    def units(
+        self,
+        sizes: Mapping[Digest, int],
+        snapshot: Snapshot,
+        faults: Mapping[int, str],
+        lacking: Mapping[Digest, Sequence[str]],
+    ) -> Iterator[Unit]:
         """The units by digest, in the order given: their blobs are listed while there is room."""
         follows = _followed(snapshot, self._found)
+        documents = Documents(self._store)
         walks: list[Sequence[int] | None] = []
         platforms: list[Sequence[str]] = []
         listed = 0
@@ -217,14 +227,13 @@ class _Blobs:
                 walks.append(None)
                 platforms.append(())
                 continue
-            known = dict(_platforms(self._store, walk))
+            known = dict(_platforms(documents, self._store, walk))
             walks.append([self._list(node, media, known.get(node, "")) for node, media in walk])
             platforms.append(sorted(set(known.values())))
         self._amounts()
         for number, (digest, size) in enumerate(sizes.items()):
             nodes = [node for node, _ in self._found.walk(number)]
             rest, alone, free = self._of(number)
-            lacking = [troubles[node] for node in nodes if node in troubles]
             yield Unit(
                 digest,
                 size,
@@ -234,7 +243,8 @@ class _Blobs:
                 self._found.groups[number],
                 walks[number],
                 platforms[number],
-                lacking if nodes else ["its content is absent"],
+                [faults[node] for node in nodes if node in faults],
+                lacking.get(digest, ()),
                 follows.get(digest),
             )
 
@@ -321,31 +331,32 @@ def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:
     }
 
 
-def _troubles(store: Store) -> dict[int, str]:
-    """Manifests that cannot be read, parsed or verified, and why; none where nobody has recorded them."""
-    return {node: str(error) for node, error in store.faults()}
+def _lacking(snapshot: Snapshot) -> dict[Digest, list[str]]:
+    """What images lack, in words, by the digests of their targets."""
+    found: dict[Digest, dict[str, None]] = {}
+    for each in incomplete_images(snapshot.images, snapshot.store):
+        target = each.image.target.digest
+        what = f"{each.platform}: " if each.platform else ""
+        if [missing.digest for missing in each.missing] == [target]:
+            said = f"{target}, its manifest, is absent"
+        else:
+            digests = ", ".join(missing.digest.short for missing in each.missing[:_NAMED])
+            more = f" and {len(each.missing) - _NAMED} more" if len(each.missing) > _NAMED else ""
+            said = f"{what}{digests}{more} absent"
+        found.setdefault(target, {})[said] = None
+    return {target: list(said) for target, said in found.items()}
 
 
-def _platforms(store: Store, walk: Sequence[tuple[int, Media]]) -> Iterator[tuple[int, str]]:
+def _platforms(documents: Documents, store: Store, walk: Sequence[tuple[int, Media]]) -> Iterator[tuple[int, str]]:
     """The platforms of manifests, as an index says, or else the config of the only one."""
     for node, media in walk:
-        with suppress(Refused, ValueError, RecursionError):
-            if media == Media.INDEX:
-                for role, child, content in parse_children(store.read(node, CONFIG_LIMIT), media):
-                    manifest = store.find(child.digest)
-                    platform = _platform(json.loads(content).get("platform")) if role == Role.MANIFEST else ""
-                    if manifest is not None and platform:
-                        yield manifest, platform
-            elif media == Media.CONFIG and walk[0][1] == Media.MANIFEST:
-                platform = _platform(json.loads(store.read(node, CONFIG_LIMIT)))
-                if platform:
-                    yield walk[0][0], platform
-
-
-def _platform(stated: object) -> str:
-    if not isinstance(stated, dict) or stated.get("os") in (None, "unknown"):
-        return ""
-    return "/".join(str(stated[key]) for key in ("os", "architecture", "variant") if stated.get(key))
+        if media == Media.INDEX:
+            for child in documents.children(node):
+                manifest = store.find(child.descriptor.digest)
+                if manifest is not None and child.platform and not child.attestation:
+                    yield manifest, child.platform
+        elif media == Media.CONFIG and walk[0][1] == Media.MANIFEST and (platform := documents.platform(node)):
+            yield walk[0][0], platform
 
 
 def _repositories(images: Sequence[ImageSummary], found: Sharing, blobs: _Blobs) -> list[RepositorySummary]:

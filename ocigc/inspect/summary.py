@@ -49,7 +49,9 @@ class Blob:
 class Unit:
     """A target: one image, under however many names. `alone` are the bytes that no other unit has, of which `free`
     would go with it where no policy holds them; `rest` is of those that are not listed. `blobs` are the positions of
-    the listed ones of its walk, None where the unit is too small for that. `follows` is the owner of what it refers to.
+    the listed ones of its walk, None where the unit is too small for that. `damaged` are messages, each of a manifest
+    of it that cannot be read or believed; `lacking` say what it needs and has not. `follows` is the owner of what it
+    refers to.
     """
 
     digest: Digest
@@ -60,13 +62,19 @@ class Unit:
     groups: Sequence[int]
     blobs: Sequence[int] | None
     platforms: Sequence[str]
-    troubles: Sequence[str]
+    damaged: Sequence[str]
+    lacking: Sequence[str]
     follows: int | None
 
     @property
-    def present(self) -> bool:
-        """Whether its target is here."""
-        return self.size > 0
+    def absent(self) -> bool:
+        """Whether its target is not here."""
+        return not self.size
+
+    @property
+    def troubles(self) -> Sequence[str]:
+        """All that is wrong with it."""
+        return [*self.damaged, *self.lacking]
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,9 @@ def states(image: ImageSummary, overview: Overview) -> Iterator[str]:
         yield "in use"
     if image.usage.leased:
         yield "leased"
-    if unit.troubles and unit.present:
+    if unit.damaged:
         yield "damaged"
-    if not unit.present:
+    if unit.absent:
         yield "absent"
+    elif unit.lacking:
+        yield "incomplete"
