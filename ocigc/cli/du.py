@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from ocigc.cli import log, options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.ls import usage_as_json, usage_table
-from ocigc.cli.output.tables import human_size, table
+from ocigc.cli.output.tables import Column, count, human_size, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.gc.protection import InUse
 from ocigc.inspect.disk_usage import Consumption, du, freed, together
@@ -23,6 +23,24 @@ from ocigc.times import SECOND
 
 Members = Sequence[tuple[str, Consumption]]
 """The layouts of a tree, by their paths; empty for a layout alone."""
+
+
+_TOTALS = (
+    Column("IMAGES", right=True),
+    Column("BLOBS", right=True),
+    Column("SIZE", right=True),
+    Column("ON DISK", right=True),
+    Column("PRUNE FREES", right=True),
+    Column("PRUNE -a FREES", right=True),
+)
+_REPOSITORIES = (
+    Column("REPOSITORY", name=True),
+    Column("IMAGES", right=True),
+    Column("SIZE", right=True),
+    Column("SHARED", right=True, below=100),
+    Column("UNIQUE", right=True, below=80),
+    Column("RECLAIMABLE", right=True),
+)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,21 +142,24 @@ def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
 
 
 def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> Iterator[str]:
-    columns = ("IMAGES", "BLOBS", "SIZE", "ON DISK", "PRUNE FREES", "PRUNE -a FREES")
+    width = terminal_width(sys.stdout)
     if members:
         rows = [(name, *_row(each, *both)) for name, each, *both in _each_freed(members)]
-        yield from table(("LAYOUT", *columns), rows)
+        yield from table((Column("LAYOUT", name=True), *_TOTALS), rows, width=width)
         yield ""
     goes = [sum(freed(files)) + consumption.leftovers_freed for files in (consumption.dangling, consumption.unused)]
-    yield from table(columns, [_row(consumption, *goes)])
+    yield from table(_TOTALS, [_row(consumption, *goes)], width=width)
     if consumption.leftovers:
-        count, size = sum(len(each.files) for each in consumption.leftovers), sum(e.size for e in consumption.leftovers)
+        number, size = (
+            sum(len(each.files) for each in consumption.leftovers),
+            sum(e.size for e in consumption.leftovers),
+        )
         freed_size = human_size(consumption.leftovers_freed)
-        yield f"Leftovers of other tools: {count:,} files, {human_size(size)}, of which a prune frees {freed_size}"
+        yield f"Leftovers of other tools: {count(number, 'file')}, {human_size(size)}, of which a prune frees {freed_size}"
     if consumption.repositories:
         yield ""
         yield from table(
-            ("REPOSITORY", "IMAGES", "SIZE", "SHARED", "UNIQUE", "RECLAIMABLE"),
+            _REPOSITORIES,
             [
                 (
                     printable(each.name) or "<none>",
@@ -150,6 +171,7 @@ def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> It
                 )
                 for each in consumption.repositories
             ],
+            width=width,
         )
     if verbose and consumption.images:
         yield ""

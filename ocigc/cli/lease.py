@@ -9,12 +9,20 @@ import time
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
-from ocigc.cli.output.tables import table
+from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.errors import UsageError
 from ocigc.inspect.lease import held, hold, release
 from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
+
+_LEASES = (
+    Column("LEASE", name=True),
+    Column("CREATED", below=80),
+    Column("EXPIRES"),
+    Column("RESOURCES", right=True),
+    Column("STATE"),
+)
 
 
 def _create(args: argparse.Namespace) -> int:
@@ -74,7 +82,7 @@ def _list(args: argparse.Namespace) -> int:
         )
         for lease in found
     ]
-    for line in table(("LEASE", "CREATED", "EXPIRES", "RESOURCES", "STATE"), rows):
+    for line in table(_LEASES, rows, width=terminal_width(sys.stdout)):
         print(line)
     return 0
 

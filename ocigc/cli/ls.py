@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
-from ocigc.cli.output.tables import human_size, table
+from ocigc.cli.output.tables import Column, human_size, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.gc.protection import InUse
 from ocigc.inspect.usage import Usage, images
@@ -75,7 +75,7 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
 
 def usage_table(
     found: Sequence[Usage], layouts: Sequence[str] | None = None, *, reclaimable: bool = False
-) -> Iterator[str]:
+) -> list[str]:
     """A line an image; of a tree with the layout of each."""
     rows = []
     for number, entry in enumerate(found):
@@ -99,9 +99,18 @@ def usage_table(
                 ", ".join(name for name, holds in states if holds),
             )
         )
-    first = ("IMAGE",) if layouts is None else ("LAYOUT", "IMAGE")
-    last = ("RECLAIMABLE", "STATE") if reclaimable else ("STATE",)
-    return table((*first, "DIGEST", "CREATED", "SIZE", "SHARED", "UNIQUE", *last), rows)
+    columns = [
+        *([] if layouts is None else [Column("LAYOUT", name=True)]),
+        Column("IMAGE", name=True),
+        Column("DIGEST", below=100),
+        Column("CREATED", below=80),
+        Column("SIZE", right=True),
+        Column("SHARED", right=True, below=100),
+        Column("UNIQUE", right=True),
+        *([Column("RECLAIMABLE", right=True)] if reclaimable else []),
+        Column("STATE"),
+    ]
+    return table(columns, rows, width=terminal_width(sys.stdout))
 
 
 COMMAND = Command(

@@ -98,6 +98,8 @@ DRY_RUN = Option("-n", "--dry-run", action="store_true", help="show what would b
 
 FORCE = Option("-f", "--force", action="store_true", help="do not ask")
 
+VERBOSE = Option("-v", "--verbose", action="store_true")
+
 METRICS_FILE = Option(
     "--metrics-file",
     metavar="FILE",

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
-from ocigc.cli.output.plan_text import as_json, as_metrics, as_text, failure_as_json
-from ocigc.cli.output.tables import parse_size
+from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
+from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
+from ocigc.cli.output.tables import parse_size, terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.errors import UsageError
 from ocigc.gc.decide import Request
 from ocigc.gc.protection import InUse
 from ocigc.gc.retention import Policy
 from ocigc.gc.rule_sets import RULE_SETS
+from ocigc.inspect.plan_summary import summarize
 from ocigc.printable import printable
 from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.policy_file import parse_policy
@@ -36,6 +37,7 @@ RUN_OPTIONS = (
     ),
     options.DRY_RUN,
     options.FORCE,
+    options.VERBOSE.but(help="list all images that go, not just the largest"),
     Option("--allow-empty", action="store_true", help="go on even if no image at all would remain"),
     Option(
         "--trash",
@@ -98,34 +100,60 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes one layout, and shows what came of it."""
     wanted = replace(wanted, repository=options.repository(args))
     with options.layout(args, writable=not args.dry_run) as layout, progress_line() as progress:
-        with prune(layout, wanted, confirm=None if args.force else _confirmation(progress), watch=progress) as pruned:
+        told = _Teller(args, wanted, progress)
+        confirm = None if args.force else told.ask
+        look = told.look if args.format == "text" or confirm is not None else None
+        with prune(layout, wanted, confirm=confirm, look=look, watch=progress) as pruned:
             progress.clear()
-            _show(args, pruned)
+            options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
+            args.answered = True
+            if args.format == "json":
+                sys.stdout.writelines(as_json(pruned))
+            else:
+                told.tell(pruned)
     return 0
+
+
+class _Teller:
+    """Tells a person what a run is to do, and what it did."""
+
+    def __init__(self, args: argparse.Namespace, wanted: PruneOptions, progress: ProgressLine) -> None:
+        self._wanted = wanted
+        self._progress = progress
+        self._most = None if args.verbose else SHOWN
+        self._context = context(args.layout, wanted)
+        self._asked = False
+
+    def look(self, planned: Pruned) -> None:
+        """Puts a plan in figures, while all it is made of is there."""
+        self._summary = summarize(planned, self._wanted, most=self._most, watch=self._progress)
+
+    def ask(self, _: Pruned) -> None:
+        """Shows the plan and asks. Raises Refused where it is not to be carried out."""
+        self._progress.clear()
+        for line in plan_lines(self._summary, replace(self._context, width=terminal_width(sys.stderr)), dry_run=False):
+            print(line, file=sys.stderr)
+        options.ask()
+        self._asked = True
+
+    def tell(self, pruned: Pruned) -> None:
+        """Prints what would be done, or was."""
+        if pruned.explained is not None:
+            for line in explanation_lines((("", each) for each in pruned.explained), self._context.width):
+                print(line)
+            print()
+        if pruned.dry_run:
+            lines = plan_lines(self._summary, self._context, dry_run=True)
+        else:
+            size = pruned.reclaimed if self._wanted.trash is None else pruned.trashed
+            lines = done_lines(self._summary, self._context, size=size, kept=len(pruned.spared), shown=self._asked)
+        for line in lines:
+            print(line)
 
 
 def failure(message: str, args: argparse.Namespace) -> str:
     """The JSON answer of a run that failed; `args` may be empty."""
     return failure_as_json(message, dry_run=getattr(args, "dry_run", False))
-
-
-def _confirmation(progress: ProgressLine) -> Callable[[Pruned], None]:
-    def confirm(planned: Pruned) -> None:
-        progress.clear()
-        for line in as_text(planned):
-            print(line, file=sys.stderr)
-        options.ask()
-
-    return confirm
-
-
-def _show(args: argparse.Namespace, pruned: Pruned) -> None:
-    options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
-    args.answered = True
-    if args.format == "json":
-        sys.stdout.writelines(as_json(pruned))
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in as_text(pruned))
 
 
 COMMAND = Command(

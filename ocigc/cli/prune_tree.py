@@ -5,17 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ocigc.cli import log, options
-from ocigc.cli.output.plan_text import as_json, as_metrics
-from ocigc.cli.output.tables import columns, human_size, table
+from ocigc.cli.output.plan_table import (
+    SHOWN,
+    Context,
+    context,
+    done_lines,
+    explanation_lines,
+    layout_lines,
+    plan_lines,
+)
+from ocigc.cli.output.plan_text import as_metrics, document
+from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import progress_line
-from ocigc.digest import Digest
 from ocigc.errors import Refused
-from ocigc.hard_links import Files, HardLinks
+from ocigc.gc.explain import Explanation
+from ocigc.hard_links import HardLinks
+from ocigc.inspect.plan_summary import PlanSummary, summarize, together
 from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
@@ -24,24 +34,24 @@ from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import Pruned, prune
 from ocigc.pruning.quota import fit
-from ocigc.reference import familiar_name
 
 _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a prune of one layout answers, as its JSON object, for the store that it was made of is closed; the files
-    that go; and the bytes of leftovers.
-    """
+    """What a prune of one layout answers, kept when the store that it was made of is closed."""
 
     document: dict[str, Any]
-    files: Files
-    leftovers: int
+    summary: PlanSummary
+    kept: int
+    explained: Sequence[Explanation]
 
 
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on."""
+    most = None if args.verbose else SHOWN
+    told = context(args.layout, wanted, recursive=True)
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args, *([] if args.dry_run else [tree.fd]))
         if wanted.own_policy and wanted.policy is None:
@@ -55,33 +65,42 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         limit = wanted.keep_storage
         options_of = plain if limit is None else fit(tree, limit, plain, progress)
 
-        def run(confirm: Callable[[str, Pruned], None] | None, *, dry_run: bool) -> Results[dict[str, Any]]:
+        def run(confirm: Callable[[str, Pruned], None] | None, *, dry_run: bool) -> Results[_Answer]:
             taken = HardLinks(trash=wanted.trash is not None)
 
             def work(layout: Layout, found: Found, watch: Watcher) -> _Answer:
                 own = replace(options_of(found), dry_run=dry_run)
                 check = None if confirm is None else lambda planned: confirm(printable(found.path), planned)
-                with prune(layout, own, confirm=check, watch=watch, taken=taken) as pruned:
-                    answer = _answer(pruned)
+                summaries = []
+
+                def look(planned: Pruned) -> None:
+                    summaries.append(summarize(planned, own, most=most))
+
+                with prune(layout, own, confirm=check, look=look, watch=watch, taken=taken) as pruned:
+                    answer = _answer(pruned, summaries[-1])
                     if not pruned.dry_run:
-                        taken.remove(answer.files)
+                        for files in answer.summary.leaving:
+                            taken.remove(files)
                         options.measure(args, as_metrics(pruned))
                     return answer
 
-            # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs is spared.
+            # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs stays.
             results = each_layout(tree, work, progress, at_once=AT_ONCE if dry_run else 1)
             progress.clear()
             space = "SpaceReclaimed" if wanted.trash is None else "SpaceTrashed"
             return Results(list(_counted(results.values, space)), results.errors)
 
-        if args.dry_run or args.force:
-            results = run(None, dry_run=args.dry_run)
-        else:
+        asked = not (args.dry_run or args.force)
+        if asked:
             planned = run(None, dry_run=True)
-            for line in _text(planned, dry_run=True):
+            for error in planned.errors:
+                log.error(error)
+            for line in _plan(planned, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
                 print(line, file=sys.stderr)
             options.ask()
-            results = run(_unchanged(dict(planned.values)), dry_run=False)
+            results = run(_unchanged({name: answer.document for name, answer in planned.values}), dry_run=False)
+        else:
+            results = run(None, dry_run=args.dry_run)
     for error in results.errors:
         log.error(error)
     total = _total(results, args.dry_run)
@@ -91,40 +110,48 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         json.dump(total, sys.stdout)
         print()
     else:
-        for line in _text(results, args.dry_run):
+        for line in _explained(results, told):
+            print(line)
+        told_lines = (
+            _plan(results, told, most, dry_run=True) if args.dry_run else _done(results, told, most, shown=asked)
+        )
+        for line in told_lines:
             print(line)
     return options.FAILED if results.errors else 0
 
 
-def _answer(pruned: Pruned) -> _Answer:
-    store = pruned.snapshot.store
-    going = [node for node in pruned.plan.blobs if not pruned.spared or store.digest(node) not in pruned.spared]
-    document = json.loads("".join(as_json(pruned)))
-    return _Answer(document, store.files(going), sum(each.size for each in pruned.leftovers))
+def _answer(pruned: Pruned, summary: PlanSummary) -> _Answer:
+    answer = {key: list(value) if isinstance(value, Iterator) else value for key, value in document(pruned).items()}
+    if pruned.spared:
+        store = pruned.snapshot.store
+        going = [node for node in pruned.plan.blobs if store.digest(node) not in pruned.spared]
+        summary = replace(summary, leaving=[store.files(going)])
+    explained = [] if pruned.explained is None else list(pruned.explained)
+    return _Answer(answer, summary, len(pruned.spared), explained)
 
 
-def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tuple[str, _Answer]]:
     """The answers, each with the bytes (under the key `space`) that go with it and with those before it."""
     links = HardLinks()
     for name, answer in answers:
-        going = {"SpaceReclaimed": 0, space: links.remove(answer.files)}
-        going["SpaceReclaimed"] += answer.leftovers
-        yield name, {**answer.document, **going}
+        going = {"SpaceReclaimed": 0, space: sum(links.remove(files) for files in answer.summary.leaving)}
+        going["SpaceReclaimed"] += answer.summary.leftover_bytes
+        yield name, replace(answer, document={**answer.document, **going})
 
 
 def _unchanged(planned: dict[str, dict[str, Any]]) -> Callable[[str, Pruned], None]:
     """Nobody can be asked layout by layout: a layout goes on if it would lose what was shown."""
 
     def confirm(name: str, now: Pruned) -> None:
-        answer = json.loads("".join(as_json(now)))
-        if any(answer[key] != planned.get(name, {}).get(key) for key in _LISTS):
+        answer = document(now)
+        if any(list(answer[key]) != planned.get(name, {}).get(key) for key in _LISTS):  # type: ignore[call-overload]
             raise Refused("it has changed since the plan was shown; run it again")
 
     return confirm
 
 
-def _total(results: Results[dict[str, Any]], dry_run: bool) -> dict[str, Any]:
-    answers = [answer for _, answer in results.values]
+def _total(results: Results[_Answer], dry_run: bool) -> dict[str, Any]:
+    answers = [answer.document for _, answer in results.values]
     lists = {key: [item for answer in answers for item in answer[key]] for key in _LISTS}
     return {
         "ImagesDeleted": lists["ImagesDeleted"],
@@ -135,39 +162,46 @@ def _total(results: Results[dict[str, Any]], dry_run: bool) -> dict[str, Any]:
         "Leftovers": lists["Leftovers"],
         "DryRun": dry_run,
         "Errors": list(results.errors),
-        "Layouts": [{"Layout": name, **answer} for name, answer in results.values],
+        "Layouts": [{"Layout": name, **answer.document} for name, answer in results.values],
     }
 
 
-def _text(results: Results[dict[str, Any]], dry_run: bool) -> Iterator[str]:
-    rules, names, rows = [], [], []
-    images = blobs = 0
-    for name, answer in results.values:
-        untagged = [item["Untagged"] for item in answer["ImagesDeleted"] if "Untagged" in item]
-        gone = len(answer["ImagesDeleted"]) - len(untagged) + len(answer["Orphans"])
-        rules += [_rule(name, each) for each in answer.get("Explained", ())]
-        names += [("  untag", name, printable(image)) for image in untagged]
-        rows.append(
-            (name, f"{len(untagged):,}", f"{gone:,}", human_size(answer["SpaceReclaimed"] + answer["SpaceTrashed"]))
-        )
-        images, blobs = images + len(untagged), blobs + gone
-    if rules:
-        yield "Rules:"
-        yield from columns(lambda: rules)
-    if names:
-        yield "Images:"
-        yield from columns(lambda: names)
-    if rows:
-        yield from table(("LAYOUT", "IMAGES", "BLOBS", "SPACE"), rows)
-    total = _total(results, dry_run)
-    yield f"{len(rows):,} layouts, {images:,} images, {blobs:,} blobs; {len(results.errors):,} skipped"
-    yield f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {human_size(total['SpaceReclaimed'])}"
-    if total["SpaceTrashed"]:
-        yield f"To the trash: {human_size(total['SpaceTrashed'])}"
+def _explained(results: Results[_Answer], told: Context) -> Iterator[str]:
+    explained = [(name, each) for name, answer in results.values for each in answer.explained]
+    if explained:
+        yield from explanation_lines(explained, told.width)
+        yield ""
 
 
-def _rule(layout: str, explained: dict[str, Any]) -> tuple[str, ...]:
-    """The line of one image under --explain."""
-    name = "<none>" if explained["Name"] is None else printable(familiar_name(explained["Name"]))
-    by = f" ({printable(explained['By'])})" if explained["By"] else ""
-    return f"  {explained['Fate']}", layout, name, Digest(explained["Digest"]).short, explained["Rule"] + by
+def _plan(results: Results[_Answer], told: Context, most: int | None, *, dry_run: bool) -> Iterator[str]:
+    summary = together([answer.summary for _, answer in results.values], most)
+    yield from _by_layout(results, told)
+    yield from plan_lines(summary, told, dry_run=dry_run)
+    yield from _skipped(results)
+
+
+def _done(results: Results[_Answer], told: Context, most: int | None, *, shown: bool) -> Iterator[str]:
+    summary = together([answer.summary for _, answer in results.values], most)
+    if not shown:
+        yield from _by_layout(results, told)
+    space = "SpaceReclaimed" if told.expires is None else "SpaceTrashed"
+    size = sum(answer.document[space] for _, answer in results.values)
+    kept = sum(answer.kept for _, answer in results.values)
+    yield from done_lines(summary, told, size=size, kept=kept, shown=shown)
+    yield from _skipped(results)
+
+
+def _by_layout(results: Results[_Answer], told: Context) -> Iterator[str]:
+    changed = [
+        (name, answer.summary, answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"])
+        for name, answer in results.values
+        if not answer.summary.empty
+    ]
+    if changed:
+        yield from layout_lines(changed, told)
+        yield ""
+
+
+def _skipped(results: Results[_Answer]) -> Iterator[str]:
+    if results.errors:
+        yield f"{len(results.errors):,} of {len(results.errors) + len(results.values):,} layouts were skipped."

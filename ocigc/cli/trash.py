@@ -8,12 +8,21 @@ import sys
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
-from ocigc.cli.output.tables import human_size, table
+from ocigc.cli.output.tables import Column, human_size, table, terminal_width
 from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.pruning.restore import trashed
 from ocigc.pruning.trash import Trashed
 from ocigc.times import SECOND, format_rfc3339
+
+_RUNS = (
+    Column("RUN"),
+    Column("REMOVED"),
+    Column("KEPT UNTIL", below=80),
+    Column("BLOBS", right=True, below=100),
+    Column("SIZE", right=True),
+    Column("IMAGES", cut=True),
+)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         )
         for each in runs
     ]
-    for line in table(("RUN", "REMOVED", "KEPT UNTIL", "BLOBS", "SIZE", "IMAGES"), rows):
+    for line in table(_RUNS, rows, width=terminal_width(sys.stdout)):
         print(line)
     return 0
 

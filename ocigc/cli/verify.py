@@ -17,7 +17,7 @@ from ocigc.cli.output.findings import (
     incomplete_as_text,
     named,
 )
-from ocigc.cli.output.tables import human_size, table
+from ocigc.cli.output.tables import Column, human_size, table, terminal_width
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.errors import UsageError
 from ocigc.layout.layout import Layout
@@ -25,6 +25,13 @@ from ocigc.times import SECOND
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together
 from ocigc.verification.verify import VerifyOptions, verify
+
+_LAYOUTS = (
+    Column("LAYOUT", name=True),
+    Column("BLOBS", right=True),
+    Column("SIZE", right=True),
+    Column("STATE"),
+)
 
 
 def _jobs(text: str) -> int:
@@ -160,7 +167,7 @@ def _print(result: Verification, members: Sequence[tuple[str, Verification]]) ->
             print(f"{paint(title, colour, sys.stdout)}: {line}")
     if members:
         rows = [(name, f"{each.checked:,}", human_size(each.bytes), _verdict(each)) for name, each in members]
-        for line in table(("LAYOUT", "BLOBS", "SIZE", "STATE"), rows):
+        for line in table(_LAYOUTS, rows, width=terminal_width(sys.stdout)):
             print(line)
     verdict = _verdict(result)
     colour = "red" if verdict == "NOT SOUND" else "green"

@@ -36,6 +36,11 @@ class Untagged:
     unnamed: Sequence[int] = ()
     by: str = ""
 
+    @property
+    def blobs(self) -> Sequence[int]:
+        """All blobs that go with it (nodes)."""
+        return [*self.deleted, *self.unnamed]
+
 
 def _order(untagged: Untagged) -> tuple[tuple[str, ...], str]:
     return untagged.image.sort_key

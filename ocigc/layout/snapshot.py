@@ -196,10 +196,8 @@ def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool =
 
 
 def with_created(snapshot: Snapshot) -> Snapshot:
-    """The same, with every image's time of creation: its annotation (of several entries the youngest), else its first
-    config's, else its target's mtime.
-    """
-    return replace(snapshot, images=snapshot.images.dated(lambda image: _created(snapshot, image)))
+    """The same, with every image's time of creation."""
+    return replace(snapshot, images=snapshot.images.dated(lambda image: created(snapshot, image)))
 
 
 def _instant(text: str | None) -> int | None:
@@ -209,7 +207,9 @@ def _instant(text: str | None) -> int | None:
         return None
 
 
-def _created(snapshot: Snapshot, image: ImageRecord) -> int | None:
+def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
+    """When an image was created, an instant: its annotation (of several entries the youngest), else its first config's,
+    else its target's mtime. None if nobody knows."""
     annotated = [_instant(snapshot.index.entries[n].created) for n in image.entries]
     stated = [instant for instant in annotated if instant is not None]
     if stated:

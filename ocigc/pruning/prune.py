@@ -96,12 +96,14 @@ def prune(
     options: PruneOptions | None = None,
     *,
     confirm: Callable[[Pruned], None] | None = None,
+    look: Callable[[Pruned], None] | None = None,
     watch: Watcher = SILENT,
     taken: HardLinks | None = None,
 ) -> Pruned:
     """Prunes a layout, or says what would go; without options as the command does without any: dangling images, and
-    what nothing reaches. `confirm` sees what is to go, and raises Refused to keep it. `taken` is
-    what the caller has removed from other layouts: an orphan whose file lost names by that is no younger for it.
+    what nothing reaches. `look` sees every plan that is made, also one that is made anew as index.json has changed;
+    then `confirm` sees what is to go, and raises Refused to keep it. `taken` is what the caller has removed from other
+    layouts: an orphan whose file lost names by that is no younger for it.
 
     Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
     then, and the next prune finishes what was begun.
@@ -109,9 +111,12 @@ def prune(
     options = PruneOptions() if options is None else options
     if options.dry_run:
         with lock.shared(layout, options.wait):
-            return _dry_run(layout, options, watch)
+            planned = _dry_run(layout, options, watch)
+            if look is not None:
+                look(planned)
+            return planned
     with lock.exclusive(layout, options.wait) as state:
-        return _real_run(layout, options, confirm, watch, taken, state)
+        return _real_run(layout, options, confirm, look, watch, taken, state)
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
@@ -127,6 +132,7 @@ def _real_run(
     layout: Layout,
     options: PruneOptions,
     confirm: Callable[[Pruned], None] | None,
+    look: Callable[[Pruned], None] | None,
     watch: Watcher,
     taken: HardLinks | None,
     state: Dir,
@@ -140,6 +146,8 @@ def _real_run(
     for _ in range(_ATTEMPTS):
         planned = _plan(layout, options, watch, taken)
         try:
+            if look is not None:
+                look(planned)
             if planned.plan.leaves_no_image and not options.allow_empty:
                 raise Refused(_no_image_left(layout) + "nothing was changed; give --allow-empty if that is meant")
             if confirm is not None and not (planned.plan.empty and not planned.leftovers):

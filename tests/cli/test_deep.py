@@ -42,10 +42,10 @@ def deep(layout: LayoutWriter, code: int = 0) -> Any:
     return result.json["Deep"]
 
 
-GZIP = gzip.compress(CONTENT)
+GZIP = gzip.compress(CONTENT, mtime=0)
 SOUND = [
     (GZIP, LAYER + "+gzip"),
-    (gzip.compress(CONTENT[:7]) + gzip.compress(b"") + gzip.compress(CONTENT[7:]), LAYER + "+gzip"),
+    (gzip.compress(CONTENT[:7], mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(CONTENT[7:]), LAYER + "+gzip"),
     (GZIP, "application/vnd.docker.image.rootfs.diff.tar.gzip"),
     (GZIP, "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
     (GZIP, "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"),

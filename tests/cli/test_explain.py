@@ -79,4 +79,4 @@ def test_as_text_also_after_a_real_run(layout: LayoutWriter) -> None:
     real = ocigc("prune", "-af", "--explain", "--grace", "0s", "--in-use", "-", layout.path, stdin=used)
     assert "\x1b" not in dry.out
     assert "in use by name (container c)" in dry.out
-    assert dry.out.split("Images:")[0] == real.out.split("Images:")[0]
+    assert dry.out.split("Plan for")[0] == real.out.split("Removed from")[0]

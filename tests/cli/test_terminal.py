@@ -57,7 +57,7 @@ def test_yes(layout: LayoutWriter) -> None:
     before = layout.present()
     code, shown = converse("prune", layout.path, answer="y\n")
     assert code == 0
-    assert shown.index("untag") < shown.index("[y/N]") < shown.index("reclaimed")
+    assert shown.index("Frees ") < shown.index("[y/N]") < shown.index("Freed ")
     assert len(layout.present()) == len(before) - 3
 
 

@@ -57,7 +57,7 @@ def test_changed(layout: LayoutWriter) -> None:
     assert (second["Checked"], second["Bytes"], second["Skipped"]) == (0, 0, count)
     assert snapshot(layout.path) == before
     assert (
-        ocigc("verify", "--changed", layout.path).out == f"0 blobs, 0B: sound\n{count} blobs not read, by the ledger\n"
+        ocigc("verify", "--changed", layout.path).out == f"0 blobs, 0 B: sound\n{count} blobs not read, by the ledger\n"
     )
 
     rotten = layout.entries[0]

@@ -1,0 +1,193 @@
+"""What a prune would do, or did, for a person to decide on: what goes, what that frees, and where the way back is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+from ocigc.cli.output.tables import Column, age, agree, count, human_size, percent, table, terminal_width
+from ocigc.gc.explain import Explanation
+from ocigc.inspect.plan_summary import Loss, PlanSummary
+from ocigc.printable import printable
+from ocigc.pruning.planning import PruneOptions
+from ocigc.times import SECOND, format_rfc3339, nanoseconds
+
+SHOWN = 20
+"""How many images are listed, and how many repositories."""
+
+_LEFTOVERS_SHOWN = 3
+
+_LOSSES = (
+    Column("IMAGE", name=True),
+    Column("AGE", right=True),
+    Column("SIZE", right=True, below=80),
+    Column("FREES", right=True),
+    Column("WHY", cut=True),
+)
+_REPOSITORIES = (Column("REPOSITORY", name=True), Column("IMAGES", right=True), Column("FREES", right=True))
+_LAYOUTS = (
+    Column("LAYOUT", name=True),
+    Column("GO", right=True),
+    Column("STAY", right=True),
+    Column("ORPHANS", right=True, below=80),
+    Column("FREES", right=True),
+)
+_EXPLANATIONS = (
+    Column("IMAGE", name=True),
+    Column("DIGEST", below=100),
+    Column("DECISION"),
+    Column("RULE", cut=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Of what run a plan is told. `path` is as the user gave it; `now` and `expires`, of the trash, are instants;
+    `width` is that of the terminal, None if it is none.
+    """
+
+    path: str
+    now: int
+    expires: int | None
+    recursive: bool
+    width: int | None
+
+
+def context(path: str, wanted: PruneOptions, *, recursive: bool = False) -> Context:
+    """What is printed of a run with these options."""
+    now = wanted.request.now
+    expires = None if wanted.trash is None else now + nanoseconds(wanted.trash)
+    return Context(path, now, expires, recursive, terminal_width(sys.stdout))
+
+
+def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool) -> Iterator[str]:
+    """The plan, before it is carried out."""
+    if summary.empty:
+        yield from _in_grace(summary)
+        yield _nothing(summary, run)
+        return
+    yield f"Plan for {printable(run.path)}{', a dry run' if dry_run else ''}:"
+    yield from _details(summary, run)
+    if run.expires is None:
+        yield _total("Frees", summary.frees + summary.leftover_bytes, "go", summary, run)
+        if (linked := summary.bytes - summary.frees) > 0:
+            yield f"{human_size(linked)} more have further names (hard links): they are freed with the last of these."
+    else:
+        yield _total("Moves", summary.frees, "go", summary, run)
+        yield f"The trash keeps them until {format_rfc3339(run.expires)}; the next prune after that frees the space."
+
+
+def done_lines(summary: PlanSummary, run: Context, *, size: int, kept: int, shown: bool) -> Iterator[str]:
+    """What was done: `size` bytes that went, and `kept` blobs that came into use meanwhile; and where the way back is. The plan
+    comes before it unless it was `shown`.
+    """
+    if summary.empty:
+        yield from _in_grace(summary)
+        yield _nothing(summary, run)
+        return
+    if not shown:
+        yield f"Removed from {printable(run.path)}:"
+        yield from _details(summary, run)
+    if kept:
+        yield f"{count(kept, 'blob')} came into use meanwhile and were kept."
+    if run.expires is None:
+        yield _total("Freed", size, "", summary, run)
+    else:
+        yield _total("Moved", size, "", summary, run)
+        restore = f"ocigc restore {'--recursive ' if run.recursive else ''}{quote(run.path)}"
+        yield f"To undo it until {format_rfc3339(run.expires)}: {restore}"
+
+
+def _nothing(summary: PlanSummary, run: Context) -> str:
+    return f"{printable(run.path)}: nothing to remove; {count(summary.staying, 'image', 'stay')}."
+
+
+def _details(summary: PlanSummary, run: Context) -> Iterator[str]:
+    """A table of images, a line for each other kind of thing."""
+    yield ""
+    yield from _images(summary, run)
+    if summary.orphans:
+        yield f"Orphans: {count(summary.orphans, 'blob')}, {human_size(summary.orphan_bytes)}, that nothing refers to."
+    if summary.leftovers:
+        names = printable(", ".join(summary.leftovers[:_LEFTOVERS_SHOWN]))
+        more = ", …" if len(summary.leftovers) > _LEFTOVERS_SHOWN else ""
+        size = human_size(summary.leftover_bytes)
+        yield f"Leftovers: {count(len(summary.leftovers), 'file')}, {size}, that other tools have left: {names}{more}"
+    yield from _in_grace(summary)
+    if summary.labels:
+        yield f"Labels: {count(summary.labels, 'snapshot label')} of configs that no image has any more."
+    if summary.renamed:
+        yield f"Names: {count(summary.renamed, 'image', 'lose')} a name and {agree(summary.renamed, 'keep')} others."
+    if summary.unnamed:
+        yield f"In use: {count(summary.unnamed, 'image', 'stay')} without their name."
+
+
+def _in_grace(summary: PlanSummary) -> Iterator[str]:
+    if summary.in_grace:
+        yield f"In grace: {count(summary.in_grace, 'orphan', 'stay')}, younger than --grace."
+
+
+def _total(verb: str, size: int, what: str, summary: PlanSummary, run: Context) -> str:
+    """`Frees 1.34 GB of 2.27 GB (59 %): 347 images go, 142 stay.`"""
+    share = f"{human_size(size)} of {human_size(summary.disk)} ({percent(size, summary.disk)})"
+    to_trash = "" if run.expires is None else " to the trash"
+    images = count(summary.images - summary.unnamed, "image", what)
+    images += "" if what else " removed"
+    if referrers := summary.images - summary.count:
+        images += f" ({referrers:,} of them referrers)"
+    return f"{verb} {share}{to_trash}: {images}, {count(summary.staying, '', 'stay')}."
+
+
+def _images(summary: PlanSummary, run: Context) -> Iterator[str]:
+    shown = summary.losses
+    if not summary.count:
+        return
+    rows = [row for loss in shown for row in _rows(loss, run.now)]
+    yield from table(_LOSSES, rows, width=run.width)
+    if (more := summary.count - len(shown)) > 0:
+        yield f"… and {more:,} more (-v lists all)"
+    yield ""
+    if more > SHOWN and len(summary.repositories) > 1:
+        yield from _by_repository(summary, run)
+        yield ""
+
+
+def _rows(loss: Loss, now: int) -> Iterator[tuple[str, ...]]:
+    name = printable(loss.name) or f"<none>@{loss.digest.short}"
+    old = "" if loss.created is None else age((now - loss.created) // SECOND)
+    yield name, old, human_size(loss.size), human_size(loss.frees), printable(loss.why)
+    number, frees = loss.referrers
+    if number:
+        yield f"  + {count(number, 'referrer')}", "", "", human_size(frees), "with their image"
+
+
+def _by_repository(summary: PlanSummary, run: Context) -> Iterator[str]:
+    ordered = sorted(summary.repositories.items(), key=lambda item: (-item[1][1], item[0]))
+    rows = [(printable(name) or "<none>", f"{images:,}", human_size(frees)) for name, (images, frees) in ordered]
+    yield from table(_REPOSITORIES, rows[:SHOWN], width=run.width)
+    if len(rows) > SHOWN:
+        yield f"… and {len(rows) - SHOWN:,} more"
+
+
+def layout_lines(summaries: Sequence[tuple[str, PlanSummary, int]], run: Context) -> list[str]:
+    """A line per layout: each with its path and what it frees."""
+    rows = [
+        (name, f"{each.images - each.unnamed:,}", f"{each.staying:,}", f"{each.orphans:,}", human_size(frees))
+        for name, each, frees in summaries
+    ]
+    return table(_LAYOUTS, rows, width=run.width)
+
+
+def explanation_lines(explained: Iterable[tuple[str, Explanation]], width: int | None) -> list[str]:
+    """A line per image: the rule that kept or took it. Each comes with its layout, empty if there is only one."""
+    rows = []
+    for layout, each in explained:
+        image = each.image
+        name = "<none>" if image.dangling else printable(image.familiar)
+        by = f" ({printable(each.by)})" if each.by else ""
+        rows.append((layout, name, image.target.digest.short, each.decision.value, each.rule + by))
+    if any(row[0] for row in rows):
+        return table((Column("LAYOUT", name=True, below=80), *_EXPLANATIONS), rows, width=width)
+    return table(_EXPLANATIONS, [row[1:] for row in rows], width=width)

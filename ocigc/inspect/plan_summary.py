@@ -1,0 +1,246 @@
+"""A plan to decide on: which images go, how old and how large they are, what each frees, and why it goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+
+from ocigc.digest import Digest
+from ocigc.gc.graph import flags
+from ocigc.gc.plan import Plan, Untagged
+from ocigc.hard_links import Files, HardLinks, on_disk
+from ocigc.image import ImageRecord, repository_of
+from ocigc.layout.snapshot import Snapshot, created
+from ocigc.native import Store
+from ocigc.progress import SILENT, Watcher
+from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.prune import Pruned
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An image that goes, with the referrers that go with it.
+
+    `name` is in its familiar form, empty if it has none; `repository` likewise. `created` is an instant, None if nobody
+    knows it. `size` (bytes) is that of the image, `frees` what the disk gets back; `referrers` are how many and what
+    they free.
+    """
+
+    name: str
+    digest: Digest
+    repository: str
+    created: int | None
+    size: int
+    frees: int
+    why: str
+    referrers: tuple[int, int] = (0, 0)
+
+    @property
+    def total(self) -> int:
+        """Bytes that it frees with its referrers."""
+        return self.frees + self.referrers[1]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """A plan in figures. All sizes are in bytes.
+
+    `losses` are the largest images that go, by repository; there are `count` in all, and `repositories` says of all of
+    them how many go and what they free, by repository. `images` counts entries that go, referrers among them, of which
+    `unnamed` only lose their name, and `staying` those that stay. `leaving` are the files that go, `files` all of the
+    layout. `orphans` are blobs that no image that goes reached; `in_grace` counts those too young to go, `labels`
+    the snapshot labels that are removed, and `renamed` the images that lose a name but keep others.
+    `leftovers` are temporary files of other tools, relative to the layout.
+    """
+
+    losses: Sequence[Loss]
+    count: int
+    repositories: Mapping[str, tuple[int, int]]
+    images: int
+    unnamed: int
+    staying: int
+    leaving: Sequence[Files]
+    files: Sequence[Files]
+    orphans: int
+    orphan_bytes: int
+    in_grace: int
+    labels: int
+    renamed: int
+    leftovers: Sequence[str]
+    leftover_bytes: int
+
+    @property
+    def frees(self) -> int:
+        """What the disk gets back of blobs: a file with several names goes with the last of them."""
+        links = HardLinks()
+        return sum(links.remove(files) for files in self.leaving)
+
+    @property
+    def bytes(self) -> int:
+        """What goes, where every name counts."""
+        return sum(files.size for files in self.leaving)
+
+    @property
+    def disk(self) -> int:
+        """What all blobs, and the leftovers, take on disk now."""
+        return on_disk(self.files) + self.leftover_bytes
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing goes."""
+        return not (self.images or self.renamed or self.orphans or self.labels or self.leftovers)
+
+
+def summarize(
+    planned: Pruned, options: PruneOptions, *, most: int | None = None, watch: Watcher = SILENT
+) -> PlanSummary:
+    """Puts a plan in figures, with at most so many `losses`. It asks for the status of every file, and reads the
+    configs of the images that it lists."""
+    snapshot, plan = planned.snapshot, planned.plan
+    store = snapshot.store
+    store.stat(report=watch("Reading sizes"))
+    losses, count, repositories = _losses(snapshot, plan, options, most)
+    return PlanSummary(
+        losses=losses,
+        count=count,
+        repositories=repositories,
+        images=len(plan.pruned),
+        unnamed=len(plan.dangling),
+        staying=plan.staying,
+        leaving=[store.files(plan.blobs)],
+        files=[store.files(range(len(store)))],
+        orphans=len(plan.orphans),
+        orphan_bytes=store.freed(plan.orphans),
+        in_grace=plan.spared,
+        labels=len(plan.unlease),
+        renamed=len(plan.renamed),
+        leftovers=[file for each in planned.leftovers for file in each.files],
+        leftover_bytes=sum(each.size for each in planned.leftovers),
+    )
+
+
+def together(parts: Sequence[PlanSummary], most: int | None = None) -> PlanSummary:
+    """The plans of several layouts as one."""
+    repositories: dict[str, tuple[int, int]] = {}
+    for part in parts:
+        for name, (images, frees) in part.repositories.items():
+            before = repositories.get(name, (0, 0))
+            repositories[name] = before[0] + images, before[1] + frees
+    losses = [loss for part in parts for loss in part.losses]
+    return PlanSummary(
+        losses=_ordered(losses if most is None else nlargest(most, losses, key=lambda loss: loss.total)),
+        count=sum(part.count for part in parts),
+        repositories=repositories,
+        images=sum(part.images for part in parts),
+        unnamed=sum(part.unnamed for part in parts),
+        staying=sum(part.staying for part in parts),
+        leaving=[files for part in parts for files in part.leaving],
+        files=[files for part in parts for files in part.files],
+        orphans=sum(part.orphans for part in parts),
+        orphan_bytes=sum(part.orphan_bytes for part in parts),
+        in_grace=sum(part.in_grace for part in parts),
+        labels=sum(part.labels for part in parts),
+        renamed=sum(part.renamed for part in parts),
+        leftovers=[file for part in parts for file in part.leftovers],
+        leftover_bytes=sum(part.leftover_bytes for part in parts),
+    )
+
+
+def _ordered(losses: Iterable[Loss]) -> list[Loss]:
+    """By repository, the largest first."""
+    return sorted(losses, key=lambda loss: (loss.repository, -loss.total, loss.name, loss.digest))
+
+
+def _losses(
+    snapshot: Snapshot, plan: Plan, options: PruneOptions, most: int | None
+) -> tuple[list[Loss], int, dict[str, tuple[int, int]]]:
+    """The losses, how many there are in all, and what all of them come to by repository."""
+    store = snapshot.store
+    subjects = _subjects(plan, store)
+    going = [untagged for untagged in plan.untagged if untagged.image.position not in plan.renamed]
+    frees = [store.freed(untagged.blobs) for untagged in going]
+    names = [repository_of(image, options.repository) for image in plan.pruned]
+    images: Counter[str] = Counter()
+    freed: Counter[str] = Counter()
+    for number, each in enumerate(frees):
+        name = names[subjects.get(number, number)]
+        images[name] += number not in subjects
+        freed[name] += each
+    referrers: dict[int, tuple[int, int]] = {}
+    for number, subject in subjects.items():
+        before = referrers.get(subject, (0, 0))
+        referrers[subject] = before[0] + 1, before[1] + frees[number]
+    totals = {n: each + referrers.get(n, (0, 0))[1] for n, each in enumerate(frees) if n not in subjects}
+    listed = set(totals if most is None else nlargest(most, totals, key=totals.__getitem__))
+    reason = _Reasons(plan, options, store)
+    losses = [
+        Loss(
+            name="" if untagged.image.dangling else untagged.image.familiar,
+            digest=untagged.image.target.digest,
+            repository=names[number],
+            created=untagged.image.created if untagged.image.created is not None else created(snapshot, untagged.image),
+            size=sum(store.size(node) for node, _ in store.walk(untagged.image.target)),
+            frees=frees[number],
+            why=reason.of(untagged),
+            referrers=referrers.get(number, (0, 0)),
+        )
+        for number, untagged in enumerate(going)
+        if number in listed
+    ]
+    return _ordered(losses), len(totals), {name: (images[name], freed[name]) for name in freed}
+
+
+def _subjects(plan: Plan, store: Store) -> dict[int, int]:
+    """The places in `plan.pruned` of referrers, each with the place of the image that it goes with."""
+    direct: dict[int, int] = {}
+    places: dict[int, int] = {}
+    for place, target in enumerate(plan.pruned.targets(store)):
+        if target is not None:
+            places.setdefault(target, place)
+    for place, subject in enumerate(plan.pruned.subjects(store)):
+        if subject is not None and (found := places.get(subject, place)) != place:
+            direct[place] = found
+    tops: dict[int, int] = {}
+    for place in direct:
+        passed = {place}
+        top = place
+        while top in direct and direct[top] not in passed:
+            top = direct[top]
+            passed.add(top)
+        if top not in direct:  # else they refer to each other
+            tops[place] = top
+    return tops
+
+
+class _Reasons:
+    """Why images go, in few words."""
+
+    def __init__(self, plan: Plan, options: PruneOptions, store: Store) -> None:
+        self._options = options
+        self._store = store
+        self._unnamed = frozenset(plan.dangling.positions)
+        self._leaving = flags(plan.blobs, len(store))
+
+    def of(self, untagged: Untagged) -> str:
+        """Why this one does."""
+        if untagged.image.position in self._unnamed:
+            return "in use: stays without its name"
+        rule = untagged.by or self._rule(untagged.image)
+        target = self._store.find(untagged.image.target.digest)
+        if target is None:
+            return f"{rule}; its content is absent"
+        return rule if self._leaving[target] else f"{rule}; its content stays"
+
+    def _rule(self, image: ImageRecord) -> str:
+        filters = self._options.request.filters
+        if self._options.references is not None:
+            return "named"
+        if image.dangling:
+            return "dangling"
+        if self._options.keep_storage is not None:
+            return "among the oldest"
+        if filters.until or filters.labels:
+            return "matches the filters"
+        return "not in use" if self._options.request.in_use else "no use known"
