@@ -80,8 +80,8 @@ def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool) -> Iterator
 
 
 def done_lines(summary: PlanSummary, run: Context, *, size: int, kept: int, shown: bool) -> Iterator[str]:
-    """What was done: `size` bytes that went, and `kept` blobs that came into use meanwhile; and where the way back is. The plan
-    comes before it unless it was `shown`.
+    """What was done: `size` bytes that went, and `kept` blobs that came into use meanwhile; and where the way back is.
+    The plan comes before it unless it was `shown`.
     """
     if summary.empty:
         yield from _in_grace(summary)
