@@ -155,7 +155,7 @@ def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> It
             sum(e.size for e in consumption.leftovers),
         )
         freed_size = human_size(consumption.leftovers_freed)
-        yield f"Leftovers of other tools: {count(number, 'file')}, {human_size(size)}, of which a prune frees {freed_size}"
+        yield f"Leftovers: {count(number, 'file')} of other tools, {human_size(size)}; a prune frees {freed_size}"
     if consumption.repositories:
         yield ""
         yield from table(
