@@ -117,7 +117,7 @@ def test_du_counts_them_apart_and_check_lists_them(layout: LayoutWriter) -> None
     names = [*FORMS, "oci-put-blob2"]
     assert found["Leftovers"] == {"Files": len(names), "Size": len(names) * SIZE, "Reclaimable": 0}  # the grace
     assert found["Size"] < SIZE
-    assert "Leftovers of other tools: 17 files, 5.1MB" in ocigc("du", layout.path).out
+    assert "Leftovers: 17 files of other tools, 5.1 MB" in ocigc("du", layout.path).out
     answer = ocigc("check", "--format", "json", layout.path)
     assert answer.code == 0
     assert sorted(answer.json["Leftovers"]) == sorted(names)
@@ -160,7 +160,7 @@ def test_rm_leaves_them_and_a_question_names_them(layout: LayoutWriter) -> None:
     assert ocigc("rm", "--force", layout.path, "gone:1").code == 0
     assert (layout.path / "oci-put-blob1").exists()
     text = ocigc("prune", "--dry-run", "--grace", "0s", layout.path).out
-    assert "Leftovers of other tools: 1 files, 300kB: oci-put-blob1" in text
+    assert "Leftovers: 1 file, 300 kB, that other tools have left: oci-put-blob1" in text
 
 
 def test_a_tree_reports_those_of_every_layout(layout: LayoutWriter) -> None:
