@@ -287,7 +287,7 @@ def test_growth_is_drawn_and_told(window: Browser, layout: LayoutWriter) -> None
     (layout.path / ".ocigc/history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     opened(window, layout.path)
     assert window.errors() == []
-    assert "about 50B a day" in window.texts("#growth-words")[0]
+    assert "about 50 B a day" in window.texts("#growth-words")[0]
     drawn = """
         const canvas = document.querySelector("#growth canvas");
         const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;

@@ -120,7 +120,7 @@ def test_missing_blobs_are_listed_and_their_images_incomplete(layout: LayoutWrit
     }
     assert not result.json["Sound"]
     text = ocigc("verify", layout.path).out
-    assert "incomplete: app:sparse linux/amd64: 4B missing: sha256:" in text
+    assert "incomplete: app:sparse linux/amd64: 4 B missing: sha256:" in text
     assert "NOT SOUND" in text
     sparse = ocigc("verify", "--sparse", "--format", "json", layout.path)
     assert (sparse.code, sparse.json["Sound"], sparse.json["Incomplete"]) == (0, True, [])
