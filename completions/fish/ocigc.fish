@@ -50,7 +50,7 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands ls du tree why report check verify prune rm trash 'trash ls' restore lease 'lease create' 'lease ls' 'lease release' synth
+set -g _shtab_ocigc_commands ls du tree why report check verify prune rm trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
 set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --output --policy --repair-from --repository --rules --seed --trash --wait -j -o
 
 complete -c ocigc -e
@@ -184,6 +184,11 @@ complete -c ocigc -n '_shtab_ocigc_using restore' -l image -x -d 'bring back onl
 complete -c ocigc -n '_shtab_ocigc_using restore' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using restore; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a run -d 'run a program that writes, and let no prune start meanwhile'
+complete -c ocigc -n '_shtab_ocigc_using run' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using run' -l wait -x -d 'how long to wait for a prune that runs, for example 10m (default: until it has ended)'
+complete -c ocigc -n '_shtab_ocigc_using run' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
+complete -c ocigc -n '_shtab_ocigc_using run; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a lease -d 'keep blobs while a script copies'
 complete -c ocigc -n '_shtab_ocigc_using lease' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using lease; and test $_shtab_ocigc_npos -eq 0' -a create -d 'make a lease and print its name'

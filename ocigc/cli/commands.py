@@ -34,6 +34,7 @@ GROUPS = {
         "restore": "bring back what a prune has removed",
     },
     "For scripts": {
+        "run": "run a program that writes, and let no prune start meanwhile",
         "lease": "keep blobs while a script copies",
         "synth": "write a sample layout",
     },

@@ -36,6 +36,21 @@ def exclusive(layout: Layout, wait: float) -> Iterator[Dir]:
         state.close()
 
 
+@contextmanager
+def writing(layout: Layout, wait: float) -> Iterator[tuple[Dir, int]]:
+    """Excludes runs of ocigc that change the layout, but no reader and no other writer; gives the open state directory
+    and the descriptor of the lock: a process that inherits it holds the lock too. Raises Refused.
+    """
+    with naming(f"{layout.path}/{STATE}"):
+        state, fd = _open_state(layout)
+    try:
+        _acquire(fd, fcntl.LOCK_SH, wait)
+        yield state, fd
+    finally:
+        os.close(fd)
+        state.close()
+
+
 def make_state(layout: Layout) -> None:
     """Makes the state directory where there is none. Raises OSError."""
     with suppress(FileExistsError):

@@ -1,0 +1,71 @@
+"""`ocigc run`: run a program that writes to a layout, and let no prune start meanwhile."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ocigc.cli import options
+from ocigc.cli.command import Command, Option
+from ocigc.errors import UsageError
+from ocigc.layout.guard import guard
+from ocigc.layout.layout import Layout
+from ocigc.printable import printable
+from ocigc.times import SECOND
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_KILLED = 128  # and the number of the signal, as shells say it
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the program; gives its exit code."""
+    wait = float("inf") if args.wait is None else args.wait / SECOND
+    with Layout(args.layout) as layout, guard(layout, wait) as lock:
+        try:
+            with subprocess.Popen(args.program, pass_fds=(lock,)) as process, _forwarding(process):
+                code = process.wait()
+        except OSError as error:
+            raise UsageError(f"{printable(args.program[0])}: {error.strerror}") from None
+    args.answered = True
+    return _KILLED - code if code < 0 else code
+
+
+@contextmanager
+def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Hands signals on to the program and waits for its end: it decides what they mean."""
+
+    def forward(number: int, _: FrameType | None) -> None:
+        # A terminal sends an interrupt to the whole group: the program has it already.
+        if number != signal.SIGINT or os.getpgid(0) != os.getpgid(process.pid):
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+COMMAND = Command(
+    "Runs a program that writes to a layout, such as skopeo or oras, and lets no prune of that layout start until it "
+    "has ended. It waits for a prune that runs. What is present is leased meanwhile, for those who do not see the lock.",
+    (
+        options.LAYOUT,
+        Option("program", metavar="PROGRAM", nargs="+", help="the program and its arguments, after --"),
+        options.WAIT.but(
+            default=None, help="how long to wait for a prune that runs, for example 10m (default: until it has ended)"
+        ),
+    ),
+    run,
+    examples=(
+        ("ocigc run mirror -- skopeo copy docker://alpine oci:mirror:alpine", ""),
+        ("ocigc run mirror -- sh -c 'oras cp ... && oras cp ...'", "several writers under one lock"),
+    ),
+    exit_status="the program's own; 128 and the signal's number where one ended it; 2 wrong usage, 3 no lock to be had",
+)
