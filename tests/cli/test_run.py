@@ -37,7 +37,7 @@ def start(layout: LayoutWriter, script: str, *options: str) -> subprocess.Popen[
     words = [*PROGRAM, *options, str(layout.path), "--", "sh", "-c", f"touch {layout.path.parent}/begun; {script}"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen(words, cwd="/", text=True, **pipes)  # type: ignore[call-overload]
-    until(lambda: (layout.path.parent / "begun").exists())
+    until((layout.path.parent / "begun").exists)
     return process
 
 
@@ -84,7 +84,7 @@ def test_the_program_keeps_the_lock_when_we_are_killed(layout: LayoutWriter) -> 
     process.wait()
     refused(ocigc("prune", "--force", "--grace", "0s", layout.path), 3, "running")
     process.communicate("\n", timeout=60)
-    until(lambda: (layout.path.parent / "ended").exists())
+    until((layout.path.parent / "ended").exists)
     # What is left are leases, which end by themselves: they keep what was there.
     assert ocigc("prune", "--force", "--grace", "0s", "--wait", "10s", layout.path).code == 0
     assert layout.has(orphan)
