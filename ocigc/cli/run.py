@@ -54,8 +54,8 @@ def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 COMMAND = Command(
     "Runs a program that writes to a layout, such as skopeo or oras, and lets no prune of that layout start until it "
-    "has ended. It first waits for a prune that runs. Leases on all that is present protect it from those who do not see "
-    "the lock.",
+    "has ended. It first waits for a prune that runs. Leases on all that is present protect it from who "
+    "does not see the lock.",
     (
         options.LAYOUT,
         Option("program", metavar="PROGRAM", nargs="+", help="the program and its arguments, after --"),
