@@ -149,6 +149,13 @@ def repository(args: argparse.Namespace) -> str | None:
     return None if args.repository is None else repository_name(args.repository)
 
 
+def nobody_to_ask(args: argparse.Namespace) -> UsageError | None:
+    """The error of a run that would have to ask, and cannot; it is raised when all else has turned out right."""
+    if args.dry_run or args.force or ("-" not in args.in_use and sys.stdin.isatty()):
+        return None
+    return UsageError(f"there is no terminal to ask on: give --force to {args.verb}, or --dry-run to look")
+
+
 def ask() -> None:
     """Asks whether to do what was shown. Raises Refused where that is not meant."""
     print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)

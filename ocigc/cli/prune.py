@@ -12,9 +12,7 @@ from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_
 from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.tables import parse_size, terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
-from ocigc.errors import UsageError
 from ocigc.gc.decide import Request
-from ocigc.gc.protection import InUse
 from ocigc.gc.retention import Policy
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.plan_summary import summarize
@@ -54,7 +52,7 @@ RUN_OPTIONS = (
 
 def run(args: argparse.Namespace) -> int:
     """Prunes one layout, or a tree of them."""
-    in_use = read_in_use(args)
+    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
     rules = RULE_SETS[args.rules]
     wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace, rules=rules))
     wanted = replace(
@@ -77,13 +75,6 @@ def _policy(name: str | None) -> Policy | None:
     return parse_policy(options.read_file("--policy", name), printable(name))
 
 
-def read_in_use(args: argparse.Namespace) -> InUse:
-    """What is in use. Raises UsageError, also where nobody can be asked later."""
-    if not args.dry_run and not args.force and ("-" in args.in_use or not sys.stdin.isatty()):
-        raise UsageError(f"there is no terminal to ask on: give --force to {args.verb}, or --dry-run to look")
-    return options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
-
-
 def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
     """What RUN_OPTIONS ask for."""
     return PruneOptions(
@@ -99,7 +90,11 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
 def run_layout(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes one layout, and shows what came of it."""
     wanted = replace(wanted, repository=options.repository(args))
-    with options.layout(args, writable=not args.dry_run) as layout, progress_line() as progress:
+    refusal = options.nobody_to_ask(args)
+    with options.layout(args, writable=not (args.dry_run or refusal)) as layout, progress_line() as progress:
+        if refusal is not None:
+            prune(layout, replace(wanted, dry_run=True)).close()
+            raise refusal
         told = _Teller(args, wanted, progress)
         confirm = None if args.force else told.ask
         look = told.look if args.format == "text" or confirm is not None else None

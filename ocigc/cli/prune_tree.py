@@ -52,7 +52,10 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on."""
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
+    refusal = options.nobody_to_ask(args)
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
+        if refusal is not None:
+            raise refusal
         options.confine(args, *([] if args.dry_run else [tree.fd]))
         if wanted.own_policy and wanted.policy is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))

@@ -13,7 +13,12 @@ from ocigc.pruning.planning import request
 
 def run(args: argparse.Namespace) -> int:
     """Removes images from one layout."""
-    wanted = prune.run_options(args, request(in_use=prune.read_in_use(args), rules=RULE_SETS[args.rules]))
+    wanted = prune.run_options(
+        args,
+        request(
+            in_use=options.read_in_use(args.in_use, allow_none=args.allow_none_in_use), rules=RULE_SETS[args.rules]
+        ),
+    )
     return prune.run_layout(args, replace(wanted, references=tuple(args.references)))
 
 

@@ -13,7 +13,7 @@ function humanSize(bytes) {
     size /= 1000;
     unit += 1;
   }
-  return `${bytes < 0 ? "-" : ""}${Number(size.toPrecision(4))}${units[unit]}`;
+  return `${bytes < 0 ? "-" : ""}${Number(size.toPrecision(3))} ${units[unit]}`;
 }
 
 const count = (number) => number.toLocaleString("en");
