@@ -1,0 +1,60 @@
+"""Programs that copy into a layout, one copy after the other, while prunes run there without a pause.
+
+OCIGC_RACES=100 makes as many rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import ocigc
+from tests.interop.programs import PRUNE, blobs, call, needs, pruned
+from tests.interop.writers import copying, image
+
+ROUNDS = int(os.environ.get("OCIGC_RACES", "2"))
+PROGRAMS = [pytest.param(name, marks=needs(name, "crane")) for name in ("oras", "regctl", "skopeo", "crane")]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_is_in_use_is_whole_at_every_moment(
+    program: str, crane_registry: str, tmp_path: Path, rootfs: Path
+) -> None:
+    repository, layout = f"{crane_registry}/{tmp_path.name}", tmp_path / "layout"
+    for tag, layers in (("used", ("one",)), ("a", ("one", "two")), ("b", ("one", "three"))):
+        image(repository, tag, rootfs, *layers)
+    call(*copying(program, repository, "used", layout))
+    expected = blobs(layout)
+    options = ("--all", "--repository", "registry.example/app", "--in-use", "-")
+    used = f"registry.example/app:used\n{repository}:used\n"
+    ends = threading.Event()
+    failures: list[object] = []
+    runs = 0
+
+    def prune() -> None:
+        nonlocal runs
+        while not ends.is_set():
+            result = ocigc("prune", "--force", *options, layout, stdin=used)
+            runs += 1
+            # What a copy writes at this moment may be torn: then a prune stops, and nothing has changed.
+            if result.code not in {0, 3} or not blobs(layout).items() >= expected.items():
+                failures.append(result)
+
+    pruner = threading.Thread(target=prune)
+    pruner.start()
+    try:
+        for _ in range(ROUNDS):
+            for tag in ("a", "b"):
+                call(*copying(program, repository, tag, layout))
+    finally:
+        ends.set()
+        pruner.join()
+    assert runs
+    assert failures == []
+    result = ocigc(*PRUNE, *options, layout, stdin=used)
+    assert result.code == 0, result
+    pruned(layout, *options, stdin=used)
+    assert blobs(layout) == expected
