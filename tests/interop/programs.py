@@ -101,7 +101,8 @@ def entries(layout: Path) -> list[dict[str, Any]]:
 
 
 def blobs(layout: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (layout / "blobs" / "sha256").iterdir()}
+    """All blobs, and no files that have not become one."""
+    return {path.name: path.read_bytes() for path in (layout / "blobs" / "sha256").iterdir() if len(path.name) == 64}
 
 
 def names(layout: Path) -> set[str | None]:
@@ -127,7 +128,8 @@ def pruned(layout: Path, *options: str | Path, stdin: str | None = None, absent:
     gone = sorted(f"sha256:{name}" for name in before.keys() - after.keys())
     # docker 29 names manifests and indexes only.
     assert sorted(deleted) == gone if "docker-29" not in options else set(deleted) <= set(gone)
-    assert report["SpaceReclaimed"] == sum(len(before[name]) for name in before.keys() - after.keys())
+    freed = sum(len(before[name]) for name in before.keys() - after.keys())
+    assert report["SpaceReclaimed"] == freed if not report["Leftovers"] else report["SpaceReclaimed"] >= freed
     sound(layout, absent)
     finds_nothing(layout, *options, stdin=stdin)
     return report
