@@ -13,7 +13,7 @@ from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.tables import parse_size, terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.gc.decide import Request
-from ocigc.gc.retention import Policy
+from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.plan_summary import summarize
 from ocigc.printable import printable

@@ -1,59 +1,32 @@
-"""Retention: a policy's rules say which images stay. The first rule that matches an image decides; what no rule matches
-stays.
+"""Retention: what a policy says of each image. Doubt keeps: an image of whose age or version nobody knows stays, and it
+says so.
 """
 
 from __future__ import annotations
 
-import re
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from heapq import nlargest
-from operator import itemgetter
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 
-from ocigc.gc.filters import ConfigLabels, LabelCheck
-from ocigc.gc.images import Images
+from ocigc.gc.filters import ConfigLabels
+from ocigc.gc.images import Images, NameKind, name_kind
+from ocigc.gc.newest import Group, NewestOfPeriods, NewestTargets, Order
+from ocigc.gc.policy import Place, Policy, Rule, denied, place_of, protecting
 from ocigc.image import ImageRecord
-from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
 from ocigc.semver import precedence
 
-_SPARE = 100  # targets of a repository that are remembered besides those that may be the newest
+_AGE_UNKNOWN = "nobody knows when it was created"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule of a policy. `repositories` are globs and `tags` regular expressions of which one must match; None: any.
-    `keep_within` is in nanoseconds. A named image goes if the rule keeps something and nothing of that is the image, or
-    if a glob of `deny` matches REPOSITORY:TAG; one without a name goes with `delete_untagged`.
-    """
+class Standing:
+    """What is known of images besides their names, by position: the `referrers` whose subject is present, those that
+    are `orphaned`, and those that are `incomplete`: their content is absent, all of it or some."""
 
-    repositories: tuple[str, ...] | None = None
-    tags: tuple[re.Pattern[str], ...] | None = None
-    keep_last: int | None = None
-    by_version: bool = False
-    keep_within: int | None = None
-    keep_tagged: bool = False
-    keep_labels: tuple[LabelCheck, ...] = ()
-    keep_in_use: bool = False
-    delete_untagged: bool = False
-    delete_referrers: bool = False
-    deny: tuple[str, ...] = ()
-
-    @property
-    def keeps(self) -> bool:
-        """Whether it says what to keep, and so that the rest may go."""
-        return bool(
-            self.keep_last is not None
-            or self.keep_within is not None
-            or self.keep_tagged
-            or self.keep_labels
-            or self.keep_in_use
-        )
-
-
-Policy = Sequence[Rule]
+    referrers: Collection[int] = ()
+    orphaned: Collection[int] = ()
+    incomplete: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +40,11 @@ class Retention:
     detached: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a rule sees of an image's name: the repository in both forms, and the tag; empty where it has none."""
-
-    name: str
-    familiar: str
-    tag: str
-
-    def matches(self, glob: str, suffix: str = "") -> bool:
-        return fnmatchcase(self.name + suffix, glob) or fnmatchcase(self.familiar + suffix, glob)
+@dataclass(slots=True)
+class _Outcome:
+    retained: dict[int, str] = field(default_factory=dict)
+    released: dict[int, str] = field(default_factory=dict)
+    detached: set[int] = field(default_factory=set)
 
 
 def retain(
@@ -84,155 +52,183 @@ def retain(
     images: Images,
     now: int,
     config_labels: ConfigLabels,
-    referrers: Collection[int],
+    standing: Standing,
     repository: str | None = None,
 ) -> Retention:
-    """Applies a policy to images whose time of creation is known where it can be. `referrers` are the positions of
-    those that share the fate of a subject. `repository` (normalised) is that of images without a name, where somebody
-    has said it.
+    """Applies a policy to images whose time of creation is known where it can be. `repository` (normalised) is that of
+    images without a name, where it is known. An image with several names stays if one of them does.
     """
-    governed = [array("I") for _ in policy]
-    retained: dict[int, str] = {}
-    released: dict[int, str] = {}
-    detached: set[int] = set()
+    governed = [array("I") for _ in policy.rules]
+    outcome = _Outcome()
+    globs = policy.protected
     for image in images:
         for view in image.by_name():
-            number = _rule_of(policy, view, _place(view, repository))
+            place = place_of(view, repository)
+            if (glob := protecting(globs, view, place)) is not None:
+                outcome.retained[image.position] = f"protect {glob}"
+            number = policy.rule_of(view, place)
             if number is None:
-                retained[image.position] = "no rule of the policy matches it"
+                outcome.retained.setdefault(image.position, "no rule of the policy matches it")
             elif image.position not in governed[number][-1:]:
                 governed[number].append(image.position)
+    for number, rule in enumerate(policy.rules):
 
-    def by_name(number: int, chosen: Iterable[int]) -> Iterator[ImageRecord]:
-        """Those images, each under every name that a rule governs."""
-        for image in images.picked(chosen):
-            for view in image.by_name():
-                if not image.aliases or _rule_of(policy, view, _place(view, repository)) == number:
-                    yield view
+        def views(rule_number: int = number) -> Iterator[tuple[ImageRecord, Place]]:
+            """Its images, each under every name about which the rule decides."""
+            for image in images.picked(governed[rule_number]):
+                for view in image.by_name():
+                    place = place_of(view, repository)
+                    if not image.aliases or policy.rule_of(view, place) == rule_number:
+                        yield view, place
 
-    for number, rule in enumerate(policy):
-        name = f"policy rule {number + 1}"
-        own = array("I", (position for position in governed[number] if position not in referrers))
-        newest = _newest(rule, by_name(number, own), repository)
-        said: dict[str, str] = {}  # each reason once, however many images it keeps
-        for image in by_name(number, own):
-            place = _place(image, repository)
-            denied = _denied(rule, image, place)
-            reason = None if denied else _reason(rule, image, place, newest, now, config_labels)
-            if reason is not None:
-                retained[image.position] = said.setdefault(reason, f"{name}: {reason}")
-            else:
-                released[image.position] = said.setdefault("deny", f"{name}: deny") if denied else name
-        for image in by_name(number, (position for position in governed[number] if position in referrers)):
-            denied = _denied(rule, image, _place(image, repository))
-            if denied or rule.delete_referrers:
-                detached.add(image.position)
-                released[image.position] = f"{name}: {'deny' if denied else 'delete-referrers'}"
-    # An image with several names stays if one of them does.
-    return Retention(retained, released, frozenset(detached.difference(retained)))
+        judge = _Judge(rule, f"policy rule {number + 1}", now, config_labels, standing)
+        judge.count(views())
+        for view, place in views():
+            judge.decide(view, place, outcome)
+    return Retention(outcome.retained, outcome.released, frozenset(outcome.detached.difference(outcome.retained)))
 
 
-def _place(image: ImageRecord, repository: str | None) -> _Place:
-    if image.dangling:
-        return _Place(repository, parse_normalized(repository).familiar(), "") if repository else _Place("", "", "")
-    if image.bare_tag:
-        return _Place("", "", image.name)
-    try:
-        reference = with_default_tag(parse_normalized(image.name))
-    except InvalidReference:
-        return _Place(image.name, image.name, "")
-    bare = Reference(reference.domain, reference.path)
-    return _Place(str(bare), bare.familiar(), reference.tag or "")
+class _Judge:
+    """Decides by one rule about the images that it governs."""
 
+    def __init__(self, rule: Rule, name: str, now: int, config_labels: ConfigLabels, standing: Standing) -> None:
+        self._rule = rule
+        self._name = name
+        self._now = now
+        self._config_labels = config_labels
+        self._standing = standing
+        self._last = None if rule.keep_last is None else NewestTargets(rule.keep_last)
+        self._periods = [(period, count, NewestOfPeriods(period, count)) for period, count in rule.keep_periods]
+        self._said: dict[str, str] = {}  # each reason once, however many images it keeps
 
-def _rule_of(policy: Policy, image: ImageRecord, place: _Place) -> int | None:
-    for number, rule in enumerate(policy):
-        if rule.repositories is not None and (
-            not place.name or not any(place.matches(glob) for glob in rule.repositories)
+    def count(self, views: Iterable[tuple[ImageRecord, Place]]) -> None:
+        """Sees all images of the rule, to tell the newest. Referrers take no place among them, nor does what is not
+        here, nor images without a name that stay anyway.
+        """
+        if self._last is None and not self._periods:
+            return
+        for image, place in views:
+            position = image.position
+            if self._is_referrer(position) or position in self._standing.incomplete:
+                continue
+            if image.dangling and not self._rule.delete_untagged:
+                continue
+            group = (place.repository, image.dangling)
+            if self._last is not None and (order := self._order(image, place)) is not None:
+                self._last.add(group, image.target.digest, order)
+            if image.created is not None:
+                for _, _, newest in self._periods:
+                    newest.add(group, image.created)
+
+    def decide(self, image: ImageRecord, place: Place, outcome: _Outcome) -> None:
+        """Adds what becomes of an image to the outcome."""
+        position = image.position
+        if denied(self._rule, image, place):
+            outcome.released[position] = self._say("deny")
+            if self._is_referrer(position):
+                outcome.detached.add(position)
+            return
+        if position in self._standing.referrers:
+            if self._rule.delete_referrers:
+                outcome.released[position] = self._say("delete-referrers")
+                outcome.detached.add(position)
+                return
+            if name_kind(image.names) != NameKind.NAMED:
+                return  # it has the fate of its subject
+        elif position in self._standing.orphaned and (released := self._orphan_rule(image)) is not None:
+            outcome.released[position] = self._say(released)
+            return
+        reasons = ", ".join(self._reasons(image, place))
+        if reasons:
+            outcome.retained.setdefault(position, self._say(reasons))
+        else:
+            outcome.released[position] = self._name
+
+    def _say(self, reason: str) -> str:
+        return self._said.setdefault(reason, f"{self._name}: {reason}")
+
+    def _is_referrer(self, position: int) -> bool:
+        return position in self._standing.referrers or position in self._standing.orphaned
+
+    def _orphan_rule(self, image: ImageRecord) -> str | None:
+        """What lets go of an orphaned referrer, unless its age or its labels keep it."""
+        for key, stated in (
+            ("delete-orphaned-referrers", self._rule.delete_orphaned_referrers),
+            ("delete-referrers", self._rule.delete_referrers),
         ):
-            continue
-        if rule.tags is not None and (image.dangling or not any(tag.search(place.tag) for tag in rule.tags)):
-            continue
-        return number
-    return None
+            if stated and not any(chain(self._within(image), self._labelled(image))):
+                return key
+        return None
 
+    def _reasons(self, image: ImageRecord, place: Place) -> Iterator[str]:
+        """What of the rule keeps an image."""
+        rule = self._rule
+        if image.dangling and not rule.delete_untagged:
+            yield "it has no name, and delete-untagged is not set"
+            return
+        if not image.dangling and not rule.keeps:
+            yield "nothing denies it"
+            return
+        orphaned = image.position in self._standing.orphaned
+        if orphaned and name_kind(image.names) == NameKind.FALLBACK:
+            yield "it is an orphaned referrer, and delete-orphaned-referrers is not set"
+        if rule.keep_tagged and not image.dangling:
+            yield "keep-tagged"
+        if not self._is_referrer(image.position):
+            yield from self._newest(image, place)
+        if rule.keep_versions and not image.dangling:
+            yield from self._in_range(place)
+        yield from self._within(image)
+        yield from self._labelled(image)
 
-def _order(rule: Rule, image: ImageRecord, place: _Place) -> tuple[Any, ...] | None:
-    if rule.by_version:
-        return precedence(place.tag)
-    return None if image.created is None else (image.created,)
+    def _newest(self, image: ImageRecord, place: Place) -> Iterator[str]:
+        group: Group = (place.repository, image.dangling)
+        if self._last is not None:
+            key = f"keep-last {self._rule.keep_last}"
+            order = self._order(image, place)
+            if order is None:
+                by_version = self._rule.by_version and not image.dangling
+                yield f"{key}: {_no_version(place) if by_version else _AGE_UNKNOWN}"
+            elif self._last.keeps(group, image.target.digest, order):
+                yield key
+        for period, count, newest in self._periods:
+            if image.created is None:
+                yield f"keep-{period.value} {count}: {_AGE_UNKNOWN}"
+            elif newest.keeps(group, image.created):
+                yield f"keep-{period.value} {count}"
 
+    def _order(self, image: ImageRecord, place: Place) -> Order | None:
+        if self._rule.by_version and not image.dangling:
+            return precedence(place.tag)
+        return None if image.created is None else (image.created,)
 
-def _newest(rule: Rule, images: Iterable[ImageRecord], repository: str | None) -> set[tuple[str, str]]:
-    """Repository and target of the newest named images of each repository; also of those that cannot be ordered."""
-    kept: set[tuple[str, str]] = set()
-    if rule.keep_last is None:
-        return kept
-    best: dict[str, dict[str, tuple[Any, ...]]] = {}
-    for image in images:
-        if image.dangling:
-            continue
-        place = _place(image, repository)
-        order = _order(rule, image, place)
-        digest = image.target.digest
-        if order is None:
-            kept.add((place.name, digest))
-            continue
-        targets = best.setdefault(place.name, {})
-        # With the digest, so that there is an order also among targets of one age.
-        targets[digest] = max(targets.get(digest, (order, digest)), (order, digest))
-        if len(targets) > 2 * rule.keep_last + _SPARE:
-            best[place.name] = _first(targets, rule.keep_last)
-    for name, targets in best.items():
-        kept.update((name, digest) for digest in _first(targets, rule.keep_last))
-    return kept
+    def _in_range(self, place: Place) -> Iterator[str]:
+        version = precedence(place.tag)
+        if version is None:
+            yield f"keep-versions: {_no_version(place)}"
+            return
+        for versions in self._rule.keep_versions:
+            if versions.contains(version):
+                yield f"keep-versions {versions.text}"
 
-
-def _first(targets: Mapping[str, tuple[Any, ...]], count: int) -> dict[str, tuple[Any, ...]]:
-    return dict(nlargest(count, targets.items(), key=itemgetter(1)))
-
-
-def _denied(rule: Rule, image: ImageRecord, place: _Place) -> bool:
-    return not image.dangling and any(place.matches(glob, f":{place.tag}") for glob in rule.deny)
-
-
-def _reason(
-    rule: Rule,
-    image: ImageRecord,
-    place: _Place,
-    newest: set[tuple[str, str]],
-    now: int,
-    config_labels: ConfigLabels,
-) -> str | None:
-    """Why a rule that does not deny an image keeps it; None where it may go."""
-    if image.dangling and not rule.delete_untagged:
-        return "it has no name, and delete-untagged is not set"
-    if not image.dangling and not rule.keeps:
-        return "nothing denies it"
-    return next(_kept(rule, image, place, newest, now, config_labels), None)
-
-
-def _kept(
-    rule: Rule,
-    image: ImageRecord,
-    place: _Place,
-    newest: set[tuple[str, str]],
-    now: int,
-    config_labels: ConfigLabels,
-) -> Iterator[str]:
-    if rule.keep_tagged and not image.dangling:
-        yield "keep-tagged"
-    if (place.name, image.target.digest) in newest and not image.dangling:
-        yield f"keep-last {rule.keep_last}"
-    if rule.keep_within is not None:
+    def _within(self, image: ImageRecord) -> Iterator[str]:
+        if self._rule.keep_within is None:
+            return
         if image.created is None:
-            yield "keep-within: nobody knows when it was created"
-        elif image.created >= now - rule.keep_within:
+            yield f"keep-within: {_AGE_UNKNOWN}"
+        elif image.created >= self._now - self._rule.keep_within:
             yield "keep-within"
-    if rule.keep_labels:
-        configs = config_labels(image)
+
+    def _labelled(self, image: ImageRecord) -> Iterator[str]:
+        if not self._rule.keep_labels:
+            return
+        configs = self._config_labels(image)
         if not configs or any(labels is None for labels in configs):
             yield "keep-labels: a config cannot be read or is not here"
-        for check in rule.keep_labels:
+        for check in self._rule.keep_labels:
             if any(labels is not None and check.accepts(labels) for labels in configs):
                 yield f"keep-labels {check}"
+
+
+def _no_version(place: Place) -> str:
+    return f"its tag {place.tag!r} is not a version" if place.tag else "it has no tag, and so no version"

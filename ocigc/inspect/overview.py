@@ -10,8 +10,8 @@ from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.gc.explain import Decision, Explanation, Explanations
 from ocigc.gc.plan import Plan
+from ocigc.gc.policy import Policy
 from ocigc.gc.protection import InUse
-from ocigc.gc.retention import Policy
 from ocigc.image import ImageRecord, Media, repository_of
 from ocigc.inspect import history
 from ocigc.inspect.health import Health, disk_of, trash_of, verification

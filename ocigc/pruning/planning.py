@@ -14,9 +14,10 @@ from ocigc.gc.decide import Request, decide
 from ocigc.gc.filters import parse_filters
 from ocigc.gc.graph import others
 from ocigc.gc.plan import Plan
+from ocigc.gc.policy import Policy
 from ocigc.gc.protection import InUse, protect
 from ocigc.gc.resolve import only, select
-from ocigc.gc.retention import Policy, retain
+from ocigc.gc.retention import Standing, retain
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
@@ -25,6 +26,7 @@ from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND, nanoseconds
+from ocigc.verification.completeness import incomplete_images
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -88,8 +90,9 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
     if policy is not None:
         request = _governed(request, snapshot, policy, options.repository)
     if options.spares is not None:
-        request = _retaining(request, (image.position for image in filter(options.spares, snapshot.images)))
+        request = _retaining(request, _fits_with(each.position for each in filter(options.spares, snapshot.images)))
     if options.keep_storage is not None:
+        request = _retaining(request, _held(snapshot, request.now))
         return snapshot, _plan_storage(snapshot, request, options.keep_storage, watch)
     return snapshot, decide(snapshot.contents, request, labels_of(snapshot, request.rules))
 
@@ -130,24 +133,46 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     """The request under a policy: that decides on named images too, unless a filter says that they stay."""
     images = snapshot.images
     subjects = zip(images.positions, images.subjects(snapshot.store), strict=True)
-    referrers = frozenset(position for position, subject in subjects if subject is not None)
-    retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), referrers, repository)
+    standing = Standing(
+        referrers=frozenset(position for position, subject in subjects if subject is not None),
+        incomplete=frozenset(each.image.position for each in incomplete_images(images, snapshot.store)),
+    )
+    retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), standing, repository)
+    retained = ChainMap(_held(snapshot, request.now), dict(retention.retained))
+    if policy.only_keeps:
+        return replace(request, filters=replace(request.filters, retained=retained))
     detach(snapshot, retention.detached)
     filters = replace(
         request.filters,
         dangling_only=request.filters.dangling_only and request.filters.dangling_stated,
-        retained=retention.retained,
+        retained=retained,
         released=retention.released,
         detached=retention.detached,
     )
     return replace(request, filters=filters)
 
 
-def _retaining(request: Request, positions: Iterable[int]) -> Request:
+def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
+    """By position, the images that neither a policy nor a limit on storage takes: their targets are roots."""
+    store = snapshot.store
+    roots = dict.fromkeys(store.label_roots(), "a gc.root label holds its content")
+    leased = (digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources)
+    roots |= {node: "a lease holds its content" for node in map(store.find, leased) if node is not None}
+    if not roots:
+        return {}
+    images = snapshot.images
+    targets = zip(images.positions, images.targets(store), strict=True)
+    return {position: roots[node] for position, node in targets if node is not None and node in roots}
+
+
+def _retaining(request: Request, retained: dict[int, str]) -> Request:
     """The request, by which the images at these positions stay too."""
-    retained = dict.fromkeys(positions, "the store fits without removing it")
     filters = replace(request.filters, retained=ChainMap(dict(request.filters.retained), retained))
     return replace(request, filters=filters)
+
+
+def _fits_with(positions: Iterable[int]) -> dict[int, str]:
+    return dict.fromkeys(positions, "the store fits without removing it")
 
 
 def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watcher) -> Plan:
@@ -160,7 +185,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
         return on_disk([store.files(others(blobs, store))])
 
     def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
-        wanted = replace(_retaining(request, staying), orphans=orphans)
+        wanted = replace(_retaining(request, _fits_with(staying)), orphans=orphans)
         return decide(snapshot.contents, wanted, labels_of(snapshot, request.rules))
 
     if size_without(()) <= limit:

@@ -2,111 +2,164 @@
 
 from __future__ import annotations
 
-import re
+import os
+import stat
 import tomllib
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ocigc.errors import UsageError
 from ocigc.gc.filters import label_check
-from ocigc.gc.retention import Policy, Rule
+from ocigc.gc.policy import Period, Policy, Rule
+from ocigc.gc.regex import Regex
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.printable import printable
 from ocigc.progress import Watcher
+from ocigc.semver import parse_range
 from ocigc.times import parse_duration
 
 OWN = "ocigc.toml"
 """The policy that lies in a layout, or at the root of a tree."""
 
-_LIMIT = 1 << 20  # bytes
+_LIMIT = 256 << 10  # bytes
+_RULE_LIMIT = 1000
+_STATEMENT_LIMIT = 100  # lines
 
-# A comment or a string of TOML.
-_TEXT = re.compile(r"""#[^\n]*|\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""", re.DOTALL)
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def own_policy(directory: Dir, path: str, watch: Watcher) -> Policy | None:
-    """The policy that lies in a layout or a tree of them, None where there is no such file. Raises UsageError and
-    Refused."""
+    """The policy that lies in a layout or a tree of them, None where there is no such file. One that others than its
+    user may have written only keeps. Raises UsageError and Refused."""
     path = f"{path}/{OWN}"
     with naming(path):
         try:
             content = directory.read(OWN, _LIMIT)
         except FileNotFoundError:
             return None
+        doubt = _distrusted(directory.stat(OWN), "it") or _distrusted(directory.stat("."), "its directory")
     policy = parse_policy(content, path)
-    watch.note(f"the policy in {path} applies (--no-policy to do without)")
-    return policy
+    if doubt is None:
+        watch.note(f"the policy in {path} applies")
+        return policy
+    watch.note(
+        f"the policy in {path} lets nothing go, as {doubt}; what it keeps stays. To accept it, name it as the policy "
+        "of the run, or make it and its directory yours or root's, and writable by the owner alone"
+    )
+    return replace(policy, only_keeps=True)
+
+
+def _distrusted(status: os.stat_result, what: str) -> str | None:
+    """Why a file may be by somebody else, by the rule of ssh for its configuration; None if it may not."""
+    if status.st_uid not in (0, os.geteuid()):
+        return f"{what} belongs to another user"
+    return f"{what} is writable by others" if status.st_mode & _OTHERS_WRITE else None
 
 
 def parse_policy(content: bytes, path: str) -> Policy:
     """The rules of a policy. Raises UsageError, naming file, line and key."""
+    if len(content) > _LIMIT:
+        raise UsageError(f"{path}: larger than {_LIMIT:,} bytes: not a policy")
     try:
         text = content.decode("utf-8-sig")
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise UsageError(f"{path}: no valid TOML: {printable(reason)}") from None
-    rules = document.pop("rule", None)
-    if document:
-        key = next(iter(document))
-        raise UsageError(f"{path}: line {_line(text, 0, key)}: unknown key {printable(key)!r}: expected [[rule]]")
-    if rules is None:
-        raise UsageError(f"{path}: no rules: expected at least one [[rule]]")
-    if not isinstance(rules, list) or not rules or not all(isinstance(rule, dict) for rule in rules):
-        raise UsageError(f"{path}: line {_line(text, 0, 'rule')}: rule: expected tables, each under [[rule]]")
-    return tuple(_rule(rule, number, text, path) for number, rule in enumerate(rules, start=1))
+        raise UsageError(f"{path}: not valid TOML: {printable(reason)}") from None
+    return _Reader(path, text).policy(document)
 
 
-def _line(text: str, number: int, key: str) -> int:
-    """The line of a key in the number-th rule, or of the rule itself; rule 0 is what stands outside of rules."""
-    clear = _TEXT.sub(_blank, text)
-    tables = [found.start() for found in re.finditer(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", clear, re.MULTILINE)]
-    # Without tables, the rules are a list of what stands in braces.
-    starts = tables or [found.start() for found in re.finditer(r"\{", clear)]
-    word = rf"(?<![\w-]){re.escape(key)}[ \t]*"
-    if number == 0:
-        outside = re.compile(rf"^[ \t]*(?:\[+[ \t]*{word}[.\]]|{word}[.=])", re.MULTILINE)
-        found = outside.search(clear)
-        start = 0
-    else:
-        start, *rest = starts[number - 1 :] or [0]
-        found = re.compile(rf"{word}[=.\]]").search(clear, start, rest[0] if rest else len(clear))
-    if found is not None and key:
-        start = found.end() - 1
-    elif number and tables:
-        start += clear[start:].index("[")
-    return clear.count("\n", 0, start) + 1
+class _Reader:
+    """Makes a policy of a document; `text` is what it was parsed from."""
 
+    def __init__(self, path: str, text: str) -> None:
+        self._path = path
+        self._text = text
 
-def _blank(found: re.Match[str]) -> str:
-    """A comment or string of the same length that says nothing; a key in quotes stays one."""
-    whole = found[0]
-    if _BARE.fullmatch(whole[1:-1]) and re.match(r"[ \t]*(?:[=.]|\]\])", found.string[found.end() :]):
-        return f" {whole[1:-1]} "
-    return re.sub(r"[^\n]", " ", whole)
+    def policy(self, document: dict[str, Any]) -> Policy:
+        """Raises UsageError."""
+        for key in document:
+            if key not in ("rule", "protect"):
+                raise self._error(0, key, f"unknown key {key!r}: expected [[rule]] or protect", named=False)
+        protect = self._value(0, "protect", _strings, document["protect"]) if "protect" in document else ()
+        rules = document.get("rule")
+        if rules is None:
+            raise UsageError(f"{self._path}: no rules: expected at least one [[rule]]")
+        if not isinstance(rules, list) or not rules or not all(isinstance(rule, dict) for rule in rules):
+            raise self._error(0, "rule", "expected tables, each under [[rule]]")
+        if len(rules) > _RULE_LIMIT:
+            raise UsageError(f"{self._path}: {len(rules):,} rules: at most {_RULE_LIMIT:,} are allowed")
+        return Policy(tuple(self._rule(number, rule) for number, rule in enumerate(rules, start=1)), protect)
 
+    def _rule(self, number: int, table: dict[str, Any]) -> Rule:
+        found: dict[str, Any] = {}
+        periods = []
+        for key, value in table.items():
+            if key in _PERIODS:
+                periods.append((_PERIODS[key], self._value(number, key, _count, value)))
+            elif key in _KEYS:
+                field, parse = _KEYS[key]
+                found[field] = self._value(number, key, parse, value)
+            else:
+                raise self._error(number, key, f"unknown key; known are {', '.join((*_KEYS, *_PERIODS))}")
+        rule = Rule(**found, keep_periods=tuple(periods))
+        if rule.by_version and rule.keep_last is None:
+            raise self._error(number, "order", "says which are the newest, but there is no keep-last")
+        if not (rule.decides or rule.protect):
+            raise self._error(number, "", "it neither keeps nor deletes anything: give a keep-*, delete-* or deny key")
+        return rule
 
-def _rule(table: dict[str, Any], number: int, text: str, path: str) -> Rule:
-    found: dict[str, Any] = {}
-    for key, value in table.items():
+    def _value(self, number: int, key: str, parse: Callable[[Any], Any], value: Any) -> Any:
         try:
-            if key not in _KEYS:
-                raise ValueError(f"unknown key; known are {', '.join(_KEYS)}")
-            field, parse = _KEYS[key]
-            found[field] = parse(value)
+            return parse(value)
         except (ValueError, UsageError) as error:
-            where = f"{path}: line {_line(text, number, key)}: rule {number}: {printable(key)}"
-            raise UsageError(f"{where}: {printable(str(error))}") from None
-    rule = Rule(**found)
-    if rule.by_version and rule.keep_last is None:
-        where = f"{path}: line {_line(text, number, 'order')}: rule {number}"
-        raise UsageError(f"{where}: order: says which are the newest, but there is no keep-last")
-    if not (rule.keeps or rule.delete_untagged or rule.delete_referrers or rule.deny):
-        where = f"{path}: line {_line(text, number, '')}: rule {number}"
-        raise UsageError(f"{where}: it neither keeps nor deletes anything: give a keep-*, delete-* or deny key")
-    return rule
+            raise self._error(number, key, str(error)) from None
+
+    def _error(self, number: int, key: str, reason: str, *, named: bool = True) -> UsageError:
+        """What is wrong with a key of the number-th rule, or the rule itself; 0 is what stands outside of rules."""
+        lines = _lines(self._text)
+        line = lines.get((number, key)) or lines.get((number, ""))
+        where = [self._path, f"line {line}" if line else "", f"rule {number}" if number else ""]
+        where += [printable(key)] if named else []
+        return UsageError(f"{': '.join(filter(None, where))}: {printable(reason)}")
+
+
+def _lines(text: str) -> Mapping[tuple[int, str], int]:
+    """In what line keys stand, by the number of their rule and the key; a rule itself by the key "". The text has to be
+    valid TOML: its statements are the shortest pieces of whole lines that are valid by themselves.
+    """
+    found: dict[tuple[int, str], int] = {}
+    number = inside = 0
+    lines = text.splitlines(keepends=True)
+    for line, statement in _statements(lines):
+        if header := lines[line - 1].lstrip().startswith("["):
+            inside = 0
+        for key, value in statement.items():
+            found.setdefault((inside, key), line)
+            for rule in value if key == "rule" and isinstance(value, list) and not inside else ():
+                number += 1
+                found |= dict.fromkeys([(number, ""), *((number, each) for each in rule)], line)
+        if header and "rule" in statement:
+            inside = number
+    return found
+
+
+def _statements(lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each statement with the line in which it begins; none after one that is too long."""
+    first = 0
+    while first < len(lines):
+        for last in range(first + 1, min(first + _STATEMENT_LIMIT, len(lines)) + 1):
+            try:
+                statement = tomllib.loads("".join(lines[first:last]))
+            except ValueError:
+                continue
+            yield first + 1, statement
+            first = last
+            break
+        else:
+            return
 
 
 def _strings(value: Any) -> tuple[str, ...]:
@@ -116,13 +169,8 @@ def _strings(value: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _expressions(value: Any) -> tuple[re.Pattern[str], ...]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", FutureWarning)  # [[:digit:]], say, is no class of Python's
-            return tuple(re.compile(each) for each in _strings(value))
-    except (re.error, FutureWarning, RecursionError, OverflowError) as error:
-        raise ValueError(f"no regular expression: {error}") from None
+def _each(parse: Callable[[str], Any], value: Any) -> tuple[Any, ...]:
+    return tuple(map(parse, _strings(value)))
 
 
 def _count(value: Any) -> int:
@@ -131,7 +179,7 @@ def _count(value: Any) -> int:
     return value
 
 
-def _yes(value: Any) -> bool:
+def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("expected true or false")
     return value
@@ -155,16 +203,21 @@ def _by_version(value: Any) -> bool:
     return bool(value == "semver")
 
 
-_KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+_KEYS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "repository": ("repositories", _strings),
-    "tag": ("tags", _expressions),
+    "tag": ("tags", partial(_each, Regex)),
     "keep-last": ("keep_last", _count),
     "order": ("by_version", _by_version),
+    "keep-versions": ("keep_versions", partial(_each, parse_range)),
     "keep-within": ("keep_within", _duration),
-    "keep-tagged": ("keep_tagged", _yes),
-    "keep-labels": ("keep_labels", lambda value: tuple(map(label_check, _strings(value)))),
+    "keep-tagged": ("keep_tagged", _flag),
+    "keep-labels": ("keep_labels", partial(_each, label_check)),
     "keep-in-use": ("keep_in_use", _always),
-    "delete-untagged": ("delete_untagged", _yes),
-    "delete-referrers": ("delete_referrers", _yes),
+    "delete-untagged": ("delete_untagged", _flag),
+    "delete-referrers": ("delete_referrers", _flag),
+    "delete-orphaned-referrers": ("delete_orphaned_referrers", _flag),
     "deny": ("deny", _strings),
+    "protect": ("protect", _strings),
 }
+
+_PERIODS = {f"keep-{period.value}": period for period in Period}

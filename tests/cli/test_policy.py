@@ -83,27 +83,27 @@ def test_the_layouts_own_policy(layout: LayoutWriter, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "no rules"),
-        ("[[rule]\n", "no valid TOML: "),
+        ("[[rule]\n", "not valid TOML: "),
         ("[tool.ocigc]\n", "line 1: unknown key 'tool'"),
         ("# a comment\n[[rule]]\nkeep-tagged = true\n\n[[rule]]\n", "line 5: rule 2: it neither keeps nor deletes"),
         ("[[rule]]\nkeep-last = 1\nkeep_last = 1\n", "line 3: rule 1: keep_last: unknown key"),
         ("[[rule]]\nkeep-last = -1\n", "line 2: rule 1: keep-last: expected a number that is not negative"),
         ("[[rule]]\nkeep-last = true\n", "keep-last: expected a number"),
         ('[[rule]]\nkeep-within = "30"\n', "line 2: rule 1: keep-within: "),
-        ('[[rule]]\ntag = "("\nkeep-last = 1\n', "line 2: rule 1: tag: no regular expression"),
+        ('[[rule]]\ntag = "("\nkeep-last = 1\n', "line 2: rule 1: tag: not a regular expression"),
         ("[[rule]]\nrepository = []\nkeep-last = 1\n", "repository: expected a string or a list of strings"),
         ('[[rule]]\norder = "age"\nkeep-last = 1\n', 'order: expected "created" or "semver"'),
         ("[[rule]]\nkeep-in-use = false\n", "what is in use always stays"),
-        ('[[rule]]\n"\\u001b[31m" = 1\n', "line 1: rule 1: "),
+        ('[[rule]]\n"\\u001b[31m" = 1\n', "line 2: rule 1: "),
         ('[[rule]]\n"keep-last" = -1\n', "line 2: rule 1: keep-last: "),
-        ('rule = [\n  {keep-tagged = true},\n  {keep-last = "x"},\n]\n', "line 3: rule 2: keep-last: "),
+        ('rule = [\n  {keep-tagged = true},\n  {keep-last = "x"},\n]\n', "line 1: rule 2: keep-last: "),
         ('[[rule]]\ntag = """\nkeep-last = 5"""  # keep-last = 1\nkeep-last = -2\n', "line 4: rule 1: keep-last: "),
         ("[[rule]]\nkeep-last = 1\n\n[other]\n", "line 4: unknown key 'other'"),
         ("# rule = 1\n[rule]\nkeep-last = 1\n", "line 2: rule: expected tables"),
         ("[[rule]]\nkeep-labels = ['" + "a" * 5000 + "']\n", "line 2: rule 1: keep-labels: "),
-        ('[[rule]]\ntag = "[[:digit:]]"\nkeep-last = 1\n', "line 2: rule 1: tag: no regular expression"),
+        ('[[rule]]\ntag = "[[:digit:]]"\nkeep-last = 1\n', "line 2: rule 1: tag: not a regular expression"),
         ('[[rule]]\nkeep-tagged = true\norder = "semver"\n', "line 3: rule 1: order: "),
-        ("a = " + "[" * 100_000, "no valid TOML"),
+        ("a = " + "[" * 100_000, "not valid TOML"),
     ],
 )
 def test_what_is_no_policy_is_refused(layout: LayoutWriter, tmp_path: Path, text: str, said: str) -> None:
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read_is_refused(layout: LayoutWriter, tmp_path: P
     refused(ocigc("prune", "-f", layout.path), 3, "ocigc.toml")
     (layout.path / "ocigc.toml").unlink()
     (layout.path / "ocigc.toml").write_bytes(b"\xff")
-    refused(ocigc("prune", "-f", layout.path), 2, "no valid TOML")
+    refused(ocigc("prune", "-f", layout.path), 2, "not valid TOML")
 
 
 def test_keep_storage_takes_the_oldest_until_it_fits(layout: LayoutWriter) -> None:
@@ -158,3 +158,86 @@ def test_keep_storage_says_what_it_cannot_reach(layout: LayoutWriter) -> None:
     assert "over --keep-storage will remain" in result.err
     for size in ("lots", "9" * 400, "1e3", "-1"):
         refused(ocigc("prune", "-n", f"--keep-storage={size}", layout.path), 2, "invalid size")
+
+
+def test_keeping_by_periods_and_versions_and_protecting(layout: LayoutWriter, tmp_path: Path) -> None:
+    policy = write(
+        tmp_path,
+        'protect = "app:1.1"\n[[rule]]\nkeep-daily = 1\nkeep-versions = "~1.3"\ndeny = "*:1.[15]"\n',
+    )
+    answer = prune(layout, "--policy", policy, "--explain")
+    assert gone(answer) == ["app:1.2", "app:1.4", "app:1.5"]
+    assert {each["Name"]: each["By"] for each in answer["Explained"] if each["Fate"] == "stays"} == {
+        None: "policy rule 1: it has no name, and delete-untagged is not set",
+        "docker.io/library/app:1.1": "protect app:1.1",
+        "docker.io/library/app:1.3": "policy rule 1: keep-versions ~1.3",
+    }
+
+
+def test_neither_a_policy_nor_a_limit_on_storage_takes_what_is_held(layout: LayoutWriter, tmp_path: Path) -> None:
+    layout.labels(layout.entries[0], {"containerd.io/gc.root": "yes"})
+    layout.lease("held", [layout.entries[1]])
+    policy = write(tmp_path, "[[rule]]\nkeep-last = 1\n")
+    assert gone(prune(layout, "--policy", policy)) == ["app:1.3", "app:1.4"]
+    assert gone(prune(layout, "-a", "--keep-storage", "0", "--allow-empty"))[:2] == ["app:1.3", "app:1.4"]
+    assert gone(prune(layout, "-a"))[:2] == ["app:1.1", "app:1.2"]
+
+
+def test_a_version_with_a_plus_that_helm_pushed(tmp_path: Path) -> None:
+    # helm#10250: the tag of 1.0.9+up1 is 1.0.9_up1.
+    charts = LayoutWriter(tmp_path / "charts")
+    for version in ("1.0.9_up1", "1.0.10_up1", "1.1.0_up2"):
+        charts.tag(charts.image(version), f"reg.example/chart:{version}")
+    policy = write(tmp_path, '[[rule]]\nkeep-last = 1\norder = "semver"\n')
+    assert gone(prune(charts, "--policy", policy)) == ["reg.example/chart:1.0.10_up1", "reg.example/chart:1.0.9_up1"]
+
+
+def test_content_that_never_arrived_takes_no_place(tmp_path: Path) -> None:
+    mirror = LayoutWriter(tmp_path / "mirror")
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        mirror.tag(mirror.image(version, [f"layer {version}"]), f"reg.example/app:{version}")
+    layer = mirror.blob("layer 3.0.0")
+    mirror.blob_path(layer).unlink()
+    policy = write(tmp_path, '[[rule]]\nkeep-last = 1\norder = "semver"\n')
+    assert gone(prune(mirror, "--policy", policy)) == ["reg.example/app:1.0.0"]
+    mirror.blob_path(mirror.entries[1]).unlink()
+    assert gone(prune(mirror, "--policy", policy)) == []
+
+
+@pytest.mark.parametrize("what", ["its group", "others", "its directory", "another owner", "another owner's directory"])
+def test_a_policy_that_somebody_else_may_have_written_only_keeps(layout: LayoutWriter, what: str) -> None:
+    policy = layout.path / "ocigc.toml"
+    policy.write_text('[[rule]]\nkeep-last = 0\ndelete-untagged = true\nprotect = "sha256:*"\n')
+    policy.write_text('[[rule]]\ntag = "[12]$"\nkeep-tagged = true\n[[rule]]\nkeep-last = 0\n')
+    assert gone(prune(layout)) == ["app:1.3", "app:1.4", "app:1.5"]
+    if what == "its group":
+        policy.chmod(0o664)
+    elif what == "others":
+        policy.chmod(0o646)
+    elif what == "its directory":
+        layout.path.chmod(0o775)
+    elif os.geteuid() == 0:
+        os.chown(policy if what == "another owner" else layout.path, 12345, 12345)
+    else:
+        pytest.skip("only root gives files away")
+    result = ocigc("prune", "-n", "--format", "json", layout.path)
+    assert "lets nothing go" in result.err
+    assert gone(result.json) == []  # nothing that stays without it, and what it keeps stays
+    assert gone(prune(layout, "-a")) == ["app:1.3", "app:1.4", "app:1.5"]
+    assert gone(prune(layout, "--policy", policy)) == ["app:1.3", "app:1.4", "app:1.5"]
+
+
+def test_a_hostile_expression_does_not_hang_a_run(layout: LayoutWriter) -> None:
+    layout.tag(layout.image("long"), "docker.io/library/app:" + "a" * 128)
+    (layout.path / "ocigc.toml").write_text("[[rule]]\ntag = ['(a+)+$x', '(a|aa)*b', '((a*)*)*b$']\nkeep-last = 0\n")
+    assert gone(prune(layout)) == []
+
+
+def test_a_layout_in_any_order_gives_the_same_answer(layout: LayoutWriter, tmp_path: Path) -> None:
+    policy = write(
+        tmp_path, '[[rule]]\nkeep-last = 1\nkeep-weekly = 2\norder = "semver"\ndelete-untagged = true\ndeny = "*:1.5"\n'
+    )
+    answer = prune(layout, "--policy", policy, "--explain")
+    layout.entries.reverse()
+    layout.write_index()
+    assert prune(layout, "--policy", policy, "--explain") == answer

@@ -1,0 +1,81 @@
+"""The newest images of each repository: of all of them, or one of each day, week, month or year.
+
+Whatever is as new as the last that is kept is kept too: nobody knows which of the two was meant. What does not count,
+as its content is absent, is kept where it would be if it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import nlargest
+from typing import Any
+
+from ocigc.gc.policy import Period
+
+Group = tuple[str, bool]
+"""Images that are compared: those of a repository with a name, or those without (True)."""
+
+Order = tuple[Any, ...]
+"""Compares as a version or a time of creation; the higher, the newer."""
+
+_SPARE = 100  # targets and periods that are remembered besides those that may be kept
+
+
+class NewestTargets:
+    """The newest targets of each group, so many of them. Two names of one target count once."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._best: dict[Group, dict[str, Order]] = {}
+        self._least: dict[Group, Order | None] = {}
+
+    def add(self, group: Group, digest: str, order: Order) -> None:
+        """Counts an image."""
+        targets = self._best.setdefault(group, {})
+        targets[digest] = max(targets.get(digest, order), order)
+        if len(targets) > 2 * self._count + _SPARE:
+            least = self._last(targets)
+            self._best[group] = {each: own for each, own in targets.items() if least is not None and own >= least}
+
+    def keeps(self, group: Group, digest: str, order: Order) -> bool:
+        """Whether an image is as new as the last of the newest. To be asked when all are counted."""
+        if self._count == 0:
+            return False
+        if group not in self._least:
+            self._least[group] = self._last(self._best.get(group, {}))
+        least = self._least[group]
+        return least is None or max(order, self._best.get(group, {}).get(digest, order)) >= least
+
+    def _last(self, targets: Mapping[str, Order]) -> Order | None:
+        """The last of the newest; None where there are fewer."""
+        newest = nlargest(self._count, targets.values())
+        return newest[-1] if newest and len(newest) == self._count else None
+
+
+class NewestOfPeriods:
+    """The newest targets of each of the last periods in which a group has any, so many periods."""
+
+    def __init__(self, period: Period, count: int) -> None:
+        self._period = period
+        self._count = count
+        self._newest: dict[Group, dict[int, int]] = {}
+        self._last: dict[Group, list[int]] = {}
+
+    def add(self, group: Group, created: int) -> None:
+        """Counts an image."""
+        newest = self._newest.setdefault(group, {})
+        number = self._period.of(created)
+        newest[number] = max(newest.get(number, created), created)
+        if len(newest) > 2 * self._count + _SPARE:
+            self._newest[group] = {each: newest[each] for each in nlargest(self._count, newest)}
+
+    def keeps(self, group: Group, created: int) -> bool:
+        """Whether an image is the newest of one of those periods. To be asked when all are counted."""
+        newest = self._newest.get(group, {})
+        if group not in self._last:
+            self._last[group] = nlargest(self._count, newest)
+        last = self._last[group]
+        number = self._period.of(created)
+        if number in last:
+            return created >= newest[number]
+        return bool(self._count) and (len(last) < self._count or number > last[-1])

@@ -1,0 +1,161 @@
+"""A retention policy: its rules, and what they see of an image's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from fnmatch import fnmatchcase
+from itertools import chain
+
+from ocigc.gc.filters import LabelCheck
+from ocigc.gc.regex import Regex
+from ocigc.image import ImageRecord
+from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
+from ocigc.semver import VersionRange
+from ocigc.times import SECOND
+
+_DAY = 86_400 * SECOND
+_ORDINAL_OF_1970 = date(1970, 1, 1).toordinal()
+_LAST_ORDINAL = date.max.toordinal()
+
+
+class Period(Enum):
+    """A stretch of the calendar, in UTC; weeks begin on Monday."""
+
+    DAY = "daily"
+    WEEK = "weekly"
+    MONTH = "monthly"
+    YEAR = "yearly"
+
+    def of(self, instant: int) -> int:
+        """The number of the period in which an instant lies: later ones have higher numbers."""
+        days = instant // _DAY
+        if self is Period.DAY:
+            return days
+        if self is Period.WEEK:
+            return (days + 3) // 7  # 1970 began on a Thursday
+        day = date.fromordinal(min(max(days + _ORDINAL_OF_1970, 1), _LAST_ORDINAL))
+        return day.year if self is Period.YEAR else day.year * 12 + day.month
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of a policy. `repositories` are globs and `tags` regular expressions of which one must match; None: any.
+
+    A named image goes if the rule keeps something and nothing of that is the image, or if a glob of `deny` matches it;
+    one without a name goes with `delete_untagged`. `keep_within` is in nanoseconds, `keep_periods` are periods with the
+    number of each, `by_version` says what newest means for `keep_last`.
+    """
+
+    repositories: tuple[str, ...] | None = None
+    tags: tuple[Regex, ...] | None = None
+    keep_last: int | None = None
+    by_version: bool = False
+    keep_periods: tuple[tuple[Period, int], ...] = ()
+    keep_versions: tuple[VersionRange, ...] = ()
+    keep_within: int | None = None
+    keep_tagged: bool = False
+    keep_labels: tuple[LabelCheck, ...] = ()
+    keep_in_use: bool = False
+    delete_untagged: bool = False
+    delete_referrers: bool = False
+    delete_orphaned_referrers: bool = False
+    deny: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it says what to keep, and so that the rest may go."""
+        return bool(
+            self.keep_last is not None
+            or self.keep_periods
+            or self.keep_versions
+            or self.keep_within is not None
+            or self.keep_tagged
+            or self.keep_labels
+            or self.keep_in_use
+        )
+
+    @property
+    def decides(self) -> bool:
+        """Whether it decides about images; otherwise it only protects some."""
+        deletes = self.delete_untagged or self.delete_referrers or self.delete_orphaned_referrers
+        return bool(self.keeps or deletes or self.deny)
+
+    def matches(self, image: ImageRecord, place: Place) -> bool:
+        """Whether it is about an image."""
+        if not self.decides:
+            return False
+        if self.repositories is not None and not (place.repository and any(map(place.is_in, self.repositories))):
+            return False
+        return self.tags is None or not (image.dangling or not any(tag.search(place.tag) for tag in self.tags))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The first of the `rules` that matches an image decides; what none matches stays. What a glob of `protect`
+    matches, here or in any rule, is never taken. A policy that `only_keeps` takes nothing that would stay without it.
+    """
+
+    rules: Sequence[Rule]
+    protect: tuple[str, ...] = ()
+    only_keeps: bool = False
+
+    def rule_of(self, image: ImageRecord, place: Place) -> int | None:
+        """The place of the rule that decides about an image."""
+        return next((number for number, rule in enumerate(self.rules) if rule.matches(image, place)), None)
+
+    @property
+    def protected(self) -> Sequence[str]:
+        """All globs of `protect`."""
+        return tuple(dict.fromkeys(chain(self.protect, *(rule.protect for rule in self.rules))))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What rules see of an image's name: the repository in its full and its familiar form, and the tag; empty where it
+    has none."""
+
+    repository: str
+    familiar: str
+    tag: str
+
+    def is_in(self, glob: str) -> bool:
+        """Whether a glob matches the repository."""
+        return fnmatchcase(self.repository, glob) or fnmatchcase(self.familiar, glob)
+
+    def names(self) -> Iterator[str]:
+        """REPOSITORY:TAG in both forms."""
+        yield f"{self.repository}:{self.tag}"
+        yield f"{self.familiar}:{self.tag}"
+
+
+def place_of(image: ImageRecord, repository: str | None) -> Place:
+    """Where an image is by its name; `repository` (normalised) is that of images without a name, where it is known."""
+    if image.dangling:
+        return Place(repository, parse_normalized(repository).familiar(), "") if repository else Place("", "", "")
+    if image.bare_tag:
+        return Place("", "", image.name)
+    try:
+        reference = with_default_tag(parse_normalized(image.name))
+    except InvalidReference:
+        return Place(image.name, image.name, "")
+    bare = Reference(reference.domain, reference.path)
+    return Place(str(bare), bare.familiar(), reference.tag or "")
+
+
+def denied(rule: Rule, image: ImageRecord, place: Place) -> bool:
+    """Whether the rule takes an image whatever keeps it."""
+    return not image.dangling and any(fnmatchcase(name, glob) for glob in rule.deny for name in place.names())
+
+
+def protecting(globs: Sequence[str], image: ImageRecord, place: Place) -> str | None:
+    """The glob that protects an image: by its repository, with or without the tag, by its name or by its digest."""
+    if not globs:
+        return None
+    words: list[str] = [image.target.digest]
+    if not image.dangling:
+        words += [*place.names(), place.repository, place.familiar, image.name]
+    return next((glob for glob in globs if any(fnmatchcase(word, glob) for word in words)), None)
