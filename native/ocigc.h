@@ -85,7 +85,8 @@ enum ocigc_media {
     OCIGC_MEDIA_INDEX = 2,    /* OCI image index, Docker manifest list */
     OCIGC_MEDIA_CONFIG = 3,   /* OCI image config, Docker container image config */
     OCIGC_MEDIA_JSON = 4,     /* another type that ends in +json, or a Docker schema 1 manifest */
-    OCIGC_MEDIA_NONE = 5      /* no media type is given, as in a label or a lease */
+    OCIGC_MEDIA_NONE = 5,     /* no media type is given, as in a label or a lease */
+    OCIGC_MEDIA_LAYER = 6     /* no media type means this: a layer of an embedded manifest, never read */
 };
 
 enum ocigc_role {
@@ -95,7 +96,9 @@ enum ocigc_role {
     OCIGC_ROLE_MANIFEST = 3,
     OCIGC_ROLE_SUBJECT = 4,
     OCIGC_ROLE_FOUND = 5, /* a descriptor anywhere in a document of unknown form */
-    OCIGC_ROLE_LABEL = 6  /* a containerd.io/gc.ref.content label */
+    OCIGC_ROLE_LABEL = 6, /* a gc.ref.content label */
+    OCIGC_ROLE_BACK = 7,  /* a gc.bref.content label: the target keeps this blob */
+    OCIGC_ROLE_EMBEDDED = 8 /* a descriptor of a manifest that is embedded as the `data` of an absent blob */
 };
 
 enum ocigc_shape {
@@ -139,6 +142,13 @@ int32_t ocigc_document_parse(const char *bytes, size_t length, int32_t media, st
                              struct ocigc_error *error);
 void ocigc_document_free(struct ocigc_document *document);
 
+/* Whether an entry's `data` is the content of its target. */
+enum ocigc_data {
+    OCIGC_DATA_NONE = 0,
+    OCIGC_DATA_SOUND = 1,
+    OCIGC_DATA_CORRUPT = 2 /* it does not match the digest or the size, or is malformed */
+};
+
 /* An entry of `manifests` in an index.json. Its digest, its name (empty if none) and its time of creation (empty if
  * none) stand one after the other in the index's text, decoded to UTF-8. A digest of a registered algorithm is stored as
  * one byte, the enum ocigc_algorithm, and the binary digest. */
@@ -151,12 +161,20 @@ struct ocigc_entry {
     uint32_t media_type; /* number of its media type */
     uint16_t digest_length;
     uint8_t media;
+    uint8_t data; /* enum ocigc_data */
 };
 
-/* A `gc.ref.content` annotation of an entry; its value stands in the index's text. */
+/* What an entry refers to besides its target. */
+enum ocigc_reference_kind {
+    OCIGC_REFERENCE_CONTENT = 0, /* a digest: of a gc.ref.content annotation, or of a descriptor in its `data` */
+    OCIGC_REFERENCE_IMAGE = 1    /* the name of an image: of a gc.ref.image annotation */
+};
+
 struct ocigc_reference {
     uint32_t entry;
-    struct ocigc_span digest;
+    struct ocigc_span value; /* in the index's text */
+    uint8_t kind;            /* enum ocigc_reference_kind */
+    uint8_t media;           /* enum ocigc_media of the content */
 };
 
 struct ocigc_index {
@@ -274,15 +292,36 @@ void ocigc_bytes_free(char *bytes);
 
 /* ------------------------------------------------------------------- graph */
 
-/* Reads the label files below labels/ of all present blobs. OCIGC_MALFORMED for a file that is not a JSON object from
- * string to string; OCIGC_UNEXPECTED_FILE for one that is not a regular file. */
-int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error);
-/* The nodes with a gc.root label, ascending. */
-size_t ocigc_graph_label_roots(const ocigc_store *store, uint32_t *out, size_t capacity);
+/* What a label of a blob means, if it is more than an edge of the graph. */
+enum ocigc_label_kind {
+    OCIGC_LABEL_ROOT = 0,      /* gc.root: the blob is a root; no value */
+    OCIGC_LABEL_UNKNOWN = 1,   /* a gc label that is not understood: the blob is a root; the value is the label's key */
+    OCIGC_LABEL_IMAGE = 2,     /* gc.ref.image: the blob keeps the image whose name is the value */
+    OCIGC_LABEL_IMAGE_BACK = 3 /* gc.bref.image: the image whose name is the value keeps the blob */
+};
 
-/* Expands all that `nodes` (UINT32_MAX: none) reach; media[i] is the enum ocigc_media of nodes[i]. Manifests and indexes
- * are read, verified and parsed, level by level. May be called again with further roots. Stops at the first manifest or
- * index that cannot be read, parsed or verified, and names it by digest. */
+struct ocigc_label {
+    uint32_t node;
+    int32_t kind; /* enum ocigc_label_kind */
+    struct ocigc_span value;
+};
+
+/* Reads the label files below labels/ of all present blobs. gc.ref.content and gc.bref.content labels become edges.
+ * OCIGC_MALFORMED for a file that is not a JSON object from string to string, or is over 1 MiB; OCIGC_UNEXPECTED_FILE for
+ * one that is not a regular file. */
+int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error);
+/* The other labels, by node, kind and value; the values stand in *text. */
+const struct ocigc_label *ocigc_graph_labels(const ocigc_store *store, uint32_t *count, const char **text);
+
+/* Expands all that `nodes` (UINT32_MAX: none) reach; media[i] is the enum ocigc_media of nodes[i]. Reads, verifies and
+ * parses, level by level:
+ *   - what its media type says is a manifest or an index;
+ *   - whatever their media type says, the nodes given, and the targets of `manifests` and of labels: the content tells
+ *     what they are. A blob over 16 MiB is a leaf unless its media type says JSON. So are layers and blobs of manifests;
+ *   - other blobs whose media type ends in +json: each object with a digest in them is a descriptor;
+ *   - the `data` of a descriptor, if its blob is absent.
+ * May be called again with further roots. Stops at the first of them that cannot be read, verified or, if it is a manifest
+ * or an index, parsed, and names it by digest. */
 int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint8_t *media, size_t count,
                            uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error);
 
@@ -294,19 +333,35 @@ void ocigc_graph_set_verified(ocigc_store *store, uint32_t node);
 /* Frees the memory of the graph: from here on no blob refers to any other. */
 int32_t ocigc_graph_clear(ocigc_store *store, struct ocigc_error *error);
 
-/* From here on ocigc_graph_expand does not stop at a bad manifest or index but records it as a fault. It also records
- * every descriptor whose blob is absent (each digest once) or has another size. */
-void ocigc_graph_record(ocigc_store *store);
+enum ocigc_record {
+    OCIGC_RECORD_FAULTS = 1,     /* bad blobs, at which an expansion would stop */
+    OCIGC_RECORD_DESCRIPTORS = 2 /* descriptors whose blob is absent or has another size; every node has a status */
+};
+
+/* A descriptor whose blob is absent. */
+struct ocigc_missing {
+    uint32_t node;            /* the manifest, index or labelled blob that names it */
+    struct ocigc_span digest; /* in the text */
+    int8_t role;              /* enum ocigc_role; in an embedded manifest, the role there */
+    int8_t media;             /* enum ocigc_media */
+    uint8_t is_foreign;       /* a layer that need not be distributed, by its media type */
+};
+
+/* From here on ocigc_graph_expand does not stop at what it records, a sum of enum ocigc_record. A node with a fault has no
+ * edges. */
+void ocigc_graph_record(ocigc_store *store, int32_t what);
 size_t ocigc_graph_fault_count(const ocigc_store *store);
-uint32_t ocigc_graph_fault(const ocigc_store *store, size_t index, struct ocigc_error *out); /* its node */
-size_t ocigc_graph_missing_count(const ocigc_store *store);
-const char *ocigc_graph_missing(const ocigc_store *store, size_t index);
+/* Why; returns its node. In the order of nodes. */
+uint32_t ocigc_graph_fault(const ocigc_store *store, size_t index, struct ocigc_error *out);
+/* By digest, node and role, each once; the digests stand in *text. */
+const struct ocigc_missing *ocigc_graph_missing(const ocigc_store *store, uint32_t *count, const char **text);
 /* Nodes whose size is not what a descriptor says, ascending. */
 size_t ocigc_graph_wrong_sizes(const ocigc_store *store, uint32_t *out, size_t capacity);
 
 /* Searches every blob that no expansion has reached (JSON of at most 16 MiB) for a `subject` that is present, and expands
  * those whose subject is reached, until nothing new is reached. A blob that is not a valid JSON object is a leaf. JSON
- * whose stamp is after `newer_than` is expanded too, leniently: a writer may be about to name it. */
+ * whose stamp is after `newer_than` is expanded too, leniently and whether or not it is sound: a writer may be about to
+ * name it. */
 int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint32_t threads,
                                    struct ocigc_progress *progress, struct ocigc_error *error);
 
@@ -334,12 +389,15 @@ size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, 
 int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
                          size_t capacity, size_t *count, struct ocigc_error *error);
 
+/* What an expansion has read a node as: OCIGC_MEDIA_MANIFEST, OCIGC_MEDIA_INDEX, or OCIGC_MEDIA_UNKNOWN. */
+int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node);
+
 /* The edges of an expanded node, in document order: targets (UINT32_MAX: absent) and roles. */
 size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targets, int32_t *roles, size_t capacity);
 
-/* The paths from every node that reaches `node` down to it: next[n] is the node after n, roles[n] the enum ocigc_role of
- * that edge (SUBJECT: next[n] is a referrer of n); UINT32_MAX if n does not reach it. next[node] is `node`. Both arrays
- * have room for all nodes. */
+/* The paths from every node that reaches `node` down to it: next[n] is the node after n, roles[n] the enum ocigc_role
+ * of that edge (SUBJECT: next[n] is a referrer of n; BACK: its label refers back to n); UINT32_MAX if n does not reach
+ * it. next[node] is `node`. Both arrays have room for all nodes. */
 void ocigc_graph_paths_to(const ocigc_store *store, uint32_t node, uint32_t *next, uint8_t *roles);
 /* The known referrers of a node; some may be listed twice. */
 size_t ocigc_graph_referrers(const ocigc_store *store, uint32_t node, uint32_t *out, size_t capacity);

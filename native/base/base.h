@@ -40,8 +40,20 @@ bool ocigc_digest_read(const char *text, size_t length, struct ocigc_digest *dig
 int ocigc_hex_decode(const char *hex, size_t length, uint8_t *out, uint32_t width);
 void ocigc_hex_encode(const uint8_t *bytes, uint32_t width, char *out); /* no NUL */
 
-/* Whether a label with this key refers to the content that its value names. */
-bool ocigc_is_content_label(const char *key, size_t length);
+/* Whether a media type is that of a layer that need not be distributed with its image. */
+bool ocigc_media_is_foreign(const char *media_type, size_t length);
+
+/* What a label means to garbage collection. */
+enum ocigc_label_meaning {
+    OCIGC_LABEL_MEANS_NOTHING,
+    OCIGC_LABEL_MEANS_ROOT,         /* gc.root: the blob is a root */
+    OCIGC_LABEL_MEANS_CONTENT,      /* gc.ref.content: the blob keeps the content whose digest is the value */
+    OCIGC_LABEL_MEANS_CONTENT_BACK, /* gc.bref.content: that content keeps the blob */
+    OCIGC_LABEL_MEANS_IMAGE,        /* gc.ref.image: the blob keeps the image whose name is the value */
+    OCIGC_LABEL_MEANS_IMAGE_BACK,   /* gc.bref.image: that image keeps the blob */
+    OCIGC_LABEL_MEANS_UNKNOWN,      /* another gc label: the blob stays */
+};
+enum ocigc_label_meaning ocigc_label_meaning(const char *key, size_t length);
 
 /* Progress from many threads. */
 static inline void ocigc_progress_add(struct ocigc_progress *progress, uint64_t items, uint64_t bytes)

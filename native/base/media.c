@@ -1,3 +1,4 @@
+/* media.c - what media types say. */
 #include "base/base.h"
 
 #include <string.h>
@@ -36,4 +37,16 @@ int32_t ocigc_media_of(const char *media_type, size_t length)
     if (length >= tail && strncasecmp(media_type + length - tail, suffix, tail) == 0)
         return OCIGC_MEDIA_JSON;
     return OCIGC_MEDIA_UNKNOWN;
+}
+
+bool ocigc_media_is_foreign(const char *media_type, size_t length)
+{
+    static const char *const stems[] = {
+        "application/vnd.oci.image.layer.nondistributable.",
+        "application/vnd.docker.image.rootfs.foreign.",
+    };
+    for (size_t i = 0; i < sizeof stems / sizeof stems[0]; i++)
+        if (length >= strlen(stems[i]) && memcmp(media_type, stems[i], strlen(stems[i])) == 0)
+            return true;
+    return false;
 }

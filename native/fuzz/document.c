@@ -47,8 +47,8 @@ static void check_index(const char *bytes, size_t size)
         REQUIRE(entry->media_type < index->media_type_count);
     }
     for (uint32_t i = 0; index != NULL && i < index->reference_count; i++) {
-        struct ocigc_span digest = index->references[i].digest;
-        REQUIRE((size_t)digest.start + digest.length <= index->text_length);
+        struct ocigc_span value = index->references[i].value;
+        REQUIRE((size_t)value.start + value.length <= index->text_length);
         REQUIRE(index->references[i].entry < index->count);
     }
     ocigc_index_free(index);

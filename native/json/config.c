@@ -26,7 +26,7 @@ struct reader {
 
 static bool no_memory(struct reader *reader)
 {
-    return ocigc_json_fail(&reader->json, "out of memory");
+    return ocigc_json_fail_memory(&reader->json);
 }
 
 static bool keep_string(struct reader *reader, const struct ocigc_json_string *string, struct ocigc_span *span)
@@ -195,11 +195,12 @@ int32_t ocigc_config_parse(const char *bytes, size_t length, struct ocigc_config
     bool ok = reader.json.reason == NULL && read_config(&reader);
     ocigc_json_close(&reader.json);
     if (!ok) {
-        ocigc_fail(error, OCIGC_MALFORMED, "image config: %s", reader.json.reason);
+        int32_t code = ocigc_json_is_out_of_memory(&reader.json) ? OCIGC_NO_MEMORY : OCIGC_MALFORMED;
+        ocigc_fail(error, code, "image config: %s", reader.json.reason);
         if (error != NULL)
             error->offset = reader.json.position;
         ocigc_config_free(&builder->config);
-        return OCIGC_MALFORMED;
+        return code;
     }
     keep_last_labels(builder);
     builder->config = (struct ocigc_config){

@@ -61,6 +61,12 @@ static bool skip_to_end(struct ocigc_json *json, struct ocigc_span *value)
     return ok;
 }
 
+static bool skip_data(struct ocigc_json *json, struct ocigc_span *value)
+{
+    bool was_null;
+    return skip_null(json, &was_null) && (was_null || skip_to_end(json, value));
+}
+
 static bool read_descriptor(struct reader *reader, int32_t role)
 {
     static const char *const names[] = {"digest", "mediaType", "size", NULL};
@@ -69,13 +75,14 @@ static bool read_descriptor(struct reader *reader, int32_t role)
     if (!ocigc_json_enter_object(json))
         return ocigc_json_fail(json, "expected a descriptor");
     size_t start = json->position - 1;
-    struct ocigc_found_descriptor found = {.role = role};
+    struct ocigc_found_descriptor found = {.role = role, .bytes = json->bytes};
     int more;
     while ((more = ocigc_json_next_member(json, &key)) == 1) {
         bool ok = ocigc_json_equals(&key, "digest")        ? ocigc_json_read_string(json, &digest)
                     : ocigc_json_equals(&key, "mediaType")   ? ocigc_json_read_string(json, &media_type)
                     : ocigc_json_equals(&key, "size")        ? ocigc_json_read_number(json, &number)
                     : ocigc_json_equals(&key, "annotations") ? skip_to_end(json, &found.annotations)
+                    : ocigc_json_equals(&key, "data")        ? skip_data(json, &found.data)
                                                              : skip_unless_ambiguous(json, &key, names);
         if (!ok)
             return false;
@@ -104,7 +111,7 @@ static bool read_descriptor(struct reader *reader, int32_t role)
     found.media_type_length = (uint32_t)media_length;
     found.digest = digest_text;
     found.digest_length = (uint32_t)digest_length;
-    return reader->sink(reader->context, &found) == 0 || ocigc_json_fail(json, "out of memory");
+    return reader->sink(reader->context, &found) == 0 || ocigc_json_fail_memory(json);
 }
 
 /* A descriptor or null; sets `present` for a descriptor. */
@@ -219,16 +226,17 @@ int32_t ocigc_document_scan(const char *bytes, size_t length, int32_t media, oci
     *shape = OCIGC_SHAPE_NONE;
     bool ok = json.reason == NULL && (strict ? ocigc_strict_scan(&json, media, sink, context, shape)
                                                : ocigc_lenient_scan(&json, sink, context, shape));
+    int32_t code = ok ? OCIGC_OK : ocigc_json_is_out_of_memory(&json) ? OCIGC_NO_MEMORY : OCIGC_MALFORMED;
     if (!ok) {
         if (json.duplicate[0] != '\0')
-            ocigc_fail(error, OCIGC_MALFORMED, "%s \"%s\"", json.reason, json.duplicate);
+            ocigc_fail(error, code, "%s \"%s\"", json.reason, json.duplicate);
         else
-            ocigc_fail(error, OCIGC_MALFORMED, "%s", json.reason);
+            ocigc_fail(error, code, "%s", json.reason);
         if (error != NULL)
             error->offset = json.position;
     }
     ocigc_json_close(&json);
-    return ok ? OCIGC_OK : OCIGC_MALFORMED;
+    return code;
 }
 
 /* ------------------------------------------------------------------ collected */

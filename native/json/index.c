@@ -1,7 +1,7 @@
 /* index.json: what a store needs of each entry, in 40 bytes and its text, as there may be a million of them. */
 
 #include "base/vector.h"
-#include "json/document.h"
+#include "json/embedded.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,37 +123,50 @@ static int32_t keep_media_type(struct reader *reader, const struct ocigc_found_d
 
 /* ------------------------------------------------------------- annotations */
 
-static int32_t keep_reference(struct reader *reader, const struct ocigc_json_string *value)
+static int32_t add_reference(struct reader *reader, struct ocigc_span value, uint8_t kind, int32_t media)
 {
     struct builder *index = reader->index;
-    struct ocigc_reference reference = {.entry = index->count, .digest = {.start = index->text_length}};
-    int32_t code = keep_string(reader, value, &reference.digest.length);
-    if (code != OCIGC_OK)
-        return code;
     if (!ocigc_reserve(&index->references, &index->reference_capacity, index->reference_count, 1,
                        sizeof *index->references))
         return no_memory(reader);
-    index->references[index->reference_count++] = reference;
+    index->references[index->reference_count++] =
+        (struct ocigc_reference){.entry = index->count, .value = value, .kind = kind, .media = (uint8_t)media};
     return OCIGC_OK;
 }
 
-/* Whether a key is that of a reference; -1: no memory. Any key that is one has to be seen, however it is written. */
-static int is_reference(struct reader *reader, const struct ocigc_json_string *key)
+static int32_t keep_reference(struct reader *reader, const struct ocigc_json_string *value, uint8_t kind)
 {
-    if (!key->escaped)
-        return ocigc_is_content_label(key->bytes, key->length);
+    struct ocigc_span span = {.start = reader->index->text_length};
+    int32_t code = keep_string(reader, value, &span.length);
+    return code == OCIGC_OK ? add_reference(reader, span, kind, OCIGC_MEDIA_NONE) : code;
+}
+
+/* What a key means as a label. Any key that means something has to be seen, however it is written. */
+static int32_t meaning_of(struct reader *reader, const struct ocigc_json_string *key,
+                          enum ocigc_label_meaning *meaning)
+{
+    if (!key->escaped) {
+        *meaning = ocigc_label_meaning(key->bytes, key->length);
+        return OCIGC_OK;
+    }
     char *decoded = room(reader->index, key->length); /* overwritten by what is kept next */
     if (decoded == NULL)
-        return -1;
-    return ocigc_is_content_label(decoded, ocigc_json_decode(key, decoded, key->length));
+        return no_memory(reader);
+    *meaning = ocigc_label_meaning(decoded, ocigc_json_decode(key, decoded, key->length));
+    return OCIGC_OK;
 }
 
 static int32_t add_annotation(struct reader *reader, const struct ocigc_json_string *key,
-                               const struct ocigc_json_string *value, struct annotations *found)
+                              const struct ocigc_json_string *value, struct annotations *found)
 {
-    int reference = is_reference(reader, key);
-    if (reference != 0)
-        return reference > 0 ? keep_reference(reader, value) : no_memory(reader);
+    enum ocigc_label_meaning meaning;
+    int32_t code = meaning_of(reader, key, &meaning);
+    if (code != OCIGC_OK)
+        return code;
+    if (meaning == OCIGC_LABEL_MEANS_CONTENT)
+        return keep_reference(reader, value, OCIGC_REFERENCE_CONTENT);
+    if (meaning == OCIGC_LABEL_MEANS_IMAGE)
+        return keep_reference(reader, value, OCIGC_REFERENCE_IMAGE);
     for (uint32_t i = 0; i < NAME_COUNT; i++)
         if (ocigc_json_equals(key, NAMES[i]))
             found->names[i] = *value;
@@ -185,6 +198,27 @@ static int32_t read_annotations(struct reader *reader, struct ocigc_span span, s
 
 /* ----------------------------------------------------------------- entries */
 
+static int add_embedded(void *context, const struct ocigc_found_descriptor *found)
+{
+    struct reader *reader = context;
+    struct ocigc_span span = {reader->index->text_length, found->digest_length};
+    int32_t media = ocigc_embedded_media(found->role, found->media);
+    bool ok = keep_bytes(reader, found->digest, found->digest_length) == OCIGC_OK &&
+              add_reference(reader, span, OCIGC_REFERENCE_CONTENT, media) == OCIGC_OK;
+    return ok ? 0 : -1;
+}
+
+/* The `data` of an entry: the store may lack its target. Of corrupt data nothing stays. */
+static int32_t read_data(struct reader *reader, const struct ocigc_found_descriptor *found, uint8_t *data)
+{
+    uint32_t before = reader->index->reference_count;
+    int32_t code = ocigc_embedded_scan(found, add_embedded, reader);
+    *data = code == OCIGC_OK ? OCIGC_DATA_SOUND : OCIGC_DATA_CORRUPT;
+    if (code == OCIGC_CORRUPT)
+        reader->index->reference_count = before;
+    return code == OCIGC_NO_MEMORY ? no_memory(reader) : OCIGC_OK;
+}
+
 static int32_t add_entry(struct reader *reader, const struct ocigc_found_descriptor *found)
 {
     struct builder *index = reader->index;
@@ -201,6 +235,8 @@ static int32_t add_entry(struct reader *reader, const struct ocigc_found_descrip
     int32_t code = OCIGC_OK;
     if (found->annotations.length > 0)
         code = read_annotations(reader, found->annotations, &annotations);
+    if (code == OCIGC_OK && found->data.length > 0)
+        code = read_data(reader, found, &entry.data);
     if (code == OCIGC_OK)
         code = keep_media_type(reader, found, &entry.media_type);
     entry.text = index->text_length;

@@ -2,6 +2,7 @@
 
 #include "json/document.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* An object that is open. */
@@ -9,6 +10,7 @@ struct frame {
     size_t start;
     struct ocigc_json_string digest;
     struct ocigc_json_string media_type;
+    struct ocigc_span data;
     int64_t size;
     bool is_subject;
 };
@@ -19,7 +21,7 @@ struct search {
     void *context;
     bool has_config, has_layers, has_manifests;
     int32_t own_media;
-    struct frame frames[OCIGC_JSON_DEPTH + 1];
+    struct frame *frames; /* by depth; too large for the stack of every thread */
 };
 
 static bool emit(struct search *search, const struct frame *frame, const struct ocigc_json_string *digest)
@@ -33,6 +35,8 @@ static bool emit(struct search *search, const struct frame *frame, const struct 
         .role = frame->is_subject ? OCIGC_ROLE_SUBJECT : OCIGC_ROLE_FOUND,
         .size = frame->size,
         .object = {(uint32_t)frame->start, (uint32_t)(search->json->position - frame->start)},
+        .bytes = search->json->bytes,
+        .data = frame->data,
         .media_type = media_text,
         .digest = digest_text,
         .digest_length = (uint32_t)digest_length,
@@ -44,7 +48,7 @@ static bool emit(struct search *search, const struct frame *frame, const struct 
         media_length = 0;
     found.media = ocigc_media_of(media_text, media_length);
     found.media_type_length = (uint32_t)media_length;
-    return search->sink(search->context, &found) == 0 || ocigc_json_fail(search->json, "out of memory");
+    return search->sink(search->context, &found) == 0 || ocigc_json_fail_memory(search->json);
 }
 
 static void note_form(struct search *search, const struct ocigc_json_string *key, char value)
@@ -67,6 +71,13 @@ static bool read_member(struct search *search, const struct ocigc_json_string *k
     if (value == '"' && ocigc_json_equals(key, "digest")) {
         /* Another reader may take the second one, so both count. */
         return emit(search, frame, &frame->digest) && ocigc_json_read_string(json, &frame->digest);
+    }
+    if (value == '"' && ocigc_json_equals(key, "data")) {
+        frame->data.start = (uint32_t)json->position;
+        if (!ocigc_json_read_string(json, &string))
+            return false;
+        frame->data.length = (uint32_t)json->position - frame->data.start;
+        return true;
     }
     if (value == '"' && ocigc_json_equals(key, "blobSum"))
         return ocigc_json_read_string(json, &string) && emit(search, &(struct frame){.start = frame->start, .size = -1}, &string);
@@ -104,37 +115,41 @@ static bool read_value(struct search *search, bool is_subject)
     return true;
 }
 
-bool ocigc_lenient_scan(struct ocigc_json *json, ocigc_descriptor_sink sink, void *context, int32_t *shape)
+static bool scan(struct search *search)
 {
-    struct search search;
-    search.json = json;
-    search.sink = sink;
-    search.context = context;
-    search.has_config = search.has_layers = search.has_manifests = false;
-    search.own_media = OCIGC_MEDIA_NONE;
-    bool ok = read_value(&search, false);
+    struct ocigc_json *json = search->json;
+    bool ok = read_value(search, false);
     while (ok && json->depth > 0) {
         uint32_t depth = json->depth;
         struct ocigc_json_string key;
         if (!json->is_object[depth]) {
             int more = ocigc_json_next_element(json);
-            ok = more == 0 || (more == 1 && read_value(&search, false));
+            ok = more == 0 || (more == 1 && read_value(search, false));
             continue;
         }
         int more = ocigc_json_next_member(json, &key);
         if (more == 0) {
-            ok = emit(&search, &search.frames[depth], &search.frames[depth].digest);
+            ok = emit(search, &search->frames[depth], &search->frames[depth].digest);
         } else {
             char value = more == 1 ? ocigc_json_peek(json) : '\0';
-            ok = more == 1 && read_member(&search, &key, value);
+            ok = more == 1 && read_member(search, &key, value);
             if (ok && (value == '{' || value == '['))
-                ok = read_value(&search, depth == 1 && ocigc_json_equals(&key, "subject"));
+                ok = read_value(search, depth == 1 && ocigc_json_equals(&key, "subject"));
         }
     }
+    return ok && (ocigc_json_end(json) || ocigc_json_fail(json, "unexpected content after the document"));
+}
+
+bool ocigc_lenient_scan(struct ocigc_json *json, ocigc_descriptor_sink sink, void *context, int32_t *shape)
+{
+    struct search search = {.json = json, .sink = sink, .context = context, .own_media = OCIGC_MEDIA_NONE};
+    search.frames = malloc((OCIGC_JSON_DEPTH + 1) * sizeof *search.frames);
+    if (search.frames == NULL)
+        return ocigc_json_fail_memory(json);
+    bool ok = scan(&search);
+    free(search.frames);
     if (!ok)
         return false;
-    if (!ocigc_json_end(json))
-        return ocigc_json_fail(json, "unexpected content after the document");
     if (search.own_media == OCIGC_MEDIA_MANIFEST || (search.has_config && search.has_layers))
         *shape = OCIGC_SHAPE_MANIFEST;
     else if (search.own_media == OCIGC_MEDIA_INDEX || search.has_manifests)

@@ -37,6 +37,18 @@ bool ocigc_json_fail(struct ocigc_json *json, const char *reason)
     return false;
 }
 
+static const char OUT_OF_MEMORY[] = "out of memory";
+
+bool ocigc_json_fail_memory(struct ocigc_json *json)
+{
+    return ocigc_json_fail(json, OUT_OF_MEMORY);
+}
+
+bool ocigc_json_is_out_of_memory(const struct ocigc_json *json)
+{
+    return json->reason == OUT_OF_MEMORY;
+}
+
 char ocigc_json_peek(struct ocigc_json *json)
 {
     while (json->position < json->length) {
@@ -353,7 +365,7 @@ static bool remember_key(struct ocigc_json *json, const struct ocigc_json_string
         uint32_t capacity = json->key_capacity * 2;
         struct ocigc_json_key *grown = malloc(capacity * sizeof *grown);
         if (grown == NULL)
-            return ocigc_json_fail(json, "has more keys than memory can hold");
+            return ocigc_json_fail_memory(json);
         memcpy(grown, json->keys, json->key_count * sizeof *grown);
         if (json->keys != json->inline_keys)
             free(json->keys);
@@ -369,12 +381,12 @@ static bool remember_key(struct ocigc_json *json, const struct ocigc_json_string
             size_t capacity = json->decoded_count == 0 ? 1 : (size_t)json->decoded_count * 2;
             char **grown = realloc(json->decoded, capacity * sizeof *grown);
             if (grown == NULL)
-                return ocigc_json_fail(json, "has more keys than memory can hold");
+                return ocigc_json_fail_memory(json);
             json->decoded = grown;
         }
         char *decoded = malloc(key->length);
         if (decoded == NULL)
-            return ocigc_json_fail(json, "has more keys than memory can hold");
+            return ocigc_json_fail_memory(json);
         json->decoded[json->decoded_count++] = decoded;
         slot->bytes = decoded;
         slot->length = (uint32_t)ocigc_json_decode(key, decoded, key->length);

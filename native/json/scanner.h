@@ -44,6 +44,9 @@ struct ocigc_json {
 void ocigc_json_open(struct ocigc_json *json, const char *bytes, size_t length, bool unique_keys);
 void ocigc_json_close(struct ocigc_json *json);
 bool ocigc_json_fail(struct ocigc_json *json, const char *reason);
+/* Fails for want of memory: that says nothing about the document. */
+bool ocigc_json_fail_memory(struct ocigc_json *json);
+bool ocigc_json_is_out_of_memory(const struct ocigc_json *json);
 
 /* The next byte that is not white space, not consumed; '\0' at the end. */
 char ocigc_json_peek(struct ocigc_json *json);

@@ -3,6 +3,7 @@
 #include "store/files.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { FIRST_BYTES = 4096 };
@@ -20,21 +21,7 @@ void ocigc_content_close(struct ocigc_content *content)
     close(content->file);
 }
 
-static enum ocigc_content_kind kind_of(const char *bytes, size_t length)
-{
-    size_t blank = 0, zero = 0;
-    while (zero < length && bytes[zero] == '\0')
-        zero++;
-    if (zero == length)
-        return OCIGC_CONTENT_TORN;
-    while (blank < length &&
-           (bytes[blank] == ' ' || bytes[blank] == '\t' || bytes[blank] == '\n' || bytes[blank] == '\r'))
-        blank++;
-    /* More blanks than we kind at: somebody hides something, or nothing is there. */
-    return blank == length || bytes[blank] == '{' ? OCIGC_CONTENT_JSON : OCIGC_CONTENT_OTHER;
-}
-
-int32_t ocigc_content_guess(const struct ocigc_content *content, enum ocigc_content_kind *kind, struct ocigc_error *error)
+int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error)
 {
     char bytes[FIRST_BYTES];
     ssize_t got;
@@ -47,7 +34,10 @@ int32_t ocigc_content_guess(const struct ocigc_content *content, enum ocigc_cont
         ocigc_store_digest(content->store, content->node, digest);
         return ocigc_fail_system(error, cause, "cannot read %s", digest);
     }
-    *kind = kind_of(bytes, (size_t)got);
+    ssize_t blank = 0;
+    while (blank < got && memchr(" \t\n\r", bytes[blank], 4) != NULL)
+        blank++;
+    *may_be = got > 0 && (blank == got || bytes[blank] == '{');
     return OCIGC_OK;
 }
 
@@ -61,12 +51,12 @@ int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *er
     return code;
 }
 
-int32_t ocigc_content_check(struct ocigc_content *content, bool verified, struct ocigc_error *error)
+int32_t ocigc_content_check(struct ocigc_content *content, bool is_verified, struct ocigc_error *error)
 {
     if (content->checked || ocigc_store_algorithm(content->store, content->node) == OCIGC_ALGORITHM_OTHER)
         return OCIGC_OK;
     int32_t code = OCIGC_OK;
-    if (!verified)
+    if (!is_verified)
         code = ocigc_blob_check(content->store, content->node, content->file, &content->status, content->buffer, error);
     else if (!ocigc_blob_unchanged(content->store, content->node, &content->status))
         code = ocigc_blob_fail_changed(content->store, content->node, error);

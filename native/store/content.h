@@ -1,4 +1,4 @@
-/* content.h - a blob's content as the graph needs it: opened once, read as far as is wanted. */
+/* content.h - the content of a blob as the graph needs it: opened once, read as far as it is wanted. */
 #ifndef OCIGC_STORE_CONTENT_H
 #define OCIGC_STORE_CONTENT_H
 
@@ -14,22 +14,16 @@ struct ocigc_content {
     struct ocigc_buffer *buffer;
 };
 
-enum ocigc_content_kind {
-    OCIGC_CONTENT_JSON, /* the first byte that is not blank is '{' */
-    OCIGC_CONTENT_TORN, /* nothing, or zeroes only: a write that was cut off */
-    OCIGC_CONTENT_OTHER,
-};
-
 int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *store, uint32_t node,
                            struct ocigc_buffer *buffer, struct ocigc_error *error);
 void ocigc_content_close(struct ocigc_content *content);
-/* What its first 4 KiB kind like. */
-int32_t ocigc_content_guess(const struct ocigc_content *content, enum ocigc_content_kind *kind, struct ocigc_error *error);
-/* Reads it whole (at most OCIGC_MANIFEST_LIMIT bytes) into the buffer. Doing it again costs nothing. */
+/* Whether it may be a JSON object: reads the first 4 KiB. */
+int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error);
+/* Reads all of it (at most OCIGC_MANIFEST_LIMIT bytes) into the buffer, once. */
 int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *error);
-/* Verifies what is loaded. What was `verified` for has to be as the scan saw it instead; what is of an unregistered
- * algorithm is taken as it is. */
-int32_t ocigc_content_check(struct ocigc_content *content, bool verified, struct ocigc_error *error);
+/* Verifies what is loaded. If the caller has verified the blob, the file must be unchanged since its status was asked for.
+ * A blob of an unregistered algorithm is believed. */
+int32_t ocigc_content_check(struct ocigc_content *content, bool is_verified, struct ocigc_error *error);
 
 static inline bool ocigc_content_is_over_limit(const struct ocigc_content *content)
 {

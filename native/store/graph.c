@@ -1,3 +1,4 @@
+/* graph.c - nodes, edges, claims and referrers. */
 #include "store/graph.h"
 
 #include "base/vector.h"
@@ -37,13 +38,13 @@ void ocigc_graph_free(struct ocigc_graph *graph)
     free(graph->referrers);
     free(graph->queue);
     free(graph->pending);
-    free(graph->label_roots);
+    free(graph->labels);
+    free(graph->label_text);
     for (uint32_t i = 0; i < graph->fault_count; i++)
         free(graph->faults[i].message);
     free(graph->faults);
-    for (uint32_t i = 0; i < graph->missing_count; i++)
-        free(graph->missing[i]);
     free(graph->missing);
+    free(graph->missing_text);
     free(graph->wrong_sizes);
     free(graph);
 }
@@ -87,7 +88,7 @@ bool ocigc_graph_add_edges(struct ocigc_graph *graph, uint32_t node, const uint3
 {
     if (count == 0)
         return true;
-    /* A node that had edges already (it is claimed in two ways, or has labels) gets a new run with copies of them. */
+    /* A node that has edges already (it is claimed in two ways, or has labels) gets a new run with copies of them. */
     uint32_t before = ocigc_graph_edges_of(graph, node).count;
     if (before > UINT32_MAX - count || !reserve_edges(graph, before + count) ||
         !ocigc_reserve(&graph->first, &graph->expansion_capacity, graph->expansion_count + 1, 1, sizeof *graph->first))
@@ -96,29 +97,48 @@ bool ocigc_graph_add_edges(struct ocigc_graph *graph, uint32_t node, const uint3
     push_edges(graph, (struct ocigc_edges){targets, kinds, count});
     graph->expansions[node] = graph->expansion_count++;
     graph->first[graph->expansion_count] = graph->edge_count;
+    for (uint32_t i = 0; i < count; i++)
+        if (ocigc_edge_is_back(kinds[i]) && targets[i] != UINT32_MAX && !ocigc_referrers_add(graph, targets[i], node))
+            return false;
     return true;
 }
 
-uint32_t ocigc_claim_of(int32_t media)
+bool ocigc_graph_has_edge(const struct ocigc_graph *graph, uint32_t node, uint32_t target, int32_t role)
 {
+    struct ocigc_edges edges = ocigc_graph_edges_of(graph, node);
+    for (uint32_t i = 0; i < edges.count; i++)
+        if (edges.targets[i] == target && ocigc_edge_role(edges.kinds[i]) == role)
+            return true;
+    return false;
+}
+
+uint32_t ocigc_claim_of(int32_t role, int32_t media)
+{
+    bool is_leaf = role == OCIGC_ROLE_LAYER || role == OCIGC_ROLE_BLOB;
+    bool is_any = role == OCIGC_ROLE_CONFIG || role == OCIGC_ROLE_FOUND; /* of which most are leaves */
     switch (media) {
     case OCIGC_MEDIA_MANIFEST:
         return OCIGC_NODE_MANIFEST;
     case OCIGC_MEDIA_INDEX:
         return OCIGC_NODE_INDEX;
     case OCIGC_MEDIA_JSON:
-        return OCIGC_NODE_JSON;
+        return is_leaf ? OCIGC_NODE_LENIENT : OCIGC_NODE_JSON;
     case OCIGC_MEDIA_NONE:
-        return OCIGC_NODE_NONE;
+        return is_leaf ? OCIGC_NODE_LENIENT : OCIGC_NODE_DETECT;
+    case OCIGC_MEDIA_CONFIG:
+        return is_leaf || is_any ? 0 : OCIGC_NODE_DETECT;
+    case OCIGC_MEDIA_UNKNOWN:
+        return is_leaf || role == OCIGC_ROLE_FOUND ? 0 : OCIGC_NODE_DETECT;
     default:
         return 0;
     }
 }
 
-uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t node)
+uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t referrer)
 {
-    static const uint32_t claims[] = {0, OCIGC_NODE_MANIFEST, OCIGC_NODE_INDEX, OCIGC_NODE_JSON};
-    return claims[ocigc_graph_flags(graph, node) >> OCIGC_NODE_SHAPE_SHIFT];
+    static const uint32_t verified =
+        OCIGC_NODE_MANIFEST | OCIGC_NODE_INDEX | OCIGC_NODE_DETECT | OCIGC_NODE_JSON;
+    return ocigc_graph_flags(graph, referrer) & verified ? 0 : OCIGC_NODE_DETECT;
 }
 
 bool ocigc_graph_claim(struct ocigc_graph *graph, uint32_t node, uint32_t claim)
@@ -178,6 +198,8 @@ int32_t ocigc_graph_add_referrer(ocigc_store *store, uint32_t subject, uint32_t 
 void ocigc_graph_remove_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer)
 {
     struct ocigc_graph *graph = store->graph;
+    if (ocigc_graph_has_edge(graph, referrer, subject, OCIGC_ROLE_BACK))
+        return; /* its label keeps it */
     ocigc_referrers_sort(graph);
     uint32_t first = ocigc_referrers_first(graph, subject);
     while (first < graph->referrer_count && graph->referrers[first] < ((uint64_t)subject << 32 | referrer))
@@ -238,4 +260,12 @@ size_t ocigc_list(const uint32_t *nodes, uint32_t count, uint32_t *out, size_t c
     if (written > 0)
         memcpy(out, nodes, written * sizeof *nodes);
     return count;
+}
+
+int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node)
+{
+    uint32_t taken = ocigc_graph_flags(store->graph, node) >> OCIGC_NODE_TAKEN_SHIFT;
+    return taken & OCIGC_NODE_MANIFEST ? OCIGC_MEDIA_MANIFEST
+           : taken & OCIGC_NODE_INDEX  ? OCIGC_MEDIA_INDEX
+                                       : OCIGC_MEDIA_UNKNOWN;
 }

@@ -1,28 +1,27 @@
-/* graph.h - the insides of the graph of what refers to what, for the parts that make it up.
+/* graph.h - the graph of what refers to what.
  *
- * Edges stand in two flat arrays; an expansion is a run of them, that of one node. Per node: 2 bytes of flags, 4 for
- * its expansion, 4 for its holder. Per edge: 5 bytes, and 8 more for one from a referrer to its subject. */
+ * Edges stand in two flat arrays. An expansion is a run of them: the edges of one node. Per node: 2 bytes of flags, 4 for
+ * its expansion, 4 for its owner. Per edge: 5 bytes, and 8 more for one that leads back (to a subject). */
 #ifndef OCIGC_STORE_GRAPH_H
 #define OCIGC_STORE_GRAPH_H
 
 #include "store/store.h"
 
-/* Flags of a node. A claim says how its content is to be read; REACHED stands for all claims that read nothing, and
- * comes with every other. A claim is taken once its work has begun. */
+/* Flags of a node. A claim says how its content is to be read; it is taken once that has begun. REACHED is the claim that
+ * reads nothing, and comes with every other. */
 enum {
     OCIGC_NODE_REACHED = 1 << 0,
-    OCIGC_NODE_MANIFEST = 1 << 1,
-    OCIGC_NODE_INDEX = 1 << 2,
-    OCIGC_NODE_JSON = 1 << 3,
-    OCIGC_NODE_NONE = 1 << 4,
-    OCIGC_NODE_CLAIMS = 0x1f,
-    OCIGC_NODE_TAKEN_SHIFT = 5,
-    OCIGC_NODE_VERIFIED = 1 << 10,
-    OCIGC_NODE_LEADS_ON = 1 << 11, /* has labels that are edges, or referrers */
-    OCIGC_NODE_FLAT = 1 << 12,     /* held, but open to walks */
-    OCIGC_NODE_SEARCHED = 1 << 13,
-    /* What a sniffed referrer is to be claimed as once its subject is reached; 0: it is no referrer. */
-    OCIGC_NODE_SHAPE_SHIFT = 14,
+    OCIGC_NODE_MANIFEST = 1 << 1, /* strictly as a manifest */
+    OCIGC_NODE_INDEX = 1 << 2,    /* strictly as an index */
+    OCIGC_NODE_DETECT = 1 << 3,   /* verified; the content tells what it is */
+    OCIGC_NODE_JSON = 1 << 4,     /* verified, then leniently as JSON */
+    OCIGC_NODE_LENIENT = 1 << 5,  /* leniently as JSON, whether or not it is sound */
+    OCIGC_NODE_CLAIMS = 0x3f,
+    OCIGC_NODE_TAKEN_SHIFT = 6,
+    OCIGC_NODE_VERIFIED = 1 << 12, /* by the caller */
+    OCIGC_NODE_LEADS_ON = 1 << 13, /* has labels that are edges, or referrers */
+    OCIGC_NODE_FLAT = 1 << 14,     /* marked, but later groups walk on from here */
+    OCIGC_NODE_SEARCHED = 1 << 15, /* for a subject */
 };
 
 struct ocigc_fault {
@@ -41,7 +40,7 @@ struct ocigc_graph {
     uint32_t *first; /* the edges of expansion e are first[e] .. first[e + 1] - 1 */
     uint32_t expansion_count;
     uint32_t expansion_capacity;
-    uint32_t *targets; /* UINT32_MAX: not present */
+    uint32_t *targets; /* UINT32_MAX: absent */
     uint8_t *kinds;
     uint32_t edge_count;
     uint32_t target_capacity;
@@ -50,32 +49,38 @@ struct ocigc_graph {
     uint64_t *referrers; /* subject << 32 | referrer */
     uint32_t referrer_count;
     uint32_t referrer_capacity;
-    uint32_t referrers_sorted; /* how many of them, from the first on, are in order */
+    uint32_t referrers_sorted; /* how many of the first are in order */
 
     uint32_t *queue; /* nodes with claims that are not taken */
     uint32_t queue_count;
     uint32_t queue_capacity;
-    uint32_t *pending; /* those of them that wait for a voucher */
+    uint32_t *pending; /* nodes that the caller must verify first */
     uint32_t pending_count;
     uint32_t pending_capacity;
 
-    uint32_t *label_roots;
-    uint32_t label_root_count;
-    uint32_t label_root_capacity;
+    struct ocigc_label *labels;
+    uint32_t label_count;
+    uint32_t label_capacity;
+    char *label_text;
+    uint32_t label_text_length;
+    uint32_t label_text_capacity;
 
-    bool record;
+    int32_t record; /* enum ocigc_record */
     struct ocigc_fault *faults;
     uint32_t fault_count;
     uint32_t fault_capacity;
-    char **missing;
+    struct ocigc_missing *missing;
     uint32_t missing_count;
     uint32_t missing_capacity;
+    char *missing_text;
+    uint32_t missing_text_length;
+    uint32_t missing_text_capacity;
     uint32_t *wrong_sizes;
     uint32_t wrong_size_count;
     uint32_t wrong_size_capacity;
 };
 
-/* What an edge is, in a byte: its role and its descriptor's media. */
+/* An edge in a byte: its role and its descriptor's media. */
 static inline uint8_t ocigc_kind_of_edge(int32_t role, int32_t media)
 {
     return (uint8_t)(role | media << 4);
@@ -91,6 +96,12 @@ static inline int32_t ocigc_edge_media(uint8_t kind)
     return kind >> 4;
 }
 
+/* Whether an edge leads back: its target keeps its source. */
+static inline bool ocigc_edge_is_back(uint8_t kind)
+{
+    return ocigc_edge_role(kind) == OCIGC_ROLE_SUBJECT || ocigc_edge_role(kind) == OCIGC_ROLE_BACK;
+}
+
 struct ocigc_edges {
     const uint32_t *targets;
     const uint8_t *kinds;
@@ -101,11 +112,13 @@ struct ocigc_graph *ocigc_graph_new(uint32_t nodes);
 void ocigc_graph_free(struct ocigc_graph *graph);
 
 struct ocigc_edges ocigc_graph_edges_of(const struct ocigc_graph *graph, uint32_t node);
-/* Adds edges behind those that a node has. false: no memory. */
+/* Adds edges to those of a node, and to the referrers those that lead back. false: no memory. */
 bool ocigc_graph_add_edges(struct ocigc_graph *graph, uint32_t node, const uint32_t *targets, const uint8_t *kinds,
                            uint32_t count);
+/* Whether a node has an edge of this role to the target. */
+bool ocigc_graph_has_edge(const struct ocigc_graph *graph, uint32_t node, uint32_t target, int32_t role);
 
-/* Many threads may claim at once. The claims that are new by it. */
+/* Sets flags, from any thread. Returns those that were not set before. */
 static inline uint32_t ocigc_graph_set_flags(struct ocigc_graph *graph, uint32_t node, uint32_t flags)
 {
     uint16_t before = __atomic_fetch_or(&graph->flags[node], (uint16_t)flags, __ATOMIC_RELAXED);
@@ -122,17 +135,16 @@ static inline uint32_t ocigc_graph_flags(const struct ocigc_graph *graph, uint32
     return __atomic_load_n(&graph->flags[node], __ATOMIC_RELAXED);
 }
 
-/* The claim that a media type makes; without REACHED. */
-uint32_t ocigc_claim_of(int32_t media);
-/* The claim on a sniffed referrer whose subject is reached; 0 where a node is none. */
-uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t node);
-/* Makes a claim; whether the node has to be queued for it. */
+/* The claim on the target of a descriptor in this role, without REACHED. A root has the role of a manifest. */
+uint32_t ocigc_claim_of(int32_t role, int32_t media);
+/* Makes a claim. Returns whether the node must be queued for it. */
 bool ocigc_graph_claim(struct ocigc_graph *graph, uint32_t node, uint32_t claim);
+/* The claim on a referrer whose subject is reached: 0 if it is claimed for what it is already. */
+uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t referrer);
 
-/* Notes that whoever holds the subject holds the referrer. */
+/* The referrers of each subject. `sort` drops duplicates; `first` is the first of a subject among the sorted ones. */
 bool ocigc_referrers_add(struct ocigc_graph *graph, uint32_t subject, uint32_t referrer);
 void ocigc_referrers_sort(struct ocigc_graph *graph);
-/* Of the sorted ones: where those of a subject begin. */
 uint32_t ocigc_referrers_first(const struct ocigc_graph *graph, uint32_t subject);
 
 static inline uint32_t ocigc_subject_of(uint64_t pair)
@@ -150,11 +162,11 @@ bool ocigc_graph_queue(struct ocigc_graph *graph, uint32_t node);
 int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct ocigc_progress *progress,
                                  struct ocigc_error *error);
 
-/* What ocigc_graph_record wants known. Texts are copied. */
+/* Records. Texts are copied. false: no memory. */
 bool ocigc_graph_add_fault(struct ocigc_graph *graph, uint32_t node, const struct ocigc_error *error);
-bool ocigc_graph_add_missing(struct ocigc_graph *graph, const char *digest, uint32_t length);
+bool ocigc_graph_add_missing(struct ocigc_graph *graph, const struct ocigc_missing *missing, const char *digest);
 bool ocigc_graph_add_wrong_size(struct ocigc_graph *graph, uint32_t node);
-/* Sorts all three, each once. */
+/* Sorts all records and drops duplicates. */
 void ocigc_graph_sort_records(struct ocigc_graph *graph);
 
 /* Copies as many of `count` nodes as fit into `out`; returns `count`. */

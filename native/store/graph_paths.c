@@ -22,8 +22,14 @@ static void prepend_by_edges(struct search *search, uint32_t node)
 {
     struct ocigc_edges edges = ocigc_graph_edges_of(search->graph, node);
     for (uint32_t i = 0; i < edges.count; i++)
-        if (edges.targets[i] != UINT32_MAX && ocigc_edge_role(edges.kinds[i]) != OCIGC_ROLE_SUBJECT)
+        if (edges.targets[i] != UINT32_MAX && !ocigc_edge_is_back(edges.kinds[i]))
             prepend(search, node, edges.targets[i], ocigc_edge_role(edges.kinds[i]));
+}
+
+/* By what a subject keeps a referrer. */
+static int32_t role_of(const struct ocigc_graph *graph, uint32_t subject, uint32_t referrer)
+{
+    return ocigc_graph_has_edge(graph, referrer, subject, OCIGC_ROLE_BACK) ? OCIGC_ROLE_BACK : OCIGC_ROLE_SUBJECT;
 }
 
 void ocigc_graph_paths_to(const ocigc_store *store, uint32_t node, uint32_t *next, uint8_t *roles)
@@ -39,8 +45,9 @@ void ocigc_graph_paths_to(const ocigc_store *store, uint32_t node, uint32_t *nex
             if (next[i] == UINT32_MAX)
                 prepend_by_edges(&search, i);
         for (uint32_t i = 0; i < search.graph->referrer_count; i++) {
-            uint64_t referrer = search.graph->referrers[i];
-            prepend(&search, ocigc_subject_of(referrer), ocigc_referrer_of(referrer), OCIGC_ROLE_SUBJECT);
+            uint32_t subject = ocigc_subject_of(search.graph->referrers[i]);
+            uint32_t referrer = ocigc_referrer_of(search.graph->referrers[i]);
+            prepend(&search, subject, referrer, role_of(search.graph, subject, referrer));
         }
     }
 }
@@ -49,10 +56,12 @@ size_t ocigc_graph_referrers(const ocigc_store *store, uint32_t node, uint32_t *
 {
     size_t count = 0;
     for (uint32_t i = 0; i < store->graph->referrer_count; i++) {
-        if (ocigc_subject_of(store->graph->referrers[i]) != node)
+        uint32_t referrer = ocigc_referrer_of(store->graph->referrers[i]);
+        if (ocigc_subject_of(store->graph->referrers[i]) != node ||
+            role_of(store->graph, node, referrer) == OCIGC_ROLE_BACK)
             continue;
         if (count < capacity)
-            out[count] = ocigc_referrer_of(store->graph->referrers[i]);
+            out[count] = referrer;
         count++;
     }
     return count;

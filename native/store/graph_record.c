@@ -1,4 +1,4 @@
-/* graph_record.c - what verify wants to know of the walk: faults, missing blobs, wrong sizes. */
+/* graph_record.c - what an expansion records instead of stopping: faults, missing blobs, wrong sizes. */
 #include "base/vector.h"
 #include "store/graph.h"
 
@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void ocigc_graph_record(ocigc_store *store)
+void ocigc_graph_record(ocigc_store *store, int32_t what)
 {
-    store->graph->record = true;
+    store->graph->record = what;
 }
 
 bool ocigc_graph_add_fault(struct ocigc_graph *graph, uint32_t node, const struct ocigc_error *error)
@@ -28,14 +28,17 @@ bool ocigc_graph_add_fault(struct ocigc_graph *graph, uint32_t node, const struc
     return true;
 }
 
-bool ocigc_graph_add_missing(struct ocigc_graph *graph, const char *digest, uint32_t length)
+bool ocigc_graph_add_missing(struct ocigc_graph *graph, const struct ocigc_missing *missing, const char *digest)
 {
-    if (!ocigc_reserve(&graph->missing, &graph->missing_capacity, graph->missing_count, 1, sizeof *graph->missing))
+    uint32_t length = missing->digest.length;
+    if (!ocigc_reserve(&graph->missing, &graph->missing_capacity, graph->missing_count, 1, sizeof *graph->missing) ||
+        !ocigc_reserve(&graph->missing_text, &graph->missing_text_capacity, graph->missing_text_length, length, 1))
         return false;
-    char *copy = strndup(digest, length);
-    if (copy == NULL)
-        return false;
-    graph->missing[graph->missing_count++] = copy;
+    struct ocigc_missing *kept = &graph->missing[graph->missing_count++];
+    *kept = *missing;
+    kept->digest.start = graph->missing_text_length;
+    memcpy(graph->missing_text + graph->missing_text_length, digest, length);
+    graph->missing_text_length += length;
     return true;
 }
 
@@ -56,26 +59,44 @@ static int by_node(const void *left, const void *right)
     return strcmp(a->message, b->message);
 }
 
-static int by_text(const void *left, const void *right)
+static int compare_digests(struct ocigc_span a, struct ocigc_span b, const char *text)
 {
-    return strcmp(*(char *const *)left, *(char *const *)right);
+    int order = memcmp(text + a.start, text + b.start, a.length < b.length ? a.length : b.length);
+    return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
+}
+
+static int by_digest(const void *left, const void *right, void *text)
+{
+    const struct ocigc_missing *a = left, *b = right;
+    int order = compare_digests(a->digest, b->digest, text);
+    if (order != 0)
+        return order;
+    if (a->node != b->node)
+        return a->node < b->node ? -1 : 1;
+    if (a->role != b->role)
+        return a->role < b->role ? -1 : 1;
+    if (a->media != b->media)
+        return a->media < b->media ? -1 : 1;
+    return (a->is_foreign > b->is_foreign) - (a->is_foreign < b->is_foreign);
+}
+
+static void sort_missing(struct ocigc_graph *graph)
+{
+    uint32_t kept = 0;
+    if (graph->missing_count > 0)
+        qsort_r(graph->missing, graph->missing_count, sizeof *graph->missing, by_digest, graph->missing_text);
+    for (uint32_t i = 0; i < graph->missing_count; i++)
+        if (kept == 0 || by_digest(&graph->missing[kept - 1], &graph->missing[i], graph->missing_text) != 0)
+            graph->missing[kept++] = graph->missing[i];
+    graph->missing_count = kept;
 }
 
 void ocigc_graph_sort_records(struct ocigc_graph *graph)
 {
     if (graph->fault_count > 0)
         qsort(graph->faults, graph->fault_count, sizeof *graph->faults, by_node);
+    sort_missing(graph);
     uint32_t kept = 0;
-    if (graph->missing_count > 0)
-        qsort(graph->missing, graph->missing_count, sizeof *graph->missing, by_text);
-    for (uint32_t i = 0; i < graph->missing_count; i++) {
-        if (kept > 0 && strcmp(graph->missing[kept - 1], graph->missing[i]) == 0)
-            free(graph->missing[i]);
-        else
-            graph->missing[kept++] = graph->missing[i];
-    }
-    graph->missing_count = kept;
-    kept = 0;
     if (graph->wrong_size_count > 0)
         qsort(graph->wrong_sizes, graph->wrong_size_count, sizeof *graph->wrong_sizes, ocigc_by_number);
     for (uint32_t i = 0; i < graph->wrong_size_count; i++)
@@ -97,14 +118,11 @@ uint32_t ocigc_graph_fault(const ocigc_store *store, size_t index, struct ocigc_
     return fault->node;
 }
 
-size_t ocigc_graph_missing_count(const ocigc_store *store)
+const struct ocigc_missing *ocigc_graph_missing(const ocigc_store *store, uint32_t *count, const char **text)
 {
-    return store->graph->missing_count;
-}
-
-const char *ocigc_graph_missing(const ocigc_store *store, size_t index)
-{
-    return store->graph->missing[index];
+    *count = store->graph->missing_count;
+    *text = store->graph->missing_text;
+    return store->graph->missing;
 }
 
 size_t ocigc_graph_wrong_sizes(const ocigc_store *store, uint32_t *out, size_t capacity)

@@ -1,4 +1,4 @@
-/* graph_sniff.c - referrers that nothing names: blobs that nothing has reached, but that are JSON with a `subject`. */
+/* graph_search.c - referrers that nothing names: blobs that nothing has reached, but that are JSON with a `subject`. */
 #include "json/document.h"
 #include "store/content.h"
 #include "store/files.h"
@@ -16,23 +16,24 @@ struct search {
     int64_t newer_than;
     uint32_t next;
     struct ocigc_progress *progress;
-    pthread_mutex_t lock; /* of the graph's referrers, queue and faults, and of what follows */
+    pthread_mutex_t lock; /* guards the graph's referrers, queue and faults, and what follows */
     int32_t code;
     uint32_t failed; /* the least node that failed */
     struct ocigc_error error;
+};
+
+/* What one blob is. */
+struct finding {
+    const ocigc_store *store;
+    uint32_t subject; /* the first that is present */
+    bool is_json;
+    bool is_newer;
 };
 
 static bool is_candidate(const struct search *search, uint32_t node)
 {
     return (ocigc_graph_flags(search->graph, node) & (OCIGC_NODE_REACHED | OCIGC_NODE_SEARCHED)) == 0;
 }
-
-struct finding {
-    const ocigc_store *store;
-    uint32_t subject; /* the first that is present */
-    int64_t stamp;
-    bool is_json;
-};
 
 static int add_descriptor(void *context, const struct ocigc_found_descriptor *found)
 {
@@ -42,65 +43,55 @@ static int add_descriptor(void *context, const struct ocigc_found_descriptor *fo
     return 0;
 }
 
-/* What ocigc_graph_referrer_claim reads. An artifact manifest, say, has neither form, and is looked into leniently. */
-static uint32_t shape_flags(int32_t shape)
+static int32_t parse(struct search *search, struct ocigc_content *content, struct finding *finding,
+                     struct ocigc_error *error)
 {
-    uint32_t number = shape == OCIGC_SHAPE_MANIFEST ? 1 : shape == OCIGC_SHAPE_INDEX ? 2 : 3;
-    return number << OCIGC_NODE_SHAPE_SHIFT;
-}
-
-static int32_t look_for_subject(struct search *search, struct ocigc_content *content, struct finding *finding,
-                                int32_t *shape, struct ocigc_error *error)
-{
-    enum ocigc_content_kind kind;
-    int32_t code = ocigc_content_guess(content, &kind, error);
-    if (code != OCIGC_OK || kind != OCIGC_CONTENT_JSON || ocigc_content_is_over_limit(content))
+    bool may_be = false;
+    int32_t shape;
+    if (content->status.st_size == 0 || ocigc_content_is_over_limit(content))
+        return OCIGC_OK;
+    int32_t code = ocigc_content_may_be_object(content, &may_be, error);
+    if (code != OCIGC_OK || !may_be)
         return code;
     code = ocigc_content_load(content, error);
     if (code != OCIGC_OK)
         return code;
     ocigc_progress_add(search->progress, 0, content->buffer->length);
-    if (ocigc_document_scan(content->buffer->bytes, content->buffer->length, OCIGC_MEDIA_NONE, add_descriptor, finding,
-                            shape, error) != OCIGC_OK)
-        finding->subject = UINT32_MAX;
-    else
-        finding->is_json = true;
-    return OCIGC_OK;
+    code = ocigc_document_scan(content->buffer->bytes, content->buffer->length, OCIGC_MEDIA_NONE, add_descriptor,
+                               finding, &shape, error);
+    finding->is_json = code == OCIGC_OK;
+    return code == OCIGC_MALFORMED ? OCIGC_OK : code;
 }
 
-/* With the lock held: what was found out about a node. */
-static bool record_finding(struct search *search, uint32_t node, const struct finding *finding)
+/* With the lock. false: no memory. */
+static bool take_finding(struct search *search, uint32_t node, const struct finding *finding)
 {
     if (finding->subject != UINT32_MAX && !ocigc_referrers_add(search->graph, finding->subject, node))
         return false;
-    if (!finding->is_json || finding->stamp <= search->newer_than)
+    if (!finding->is_newer)
         return true;
-    return !ocigc_graph_claim(search->graph, node, OCIGC_NODE_JSON) || ocigc_graph_queue(search->graph, node);
+    return !ocigc_graph_claim(search->graph, node, OCIGC_NODE_LENIENT) || ocigc_graph_queue(search->graph, node);
 }
 
 static int32_t search_node(struct search *search, uint32_t node, struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     struct ocigc_content content;
-    struct finding finding = {search->store, UINT32_MAX, INT64_MIN, false};
-    int32_t shape = OCIGC_SHAPE_NONE;
+    struct finding finding = {search->store, UINT32_MAX, false, false};
     int32_t code = ocigc_content_open(&content, search->store, node, buffer, error);
     if (code == OCIGC_SYSTEM && error->os_errno == ENOENT)
-        return OCIGC_OK; /* what is gone refers to nothing */
+        return OCIGC_OK; /* it is gone */
     if (code != OCIGC_OK)
         return code;
-    finding.stamp = ocigc_stamp(&content.status);
-    if (content.status.st_size > 0 && content.status.st_size <= OCIGC_MANIFEST_LIMIT)
-        code = look_for_subject(search, &content, &finding, &shape, error);
+    finding.is_newer = ocigc_stamp(&content.status) > search->newer_than;
+    code = parse(search, &content, &finding, error);
     ocigc_content_close(&content);
     if (code != OCIGC_OK)
         return code;
     ocigc_graph_set_flags(search->graph, node, OCIGC_NODE_SEARCHED);
     if (!finding.is_json)
         return OCIGC_OK;
-    if (finding.subject != UINT32_MAX)
-        ocigc_graph_set_flags(search->graph, node, shape_flags(shape));
     pthread_mutex_lock(&search->lock);
-    bool ok = record_finding(search, node, &finding);
+    bool ok = take_finding(search, node, &finding);
     pthread_mutex_unlock(&search->lock);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
@@ -108,8 +99,9 @@ static int32_t search_node(struct search *search, uint32_t node, struct ocigc_bu
 static void take_failure(struct search *search, uint32_t node, const struct ocigc_error *error)
 {
     pthread_mutex_lock(&search->lock);
-    bool recordable = error->code != OCIGC_NO_MEMORY && error->code != OCIGC_CANCELLED;
-    bool recorded = search->graph->record && recordable && ocigc_graph_add_fault(search->graph, node, error);
+    bool is_fault = search->graph->record & OCIGC_RECORD_FAULTS && error->code != OCIGC_NO_MEMORY &&
+                    error->code != OCIGC_CANCELLED;
+    bool recorded = is_fault && ocigc_graph_add_fault(search->graph, node, error);
     if (!recorded && (search->code == OCIGC_OK || node < search->failed)) {
         search->code = error->code;
         search->failed = node;
@@ -143,17 +135,17 @@ static void search_nodes(void *context)
 static bool claim_referrers(struct ocigc_graph *graph)
 {
     for (uint32_t i = 0; i < graph->referrers_sorted; i++) {
-        uint32_t referrer = ocigc_referrer_of(graph->referrers[i]);
-        uint32_t kind = ocigc_graph_referrer_claim(graph, referrer);
-        if (kind != 0 && graph->flags[ocigc_subject_of(graph->referrers[i])] & OCIGC_NODE_REACHED &&
-            ocigc_graph_claim(graph, referrer, kind) && !ocigc_graph_queue(graph, referrer))
+        uint32_t subject = ocigc_subject_of(graph->referrers[i]), referrer = ocigc_referrer_of(graph->referrers[i]);
+        uint32_t claim = ocigc_graph_referrer_claim(graph, referrer);
+        if (claim != 0 && ocigc_graph_flags(graph, subject) & OCIGC_NODE_REACHED &&
+            ocigc_graph_claim(graph, referrer, claim) && !ocigc_graph_queue(graph, referrer))
             return false;
     }
     return true;
 }
 
-int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint32_t threads, struct ocigc_progress *progress,
-                          struct ocigc_error *error)
+int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint32_t threads,
+                                   struct ocigc_progress *progress, struct ocigc_error *error)
 {
     struct search search = {.store = store, .graph = store->graph, .newer_than = newer_than, .progress = progress};
     if (progress != NULL)

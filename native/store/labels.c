@@ -1,4 +1,4 @@
-/* labels.c - the sidecars below labels/: which blobs are roots, and which other blobs they hold. */
+/* labels.c - the label files below labels/: which blobs are roots, and what keeps what by a label. */
 #include "base/vector.h"
 #include "json/scanner.h"
 #include "store/files.h"
@@ -13,74 +13,120 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SIDECAR_LIMIT = 1 << 20 };
+enum {
+    FILE_LIMIT = 1 << 20,
+    LABEL_LIMIT = 1 << 22, /* labels in all; what is made of a file takes no more memory than that of 4 million */
+};
 
 static const char SUFFIX[] = ".json";
-static const char ROOT_KEY[] = "containerd.io/gc.root";
 
-/* One directory's sidecars, shared by the threads. */
-struct sidecars {
+/* One directory's label files, shared by the threads. */
+struct label_files {
     ocigc_store *store;
     const struct ocigc_digest_table *table;
     struct ocigc_directory directory;
     struct ocigc_progress *progress;
-    pthread_mutex_t lock; /* of the graph, and of what follows */
+    pthread_mutex_t lock; /* guards the graph, and what follows */
     int32_t code;
     struct ocigc_error error;
 };
 
-/* One thread's memory, and what the sidecar that it reads now says. */
+/* One thread's memory, and what the file that it reads now says. */
 struct reader {
     const ocigc_store *store;
     struct ocigc_names names;
-    char *bytes; /* of the sidecar */
-    char *text;  /* a key or value of it, decoded */
-    bool is_root;
-    uint32_t *targets;
+    char *bytes; /* of the file */
+    char *key;   /* decoded, as is the value */
+    char *value;
+    uint32_t *targets; /* edges */
     uint8_t *kinds;
-    uint32_t count, target_capacity, kind_capacity;
-    char **missing;
+    uint32_t edge_count, target_capacity, kind_capacity;
+    struct ocigc_label *labels;
+    uint32_t label_count, label_capacity;
+    char *text; /* of the labels */
+    uint32_t text_length, text_capacity;
+    struct ocigc_missing *missing;
     uint32_t missing_count, missing_capacity;
+    char *missing_text;
+    uint32_t missing_text_length, missing_text_capacity;
 };
 
-static const char NO_MEMORY[] = "out of memory";
-
-static bool take_missing(struct reader *reader, const char *digest, size_t length)
+static bool take_missing(struct reader *reader, size_t length)
 {
-    if (!reader->store->graph->record)
+    uint32_t text = (uint32_t)length;
+    if ((reader->store->graph->record & OCIGC_RECORD_DESCRIPTORS) == 0)
         return true;
-    if (!ocigc_reserve(&reader->missing, &reader->missing_capacity, reader->missing_count, 1, sizeof *reader->missing))
+    if (!ocigc_reserve(&reader->missing, &reader->missing_capacity, reader->missing_count, 1,
+                       sizeof *reader->missing) ||
+        !ocigc_reserve(&reader->missing_text, &reader->missing_text_capacity, reader->missing_text_length, text, 1))
         return false;
-    reader->missing[reader->missing_count] = strndup(digest, length);
-    return reader->missing[reader->missing_count++] != NULL;
+    reader->missing[reader->missing_count++] = (struct ocigc_missing){
+        .digest = {reader->missing_text_length, text},
+        .role = OCIGC_ROLE_LABEL,
+        .media = OCIGC_MEDIA_NONE,
+    };
+    memcpy(reader->missing_text + reader->missing_text_length, reader->value, text);
+    reader->missing_text_length += text;
+    return true;
 }
 
-/* An edge to what a label names by `length` bytes of the reader's text. */
-static bool take_edge(struct reader *reader, const struct ocigc_digest *digest, size_t length)
+static bool add_edge(struct reader *reader, uint32_t target, int32_t role)
 {
-    uint32_t target = ocigc_store_find_digest(reader->store, digest, reader->text, length);
-    if (target == UINT32_MAX)
-        return take_missing(reader, reader->text, length);
-    if (!ocigc_reserve(&reader->targets, &reader->target_capacity, reader->count, 1, sizeof *reader->targets) ||
-        !ocigc_reserve(&reader->kinds, &reader->kind_capacity, reader->count, 1, sizeof *reader->kinds))
+    if (!ocigc_reserve(&reader->targets, &reader->target_capacity, reader->edge_count, 1, sizeof *reader->targets) ||
+        !ocigc_reserve(&reader->kinds, &reader->kind_capacity, reader->edge_count, 1, sizeof *reader->kinds))
         return false;
-    reader->targets[reader->count] = target;
-    reader->kinds[reader->count++] = ocigc_kind_of_edge(OCIGC_ROLE_LABEL, OCIGC_MEDIA_NONE);
+    reader->targets[reader->edge_count] = target;
+    reader->kinds[reader->edge_count++] = ocigc_kind_of_edge(role, OCIGC_MEDIA_NONE);
     return true;
+}
+
+static bool add_label(struct reader *reader, int32_t kind, const char *value, size_t length)
+{
+    uint32_t text = (uint32_t)length;
+    if (!ocigc_reserve(&reader->labels, &reader->label_capacity, reader->label_count, 1, sizeof *reader->labels) ||
+        !ocigc_reserve(&reader->text, &reader->text_capacity, reader->text_length, text, 1))
+        return false;
+    struct ocigc_span span = {reader->text_length, text};
+    reader->labels[reader->label_count++] = (struct ocigc_label){.kind = kind, .value = span};
+    if (text > 0)
+        memcpy(reader->text + reader->text_length, value, text);
+    reader->text_length += text;
+    return true;
+}
+
+/* An edge to, or from, the content that a label names. */
+static bool add_content(struct reader *reader, bool is_back, size_t key_length, size_t length)
+{
+    struct ocigc_digest digest;
+    if (!ocigc_digest_read(reader->value, length, &digest)) /* forward, containerd ignores it */
+        return !is_back || add_label(reader, OCIGC_LABEL_UNKNOWN, reader->key, key_length);
+    uint32_t target = ocigc_store_find_digest(reader->store, &digest, reader->value, length);
+    if (target != UINT32_MAX)
+        return add_edge(reader, target, is_back ? OCIGC_ROLE_BACK : OCIGC_ROLE_LABEL);
+    return is_back || take_missing(reader, length);
 }
 
 static bool take_label(struct reader *reader, const struct ocigc_json_string *key,
                        const struct ocigc_json_string *value)
 {
-    size_t length = ocigc_json_decode(key, reader->text, SIDECAR_LIMIT);
-    if (length == sizeof ROOT_KEY - 1 && memcmp(reader->text, ROOT_KEY, length) == 0)
-        reader->is_root = true;
-    if (!ocigc_is_content_label(reader->text, length))
+    size_t key_length = ocigc_json_decode(key, reader->key, FILE_LIMIT);
+    size_t length = ocigc_json_decode(value, reader->value, FILE_LIMIT);
+    switch (ocigc_label_meaning(reader->key, key_length)) {
+    case OCIGC_LABEL_MEANS_ROOT:
+        return add_label(reader, OCIGC_LABEL_ROOT, NULL, 0);
+    case OCIGC_LABEL_MEANS_CONTENT:
+        return add_content(reader, false, key_length, length);
+    case OCIGC_LABEL_MEANS_CONTENT_BACK:
+        return add_content(reader, true, key_length, length);
+    case OCIGC_LABEL_MEANS_IMAGE:
+        return add_label(reader, OCIGC_LABEL_IMAGE, reader->value, length);
+    case OCIGC_LABEL_MEANS_IMAGE_BACK:
+        return add_label(reader, OCIGC_LABEL_IMAGE_BACK, reader->value, length);
+    case OCIGC_LABEL_MEANS_UNKNOWN:
+        return add_label(reader, OCIGC_LABEL_UNKNOWN, reader->key, key_length);
+    default:
         return true;
-    length = ocigc_json_decode(value, reader->text, SIDECAR_LIMIT);
-    /* What is no digest is ignored, as containerd does. */
-    struct ocigc_digest digest;
-    return !ocigc_digest_read(reader->text, length, &digest) || take_edge(reader, &digest, length);
+    }
 }
 
 static bool parse_members(struct reader *reader, struct ocigc_json *json)
@@ -95,20 +141,20 @@ static bool parse_members(struct reader *reader, struct ocigc_json *json)
         if (!ocigc_json_read_string(json, &value))
             return false;
         if (!take_label(reader, &key, &value))
-            return ocigc_json_fail(json, NO_MEMORY);
+            return ocigc_json_fail_memory(json);
     }
     return more == 0 && (ocigc_json_end(json) || ocigc_json_fail(json, "unexpected content after the labels"));
 }
 
-static int32_t parse(struct sidecars *sidecars, struct reader *reader, size_t length, const char *name,
+static int32_t parse(struct label_files *files, struct reader *reader, size_t length, const char *name,
                      struct ocigc_error *error)
 {
     struct ocigc_json json;
     int32_t code = OCIGC_OK;
     ocigc_json_open(&json, reader->bytes, length, true);
     if (!parse_members(reader, &json)) {
-        code = json.reason == NO_MEMORY ? OCIGC_NO_MEMORY : OCIGC_MALFORMED;
-        ocigc_fail(error, code, "labels/%s/%s: %s%s%s", sidecars->table->name, name, json.reason,
+        code = ocigc_json_is_out_of_memory(&json) ? OCIGC_NO_MEMORY : OCIGC_MALFORMED;
+        ocigc_fail(error, code, "labels/%s/%s: %s%s%s", files->table->name, name, json.reason,
                    json.duplicate[0] != '\0' ? " " : "", json.duplicate);
         error->offset = json.position;
     }
@@ -116,47 +162,68 @@ static int32_t parse(struct sidecars *sidecars, struct reader *reader, size_t le
     return code;
 }
 
-static int32_t hand_over(struct sidecars *sidecars, struct reader *reader, uint32_t node, struct ocigc_error *error)
+static bool add_labels(struct ocigc_graph *graph, const struct reader *reader, uint32_t node)
 {
-    struct ocigc_graph *graph = sidecars->store->graph;
-    bool ok = true;
-    pthread_mutex_lock(&sidecars->lock);
-    if (reader->is_root) {
-        ok = ocigc_reserve(&graph->label_roots, &graph->label_root_capacity, graph->label_root_count, 1,
-                             sizeof *graph->label_roots);
-        if (ok)
-            graph->label_roots[graph->label_root_count++] = node;
+    if (!ocigc_reserve(&graph->labels, &graph->label_capacity, graph->label_count, reader->label_count,
+                       sizeof *graph->labels) ||
+        !ocigc_reserve(&graph->label_text, &graph->label_text_capacity, graph->label_text_length, reader->text_length,
+                       1))
+        return false;
+    for (uint32_t i = 0; i < reader->label_count; i++) {
+        struct ocigc_label *label = &graph->labels[graph->label_count++];
+        *label = reader->labels[i];
+        label->node = node;
+        label->value.start += graph->label_text_length;
     }
-    if (ok && reader->count > 0) {
-        ok = ocigc_graph_add_edges(graph, node, reader->targets, reader->kinds, reader->count);
+    if (reader->text_length > 0)
+        memcpy(graph->label_text + graph->label_text_length, reader->text, reader->text_length);
+    graph->label_text_length += reader->text_length;
+    return true;
+}
+
+static bool add_missing(struct ocigc_graph *graph, struct reader *reader, uint32_t node)
+{
+    for (uint32_t i = 0; i < reader->missing_count; i++) {
+        reader->missing[i].node = node;
+        if (!ocigc_graph_add_missing(graph, &reader->missing[i], reader->missing_text + reader->missing[i].digest.start))
+            return false;
+    }
+    return true;
+}
+
+static int32_t hand_over(struct label_files *files, struct reader *reader, uint32_t node, struct ocigc_error *error)
+{
+    struct ocigc_graph *graph = files->store->graph;
+    pthread_mutex_lock(&files->lock);
+    bool is_many = reader->label_count > LABEL_LIMIT - graph->label_count;
+    bool ok = !is_many && add_labels(graph, reader, node) && add_missing(graph, reader, node) &&
+              ocigc_graph_add_edges(graph, node, reader->targets, reader->kinds, reader->edge_count);
+    if (reader->edge_count > 0)
         ocigc_graph_set_flags(graph, node, OCIGC_NODE_LEADS_ON);
-    }
-    for (uint32_t i = 0; ok && i < reader->missing_count; i++)
-        ok = ocigc_graph_add_missing(graph, reader->missing[i], (uint32_t)strlen(reader->missing[i]));
-    pthread_mutex_unlock(&sidecars->lock);
+    pthread_mutex_unlock(&files->lock);
+    if (is_many)
+        return ocigc_fail(error, OCIGC_MALFORMED, "labels: more than %d labels of garbage collection", LABEL_LIMIT);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
 static void forget(struct reader *reader)
 {
-    while (reader->missing_count > 0)
-        free(reader->missing[--reader->missing_count]);
-    reader->is_root = false;
-    reader->count = 0;
+    reader->edge_count = reader->label_count = reader->text_length = 0;
+    reader->missing_count = reader->missing_text_length = 0;
 }
 
-static int32_t read_open(struct sidecars *sidecars, struct reader *reader, int file, const char *name, size_t *length,
+static int32_t read_open(struct label_files *files, struct reader *reader, int file, const char *name, size_t *length,
                          struct ocigc_error *error)
 {
-    const char *algorithm = sidecars->table->name;
+    const char *algorithm = files->table->name;
     struct stat status;
     if (fstat(file, &status) != 0)
         return ocigc_fail_system(error, errno, "cannot read the status of labels/%s/%s", algorithm, name);
     if (!S_ISREG(status.st_mode))
         return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is %s", algorithm, name, ocigc_kind(status.st_mode));
-    if (status.st_size > SIDECAR_LIMIT)
+    if (status.st_size > FILE_LIMIT)
         return ocigc_fail(error, OCIGC_MALFORMED, "labels/%s/%s: over 1 MiB", algorithm, name);
-    ssize_t got = ocigc_read_up_to(file, reader->bytes, SIDECAR_LIMIT);
+    ssize_t got = ocigc_read_up_to(file, reader->bytes, FILE_LIMIT);
     if (got < 0)
         return ocigc_fail_system(error, errno, "cannot read labels/%s/%s", algorithm, name);
     if (got != status.st_size)
@@ -165,23 +232,23 @@ static int32_t read_open(struct sidecars *sidecars, struct reader *reader, int f
     return OCIGC_OK;
 }
 
-static int32_t read_sidecar(struct sidecars *sidecars, struct reader *reader, uint32_t node, const char *name,
+static int32_t read_label_file(struct label_files *files, struct reader *reader, uint32_t node, const char *name,
                             struct ocigc_error *error)
 {
-    int file = ocigc_open_file(sidecars->directory.descriptor, name);
+    int file = ocigc_open_file(files->directory.descriptor, name);
     if (file < 0 && errno == ENOENT)
         return OCIGC_OK;
     if (file < 0 && (errno == ELOOP || errno == ENXIO))
-        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is not a regular file", sidecars->table->name, name);
+        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is not a regular file", files->table->name, name);
     if (file < 0)
-        return ocigc_fail_system(error, errno, "cannot open labels/%s/%s", sidecars->table->name, name);
+        return ocigc_fail_system(error, errno, "cannot open labels/%s/%s", files->table->name, name);
     size_t length = 0;
-    int32_t code = read_open(sidecars, reader, file, name, &length, error);
+    int32_t code = read_open(files, reader, file, name, &length, error);
     close(file);
     if (code == OCIGC_OK)
-        code = parse(sidecars, reader, length, name, error);
+        code = parse(files, reader, length, name, error);
     if (code == OCIGC_OK)
-        code = hand_over(sidecars, reader, node, error);
+        code = hand_over(files, reader, node, error);
     forget(reader);
     return code;
 }
@@ -195,49 +262,56 @@ uint32_t ocigc_label_file_node(const struct ocigc_digest_table *table, const cha
     return position == UINT32_MAX ? UINT32_MAX : table->first + position;
 }
 
-static int32_t read_names(struct sidecars *sidecars, struct reader *reader, struct ocigc_error *error)
+static int32_t read_names(struct label_files *files, struct reader *reader, struct ocigc_error *error)
 {
     int taken;
-    while ((taken = ocigc_names_take(&reader->names, &sidecars->directory)) > 0) {
+    while ((taken = ocigc_names_take(&reader->names, &files->directory)) > 0) {
         const struct dirent64 *entry;
         uint64_t items = 0;
-        if (ocigc_cancelled(sidecars->progress))
+        if (ocigc_cancelled(files->progress))
             return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
         while ((entry = ocigc_names_next(&reader->names)) != NULL) {
-            uint32_t node = ocigc_label_file_node(sidecars->table, entry->d_name);
-            int32_t code = node == UINT32_MAX ? OCIGC_OK : read_sidecar(sidecars, reader, node, entry->d_name, error);
+            uint32_t node = ocigc_label_file_node(files->table, entry->d_name);
+            int32_t code = node == UINT32_MAX ? OCIGC_OK : read_label_file(files, reader, node, entry->d_name, error);
             if (code != OCIGC_OK)
                 return code;
             items += node != UINT32_MAX;
         }
-        ocigc_progress_add(sidecars->progress, items, 0);
+        ocigc_progress_add(files->progress, items, 0);
     }
     if (taken < 0)
-        return ocigc_fail_system(error, errno, "cannot list labels/%s", sidecars->table->name);
+        return ocigc_fail_system(error, errno, "cannot list labels/%s", files->table->name);
     return OCIGC_OK;
 }
 
-static void read_sidecars(void *context)
+static void read_files(void *context)
 {
-    struct sidecars *sidecars = context;
-    struct reader reader = {.store = sidecars->store, .bytes = malloc(SIDECAR_LIMIT), .text = malloc(SIDECAR_LIMIT)};
+    struct label_files *files = context;
+    struct reader reader = {.store = files->store};
     struct ocigc_error error;
-    bool ready = ocigc_names_init(&reader.names) && reader.bytes != NULL && reader.text != NULL;
-    int32_t code = ready ? read_names(sidecars, &reader, &error) : ocigc_fail_memory(&error);
+    reader.bytes = malloc(FILE_LIMIT);
+    reader.key = malloc(FILE_LIMIT);
+    reader.value = malloc(FILE_LIMIT);
+    bool ready = ocigc_names_init(&reader.names) && reader.bytes != NULL && reader.key != NULL && reader.value != NULL;
+    int32_t code = ready ? read_names(files, &reader, &error) : ocigc_fail_memory(&error);
     if (code != OCIGC_OK) {
-        pthread_mutex_lock(&sidecars->lock);
-        if (sidecars->code == OCIGC_OK) {
-            sidecars->code = code;
-            sidecars->error = error;
+        pthread_mutex_lock(&files->lock);
+        if (files->code == OCIGC_OK) {
+            files->code = code;
+            files->error = error;
         }
-        pthread_mutex_unlock(&sidecars->lock);
+        pthread_mutex_unlock(&files->lock);
     }
     ocigc_names_free(&reader.names);
     free(reader.bytes);
-    free(reader.text);
+    free(reader.key);
+    free(reader.value);
     free(reader.targets);
     free(reader.kinds);
+    free(reader.labels);
+    free(reader.text);
     free(reader.missing);
+    free(reader.missing_text);
 }
 
 /* Opens a directory that may be missing: -1 then, and *code is OCIGC_OK. */
@@ -259,20 +333,32 @@ static int open_optional(int parent, const char *name, const char *path, int32_t
 static int32_t read_directory(ocigc_store *store, const struct ocigc_digest_table *table, int labels,
                               struct ocigc_progress *progress, struct ocigc_error *error)
 {
-    struct sidecars sidecars = {.store = store, .table = table, .progress = progress};
+    struct label_files files = {.store = store, .table = table, .progress = progress};
     char path[sizeof "labels/" + NAME_MAX];
     snprintf(path, sizeof path, "labels/%s", table->name);
-    int directory = open_optional(labels, table->name, path, &sidecars.code, error);
+    int directory = open_optional(labels, table->name, path, &files.code, error);
     if (directory < 0)
-        return sidecars.code;
-    ocigc_directory_init(&sidecars.directory, directory);
-    pthread_mutex_init(&sidecars.lock, NULL);
-    ocigc_parallel(ocigc_thread_count(0), read_sidecars, &sidecars);
-    pthread_mutex_destroy(&sidecars.lock);
-    ocigc_directory_close(&sidecars.directory);
-    if (sidecars.code != OCIGC_OK && error != NULL)
-        *error = sidecars.error;
-    return sidecars.code;
+        return files.code;
+    ocigc_directory_init(&files.directory, directory);
+    pthread_mutex_init(&files.lock, NULL);
+    ocigc_parallel(ocigc_thread_count(0), read_files, &files);
+    pthread_mutex_destroy(&files.lock);
+    ocigc_directory_close(&files.directory);
+    if (files.code != OCIGC_OK && error != NULL)
+        *error = files.error;
+    return files.code;
+}
+
+static int by_node(const void *left, const void *right, void *text)
+{
+    const struct ocigc_label *a = left, *b = right;
+    if (a->node != b->node)
+        return a->node < b->node ? -1 : 1;
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    size_t common = a->value.length < b->value.length ? a->value.length : b->value.length;
+    int order = common > 0 ? memcmp((char *)text + a->value.start, (char *)text + b->value.start, common) : 0;
+    return order != 0 ? order : (a->value.length > b->value.length) - (a->value.length < b->value.length);
 }
 
 int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error)
@@ -285,13 +371,16 @@ int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progr
     for (uint32_t i = 0; code == OCIGC_OK && i < store->table_count; i++)
         code = read_directory(store, &store->tables[i], labels, progress, error);
     close(labels);
-    if (graph->label_root_count > 0)
-        qsort(graph->label_roots, graph->label_root_count, sizeof *graph->label_roots, ocigc_by_number);
+    if (graph->label_count > 0)
+        qsort_r(graph->labels, graph->label_count, sizeof *graph->labels, by_node, graph->label_text);
+    ocigc_referrers_sort(graph);
     ocigc_graph_sort_records(graph);
     return code;
 }
 
-size_t ocigc_graph_label_roots(const ocigc_store *store, uint32_t *out, size_t capacity)
+const struct ocigc_label *ocigc_graph_labels(const ocigc_store *store, uint32_t *count, const char **text)
 {
-    return ocigc_list(store->graph->label_roots, store->graph->label_root_count, out, capacity);
+    *count = store->graph->label_count;
+    *text = store->graph->label_text;
+    return store->graph->labels;
 }

@@ -187,7 +187,7 @@ static void indexes(void)
     CHECK(memcmp(pool + entries[2].text + 33, "nc", 2) == 0);
     CHECK(text[entries[2].object.start] == '{' && entries[2].object.start + entries[2].object.length == strlen(text) - 2);
     CHECK(index->reference_count == 1 && index->references[0].entry == 2);
-    CHECK(pool[index->references[0].digest.start] == 'd');
+    CHECK(pool[index->references[0].value.start] == 'd');
     ocigc_index_free(index);
 
     index = parse_index("{}", NULL);

@@ -28,6 +28,8 @@ _ROLES = {
     Role.SUBJECT: "referrer",
     Role.FOUND: "mentioned",
     Role.LABEL: "label",
+    Role.BACK: "back reference",
+    Role.EMBEDDED: "embedded",
 }
 
 

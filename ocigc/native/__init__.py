@@ -13,7 +13,7 @@ _EXPORTS = {
     "documents": ("Config", "Role", "media_of", "parse_children", "parse_config", "parse_document"),
     "index": ("Entries",),
     "ledger": ("Ledger", "Selection"),
-    "store": ("Detail", "Store", "Swept", "Verdict"),
+    "store": ("Detail", "Missing", "Store", "Swept", "Verdict"),
     "system": ("confine", "exchange", "purge", "return_memory"),
 }
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names}

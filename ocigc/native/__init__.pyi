@@ -5,7 +5,7 @@ from ocigc.native.digests import sha256
 from ocigc.native.documents import Config, Role, media_of, parse_children, parse_config, parse_document
 from ocigc.native.index import Entries
 from ocigc.native.ledger import Ledger, Selection
-from ocigc.native.store import Detail, Store, Swept, Verdict
+from ocigc.native.store import Detail, Missing, Store, Swept, Verdict
 from ocigc.native.system import confine, exchange, purge, return_memory
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Detail",
     "Entries",
     "Ledger",
+    "Missing",
     "Role",
     "Selection",
     "Store",

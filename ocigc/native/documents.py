@@ -31,6 +31,8 @@ class Role(IntEnum):
     SUBJECT = lib.OCIGC_ROLE_SUBJECT
     FOUND = lib.OCIGC_ROLE_FOUND
     LABEL = lib.OCIGC_ROLE_LABEL
+    BACK = lib.OCIGC_ROLE_BACK
+    EMBEDDED = lib.OCIGC_ROLE_EMBEDDED
 
 
 @dataclass(frozen=True, slots=True)

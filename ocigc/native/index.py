@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ENTRY = struct_of("ocigc_entry")
 _MEDIA = ffi.offsetof("struct ocigc_entry", "media")
+_DATA = ffi.offsetof("struct ocigc_entry", "data")
 _REFERENCE = struct_of("ocigc_reference")
 _SPAN = struct_of("ocigc_span")
 
@@ -44,16 +45,23 @@ class Entries:
         spans = memory(index.media_types, index.media_type_count * _SPAN.size)
         self._media_types = [self._string(start, length) for start, length in _SPAN.iter_unpack(spans)]
         self._references: dict[int, list[str]] = {}
+        self._image_references: dict[int, list[str]] = {}
+        self._contents: list[tuple[str, int]] = []  # what the references refer to, and as what it is to be read
         rows = memory(index.references, index.reference_count * _REFERENCE.size)
-        for position, start, length in _REFERENCE.iter_unpack(rows):
-            self._references.setdefault(position, []).append(self._string(start, length))
+        for position, start, length, kind, media in _REFERENCE.iter_unpack(rows):
+            value = self._string(start, length)
+            if kind == lib.OCIGC_REFERENCE_CONTENT:
+                self._references.setdefault(position, []).append(value)
+                self._contents.append((value, media))
+            else:
+                self._image_references.setdefault(position, []).append(value)
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, position: int) -> Entry:
         position = range(self._count)[position]
-        _, start, length, text, name_length, created_length, _, digest_length, _ = self._row(position)
+        _, start, length, text, name_length, created_length, _, digest_length, *_ = self._row(position)
         target, name = self.target(position)
         created = self._string(text + digest_length + name_length, created_length) or None
         return Entry(start, start + length, target, name, created, tuple(self._references.get(position, ())))
@@ -63,7 +71,7 @@ class Entries:
 
     def target(self, position: int) -> tuple[Descriptor, str | None]:
         """The descriptor of an entry, and its name."""
-        size, _, _, text, name_length, _, media_type, digest_length, media = self._row(position)
+        size, _, _, text, name_length, _, media_type, digest_length, media, _ = self._row(position)
         name = text + digest_length
         digest = self._text[text:name]
         algorithm = ALGORITHMS.get(digest[0])
@@ -73,7 +81,7 @@ class Entries:
 
     def media(self, position: int) -> Media:
         """What the target of an entry is, by its media type."""
-        return MEDIAS[self._row(position)[-1]]
+        return MEDIAS[self._row(position)[8]]
 
     def medias(self) -> bytes:
         """The same of all, one byte per entry."""
@@ -101,7 +109,7 @@ class Entries:
 
     def name(self, position: int) -> tuple[str | None, bytes]:
         """The name of an entry, and bytes that tell its target from any other's."""
-        _, _, _, text, name_length, _, _, digest_length, _ = self._row(position)
+        _, _, _, text, name_length, _, _, digest_length, *_ = self._row(position)
         name = text + digest_length
         return self._string(name, name_length) or None, self._text[text:name]
 
@@ -111,12 +119,34 @@ class Entries:
 
     def names(self) -> Iterator[str | None]:
         """The name of each entry."""
-        for _, _, _, text, name_length, _, _, digest_length, _ in _ENTRY.iter_unpack(self._rows):
+        for _, _, _, text, name_length, _, _, digest_length, *_ in _ENTRY.iter_unpack(self._rows):
             yield self._string(text + digest_length, name_length) or None
 
     def references(self) -> Mapping[int, Sequence[str]]:
-        """The digests that entries refer to by labels (`gc.ref.content`), by position of the entry."""
+        """The digests that entries refer to besides their targets, by position of the entry: by labels
+        (`gc.ref.content`), or as descriptors in a manifest that the entry embeds as its `data`.
+        """
         return self._references
+
+    def image_references(self) -> Mapping[int, Sequence[str]]:
+        """The names of images that entries refer to by labels (`gc.ref.image`), by position of the entry."""
+        return self._image_references
+
+    def reference_roots(self, store: Store) -> tuple[array[int], bytes]:
+        """The nodes of all `references`, and as what each is to be read: arguments of `Store.expand`."""
+        nodes, medias = array("I"), bytearray()
+        for digest, media in self._contents:
+            if (node := store.find(digest)) is not None:
+                nodes.append(node)
+                medias.append(media)
+        return nodes, bytes(medias)
+
+    def corrupt_data(self) -> list[int]:
+        """The positions of entries whose `data` does not match their descriptor. If the target is absent too, what it
+        refers to is unknown.
+        """
+        found = memoryview(self._rows)[_DATA :: _ENTRY.size]
+        return [n for n, data in enumerate(found) if data == lib.OCIGC_DATA_CORRUPT]
 
     def _row(self, position: int) -> tuple[int, ...]:
         return _ENTRY.unpack_from(self._rows, position * _ENTRY.size)

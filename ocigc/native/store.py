@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -23,13 +24,18 @@ from ocigc.native.calls import (
     exception,
     listed,
     long_call,
+    memory,
     node_array,
     pointer,
+    struct_of,
 )
-from ocigc.native.documents import MEDIAS
+from ocigc.native.documents import MEDIAS, Role
 from ocigc.progress import Report
 
-__all__ = ["Detail", "Store", "Swept", "Verdict"]
+__all__ = ["Detail", "Missing", "Store", "Swept", "Verdict"]
+
+_LABEL = struct_of("ocigc_label")
+_MISSING = struct_of("ocigc_missing")
 
 
 class Verdict(IntEnum):
@@ -51,6 +57,19 @@ class Swept(IntEnum):
     MOVED = lib.OCIGC_SWEEP_MOVED
     SKIPPED = lib.OCIGC_SWEEP_SKIPPED
     MISSING = lib.OCIGC_SWEEP_MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A descriptor whose blob is absent: `node` is the manifest, index or labelled blob that names it, `role` what it is
+    there. `foreign` layers need not be distributed with an image.
+    """
+
+    digest: Digest
+    node: int
+    role: Role
+    media: Media
+    foreign: bool
 
 
 class _Marks:
@@ -103,12 +122,41 @@ class Store(Blobs):
         long_call(lib.ocigc_graph_read_labels, self.handle, report=report)
 
     def label_roots(self) -> array[int]:
-        """The nodes with a `gc.root` label."""
-        return listed(lib.ocigc_graph_label_roots, self.handle)
+        """The nodes that their own labels make roots: by `gc.root`, or by a label of garbage collection that is not
+        understood.
+        """
+        wanted = (lib.OCIGC_LABEL_ROOT, lib.OCIGC_LABEL_UNKNOWN)
+        return array("I", dict.fromkeys(node for node, kind, _, _ in self._labels() if kind in wanted))
+
+    def unknown_labels(self) -> list[tuple[int, str]]:
+        """The labels of garbage collection that are not understood: node and key."""
+        return self._labels_of(lib.OCIGC_LABEL_UNKNOWN)
+
+    def image_labels(self) -> list[tuple[int, str]]:
+        """`gc.ref.image` labels: while the node stays, so does the image of that name."""
+        return self._labels_of(lib.OCIGC_LABEL_IMAGE)
+
+    def image_back_labels(self) -> list[tuple[int, str]]:
+        """`gc.bref.image` labels: while an image of that name stays, so does the node."""
+        return self._labels_of(lib.OCIGC_LABEL_IMAGE_BACK)
+
+    def _labels(self) -> Iterator[tuple[int, int, int, int]]:
+        count, text = ffi.new("uint32_t *"), ffi.new("char **")
+        labels = lib.ocigc_graph_labels(self.handle, count, text)
+        return _LABEL.iter_unpack(memory(labels, count[0] * _LABEL.size))
+
+    def _labels_of(self, wanted: int) -> list[tuple[int, str]]:
+        count, text = ffi.new("uint32_t *"), ffi.new("char **")
+        lib.ocigc_graph_labels(self.handle, count, text)
+        return [
+            (node, ffi.buffer(text[0] + start, length)[:].decode(errors="replace"))
+            for node, kind, start, length in self._labels()
+            if kind == wanted
+        ]
 
     def expand(self, nodes: array[int], medias: bytes, report: Report | None = None) -> None:
-        """Reads, verifies and parses every manifest and index that the nodes reach; `medias` has the Media of each
-        node, and NO_NODE reaches nothing. Raises Refused at the first that cannot be read, verified or parsed.
+        """Reads, verifies and parses what the nodes reach, as `ocigc_graph_expand` says; `medias` has the Media of each
+        node, and NO_NODE reaches nothing. Raises Refused at the first blob that cannot be read, verified or parsed.
         """
         types = ffi.from_buffer("uint8_t[]", medias)
         long_call(lib.ocigc_graph_expand, self.handle, pointer(nodes), types, len(nodes), 0, report=report)
@@ -142,6 +190,10 @@ class Store(Blobs):
         call(lib.ocigc_graph_clear, self.handle)
 
     # Ask
+
+    def form(self, node: int) -> Media:
+        """What `expand` has read a node as, whatever media types say: MANIFEST, INDEX, or UNKNOWN."""
+        return MEDIAS[lib.ocigc_graph_form(self.handle, node)]
 
     def subject(self, node: int) -> int | None:
         """The present subject of a manifest."""
@@ -190,21 +242,41 @@ class Store(Blobs):
 
     # Verify
 
-    def record(self, report: Report | None = None) -> None:
-        """From here on `expand` records bad manifests instead of raising, and records what descriptors get wrong."""
-        self.stat(report=report)
-        lib.ocigc_graph_record(self.handle)
+    def record(self, report: Report | None = None, *, descriptors: bool = True) -> None:
+        """From here on `expand` records bad blobs as `faults` instead of raising; with `descriptors`, which asks for the
+        status of all files, also what is `missing` and has a wrong size.
+        """
+        if descriptors:
+            self.stat(report=report)
+        wanted = lib.OCIGC_RECORD_FAULTS | (lib.OCIGC_RECORD_DESCRIPTORS if descriptors else 0)
+        lib.ocigc_graph_record(self.handle, wanted)
 
     def faults(self) -> list[tuple[int, OcigcError]]:
-        """The manifests and indexes that cannot be read, parsed or verified: node and why."""
+        """The blobs that must be understood and cannot be read, verified or parsed: node and why, in the order of nodes.
+        What they refer to is unknown, so they have no edges.
+        """
         error = ffi.new("struct ocigc_error *")
         count = lib.ocigc_graph_fault_count(self.handle)
         return [(int(lib.ocigc_graph_fault(self.handle, n, error)), exception(error)) for n in range(count)]
 
     def missing(self) -> list[Digest]:
-        """The digests that descriptors name and that are absent."""
-        found = (lib.ocigc_graph_missing(self.handle, n) for n in range(lib.ocigc_graph_missing_count(self.handle)))
-        return [Digest(ffi.string(digest).decode("ascii", "replace")) for digest in found]
+        """The digests that descriptors name and that are absent, each once."""
+        return list(dict.fromkeys(missing.digest for missing in self.missing_descriptors()))
+
+    def missing_descriptors(self) -> list[Missing]:
+        """The descriptors whose blobs are absent, by digest, node and role. `data` takes the place of its blob."""
+        count, text = ffi.new("uint32_t *"), ffi.new("char **")
+        rows = memory(lib.ocigc_graph_missing(self.handle, count, text), count[0] * _MISSING.size)
+        return [
+            Missing(
+                Digest(ffi.buffer(text[0] + start, length)[:].decode("ascii", "replace")),
+                node,
+                Role(role),
+                MEDIAS[media],
+                bool(foreign),
+            )
+            for node, start, length, role, media, foreign in _MISSING.iter_unpack(rows)
+        ]
 
     def wrong_sizes(self) -> list[int]:
         """The nodes whose size is not what a descriptor says."""
