@@ -79,11 +79,14 @@ static bool fail(struct ocigc_reader *reader, int32_t code)
 }
 
 static int add_embedded(void *context, const struct ocigc_found_descriptor *found);
+static bool finish_lookup(struct ocigc_reader *reader);
 
-/* Reads the `data` of an absent blob in its place. */
-static bool read_data(struct ocigc_reader *reader)
+/* Reads the `data` of an absent blob in its place. If that is corrupt, the blob is missing; if it is a manifest, that is an
+ * error. false: reader->code says why. */
+static bool read_data(struct ocigc_reader *reader, bool *is_missing)
 {
     struct ocigc_lookup lookup = reader->lookup;
+    uint32_t edges = reader->edge_count, missing = reader->missing_count, wrong_sizes = reader->wrong_size_count;
     struct ocigc_found_descriptor found = {
         .role = lookup.role,
         .media = lookup.media,
@@ -93,11 +96,20 @@ static bool read_data(struct ocigc_reader *reader)
         .binary = lookup.digest,
     };
     int32_t code = ocigc_embedded_scan(&found, add_embedded, reader);
-    if (code == OCIGC_CORRUPT) {
-        memcpy(reader->corrupt, lookup.text, lookup.length);
-        reader->corrupt[lookup.length] = '\0';
-    }
-    return code == OCIGC_OK || fail(reader, code);
+    if (code == OCIGC_OK)
+        return finish_lookup(reader);
+    bool is_manifest = lookup.role == OCIGC_ROLE_MANIFEST || lookup.media == OCIGC_MEDIA_MANIFEST ||
+                       lookup.media == OCIGC_MEDIA_INDEX;
+    *is_missing = true;
+    reader->edge_count = edges;
+    reader->missing_count = missing;
+    reader->wrong_size_count = wrong_sizes;
+    reader->lookup = lookup;
+    if (code == OCIGC_CORRUPT && !is_manifest)
+        return true;
+    memcpy(reader->corrupt, lookup.text, lookup.length);
+    reader->corrupt[lookup.length] = '\0';
+    return fail(reader, code);
 }
 
 /* Looks up where the last edge leads. false: reader->code says why. */
@@ -111,12 +123,13 @@ static bool finish_lookup(struct ocigc_reader *reader)
     reader->targets[reader->edge_count - 1] = target;
     bool has_data = lookup->data.length > 0 && lookup->role != OCIGC_ROLE_SUBJECT &&
                     ocigc_embedded_media(lookup->role, lookup->media) != OCIGC_MEDIA_LAYER;
-    if (target == UINT32_MAX && has_data)
-        return read_data(reader) && finish_lookup(reader);
+    bool is_missing = target == UINT32_MAX && !has_data;
+    if (target == UINT32_MAX && has_data && !read_data(reader, &is_missing))
+        return false;
     if ((reader->store->graph->record & OCIGC_RECORD_DESCRIPTORS) == 0)
         return true;
     if (target == UINT32_MAX)
-        return record_missing(reader) || fail(reader, OCIGC_NO_MEMORY);
+        return !is_missing || record_missing(reader) || fail(reader, OCIGC_NO_MEMORY);
     bool wrong = lookup->size >= 0 && (uint64_t)lookup->size != ocigc_store_size(reader->store, target);
     return !wrong || record_wrong_size(reader, target) || fail(reader, OCIGC_NO_MEMORY);
 }

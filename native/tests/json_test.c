@@ -231,6 +231,87 @@ static void order(void)
     ocigc_index_free(index);
 }
 
+/* An entry that embeds a manifest with a config and the layer x:l. */
+#define EMBEDDED_MANIFEST                                                                                              \
+    "eyJjb25maWciOnsiZGlnZXN0Ijoic2hhMjU2OmFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYW"                                                                       \
+    "FhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWEiLCJzaXplIjoxfSwi"                                                                       \
+    "bGF5ZXJzIjpbeyJkaWdlc3QiOiJ4OmwiLCJzaXplIjoxfV19"
+#define EMBEDDED_SIZE "141"
+#define EMBEDDED_DIGEST "sha256:a3d403d58f8ed9ac7bc9b87d231e7220d8f170eadb784ec0bdb1be267134a283"
+#define EMBEDDING(digest, size, data) INDEX("{\"digest\":\"" digest "\",\"size\":" size ",\"data\":" data "}")
+
+static void embedded(void)
+{
+    struct ocigc_error error;
+    struct ocigc_index *index =
+        parse_index(EMBEDDING(EMBEDDED_DIGEST, EMBEDDED_SIZE, "\"" EMBEDDED_MANIFEST "\""), &error);
+    CHECK(index != NULL && index->entries[0].data == OCIGC_DATA_SOUND && index->reference_count == 2);
+    const struct ocigc_reference *found = index->references;
+    CHECK(found[0].kind == OCIGC_REFERENCE_CONTENT && found[0].media == OCIGC_MEDIA_NONE);
+    CHECK(memcmp(index->text + found[0].value.start, DIGEST_A, strlen(DIGEST_A)) == 0);
+    CHECK(found[1].media == OCIGC_MEDIA_LAYER && found[1].value.length == 3);
+    CHECK(memcmp(index->text + found[1].value.start, "x:l", 3) == 0);
+    ocigc_index_free(index);
+    static const char *const corrupt[] = {
+        EMBEDDING(DIGEST_A, EMBEDDED_SIZE, "\"" EMBEDDED_MANIFEST "\""),
+        EMBEDDING(EMBEDDED_DIGEST, "1", "\"" EMBEDDED_MANIFEST "\""),
+        EMBEDDING(EMBEDDED_DIGEST, EMBEDDED_SIZE, "\"\""),
+        EMBEDDING(EMBEDDED_DIGEST, EMBEDDED_SIZE, "7"),
+        EMBEDDING(EMBEDDED_DIGEST, EMBEDDED_SIZE, "[]"),
+        EMBEDDING(EMBEDDED_DIGEST, EMBEDDED_SIZE, "\"" EMBEDDED_MANIFEST "=\""),
+        EMBEDDING(EMBEDDED_DIGEST, EMBEDDED_SIZE, "\"-" EMBEDDED_MANIFEST "\""),
+        EMBEDDING("x:y", "2", "\"YQ=\""),
+        EMBEDDING("x:y", "2", "\"YQ===\""),
+        EMBEDDING("x:y", "2", "\"Y=Q=\""),
+    };
+    for (size_t i = 0; i < sizeof corrupt / sizeof corrupt[0]; i++) {
+        index = parse_index(corrupt[i], &error);
+        CHECK(index != NULL && index->entries[0].data == OCIGC_DATA_CORRUPT && index->reference_count == 0);
+        ocigc_index_free(index);
+    }
+    /* "ab\ncd" in base64, with line breaks and an escape; of an algorithm that is believed */
+    index = parse_index(EMBEDDING("x:y", "5", "\"YWI\\nKY\\u0032Q=\""), &error);
+    CHECK(index != NULL && index->entries[0].data == OCIGC_DATA_SOUND && index->reference_count == 0);
+    ocigc_index_free(index);
+    index = parse_index(EMBEDDING(DIGEST_A, "1", "null"), &error);
+    CHECK(index != NULL && index->entries[0].data == OCIGC_DATA_NONE);
+    ocigc_index_free(index);
+}
+
+static void labels(void)
+{
+    static const struct {
+        const char *key;
+        enum ocigc_label_meaning meaning;
+    } known[] = {
+        {"root", OCIGC_LABEL_MEANS_ROOT},
+        {"root.x", OCIGC_LABEL_MEANS_ROOT},
+        {"ref.content", OCIGC_LABEL_MEANS_CONTENT},
+        {"ref.content.", OCIGC_LABEL_MEANS_CONTENT},
+        {"ref.content/0", OCIGC_LABEL_MEANS_CONTENT},
+        {"ref.contents", OCIGC_LABEL_MEANS_NOTHING},
+        {"ref.image.x", OCIGC_LABEL_MEANS_IMAGE},
+        {"ref.snapshot.overlayfs", OCIGC_LABEL_MEANS_NOTHING},
+        {"ref", OCIGC_LABEL_MEANS_NOTHING},
+        {"bref.content.x", OCIGC_LABEL_MEANS_CONTENT_BACK},
+        {"bref.image", OCIGC_LABEL_MEANS_IMAGE_BACK},
+        {"bref.contents", OCIGC_LABEL_MEANS_UNKNOWN},
+        {"bref.snapshot.overlayfs", OCIGC_LABEL_MEANS_UNKNOWN},
+        {"expire", OCIGC_LABEL_MEANS_NOTHING},
+        {"flat", OCIGC_LABEL_MEANS_NOTHING},
+        {"expires", OCIGC_LABEL_MEANS_UNKNOWN},
+        {"", OCIGC_LABEL_MEANS_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        char key[64];
+        size_t length = (size_t)snprintf(key, sizeof key, "containerd.io/gc.%s", known[i].key);
+        char *copy = exact(key, length);
+        CHECK(ocigc_label_meaning(copy, length) == known[i].meaning);
+        free(copy);
+    }
+    CHECK(ocigc_label_meaning("containerd.io/gc", 16) == OCIGC_LABEL_MEANS_NOTHING);
+}
+
 static void large_entry(void)
 {
     struct ocigc_error error;
@@ -275,6 +356,8 @@ int main(void)
     lenient_documents();
     indexes();
     order();
+    embedded();
+    labels();
     large_entry();
     configs();
     return 0;

@@ -87,6 +87,10 @@ def load(
         images = images.located(targets)
         if record:
             store.record()
+        else:
+            with _naming(layout):
+                _refuse_corrupt_data(index.entries, targets)
+        _follow_back_labels(images, store)
         _vouching(
             layout,
             store,
@@ -102,6 +106,19 @@ def load(
         store.close()
         raise
     return Snapshot(layout, repository, index, targets, images, held, store)
+
+
+def _follow_back_labels(images: Images, store: Store) -> None:
+    """Lets blobs with a `gc.bref.image` label stay with the target of the image of that name."""
+    labelled: dict[str, list[int]] = {}
+    for node, name in store.image_back_labels():
+        labelled.setdefault(name, []).append(node)
+    if not labelled:
+        return
+    for image, target in zip(images, images.targets(store), strict=True):
+        if target is not None:
+            for node in labelled.get(image.name, ()):
+                store.add_referrer(target, node)
 
 
 @contextmanager
@@ -155,11 +172,19 @@ def _claims(
     entries: Entries, targets: array[int], held: Sequence[Lease], store: Store, now: int
 ) -> tuple[array[int], bytes]:
     """What all else is reached from, and what that is held to be."""
-    references = chain.from_iterable(entries.references().values())
+    references, medias = entries.reference_roots(store)
     leased = (digest for lease in held if lease.active(now) for digest in lease.resources)
-    found = (node for node in map(store.find, chain(references, leased)) if node is not None)
+    found = (node for node in map(store.find, leased) if node is not None)
     others = array("I", chain(found, store.label_roots()))
-    return targets + others, entries.medias() + bytes([Media.NONE]) * len(others)
+    return targets + references + others, entries.medias() + medias + bytes([Media.NONE]) * len(others)
+
+
+def _refuse_corrupt_data(entries: Entries, targets: array[int]) -> None:
+    """Of an absent manifest, what its entry embeds is all that tells what it refers to."""
+    for position in entries.corrupt_data():
+        if targets[position] == NO_NODE:
+            digest = entries[position].descriptor.digest
+            raise CorruptError(f"index.json: manifests[{position}]: the data of {digest} is not what its digest says")
 
 
 def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:

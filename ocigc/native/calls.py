@@ -157,7 +157,15 @@ def memory(address: Any, size: int) -> Any:
     return ffi.buffer(address, size) if size else b""
 
 
-_CODES = {"int8_t": "b", "uint8_t": "B", "uint16_t": "H", "int32_t": "i", "uint32_t": "I", "int64_t": "q", "uint64_t": "Q"}
+_CODES = {
+    "int8_t": "b",
+    "uint8_t": "B",
+    "uint16_t": "H",
+    "int32_t": "i",
+    "uint32_t": "I",
+    "int64_t": "q",
+    "uint64_t": "Q",
+}
 
 
 def struct_of(name: str) -> Struct:

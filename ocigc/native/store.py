@@ -61,8 +61,8 @@ class Swept(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A descriptor whose blob is absent: `node` is the manifest, index or labelled blob that names it, `role` what it is
-    there. `foreign` layers need not be distributed with an image.
+    """A descriptor whose blob is absent: `node` is the manifest, index or labelled blob that names it, `role` what it
+    is there. `foreign` layers need not be distributed with an image.
     """
 
     digest: Digest
@@ -243,8 +243,8 @@ class Store(Blobs):
     # Verify
 
     def record(self, report: Report | None = None, *, descriptors: bool = True) -> None:
-        """From here on `expand` records bad blobs as `faults` instead of raising; with `descriptors`, which asks for the
-        status of all files, also what is `missing` and has a wrong size.
+        """From here on `expand` records bad blobs as `faults` instead of raising; with `descriptors`, which asks for
+        the status of all files, also what is `missing` and has a wrong size.
         """
         if descriptors:
             self.stat(report=report)
@@ -252,8 +252,8 @@ class Store(Blobs):
         lib.ocigc_graph_record(self.handle, wanted)
 
     def faults(self) -> list[tuple[int, OcigcError]]:
-        """The blobs that must be understood and cannot be read, verified or parsed: node and why, in the order of nodes.
-        What they refer to is unknown, so they have no edges.
+        """The blobs that must be understood and cannot be read, verified or parsed: node and why, in the order of
+        nodes. What they refer to is unknown, so they have no edges.
         """
         error = ffi.new("struct ocigc_error *")
         count = lib.ocigc_graph_fault_count(self.handle)

@@ -178,6 +178,7 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
     request = options.request
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
     snapshot = load(layout, options.repository, request.now, watch, in_grace_after=in_grace_after, taken=taken)
+    _note_unknown_labels(snapshot, watch)
     try:
         snapshot, plan = make_plan(snapshot, options, watch)
         label = SNAPSHOT_LABEL + options.driver
@@ -231,6 +232,14 @@ def _record(
         figures["repositories"] = dict(repositories)
     command = "prune" if options.references is None else "rm"
     history.append(layout, state, outcome.run, command, figures, watch)
+
+
+def _note_unknown_labels(snapshot: Snapshot, watch: Watcher) -> None:
+    if unknown := snapshot.store.unknown_labels():
+        node, key = unknown[0]
+        blobs = len({node for node, _ in unknown})
+        what = f"{blobs} blobs, {snapshot.store.digest(node).short} among them, stay" if blobs > 1 else "1 blob stays"
+        watch.note(f"{snapshot.layout.path}: {what} because of a label that is not understood: {key}")
 
 
 def _no_image_left(layout: Layout) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from array import array
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 
 from ocigc._native import ffi, lib
+from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.gc.graph import Group
 from ocigc.image import Descriptor as Target
 from ocigc.image import Media
-from ocigc.native import Store
+from ocigc.native import Missing, Role, Store
 from tests.helpers.layouts import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, LayoutWriter
 from tests.helpers.stores import node, scanned
 
@@ -137,11 +139,9 @@ def test_claims_on_one_blob_add_up(layout: LayoutWriter) -> None:
         assert roles == [lib.OCIGC_ROLE_CONFIG, lib.OCIGC_ROLE_LAYER, lib.OCIGC_ROLE_FOUND, lib.OCIGC_ROLE_FOUND]
 
 
-def test_a_wrong_claim_is_found_behind_a_harmless_one(layout: LayoutWriter) -> None:
+def test_a_wrong_media_type_stops_after_a_right_one(layout: LayoutWriter) -> None:
     image = layout.image("image")
     with scanned(layout) as store:
-        expand(store, image, media=Media.UNKNOWN)
-        assert held(store, image) == of(image)
         expand(store, image, media=Media.MANIFEST)
         assert len(held(store, image)) == 3
         with pytest.raises(MalformedError):
@@ -264,13 +264,24 @@ def test_unknown_json_that_is_none_is_a_leaf(layout: LayoutWriter) -> None:
         assert held(store, document) == of(document)
 
 
-def test_corrupt_unknown_json_still_holds_what_it_names(layout: LayoutWriter) -> None:
+def test_corrupt_json_of_an_unknown_type_stops(layout: LayoutWriter) -> None:
+    document = layout.json({"deep": layout.blob("blob")}, JSON_TYPE)
+    index = layout.index([document])
+    layout.blob_path(document).write_text(json.dumps({"changed": document}))
+    with scanned(layout) as store:
+        for root in (document, index):
+            with pytest.raises(CorruptError, match=document["digest"]):
+                expand(store, root)
+
+
+def test_corrupt_json_among_layers_still_keeps_what_it_names(layout: LayoutWriter) -> None:
     blob = layout.blob("blob")
     document = layout.json({"deep": blob}, JSON_TYPE)
+    image = layout.manifest(layout.config(), [document])
     layout.blob_path(document).write_text(json.dumps({"changed": blob}))
     with scanned(layout) as store:
-        expand(store, document)
-        assert held(store, document) == of(document, blob)
+        expand(store, image)
+        assert of(document, blob) < held(store, image)
 
 
 def test_unknown_json_that_cannot_be_read_stops(layout: LayoutWriter) -> None:
@@ -326,12 +337,158 @@ def test_sound_content_that_is_no_json_is_a_leaf(layout: LayoutWriter, content: 
         assert held(store, blob) == of(blob)
 
 
-def test_a_corrupt_layer_that_a_digest_alone_names_is_a_leaf(layout: LayoutWriter) -> None:
-    layer = layout.blob("layer")
+@pytest.mark.parametrize("content", ["LAYER", "", "\0" * 5, "[]", "7"])
+@pytest.mark.parametrize("media", [Media.NONE, Media.UNKNOWN, Media.CONFIG])
+def test_a_root_that_begins_like_no_json_is_verified_before_it_is_a_leaf(
+    layout: LayoutWriter, content: str, media: Media
+) -> None:
+    leaf, corrupt = layout.blob(content), layout.blob("layer")
+    layout.blob_path(corrupt).write_text(content)
+    with scanned(layout) as store:
+        expand(store, leaf, media=media)
+        assert held(store, leaf) == of(leaf)
+        with pytest.raises(CorruptError, match=corrupt["digest"]):
+            expand(store, corrupt, media=media)
+
+
+@pytest.mark.parametrize("at", [0, 1, 30, -1])
+def test_a_flipped_byte_of_a_root_stops(layout: LayoutWriter, at: int) -> None:
+    image = layout.image("image")
+    content = bytearray(layout.blob_path(image).read_bytes())
+    content[at] ^= 1
+    layout.blob_path(image).write_bytes(content)
+    with scanned(layout) as store, pytest.raises(CorruptError, match=image["digest"]):
+        expand(store, image, media=Media.NONE)
+
+
+def test_roots_over_16_mib_are_leaves_unless_their_type_says_json(layout: LayoutWriter) -> None:
+    large = layout.blob(b"{}" + b" " * (16 << 20))
+    with scanned(layout) as store:
+        expand(store, large, media=Media.NONE)
+        expand(store, large, media=Media.UNKNOWN)
+        assert held(store, large) == of(large)
+        for media in (Media.JSON, Media.MANIFEST, Media.INDEX):
+            with pytest.raises(MalformedError, match=f"{large['digest']}: over 16 MiB"):
+                expand(store, large, media=media)
+
+
+@pytest.mark.parametrize("media_type", ["application/octet-stream", "", CONFIG, LAYER, "text/plain; x=y"])
+def test_the_content_tells_what_roots_and_manifests_of_an_index_are(layout: LayoutWriter, media_type: str) -> None:
+    image = layout.image("image", ["a", "b"])
+    whole = of(image, *layout_children(layout, image))
+    inner = layout.index([image | {"mediaType": media_type}])
+    outer = layout.index([inner | {"mediaType": media_type}])
+    with scanned(layout) as store:
+        expand(store, outer)
+        assert held(store, outer) == whole | of(inner, outer)
+        assert [store.form(node(store, blob)) for blob in (outer, inner, image)] == [
+            Media.INDEX,
+            Media.INDEX,
+            Media.MANIFEST,
+        ]
+        assert walk(store, outer) == [(outer["digest"], Media.INDEX), (inner["digest"], media(media_type))]
+
+
+def media(media_type: str) -> Media:
+    return MEDIA.get(media_type, Media.NONE if not media_type else Media.UNKNOWN)
+
+
+def test_a_config_of_an_unknown_type_is_verified_and_layers_are_not(layout: LayoutWriter) -> None:
+    config, layer = layout.blob("config", "application/x-config"), layout.blob("layer")
+    image = layout.manifest(config, [layer])
     layout.blob_path(layer).write_text("LAYER")
     with scanned(layout) as store:
-        expand(store, layer, media=Media.NONE)
-        assert held(store, layer) == of(layer)
+        expand(store, image)
+        assert held(store, image) == of(image, config, layer)
+    layout.blob_path(config).write_text("CONFIG")
+    with scanned(layout) as store, pytest.raises(CorruptError, match=config["digest"]):
+        expand(store, image)
+
+
+# Manifests that are embedded as the data of a descriptor
+
+
+def embedded(layout: LayoutWriter, blob: Descriptor, content: bytes | None = None) -> Descriptor:
+    """A descriptor that carries its blob, which goes."""
+    path = layout.blob_path(blob)
+    data = base64.b64encode(path.read_bytes() if content is None else content).decode()
+    path.unlink()
+    return blob | {"data": data}
+
+
+def test_an_embedded_manifest_is_read_in_the_place_of_an_absent_one(layout: LayoutWriter) -> None:
+    image = layout.image("image", ["a", "b"])
+    children = layout_children(layout, image)
+    index = layout.index([embedded(layout, image)])
+    with scanned(layout) as store:
+        store.record()
+        expand(store, index)
+        assert held(store, index) == of(index, *children)
+        assert [role for _, role in edges(store, index)] == [lib.OCIGC_ROLE_MANIFEST] + [lib.OCIGC_ROLE_EMBEDDED] * 3
+        assert (store.missing(), store.faults()) == ([], [])
+
+
+@pytest.mark.parametrize("media_type", [MANIFEST, INDEX, "application/octet-stream", JSON_TYPE])
+def test_embedded_documents_nest(layout: LayoutWriter, media_type: str) -> None:
+    image = layout.image("image")
+    children = layout_children(layout, image)
+    inner = layout.index([embedded(layout, image)]) | {"mediaType": INDEX if media_type == MANIFEST else media_type}
+    index = layout.index([embedded(layout, inner)])
+    with scanned(layout) as store:
+        expand(store, index)
+        assert held(store, index) == of(index, *children)
+
+
+def test_what_an_embedded_manifest_lacks_is_missing_from_the_one_that_embeds_it(layout: LayoutWriter) -> None:
+    image = layout.manifest(layout.config(), [ABSENT])
+    index = layout.index([embedded(layout, image)])
+    with scanned(layout) as store:
+        store.record()
+        expand(store, index)
+        assert store.missing_descriptors() == [
+            Missing(Digest(ABSENT["digest"]), node(store, index), Role.LAYER, Media.UNKNOWN, False)
+        ]
+
+
+def test_embedded_data_of_a_present_blob_does_not_count(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    index = layout.index([image | {"data": "rubbish"}])
+    with scanned(layout) as store:
+        expand(store, index)
+        assert held(store, index) == layout.present()
+
+
+@pytest.mark.parametrize("data", ["rubbish", "", "e30=", 7, "YQ=", "YQ==="])
+def test_corrupt_data_of_an_absent_manifest_stops(layout: LayoutWriter, data: Any) -> None:
+    image = layout.image("image")
+    layout.blob_path(image).unlink()
+    index = layout.index([image | {"data": data}])
+    with scanned(layout) as store, pytest.raises(CorruptError, match=f"{index['digest']}.*{image['digest']}"):
+        expand(store, index)
+
+
+def test_corrupt_data_of_an_absent_config_is_no_reason_to_stop(layout: LayoutWriter) -> None:
+    config = layout.json({}, JSON_TYPE)
+    image = layout.manifest(embedded(layout, config, b"[]"))
+    with scanned(layout) as store:
+        store.record()
+        expand(store, image)
+        assert (store.faults(), store.missing()) == ([], [config["digest"]])
+
+
+def test_data_of_layers_is_not_read(layout: LayoutWriter) -> None:
+    image = layout.manifest(layout.config(), [ABSENT | {"data": "rubbish"}, ABSENT | {"data": None}])
+    with scanned(layout) as store:
+        expand(store, image)
+        assert len(held(store, image)) == 2
+
+
+def test_data_nested_without_end_is_refused(layout: LayoutWriter) -> None:
+    last = layout.image("image")
+    for _ in range(12):
+        last = layout.index([embedded(layout, last)])
+    with scanned(layout) as store, pytest.raises(CorruptError, match=last["digest"]):
+        expand(store, last)
 
 
 # Form: cycles, depth, size
@@ -622,7 +779,122 @@ def test_symlinked_labels_are_refused(layout: LayoutWriter, name: str, tmp_path:
         store.read_labels()
 
 
+# Back references, and labels that are not understood
+
+
+def test_a_back_reference_keeps_its_blob_as_long_as_the_target_stays(layout: LayoutWriter) -> None:
+    image, other = layout.image("image"), layout.image("other", ["another layer"])
+    extra, deep, plain = layout.image("extra", ["deep"]), layout.blob("deep"), layout.blob("plain")
+    for blob, key in ((extra, "containerd.io/gc.bref.content.x"), (plain, "containerd.io/gc.bref.content")):
+        layout.labels(blob, {key: image["digest"]})
+    with scanned(layout) as store:
+        store.read_labels()
+        expand(store, image, other)
+        store.find_referrers()
+        assert of(extra, deep, plain) < held(store, image)
+        assert not of(extra, deep, plain) & held(store, other)
+        assert list(store.label_roots()) == []
+        assert store.referrers(node(store, image)) == []
+        _, roles = store.paths_to(node(store, deep))
+        assert roles[node(store, image)] == Role.BACK
+        store.remove_referrer(node(store, image), node(store, plain))
+        assert plain["digest"] in held(store, image)
+
+
+def test_a_back_reference_to_what_is_absent_keeps_nothing(layout: LayoutWriter) -> None:
+    blob = layout.blob("blob")
+    layout.labels(blob, {"containerd.io/gc.bref.content.x": ABSENT["digest"]})
+    with scanned(layout) as store:
+        store.read_labels()
+        store.find_referrers()
+        assert list(store.label_roots()) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "future",
+        "future.x",
+        "bref.container",
+        "bref.container.x",
+        "bref.snapshot.overlayfs",
+        "bref.other",
+        "bref",
+        "",
+        ".",
+    ],
+)
+def test_a_gc_label_that_is_not_understood_keeps_its_blob(layout: LayoutWriter, key: str) -> None:
+    blob = layout.blob("blob")
+    layout.labels(blob, {f"containerd.io/gc.{key}": ABSENT["digest"]})
+    with scanned(layout) as store:
+        store.read_labels()
+        assert list(store.label_roots()) == [node(store, blob)]
+        assert store.unknown_labels() == [(node(store, blob), f"containerd.io/gc.{key}")]
+
+
+def test_a_back_reference_to_no_digest_keeps_its_blob(layout: LayoutWriter) -> None:
+    blob = layout.blob("blob")
+    layout.labels(blob, {"containerd.io/gc.bref.content.x": "sha256:short"})
+    with scanned(layout) as store:
+        store.read_labels()
+        assert store.unknown_labels() == [(node(store, blob), "containerd.io/gc.bref.content.x")]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["gc.expire", "gc.flat", "gc.ref.snapshot.overlayfs", "gc.ref.other", "gc.ref", "gcroot", "distribution.source"],
+)
+def test_labels_of_other_things_do_not_keep(layout: LayoutWriter, key: str) -> None:
+    layout.labels(layout.blob("blob"), {f"containerd.io/{key}": "2000-01-01T00:00:00Z"})
+    with scanned(layout) as store:
+        store.read_labels()
+        assert list(store.label_roots()) == []
+
+
+def test_labels_that_name_images_are_listed(layout: LayoutWriter) -> None:
+    one, other = layout.blob("one"), layout.blob("other")
+    layout.labels(one, {"containerd.io/gc.ref.image": "b", "containerd.io/gc.ref.image.x": "a"})
+    layout.labels(other, {"containerd.io/gc.bref.image/y": "c", "containerd.io/gc.root": ""})
+    with scanned(layout) as store:
+        store.read_labels()
+        assert store.image_labels() == [(node(store, one), "a"), (node(store, one), "b")]
+        assert store.image_back_labels() == [(node(store, other), "c")]
+        assert list(store.label_roots()) == [node(store, other)]
+
+
 # What verify records
+
+
+def test_missing_blobs_are_told_by_who_names_them_and_how(layout: LayoutWriter) -> None:
+    foreign = ABSENT | {"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"}
+    one, other = (layout.manifest(ABSENT | {"mediaType": CONFIG}, [ABSENT, foreign], title=title) for title in "ab")
+    index = layout.index([one, other, ABSENT | {"mediaType": MANIFEST}])
+    with scanned(layout) as store:
+        store.record()
+        expand(store, index)
+        found = {(m.node, m.role, m.media, m.foreign) for m in store.missing_descriptors()}
+        each = {
+            (Role.CONFIG, Media.CONFIG, False),
+            (Role.LAYER, Media.UNKNOWN, False),
+            (Role.LAYER, Media.UNKNOWN, True),
+        }
+        assert found == {(node(store, image), *kind) for image in (one, other) for kind in each} | {
+            (node(store, index), Role.MANIFEST, Media.MANIFEST, False)
+        }
+        assert store.missing() == [ABSENT["digest"]]
+
+
+def test_faults_alone_can_be_recorded(layout: LayoutWriter) -> None:
+    image, corrupt = layout.manifest(layout.config(), [ABSENT]), layout.image("corrupt")
+    layout.blob_path(corrupt).write_text("x")
+    index = layout.index([image, corrupt])
+    with scanned(layout) as store:
+        store.record(descriptors=False)
+        expand(store, index)
+        assert [number for number, _ in store.faults()] == [node(store, corrupt)]
+        assert (store.missing(), store.wrong_sizes()) == ([], [])
+        assert edges(store, corrupt) == []
 
 
 def test_faults_missing_blobs_and_wrong_sizes_are_recorded(layout: LayoutWriter) -> None:
