@@ -77,6 +77,7 @@ complete -c ocigc -n '_shtab_ocigc_using du' -l allow-none-in-use -d 'accept --i
 complete -c ocigc -n '_shtab_ocigc_using du' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using du' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using du' -l format -xka "text json" -d 'how to print the result (default: text)'
+complete -c ocigc -n '_shtab_ocigc_using du' -l metrics-file -xka "(__fish_complete_path (commandline -ct))" -d 'write the figures of the run there, for the textfile collector of Prometheus'"'"' node_exporter, which reads *.prom'
 complete -c ocigc -n '_shtab_ocigc_using du' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using du; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a tree -d 'show what an image is made of'

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from ocigc.cli import log, options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.ls import usage_as_json, usage_table
+from ocigc.cli.output.store_metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, count, human_size, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.gc.protection import InUse
@@ -55,7 +56,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         repository = options.repository(args)
         with options.layout(args, writable=False) as layout, progress_line() as progress:
-            consumption = du(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
+            consumption = du(
+                layout,
+                in_use=in_use,
+                repository=repository,
+                health=args.metrics is not None,
+                wait=args.wait / SECOND,
+                watch=progress,
+            )
+    if args.metrics is not None:
+        args.metrics.add(store_metrics(consumption))
+        args.metrics.add_repositories(repository_metrics(consumption), by="repository_bytes")
+        args.metrics.add(options.layouts(results) if args.recursive else {})
     if args.format == "json":
         layouts = {"Layouts": list(_layouts_as_json(members))} if args.recursive else {}
         json.dump(_as_json(consumption, verbose=args.verbose) | layouts, sys.stdout)
@@ -77,6 +89,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
                 in_use=in_use,
                 repository=found.repository(args.repository, watch.note),
                 default_policy=policy,
+                health=args.metrics is not None,
                 wait=args.wait / SECOND,
                 watch=watch,
             )
@@ -194,6 +207,7 @@ COMMAND = Command(
         options.REPOSITORY,
         options.WAIT,
         options.FORMAT,
+        options.METRICS_FILE,
     ),
     run,
     examples=(

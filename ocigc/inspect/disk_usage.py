@@ -11,6 +11,7 @@ from ocigc.gc.policy import Policy
 from ocigc.gc.protection import InUse
 from ocigc.hard_links import Files, HardLinks, on_disk
 from ocigc.image import ImageRecord, repository_of
+from ocigc.inspect.health import Disk, Health, disk_of, health_of
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout
@@ -24,7 +25,8 @@ from ocigc.pruning.planning import forecast, request
 class Consumption:
     """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
     prune would remove, and `unused` those that a prune of all images would; each layout by itself. `leftovers` are
-    temporary files of other tools, of which any prune would free `leftovers_freed` bytes.
+    temporary files of other tools, of which any prune would free `leftovers_freed` bytes. `health` and `disks` are those
+    of each layout, where somebody asked for them.
     """
 
     images: Sequence[Usage]
@@ -35,6 +37,8 @@ class Consumption:
     unused: Sequence[Files]
     leftovers: Sequence[Leftover] = ()
     leftovers_freed: int = 0
+    health: Sequence[Health] = ()
+    disks: Sequence[Disk] = ()
 
     @property
     def size(self) -> int:
@@ -64,6 +68,8 @@ def together(parts: Sequence[Consumption]) -> Consumption:
         unused=[each for part in parts for each in part.unused],
         leftovers=[each for part in parts for each in part.leftovers],
         leftovers_freed=sum(part.leftovers_freed for part in parts),
+        health=[each for part in parts for each in part.health],
+        disks=[each for part in parts for each in part.disks],
     )
 
 
@@ -73,10 +79,11 @@ def du(
     in_use: InUse | None = None,
     repository: str | None = None,
     default_policy: Policy | None = None,
+    health: bool = False,
     wait: float = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:
-    """What a layout consumes. What a prune would free is by the layout's own policy, else by `default_policy`.
+    """What a layout consumes; with `health` also how it fares. What a prune would free is by the layout's own policy, else by `default_policy`.
     `repository` (normalised) owns bare tags and images without a name.
 
     Raises UsageError where it is no layout, and Refused where it cannot be read.
@@ -104,6 +111,8 @@ def du(
                 unused=[store.files(plans[1].blobs)],
                 leftovers=leftovers,
                 leftovers_freed=sum(each.size for each in dead),
+                health=[health_of(layout, snapshot, default.now)] if health else (),
+                disks=list(filter(None, [disk_of(layout)])) if health else (),
             )
 
 

@@ -10,10 +10,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from ocigc.errors import Refused
+from ocigc.inspect import history
 from ocigc.inspect.history import Run
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Detail, Ledger, Selection, Store
 from ocigc.pruning import trash
+from ocigc.verification.completeness import incomplete_images
 from ocigc.verification.ledger import NAME as LEDGER
 
 
@@ -48,6 +51,14 @@ class Health:
         return not (self.corrupt or self.incomplete or self.damaged or self.refused)
 
 
+def health_of(layout: Layout, snapshot: Snapshot, now: int, refused: str = "") -> Health:
+    """How a layout fares at the instant `now`. `refused` is why there is no plan, if there is none."""
+    verified, corrupt = _verification(layout, history.read(layout), now)
+    incomplete = {each.image.position for each in incomplete_images(snapshot.images, snapshot.store)}
+    faults = [str(error) for _, error in snapshot.store.faults()]
+    return Health(verified, corrupt, len(incomplete), faults, refused, *_trash_of(layout))
+
+
 def disk_of(layout: Layout) -> Disk | None:
     """The disk of a layout, None where the system does not say."""
     try:
@@ -57,7 +68,7 @@ def disk_of(layout: Layout) -> Disk | None:
         return None
 
 
-def trash_of(layout: Layout) -> tuple[int, int]:
+def _trash_of(layout: Layout) -> tuple[int, int]:
     """How many runs are in the trash, and the bytes that they take. What cannot be read does not count."""
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         runs = trash.runs(state)
@@ -65,7 +76,7 @@ def trash_of(layout: Layout) -> tuple[int, int]:
     return 0, 0
 
 
-def oldest_verification(layout: Layout, now: int) -> int | None:
+def _oldest_verification(layout: Layout, now: int) -> int | None:
     """When the blob was verified that has waited longest, by the ledger of verify. None where no ledger is kept, or one
     of the blobs was never verified, or was touched since."""
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
@@ -91,11 +102,11 @@ def _oldest(ledger: Ledger, blobs: int, now: int) -> int | None:
     return bisect_left(range(now), True, key=older)  # a ledger only tells what is older than an instant
 
 
-def verification(layout: Layout, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
+def _verification(layout: Layout, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
     """Since when every blob has been verified, by the ledger or the history, and how many the last run of verify found
     corrupt. None where neither says so of all."""
     last = next((run for run in reversed(runs) if run.command == "verify"), None)
     corrupt = 0 if last is None else last.line.get("corrupt", 0)
-    times = [oldest_verification(layout, now), None if last is None else last.time]
+    times = [_oldest_verification(layout, now), None if last is None else last.time]
     known = max((time for time in times if time is not None), default=None)
     return known, corrupt if isinstance(corrupt, int) else 0

@@ -14,7 +14,7 @@ from ocigc.gc.policy import Policy
 from ocigc.gc.protection import InUse
 from ocigc.image import ImageRecord, Media, repository_of
 from ocigc.inspect import history
-from ocigc.inspect.health import Health, disk_of, trash_of, verification
+from ocigc.inspect.health import disk_of, health_of
 from ocigc.inspect.sharing import NOBODY, Sharing, sharing
 from ocigc.inspect.summary import (
     Amounts,
@@ -132,8 +132,6 @@ class _Look:
             )
             for each in used
         ]
-        runs = history.read(self.layout)
-        verified, corrupt = verification(self.layout, runs, now)
         return Overview(
             images=images,
             units=units,
@@ -148,16 +146,9 @@ class _Look:
             prune=_freed(plans, 0),
             prune_all=_freed(plans, 1),
             leaving=[(store.files(plans[0].blobs), store.files(plans[1].blobs))] if plans else [],
-            health=Health(
-                verified,
-                corrupt,
-                sum(1 for image in ordered if image.target.digest in lacking),
-                list(faults.values()),
-                self.refused,
-                *trash_of(self.layout),
-            ),
+            health=health_of(self.layout, snapshot, now, self.refused),
             disk=disk_of(self.layout),
-            history=history.points(runs),
+            history=history.points(history.read(self.layout)),
             policy=self._policy_text(),
         )
 

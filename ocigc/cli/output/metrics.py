@@ -11,7 +11,8 @@ from ocigc.layout.dirfd import Dir
 from ocigc.printable import printable
 
 _MODE = 0o644  # the collector is another user
-_LIMIT = 1 << 20  # bytes
+_LIMIT = 16 << 20  # bytes
+_REPOSITORIES = 1000
 _SUCCESS = "last_success_timestamp_seconds"
 
 
@@ -27,6 +28,7 @@ class MetricsFile:
         self._labels = label_set(command, os.path.abspath(layout))
         self._began = time.monotonic()
         self._measured: dict[str, float] = {}
+        self._repositories: dict[str, Mapping[str, float]] = {}
         if not self._name:
             raise UsageError(f"--metrics-file {self._shown}: a file is wanted, not a directory")
         parent = os.path.dirname(path) or "."
@@ -67,6 +69,12 @@ class MetricsFile:
         for name, value in values.items():
             self._measured[name] = self._measured.get(name, 0) + value
 
+    def add_repositories(self, values: Mapping[str, Mapping[str, float]], by: str) -> None:
+        """Adds what was measured of repositories: values by name, of each repository. Of a thousand at most, those where
+        the value `by` is the largest: a collector pays for each."""
+        largest = sorted(values, key=lambda name: (-values[name][by], name))[:_REPOSITORIES]
+        self._repositories |= {name: values[name] for name in largest}
+
     def write(self, code: int) -> None:
         """Replaces the file, at once or not at all, by what is known of a run that ends with an exit code. Raises
         Refused."""
@@ -78,7 +86,7 @@ class MetricsFile:
             "duration_seconds": round(time.monotonic() - self._began, 3),
             **self._measured,
         }
-        content = exposition(values, self._labels).encode()
+        content = exposition(values, self._labels, self._repositories).encode()
         try:
             # Collectors read *.prom, and not the hidden file that this is at first.
             self._parent.replace(self._name, content, mode=_MODE)
@@ -118,6 +126,21 @@ _HELP = {
     "incomplete_bytes": "Bytes that these images lack.",
     "unsupported_blobs": "Blobs of an algorithm that cannot be checked.",
     "check_errors": "What could not be checked.",
+    "store_bytes": "Bytes of all blobs.",
+    "store_disk_bytes": "Bytes that all blobs take on the disk: a file with several names once.",
+    "reclaimable_bytes": "Bytes that a prune would free.",
+    "reclaimable_all_bytes": "Bytes that a prune of all that is not in use would free.",
+    "trash_bytes": "Bytes of what earlier runs have removed and keep to be restored.",
+    "trash_runs": "Runs that can be restored.",
+    "damaged_manifests": "Manifests that cannot be read or believed; where there are any, nothing is reclaimable.",
+    "oldest_verification_timestamp_seconds": "Since when every blob has been verified, in seconds since 1970; 0 if one "
+    "never was.",
+    "disk_size_bytes": "Bytes of the file system.",
+    "disk_free_bytes": "Bytes that are free on the file system.",
+    "repository_images": "Images of a repository.",
+    "repository_bytes": "Bytes of the blobs of a repository, those that it shares too.",
+    "repository_unique_bytes": "Bytes of the blobs that only this repository has.",
+    "repository_reclaimable_bytes": "Bytes of a repository's blobs that a prune of all that is not in use would take.",
 }
 
 
@@ -131,23 +154,45 @@ def _escaped(value: str) -> str:
     return printable(value).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def exposition(values: Mapping[str, float], label: str) -> str:
-    """All values by name, without the prefix, as one document. Raises KeyError for a name that is not known."""
+def exposition(
+    values: Mapping[str, float], label: str, repositories: Mapping[str, Mapping[str, float]] | None = None
+) -> str:
+    """All values by name, without the prefix, as one document; then those of each repository. Raises KeyError for a name
+    that is not known."""
     lines = []
     for name, value in values.items():
-        metric = _PREFIX + name
-        lines += [f"# HELP {metric} {_HELP[name]}", f"# TYPE {metric} gauge", f"{metric}{label} {value}"]
+        lines += [*_head(name), f"{_PREFIX}{name}{label} {value}"]
+    each = repositories or {}
+    for name in next(iter(each.values()), {}):
+        samples = (
+            f"{_PREFIX}{name}{_of_repository(label, repository)} {each[repository][name]}" for repository in each
+        )
+        lines += [*_head(name), *samples]
     return "\n".join(lines) + "\n"
 
 
+def _head(name: str) -> tuple[str, str]:
+    return f"# HELP {_PREFIX}{name} {_HELP[name]}", f"# TYPE {_PREFIX}{name} gauge"
+
+
+def _of_repository(label: str, repository: str) -> str:
+    return f'{label[:-1]},repository="{_escaped(repository)}"}}'
+
+
 def read_exposition(text: str, label: str) -> dict[str, float]:
-    """The values of such a document. Raises ValueError where it holds anything else, or of other labels."""
+    """The values of such a document, but for those of repositories. Raises ValueError where it holds anything else, or
+    of other labels."""
     values = {}
     for line in text.split("\n"):
         if line.startswith("# ") or not line:
             continue
         metric, found, value = line.partition(label)
+        if not found:
+            # What stands after the labels of the run is a repository, whatever its name.
+            metric, found, _ = line.partition(label[:-1] + ',repository="')
+            value = line.rpartition(" ")[2]
         if not found or not metric.startswith(_PREFIX):
             raise ValueError(line)
-        values[metric.removeprefix(_PREFIX)] = float(value)
+        if line.startswith(metric + label):
+            values[metric.removeprefix(_PREFIX)] = float(value)
     return values
