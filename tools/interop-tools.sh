@@ -20,7 +20,7 @@ fi
 
 # A program, or program:packages where Debian's package has another name.
 missing=
-for each in skopeo umoci buildah podman docker-registry containerd zsh fish mandoc chromium chromedriver:chromium-driver \
+for each in skopeo umoci buildah podman docker-registry containerd zsh fish mandoc chromium chromedriver:chromium-driver promtool:prometheus \
     systemd-analyze:systemd clang:clang,libclang-rt-dev \
     qemu-aarch64:qemu-user aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu,libc6-dev-arm64-cross; do
     command -v "${each%%:*}" >/dev/null 2>&1 || missing="$missing $(echo "${each#*:}" | tr ',' ' ')"

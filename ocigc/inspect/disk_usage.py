@@ -25,8 +25,8 @@ from ocigc.pruning.planning import forecast, request
 class Consumption:
     """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
     prune would remove, and `unused` those that a prune of all images would; each layout by itself. `leftovers` are
-    temporary files of other tools, of which any prune would free `leftovers_freed` bytes. `health` and `disks` are those
-    of each layout, where somebody asked for them.
+    temporary files of other tools, of which any prune would free `leftovers_freed` bytes. `health` and `disks` are
+    those of each layout, where somebody asked for them.
     """
 
     images: Sequence[Usage]
@@ -83,8 +83,8 @@ def du(
     wait: float = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:
-    """What a layout consumes; with `health` also how it fares. What a prune would free is by the layout's own policy, else by `default_policy`.
-    `repository` (normalised) owns bare tags and images without a name.
+    """What a layout consumes; with `health` also how it fares. What a prune would free is by the layout's own policy,
+    else by `default_policy`. `repository` (normalised) owns bare tags and images without a name.
 
     Raises UsageError where it is no layout, and Refused where it cannot be read.
     """

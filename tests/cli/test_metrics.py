@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,68 @@ def test_a_tree_of_layouts(tmp_path: Path, file: Path) -> None:
     assert (told["images"], told["removed_images"]) == (2, 2)
 
 
+def test_what_a_store_takes(layout: LayoutWriter, file: Path) -> None:
+    layout.tag(layout.image("lacks", ["l"]), "example.com/lacks:1")
+    for path in (layout.path / "blobs/sha256").iterdir():
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+    assert ocigc("rm", "--force", "--trash", "30d", layout.path, "example.com/lacks:1").code == 0
+    lacking = layout.image("lacking", ["absent"])
+    layout.entries = [entry for entry in layout.entries if "lacks" not in str(entry)]
+    layout.tag(lacking, "example.com/kept:2")
+    layout.blob_path(layout.blob("absent")).unlink()
+    for _ in range(2):  # what it has written it can read
+        assert ocigc("du", "--metrics-file", file, layout.path).code == 0
+    du = ocigc("du", "--format", "json", layout.path).json
+    found = exposition(file.read_text())
+    labels = {"command": "du", "layout": str(layout.path)}
+    store = {name: value for (name, of), value in found.items() if of == frozenset(labels.items())}
+    assert {name: store[f"ocigc_{name}"] for name in ("store_bytes", "reclaimable_bytes", "reclaimable_all_bytes")} == {
+        "store_bytes": du["Size"],
+        "reclaimable_bytes": du["Reclaimable"],
+        "reclaimable_all_bytes": du["ReclaimableAll"],
+    }
+    assert store["ocigc_store_disk_bytes"] == du["Disk"]
+    assert store["ocigc_incomplete_images"] == 1
+    assert store["ocigc_trash_runs"] == 1
+    assert store["ocigc_trash_bytes"] > 0
+    assert store["ocigc_oldest_verification_timestamp_seconds"] == 0
+    assert 0 < store["ocigc_disk_free_bytes"] < store["ocigc_disk_size_bytes"]
+    for each in du["Repositories"]:
+        key = frozenset({**labels, "repository": each["Name"] or "<none>"}.items())
+        figures = {"images": "Images", "bytes": "Size", "unique_bytes": "Unique", "reclaimable_bytes": "Reclaimable"}
+        assert {name: found[f"ocigc_repository_{name}", key] for name in figures} == {
+            name: each[figure] for name, figure in figures.items()
+        }
+
+
+def test_since_when_everything_is_verified(layout: LayoutWriter, file: Path) -> None:
+    for path in (layout.path / "blobs/sha256").iterdir():
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+    time.sleep(2.1)  # what has just been touched is not believed
+    began = time.time()
+    assert ocigc("verify", "--changed", layout.path).code == 0
+    ended = time.time()
+    assert ocigc("du", "--metrics-file", file, layout.path).code == 0
+    assert began <= values(file)["oldest_verification_timestamp_seconds"] <= ended
+    layout.blob("nobody has verified this")
+    assert ocigc("du", "--metrics-file", file, layout.path).code == 0
+    assert values(file)["oldest_verification_timestamp_seconds"] == 0
+
+
+def test_a_tree_that_is_measured(tmp_path: Path, file: Path) -> None:
+    for name in ("one", "two", "broken"):
+        writer = LayoutWriter(tmp_path / "root" / name)
+        writer.tag(writer.image(name, ["k", name]), "example.com/same:1")
+    (tmp_path / "root/broken/index.json").write_text("{")
+    assert ocigc("du", "--recursive", "--metrics-file", file, tmp_path / "root").code == 3
+    found = {name: value for (name, of), value in exposition(file.read_text()).items() if "repository" not in dict(of)}
+    assert (found["ocigc_layouts"], found["ocigc_failed_layouts"]) == (3, 1)
+    same = {
+        of: value for (name, of), value in exposition(file.read_text()).items() if name == "ocigc_repository_images"
+    }
+    assert list(same.values()) == [2]  # of two layouts
+
+
 def test_others_may_read_it_and_nothing_else_is_left(layout: LayoutWriter, file: Path) -> None:
     command = ["sh", "-c", 'umask 077; exec "$@"', "sh", sys.executable, "-m", "ocigc"]
     subprocess.run([*command, "verify", "--metrics-file", file, layout.path], check=True, cwd="/", capture_output=True)
@@ -200,3 +263,14 @@ def test_what_is_written_can_be_read(command: str, layout: str) -> None:
     text = metrics.exposition({"blobs": 7, "duration_seconds": 0.25}, label)
     assert list(exposition(text).values()) == [7, 0.25]
     assert metrics.read_exposition(text, label) == {"blobs": 7, "duration_seconds": 0.25}
+
+
+@given(st.text(), st.dictionaries(st.text(), st.integers(0, 10)))
+def test_names_of_repositories_are_escaped(layout: str, images: dict[str, int]) -> None:
+    label = metrics.label_set("du", layout)
+    shown = {metrics.printable(name): count for name, count in images.items()}
+    repositories = {name: {"repository_images": count} for name, count in shown.items()}
+    text = metrics.exposition({"blobs": 7}, label, repositories)
+    found = {dict(of).get("repository"): value for (_, of), value in exposition(text).items()}
+    assert found == {None: 7, **shown}
+    assert metrics.read_exposition(text, label) == {"blobs": 7}

@@ -70,8 +70,8 @@ class MetricsFile:
             self._measured[name] = self._measured.get(name, 0) + value
 
     def add_repositories(self, values: Mapping[str, Mapping[str, float]], by: str) -> None:
-        """Adds what was measured of repositories: values by name, of each repository. Of a thousand at most, those where
-        the value `by` is the largest: a collector pays for each."""
+        """Adds what was measured of repositories: of each, values by name. Of a thousand at most, those where the value
+        `by` is the largest: a collector pays for each."""
         largest = sorted(values, key=lambda name: (-values[name][by], name))[:_REPOSITORIES]
         self._repositories |= {name: values[name] for name in largest}
 
@@ -98,8 +98,7 @@ class MetricsFile:
 
 _PREFIX = "ocigc_"
 
-# Every name is a gauge. Collectors want the same help for a name in whatever file it stands.
-_HELP = {
+HELP = {
     "last_run_timestamp_seconds": "When the last run ended, in seconds since 1970.",
     "last_success_timestamp_seconds": "When the last run ended that had exit code 0; 0 if none ever had.",
     "last_exit_code": "The exit code of the last run: 0 sound, 1 something found, 2 wrong usage, 3 refused or failed.",
@@ -142,6 +141,7 @@ _HELP = {
     "repository_unique_bytes": "Bytes of the blobs that only this repository has.",
     "repository_reclaimable_bytes": "Bytes of a repository's blobs that a prune of all that is not in use would take.",
 }
+"""Of every metric, a gauge, what it is: collectors want the same in whatever file it stands."""
 
 
 def label_set(command: str, layout: str) -> str:
@@ -157,25 +157,23 @@ def _escaped(value: str) -> str:
 def exposition(
     values: Mapping[str, float], label: str, repositories: Mapping[str, Mapping[str, float]] | None = None
 ) -> str:
-    """All values by name, without the prefix, as one document; then those of each repository. Raises KeyError for a name
-    that is not known."""
+    """All values by name, without the prefix, as one document; then those of each repository. Raises KeyError for a
+    name that is not known."""
     lines = []
     for name, value in values.items():
         lines += [*_head(name), f"{_PREFIX}{name}{label} {value}"]
     each = repositories or {}
     for name in next(iter(each.values()), {}):
-        samples = (
-            f"{_PREFIX}{name}{_of_repository(label, repository)} {each[repository][name]}" for repository in each
-        )
-        lines += [*_head(name), *samples]
+        lines += _head(name)
+        lines += (f"{_PREFIX}{name}{_of(label, repository)} {found[name]}" for repository, found in each.items())
     return "\n".join(lines) + "\n"
 
 
 def _head(name: str) -> tuple[str, str]:
-    return f"# HELP {_PREFIX}{name} {_HELP[name]}", f"# TYPE {_PREFIX}{name} gauge"
+    return f"# HELP {_PREFIX}{name} {HELP[name]}", f"# TYPE {_PREFIX}{name} gauge"
 
 
-def _of_repository(label: str, repository: str) -> str:
+def _of(label: str, repository: str) -> str:
     return f'{label[:-1]},repository="{_escaped(repository)}"}}'
 
 

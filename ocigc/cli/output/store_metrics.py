@@ -47,7 +47,7 @@ def _disks(disks: Sequence[Disk]) -> dict[str, float]:
 
 
 def repository_metrics(consumption: Consumption) -> Mapping[str, Mapping[str, float]]:
-    """The figures of each repository, by its name as `du` shows it; of those of one name in several layouts, the sum."""
+    """The figures of each repository, by its name as `du` shows it; of one name in several layouts, the sum."""
     found: dict[str, Counter[str]] = {}
     for each in consumption.repositories:
         found.setdefault(each.name or "<none>", Counter()).update(
