@@ -50,8 +50,8 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands ls du tree why report check verify prune rm trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --metrics-file --older-than --output --policy --repair-from --repository --rules --seed --trash --wait -j -o
+set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
+set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --max-delete --metrics-file --older-than --output --plan-out --policy --repair-from --repository --rules --seed --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -146,7 +146,9 @@ complete -c ocigc -n '_shtab_ocigc_using prune' -l repository -x -d 'the reposit
 complete -c ocigc -n '_shtab_ocigc_using prune' -l rules -xka "seed docker-29" -d 'which version'"'"'s rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd image store, or docker-29, those of docker 29'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l driver -x -d 'the snapshotter whose labels are removed from configs that no image has any more (default: overlayfs)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s n -l dry-run -d 'show what would be done, and change nothing'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l plan-out -xka "(__fish_complete_path (commandline -ct))" -d 'with -n, save the plan there, for `ocigc apply` to carry out exactly that'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s f -l force -d 'do not ask'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l max-delete -x -d 'refuse a run that would take more than this, for example 20% (of the images or of the bytes), 200GB, or 50 (images)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s v -l verbose -d 'list all images that go, not just the largest'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l allow-empty -d 'go on even if no image at all would remain'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l trash -x -d 'keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: free the space at once)'
@@ -163,7 +165,9 @@ complete -c ocigc -n '_shtab_ocigc_using rm' -l repository -x -d 'the repository
 complete -c ocigc -n '_shtab_ocigc_using rm' -l rules -xka "seed docker-29" -d 'which version'"'"'s rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd image store, or docker-29, those of docker 29'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l driver -x -d 'the snapshotter whose labels are removed from configs that no image has any more (default: overlayfs)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -s n -l dry-run -d 'show what would be done, and change nothing'
+complete -c ocigc -n '_shtab_ocigc_using rm' -l plan-out -xka "(__fish_complete_path (commandline -ct))" -d 'with -n, save the plan there, for `ocigc apply` to carry out exactly that'
 complete -c ocigc -n '_shtab_ocigc_using rm' -s f -l force -d 'do not ask'
+complete -c ocigc -n '_shtab_ocigc_using rm' -l max-delete -x -d 'refuse a run that would take more than this, for example 20% (of the images or of the bytes), 200GB, or 50 (images)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -s v -l verbose -d 'list all images that go, not just the largest'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l allow-empty -d 'go on even if no image at all would remain'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l trash -x -d 'keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: free the space at once)'
@@ -171,6 +175,15 @@ complete -c ocigc -n '_shtab_ocigc_using rm' -l wait -x -d 'how long to wait for
 complete -c ocigc -n '_shtab_ocigc_using rm' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using rm; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a apply -d 'carry out a plan that was saved'
+complete -c ocigc -n '_shtab_ocigc_using apply' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using apply' -s n -l dry-run -d 'show what would be done, and change nothing'
+complete -c ocigc -n '_shtab_ocigc_using apply' -s f -l force -d 'do not ask'
+complete -c ocigc -n '_shtab_ocigc_using apply' -s v -l verbose -d 'list all images that go, not just the largest'
+complete -c ocigc -n '_shtab_ocigc_using apply' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
+complete -c ocigc -n '_shtab_ocigc_using apply' -l format -xka "text json" -d 'how to print the result (default: text)'
+complete -c ocigc -n '_shtab_ocigc_using apply' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
+complete -c ocigc -n '_shtab_ocigc_using apply; and test $_shtab_ocigc_npos -eq 1' -ka "(__fish_complete_directories)" -d 'where the layout is now (default: where it was)'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a trash -d 'list what can be brought back'
 complete -c ocigc -n '_shtab_ocigc_using trash' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using trash; and test $_shtab_ocigc_npos -eq 0' -a ls -d 'list the runs in the trash'

@@ -28,6 +28,7 @@ GROUPS = {
     "Clean up": {
         "prune": "remove images by rules, and all blobs that nothing needs",
         "rm": "remove images by name",
+        "apply": "carry out a plan that was saved",
     },
     "Undo": {
         "trash": "list what can be brought back",

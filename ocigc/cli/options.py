@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ocigc.cli.output.metrics import MetricsFile
     from ocigc.gc.protection import InUse
     from ocigc.layout.discover import Results, Work
+    from ocigc.pruning.max_delete import MaxDelete
 
 T = TypeVar("T")
 
@@ -41,6 +42,19 @@ def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:
 
 
 duration = argument_type(parse_duration)
+
+
+def max_delete(text: str) -> MaxDelete:
+    """The value of --max-delete."""
+    from ocigc.cli.output.tables import parse_size  # noqa: PLC0415
+    from ocigc.pruning.max_delete import parse_max_delete  # noqa: PLC0415
+
+    try:
+        return parse_max_delete(text, parse_size)
+    except ValueError:
+        expected = "expected a share, a size or a number of images, as in 20%, 200GB or 50"
+        message = f"invalid limit {printable(text)!r}: {expected}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 LAYOUT = Option("layout", metavar="LAYOUT", help="the directory of an OCI image layout")
@@ -94,6 +108,18 @@ WAIT = Option(
 
 SPARSE = Option("--sparse", action="store_true", help="accept images that lack blobs, whichever those are")
 
+MAX_DELETE = Option(
+    "--max-delete",
+    metavar="LIMIT",
+    type=max_delete,
+    help="refuse a run that would take more than this, for example 20%% (of the images or of the bytes), 200GB, or 50 "
+    "(images)",
+)
+
+PLAN_OUT = Option(
+    "--plan-out", metavar="FILE", help="with -n, save the plan there, for `ocigc apply` to carry out exactly that"
+)
+
 DRY_RUN = Option("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
 
 FORCE = Option("-f", "--force", action="store_true", help="do not ask")
@@ -133,10 +159,10 @@ def confine(args: argparse.Namespace, *directories: int) -> None:
     native.confine(*directories, *_metrics_directory(args))
 
 
-def layout(args: argparse.Namespace, *, writable: bool) -> Layout:
-    """Opens LAYOUT; what may be changed from here on lies in it, if it is to be `writable`, or is --metrics-file.
-    Raises UsageError."""
-    return open_layout(args.layout, writable=writable, also=_metrics_directory(args))
+def layout(args: argparse.Namespace, *, writable: bool, also: Sequence[int] = ()) -> Layout:
+    """Opens LAYOUT. What may be changed from here on lies in it, if it is to be `writable`, below the open directories
+    `also`, or is --metrics-file. Raises UsageError."""
+    return open_layout(args.layout, writable=writable, also=[*also, *_metrics_directory(args)])
 
 
 def _metrics_directory(args: argparse.Namespace) -> list[int]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
@@ -12,6 +16,7 @@ from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_
 from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.tables import parse_size, terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
+from ocigc.errors import Refused, UsageError
 from ocigc.gc.decide import Request
 from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import RULE_SETS
@@ -21,6 +26,9 @@ from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.policy_file import parse_policy
 from ocigc.pruning.prune import Pruned, prune
 from ocigc.times import SECOND
+
+if TYPE_CHECKING:
+    from ocigc.cli.output.output_file import OutputFile
 
 RUN_OPTIONS = (
     options.IN_USE,
@@ -34,7 +42,9 @@ RUN_OPTIONS = (
         help="the snapshotter whose labels are removed from configs that no image has any more (default: overlayfs)",
     ),
     options.DRY_RUN,
+    options.PLAN_OUT,
     options.FORCE,
+    options.MAX_DELETE,
     options.VERBOSE.but(help="list all images that go, not just the largest"),
     Option("--allow-empty", action="store_true", help="go on even if no image at all would remain"),
     Option(
@@ -58,21 +68,27 @@ def run(args: argparse.Namespace) -> int:
     wanted = replace(
         wanted,
         explain=args.explain,
-        policy=_policy(args.policy),
+        policy=_policy(args),
         own_policy=not args.no_policy,
         keep_storage=args.keep_storage,
     )
     if args.recursive:
+        if args.plan_out is not None or args.max_delete is not None:
+            raise UsageError("--plan-out and --max-delete are for one layout, not for --recursive")
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)
-    return run_layout(args, wanted)
+    return run_layout(args, replace(wanted, repository=options.repository(args)))
 
 
-def _policy(name: str | None) -> Policy | None:
-    if name is None:
+def _policy(args: argparse.Namespace) -> Policy | None:
+    """The policy of --policy; its text stays with the arguments, for a plan that is saved."""
+    if args.policy is None:
         return None
-    return parse_policy(options.read_file("--policy", name), printable(name))
+    content = options.read_file("--policy", args.policy)
+    policy = parse_policy(content, printable(args.policy))
+    args.policy_text = content.decode()
+    return policy
 
 
 def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
@@ -87,19 +103,33 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
     )
 
 
-def run_layout(args: argparse.Namespace, wanted: PruneOptions) -> int:
-    """Prunes one layout, and shows what came of it."""
-    wanted = replace(wanted, repository=options.repository(args))
+def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[Pruned], None] | None = None) -> int:
+    """Prunes one layout, and shows what came of it. `check` raises Refused for a plan that is not to be carried out."""
+    if args.plan_out is not None and not args.dry_run:
+        raise UsageError("--plan-out saves a plan instead of carrying it out: give --dry-run too, then `ocigc apply`")
     refusal = options.nobody_to_ask(args)
-    with options.layout(args, writable=not (args.dry_run or refusal)) as layout, progress_line() as progress:
+    with ExitStack() as stack:
+        output = None if args.plan_out is None else stack.enter_context(_plan_file(args.plan_out))
+        progress = stack.enter_context(progress_line())
+        writable = not (args.dry_run or refusal)
+        also = () if output is None else output.directories
+        layout = stack.enter_context(options.layout(args, writable=writable, also=also))
         if refusal is not None:
             prune(layout, replace(wanted, dry_run=True)).close()
             raise refusal
-        told = _Teller(args, wanted, progress)
-        confirm = None if args.force else told.ask
+        told = _Teller(args, wanted, progress, check)
+        confirm = told.confirm if check or args.max_delete or not args.force else None
         look = told.look if args.format == "text" or confirm is not None else None
         with prune(layout, wanted, confirm=confirm, look=look, watch=progress) as pruned:
             progress.clear()
+            if check is not None and (pruned.dry_run or pruned.plan.empty):
+                check(pruned)
+            if output is not None:
+                from ocigc.pruning.saved_plan import save  # noqa: PLC0415
+
+                output.write(save(pruned, os.path.abspath(args.layout), wanted, args.policy_text))
+            if args.dry_run and (excess := _excess(args, pruned)) is not None:
+                options.note(f"{layout.path}: {excess}; a real run is refused")
             options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
             args.answered = True
             if args.format == "json":
@@ -112,7 +142,15 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions) -> int:
 class _Teller:
     """Tells a person what a run is to do, and what it did."""
 
-    def __init__(self, args: argparse.Namespace, wanted: PruneOptions, progress: ProgressLine) -> None:
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        wanted: PruneOptions,
+        progress: ProgressLine,
+        check: Callable[[Pruned], None] | None,
+    ) -> None:
+        self._args = args
+        self._check = check
         self._wanted = wanted
         self._progress = progress
         self._most = None if args.verbose else SHOWN
@@ -123,13 +161,23 @@ class _Teller:
         """Puts a plan in figures, while all it is made of is there."""
         self._summary = summarize(planned, self._wanted, most=self._most, watch=self._progress)
 
-    def ask(self, _: Pruned) -> None:
-        """Shows the plan and asks. Raises Refused where it is not to be carried out."""
+    def confirm(self, planned: Pruned) -> None:
+        """Checks the plan, and asks if somebody is to be asked. Raises Refused where it is not to be carried out."""
         self._progress.clear()
-        for line in plan_lines(self._summary, replace(self._context, width=terminal_width(sys.stderr)), dry_run=False):
-            print(line, file=sys.stderr)
+        if self._check is not None:
+            self._check(planned)
+        excess = _excess(self._args, planned)
+        if excess is None and self._args.force:
+            return
+        self._show()
+        if excess is not None:
+            raise Refused(f"{planned.snapshot.layout.path}: {excess}; nothing was changed")
         options.ask()
         self._asked = True
+
+    def _show(self) -> None:
+        for line in plan_lines(self._summary, replace(self._context, width=terminal_width(sys.stderr)), dry_run=False):
+            print(line, file=sys.stderr)
 
     def tell(self, pruned: Pruned) -> None:
         """Prints what would be done, or was."""
@@ -144,6 +192,19 @@ class _Teller:
             lines = done_lines(self._summary, self._context, size=size, kept=len(pruned.spared), shown=self._asked)
         for line in lines:
             print(line)
+
+
+def _plan_file(name: str) -> OutputFile:
+    from ocigc.cli.output.output_file import OutputFile  # noqa: PLC0415
+    from ocigc.pruning.saved_plan import MARK  # noqa: PLC0415
+
+    return OutputFile(name, MARK, "--plan-out")
+
+
+def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:
+    """What of a plan --max-delete does not allow."""
+    excess = None if args.max_delete is None else args.max_delete.excess(planned)
+    return None if excess is None else f"{excess}, more than --max-delete {args.max_delete.text} allows"
 
 
 def failure(message: str, args: argparse.Namespace) -> str:
@@ -200,4 +261,5 @@ COMMAND = Command(
     exit_status="0 done, 2 wrong usage or not a layout, 3 refused or failed with nothing lost",
     failure=failure,
     verb="prune",
+    policy_text=None,
 )

@@ -19,7 +19,8 @@ def run(args: argparse.Namespace) -> int:
             in_use=options.read_in_use(args.in_use, allow_none=args.allow_none_in_use), rules=RULE_SETS[args.rules]
         ),
     )
-    return prune.run_layout(args, replace(wanted, references=tuple(args.references)))
+    wanted = replace(wanted, references=tuple(args.references), repository=options.repository(args))
+    return prune.run_layout(args, wanted)
 
 
 COMMAND = Command(
@@ -40,4 +41,5 @@ COMMAND = Command(
     exit_status="0 done, 2 wrong usage or no such image, 3 refused (it is in use, say) or failed with nothing lost",
     failure=prune.failure,
     verb="remove",
+    policy_text=None,
 )

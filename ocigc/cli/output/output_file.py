@@ -1,4 +1,4 @@
-"""`--output`: a file that is there whole or not at all, and that never takes the place of something else."""
+"""A file that an option names: written whole or not at all, and never in the place of something else."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ class OutputFile:
     open directories `directories` have to stay writable.
     """
 
-    def __init__(self, path: str, mark: bytes) -> None:
-        """Only a file that begins with `mark` is ever replaced. Raises UsageError where none can be written."""
-        self._shown = printable(path)
+    def __init__(self, path: str, mark: bytes, option: str = "--output") -> None:
+        """Only a file that begins with `mark` is ever replaced; `option` is for messages. Raises UsageError where no
+        such file can be written."""
+        self._shown = f"{option} {printable(path)}"
         self._mark = mark
         self._name = os.path.basename(path)
         self._parent: Dir | None = None
         if path == "-":
             return
         if not self._name:
-            raise UsageError(f"--output {self._shown}: a file is wanted, not a directory")
+            raise UsageError(f"{self._shown}: a file is wanted, not a directory")
         try:
             self._parent = Dir.at(os.path.dirname(path) or ".")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no path"
-            raise UsageError(f"--output {self._shown}: {reason}: its directory has to be there") from None
+            raise UsageError(f"{self._shown}: {reason}: its directory has to be there") from None
         try:
             self._replaceable(self._parent)
         except BaseException:
@@ -64,9 +65,9 @@ class OutputFile:
             return
         except (OSError, Refused) as error:
             reason = getattr(error, "strerror", None) or "not a plain file"
-            raise UsageError(f"--output {self._shown}: {reason}; name another file") from None
+            raise UsageError(f"{self._shown}: {reason}; name another file") from None
         if not ours:
-            raise UsageError(f"--output {self._shown}: this file holds something else; name another, or remove it")
+            raise UsageError(f"{self._shown}: this file holds something else; name another, or remove it")
 
     def write(self, content: bytes) -> None:
         """Writes the file, at once or not at all. Raises Refused and UsageError."""
@@ -78,6 +79,4 @@ class OutputFile:
         try:
             self._parent.replace(self._name, content)
         except OSError as error:
-            raise Refused(
-                f"--output {self._shown}: {error.strerror or error}; the page is not there, or not for long"
-            ) from None
+            raise Refused(f"{self._shown}: {error.strerror or error}; nothing was written there") from None
