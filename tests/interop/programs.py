@@ -62,6 +62,7 @@ def started(*command: str | Path) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        cwd="/",
         env={**os.environ, "PATH": PATH},
     )
 

@@ -6,8 +6,9 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.command import ocigc
+from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import snapshot
 from tests.interop.gate import Gate
 from tests.interop.programs import STARTING, blobs, call, entries, needs, pruned, sound, started
@@ -56,7 +57,9 @@ def tagged(layout: Path) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def copy_that_stands_still(program: str, registry: str, path: Path, files: Path, *layers: str) -> Iterator[Copy]:
+def copy_that_stands_still(
+    program: str, registry: str, path: Path, files: Path, *layers: str, by: Sequence[str | Path] = ()
+) -> Iterator[Copy]:
     repository = f"{registry}/{path.name}"
     layout, elsewhere = path / "layout", path / "elsewhere"
     for tag, parts in (("old", ("one",)), ("used", ("two",)), ("new", layers)):
@@ -64,7 +67,7 @@ def copy_that_stands_still(program: str, registry: str, path: Path, files: Path,
         call(*copying(program, repository, tag, elsewhere if tag == "new" else layout))
     manifest = json.loads(call("crane", "manifest", f"{repository}:new"))
     with Gate(registry, manifest["layers"][-1]["digest"]) as gate:
-        process = started(*copying(program, f"{gate.address}/{path.name}", "new", layout))
+        process = started(*by, *copying(program, f"{gate.address}/{path.name}", "new", layout))
         try:
             gate.wait()
             used = f"{REPOSITORY}:used\n{repository}:used\n"
@@ -103,6 +106,26 @@ def test_a_lease_holds_what_a_copy_has_found(program: str, crane_registry: str, 
         copy.ends()
     assert tagged(copy.layout).keys() >= {"used", "new"}
     assert blobs(copy.layout).items() >= copy.expected.items()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_prune_waits_for_a_copy_that_ocigc_runs(
+    program: str, crane_registry: str, tmp_path: Path, rootfs: Path
+) -> None:
+    """The copy finds a layer of an image that the prune would remove."""
+    run = (sys.executable, "-m", "ocigc", "run", tmp_path / "layout", "--")
+    with copy_that_stands_still(program, crane_registry, tmp_path, rootfs, "one", "three", by=run) as copy:
+        present = blobs(copy.layout)
+        options = ("--force", "--all", "--repository", REPOSITORY, "--in-use", "-", copy.layout)
+        refused(ocigc("prune", *options, stdin=copy.used), 3)
+        assert blobs(copy.layout).items() >= present.items()
+        copy.ends()
+    assert tagged(copy.layout).keys() == {"used", "old", "new"}
+    copy = replace(copy, used=f"{copy.used}{REPOSITORY}:new\n{copy.gate.address}/{tmp_path.name}:new\n")
+    copy.prune()
+    assert tagged(copy.layout).keys() == {"used", "new"}
+    assert blobs(copy.layout).items() >= copy.expected.items()
+    sound(copy.layout)
 
 
 LEFT = {

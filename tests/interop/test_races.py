@@ -6,13 +6,15 @@ OCIGC_RACES=100 makes as many rounds.
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.command import ocigc
-from tests.interop.programs import PRUNE, blobs, call, needs, pruned
+from tests.interop.programs import PATH, PRUNE, blobs, call, needs, pruned
 from tests.interop.writers import copying, image
 
 ROUNDS = int(os.environ.get("OCIGC_RACES", "2"))
@@ -58,3 +60,34 @@ def test_what_is_in_use_is_whole_at_every_moment(
     assert result.code == 0, result
     pruned(layout, *options, stdin=used)
     assert blobs(layout) == expected
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_copies_that_ocigc_runs_are_whole_when_they_end(
+    program: str, crane_registry: str, tmp_path: Path, rootfs: Path
+) -> None:
+    """They share layers with images that are pruned all the time."""
+    repository, layout = f"{crane_registry}/{tmp_path.name}", tmp_path / "layout"
+    for tag, layers in (("used", ("one",)), ("a", ("two", "three")), ("b", ("three", "two"))):
+        image(repository, tag, rootfs, *layers)
+    call(*copying(program, repository, "used", layout))
+    options = ("--all", "--repository", "registry.example/app", "--in-use", "-")
+    ends = threading.Event()
+
+    def prune() -> None:
+        while not ends.is_set():
+            ocigc("prune", "--force", "--wait", "1m", *options, layout, stdin=f"x/app:1\n{repository}:used\n")
+
+    pruner = threading.Thread(target=prune)
+    pruner.start()
+    try:
+        for number in range(ROUNDS):
+            for tag in ("a", "b"):
+                copy = copying(program, repository, tag, layout)
+                verify = (sys.executable, "-m", "ocigc", "verify", str(layout))
+                both = f"{shlex.join(copy)} && {shlex.join(verify)}"
+                result = ocigc("run", layout, "--", "sh", "-c", both, env={"PATH": PATH})
+                assert result.code == 0, (number, result)
+    finally:
+        ends.set()
+        pruner.join()
