@@ -31,6 +31,7 @@ from ocigc.inspect.usage import usage
 from ocigc.layout import lock
 from ocigc.layout.documents import Documents
 from ocigc.layout.layout import Layout
+from ocigc.layout.leftovers import find_leftovers, removable
 from ocigc.layout.snapshot import Snapshot, load, with_created
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
@@ -132,6 +133,9 @@ class _Look:
             )
             for each in used
         ]
+        leftovers = find_leftovers(self.layout.dir, store.foreign()[1])
+        removed = removable(self.layout.dir, leftovers, now, self.requests[0].grace) if plans else ()
+        dead = sum(each.size for each in removed)
         return Overview(
             images=images,
             units=units,
@@ -143,13 +147,16 @@ class _Look:
             repositories=_repositories(images, found, blobs),
             blobs=len(store),
             files=[store.files(range(len(store)))],
-            prune=_freed(plans, 0),
-            prune_all=_freed(plans, 1),
+            prune=_freed(plans, 0, dead),
+            prune_all=_freed(plans, 1, dead),
             leaving=[(store.files(plans[0].blobs), store.files(plans[1].blobs))] if plans else [],
             health=health_of(self.layout, snapshot, now, self.refused),
             disk=disk_of(self.layout),
             history=history.points(history.read(self.layout)),
             policy=self._policy_text(),
+            leftovers=sum(len(each.files) for each in leftovers),
+            leftovers_size=sum(each.size for each in leftovers),
+            leftovers_freed=dead,
         )
 
     def _plans(self, snapshot: Snapshot) -> list[Plan]:
@@ -306,10 +313,10 @@ def _worded(explanation: Explanation) -> tuple[int, str]:
     return explanation.image.position, rule
 
 
-def _freed(plans: Sequence[Plan], which: int) -> Freed:
+def _freed(plans: Sequence[Plan], which: int, leftovers: int) -> Freed:
     if not plans:
         return Freed(0, 0, 0)
-    return Freed(len(plans[which].pruned), plans[which].blob_count, plans[which].reclaimed)
+    return Freed(len(plans[which].pruned), plans[which].blob_count, plans[which].reclaimed + leftovers)
 
 
 def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:

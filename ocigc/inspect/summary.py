@@ -142,7 +142,8 @@ class Freed:
 class Overview:
     """`size` is the bytes of all blobs, of which each belongs to a unit or a group, or is among the `others`, that no
     image leads to: the largest of those, and the rest by fate. `orphaned` of their bytes go with any prune. `files`,
-    and what of them would go, tell of hard links. `policy` is the text of the layout's own.
+    and what of them would go, tell of hard links. `policy` is the text of the layout's own. `leftovers` counts
+    temporary files of other tools, which take some bytes, of which any prune would free some.
     """
 
     images: Sequence[ImageSummary]
@@ -162,6 +163,9 @@ class Overview:
     disk: Disk | None
     history: Sequence[Point]
     policy: str
+    leftovers: int = 0
+    leftovers_size: int = 0
+    leftovers_freed: int = 0
 
     @property
     def size(self) -> int:
@@ -206,6 +210,9 @@ def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
         disk=disks.pop() if len(disks) == 1 else None,
         history=growth.together(part.history for part in each),
         policy="",
+        leftovers=sum(part.leftovers for part in each),
+        leftovers_size=sum(part.leftovers_size for part in each),
+        leftovers_freed=sum(part.leftovers_freed for part in each),
     )
 
 
@@ -253,7 +260,8 @@ def _repositories(parts: Sequence[Overview]) -> list[RepositorySummary]:
 def _freed(parts: Sequence[Overview], which: int) -> Freed:
     each = [(part.prune, part.prune_all)[which] for part in parts]
     leaving = [files[which] for part in parts for files in part.leaving]
-    return Freed(sum(one.images for one in each), sum(one.blobs for one in each), sum(freed(leaving)))
+    leftovers = sum(part.leftovers_freed for part in parts)
+    return Freed(sum(one.images for one in each), sum(one.blobs for one in each), sum(freed(leaving)) + leftovers)
 
 
 def _health(parts: Sequence[tuple[str, Overview]]) -> Health:

@@ -41,6 +41,17 @@ SET = """
     if (control.type === "checkbox") control.checked = value; else control.value = value < 0 ? control.max : value;
     control.dispatchEvent(new Event("input", {bubbles: true}));
 """
+SET_ALL = """
+    const [last, within, budget, untagged] = arguments, at = (id) => document.getElementById(id);
+    at("keep-last").value = last;
+    at("keep-within").value = within;
+    at("budget").value = budget < 0 ? at("budget").max : budget;
+    at("untagged").checked = untagged;
+    at("whatif").dispatchEvent(new Event("input", {bubbles: true}));
+    // The page decides in the next frame, and this is asked for after that.
+    const asked = `[${last}, ${within}, ${budget}, ${untagged ? "True" : "False"}]`;
+    requestAnimationFrame(() => { document.body.dataset.asked = asked; });
+"""
 NOT_WIDER = "return document.documentElement.scrollWidth <= window.innerWidth"
 
 
@@ -212,21 +223,13 @@ def test_the_what_if_decides_as_a_prune_does(window: Browser, tmp_path: Path, se
     assert synth.code == 0
     opened(window, path, "--in-use", used)
     settings = [(3, 0, -1, False), (1, 0, -1, True), (0, 15, -1, True), (2, 18, 40, True), (0, 0, 30, False)]
-    for last, within, budget, untagged in settings:
-        for control, value in (
-            ("keep-last", last),
-            ("keep-within", within),
-            ("budget", budget),
-            ("untagged", untagged),
-        ):
-            window.script(SET, control, value)
-        window.wait("#whatif-status", "Frees")
+    for setting in settings:
+        window.script(SET_ALL, *setting)
         deadline = time.monotonic() + 30
-        policy, status = window.texts("#policy")[0], ""
-        while status != window.texts("#whatif-status")[0]:  # it has come to rest
+        while window.script("return document.body.dataset.asked") != str(list(setting)):
             assert time.monotonic() < deadline
-            status, policy = window.texts("#whatif-status")[0], window.texts("#policy")[0]
-            time.sleep(0.1)
+            time.sleep(0.02)
+        policy, status = window.texts("#policy")[0], window.texts("#whatif-status")[0]
         (tmp_path / "ocigc.toml").write_text(policy)
         (command,) = [line for line in policy.splitlines() if line.startswith("# ocigc prune")]
         words = [str(tmp_path / word) if word == "ocigc.toml" else word for word in shlex.split(command[2:])[1:]]

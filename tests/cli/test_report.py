@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ocigc.cli.output.tables import human_size
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import LayoutWriter, snapshot
 
@@ -128,9 +129,9 @@ def test_the_first_sentence_has_the_figures(layout: LayoutWriter) -> None:
     (lead,) = re.findall(r'<p class="lead" id="lead">(.*?)</p>', page)
     assert "in 4 images" in lead
     assert "No list of what is in use was given" in lead
-    du = ocigc("du", layout.path).out.splitlines()[1].split()
-    size, frees, frees_all = du[2], du[4], du[5]
-    assert all(f"<strong>{figure}</strong>" in lead for figure in (size, frees, frees_all))
+    du = ocigc("du", "--format", "json", layout.path).json
+    figures = [human_size(du[key]) for key in ("Size", "Reclaimable", "ReclaimableAll")]
+    assert all(f"<strong>{figure}</strong>" in lead for figure in figures)
 
 
 def test_an_empty_page_is_small(tmp_path: Path) -> None:
@@ -354,3 +355,14 @@ def test_the_libraries_are_those_that_were_bundled() -> None:
     }
     licences = (vendor / "LICENSES").read_text()
     assert all(name in licences for name in ("d3-hierarchy 3.", "d3-scale 4.", "d3-shape 3.", "uplot 1."))
+
+
+def test_leftovers_of_other_tools_are_told(layout: LayoutWriter) -> None:
+    left = layout.path / "oci-put-blob123"
+    left.write_bytes(b"x" * 5000)
+    os.utime(left, (1_500_000_000, 1_500_000_000))
+    found = drawn(layout.path)
+    du = ocigc("du", "--format", "json", layout.path).json
+    assert found["leftovers"] == du["Leftovers"]["Reclaimable"]
+    assert (found["prune"][2], found["pruneAll"][2]) == (du["Reclaimable"], du["ReclaimableAll"])
+    assert "Leftovers of other tools: 1 file" in ocigc("report", layout.path, "-o", "-").out

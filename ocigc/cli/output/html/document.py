@@ -84,6 +84,7 @@ class _Document:
             "blobCount": overview.blobs,
             "imageCount": len(overview.images),
             "orphaned": overview.orphaned,
+            "leftovers": overview.leftovers_freed,
             "prune": [overview.prune.images, overview.prune.blobs, overview.prune.bytes],
             "pruneAll": [overview.prune_all.images, overview.prune_all.blobs, overview.prune_all.bytes],
             "images": columns,

@@ -100,6 +100,11 @@ def stored(overview: Overview, changes: Changes | None) -> str:
     lines = [f"<b>{images}</b> in {where}, <b>{blobs}</b>"]
     if overview.on_disk < overview.size:
         lines.append(f"{human_size(overview.on_disk)} on the disk: some blobs are hard-linked")
+    if overview.leftovers:
+        lines.append(
+            f"Leftovers of other tools: {_count(overview.leftovers, 'file')}, {human_size(overview.leftovers_size)}, "
+            f"of which a prune frees {human_size(overview.leftovers_freed)}"
+        )
     meter = ""
     if (disk := overview.disk) is not None:
         lines.append(f"Its disk has {human_size(disk.free)} free of {human_size(disk.total)}")

@@ -25,7 +25,7 @@ function decide({ last, within, untagged, budget }) {
       store.remove(image);
     }
   }
-  return { images: store.gone, units: store.unitsGone, freed: data.size - store.size, over: budget === null ? 0 : store.size - budget };
+  return { images: store.gone, units: store.unitsGone, freed: data.size - store.size + data.leftovers, over: budget === null ? 0 : store.size - budget };
 }
 
 /** The oldest first; those of whom nobody knows it, last. */
@@ -34,30 +34,26 @@ function byAge(a, b) {
   return a.created - b.created;
 }
 
-/** Whether keep-last keeps an image. */
+/** Whether keep-last keeps an image: whether it is as new as the last of the newest targets of its repository. */
 function newest(last, untagged) {
-  const kept = new Set();
-  const key = (image) => `${image.layout}\n${image.odd ? image.name : image.repository.name}\n${image.unit.digest}`;
   if (last === null) return () => false;
-  const targets = new Map(); // by repository: by target, the time of the youngest of its images
+  const nameless = (image) => image.states.includes("dangling");
+  const place = (image) => `${image.layout}\n${image.odd ? image.name : image.repository.name}\n${nameless(image)}`;
+  const targets = new Map(); // by place: by unit, the time of the youngest of its images
   for (const image of images) {
-    if (image.states.includes("referrer") || image.states.includes("absent")) continue;
-    if (image.states.includes("dangling") && !(untagged && image.repository.name)) continue;
-    if (image.created === null) {
-      kept.add(key(image));
-      continue;
-    }
-    const place = `${image.layout}\n${image.odd ? image.name : image.repository.name}`;
-    if (!targets.has(place)) targets.set(place, new Map());
-    const times = targets.get(place);
-    times.set(key(image), Math.max(times.get(key(image)) ?? -Infinity, image.created));
+    // What is not here takes no place, nor what would stay anyway.
+    if (image.created === null || ["referrer", "incomplete", "absent"].some((state) => image.states.includes(state))) continue;
+    if (nameless(image) && !untagged) continue;
+    if (!targets.has(place(image))) targets.set(place(image), new Map());
+    const times = targets.get(place(image));
+    times.set(image.unit, Math.max(times.get(image.unit) ?? -Infinity, image.created));
   }
-  for (const times of targets.values()) {
-    const ordered = [...times.values()].sort((a, b) => b - a);
-    const least = ordered[last - 1] ?? -Infinity;
-    for (const [target, time] of times) if (time >= least) kept.add(target);
-  }
-  return (image) => kept.has(key(image));
+  const least = new Map([...targets].map(([key, times]) => [key, [...times.values()].sort((a, b) => b - a)[last - 1] ?? -Infinity]));
+  return (image) => {
+    if (image.created === null) return true;
+    const own = targets.get(place(image))?.get(image.unit) ?? -Infinity;
+    return Math.max(own, image.created) >= (least.get(place(image)) ?? -Infinity);
+  };
 }
 
 /** What is left of the store while images are taken out of it. */
