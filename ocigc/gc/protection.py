@@ -7,52 +7,19 @@ sources than containers say is ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images
+from ocigc.gc.in_use import InUse, is_sandbox, normalized
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import ImageRecord, Media, dangling_name
-from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
+from ocigc.reference import Reference
 
 _SHORT_ID = 12  # characters of a container's ID that docker shows
 
 WalkDigests = Callable[[ImageRecord], Collection[str]]
 """The digests of an image's walk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A container as moby's daemon knows it.
-
-    `image` is `Config.Image`, the reference that the user passed; `image_id` is `ImageID`, the digest it resolved to.
-    Either may be empty.
-    """
-
-    id: str
-    image: str
-    image_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class InUse:
-    """All that is in use, from any number of sources.
-
-    `containers` follow moby's rules of protection. `references` and `digests` come from every other source: a reference
-    protects the name that it normalises to, a digest every image that has it as target, manifest or config.
-    """
-
-    containers: tuple[Container, ...] = ()
-    references: frozenset[str] = field(default_factory=frozenset)
-    digests: frozenset[str] = field(default_factory=frozenset)
-
-    def __bool__(self) -> bool:
-        return bool(self.containers or self.references or self.digests)
-
-    def __or__(self, other: InUse) -> InUse:
-        return InUse(
-            self.containers + other.containers, self.references | other.references, self.digests | other.digests
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +36,8 @@ class Protection:
 
     `names` are protected as they are, `tags` protect bare tags of an unknown repository. `digests` are targets that
     containers use; `contents` protect whatever image has them as target, manifest or config. `last_name_stays` is the
-    rule set's, for containers.
+    rule set's, for containers. With `of_names`, a name that is not a reference may be in use; with `of_sandboxes`,
+    images may be that are called as those of sandboxes are.
     """
 
     names: Mapping[str, str]
@@ -77,10 +45,12 @@ class Protection:
     digests: Mapping[str, str]
     contents: Mapping[str, str]
     last_name_stays: bool = False
+    of_names: bool = False
+    of_sandboxes: bool = False
 
     def __bool__(self) -> bool:
         """Whether anything is protected."""
-        return bool(self.names or self.tags or self.of_content)
+        return bool(self.names or self.tags or self.of_content or self.of_names or self.of_sandboxes)
 
     @property
     def of_content(self) -> bool:
@@ -96,7 +66,21 @@ class Protection:
             return self.names[image.name]
         if image.bare_tag and image.name in self.tags:
             return self.tags[image.name]
-        return None if image.dangling or not self.names else self.names.get(_normal_name(image.name))
+        if image.dangling or not (self.names or self.of_sandboxes):
+            return None
+        reference = normalized(image.name)
+        name = image.name if reference is None else str(reference)
+        if self.of_sandboxes and not image.bare_tag and is_sandbox(name):
+            return "sandboxes of pods"
+        return self.names.get(name)
+
+    def doubts(self, image: ImageRecord) -> bool:
+        """Whether the image may be in use by a name that is not a reference: nobody can tell."""
+        return (
+            self.of_names
+            and not image.dangling
+            and any(not view.bare_tag and normalized(view.name) is None for view in image.by_name())
+        )
 
     def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> ContentUser | None:
         """Who uses the image's content by some digest: it must keep a record, whatever its name."""
@@ -126,28 +110,34 @@ def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) 
 
     for container in in_use.containers:
         user = f"container {container.id[:_SHORT_ID]}".rstrip()
-        image_ids = (container.image_id, *by_config.get(container.image_id, ()))
-        by_id = _started_by_id(container)
-        for image_id in image_ids:
+        for image_id in (container.image_id, *by_config.get(container.image_id, ())):
             # A container whose image lost its name keeps the dangling one.
             names.setdefault(dangling_name(image_id), user)
-            if by_id or (container.image_id and container.image.endswith("@" + container.image_id)):
+            if container.started_by_id or (container.image_id and container.image.endswith("@" + container.image_id)):
                 digests.setdefault(image_id, user)
-        if by_id and not rules.id_protects_names:
+        if container.started_by_id and not rules.id_protects_names:
             continue
-        if (named := _parse(container.image)) is not None:
+        for named in in_use.names_of(container.image):
             add(named, user)
             if rules.digested_protects_tag and named.digest is not None and named.tag is not None:
                 add(replace(named, digest=None), user)
     for text in sorted(in_use.references):
-        if (named := _parse(text)) is not None:
+        for named in in_use.names_of(text):
             add(named, text)
             if named.digest is not None:
                 # Not moby's: whoever says repo:tag@digest means both, so both stay.
                 contents.setdefault(named.digest, text)
                 if named.tag is not None:
                     add(replace(named, digest=None), text)
-    return Protection(names, tags, digests, contents, rules.last_name_stays)
+    return Protection(
+        names,
+        tags,
+        digests,
+        contents,
+        rules.last_name_stays,
+        of_names=in_use.lists_names,
+        of_sandboxes=in_use.sandboxes_unknown,
+    )
 
 
 def _images_by_config(image_ids: Collection[str], images: Images, graph: Graph) -> Mapping[str, Collection[str]]:
@@ -166,20 +156,3 @@ def _images_by_config(image_ids: Collection[str], images: Images, graph: Graph) 
             if media == Media.CONFIG and node in wanted and target is not None:
                 found.setdefault(wanted[node], {})[graph.digest(target)] = None
     return found
-
-
-def _started_by_id(container: Container) -> bool:
-    """Whether the user named the image by a whole or shortened ID."""
-    return container.image_id.startswith("sha256:" + container.image.removeprefix("sha256:"))
-
-
-def _normal_name(name: str) -> str:
-    reference = _parse(name)
-    return name if reference is None else str(reference)
-
-
-def _parse(reference: str) -> Reference | None:
-    try:
-        return with_default_tag(parse_normalized(reference))
-    except InvalidReference:
-        return None
