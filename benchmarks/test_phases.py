@@ -14,7 +14,7 @@ from ocigc._native import ffi, lib
 from ocigc.cli.output.plan_text import as_json
 from ocigc.gc.decide import Request, decide
 from ocigc.gc.filters import Filters
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Snapshot, labels_of, load
 from ocigc.native import Detail, Store

@@ -6,8 +6,8 @@ from ocigc.errors import OcigcError as OcigcError
 from ocigc.errors import Refused as Refused
 from ocigc.errors import UsageError as UsageError
 from ocigc.gc.decide import Request as Request
+from ocigc.gc.in_use import InUse as InUse
 from ocigc.gc.policy import Policy as Policy
-from ocigc.gc.protection import InUse as InUse
 from ocigc.inspect.disk_usage import Consumption as Consumption
 from ocigc.inspect.disk_usage import du as du
 from ocigc.inspect.lease import held as held

@@ -51,7 +51,7 @@ function _shtab_ocigc_using
 end
 
 set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --max-delete --metrics-file --older-than --output --plan-out --policy --repair-from --repository --rules --seed --trash --wait -j -o
+set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -62,6 +62,7 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using ls' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l mirror -x -d 'what is in use below FROM, a registry or a repository, is kept here below TO, for example docker.io=mirror.lan:5000; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
@@ -73,6 +74,7 @@ complete -c ocigc -n '_shtab_ocigc_using du' -s h -l help -d 'show this help mes
 complete -c ocigc -n '_shtab_ocigc_using du' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using du' -s v -l verbose -d 'show each image, too'
 complete -c ocigc -n '_shtab_ocigc_using du' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using du' -l mirror -x -d 'what is in use below FROM, a registry or a repository, is kept here below TO, for example docker.io=mirror.lan:5000; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using du' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using du' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using du' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
@@ -101,6 +103,7 @@ complete -c ocigc -n '_shtab_ocigc_using report' -l format -xka "html json" -d '
 complete -c ocigc -n '_shtab_ocigc_using report' -l compare -xka "(__fish_complete_path (commandline -ct))" -d 'an earlier report of --format json: the page says what is different'
 complete -c ocigc -n '_shtab_ocigc_using report' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using report' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using report' -l mirror -x -d 'what is in use below FROM, a registry or a repository, is kept here below TO, for example docker.io=mirror.lan:5000; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using report' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using report' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using report' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
@@ -141,6 +144,8 @@ complete -c ocigc -n '_shtab_ocigc_using prune' -l no-policy -d 'do not use the 
 complete -c ocigc -n '_shtab_ocigc_using prune' -l keep-storage -x -d 'remove only as many images, the oldest first, as it takes for the blobs to fit into SIZE, for example 200GB'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l explain -d 'say of each image which rule kept or took it'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l mirror -x -d 'what is in use below FROM, a registry or a repository, is kept here below TO, for example docker.io=mirror.lan:5000; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l in-use-strict -d 'refuse to work if something that is in use matches no image here'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l rules -xka "seed docker-29" -d 'which version'"'"'s rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd image store, or docker-29, those of docker 29'
@@ -160,6 +165,8 @@ complete -c ocigc -n '_shtab_ocigc_using prune; and test $_shtab_ocigc_npos -eq 
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a rm -d 'remove images by name'
 complete -c ocigc -n '_shtab_ocigc_using rm' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using rm' -l mirror -x -d 'what is in use below FROM, a registry or a repository, is kept here below TO, for example docker.io=mirror.lan:5000; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using rm' -l in-use-strict -d 'refuse to work if something that is in use matches no image here'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l rules -xka "seed docker-29" -d 'which version'"'"'s rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd image store, or docker-29, those of docker 29'

@@ -13,7 +13,7 @@ from ocigc.cli.ls import usage_as_json, usage_table
 from ocigc.cli.output.store_metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, count, human_size, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.inspect.disk_usage import Consumption, du, freed, together
 from ocigc.layout.discover import Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
@@ -46,7 +46,7 @@ _REPOSITORIES = (
 
 def run(args: argparse.Namespace) -> int:
     """Measures one layout, or a tree of them."""
-    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    in_use = options.read_in_use(args)
     members: Members = ()
     errors: Sequence[str] = ()
     if args.recursive:
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         repository = options.repository(args)
         with options.layout(args, writable=False) as layout, progress_line() as progress:
+            options.note_unmatched(in_use, layout, repository)
             consumption = du(
                 layout,
                 in_use=in_use,
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args)
+        options.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
 
         def work(layout: Layout, found: Found, watch: Watcher) -> Consumption:
@@ -203,6 +205,7 @@ COMMAND = Command(
         options.RECURSIVE,
         Option("-v", "--verbose", action="store_true", help="show each image, too"),
         options.IN_USE,
+        options.MIRROR,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
         options.WAIT,

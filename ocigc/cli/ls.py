@@ -11,7 +11,7 @@ from ocigc.cli import options
 from ocigc.cli.command import Command
 from ocigc.cli.output.tables import Column, human_size, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout, open_layout
@@ -22,11 +22,12 @@ from ocigc.times import SECOND, format_rfc3339
 
 def run(args: argparse.Namespace) -> int:
     """Lists one layout, or a tree of them."""
-    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    in_use = options.read_in_use(args)
     if args.recursive:
         return _list_tree(args, in_use)
     repository = options.repository(args)
     with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
+        options.note_unmatched(in_use, layout, repository)
         found = images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
     if args.format == "json":
         json.dump(list(map(usage_as_json, found)), sys.stdout)
@@ -42,7 +43,7 @@ def _list_tree(args: argparse.Namespace, in_use: InUse) -> int:
         repository = found.repository(args.repository, watch.note)
         return images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=watch)
 
-    results = options.each_layout(args, work)
+    results = options.each_layout(args, work, in_use=in_use)
     listed = [(name, entry) for name, entries in results.values for entry in entries]
     if args.format == "json":
         json.dump([usage_as_json(entry) | {"Layout": name} for name, entry in listed], sys.stdout)
@@ -119,6 +120,7 @@ COMMAND = Command(
         options.LAYOUT,
         options.RECURSIVE,
         options.IN_USE,
+        options.MIRROR,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
         options.WAIT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc import native
@@ -12,6 +12,7 @@ from ocigc.cli import log
 from ocigc.cli.command import Option
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.errors import Refused, UsageError
+from ocigc.gc.in_use import InUse, parse_mirror
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout, open_layout
 from ocigc.printable import printable
@@ -19,8 +20,8 @@ from ocigc.times import parse_duration
 
 if TYPE_CHECKING:
     from ocigc.cli.output.metrics import MetricsFile
-    from ocigc.gc.protection import InUse
-    from ocigc.layout.discover import Results, Work
+    from ocigc.gc.unmatched import Matching
+    from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.pruning.max_delete import MaxDelete
 
 T = TypeVar("T")
@@ -29,10 +30,10 @@ FAILED = 3
 """The exit code of what was refused or failed."""
 
 
-def argument_type(parse: Callable[[str], int]) -> Callable[[str], int]:
+def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
     """A parser's ValueError as argparse's error, message and all."""
 
-    def convert(text: str) -> int:
+    def convert(text: str) -> T:
         try:
             return parse(text)
         except ValueError as error:
@@ -92,6 +93,20 @@ IN_USE = Option(
     default=[],
     help="what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of "
     "references; - is standard input; may be given again",
+)
+
+MIRROR = Option(
+    "--mirror",
+    metavar="FROM=TO",
+    type=argument_type(parse_mirror),
+    action="append",
+    default=[],
+    help="what is in use below FROM, a registry or a repository, is kept here below TO, for example "
+    "docker.io=mirror.lan:5000; may be given again",
+)
+
+IN_USE_STRICT = Option(
+    "--in-use-strict", action="store_true", help="refuse to work if something that is in use matches no image here"
 )
 
 ALLOW_NONE_IN_USE = Option(
@@ -190,21 +205,47 @@ def ask() -> None:
         raise Refused("cancelled; nothing was changed")
 
 
-def read_in_use(names: Sequence[str], *, allow_none: bool) -> InUse:
+def read_in_use(args: argparse.Namespace) -> InUse:
     """All that the --in-use files say. Raises UsageError."""
+    names = args.in_use
     if names.count("-") > 1:
         raise UsageError("--in-use -: standard input can be read only once")
-    from ocigc.gc.protection import InUse  # noqa: PLC0415
-
-    found = InUse()
+    found = InUse(mirrors=tuple(args.mirror))
     if names:
         from ocigc import inuse  # noqa: PLC0415
     for name in names:
         content = read_file("--in-use", name, dash=True)
         found |= inuse.parse_in_use(content, "standard input" if name == "-" else printable(name))
-    if names and not found and not allow_none:
+    if names and not found and not args.allow_none_in_use:
         raise UsageError("--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use")
     return found
+
+
+def note_unmatched(in_use: InUse, open_layout: Layout, repository: str | None) -> None:
+    """Tells what is said to be in use and matches no image of a layout."""
+    if in_use:
+        from ocigc.inuse.match import match_layouts  # noqa: PLC0415
+
+        _note_matching(match_layouts(in_use, [(open_layout, repository)]))
+
+
+def note_unmatched_below(args: argparse.Namespace, in_use: InUse, tree: Tree, *, strict: bool = False) -> None:
+    """The same of all layouts of a tree. With `strict`, raises Refused instead."""
+    if not in_use:
+        return
+    from ocigc.inuse.match import match_tree  # noqa: PLC0415
+
+    def repository(found: Found) -> str | None:
+        return found.repository(args.repository, lambda _: None)  # whoever works on it will note it
+
+    _note_matching(match_tree(in_use, tree, repository), strict=strict)
+
+
+def _note_matching(matching: Matching, *, strict: bool = False) -> None:
+    if matching.unmatched and strict:
+        raise Refused(f"{printable(str(matching))}; nothing was changed")
+    if matching.unmatched:
+        note(printable(str(matching)))
 
 
 def read_file(option: str, name: str, *, dash: bool = False) -> bytes:
@@ -223,12 +264,16 @@ def note(message: str) -> None:
     log.note(message)
 
 
-def each_layout(args: argparse.Namespace, work: Work[T], *, writable: bool = False) -> Results[T]:
-    """Works on every layout below LAYOUT; says what went wrong."""
+def each_layout(
+    args: argparse.Namespace, work: Work[T], *, writable: bool = False, in_use: InUse | None = None
+) -> Results[T]:
+    """Works on every layout below LAYOUT; says what went wrong, and what of `in_use` matches no image."""
     from ocigc.layout import discover  # noqa: PLC0415
 
     with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
         confine(args, *([tree.fd] if writable else []))
+        if in_use:
+            note_unmatched_below(args, in_use, tree)
         results = discover.each_layout(tree, work, progress)
     for error in results.errors:
         log.error(error)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 RUN_OPTIONS = (
     options.IN_USE,
+    options.MIRROR,
+    options.IN_USE_STRICT,
     options.ALLOW_NONE_IN_USE,
     options.REPOSITORY,
     options.RULES,
@@ -62,7 +64,7 @@ RUN_OPTIONS = (
 
 def run(args: argparse.Namespace) -> int:
     """Prunes one layout, or a tree of them."""
-    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    in_use = options.read_in_use(args)
     rules = RULE_SETS[args.rules]
     wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace, rules=rules))
     wanted = replace(
@@ -100,6 +102,7 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
         allow_empty=args.allow_empty,
         trash=args.trash,
         wait=args.wait / SECOND,
+        in_use_strict=args.in_use_strict,
     )
 
 

@@ -60,10 +60,10 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         if wanted.own_policy and wanted.policy is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
 
-        repositories = {each: each.repository(args.repository, progress.note) for each in tree.found}
+        repositories = _repositories(args, wanted, tree, progress)
 
         def plain(found: Found) -> PruneOptions:
-            return replace(wanted, keep_storage=None, repository=repositories[found])
+            return replace(wanted, keep_storage=None, match_in_use=False, repository=repositories[found])
 
         limit = wanted.keep_storage
         options_of = plain if limit is None else fit(tree, limit, plain, progress)
@@ -121,6 +121,15 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         for line in told_lines:
             print(line)
     return options.FAILED if results.errors else 0
+
+
+def _repositories(
+    args: argparse.Namespace, wanted: PruneOptions, tree: Tree, watch: Watcher
+) -> dict[Found, str | None]:
+    """The repository that owns the bare tags of each layout. Tells what is in use and matches no image of any."""
+    repositories = {each: each.repository(args.repository, watch.note) for each in tree.found}
+    options.note_unmatched_below(args, wanted.request.in_use, tree, strict=wanted.in_use_strict)
+    return repositories
 
 
 def _answer(pruned: Pruned, summary: PlanSummary) -> _Answer:

@@ -17,7 +17,7 @@ from ocigc.cli.output.report_json import Circumstances, as_json
 from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import progress_line
 from ocigc.errors import MalformedError, UsageError
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a page goes into a file: give --output FILE, or --output - for standard output")
     target = "-" if args.output is None else args.output
     earlier = _earlier(args)
-    in_use = options.read_in_use(args.in_use, allow_none=args.allow_none_in_use)
+    in_use = options.read_in_use(args)
     with OutputFile(target, report_json.MARK if as_document else MARK) as output:
         found, layouts, errors = (_look_at_tree if args.recursive else _look)(args, in_use, output)
         made = Circumstances(
@@ -75,6 +75,7 @@ def _earlier(args: argparse.Namespace) -> Earlier | None:
 def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[Overview, Sequence[str], Sequence[str]]:
     repository = options.repository(args)
     with open_layout(args.layout, writable=False, also=output.directories) as layout, progress_line() as progress:
+        options.note_unmatched(in_use, layout, repository)
         found = overview(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
     return found, (), ()
 
@@ -84,6 +85,7 @@ def _look_at_tree(
 ) -> tuple[Overview, Sequence[str], Sequence[str]]:
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args, *output.directories)
+        options.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
 
         def work(layout: Layout, found: Found, watch: Watcher) -> Overview:
@@ -117,6 +119,7 @@ COMMAND = Command(
         Option("--compare", metavar="FILE", help="an earlier report of --format json: the page says what is different"),
         options.RECURSIVE,
         options.IN_USE,
+        options.MIRROR,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
         options.WAIT,

@@ -15,9 +15,7 @@ def run(args: argparse.Namespace) -> int:
     """Removes images from one layout."""
     wanted = prune.run_options(
         args,
-        request(
-            in_use=options.read_in_use(args.in_use, allow_none=args.allow_none_in_use), rules=RULE_SETS[args.rules]
-        ),
+        request(in_use=options.read_in_use(args), rules=RULE_SETS[args.rules]),
     )
     wanted = replace(wanted, references=tuple(args.references), repository=options.repository(args))
     return prune.run_layout(args, wanted)

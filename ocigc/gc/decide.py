@@ -14,9 +14,10 @@ from ocigc.gc.candidates import find_candidates
 from ocigc.gc.filters import ConfigLabels, Filters
 from ocigc.gc.graph import Graph, flags
 from ocigc.gc.images import Images
+from ocigc.gc.in_use import InUse
 from ocigc.gc.mark import mark
 from ocigc.gc.plan import Plan
-from ocigc.gc.protection import InUse, protect
+from ocigc.gc.protection import protect
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import Media
 from ocigc.labels import Lease

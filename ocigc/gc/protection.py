@@ -16,6 +16,8 @@ from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import ImageRecord, Media, dangling_name
 from ocigc.reference import Reference
 
+_NOT_A_REFERENCE = "or not: it is not a reference, so nobody can tell"
+_SANDBOXES = "sandboxes of pods, by its name: nothing says which image those have"
 _SHORT_ID = 12  # characters of a container's ID that docker shows
 
 WalkDigests = Callable[[ImageRecord], Collection[str]]
@@ -66,21 +68,14 @@ class Protection:
             return self.names[image.name]
         if image.bare_tag and image.name in self.tags:
             return self.tags[image.name]
-        if image.dangling or not (self.names or self.of_sandboxes):
+        if image.dangling or not (self.names or self.of_names or self.of_sandboxes):
             return None
         reference = normalized(image.name)
-        name = image.name if reference is None else str(reference)
-        if self.of_sandboxes and not image.bare_tag and is_sandbox(name):
-            return "sandboxes of pods"
-        return self.names.get(name)
-
-    def doubts(self, image: ImageRecord) -> bool:
-        """Whether the image may be in use by a name that is not a reference: nobody can tell."""
-        return (
-            self.of_names
-            and not image.dangling
-            and any(not view.bare_tag and normalized(view.name) is None for view in image.by_name())
-        )
+        if reference is None:
+            return _NOT_A_REFERENCE if self.of_names and not image.bare_tag else None
+        if self.of_sandboxes and not image.bare_tag and is_sandbox(image.name):
+            return _SANDBOXES
+        return self.names.get(str(reference))
 
     def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> ContentUser | None:
         """Who uses the image's content by some digest: it must keep a record, whatever its name."""

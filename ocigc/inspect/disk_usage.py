@@ -7,8 +7,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from ocigc.gc.graph import Graph
+from ocigc.gc.in_use import InUse
 from ocigc.gc.policy import Policy
-from ocigc.gc.protection import InUse
 from ocigc.hard_links import Files, HardLinks, on_disk
 from ocigc.image import ImageRecord, repository_of
 from ocigc.inspect.health import Disk, Health, disk_of, health_of

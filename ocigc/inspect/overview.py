@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.gc.explain import Decision, Explanation, Explanations
+from ocigc.gc.in_use import InUse
 from ocigc.gc.plan import Plan
 from ocigc.gc.policy import Policy
-from ocigc.gc.protection import InUse
 from ocigc.image import ImageRecord, Media, repository_of
 from ocigc.inspect import history
 from ocigc.inspect.health import disk_of, health_of
@@ -163,12 +164,12 @@ class _Look:
         """A prune's, one of all, and one of all where there is no policy. The last is made first: under a policy,
         referrers may be detached."""
         default, everything = self.requests
-        free = PruneOptions(everything, self.repository, own_policy=False)
+        base = PruneOptions(repository=self.repository, own_policy=False, match_in_use=False)
+        free = replace(base, request=everything)
         unbound = make_plan(snapshot, free, self.watch)[1]
         if self.policy is None:
-            options = PruneOptions(default, self.repository, own_policy=False)
-            return [make_plan(snapshot, options, self.watch)[1], unbound, unbound]
-        governed = [PruneOptions(each, self.repository, policy=self.policy, own_policy=False) for each in self.requests]
+            return [make_plan(snapshot, replace(base, request=default), self.watch)[1], unbound, unbound]
+        governed = [replace(base, request=each, policy=self.policy) for each in self.requests]
         return [*(make_plan(snapshot, each, self.watch)[1] for each in governed), unbound]
 
     def _place(self, image: ImageRecord) -> tuple[str, str, bool]:

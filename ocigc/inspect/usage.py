@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ocigc.gc.candidates import content_user
 from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images
-from ocigc.gc.protection import InUse, protect
+from ocigc.gc.in_use import InUse
+from ocigc.gc.protection import protect
 from ocigc.gc.referrers import subject_of
 from ocigc.image import ImageRecord
 from ocigc.labels import Lease

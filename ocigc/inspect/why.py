@@ -10,7 +10,7 @@ from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.gc.decide import Request, decide
 from ocigc.gc.graph import Graph
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.gc.resolve import only, resolve_blob
 from ocigc.image import ImageRecord, Media
 from ocigc.labels import Lease

@@ -6,7 +6,7 @@ import codecs
 from typing import Any
 
 from ocigc.errors import MalformedError, UsageError
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.inuse import cri, docker, kubernetes
 from ocigc.inuse import text as texts
 from ocigc.inuse.mention import Source

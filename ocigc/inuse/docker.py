@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ocigc.errors import UsageError
-from ocigc.gc.protection import Container, InUse
+from ocigc.gc.in_use import Container, InUse
 from ocigc.inuse.mention import Source, field, fields, mention, union
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ocigc.errors import UsageError
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.inuse.mention import Source, mention, union
 from ocigc.printable import printable
 

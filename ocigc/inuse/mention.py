@@ -9,7 +9,7 @@ from typing import Any
 
 from ocigc.digest import Digest
 from ocigc.errors import UsageError
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from ocigc.errors import UsageError
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.inuse.mention import Source, mention, union
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")

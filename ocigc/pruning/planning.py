@@ -13,12 +13,14 @@ from ocigc.errors import Refused
 from ocigc.gc.decide import Request, decide
 from ocigc.gc.filters import parse_filters
 from ocigc.gc.graph import others
+from ocigc.gc.in_use import InUse, is_sandbox
 from ocigc.gc.plan import Plan
 from ocigc.gc.policy import Policy
-from ocigc.gc.protection import InUse, protect
+from ocigc.gc.protection import protect
 from ocigc.gc.resolve import only, select
 from ocigc.gc.retention import Standing, retain
 from ocigc.gc.rule_sets import SEED, RuleSet
+from ocigc.gc.unmatched import Matching
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
 from ocigc.layout.snapshot import Snapshot, detach, labels_of, with_created
@@ -57,6 +59,7 @@ class PruneOptions:
     the `default_policy` applies where there is no such file.
     With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits. Images of which
     `spares` says so (their time of creation is known where it can be) stay too.
+    What is in use and matches no image is noted (`match_in_use`), or nothing is done (`in_use_strict`).
     `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
     in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is in seconds.
     """
@@ -75,10 +78,14 @@ class PruneOptions:
     default_policy: Policy | None = None
     keep_storage: int | None = None
     spares: Callable[[ImageRecord], bool] | None = None
+    match_in_use: bool = True
+    in_use_strict: bool = False
 
 
 def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:
     """The plan, and what was snapshot with what had to be found out for it. Raises UsageError and Refused."""
+    if options.request.in_use and options.match_in_use:
+        _match(options.request.in_use, snapshot, watch, strict=options.in_use_strict)
     if options.references is not None:
         return snapshot, _plan_removal(snapshot, options.request, options.references)
     request = options.request
@@ -106,8 +113,23 @@ def forecast(
 ) -> list[Plan]:
     """What prunes would do by the layout's own policy, else by `default_policy`."""
     policy = own_policy(snapshot.layout.dir, snapshot.layout.path, watch) or default_policy
-    options = (PruneOptions(each, repository, policy=policy, own_policy=False) for each in requests)
-    return [make_plan(snapshot, each, watch)[1] for each in options]
+    options = PruneOptions(repository=repository, policy=policy, own_policy=False, match_in_use=False)
+    return [make_plan(snapshot, replace(options, request=each), watch)[1] for each in requests]
+
+
+def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -> None:
+    """Notes what is in use and matches no image; with `strict`, raises Refused."""
+    matching = Matching(in_use)
+    matching.see(snapshot.images, lambda digest: snapshot.store.find(digest) is not None)
+    if matching.unmatched and strict:
+        raise Refused(f"{snapshot.layout.path}: {printable(str(matching))}; nothing was changed")
+    if matching.unmatched:
+        watch.note(printable(str(matching)))
+    if not in_use.sandboxes_unknown:
+        return
+    if sandboxes := [image.familiar for image in snapshot.images if is_sandbox(image.name)]:
+        names = printable(", ".join(sandboxes))
+        watch.note(f"the list of pods does not name the image of their sandboxes: {names} may be it, and stays")
 
 
 def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:

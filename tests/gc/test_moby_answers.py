@@ -12,7 +12,7 @@ from ocigc.errors import UsageError
 from ocigc.gc.decide import Inputs, Request, decide
 from ocigc.gc.filters import parse_filters
 from ocigc.gc.images import Images
-from ocigc.gc.protection import Container, InUse
+from ocigc.gc.in_use import Container, InUse
 from ocigc.gc.rule_sets import RuleSet
 from ocigc.image import Descriptor, ImageRecord, dangling_name
 from ocigc.labels import Lease

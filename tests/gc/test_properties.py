@@ -15,9 +15,9 @@ from ocigc.gc.decide import Inputs, Request, decide
 from ocigc.gc.filters import parse_filters
 from ocigc.gc.graph import Group
 from ocigc.gc.images import Images
+from ocigc.gc.in_use import Container, InUse
 from ocigc.gc.mark import lease_roots
 from ocigc.gc.plan import Plan
-from ocigc.gc.protection import Container, InUse
 from ocigc.image import Descriptor, ImageRecord, Media, dangling_name
 from ocigc.labels import Lease
 from tests.helpers.model import Blob, ModelGraph

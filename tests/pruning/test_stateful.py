@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ocigc.gc.decide import Request, decide
 from ocigc.gc.filters import Filters
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.inspect.lease import held, hold, release
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout

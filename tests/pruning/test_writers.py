@@ -13,7 +13,7 @@ import pytest
 
 from ocigc.gc.decide import Request, decide
 from ocigc.gc.filters import Filters
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import labels_of, load
