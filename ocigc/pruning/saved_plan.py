@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ocigc.errors import MalformedError, Refused
 from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters, LabelCheck
-from ocigc.gc.protection import InUse
+from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.layout import strict_json
 from ocigc.plain import plain, restored
