@@ -200,7 +200,7 @@ struct ocigc_naming {
     const uint8_t *prefixed;
 };
 
-/* Sorts positions of entries by those names, then by digests, both as text, bytewise. */
+/* Sorts positions of entries by those names, then by digests, both as text, bytewise; those without a name come last. */
 void ocigc_index_sort(const struct ocigc_index *index, uint32_t *positions, size_t count,
                       const struct ocigc_naming *naming);
 
@@ -371,12 +371,20 @@ int32_t ocigc_graph_add_referrer(ocigc_store *store, uint32_t subject, uint32_t 
 void ocigc_graph_remove_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer);
 /* The present subject of an expanded manifest, or UINT32_MAX. */
 uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
+/* The same of `count` nodes (UINT32_MAX: none): out[i] is UINT32_MAX - 1 if nodes[i] has a subject that is absent. Returns
+ * how many have a subject. */
+size_t ocigc_graph_subjects(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 
-/* Marks, group after group, what the roots of each group reach and no group before reached (edges forward, subjects
- * backward). Group i has the roots up to roots[ends[i]], from where the group before it ended, and owns what it marks
- * under the number `first` + i (`first` is not 0). If flat[i], it marks only its roots and their referrers, and later
- * groups walk on from there. ocigc_graph_unmark removes all marks. */
-int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *flat,
+enum ocigc_reach {
+    OCIGC_REACH_ALL = 0,    /* edges forward, subjects backward */
+    OCIGC_REACH_FLAT = 1,   /* only the roots and their referrers; later groups walk on from there */
+    OCIGC_REACH_FORWARD = 2 /* edges forward alone */
+};
+
+/* Marks, group after group, what the roots of each group reach and no group before reached. Group i has the roots up to
+ * roots[ends[i]], from where the group before it ended, reaches as far as reach[i] says, and owns what it marks under the
+ * number `first` + i (`first` is not 0). ocigc_graph_unmark removes all marks. */
+int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *reach,
                          size_t groups, uint32_t first, struct ocigc_error *error);
 void ocigc_graph_unmark(ocigc_store *store);
 /* The owner of every node; 0 if it is unreachable. */

@@ -16,6 +16,7 @@ NAME_ANNOTATIONS = (
     "org.opencontainers.image.base.name",
 )
 """Where tools write an image's name; the first that is there and not empty counts. The third is zarf's."""
+CREATED_ANNOTATION = "org.opencontainers.image.created"
 
 
 def dangling_name(digest: str) -> str:
@@ -91,9 +92,9 @@ class ImageRecord:
         return self.created is None, self.created or 0
 
     @property
-    def sort_key(self) -> tuple[tuple[str, ...], str]:
+    def sort_key(self) -> tuple[tuple[str, ...], str, bool]:
         """The order of pruning: by names, bytewise, then by digest. UTF-8 keeps the order of characters."""
-        return self.names, self.target.digest
+        return self.names, self.target.digest, self.nameless
 
 
 class Media(IntEnum):

@@ -87,7 +87,10 @@ static int by_name(const void *left, const void *right, void *context)
     if (sign != 0)
         return sign;
     size_t length = write_digest(order, &order->entries[a], one.digest);
-    return compare(one.digest, length, other.digest, write_digest(order, &order->entries[b], other.digest));
+    sign = compare(one.digest, length, other.digest, write_digest(order, &order->entries[b], other.digest));
+    if (sign != 0)
+        return sign;
+    return (order->entries[a].name_length == 0) - (order->entries[b].name_length == 0);
 }
 
 void ocigc_index_sort(const struct ocigc_index *index, uint32_t *positions, size_t count,

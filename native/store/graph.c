@@ -220,6 +220,30 @@ uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node)
     return UINT32_MAX;
 }
 
+static uint32_t any_subject(const struct ocigc_graph *graph, uint32_t node)
+{
+    struct ocigc_edges edges = ocigc_graph_edges_of(graph, node);
+    uint32_t found = UINT32_MAX;
+    for (uint32_t i = 0; i < edges.count; i++) {
+        if (ocigc_edge_role(edges.kinds[i]) != OCIGC_ROLE_SUBJECT)
+            continue;
+        if (edges.targets[i] != UINT32_MAX)
+            return edges.targets[i];
+        found = UINT32_MAX - 1;
+    }
+    return found;
+}
+
+size_t ocigc_graph_subjects(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = nodes[i] == UINT32_MAX ? UINT32_MAX : any_subject(store->graph, nodes[i]);
+        found += out[i] != UINT32_MAX;
+    }
+    return found;
+}
+
 size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targets, int32_t *roles, size_t capacity)
 {
     struct ocigc_edges edges = ocigc_graph_edges_of(store->graph, node);

@@ -9,6 +9,7 @@ struct walk {
     struct ocigc_graph *graph;
     uint32_t owner;
     bool flat;
+    bool forward;
     uint32_t *stack; /* marked, but not followed yet */
     uint32_t count;
     uint32_t capacity;
@@ -49,7 +50,7 @@ static bool follow(struct walk *walk, uint32_t node)
                 !reach(walk, edges.targets[i]))
                 return false;
     }
-    if ((graph->flags[node] & OCIGC_NODE_LEADS_ON) == 0)
+    if (walk->forward || (graph->flags[node] & OCIGC_NODE_LEADS_ON) == 0)
         return true;
     for (uint32_t i = ocigc_referrers_first(graph, node);
          i < graph->referrers_sorted && ocigc_subject_of(graph->referrers[i]) == node; i++)
@@ -66,7 +67,7 @@ static bool mark_from(struct walk *walk, uint32_t root)
     return ok;
 }
 
-int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *flat,
+int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *reach,
                          size_t groups, uint32_t first, struct ocigc_error *error)
 {
     struct walk walk = {.graph = store->graph};
@@ -75,7 +76,8 @@ int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32
     uint32_t root = 0;
     for (size_t i = 0; ok && i < groups; i++) {
         walk.owner = first + (uint32_t)i;
-        walk.flat = flat[i] != 0;
+        walk.flat = reach[i] == OCIGC_REACH_FLAT;
+        walk.forward = reach[i] == OCIGC_REACH_FORWARD;
         for (; ok && root < ends[i]; root++)
             ok = mark_from(&walk, roots[root]);
     }

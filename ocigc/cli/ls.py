@@ -69,6 +69,7 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
         "Unique": entry.unique,
         "Dangling": entry.dangling,
         "Referrer": entry.referrer,
+        "Orphaned": entry.orphaned,
         "InUse": entry.in_use,
         "Leased": entry.leased,
     }
@@ -84,6 +85,7 @@ def usage_table(
         states = (
             ("dangling", entry.dangling),
             ("referrer", entry.referrer),
+            ("orphaned", entry.orphaned),
             ("in use", entry.in_use),
             ("leased", entry.leased),
         )

@@ -1,153 +1,156 @@
-"""The choice of images: which records go, which stay and why, before anyone has looked at blobs.
+"""The candidates: which images may go, which stay and why, before anything is marked.
 
-Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. What shares the
-fate of a subject (referrers, fallback tags) is set apart: moby has no such images.
+Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. Referrers are set
+apart, as moby does not know them.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from sys import intern
 
 from ocigc.gc.filters import ConfigLabels, Filters
-from ocigc.gc.graph import Graph
-from ocigc.gc.images import Images, NameKind
+from ocigc.gc.graph import NO_NODE, Graph
+from ocigc.gc.images import Images, NameKind, name_kind
 from ocigc.gc.plan import KeepReason, Kept, KeptImages
 from ocigc.gc.protection import ContentUser, Protection
+from ocigc.gc.referrers import Relations
 from ocigc.image import ImageRecord, Media, dangling_name
 
 
 @dataclass(frozen=True, slots=True)
-class Referrer:
-    """The position of an image that shares the fate of its subject (a node), and why it stays if that does."""
+class Follower:
+    """A referrer, by its position, that stays if one of its subjects does; or its own target, if it has no name
+    (NO_NODE: that does not count). The subjects are nodes."""
 
     position: int
-    subject: int
-    reason: KeepReason = KeepReason.SUBJECT_KEPT
+    subjects: Sequence[int]
+    target: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Candidates:
-    """Of `images`, those that are `pruned`, and of these the `dangling`, which leave a dangling image behind.
-    `bystanders` stay as NOT_DANGLING and have not been looked at one by one."""
+    """What may become of the `images` that are not parts.
+
+    The `named` stay, as only dangling images are asked for; of the others, the `kept` stay, the `pruned` go, and the
+    `followers` wait for the mark. The `dangling` are those of the pruned that leave a dangling image.
+    """
 
     images: Images
-    named: Images = field(default_factory=Images)
-    pruned: Images = field(default_factory=Images)
-    dangling: Images = field(default_factory=Images)
-    kept: KeptImages = field(default_factory=KeptImages)
-    referrers: list[Referrer] = field(default_factory=list)
+    named: Images
+    kept: KeptImages
+    pruned: Images
+    dangling: Images
+    followers: Sequence[Follower]
 
 
-class _Uses:
-    """How many names each content still has, where somebody uses content, so that it must not lose the last."""
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Decides about one image by itself, whatever becomes of the others."""
 
-    def __init__(self, protection: Protection, graph: Graph) -> None:
-        self._protection = protection
-        self._graph = graph
-        self._names: Counter[int | str] = Counter()  # by node, or by digest where that is absent
+    graph: Graph
+    filters: Filters
+    protection: Protection
+    config_labels: ConfigLabels
+    relations: Relations
+    in_grace: Container[int]
 
-    def add(self, images: Images) -> None:
-        """Counts their names."""
-        if self._protection.of_content:
-            for image, target in zip(images, images.targets(self._graph), strict=True):
-                self._names[image.target.digest if target is None else target] += 1
+    def decide(self, image: ImageRecord) -> Kept | Follower | None:
+        """Why the image stays, or what it follows; None for a candidate."""
+        position = image.position
+        subjects = self.relations.subjects.get(position)
+        if subjects is None or position in self.filters.detached:
+            return self._kept_by_itself(image)
+        # A name of its own may keep a referrer; a fallback tag is none, unless what it refers to is its own content.
+        named = name_kind(image.names) == NameKind.NAMED or position in self.relations.reaching
+        kept = self._kept_by_itself(image) if named and not image.nameless else self._kept_by_name(image)
+        if kept is None and (used := content_user(self.protection, image, self.graph)) is not None:
+            kept = Kept(position, KeepReason.CONTENT_IN_USE, used.by)
+        if kept is not None:
+            return kept
+        target = self.graph.find(image.target.digest) if image.nameless else None
+        return Follower(position, subjects, NO_NODE if target is None else target)
 
-    def take(self, image: ImageRecord, target: int | None) -> ContentUser | None:
-        """Takes a name away; who uses its content, if that was the last."""
-        if not self._protection.of_content:
-            return None
-        content = image.target.digest if target is None else target
-        self._names[content] -= 1
-        return None if self._names[content] else content_user(self._protection, image, self._graph)
+    def _kept_by_itself(self, image: ImageRecord) -> Kept | None:
+        position = image.position
+        if self.filters.dangling_only and not image.dangling:
+            return Kept(position, KeepReason.NOT_DANGLING)
+        if (objection := self.filters.objection(image, self.config_labels)) is not None:
+            return Kept(position, KeepReason.FILTERED, intern(objection))  # the same of many images
+        if (reason := self.filters.retained.get(position)) is not None:
+            return Kept(position, KeepReason.RETAINED, reason)
+        if image.nameless and position in self.in_grace:
+            return Kept(position, KeepReason.IN_GRACE)
+        return self._kept_by_name(image)
+
+    def _kept_by_name(self, image: ImageRecord) -> Kept | None:
+        user = self.protection.name_user(image)
+        return None if user is None else Kept(image.position, KeepReason.NAME_IN_USE, user)
 
 
 def find_candidates(
     images: Images,
+    relations: Relations,
     graph: Graph,
     filters: Filters,
     protection: Protection,
     config_labels: ConfigLabels,
-    *,
-    served: bool = False,
+    in_grace: Container[int],
 ) -> Candidates:
-    """Sorts the images into what goes, what stays and what follows a subject.
-
-    In a layout that a registry has `served`, an entry without a name is how that finds a manifest by its digest: it
-    goes no sooner than its content.
-    """
-    uses = _Uses(protection, graph)
-    choice = Candidates(images)
-    considered = images
+    """Sorts the images. `in_grace` are the positions of those whose target is in grace."""
+    named, considered = images.picked(()), images
     if filters.dangling_only:
-        choice.named = images.of_kind(NameKind.NAMED)
+        named = images.of_kind(NameKind.NAMED)
         considered = images.of_kind(NameKind.NAMELESS, NameKind.DANGLING, NameKind.FALLBACK)
-        uses.add(choice.named)
+    judge = _Judge(graph, filters, protection, config_labels, relations, in_grace)
+    kept, followers = KeptImages(), []
     alone, candidates = array("I"), array("I")
-    for position, subject in zip(considered.positions, considered.subjects(graph), strict=True):
-        if subject is not None and position not in filters.detached:
-            _judge_referrer(choice, Referrer(position, subject), protection, graph)
+    for image in considered:
+        decision = judge.decide(image)
+        if isinstance(decision, Follower):
+            followers.append(decision)
             continue
-        alone.append(position)
-        if (kept := _passed_over(images[position], filters, protection, config_labels)) is not None:
-            choice.kept.add(kept)
+        alone.append(image.position)
+        if decision is None:
+            candidates.append(image.position)
         else:
-            candidates.append(position)
-    uses.add(images.picked(alone))
-    choice.pruned = images.picked(candidates)
-    if protection.of_content or served:
-        _reconsider(choice, uses, graph, filters.detached if served else None)
-    return choice
-
-
-def _reconsider(choice: Candidates, uses: _Uses, graph: Graph, detached: Collection[int] | None) -> None:
-    """Goes through what is to be pruned, in the order of pruning, for what would lose its last name. What has no name
-    follows its content, but for the `loose` (None: nothing does).
-    """
-    images, pruned, dangling = choice.images, array("I"), array("I")
-    candidates = choice.pruned.in_order()
-    for image, target in zip(candidates, candidates.targets(graph), strict=True):
-        last_user = uses.take(image, target)
-        if last_user is not None and (last_user.keeps_name or image.dangling):
+            kept.add(decision)
+    pruned = images.picked(candidates)
+    if not protection.of_content:
+        return Candidates(images, named, kept, pruned, images.picked(()), followers)
+    pruned_positions, dangling = array("I"), array("I")
+    for image, user in _last_names(pruned.in_order(), (named, images.picked(alone)), protection, graph):
+        if user is not None and (user.keeps_name or image.dangling):
             # The seed protects a dangling image by its name; a digest from another source has to do it here.
-            choice.kept.add(Kept(image.position, KeepReason.CONTENT_IN_USE, last_user.by))
-        elif detached is not None and image.dangling and target is not None and image.position not in detached:
-            choice.referrers.append(Referrer(image.position, target, KeepReason.CONTENT_KEPT))
-        else:
-            pruned.append(image.position)
-            if last_user is not None:
-                dangling.append(image.position)
-    names = {image.name for image in images.of_kind(NameKind.DANGLING, NameKind.NAMELESS)} if dangling else ()
-    choice.pruned = images.picked(pruned)
-    choice.dangling = images.picked(p for p in dangling if dangling_name(images[p].target.digest) not in names)
+            kept.add(Kept(image.position, KeepReason.CONTENT_IN_USE, user.by))
+            continue
+        pruned_positions.append(image.position)
+        if user is not None:
+            dangling.append(image.position)
+    known = {image.name for image in images.of_kind(NameKind.NAMELESS, NameKind.DANGLING)} if dangling else ()
+    unknown = (position for position in dangling if dangling_name(images[position].target.digest) not in known)
+    return Candidates(images, named, kept, images.picked(pruned_positions), images.picked(unknown), followers)
 
 
-def _passed_over(
-    image: ImageRecord, filters: Filters, protection: Protection, config_labels: ConfigLabels
-) -> Kept | None:
-    """What keeps the image by itself, whatever its content; None for a candidate."""
-    if filters.dangling_only and not image.dangling:
-        return Kept(image.position, KeepReason.NOT_DANGLING)
-    if (objection := filters.objection(image, config_labels)) is not None:
-        return Kept(image.position, KeepReason.FILTERED, intern(objection))  # the same of many images
-    if (reason := filters.retained.get(image.position)) is not None:
-        return Kept(image.position, KeepReason.RETAINED, reason)
-    if (user := protection.name_user(image)) is not None:
-        return Kept(image.position, KeepReason.NAME_IN_USE, user)
-    return None
+def _last_names(
+    pruned: Images, all_names: Sequence[Images], protection: Protection, graph: Graph
+) -> Iterator[tuple[ImageRecord, ContentUser | None]]:
+    """The images that are to be pruned, in their order, each with who uses its content if that would lose its last
+    name with it."""
+    names: Counter[int | str] = Counter()  # by node, or by digest if that is absent
+    for images in all_names:
+        names.update(_contents(images, graph))
+    for image, content in zip(pruned, _contents(pruned, graph), strict=True):
+        names[content] -= 1
+        yield image, None if names[content] else content_user(protection, image, graph)
 
 
-def _judge_referrer(choice: Candidates, referrer: Referrer, protection: Protection, graph: Graph) -> None:
-    image = choice.images[referrer.position] if protection else None
-    if image is not None and (user := protection.name_user(image)) is not None:
-        choice.kept.add(Kept(referrer.position, KeepReason.NAME_IN_USE, user))
-    elif image is not None and (used := content_user(protection, image, graph)) is not None:
-        choice.kept.add(Kept(referrer.position, KeepReason.CONTENT_IN_USE, used.by))
-    else:
-        choice.referrers.append(referrer)
+def _contents(images: Images, graph: Graph) -> Iterator[int | str]:
+    for position, target in zip(images.positions, images.targets(graph), strict=True):
+        yield images[position].target.digest if target == NO_NODE else target
 
 
 def content_user(protection: Protection, image: ImageRecord, graph: Graph) -> ContentUser | None:

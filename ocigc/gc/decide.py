@@ -1,12 +1,15 @@
 """The decision: from what is there, what is used and what is asked for, to a plan.
 
+`consider` finds the candidates and marks; the caller then asks for the age of what is unreachable; `conclude` makes the
+plan.
+
 Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5; `rule_sets` tells what docker 29 has made of it.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
 
@@ -15,9 +18,10 @@ from ocigc.gc.filters import ConfigLabels, Filters
 from ocigc.gc.graph import Graph, flags
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
-from ocigc.gc.mark import mark
+from ocigc.gc.mark import Marked, mark, settle
 from ocigc.gc.plan import Plan
 from ocigc.gc.protection import protect
+from ocigc.gc.referrers import Relations
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import Media
 from ocigc.labels import Lease
@@ -25,20 +29,21 @@ from ocigc.labels import Lease
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a layout holds. `label_roots` are the nodes with a `gc.root` label; `served`: a registry keeps it, and finds
-    manifests by the digests of its entries."""
+    """What a layout holds: its images, and how they hang together; the `parts` are not among them. `label_roots` are
+    the nodes with a `gc.root` label."""
 
     images: Images
+    parts: Images
+    relations: Relations
     leases: Sequence[Lease]
     label_roots: Sequence[int]
     graph: Graph
-    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for, and by which rules. `now` is an instant, `grace` nanoseconds; without `orphans`, what no image
-    held stays."""
+    """What is asked for, and by which rules. `now` is an instant, `grace` nanoseconds; without `orphans`, all orphans
+    stay."""
 
     filters: Filters
     in_use: InUse
@@ -49,34 +54,26 @@ class Request:
 
     @property
     def in_grace_after(self) -> int | None:
-        """The instant behind which an orphan is too young to go; None where none is."""
+        """What is newer than this instant is in grace; None: nothing is."""
         return self.now - self.grace if self.grace else None
 
 
-def decide(contents: Inputs, request: Request, config_labels: ConfigLabels) -> Plan:
-    """The plan of a prune."""
-    graph = contents.graph
-    choice = find_candidates(
-        contents.images,
-        graph,
-        request.filters,
-        protect(request.in_use, contents.images, graph, request.rules),
-        config_labels,
-        served=contents.served,
-    )
-    marked = mark(
-        choice,
-        graph,
-        [lease for lease in contents.leases if lease.active(request.now)],
-        contents.label_roots,
-        request.in_grace_after,
-        orphans=request.orphans,
-    )
+def consider(
+    inputs: Inputs, request: Request, config_labels: ConfigLabels, in_grace: Container[int] = frozenset()
+) -> Marked:
+    """The candidates, and what they reach. `in_grace` are the positions of images whose target is in grace."""
+    images, graph = inputs.images, inputs.graph
+    protection = protect(request.in_use, images, graph, request.rules)
+    candidates = find_candidates(images, inputs.relations, graph, request.filters, protection, config_labels, in_grace)
+    active = [lease for lease in inputs.leases if lease.active(request.now)]
+    return mark(candidates, inputs.parts, active, inputs.label_roots, graph)
 
-    leaving = marked.leaving()
-    reclaimed = graph.freed(leaving)
-    unaccounted = flags(leaving, len(graph))
-    del leaving  # most of a store may be in it
+
+def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequence[int] = ()) -> Plan:
+    """The plan of a prune. `in_grace` are the unreachable nodes in grace."""
+    marked = settle(marked, inputs.parts, in_grace if request.orphans else marked.unreachable())
+    graph, candidates = marked.graph, marked.candidates
+    unaccounted = flags(marked.leaving(), len(graph))
     deleted, unnamed = array("I"), array("I")
     ends, unnamed_ends = array("I"), array("I")
     surviving_configs: set[int] = set()
@@ -92,29 +89,27 @@ def decide(contents: Inputs, request: Request, config_labels: ConfigLabels) -> P
         ends.append(len(deleted))
         unnamed_ends.append(len(unnamed))
 
-    remaining = choice.images.picked(marked.kept.positions)
+    remaining = candidates.images.picked(marked.kept.positions), candidates.dangling, candidates.named
     return Plan(
-        images=choice.images,
+        images=candidates.images,
         pruned=marked.pruned,
+        parts=marked.going_parts,
         deleted=deleted,
         ends=ends,
         unnamed=unnamed,
         unnamed_ends=unnamed_ends,
         released=request.filters.released,
-        dangling=choice.dangling,
+        dangling=candidates.dangling,
         judged=marked.kept,
-        named=choice.named,
-        unlease=_unlease(surviving_configs, (remaining, choice.dangling, choice.named), graph)
-        if request.rules.unleases
-        else (),
+        named=candidates.named,
+        unlease=_unlease(surviving_configs, remaining, graph) if request.rules.unleases else (),
         orphans=array("I", compress(range(len(graph)), unaccounted) if True in unaccounted else ()),
-        spared=marked.young,
-        reclaimed=reclaimed,
+        spared=len(in_grace),
     )
 
 
 def _unlease(configs: Iterable[int], remaining: Iterable[Images], graph: Graph) -> list[int]:
-    """Configs of images that went which no remaining image's walk visits.
+    """The configs, of those of images that go, that the walk of no remaining image visits.
 
     Source: moby `unleaseSnapshotsFromDeletedConfigs`.
     """

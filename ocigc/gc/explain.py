@@ -8,7 +8,7 @@ from enum import Enum
 
 from ocigc.gc.graph import Graph, flags
 from ocigc.gc.plan import KeepReason, Kept, Plan
-from ocigc.gc.referrers import subject_of
+from ocigc.gc.referrers import Relations
 from ocigc.image import ImageRecord
 
 
@@ -33,8 +33,9 @@ class Explanation:
 class Explanations(Iterable[Explanation]):
     """Of a plan one explanation an image, by name, each made when it is asked for."""
 
-    def __init__(self, plan: Plan, graph: Graph) -> None:
+    def __init__(self, plan: Plan, relations: Relations, graph: Graph) -> None:
         self._plan = plan
+        self._relations = relations
         self._graph = graph
 
     def __iter__(self) -> Iterator[Explanation]:
@@ -55,8 +56,8 @@ class Explanations(Iterable[Explanation]):
 
     def _taken(self, image: ImageRecord, leaving: bytearray) -> Explanation:
         target = self._graph.find(image.target.digest)
-        subject = subject_of(image, target, self._graph)
-        if subject is not None and leaving[subject]:
+        subject = next(filter(leaving.__getitem__, self._relations.subjects.get(image.position, ())), None)
+        if subject is not None:
             return Explanation(image, Decision.GOES, "refers to what goes", self._graph.digest(subject))
         rule = "has no name, and is not in use" if image.dangling else "is not in use"
         if target is None:

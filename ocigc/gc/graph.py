@@ -10,13 +10,20 @@ from typing import Protocol
 from ocigc.digest import Digest
 from ocigc.image import Descriptor, Media
 
+NO_NODE = 0xFFFFFFFF
+"""The node of an absent blob."""
+ABSENT = NO_NODE - 1
+"""The node of a subject that is absent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Nodes that one holder holds, with all they reach; with `flat` only themselves and their referrers."""
+    """Roots that own what they reach: edges forward, subjects backward. If `flat`, only themselves and their referrers;
+    if `forward`, over edges forward alone."""
 
     roots: Sequence[int]
     flat: bool = False
+    forward: bool = False
 
 
 class Marks(Protocol):
@@ -51,17 +58,14 @@ class Graph(Protocol):
     def digest(self, node: int) -> Digest:
         """`alg:encoded`."""
 
-    def size(self, node: int) -> int:
-        """Bytes."""
-
     def sweepable(self, nodes: Sequence[int]) -> Sequence[int]:
         """Those that may ever be deleted: not under an unregistered algorithm."""
 
-    def newer(self, nodes: Sequence[int], instant: int) -> Sequence[int]:
-        """Those whose mtime or ctime lies behind the instant."""
-
     def subject(self, node: int) -> int | None:
         """The present subject of a manifest."""
+
+    def subjects(self, nodes: Sequence[int]) -> Iterable[tuple[int, int]]:
+        """Of those of the nodes (NO_NODE: none) that have a subject, their place and that, which may be ABSENT."""
 
     def walk(self, target: Descriptor) -> Sequence[tuple[int, Media]]:
         """Present blobs in preorder, each once, as moby's `walkPresentChildren` visits them."""
@@ -72,8 +76,22 @@ class Graph(Protocol):
     def mark(self, groups: Iterable[Group]) -> Marks:
         """Lets each group in turn hold what it reaches and nobody holds yet."""
 
-    def freed(self, nodes: Sequence[int]) -> int:
-        """Bytes that go with the nodes; hard-linked ones only with their last link."""
+
+class Status(Protocol):
+    """The status of the files of blobs. The decision does not ask for it: its caller does, between its steps."""
+
+    def size(self, node: int, /) -> int:
+        """Bytes."""
+
+    def newer(self, nodes: Sequence[int], instant: int, /) -> Sequence[int]:
+        """Those whose mtime or ctime is after an instant."""
+
+    def freed(self, nodes: Sequence[int], /) -> int:
+        """The bytes that go with the nodes: those of a hard-linked file only with its last link."""
+
+
+class MeasuredGraph(Graph, Status, Protocol):
+    """A graph whose blobs have a status."""
 
 
 def flags(numbers: Iterable[int], count: int) -> bytearray:

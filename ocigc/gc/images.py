@@ -1,29 +1,31 @@
-"""Image records, and what the rules ask of many at once."""
+"""What the rules ask of many images at once, and what the name of an image says of it."""
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from enum import IntEnum
-from itertools import chain
+from typing import Protocol
 
 from ocigc.gc.graph import Graph, Group
-from ocigc.gc.referrers import fallback_subject, subject_of
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media
+
+_SHORTEST = 34  # an algorithm of one character, a dash, and as few digits as may be
+_FALLBACK = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<encoded>[0-9a-f]{32,})(?:\..+)?")
 
 
 class NameKind(IntEnum):
-    """What the name of an image says of it."""
+    """What the names of an image say of it."""
 
     NAMELESS = 0
     """It has none."""
     DANGLING = 1
-    """It has one that looks as if it had none."""
+    """It has the name of a dangling image."""
     NAMED = 2
-    """It stands for itself."""
+    """It has a name of its own."""
     FALLBACK = 3
-    """It is named as what follows a subject."""
+    """It has but fallback tags: those of a referrer."""
 
 
 def name_kind(names: Sequence[str]) -> NameKind:
@@ -33,70 +35,56 @@ def name_kind(names: Sequence[str]) -> NameKind:
     return NameKind.NAMED if any(fallback_subject(name) is None for name in names) else NameKind.FALLBACK
 
 
-class Images(Iterable[ImageRecord]):
-    """Images of a layout in some order, each known by its position. What a store has too many of to hold each as a
-    record, it gives as a subclass.
+def fallback_subject(name: str) -> str | None:
+    """The digest in a fallback tag `<alg>-<hex>` or `<alg>-<hex>.<suffix>`; None for any other name. A long digest may
+    be cut off. `name` is a bare tag or a reference that ends in a tag.
+
+    Source: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig`, `.att` and `.sbom`.
     """
+    if len(name) < _SHORTEST or "@" in name:
+        return None
+    tag = name.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    match = _FALLBACK.fullmatch(tag)
+    return f"{match['algorithm']}:{match['encoded']}" if match else None
 
-    def __init__(self, records: Iterable[ImageRecord] = ()) -> None:
-        self._records = {record.position: record for record in records}
 
-    def __len__(self) -> int:
-        return len(self._records)
+class Images(Protocol):
+    """Images of a layout in some order, each known by its position: that of its first entry in index.json."""
 
-    def __iter__(self) -> Iterator[ImageRecord]:
-        return iter(self._records.values())
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, position: int) -> ImageRecord:
-        return self._records[position]
+    def __iter__(self) -> Iterator[ImageRecord]: ...
+
+    def __getitem__(self, position: int, /) -> ImageRecord: ...
 
     @property
     def positions(self) -> Sequence[int]:
         """The position of each."""
-        return array("I", self._records)
 
     @property
-    def entries(self) -> Iterator[int]:
+    def entries(self) -> Iterable[int]:
         """The positions of all entries that make them up."""
-        return chain.from_iterable(record.entries for record in self)
 
-    def picked(self, positions: Iterable[int]) -> Images:
+    def picked(self, positions: Iterable[int], /) -> Images:
         """Those at these positions, in their order."""
-        return Images(map(self.__getitem__, positions))
 
     def of_kind(self, *kinds: NameKind) -> Images:
-        """Those of which their names say so."""
-        return Images(
-            image for image in self if (NameKind.NAMELESS if image.nameless else name_kind(image.names)) in kinds
-        )
+        """Those whose names are of these kinds."""
 
     def in_order(self) -> Images:
         """The same in the order of pruning: by `sort_key`."""
-        return Images(sorted(self, key=lambda image: image.sort_key))
 
-    def dated(self, created: Callable[[ImageRecord], int | None]) -> Images:
+    def dated(self, created: Callable[[ImageRecord], int | None], /) -> Images:
         """The same, created at those instants."""
-        return Images(replace(image, created=created(image)) for image in self)
 
-    def targets(self, graph: Graph) -> Iterable[int | None]:
-        """The node of each one's target, None where that is absent."""
-        return (graph.find(image.target.digest) for image in self)
+    def targets(self, graph: Graph, /) -> array[int]:
+        """The node of each one's target, NO_NODE if it is absent."""
 
-    def subjects(self, graph: Graph) -> Iterable[int | None]:
-        """The node whose fate each shares, None of an image that stands for itself."""
-        targets = zip(self, self.targets(graph), strict=True)
-        return (subject_of(image, target, graph) for image, target in targets)
+    def groups(self, graph: Graph, /) -> Iterator[Group]:
+        """The roots of each: its target, and what its labels refer to."""
 
-    def groups(self, graph: Graph) -> Iterator[Group]:
-        """What each of them holds."""
-        for image in self:
-            found = map(graph.find, (image.target.digest, *image.references))
-            yield Group([node for node in found if node is not None])
+    def roots(self, graph: Graph, /) -> array[int]:
+        """The roots of all."""
 
-    def roots(self, graph: Graph) -> array[int]:
-        """The nodes that they hold directly: their targets, and what their labels refer to."""
-        return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
-
-    def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
+    def walks(self, graph: Graph, /) -> Iterator[Sequence[tuple[int, Media]]]:
         """The walk of each."""
-        return (graph.walk(image.target) for image in self)

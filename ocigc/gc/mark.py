@@ -1,103 +1,136 @@
-"""The marked: who holds each blob once the chosen images are gone, and so what goes with whom.
+"""The mark: who owns each blob once the candidates are gone, and so what goes with whom.
 
 Source: containerd's garbage collection as moby's `ImagesPrune` triggers it after every image (SynchronousDelete): a
-blob goes with the last image that reached it. Referrers, fallback tags and the grace of orphans are not moby's.
+blob goes with the last image that reached it. Parts, referrers and the grace of orphans are not moby's.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
-from ocigc.gc.candidates import Candidates
-from ocigc.gc.graph import Graph, Group, Marks
+from ocigc.gc.candidates import Candidates, Follower
+from ocigc.gc.graph import NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images
-from ocigc.gc.plan import Kept, KeptImages
+from ocigc.gc.plan import KeepReason, Kept, KeptImages
 from ocigc.labels import Lease
 
-# The first groups of every settlement; the pruned images come behind them, the last to go first.
-_STAYING, _FLAT, _PRUNED = range(3)
+# The groups of every mark: images that stay, leases and labels, flat leases; then the images that go, the last to go
+# first; then the parts that go.
+_IMAGES, _HELD, _FLAT, _PRUNED = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """`pruned` are in the order of pruning; `young` counts the orphans that stay because they are young."""
+    """What stays and goes, and who owns what. `pruned` are in the order of pruning, with the `followers` that go. Of
+    the parts, the entries of `going_parts` go, and those of `kept_parts` stay.
+    """
 
     graph: Graph
+    held: Sequence[Group]
     marks: Marks
-    pruned: Images
+    candidates: Candidates
     kept: KeptImages
-    young: int
+    followers: Sequence[Follower]
+    pruned: Images
+    going_parts: Images
+    kept_parts: Images
 
     def group(self, number: int) -> int:
-        """The group that holds what goes with the image at a place in `pruned`."""
+        """The group that owns what goes with the image at a place in `pruned`."""
         return _PRUNED + len(self.pruned) - 1 - number
 
-    def stays(self, node: int) -> bool:
-        """Whether something that remains holds the node."""
-        owner = self.marks.owner(node)
-        return owner is not None and not _PRUNED <= owner < _PRUNED + len(self.pruned)
+    def unreachable(self) -> Sequence[int]:
+        """Every node that nothing reaches: the orphans."""
+        return self.marks.unreachable()
 
     def leaving(self) -> array[int]:
         """Every node that goes."""
-        nodes = array("I", self.graph.sweepable(self.marks.owned(_PRUNED, _PRUNED + len(self.pruned))))
-        nodes.extend(self.graph.sweepable(self.marks.unreachable()))
+        nodes = array("I", self.graph.sweepable(self.marks.owned(_PRUNED, _PRUNED + len(self.pruned) + 1)))
+        nodes.extend(self.graph.sweepable(self.unreachable()))
         return nodes
+
+    def stays(self, node: int) -> bool:
+        """Whether something that stays reaches the node."""
+        owner = self.marks.owner(node)
+        return owner is not None and not _PRUNED <= owner <= _PRUNED + len(self.pruned)
+
+    def stays_with_image(self, node: int) -> bool:
+        """Whether an image that stays reaches the node."""
+        return node != NO_NODE and self.marks.owner(node) == _IMAGES
 
 
 def mark(
-    choice: Candidates,
-    graph: Graph,
-    leases: Sequence[Lease],
-    label_roots: Sequence[int],
-    in_grace_after: int | None,
-    *,
-    orphans: bool = True,
+    candidates: Candidates, parts: Images, leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph
 ) -> Marked:
-    """Settles who holds what. Orphans newer than the instant `young_after` stay (None: none is that young); without
-    `orphans`, all of them do.
+    """Marks as if all that might go did. `leases` are active ones."""
+    held = root_groups((), leases, label_roots, graph)[_HELD:]
+    return _mark(graph, held, candidates, candidates.kept, candidates.followers, parts, parts.picked(()))
+
+
+def settle(marked: Marked, parts: Images, in_grace: Sequence[int]) -> Marked:
+    """Marks until all that stays has its referrers and parts. `in_grace` are unreachable nodes that stay, with all that
+    they reach.
     """
-    images = choice.images
-    remaining = choice.named.roots(graph) + choice.dangling.roots(graph)
-    remaining += images.picked(choice.kept.positions).roots(graph)
-    first, flat = root_groups(remaining, leases, label_roots, graph)
-    staying = array("I", first.roots)
-    kept = KeptImages(choice.kept)
-    referrers = list(choice.referrers)
-    following = (referrer.position for referrer in referrers)
-    pruned = images.picked(chain(choice.pruned.positions, following)).in_order()
     while True:
-        marks = graph.mark([Group(staying), flat])
-        marks.add(images.picked(reversed(pruned.positions)).groups(graph))
-        young: Sequence[int] = () if in_grace_after is None else graph.newer(marks.unreachable(), in_grace_after)
-        spared = young if orphans else marks.unreachable()
-        if spared:
-            marks.add([Group(spared)])
-        marked = Marked(graph, marks, pruned, kept, len(young))
-        # A referrer that stays is a root itself: it may keep what would have gone, so settle anew until none is left.
-        stay = [referrer for referrer in referrers if marked.stays(referrer.subject)]
-        if not stay:
-            return marked
-        for referrer in stay:
-            kept.add(Kept(referrer.position, referrer.reason, graph.digest(referrer.subject)))
-        settled = {referrer.position for referrer in stay}
-        staying += images.picked(settled).roots(graph)
-        referrers = [referrer for referrer in referrers if referrer.position not in settled]
-        pruned = images.picked(position for position in pruned.positions if position not in settled)
+        marked.marks.add([Group(in_grace)])
+        kept, followers = _followed(marked)
+        places = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
+        stay = frozenset(position for position, node in places if marked.stays_with_image(node))
+        kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))
+        going_parts = parts.picked(each for each in marked.going_parts.positions if each not in stay)
+        is_new = any(not marked.stays_with_image(node) for node in kept_parts.roots(marked.graph))
+        if not is_new and len(followers) == len(marked.followers):
+            return replace(marked, going_parts=going_parts, kept_parts=kept_parts)
+        # What stays is a root itself: it may keep what would have gone.
+        marked = _mark(marked.graph, marked.held, marked.candidates, kept, followers, going_parts, kept_parts)
+
+
+def _followed(marked: Marked) -> tuple[KeptImages, Sequence[Follower]]:
+    """What is kept, with the followers whose subject stays; and the other followers."""
+    kept, followers = marked.kept.copy(), []
+    for each in marked.followers:
+        by = next(filter(marked.stays, each.subjects), None)
+        if by is None and marked.stays_with_image(each.target):
+            by = each.target
+        if by is None:
+            followers.append(each)
+        else:
+            kept.add(Kept(each.position, KeepReason.SUBJECT_KEPT, marked.graph.digest(by)))
+    return kept, followers
+
+
+def _mark(
+    graph: Graph,
+    held: Sequence[Group],
+    candidates: Candidates,
+    kept: KeptImages,
+    followers: Sequence[Follower],
+    going_parts: Images,
+    kept_parts: Images,
+) -> Marked:
+    images = candidates.images
+    staying = candidates.named.roots(graph) + candidates.dangling.roots(graph)
+    staying += images.picked(kept.positions).roots(graph) + kept_parts.roots(graph)
+    going = chain(candidates.pruned.positions, (follower.position for follower in followers))
+    pruned = images.picked(going).in_order()
+    marks = graph.mark([Group(staying), *held])
+    marks.add(images.picked(reversed(pruned.positions)).groups(graph))
+    marks.add([Group(going_parts.roots(graph))])
+    return Marked(graph, held, marks, candidates, kept, followers, pruned, going_parts, kept_parts)
 
 
 def root_groups(
     images: Sequence[int], leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph
 ) -> list[Group]:
-    """What holds blobs: images (the nodes that they hold directly), `gc.root` labels and leases with all that they
-    refer to, then the flat leases."""
-    roots = array("I", chain(label_roots, images, lease_roots(leases, graph, flat=False)))
-    return [Group(roots), Group(lease_roots(leases, graph, flat=True), flat=True)]
+    """The roots of a layout: images (the nodes that they refer to), `gc.root` labels and leases, flat leases."""
+    roots = array("I", chain(label_roots, lease_roots(leases, graph, flat=False)))
+    return [Group(images), Group(roots), Group(lease_roots(leases, graph, flat=True), flat=True)]
 
 
 def lease_roots(leases: Iterable[Lease], graph: Graph, *, flat: bool) -> list[int]:
-    """The nodes that leases hold directly: of the flat ones, or of the others."""
+    """The nodes of the resources of leases: of the flat ones, or of the others."""
     nodes = (graph.find(digest) for lease in leases if lease.flat == flat for digest in lease.resources)
     return [node for node in nodes if node is not None]

@@ -22,7 +22,7 @@ class KeepReason(Enum):
     NAME_IN_USE = "in use by name"
     CONTENT_IN_USE = "in use by digest, and this is its last name"
     SUBJECT_KEPT = "refers to an image that stays"
-    CONTENT_KEPT = "its content stays, and a registry finds it by this entry"
+    IN_GRACE = "has no name yet, and is younger than the grace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Untagged:
         return [*self.deleted, *self.unnamed]
 
 
-def _order(untagged: Untagged) -> tuple[tuple[str, ...], str]:
+def _order(untagged: Untagged) -> tuple[tuple[str, ...], str, bool]:
     return untagged.image.sort_key
 
 
@@ -66,6 +66,12 @@ class KeptImages(Iterable[Kept]):
         self._by: list[str] = []
         for each in kept:
             self.add(each)
+
+    def copy(self) -> KeptImages:
+        """The same images, to which others can be added."""
+        copied = KeptImages()
+        copied._positions, copied._reasons, copied._by = self._positions[:], self._reasons[:], self._by[:]
+        return copied
 
     def add(self, kept: Kept) -> None:
         """Adds an image."""
@@ -91,15 +97,16 @@ class Plan:
 
     `pruned` are those that go, in the order of pruning; `deleted` are the blobs (nodes) that go with them, of which
     those of the n-th image end at `ends[n]`; `unnamed` likewise are the blobs of their walks that the rule set's report
-    leaves out; `released` names by position the rules of a policy that let go of them.
-    `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images that
-    stay, `judged` had to be looked at, the `named` did not; those at the positions of `renamed` lose some of their
-    names. `unlease` are configs (nodes) that no remaining image holds. `orphans` are all other blobs (nodes) that go;
-    `spared` counts orphans that stay because they are young. `reclaimed` is in bytes.
+    leaves out; `released` names by position the rules of a policy that let go of them. `parts` are those whose entries
+    go. `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images
+    that stay, `judged` had to be looked at, the `named` did not; those at the positions of `renamed` lose some of their
+    names. `unlease` are configs (nodes) that no remaining image refers to. `orphans` are all other blobs (nodes) that
+    go; `spared` counts the orphans in grace. `reclaimed` is in bytes, as the status of the files tells.
     """
 
     images: Images
     pruned: Images
+    parts: Images
     deleted: Sequence[int]
     ends: Sequence[int]
     unnamed: Sequence[int]
@@ -111,7 +118,7 @@ class Plan:
     unlease: Sequence[int]
     orphans: Sequence[int]
     spared: int
-    reclaimed: int
+    reclaimed: int = 0
     renamed: Mapping[int, Collection[str]] = field(default_factory=dict)
 
     @property
@@ -155,7 +162,7 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.pruned or self.renamed or self.unlease or self.orphans)
+        return not (self.pruned or self.renamed or self.parts or self.unlease or self.orphans)
 
 
 def _parts(nodes: Sequence[int], ends: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -141,13 +141,12 @@ def _images_by_config(image_ids: Collection[str], images: Images, graph: Graph) 
     wanted = {node: digest for digest in image_ids if (node := graph.find(digest)) is not None}
     if not wanted:
         return {}
-    targets = list(images.targets(graph))
+    targets = images.targets(graph)
     for target in targets:
-        if target is not None:
-            wanted.pop(target, None)
+        wanted.pop(target, None)
     found: dict[str, dict[str, None]] = {}  # sets that keep an order
     for target, walk in zip(targets, images.walks(graph) if wanted else (), strict=False):
         for node, media in walk:
-            if media == Media.CONFIG and node in wanted and target is not None:
+            if media == Media.CONFIG and node in wanted:
                 found.setdefault(wanted[node], {})[graph.digest(target)] = None
     return found

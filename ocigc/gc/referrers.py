@@ -1,54 +1,179 @@
-"""Referrers: images that share the fate of what they refer to. Some say so in their manifest; where nothing else can,
-cosign and the distribution spec say it by a fallback tag.
+"""Parts and referrers: which entries of index.json are not images of their own, and which follow another image.
 
-Source: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig`, `.att` and `.sbom`.
+A part has no name, and the walk of another entry reaches it: oras and zot list the manifests of an index like this.
+A referrer tells its subject by its manifest, by a fallback tag or as an entry of `cosign save`, and stays with it.
+
+Sources: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig`, `.att` and `.sbom`.
 """
 
 from __future__ import annotations
 
-import re
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 
-from ocigc.gc.graph import Graph
-from ocigc.image import ImageRecord
+from ocigc.gc.graph import ABSENT, NO_NODE, Graph, Group, Marks
+from ocigc.gc.images import Images, NameKind, fallback_subject
 
 TRUNCATED_LENGTH = 64
-"""The distribution spec cuts what stands for the digest's encoded part to so many characters; a sha512 has more."""
-
-_SHORTEST = 34  # an algorithm of one character, a dash, and as few digits as may be
-_FALLBACK = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<encoded>[0-9a-f]{32,})(?:\..+)?")
+"""The distribution spec cuts the digest's encoded part in a fallback tag to so many characters; a sha512 has more."""
 
 
-def fallback_subject(name: str) -> str | None:
-    """The digest that a fallback tag `<alg>-<hex>` or `<alg>-<hex>.<suffix>` speaks of; None for any other name.
-    It may be the mere beginning of one: see TRUNCATED_LENGTH.
-
-    `name` is a bare tag or a reference that ends in a tag.
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What images refer to, by their positions: the nodes of the `present` subjects of each, and the `orphaned`: images
+    whose subject is absent, with its digest ("" if only the manifest tells).
     """
-    if len(name) < _SHORTEST or "@" in name:
-        return None
-    tag = name.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-    match = _FALLBACK.fullmatch(tag)
-    return f"{match['algorithm']}:{match['encoded']}" if match else None
+
+    present: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    orphaned: Mapping[int, str] = field(default_factory=dict)
 
 
-def subject_of(image: ImageRecord, target: int | None, graph: Graph) -> int | None:
-    """The present blob whose fate the record shares, or None for an image that stands for itself. `target` is the node
-    of the image's target.
-
-    That is the `subject` of a manifest without a name, or what a fallback tag speaks of.
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """The positions of the parts among the entries of a layout; the subjects of the referrers, of which those of
+    `reaching` are reached by the referrer too; and the orphaned, as above.
     """
-    if image.dangling:
-        return None if target is None else graph.subject(target)
-    for digest in map(fallback_subject, image.names):
-        if digest is None:
-            return None
-        if (subject := _find_fallback(digest, graph)) not in (None, target):
-            return subject
-    return None
+
+    parts: Sequence[int] = ()
+    subjects: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    reaching: frozenset[int] = frozenset()
+    orphaned: Mapping[int, str] = field(default_factory=dict)
 
 
-def _find_fallback(digest: str, graph: Graph) -> int | None:
+def find_subjects(images: Images, graph: Graph, stated: Mapping[int, Collection[str]] | None = None) -> Subjects:
+    """The subjects that manifests and fallback tags tell. `stated` are the digests of subjects that entries tell
+    besides, by position (those of `cosign save` do).
+    """
+    found: dict[int, dict[int, None]] = {}  # sets in order
+    orphaned: dict[int, str] = {}
+    positions = images.positions
+    for place, node in graph.subjects(images.targets(graph)):
+        if node == ABSENT:
+            orphaned[positions[place]] = ""
+        else:
+            found.setdefault(positions[place], {})[node] = None
+    tags = ((image.position, map(fallback_subject, image.names)) for image in images.of_kind(NameKind.FALLBACK))
+    for position, digests in chain(tags, (stated or {}).items()):
+        for digest in filter(None, digests):
+            if (subject := _find(digest, graph)) is None:
+                orphaned[position] = digest
+            else:
+                found.setdefault(position, {})[subject] = None
+    for position, target in zip(found, images.picked(found).targets(graph), strict=True):
+        found[position].pop(target, None)  # what refers to itself refers to nothing
+    return Subjects(
+        {position: list(nodes) for position, nodes in found.items() if nodes},
+        {position: digest for position, digest in orphaned.items() if position not in found},
+    )
+
+
+def _find(digest: str, graph: Graph) -> int | None:
     found = graph.find(digest)
     if found is None and len(digest.partition(":")[2]) == TRUNCATED_LENGTH:
         return graph.find_longer(digest)
     return found
+
+
+def relate(images: Images, subjects: Subjects, held: Sequence[int], graph: Graph) -> Relations:
+    """The relations of all entries of a layout, whose graph has an edge from each subject to its referrers. `held` are
+    the nodes that leases and labels hold.
+
+    An image whose subject only it itself reaches is not a referrer: it would keep itself.
+    """
+    circular = _circular(images, subjects.present, held, graph) if subjects.present else ()
+    present = {position: nodes for position, nodes in subjects.present.items() if position not in circular}
+    parts = _parts(images, present, graph)
+    alone = frozenset(parts)
+    present = {position: nodes for position, nodes in present.items() if position not in alone}
+    referrers = images.picked(present)
+    walks = zip(present.items(), referrers.walks(graph), strict=True)
+    return Relations(
+        parts,
+        present,
+        frozenset(position for (position, nodes), walk in walks if any(node in nodes for node, _ in walk)),
+        {position: digest for position, digest in subjects.orphaned.items() if position not in alone},
+    )
+
+
+# Cycles
+
+
+def _circular(
+    images: Images, subjects: Mapping[int, Sequence[int]], held: Sequence[int], graph: Graph
+) -> Collection[int]:
+    """The positions of those that keep themselves, or each other in turn, if they follow their subjects."""
+
+    def unreached(positions: Iterable[int], marks: Marks) -> list[int]:
+        return [each for each in positions if all(marks.owner(node) is None for node in subjects[each])]
+
+    alone = images.picked(position for position in images.positions if position not in subjects)
+    marks = graph.mark([Group(alone.roots(graph)), Group(held)])
+    doubtful = unreached(subjects, marks)
+    if not doubtful:
+        return ()
+    marks.add([Group(images.picked(doubtful).roots(graph))])
+    # Those whose subject nothing at all reaches do not; nor do those that follow what these reach.
+    unkept = frozenset(unreached(doubtful, marks))
+    marks = graph.mark([Group(images.picked(unkept).roots(graph))])
+    left = unreached((position for position in doubtful if position not in unkept), marks)
+    return _in_cycles(images.picked(left), subjects, graph)
+
+
+def _in_cycles(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) -> Collection[int]:
+    """Of images whose subjects are reached by these alone, those that are in a cycle. There is one, if there are images
+    at all; where the walks do not show it, all may be in it.
+    """
+    by_subject: dict[int, list[int]] = {}
+    for position in images.positions:
+        for node in subjects[position]:
+            by_subject.setdefault(node, []).append(position)
+    keeps = {
+        image.position: {each for node, _ in graph.walk(image.target) for each in by_subject.get(node, ())}
+        for image in images
+    }
+    left = set(keeps)
+    while True:
+        kept = {each for position in left for each in keeps[position]}
+        circular = {position for position in left & kept if keeps[position] & left}
+        if circular == left:
+            return left or images.positions
+        left = circular
+
+
+# Parts
+
+
+def _parts(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) -> array[int]:
+    """The positions of the images without a name that another reaches: forward, or, if they are not referrers, in any
+    way.
+    """
+    nameless = images.of_kind(NameKind.NAMELESS)
+    if not nameless:
+        return array("I")
+    roots = images.of_kind(NameKind.DANGLING, NameKind.NAMED, NameKind.FALLBACK).roots(graph)
+    parts = array("I")
+    for forward in (True, False):
+        tops = _tops(roots, nameless, graph, forward=forward)
+        parts.extend(position for position in nameless.positions if position not in tops)
+        if not tops:
+            break
+        roots = roots + images.picked(position for position in tops if position in subjects).roots(graph)
+        nameless = images.picked(position for position in tops if position not in subjects)
+    return parts
+
+
+def _tops(roots: array[int], images: Images, graph: Graph, *, forward: bool) -> frozenset[int]:
+    """The positions of the images that the roots do not reach, nor another image; but of those that reach each other,
+    one.
+    """
+    before = [Group(roots, forward=forward)]
+    tops = images.in_order()
+    for _ in range(2):  # those that none before them reaches; and of these, those that none after them does
+        groups = (Group(group.roots, forward=forward) for group in tops.groups(graph))
+        marks = graph.mark(chain(before, groups))
+        places = enumerate(zip(tops.positions, tops.targets(graph), strict=True), len(before))
+        found = [each for own, (each, node) in places if node == NO_NODE or marks.owner(node) == own]
+        tops, before = images.picked(reversed(found)), []
+    return frozenset(tops.positions)

@@ -19,10 +19,10 @@ _SHOWN = 5
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
 
 
-def resolve_images(images: Images, reference: str) -> list[ImageRecord]:
+def resolve_images(images: Images, reference: str, parts: Iterable[ImageRecord] = ()) -> list[ImageRecord]:
     """The images that a reference names: one by its name, or all names of one target by its digest.
 
-    Raises UsageError where it names none, or more than one target by the beginning of a digest.
+    Raises UsageError if it names none, one of the parts, or several targets by the beginning of a digest.
     """
     wanted = _normal(reference)
     named = [image for image in images if image.is_called(reference)]
@@ -33,6 +33,8 @@ def resolve_images(images: Images, reference: str) -> list[ImageRecord]:
     digests = sorted({image.target.digest for image in by_digest})
     if len(digests) > 1:
         raise UsageError(f"{printable(reference)!r} is the beginning of several digests: {_some(digests)}")
+    if any(_begins(part.target.digest, reference) for part in parts if not digests):
+        raise UsageError(f"{printable(reference)!r} is part of another image, and goes with that")
     if not digests:
         raise UsageError(f"no image {printable(reference)!r}; `ocigc ls` shows what there is")
     return by_digest
@@ -46,11 +48,13 @@ class Selection:
     names: Mapping[int, Collection[str]]
 
 
-def select(images: Images, references: Iterable[str]) -> Selection:
-    """The images and names that references mean: a name means itself alone, a digest every name. Raises UsageError."""
+def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecord] = ()) -> Selection:
+    """The images and names that references mean: a name means itself alone, a digest every name. Raises UsageError, as
+    `resolve_images` does.
+    """
     found: dict[int, set[str]] = {}
     for reference in references:
-        for image in resolve_images(images, reference):
+        for image in resolve_images(images, reference, parts):
             named = [view.name for view in image.by_name() if view.is_called(reference)]
             named = named or [name for name in image.names if not image.dangling and _same(name, reference)]
             found.setdefault(image.position, set()).update(named or image.names)

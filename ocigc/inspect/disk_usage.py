@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from ocigc.gc.graph import Graph
+from ocigc.gc.graph import MeasuredGraph
 from ocigc.gc.in_use import InUse
 from ocigc.gc.policy import Policy
 from ocigc.hard_links import Files, HardLinks, on_disk
@@ -103,7 +103,7 @@ def du(
             leftovers = find_leftovers(layout.dir, store.foreign()[1])
             dead = removable(layout.dir, leftovers, default.now, default.grace)
             return Consumption(
-                images=usage(ordered, store, leases, default.in_use, going),
+                images=usage(snapshot.images.in_order(), snapshot.relations, store, leases, default.in_use, going),
                 repositories=repositories(ordered, store, going, repository),
                 blobs=len(store),
                 files=[store.files(range(len(store)))],
@@ -136,7 +136,7 @@ class Repository:
 
 
 def repositories(
-    images: Sequence[ImageRecord], graph: Graph, unused: Container[int], own: str | None = None
+    images: Sequence[ImageRecord], graph: MeasuredGraph, unused: Container[int], own: str | None = None
 ) -> list[Repository]:
     """The repositories by name; `unused` are the nodes that would go. What has no name is in the layout's `own`."""
     nodes: dict[str, set[int]] = {}

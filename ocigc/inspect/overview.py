@@ -109,8 +109,7 @@ class _Look:
     def _tell(self, snapshot: Snapshot, store: Store) -> Overview:
         now = self.requests[0].now
         leases = [lease for lease in snapshot.leases if lease.active(now)]
-        ordered = list(snapshot.images.in_order())
-        used = usage(ordered, store, leases, self.requests[0].in_use)
+        used = usage(snapshot.images.in_order(), snapshot.relations, store, leases, self.requests[0].in_use)
         # The largest first: those are what the page has room for.
         sizes = {each.image.target.digest: (each.size, each.image.target) for each in used}
         targets = [target for _, target in sorted(sizes.values(), key=lambda one: (-one[0], one[1].digest))]
@@ -122,7 +121,7 @@ class _Look:
         lacking = _lacking(snapshot)
         units = list(blobs.units({each.digest: sizes[each.digest][0] for each in targets}, snapshot, faults, lacking))
         numbers = {target.digest: number for number, target in enumerate(targets)}
-        reasons = [dict(map(_worded, Explanations(plan, store))) for plan in plans[:2]]
+        reasons = [dict(map(_worded, Explanations(plan, snapshot.relations, store))) for plan in plans[:2]]
         fates = _image_fates(bits)
         images = [
             ImageSummary(
@@ -322,11 +321,10 @@ def _freed(plans: Sequence[Plan], which: int, leftovers: int) -> Freed:
 
 def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:
     """Of the targets of referrers, the owner of what they refer to."""
-    subjects = zip(snapshot.images, snapshot.images.subjects(snapshot.store), strict=True)
     return {
-        image.target.digest: found.owners[subject]
-        for image, subject in subjects
-        if subject is not None and found.owners[subject] != NOBODY
+        snapshot.images[position].target.digest: found.owners[subjects[0]]
+        for position, subjects in snapshot.relations.subjects.items()
+        if found.owners[subjects[0]] != NOBODY
     }
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from heapq import nlargest
 
 from ocigc.digest import Digest
-from ocigc.gc.graph import flags
+from ocigc.gc.graph import NO_NODE, flags
 from ocigc.gc.plan import Plan, Untagged
+from ocigc.gc.referrers import Relations
 from ocigc.hard_links import Files, HardLinks, on_disk
 from ocigc.image import ImageRecord, repository_of
 from ocigc.layout.snapshot import Snapshot, created
@@ -158,7 +159,7 @@ def _losses(
 ) -> tuple[list[Loss], int, dict[str, tuple[int, int]]]:
     """The losses, how many there are in all, and what all of them come to by repository."""
     store = snapshot.store
-    subjects = _subjects(plan, store)
+    subjects = _subjects(plan, snapshot.relations, store)
     going = [untagged for untagged in plan.untagged if untagged.image.position not in plan.renamed]
     frees = [store.freed(untagged.blobs) for untagged in going]
     names = [repository_of(image, options.repository) for image in plan.pruned]
@@ -192,16 +193,17 @@ def _losses(
     return _ordered(losses), len(totals), {name: (images[name], freed[name]) for name in freed}
 
 
-def _subjects(plan: Plan, store: Store) -> dict[int, int]:
+def _subjects(plan: Plan, relations: Relations, store: Store) -> dict[int, int]:
     """The places in `plan.pruned` of referrers, each with the place of the image that it goes with."""
     direct: dict[int, int] = {}
     places: dict[int, int] = {}
     for place, target in enumerate(plan.pruned.targets(store)):
-        if target is not None:
+        if target != NO_NODE:
             places.setdefault(target, place)
-    for place, subject in enumerate(plan.pruned.subjects(store)):
-        if subject is not None and (found := places.get(subject, place)) != place:
-            direct[place] = found
+    for place, position in enumerate(plan.pruned.positions):
+        found = (places.get(subject, place) for subject in relations.subjects.get(position, ()))
+        if (other := next(found, place)) != place:
+            direct[place] = other
     tops: dict[int, int] = {}
     for place in direct:
         passed = {place}

@@ -46,7 +46,7 @@ def tree(
     with lock.shared(layout, wait):
         snapshot = load(layout, repository, time.time_ns(), watch)
         with snapshot.store as store:
-            targets = {image.target.digest: image.target for image in resolve_images(snapshot.images, reference)}
+            targets = {image.target.digest: image.target for image in resolve_images(snapshot.entries, reference)}
             return [leaf for target in targets.values() for leaf in _grow(store, target)]
 
 

@@ -8,11 +8,11 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ocigc.gc.candidates import content_user
-from ocigc.gc.graph import Graph
+from ocigc.gc.graph import MeasuredGraph
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.protection import protect
-from ocigc.gc.referrers import subject_of
+from ocigc.gc.referrers import Relations
 from ocigc.image import ImageRecord
 from ocigc.labels import Lease
 from ocigc.layout import lock
@@ -24,14 +24,15 @@ from ocigc.progress import SILENT, Watcher
 @dataclass(frozen=True, slots=True)
 class Usage:
     """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too, and
-    `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` shares the fate of
-    what it refers to, so it is never dangling.
+    `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` stays and goes
+    with its subject, so it is never dangling; of one that is `orphaned`, the subject is absent.
     """
 
     image: ImageRecord
     size: int
     shared: int
     referrer: bool
+    orphaned: bool
     in_use: bool
     leased: bool
     reclaimable: int
@@ -48,8 +49,9 @@ class Usage:
 
 
 def usage(
-    images: Sequence[ImageRecord],
-    graph: Graph,
+    images: Images,
+    relations: Relations,
+    graph: MeasuredGraph,
     leases: Sequence[Lease],
     in_use: InUse,
     unused: Container[int] = frozenset(),
@@ -57,21 +59,23 @@ def usage(
     """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active
     ones, and `unused` the nodes that would go.
     """
+    records = list(images)
     walks: Mapping[str, list[int]] = {
-        image.target.digest: [node for node, _ in graph.walk(image.target)] for image in images
+        image.target.digest: [node for node, _ in graph.walk(image.target)] for image in records
     }
-    marks = Counter(node for image in images for node in walks[image.target.digest])
+    marks = Counter(node for image in records for node in walks[image.target.digest])
     leased = {digest for lease in leases for digest in lease.resources}
-    protection = protect(in_use, Images(images), graph)
+    protection = protect(in_use, images, graph)
     found = []
-    for image in images:
+    for image in records:
         nodes = walks[image.target.digest]
         found.append(
             Usage(
                 image,
                 size=sum(map(graph.size, nodes)),
                 shared=sum(graph.size(node) for node in nodes if marks[node] > 1),
-                referrer=subject_of(image, graph.find(image.target.digest), graph) is not None,
+                referrer=image.position in relations.subjects,
+                orphaned=image.position in relations.orphaned,
                 in_use=(protection.name_user(image) or content_user(protection, image, graph)) is not None,
                 leased=image.target.digest in leased,
                 reclaimable=sum(graph.size(node) for node in nodes if node in unused),
@@ -98,5 +102,5 @@ def images(
         with snapshot.store:
             snapshot.store.stat(report=watch("Reading sizes"))
             leases = [lease for lease in snapshot.leases if lease.active(now)]
-            ordered = list(snapshot.images.in_order())
-            return usage(ordered, snapshot.store, leases, InUse() if in_use is None else in_use)
+            ordered = snapshot.images.in_order()
+            return usage(ordered, snapshot.relations, snapshot.store, leases, InUse() if in_use is None else in_use)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
-from ocigc.gc.decide import Request, decide
+from ocigc.gc.decide import Request
 from ocigc.gc.graph import Graph
 from ocigc.gc.in_use import InUse
 from ocigc.gc.resolve import only, resolve_blob
@@ -19,6 +19,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, detach, labels_of, load
 from ocigc.native import NO_NODE, Role, Store, parse_document
 from ocigc.progress import SILENT, Watcher
+from ocigc.pruning.planning import decide
 
 _ROLES = {
     Role.CONFIG: "config",
@@ -91,7 +92,7 @@ def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
     filters = only(named, snapshot.images)
     detach(snapshot, filters.detached)
     request = Request(filters, InUse(), now, grace=0, orphans=False)
-    plan = decide(snapshot.contents, request, labels_of(snapshot, request.rules))
+    plan = decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
     return plan.blob_count, plan.reclaimed
 
 

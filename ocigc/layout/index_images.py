@@ -9,8 +9,7 @@ from itertools import chain, compress
 
 from ocigc.errors import UsageError
 from ocigc.gc.graph import Graph, Group
-from ocigc.gc.images import Images, NameKind, name_kind
-from ocigc.gc.referrers import subject_of
+from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
 from ocigc.native import NO_NODE, Entries
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
@@ -71,8 +70,10 @@ class _Facts:
     created: Sequence[int | None] = ()
 
 
-class IndexImages(Images):
-    """The images of an index, each made when it is asked for. Entries of one name and target are one image."""
+class IndexImages:
+    """The images of an index, each made when it is asked for. Entries of the same names and target are one image.
+    Implements `ocigc.gc.images.Images`.
+    """
 
     def __init__(self, names: _Names, facts: _Facts, positions: Sequence[int]) -> None:
         self._names = names
@@ -137,10 +138,10 @@ class IndexImages(Images):
         further = (again[position] for position in self._positions if position in again) if again else ()
         return chain(self._positions, chain.from_iterable(further))
 
-    def picked(self, positions: Iterable[int]) -> Images:
+    def picked(self, positions: Iterable[int]) -> IndexImages:
         return IndexImages(self._names, self._facts, array("I", positions))
 
-    def of_kind(self, *kinds: NameKind) -> Images:
+    def of_kind(self, *kinds: NameKind) -> IndexImages:
         # As a rule all stand alone, and one look tells.
         others = self._facts.kinds.translate(None, bytes(kinds))
         if len(others) == len(self._facts.kinds):
@@ -150,48 +151,39 @@ class IndexImages(Images):
         own = map(self._facts.kinds.__getitem__, self._positions)
         return self.picked(compress(self._positions, map(frozenset(kinds).__contains__, own)))
 
-    def in_order(self) -> Images:
+    def in_order(self) -> IndexImages:
         if self._facts.lists:
             return self.picked(image.position for image in sorted(self, key=lambda image: image.sort_key))
         positions = array("I", self._positions)
         self._names.sort(positions)
         return IndexImages(self._names, self._facts, positions)
 
-    def dated(self, created: Callable[[ImageRecord], int | None]) -> Images:
+    def dated(self, created: Callable[[ImageRecord], int | None]) -> IndexImages:
         instants: list[int | None] = [None] * len(self._names.entries)
         for image in self:
             instants[image.position] = created(image)
         return IndexImages(self._names, replace(self._facts, created=instants), self._positions)
 
-    def targets(self, graph: Graph) -> Iterable[int | None]:  # noqa: ARG002
-        found = map(self._facts.targets.__getitem__, self._positions)
-        return (None if node == NO_NODE else node for node in found)
-
-    def subjects(self, graph: Graph) -> Iterable[int | None]:
-        name_length = self._names.entries.name_length
-        for position, target in zip(self._positions, self.targets(graph), strict=True):
-            if name_length(position) == 0:
-                yield None if target is None else graph.subject(target)
-            else:
-                yield subject_of(self[position], target, graph)
+    def targets(self, graph: Graph) -> array[int]:  # noqa: ARG002
+        return array("I", map(self._facts.targets.__getitem__, self._positions))
 
     def groups(self, graph: Graph) -> Iterator[Group]:
         referring = bool(self._names.entries.references())
         for position, target in zip(self._positions, self.targets(graph), strict=True):
-            roots = [] if target is None else [target]
+            roots = [] if target == NO_NODE else [target]
             if referring:
                 roots += [node for node in map(graph.find, self._references(position)) if node is not None]
             yield Group(roots)
 
     def roots(self, graph: Graph) -> array[int]:
         if self._names.entries.references():
-            return super().roots(graph)
-        return array("I", (node for node in self.targets(graph) if node is not None))
+            return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
+        return array("I", (node for node in self.targets(graph) if node != NO_NODE))
 
     def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
         media = self._names.entries.media
         for position, target in zip(self._positions, self.targets(graph), strict=True):
-            yield () if target is None else graph.walk_from(target, media(position))
+            yield () if target == NO_NODE else graph.walk_from(target, media(position))
 
     def _references(self, position: int) -> tuple[str, ...]:
         """An image holds what any of its entries does."""

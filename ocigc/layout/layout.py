@@ -20,7 +20,6 @@ INDEX = "index.json"
 INDEX_LIMIT = 1 << 29  # bytes
 MARKER = "oci-layout"
 _MARKER_LIMIT = 1 << 16
-_UPLOADS = ".uploads"  # zot makes it in every repository
 
 T = TypeVar("T")
 
@@ -107,10 +106,6 @@ class Layout:
             raise Refused(f"{self.path}/{INDEX}: {error.strerror}") from None
         except Refused as error:
             raise type(error)(f"{self.path}/{error}") from None
-
-    def served(self) -> bool:
-        """Whether a registry serves this layout as one of its repositories."""
-        return self.dir.exists(_UPLOADS)
 
 
 def open_layout(path: str, *, writable: bool, also: Sequence[int] = ()) -> Layout:

@@ -12,12 +12,15 @@ from itertools import chain
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.gc.decide import Inputs
-from ocigc.gc.images import Images, NameKind
+from ocigc.gc.graph import Group
+from ocigc.gc.images import Images
+from ocigc.gc.mark import root_groups
+from ocigc.gc.referrers import Relations, Subjects, find_subjects, relate
 from ocigc.gc.rule_sets import RuleSet
 from ocigc.hard_links import HardLinks
-from ocigc.image import ImageRecord, Media
+from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
 from ocigc.labels import Lease
-from ocigc.layout import blake3_blobs, leases
+from ocigc.layout import blake3_blobs, leases, strict_json
 from ocigc.layout.attestations import configs_beside
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
@@ -27,25 +30,38 @@ from ocigc.progress import Watcher
 from ocigc.times import parse_rfc3339
 
 CONFIG_LIMIT = 16 << 20  # bytes
+_NO_BUILD_BEFORE = parse_rfc3339("1990-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A layout as it was at one moment. `repository` (normalised) owns bare tags. `targets` are the nodes of what the
-    entries of index.json name, NO_NODE where that is absent."""
+    entries of index.json name, NO_NODE where that is absent. The `parts` are not among the `images`."""
 
     layout: Layout
     repository: str | None
     index: Index
     targets: Sequence[int]
     images: Images
+    parts: Images
+    relations: Relations
     leases: Sequence[Lease]
     store: Store
 
     @property
-    def contents(self) -> Inputs:
+    def inputs(self) -> Inputs:
         """What of it the rules see."""
-        return Inputs(self.images, self.leases, self.store.label_roots(), self.store, self.layout.served())
+        return Inputs(self.images, self.parts, self.relations, self.leases, self.store.label_roots(), self.store)
+
+    @property
+    def entries(self) -> Images:
+        """The images and the parts."""
+        return self.images.picked(chain(self.images.positions, self.parts.positions)) if self.parts else self.images
+
+    def roots(self, now: int) -> list[Group]:
+        """All roots at the instant `now`: the entries of index.json, leases and labels."""
+        active = [lease for lease in self.leases if lease.active(now)]
+        return root_groups(self.entries.roots(self.store), active, self.store.label_roots(), self.store)
 
     @property
     def absent(self) -> set[Digest]:
@@ -96,16 +112,33 @@ def load(
             store,
             lambda: store.expand(*_claims(index.entries, targets, held, store, now), watch("Reading manifests")),
         )
-        # Manifests that have a subject are known to refer to it.
-        fallbacks = images.of_kind(NameKind.FALLBACK)
-        for target, subject in zip(fallbacks.targets(store), fallbacks.subjects(store), strict=True):
-            if target is not None and subject is not None:
-                store.add_referrer(subject, target)
+        subjects = find_subjects(images, store)
+        for position, nodes in subjects.present.items():
+            if targets[position] != NO_NODE:
+                _each(store.add_referrer, nodes, targets[position])
         _vouching(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
+        relations = _related(images, subjects, _held(held, store, now), store)
     except BaseException:
         store.close()
         raise
-    return Snapshot(layout, repository, index, targets, images, held, store)
+    parts = frozenset(relations.parts)
+    alone = images.picked(each for each in images.positions if each not in parts) if parts else images
+    return Snapshot(layout, repository, index, targets, alone, images.picked(parts), relations, held, store)
+
+
+def _related(images: IndexImages, subjects: Subjects, held: Sequence[int], store: Store) -> Relations:
+    """The relations, and no edge left to what turns out not to be a referrer."""
+    relations = relate(images, subjects, held, store)
+    alone = [each for each in subjects.present if each not in relations.subjects and each not in relations.parts]
+    for position, target in zip(alone, images.picked(alone).targets(store), strict=True):
+        stated = None if target == NO_NODE else store.subject(target)
+        _each(store.remove_referrer, (node for node in subjects.present[position] if node != stated), target)
+    return relations
+
+
+def _each(change: Callable[[int, int], None], subjects: Iterable[int], referrer: int) -> None:
+    for subject in subjects:
+        change(subject, referrer)
 
 
 def _follow_back_labels(images: Images, store: Store) -> None:
@@ -116,8 +149,8 @@ def _follow_back_labels(images: Images, store: Store) -> None:
     if not labelled:
         return
     for image, target in zip(images, images.targets(store), strict=True):
-        if target is not None:
-            for node in labelled.get(image.name, ()):
+        if target != NO_NODE:
+            for node in chain.from_iterable(labelled.get(name, ()) for name in image.names):
                 store.add_referrer(target, node)
 
 
@@ -158,14 +191,10 @@ def _scanned(
 
 def detach(snapshot: Snapshot, detached: Iterable[int]) -> None:
     """Lets referrers, by position, go without their subject: that holds their content no more."""
-    store = snapshot.store
-    images = snapshot.images.picked(detached)
-    for target, subject in zip(images.targets(store), images.subjects(store), strict=True):
-        if target is None or subject is None:
-            continue
-        store.remove_referrer(subject, target)
-        if (stated := store.subject(target)) is not None:
-            store.remove_referrer(stated, target)
+    store, subjects = snapshot.store, snapshot.relations.subjects
+    referrers = [position for position in detached if position in subjects]
+    for position, target in zip(referrers, snapshot.images.picked(referrers).targets(store), strict=True):
+        _each(store.remove_referrer, subjects[position], target)
 
 
 def _claims(
@@ -173,9 +202,7 @@ def _claims(
 ) -> tuple[array[int], bytes]:
     """What all else is reached from, and what that is held to be."""
     references, medias = entries.reference_roots(store)
-    leased = (digest for lease in held if lease.active(now) for digest in lease.resources)
-    found = (node for node in map(store.find, leased) if node is not None)
-    others = array("I", chain(found, store.label_roots()))
+    others = _held(held, store, now)
     return targets + references + others, entries.medias() + medias + bytes([Media.NONE]) * len(others)
 
 
@@ -185,6 +212,13 @@ def _refuse_corrupt_data(entries: Entries, targets: array[int]) -> None:
         if targets[position] == NO_NODE:
             digest = entries[position].descriptor.digest
             raise CorruptError(f"index.json: manifests[{position}]: the data of {digest} is not what its digest says")
+
+
+def _held(leases: Sequence[Lease], store: Store, now: int) -> array[int]:
+    """The nodes that leases and labels hold at the instant `now`."""
+    resources = (digest for lease in leases if lease.active(now) for digest in lease.resources)
+    found = (node for node in map(store.find, resources) if node is not None)
+    return array("I", chain(found, store.label_roots()))
 
 
 def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
@@ -232,16 +266,26 @@ def _instant(text: str | None) -> int | None:
         return None
 
 
+def _built(text: str | None) -> int | None:
+    """The same of a manifest or a config: reproducible builds write the year 1, 1970 or 1980 for no time."""
+    instant = _instant(text)
+    return None if instant is None or instant < _NO_BUILD_BEFORE else instant
+
+
 def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
-    """When an image was created, an instant: its annotation (of several entries the youngest), else its first config's,
-    else its target's mtime. None if nobody knows."""
+    """When an image was created, an instant: its annotation (of several entries the youngest), else its manifest's
+    annotation, else its first config's, else its target's mtime. None if nobody knows."""
     annotated = [_instant(snapshot.index.entries[n].created) for n in image.entries]
     stated = [instant for instant in annotated if instant is not None]
     if stated:
         return max(stated)
-    first = next(iter(_configs(snapshot.store, image)), None)
-    found = None if first is None else config(snapshot.store, first)
-    if found is not None and (instant := _instant(found.created)) is not None:
+    store = snapshot.store
+    target = store.find(image.target.digest)
+    if target is not None and (instant := _built(_annotated_creation(store, target))) is not None:
+        return instant
+    first = next(iter(_configs(store, image)), None)
+    found = None if first is None else config(store, first)
+    if found is not None and (instant := _built(found.created)) is not None:
         return instant
     algorithm, encoded = image.target.digest.parts
     try:
@@ -249,6 +293,20 @@ def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
             return parent.stat(encoded).st_mtime_ns
     except OSError:
         return None
+
+
+def _annotated_creation(store: Store, node: int) -> str | None:
+    """When a manifest's own annotation says that it was created; None where none is readable."""
+    try:
+        content = store.read(node, CONFIG_LIMIT)
+        if CREATED_ANNOTATION.encode() not in content:
+            return None
+        document = strict_json.loads(content, store.digest(node))
+    except Refused:
+        return None
+    annotations = document.get("annotations") if isinstance(document, dict) else None
+    created = annotations.get(CREATED_ANNOTATION) if isinstance(annotations, dict) else None
+    return created if isinstance(created, str) else None
 
 
 def labels_of(snapshot: Snapshot, rules: RuleSet) -> Callable[[ImageRecord], list[dict[str, str] | None]]:

@@ -12,10 +12,10 @@ from typing import Any, Generic, Self, TypeVar
 
 from ocigc._native import ffi, lib
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
+from ocigc.gc import graph
 from ocigc.progress import Progress, Report
 
-NO_NODE = 0xFFFFFFFF
-"""The node of an absent blob."""
+NO_NODE = graph.NO_NODE
 NEVER = 2**63 - 1
 """An instant that does not come."""
 _POLL_SECONDS = 0.1

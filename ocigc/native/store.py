@@ -72,6 +72,12 @@ class Missing:
     foreign: bool
 
 
+def _reach(group: Group) -> int:
+    if group.flat:
+        return int(lib.OCIGC_REACH_FLAT)
+    return int(lib.OCIGC_REACH_FORWARD if group.forward else lib.OCIGC_REACH_ALL)
+
+
 class _Marks:
     """Implements `ocigc.gc.graph.Marks`. Valid until the store is marked again, or its graph is cleared."""
 
@@ -83,13 +89,13 @@ class _Marks:
         lib.ocigc_graph_unmark(handle)
 
     def add(self, groups: Iterable[Group]) -> None:
-        roots, ends, flat = array("I"), array("I"), bytearray()
+        roots, ends, reach = array("I"), array("I"), bytearray()
         for group in groups:
             roots.extend(group.roots)
             ends.append(len(roots))
-            flat.append(group.flat)
-        flags = ffi.from_buffer("uint8_t[]", flat)
-        call(lib.ocigc_graph_mark, self._handle, pointer(roots), pointer(ends), flags, len(ends), self._groups + 1)
+            reach.append(_reach(group))
+        reaches = ffi.from_buffer("uint8_t[]", reach)
+        call(lib.ocigc_graph_mark, self._handle, pointer(roots), pointer(ends), reaches, len(ends), self._groups + 1)
         self._groups += len(ends)
 
     def owner(self, node: int) -> int | None:
@@ -199,6 +205,13 @@ class Store(Blobs):
         """The present subject of a manifest."""
         subject = int(lib.ocigc_graph_subject(self.handle, node))
         return None if subject == NO_NODE else subject
+
+    def subjects(self, nodes: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Of those of the nodes that have a subject, their place and that, which may be ABSENT."""
+        flat = node_array(nodes)
+        found = array("I", bytes(4 * len(flat)))
+        if lib.ocigc_graph_subjects(self.handle, pointer(flat), len(flat), pointer(found)):
+            yield from ((place, node) for place, node in enumerate(found) if node != NO_NODE)
 
     def referrers(self, node: int) -> list[int]:
         """The known referrers of a node, ascending."""

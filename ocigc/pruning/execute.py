@@ -16,9 +16,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from ocigc.errors import OcigcError, Refused
-from ocigc.gc.mark import root_groups
 from ocigc.gc.plan import Plan
 from ocigc.layout import label_files
 from ocigc.layout.dirfd import Dir, naming
@@ -67,7 +67,7 @@ def execute(
         expires=expires,
         before=snapshot.index.sha256,
         after="",
-        removed=tuple(sorted(plan.pruned.entries)),
+        removed=tuple(sorted(chain(plan.pruned.entries, plan.parts.entries))),
         unlease=tuple(unlease),
         renamed=tuple((position, tuple(names)) for position, names in change.renamed.items()),
     )
@@ -93,7 +93,7 @@ def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
         for position, names in plan.renamed.items()
         for entry in plan.images[position].entries
     }
-    return IndexChange(frozenset(plan.pruned.entries) - nameless, nameless, renamed)
+    return IndexChange(frozenset(chain(plan.pruned.entries, plan.parts.entries)) - nameless, nameless, renamed)
 
 
 def recover(layout: Layout, state: Dir, now: int, watch: Watcher) -> str | None:
@@ -164,8 +164,7 @@ def _finish(
 def _unreachable(snapshot: Snapshot, run: Dir, record: Journal, now: int) -> array[int]:
     """The to_delete blobs that nothing holds now and that nobody has touched since the run began."""
     store = snapshot.store
-    active = [lease for lease in snapshot.leases if lease.active(now)]
-    marks = store.mark(root_groups(snapshot.images.roots(store), active, store.label_roots(), store))
+    marks = store.mark(snapshot.roots(now))
     nodes = (store.find(digest) for digest in journal.to_delete(run))
     to_delete = [node for node in nodes if node is not None and marks.owner(node) is None]
     touched = set(store.newer(to_delete, record.started))

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ocigc.errors import Refused
-from ocigc.gc.decide import Request, decide
-from ocigc.gc.filters import parse_filters
-from ocigc.gc.graph import others
+from ocigc.gc.decide import Inputs, Request, conclude, consider
+from ocigc.gc.filters import ConfigLabels, parse_filters
+from ocigc.gc.graph import NO_NODE, Status, others
+from ocigc.gc.images import NameKind
 from ocigc.gc.in_use import InUse, is_sandbox
 from ocigc.gc.plan import Plan
 from ocigc.gc.policy import Policy
@@ -101,7 +102,27 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
     if options.keep_storage is not None:
         request = _retaining(request, _held(snapshot, request.now))
         return snapshot, _plan_storage(snapshot, request, options.keep_storage, watch)
-    return snapshot, decide(snapshot.contents, request, labels_of(snapshot, request.rules))
+    return snapshot, _decide(snapshot, request)
+
+
+def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status: Status) -> Plan:
+    """The plan of a prune. Between the steps of the decision, `status` is asked for the age of files, then for what
+    they take of the disk.
+    """
+    after = request.in_grace_after
+    young: frozenset[int] = frozenset()
+    if after is not None:
+        nameless = inputs.images.of_kind(NameKind.NAMELESS)
+        targets = nameless.targets(inputs.graph)
+        newer = frozenset(status.newer([node for node in targets if node != NO_NODE], after))
+        young = frozenset(each for each, node in zip(nameless.positions, targets, strict=True) if node in newer)
+    marked = consider(inputs, request, config_labels, young)
+    plan = conclude(marked, inputs, request, () if after is None else status.newer(marked.unreachable(), after))
+    return replace(plan, reclaimed=status.freed(array("I", plan.blobs)))
+
+
+def _decide(snapshot: Snapshot, request: Request) -> Plan:
+    return decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
 
 
 def forecast(
@@ -135,11 +156,11 @@ def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -
 def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:
     """What goes with the images that references name. Raises UsageError, and Refused where one is in use."""
     images = snapshot.images
-    selected = select(images, references)
+    selected = select(images, references, snapshot.parts)
     filters = only(selected.whole, images)
     detach(snapshot, filters.detached)
     wanted = replace(request, filters=filters, grace=0, orphans=False)
-    plan = decide(snapshot.contents, wanted, labels_of(snapshot, request.rules))
+    plan = _decide(snapshot, wanted)
     kept = (kept for kept in plan.kept if kept.position in filters.detached)
     used = [f"{images[each.position].familiar} ({each.by})" for each in kept]
     used += [image.familiar for image in plan.dangling]
@@ -154,9 +175,9 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
 def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:
     """The request under a policy: that decides on named images too, unless a filter says that they stay."""
     images = snapshot.images
-    subjects = zip(images.positions, images.subjects(snapshot.store), strict=True)
     standing = Standing(
-        referrers=frozenset(position for position, subject in subjects if subject is not None),
+        referrers=snapshot.relations.subjects.keys(),
+        orphaned=snapshot.relations.orphaned.keys(),
         incomplete=frozenset(each.image.position for each in incomplete_images(images, snapshot.store)),
     )
     retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), standing, repository)
@@ -208,7 +229,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
 
     def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
         wanted = replace(_retaining(request, _fits_with(staying)), orphans=orphans)
-        return decide(snapshot.contents, wanted, labels_of(snapshot, request.rules))
+        return _decide(snapshot, wanted)
 
     if size_without(()) <= limit:
         return plan_without(snapshot.images.positions, orphans=False)

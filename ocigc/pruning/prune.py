@@ -187,7 +187,7 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
             name = label_files.read(layout.dir, digest).get(label)
             if name is not None:
                 unleased.append(Unlease(digest, label, name))
-        explained = Explanations(plan, snapshot.store) if options.explain else None
+        explained = Explanations(plan, snapshot.relations, snapshot.store) if options.explain else None
         leftovers = [] if options.references is not None else _dead_leftovers(snapshot, request.now, request.grace)
     except BaseException:
         snapshot.store.close()

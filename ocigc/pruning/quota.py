@@ -15,7 +15,7 @@ from ocigc.progress import Report, Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.prune import Pruned, prune
 
-Age = tuple[bool, int, str, tuple[str, ...], str]
+Age = tuple[bool, int, str, tuple[str, ...], str, bool]
 """The oldest come first; those of whom nobody knows it, last."""
 
 

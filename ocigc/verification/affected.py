@@ -68,7 +68,7 @@ def image_names(images: Images, store: Store, nodes: Collection[int]) -> dict[in
 def _reaching(images: Images, store: Store, node: int) -> Iterator[str]:
     following, _ = store.paths_to(node)
     for image, target in zip(images, images.targets(store), strict=True):
-        if target is not None and following[target] != NO_NODE:
+        if target != NO_NODE and following[target] != NO_NODE:
             yield image.familiar
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from ocigc.errors import CorruptError, MalformedError
-from ocigc.gc.mark import root_groups
 from ocigc.layout import label_files, lock
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import STATE, Layout
@@ -64,7 +63,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watch
             faults = [(f"{store.digest(node)}: {error}", error) for node, error in store.faults()]
             bad = (MalformedError, CorruptError)
             active = [lease for lease in snapshot.leases if lease.active(now)]
-            marks = store.mark(root_groups(snapshot.images.roots(store), active, store.label_roots(), store))
+            marks = store.mark(snapshot.roots(now))
             foreign = store.foreign()[1]
             with naming(layout.path):
                 leftovers = find_leftovers(layout.dir, foreign)

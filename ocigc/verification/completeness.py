@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ocigc.gc.graph import Graph
+from ocigc.gc.graph import NO_NODE, Graph
 from ocigc.gc.images import Images
 from ocigc.image import Descriptor, ImageRecord, Media
 from ocigc.layout.documents import Child, Documents
@@ -57,7 +57,7 @@ def find_incomplete(images: Images, graph: Graph, lacking: Iterable[int], docume
     """The same of any graph, where the nodes `lacking` are those that refer to something absent."""
     search = _Search(graph, documents, lacking)
     for image, target in zip(images, images.targets(graph), strict=True):
-        if target is None:
+        if target == NO_NODE:
             yield Incomplete(image, "", (image.target,))
         elif search.needed:
             for platform, missing in search.of(image):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, OcigcError
-from ocigc.gc.mark import root_groups
 from ocigc.layout import blake3_blobs
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NEVER, NO_NODE, Ledger, Selection, Store, Verdict
@@ -192,10 +191,8 @@ def together(members: Sequence[tuple[str, Verification]], errors: Sequence[str])
 
 def reachable(snapshot: Snapshot, now: int) -> array[int]:
     """The nodes that an image, a lease that is active at the instant `now`, or a `gc.root` label holds."""
-    store = snapshot.store
-    active = [lease for lease in snapshot.leases if lease.active(now)]
-    groups = root_groups(snapshot.images.roots(store), active, store.label_roots(), store)
-    return store.mark(groups).owned(0, len(groups))
+    groups = snapshot.roots(now)
+    return snapshot.store.mark(groups).owned(0, len(groups))
 
 
 def verify(

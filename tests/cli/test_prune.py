@@ -224,9 +224,9 @@ def test_names_in_use_are_compared_in_their_normal_form(layout: LayoutWriter) ->
 def test_entries_of_one_name_and_digest_are_one_image(layout: LayoutWriter) -> None:
     layout.tag(layout.image("kept", ["k"]), "example.com/kept:1")
     twice = layout.image("twice", ["t"])
-    layout.tag(twice)
-    layout.tag(twice)
-    result = ocigc("prune", "--force", "--format", "json", layout.path)
+    layout.entry(twice)
+    layout.entry(twice)
+    result = ocigc("prune", "--force", "--grace", "0s", "--format", "json", layout.path)
     assert untagged(result.json) == [twice["digest"]]
     assert len(json.loads((layout.path / "index.json").read_text())["manifests"]) == 1
 
@@ -239,7 +239,7 @@ def test_what_other_tools_wrote_into_the_index_stays_as_it_was(layout: LayoutWri
     gone_text = json.dumps(gone)
     (layout.path / "index.json").write_text(text % (gone_text, kept_text))
     os.chmod(layout.path / "index.json", 0o640)
-    assert ocigc("prune", "--force", layout.path).code == 0
+    assert ocigc("prune", "--force", "--grace", "0s", layout.path).code == 0
     expected = (text % (gone_text, kept_text)).replace(gone_text + ",\n  ", "")
     assert (layout.path / "index.json").read_text() == expected
     assert (layout.path / "index.json").stat().st_mode & 0o777 == 0o640
@@ -343,7 +343,7 @@ def test_very_many_entries_of_one_image(layout: LayoutWriter) -> None:
     many = layout.image("many", ["m"])
     layout.entries += [{**many, "annotations": {"number": str(number)}} for number in range(20_000)]
     layout.write_index()
-    result = ocigc("prune", "--force", "--format", "json", layout.path)
+    result = ocigc("prune", "--force", "--grace", "0s", "--format", "json", layout.path)
     assert untagged(result.json) == [many["digest"]]
     assert len(json.loads((layout.path / "index.json").read_text())["manifests"]) == 1
 

@@ -35,16 +35,16 @@ def prune(layout: LayoutWriter, *arguments: str, used: str | None = None) -> Any
 
 def test_zarf_names_images_in_base_name(layout: LayoutWriter) -> None:
     """Source: zarf#1423."""
-    layout.tag(layout.image("old"), **{BASE_NAME: "ghcr.io/acme/nginx:1"})
-    layout.tag(layout.image("new"), **{BASE_NAME: "ghcr.io/acme/nginx:2", REF_NAME: "ghcr.io/acme/nginx:2"})
-    layout.tag(layout.image("unused"), **{BASE_NAME: "ghcr.io/acme/nginx:3"})
+    layout.entry(layout.image("old"), **{BASE_NAME: "ghcr.io/acme/nginx:1"})
+    layout.entry(layout.image("new"), **{BASE_NAME: "ghcr.io/acme/nginx:2", REF_NAME: "ghcr.io/acme/nginx:2"})
+    layout.entry(layout.image("unused"), **{BASE_NAME: "ghcr.io/acme/nginx:3"})
     assert prune(layout)["ImagesDeleted"] == []
     report = prune(layout, "-a", used="ghcr.io/acme/nginx:1\nghcr.io/acme/nginx:2\n")
     assert [item["Untagged"] for item in report["ImagesDeleted"] if "Untagged" in item] == ["ghcr.io/acme/nginx:3"]
 
 
 def test_the_first_annotation_that_is_not_empty_counts(layout: LayoutWriter) -> None:
-    layout.tag(layout.image("a"), **{IMAGE_NAME: "", REF_NAME: "", BASE_NAME: "a.example/a:1"})
+    layout.entry(layout.image("a"), **{IMAGE_NAME: "", REF_NAME: "", BASE_NAME: "a.example/a:1"})
     layout.tag(
         layout.image("b"), **{IMAGE_NAME: "a.example/b:1", REF_NAME: "a.example/a:1", BASE_NAME: "a.example/a:2"}
     )
@@ -54,7 +54,7 @@ def test_the_first_annotation_that_is_not_empty_counts(layout: LayoutWriter) -> 
 
 def test_a_name_that_goes_leaves_no_name_annotation(layout: LayoutWriter) -> None:
     target = layout.image("a")
-    layout.tag(target, **{BASE_NAME: "a.example/a:1", REF_NAME: "1", "other": "stays"})
+    layout.entry(target, **{BASE_NAME: "a.example/a:1", REF_NAME: "1", "other": "stays"})
     containers = json.dumps([{"Id": "c", "Image": target["digest"], "Config": {"Image": target["digest"]}}])
     report = prune(layout, "-a", used=containers)
     assert report["ImagesDeleted"] == [{"Untagged": "1"}]
@@ -66,7 +66,7 @@ class TestSeveralNamesOfOneEntry:
 
     @pytest.fixture
     def web(self, layout: LayoutWriter) -> LayoutWriter:
-        layout.tag(
+        layout.entry(
             layout.image("web", ["web"], created="2024-01-01T00:00:00Z"),
             **{IMAGE_NAME: "docker.io/acme/web:1.4,docker.io/acme/web:latest", REF_NAME: "1.4", "z": "é"},
         )

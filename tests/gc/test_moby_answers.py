@@ -9,14 +9,16 @@ from collections.abc import Sequence
 import pytest
 
 from ocigc.errors import UsageError
-from ocigc.gc.decide import Inputs, Request, decide
+from ocigc.gc.decide import Inputs, Request
 from ocigc.gc.filters import parse_filters
-from ocigc.gc.images import Images
 from ocigc.gc.in_use import Container, InUse
+from ocigc.gc.referrers import Relations
 from ocigc.gc.rule_sets import RuleSet
 from ocigc.image import Descriptor, ImageRecord, dangling_name
 from ocigc.labels import Lease
+from ocigc.pruning.planning import decide
 from ocigc.times import SECOND, parse_rfc3339
+from tests.helpers.images import RecordImages
 from tests.helpers.model import Blob, ModelGraph, content_references, media_of
 from tests.vectors.scenarios import Scenario, each_scenario, filter_arguments
 
@@ -63,9 +65,10 @@ def test_agrees_with_moby(rules: RuleSet, scenario: Scenario) -> None:
     containers = tuple(Container(c["id"], c["image"], c["imageID"]) for c in scenario["containers"])
     filters = parse_filters(arguments, prune_all=False, now=NOW, local_offset=0, rules=rules)
     plan = decide(
-        Inputs(Images(records(scenario)), leases, label_roots, graph),
+        Inputs(RecordImages(records(scenario)), RecordImages(), Relations(), leases, label_roots, graph),
         Request(filters, InUse(containers), NOW, 0, rules=rules),
         config_labels,
+        graph,
     )
 
     report = []

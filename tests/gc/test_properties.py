@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ocigc.gc.decide import Inputs, Request, decide
+from ocigc.digest import Digest
+from ocigc.gc.decide import Inputs, Request
 from ocigc.gc.filters import parse_filters
-from ocigc.gc.graph import Group
-from ocigc.gc.images import Images
+from ocigc.gc.graph import Group, Marks
 from ocigc.gc.in_use import Container, InUse
 from ocigc.gc.mark import lease_roots
 from ocigc.gc.plan import Plan
+from ocigc.gc.referrers import find_subjects, relate
 from ocigc.image import Descriptor, ImageRecord, Media, dangling_name
 from ocigc.labels import Lease
+from ocigc.pruning.planning import decide
+from tests.helpers.images import RecordImages
 from tests.helpers.model import Blob, ModelGraph
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -35,7 +39,9 @@ class World:
         self.random = random.Random(seed)
         self.blobs: dict[str, Blob] = {}
         layers = [self._add(f"layer {n}".encode(), "layer") for n in range(5)]
-        configs = [self._add(json.dumps({"config": {"Labels": {"n": str(n)}}}).encode(), CONFIG) for n in range(3)]
+        configs = self.configs = [
+            self._add(json.dumps({"config": {"Labels": {"n": str(n)}}}).encode(), CONFIG) for n in range(3)
+        ]
         manifests: list[dict[str, Any]] = []
         for number in range(self.random.randint(1, 8)):
             if manifests and self.random.random() < 0.25:
@@ -49,15 +55,7 @@ class World:
         for digest in self.random.sample(sorted(self.blobs), 2):
             if self.random.random() < 0.3:
                 del self.blobs[digest]
-        self.images = self._images(manifests)
-        fallbacks = [
-            (image.name.rsplit(":", 1)[1].replace("-", ":"), image.target.digest)
-            for image in self.images
-            if ":sha256-" in image.name
-        ]
-        self.graph = ModelGraph(
-            self.blobs, [pair for pair in fallbacks if pair[0] in self.blobs and pair[1] in self.blobs]
-        )
+        self.records = self._records(manifests)
         self.leases = [
             Lease(
                 "l",
@@ -65,6 +63,24 @@ class World:
                 tuple(self.random.sample(sorted(self.blobs), min(2, len(self.blobs)))),
             )
         ] * self.random.randint(0, 1)
+
+    def inputs(self, records: Sequence[ImageRecord] | None = None, gone: Collection[str] = ()) -> Inputs:
+        """What the rules see, also where some blobs are gone."""
+        graph = ModelGraph({digest: blob for digest, blob in self.blobs.items() if digest not in gone})
+        images = RecordImages(self.records if records is None else records)
+        subjects = find_subjects(images, graph)
+        for position, nodes in subjects.present.items():
+            for node in nodes:
+                if (target := graph.find(images[position].target.digest)) is not None:
+                    graph.add_referrer(node, target)
+        held = [node for flat in (False, True) for node in lease_roots(self.leases, graph, flat=flat)]
+        relations = relate(images, subjects, held, graph)
+        for position in subjects.present.keys() - relations.subjects.keys() - set(relations.parts):
+            target = images.picked([position]).targets(graph)[0]
+            for node in set(subjects.present[position]) - {graph.subject(target)}:
+                graph.remove_referrer(node, target)
+        alone = images.picked(each for each in images.positions if each not in relations.parts)
+        return Inputs(alone, images.picked(relations.parts), relations, self.leases, [], graph)
 
     def _add(self, data: bytes, media_type: str) -> dict[str, Any]:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -74,40 +90,56 @@ class World:
         self.blobs[digest] = Blob(data, labels, self.random.choice([0, NOW]))
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
-    def _images(self, manifests: Sequence[dict[str, Any]]) -> list[ImageRecord]:
-        images: dict[tuple[str, str], ImageRecord] = {}
+    def _records(self, manifests: Sequence[dict[str, Any]]) -> list[ImageRecord]:
+        images: dict[tuple[str | None, str], ImageRecord] = {}
         for position in range(self.random.randint(0, 8)):
             target = self.random.choice(manifests)
-            subject = self.random.choice(manifests)["digest"]
+            subject = self.random.choice([*manifests, *self.configs])["digest"]
             name = self.random.choice(
                 [
+                    None,
+                    None,
                     dangling_name(target["digest"]),
                     *(f"docker.io/library/app:{n}" for n in "123"),
                     f"docker.io/library/app:{subject.replace(':', '-')}",
                 ]
             )
             media = Media.MANIFEST if target["mediaType"] == MANIFEST else Media.INDEX
-            descriptor = Descriptor(target["mediaType"], target["digest"], target["size"], media)
-            images[name, target["digest"]] = ImageRecord(name, descriptor, (), (position,), 0)
+            descriptor = Descriptor(target["mediaType"], Digest(target["digest"]), target["size"], media)
+            images[name, target["digest"]] = ImageRecord(
+                name or dangling_name(target["digest"]), descriptor, (), (position,), 0, nameless=name is None
+            )
         return list(images.values())
 
     def in_use(self) -> InUse:
-        if not self.images or self.random.random() < 0.4:
+        if not self.records or self.random.random() < 0.4:
             return InUse()
-        digest = self.random.choice(self.images).target.digest
+        digest = self.random.choice(self.records).target.digest
         image = self.random.choice(["app:1", digest, digest[7:19], ""])
         return InUse((Container("c", image, digest),))
 
-    def plan(self, in_use: InUse, *, prune_all: bool, grace: int, images: Sequence[ImageRecord] | None = None) -> Plan:
-        filters = parse_filters([], prune_all=prune_all, now=NOW, local_offset=0)
-        chosen = self.images if images is None else images
-        return decide(
-            Inputs(Images(chosen), self.leases, [], self.graph), Request(filters, in_use, NOW, grace), lambda _: []
-        )
 
-    def remaining(self, plan: Plan) -> list[ImageRecord]:
-        nameless = [ImageRecord(dangling_name(i.target.digest), i.target, (), i.entries, 0) for i in plan.dangling]
-        return [*(plan.images[kept.position] for kept in plan.kept), *nameless]
+def request(in_use: InUse, *, prune_all: bool, grace: int = 0) -> Request:
+    return Request(parse_filters([], prune_all=prune_all, now=NOW, local_offset=0), in_use, NOW, grace)
+
+
+def plan_of(inputs: Inputs, wanted: Request) -> Plan:
+    assert isinstance(inputs.graph, ModelGraph)
+    return decide(inputs, wanted, lambda _: [], inputs.graph)
+
+
+def remaining(inputs: Inputs, plan: Plan) -> list[ImageRecord]:
+    """The entries that stay, as they are then."""
+    nameless = [replace(image, name=dangling_name(image.target.digest), nameless=True) for image in plan.dangling]
+    parts = [part for part in inputs.parts if part.position not in plan.parts.positions]
+    return [*(plan.images[kept.position] for kept in plan.kept), *nameless, *parts]
+
+
+def marks_of(inputs: Inputs, images: Sequence[ImageRecord]) -> Marks:
+    graph = inputs.graph
+    held = lease_roots(inputs.leases, graph, flat=False)
+    flat = lease_roots(inputs.leases, graph, flat=True)
+    return graph.mark([Group([*RecordImages(images).roots(graph), *held]), Group(flat, flat=True)])
 
 
 worlds = st.integers(0, 2**32).map(World)
@@ -116,11 +148,9 @@ worlds = st.integers(0, 2**32).map(World)
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans(), st.sampled_from([0, 1]))
 def test_nothing_that_is_reachable_goes(world: World, prune_all: bool, grace: int) -> None:
-    plan = world.plan(world.in_use(), prune_all=prune_all, grace=grace)
-    graph = world.graph
-    roots = [*Images(world.remaining(plan)).roots(graph), *lease_roots(world.leases, graph, flat=False)]
-    flat = lease_roots(world.leases, graph, flat=True)
-    marks = graph.mark([Group(roots), Group(flat, flat=True)])
+    inputs = world.inputs()
+    plan = plan_of(inputs, request(world.in_use(), prune_all=prune_all, grace=grace))
+    marks = marks_of(inputs, remaining(inputs, plan))
     assert not [node for node in plan.blobs if marks.owner(node) is not None]
     assert plan.blob_count == len(list(plan.blobs)) == len(set(plan.blobs))
 
@@ -128,34 +158,84 @@ def test_nothing_that_is_reachable_goes(world: World, prune_all: bool, grace: in
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans())
 def test_everything_that_is_unreachable_goes(world: World, prune_all: bool) -> None:
-    plan = world.plan(world.in_use(), prune_all=prune_all, grace=0)
-    graph = world.graph
-    roots = [*Images(world.remaining(plan)).roots(graph), *lease_roots(world.leases, graph, flat=False)]
-    flat = lease_roots(world.leases, graph, flat=True)
-    assert sorted(plan.blobs) == graph.mark([Group(roots), Group(flat, flat=True)]).unreachable()
+    inputs = world.inputs()
+    plan = plan_of(inputs, request(world.in_use(), prune_all=prune_all))
+    assert sorted(plan.blobs) == marks_of(inputs, remaining(inputs, plan)).unreachable()
 
 
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans())
 def test_every_image_goes_or_stays_once(world: World, prune_all: bool) -> None:
-    plan = world.plan(world.in_use(), prune_all=prune_all, grace=0)
+    inputs = world.inputs()
+    plan = plan_of(inputs, request(world.in_use(), prune_all=prune_all))
     fates = [u.image for u in plan.untagged] + [plan.images[kept.position] for kept in plan.kept]
-    assert sorted(fates, key=lambda i: i.entries) == sorted(world.images, key=lambda i: i.entries)
+    assert sorted(fates, key=lambda i: i.entries) == sorted(inputs.images, key=lambda i: i.entries)
     assert list(plan.pruned) == sorted(plan.pruned, key=lambda i: i.sort_key)
     assert set(plan.dangling.positions) <= set(plan.pruned.positions)
 
 
 @settings(max_examples=400, deadline=None)
+@given(worlds, st.booleans())
+def test_a_part_stays_as_long_as_an_image_reaches_it(world: World, prune_all: bool) -> None:
+    inputs = world.inputs()
+    plan = plan_of(inputs, request(world.in_use(), prune_all=prune_all))
+    graph = inputs.graph
+    images = [image for image in remaining(inputs, plan) if image.position not in inputs.parts.positions]
+    marks = graph.mark([Group(RecordImages(images).roots(graph))])
+    for part in inputs.parts:
+        node = graph.find(part.target.digest)
+        assert node is not None
+        assert (marks.owner(node) is None) == (part.position in plan.parts.positions)
+
+
+@settings(max_examples=400, deadline=None)
+@given(worlds)
+def test_a_default_prune_takes_names_only_from_referrers(world: World) -> None:
+    inputs = world.inputs()
+    plan = plan_of(inputs, request(InUse(), prune_all=False))
+    leaving = set(plan.blobs)
+    for image in plan.pruned:
+        if not image.dangling:
+            assert any(node in leaving for node in inputs.relations.subjects[image.position])
+
+
+@settings(max_examples=400, deadline=None)
+@given(worlds, st.booleans())
+def test_a_referrer_stays_with_its_subject(world: World, prune_all: bool) -> None:
+    inputs = world.inputs()
+    plan = plan_of(inputs, request(InUse(), prune_all=prune_all))
+    leaving = set(plan.blobs)
+    for image in plan.pruned:
+        assert all(node in leaving for node in inputs.relations.subjects.get(image.position, ()))
+
+
+@settings(max_examples=400, deadline=None)
+@given(worlds, st.booleans())
+def test_a_second_prune_finds_nothing(world: World, prune_all: bool) -> None:
+    inputs = world.inputs()
+    in_use = world.in_use()
+    referrers = (inputs.images[position].target.digest for position in inputs.relations.subjects)
+    # A referrer in use stays as it is; once its subject has gone it is an image like others, and may lose its name.
+    assume(not {container.image_id for container in in_use.containers}.intersection(referrers))
+    wanted = request(in_use, prune_all=prune_all)
+    plan = plan_of(inputs, wanted)
+    gone = {inputs.graph.digest(node) for node in plan.blobs}
+    second = plan_of(world.inputs(remaining(inputs, plan), gone), wanted)
+    assert list(second.untagged) == []
+    assert len(second.parts) == second.blob_count == 0
+
+
+@settings(max_examples=400, deadline=None)
 @given(worlds, st.randoms(use_true_random=False))
 def test_the_order_of_the_index_does_not_matter(world: World, shuffled: random.Random) -> None:
-    in_use = world.in_use()
-    images = list(world.images)
-    shuffled.shuffle(images)
-    plan = world.plan(in_use, prune_all=True, grace=0)
-    other = world.plan(in_use, prune_all=True, grace=0, images=images)
+    wanted = request(world.in_use(), prune_all=True)
+    records = list(world.records)
+    shuffled.shuffle(records)
+    plan, other = plan_of(world.inputs(), wanted), plan_of(world.inputs(records), wanted)
     assert list(plan.untagged) == list(other.untagged)
     for one, same in ((plan.judged, other.judged), (plan.kept, other.kept)):
         assert sorted(one, key=lambda kept: kept.position) == sorted(same, key=lambda kept: kept.position)
     assert list(plan.dangling) == list(other.dangling)
+    assert sorted(plan.parts.positions) == sorted(other.parts.positions)
     assert (plan.unlease, plan.orphans) == (other.unlease, other.orphans)
     assert (plan.spared, plan.reclaimed) == (other.spared, other.reclaimed)

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocigc.gc.filters import label_check
-from ocigc.gc.images import Images
 from ocigc.gc.policy import Period, Policy, Rule
 from ocigc.gc.regex import Regex
 from ocigc.gc.retention import Standing, retain
 from ocigc.image import Descriptor, ImageRecord, Media, dangling_name
 from ocigc.semver import parse_range
 from ocigc.times import SECOND, parse_rfc3339
+from tests.helpers.images import RecordImages
 
 DAY = 24 * 3600 * 10**9
 NOW = 1000 * DAY
@@ -48,7 +48,7 @@ def goes(
 ) -> list[str]:
     """The names of what a policy lets go; of referrers, what goes without its subject."""
     sets = ({i.position for i in those} for those in (referrers, orphaned, incomplete))
-    found = retain(Policy(rules), Images(images), NOW, lambda _: [labels or {}], Standing(*sets))
+    found = retain(Policy(rules), RecordImages(images), NOW, lambda _: [labels or {}], Standing(*sets))
     return [
         i.name
         for i in images
@@ -58,7 +58,7 @@ def goes(
 
 def why(rule: Rule, images: Sequence[ImageRecord], **standing: Any) -> dict[str, str]:
     """The reasons by which a rule keeps images."""
-    found = retain(Policy([rule]), Images(images), NOW, lambda _: [{}], Standing(**standing))
+    found = retain(Policy([rule]), RecordImages(images), NOW, lambda _: [{}], Standing(**standing))
     return {i.name: found.retained[i.position] for i in images if i.position in found.retained}
 
 
@@ -101,7 +101,7 @@ def test_images_without_a_name() -> None:
     assert goes([Rule(delete_untagged=True, keep_within=3 * DAY)], [old, young]) == [old.name]
     rule = Rule(repositories=("app",), delete_untagged=True)
     assert goes([rule], [old]) == []
-    known = retain(Policy([rule]), Images([old]), NOW, lambda _: [], Standing(), "docker.io/library/app")
+    known = retain(Policy([rule]), RecordImages([old]), NOW, lambda _: [], Standing(), "docker.io/library/app")
     assert (known.retained, known.released) == ({}, {old.position: "policy rule 1"})
 
 
@@ -209,7 +209,7 @@ def test_what_is_protected_is_never_taken() -> None:
     assert goes([rules[0]], APP) == [APP[n].name for n in (0, 3, 4)]
     assert goes(rules[:2], APP) == [APP[n].name for n in (0, 4)]
     assert goes(rules, APP) == []
-    found = retain(Policy([Rule(deny=("*",))], protect=("app:4",)), Images(APP), NOW, lambda _: [], Standing())
+    found = retain(Policy([Rule(deny=("*",))], protect=("app:4",)), RecordImages(APP), NOW, lambda _: [], Standing())
     assert found.retained == {APP[4].position: "protect app:4"}
     # A rule that only protects decides nothing else.
     assert goes([Rule(protect=("other",)), Rule(keep_last=0)], APP) == [i.name for i in APP]
@@ -249,10 +249,10 @@ def test_a_referrer_with_a_name_of_its_own_takes_no_place_and_may_go_with_its_su
     # agntcy/dir#2101: signatures with tags pushed images out of a keep-last.
     signature = image("docker.io/library/app:sig-1", 9, age=0)
     standing = Standing(referrers={signature.position})
-    found = retain(Policy([Rule(keep_last=2)]), Images([*APP, signature]), NOW, lambda _: [], standing)
+    found = retain(Policy([Rule(keep_last=2)]), RecordImages([*APP, signature]), NOW, lambda _: [], standing)
     assert [i.name for i in APP if i.position in found.retained] == [APP[0].name, APP[1].name]
     assert (signature.position in found.retained, signature.position in found.detached) == (False, False)
-    kept = retain(Policy([Rule(keep_tagged=True)]), Images([signature]), NOW, lambda _: [], standing)
+    kept = retain(Policy([Rule(keep_tagged=True)]), RecordImages([signature]), NOW, lambda _: [], standing)
     assert signature.position in kept.retained
 
 

@@ -14,6 +14,12 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
+NAME_ANNOTATIONS = {
+    "io.containerd.image.name",
+    "org.opencontainers.image.ref.name",
+    "org.opencontainers.image.base.name",
+}
+
 Descriptor = dict[str, Any]
 
 
@@ -63,9 +69,15 @@ class LayoutWriter:
         return self.json({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests)}, INDEX)
 
     def tag(self, target: Descriptor, name: str | None = None, **annotations: str) -> None:
-        """Adds an entry to index.json; without a name, it is dangling."""
+        """Adds an entry to index.json; without a name, it is dangling: an image that has lost its last name."""
+        if name is None and not annotations.keys() & NAME_ANNOTATIONS:
+            name = f"moby-dangling@{target['digest']}"
         if name is not None:
             annotations["org.opencontainers.image.ref.name"] = name
+        self.entry(target, **annotations)
+
+    def entry(self, target: Descriptor, **annotations: str) -> None:
+        """Adds an entry to index.json that has no name but what the annotations give it."""
         self.entries.append({**target, "annotations": annotations} if annotations else target)
         self.write_index()
 

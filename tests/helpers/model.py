@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ocigc.gc.graph import Group
+from ocigc.gc.graph import ABSENT, NO_NODE, Group
 from ocigc.image import Descriptor, Media
 
 MEDIA = {
@@ -42,7 +42,7 @@ class ModelHolders:
         for group in groups:
             for root in group.roots:
                 if not group.flat:
-                    self._hold(root)
+                    self._hold(root, forward=group.forward)
                 elif root not in self._owners:
                     self._owners[root] = self._groups
                     self._open.add(root)
@@ -50,13 +50,13 @@ class ModelHolders:
                         self._hold(referrer)
             self._groups += 1
 
-    def _hold(self, node: int) -> None:
+    def _hold(self, node: int, *, forward: bool = False) -> None:
         if node in self._owners and node not in self._open:
             return
         self._owners.setdefault(node, self._groups)
         self._open.discard(node)
-        for near in [*self._graph.children(node), *self._graph.referrers(node)]:
-            self._hold(near)
+        for near in [*self._graph.children(node), *([] if forward else self._graph.referrers(node))]:
+            self._hold(near, forward=forward)
 
     def owner(self, node: int) -> int | None:
         return self._owners.get(node)
@@ -81,7 +81,7 @@ def content_references(labels: Mapping[str, str]) -> Iterator[str]:
 class ModelGraph:
     """Implements `ocigc.rules.graph.Graph`. Nodes are positions in the sorted list of digests."""
 
-    def __init__(self, blobs: Mapping[str, Blob], fallbacks: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, blobs: Mapping[str, Blob]) -> None:
         self.digests = sorted(blobs)
         self.blobs = [blobs[digest] for digest in self.digests]
         self._nodes = {digest: node for node, digest in enumerate(self.digests)}
@@ -90,8 +90,6 @@ class ModelGraph:
         for node in range(len(self.digests)):
             if (subject := self.subject(node)) is not None:
                 self._referrers.setdefault(subject, []).append(node)
-        for subject_digest, target in fallbacks:
-            self._referrers.setdefault(self._nodes[subject_digest], []).append(self._nodes[target])
 
     @staticmethod
     def _parse(data: bytes) -> dict[str, Any]:
@@ -126,6 +124,12 @@ class ModelGraph:
     def subject(self, node: int) -> int | None:
         subject = self._documents[node].get("subject")
         return self.find(subject["digest"]) if isinstance(subject, dict) else None
+
+    def subjects(self, nodes: Sequence[int]) -> Iterator[tuple[int, int]]:
+        for place, node in enumerate(nodes):
+            if node != NO_NODE and "subject" in self._documents[node]:
+                subject = self.subject(node)
+                yield place, ABSENT if subject is None else subject
 
     def _descriptors(self, node: int) -> Iterator[dict[str, Any]]:
         document = self._documents[node]
@@ -179,6 +183,14 @@ class ModelGraph:
 
     def referrers(self, node: int) -> Sequence[int]:
         return self._referrers.get(node, ())
+
+    def add_referrer(self, subject: int, referrer: int) -> None:
+        referrers = self._referrers.setdefault(subject, [])
+        if referrer not in referrers:
+            referrers.append(referrer)
+
+    def remove_referrer(self, subject: int, referrer: int) -> None:
+        self._referrers[subject].remove(referrer)
 
     def mark(self, groups: Iterable[Group]) -> ModelHolders:
         marks = ModelHolders(self)

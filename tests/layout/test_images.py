@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import ocigc.layout.index_images
 from ocigc.gc.graph import Graph
-from ocigc.gc.images import Images, NameKind
+from ocigc.gc.images import NameKind
 from ocigc.image import NAME_ANNOTATIONS, ImageRecord, dangling_name
 from ocigc.layout.index_images import IndexImages
 from ocigc.native import NO_NODE, Entries
+from tests.helpers.images import RecordImages
 
 DIGESTS = ["sha256:" + digit * 64 for digit in "abc"] + ["sha512:" + "d" * 128, "blake3:" + "a" * 64, "other+x:Y=_"]
 REFERENCE = "containerd.io/gc.ref.content"
@@ -120,12 +121,6 @@ class Nodes:
         number = DIGESTS.index(digest) if digest in DIGESTS else 1
         return None if number % 2 else number
 
-    def find_longer(self, beginning: str) -> int | None:
-        return None if beginning > DIGESTS[-1] else 4
-
-    def subject(self, node: int) -> int | None:
-        return None if node % 4 else node + 2
-
 
 @given(indexes, spellings, st.sampled_from([None, "registry.example/app"]))
 def test_the_images_are_those_of_the_records(
@@ -135,13 +130,12 @@ def test_the_images_are_those_of_the_records(
     entries = Entries(written(manifests, spelling))
     nodes = (graph.find(entry.descriptor.digest) for entry in entries)
     images = IndexImages.of(entries, repository).located(array("I", (NO_NODE if n is None else n for n in nodes)))
-    plain = Images(records(manifests, repository))
+    plain = RecordImages(records(manifests, repository))
     assert len(images) == len(plain)
     assert list(images) == list(plain)
     assert sorted(images.roots(graph)) == sorted(plain.roots(graph))
     assert list(images.in_order()) == list(plain.in_order())
     assert list(images.targets(graph)) == list(plain.targets(graph))
-    assert list(images.subjects(graph)) == list(plain.subjects(graph))
     assert list(images.groups(graph)) == list(plain.groups(graph))
     assert sorted(images.entries) == sorted(plain.entries) == list(range(len(entries)))
     assert [images[position] for position in images.positions] == list(images)
@@ -159,4 +153,4 @@ def test_images_whose_keys_have_one_number(manifests: list[dict[str, Any]]) -> N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ocigc.layout.index_images, "hash", lambda _: 0, raising=False)
         images = IndexImages.of(Entries(written(manifests, {})), None)
-    assert list(images) == list(Images(records(manifests, None)))
+    assert list(images) == list(RecordImages(records(manifests, None)))

@@ -16,7 +16,8 @@ import pytest
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
-from ocigc.gc.graph import Group
+from ocigc.gc.graph import ABSENT as NO_SUBJECT
+from ocigc.gc.graph import NO_NODE, Group
 from ocigc.image import Descriptor as Target
 from ocigc.image import Media
 from ocigc.native import Missing, Role, Store
@@ -25,7 +26,6 @@ from tests.helpers.stores import node, scanned
 
 JSON_TYPE = "application/vnd.example+json"
 ABSENT: Descriptor = {"mediaType": LAYER, "digest": "sha256:" + "0" * 64, "size": 1}
-NO_NODE = 0xFFFFFFFF
 MEDIA = {
     MANIFEST: Media.MANIFEST,
     INDEX: Media.INDEX,
@@ -926,6 +926,30 @@ def test_a_graph_that_is_cleared_can_be_read_anew(layout: LayoutWriter) -> None:
         expand(store, image)
         assert held(store, image) == before
         assert len(before) > 1
+
+
+def test_reach_forward_leaves_referrers_out(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    signature = layout.manifest(layout.config("signature"), subject=image)
+    with scanned(layout) as store:
+        expand(store, image, signature)
+        root = [node(store, image)]
+        assert node(store, signature) in store.mark([Group(root)]).owned(0, 1)
+        owned = store.mark([Group(root, forward=True)]).owned(0, 1)
+        assert {store.digest(each) for each in owned} == held(store, image) - held(store, signature)
+        marks = store.mark([Group(root, forward=True), Group([node(store, signature)], forward=True)])
+        assert (marks.owner(root[0]), marks.owner(node(store, signature))) == (0, 1)
+
+
+def test_subjects_are_told_also_where_they_are_absent(layout: LayoutWriter) -> None:
+    image, gone = layout.image("image"), layout.image("gone", ["gone"])
+    signatures = [layout.manifest(layout.config("signature"), subject=subject) for subject in (image, gone)]
+    layout.blob_path(gone).unlink()
+    with scanned(layout) as store:
+        expand(store, image, *signatures)
+        asked = [node(store, image), NO_NODE, *(node(store, each) for each in signatures)]
+        assert list(store.subjects(asked)) == [(2, node(store, image)), (3, NO_SUBJECT)]
+        assert list(store.subjects([])) == []
 
 
 # Cancelling

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ocigc.gc.decide import Request, decide
+from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters
 from ocigc.gc.in_use import InUse
 from ocigc.inspect.lease import held, hold, release
@@ -22,7 +22,7 @@ from ocigc.layout.snapshot import labels_of, load
 from ocigc.progress import Report
 from ocigc.pruning import trash
 from ocigc.pruning.execute import execute, recover
-from ocigc.pruning.planning import PruneOptions, request
+from ocigc.pruning.planning import PruneOptions, decide, request
 from ocigc.pruning.prune import prune
 from ocigc.times import SECOND
 from tests.helpers.layouts import Descriptor, LayoutWriter
@@ -110,7 +110,7 @@ class Layouts(RuleBasedStateMachine):
             trash.empty(state, now)
             snapshot = load(layout, None, now, quiet)
             asked = Request(Filters(not everything, (), ()), InUse(), now, 0)
-            plan = decide(snapshot.contents, asked, labels_of(snapshot))
+            plan = decide(snapshot.inputs, asked, labels_of(snapshot, asked.rules), snapshot.store)
             expires = now + 3600 * SECOND if keep else None
             with snapshot.store:
                 try:
@@ -126,7 +126,7 @@ class Layouts(RuleBasedStateMachine):
             snapshot = load(layout, None, now, quiet)
             asked = Request(Filters(not everything, (), ()), InUse(), now, 0)
             with snapshot.store:
-                assert decide(snapshot.contents, asked, labels_of(snapshot)).empty
+                assert decide(snapshot.inputs, asked, labels_of(snapshot, asked.rules), snapshot.store).empty
 
     @precondition(lambda self: self.named())
     @rule(data=st.data(), keep=st.booleans())

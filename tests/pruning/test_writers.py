@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.gc.decide import Request, decide
+from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters
 from ocigc.gc.in_use import InUse
 from ocigc.layout import lock
@@ -19,6 +19,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import labels_of, load
 from ocigc.progress import Report
 from ocigc.pruning.execute import Executed, execute, recover
+from ocigc.pruning.planning import decide
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
 Act = Callable[[], object]
@@ -49,7 +50,7 @@ class World:
             recover(layout, state, now, lambda _: None)
             snapshot = load(layout, None, now, lambda _: None)
             request = Request(Filters(True, (), ()), InUse(), now, 0)
-            plan = decide(snapshot.contents, request, labels_of(snapshot))
+            plan = decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
             before()
             with snapshot.store:
                 return execute(snapshot, plan, [], state, now, None, phase)

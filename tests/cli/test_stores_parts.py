@@ -1,0 +1,192 @@
+"""Parts: entries without a name that another entry reaches. They are not images, and their entries stay with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import Descriptor, LayoutWriter, snapshot
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    return LayoutWriter(tmp_path / "repository")
+
+
+def platforms(layout: LayoutWriter, seed: str) -> list[Descriptor]:
+    """Manifests of two platforms, listed one by one as oras, zot and regctl do."""
+    parts = [layout.image(f"{seed} {architecture}", [seed, architecture]) for architecture in ("amd64", "arm64")]
+    for part in parts:
+        layout.entry(part)
+    return parts
+
+
+def prune(layout: LayoutWriter, *arguments: str, used: str | None = None) -> list[str]:
+    """Prunes twice, and gives what was untagged: the second time nothing is."""
+    in_use = [] if used is None else ["--in-use", "-"]
+    command = ("prune", "--force", "--grace", "0s", "--format", "json", *in_use, *arguments, layout.path)
+    first, second = ocigc(*command, stdin=used), ocigc(*command, stdin=used)
+    assert (first.code, second.code) == (0, 0), (first, second)
+    assert (second.json["ImagesDeleted"], second.json["Orphans"]) == ([], [])
+    return [item["Untagged"] for item in first.json["ImagesDeleted"] if "Untagged" in item]
+
+
+def listed(layout: LayoutWriter) -> list[str]:
+    return [entry["digest"] for entry in json.loads((layout.path / "index.json").read_text())["manifests"]]
+
+
+def digests(*targets: Descriptor) -> list[str]:
+    return [target["digest"] for target in targets]
+
+
+def test_the_children_of_a_named_index_stay_listed(layout: LayoutWriter) -> None:
+    """Source: oras-go#664, inspektor-gadget#5782."""
+    parts = platforms(layout, "app")
+    index = layout.index(parts)
+    layout.tag(index, "1")
+    before = snapshot(layout.path)
+    assert prune(layout) == []
+    assert snapshot(layout.path) == before
+
+
+def test_they_stay_with_all(layout: LayoutWriter) -> None:
+    parts = platforms(layout, "app")
+    layout.tag(layout.index(parts), "reg.example/app:1")
+    old = platforms(layout, "old")
+    layout.tag(layout.index(old), "reg.example/app:0")
+    assert prune(layout, "-a", used="reg.example/app:1\n") == ["reg.example/app:0"]
+    assert set(digests(*parts)) < set(listed(layout))
+    assert not set(digests(*old)) & set(listed(layout))
+    assert not any(layout.has(part) for part in old)
+
+
+def test_what_is_alone_is_dangling(layout: LayoutWriter) -> None:
+    parts = platforms(layout, "app")
+    layout.tag(layout.index(parts), "1")
+    alone = layout.image("pushed by digest alone")
+    layout.entry(alone)
+    assert prune(layout) == digests(alone)
+    assert not layout.has(alone)
+
+
+def test_they_go_with_a_dangling_index(layout: LayoutWriter) -> None:
+    parts = platforms(layout, "old")
+    index = layout.index(parts)
+    layout.entry(index)
+    kept = layout.image("kept")
+    layout.tag(kept, "1")
+    assert prune(layout) == digests(index)
+    assert listed(layout) == digests(kept)
+    assert not any(layout.has(each) for each in [index, *parts])
+
+
+def test_they_stay_with_the_last_image_that_reaches_them(layout: LayoutWriter) -> None:
+    amd, arm = platforms(layout, "app")
+    layout.tag(layout.index([amd, arm]), "reg.example/app:1")
+    other = layout.image("other")
+    layout.entry(other)
+    layout.tag(layout.index([amd, other]), "reg.example/app:2")
+    assert ocigc("rm", "-f", layout.path, "reg.example/app:1").code == 0
+    assert set(digests(amd, other)) < set(listed(layout))
+    assert arm["digest"] not in listed(layout)
+    assert ocigc("rm", "-f", "--allow-empty", layout.path, "reg.example/app:2").code == 0
+    assert listed(layout) == []
+
+
+def test_nested_indexes_are_parts_too(layout: LayoutWriter) -> None:
+    parts = platforms(layout, "app")
+    inner = layout.index(parts)
+    layout.entry(inner)
+    layout.tag(layout.index([inner]), "1")
+    before = listed(layout)
+    assert prune(layout) == []
+    assert listed(layout) == before
+
+
+def test_an_entry_beside_a_named_one_of_the_same_target_is_a_part(layout: LayoutWriter) -> None:
+    """What skopeo leaves of a copy without a name, once the same image came with one."""
+    target = layout.image("app")
+    layout.entry(target)
+    layout.tag(target, "reg.example/app:1")
+    assert prune(layout) == []
+    assert listed(layout) == digests(target, target)
+    assert ocigc("rm", "-f", "--allow-empty", layout.path, "reg.example/app:1").code == 0
+    assert listed(layout) == []
+
+
+def test_they_are_no_images(layout: LayoutWriter) -> None:
+    parts = platforms(layout, "app")
+    layout.tag(layout.index(parts), "reg.example/app:1")
+    images = ocigc("ls", "--format", "json", layout.path).json
+    assert [image["Name"] for image in images] == ["reg.example/app:1"]
+    assert ocigc("du", "--format", "json", layout.path).json["Images"] == 1
+    refused(ocigc("rm", "-f", layout.path, parts[0]["digest"]), 2, "part of another image")
+    assert listed(layout)[:2] == digests(*parts)
+    text = ocigc("prune", "-n", "--explain", layout.path).out
+    assert parts[0]["digest"][7:19] not in text
+
+
+def test_a_store_of_nothing_but_parts_and_their_index_is_not_emptied(layout: LayoutWriter) -> None:
+    layout.entry(layout.index(platforms(layout, "app")))
+    refused(ocigc("prune", "-f", "--grace", "0s", layout.path), 3, "no image")
+
+
+def test_those_that_label_each_other_do_not_vanish_for_nothing(layout: LayoutWriter) -> None:
+    one, other = layout.image("one"), layout.image("other")
+    layout.labels(one, {"containerd.io/gc.ref.content.0": other["digest"]})
+    layout.labels(other, {"containerd.io/gc.ref.content.0": one["digest"]})
+    layout.entry(one)
+    layout.entry(other)
+    layout.tag(layout.image("kept"), "kept")
+    assert prune(layout, "--filter", "until=2001-01-01") == []
+    assert set(digests(one, other)) < set(listed(layout))
+    assert prune(layout) == [min(digests(one, other))]
+    assert not layout.has(one)
+    assert not layout.has(other)
+
+
+def test_what_an_entry_refers_to_stays_with_it(layout: LayoutWriter) -> None:
+    part = layout.image("app")
+    extra = layout.blob("what its entry refers to")
+    layout.entry(part, **{"containerd.io/gc.ref.content.extra": extra["digest"]})
+    layout.tag(layout.index([part]), "reg.example/app:1")
+    layout.tag(layout.image("kept"), "reg.example/kept:1")
+    assert prune(layout) == []
+    assert layout.has(extra)
+    assert ocigc("rm", "-f", layout.path, "reg.example/app:1").code == 0
+    assert part["digest"] not in listed(layout)
+    assert not layout.has(extra)
+
+
+def test_they_come_back_with_their_image(layout: LayoutWriter) -> None:
+    parts = platforms(layout, "app")
+    layout.tag(layout.index(parts), "reg.example/app:1")
+    layout.tag(layout.image("kept"), "reg.example/kept:1")
+    before = sorted(listed(layout))
+    assert ocigc("rm", "-f", "--trash", "7d", layout.path, "reg.example/app:1").code == 0
+    assert len(listed(layout)) == 1
+    assert ocigc("restore", layout.path).code == 0
+    assert sorted(listed(layout)) == before
+    assert prune(layout) == []
+
+
+def test_a_policy_does_not_count_them(layout: LayoutWriter, tmp_path: Path) -> None:
+    parts = platforms(layout, "app")
+    layout.tag(layout.index(parts), "reg.example/app:1")
+    layout.tag(layout.image("older"), "reg.example/app:0")
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[[rule]]\nkeep-tagged = true\ndelete-untagged = true\n")
+    before = listed(layout)
+    assert prune(layout, "--policy", str(policy)) == []
+    assert listed(layout) == before
+
+
+def test_filters_come_first(layout: LayoutWriter) -> None:
+    lone = layout.image("alone", created="2024-01-01T00:00:00Z")
+    layout.entry(lone)
+    layout.tag(layout.image("kept"), "1")
+    assert prune(layout, "--filter", "until=2023-01-01") == []
+    assert prune(layout, "--filter", "until=2025-01-01") == digests(lone)

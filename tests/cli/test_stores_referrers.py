@@ -1,0 +1,274 @@
+"""Referrers: signatures, attestations and bills of materials stay and go with what they refer to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import Descriptor, LayoutWriter
+
+EMPTY = "application/vnd.oci.empty.v1+json"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    writer = LayoutWriter(tmp_path / "layout")
+    writer.tag(writer.image("kept"), "reg.example/kept:1")
+    return writer
+
+
+def about(layout: LayoutWriter, subject: Descriptor, seed: str) -> Descriptor:
+    """A manifest that refers to a subject."""
+    return layout.manifest(layout.json({}, EMPTY), [layout.blob(seed)], subject=subject, artifactType="example/sbom")
+
+
+def fallback(subject: Descriptor, suffix: str = "") -> str:
+    return "reg.example/app:" + subject["digest"].replace(":", "-") + suffix
+
+
+def prune(layout: LayoutWriter, *arguments: str, used: str | None = None) -> list[str]:
+    """Prunes twice, and gives what was untagged: the second time nothing is."""
+    in_use = [] if used is None else ["--in-use", "-"]
+    command = ("prune", "--force", "--grace", "0s", "--format", "json", *in_use, *arguments, layout.path)
+    first, second = ocigc(*command, stdin=used), ocigc(*command, stdin=used)
+    assert (first.code, second.code) == (0, 0), (first, second)
+    assert (second.json["ImagesDeleted"], second.json["Orphans"]) == ([], [])
+    return [item["Untagged"] for item in first.json["ImagesDeleted"] if "Untagged" in item]
+
+
+def entries(layout: LayoutWriter) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((layout.path / "index.json").read_text())["manifests"]
+    return found
+
+
+def listed(layout: LayoutWriter) -> set[str]:
+    return {entry["digest"] for entry in entries(layout)}
+
+
+def states(layout: LayoutWriter) -> dict[str | None, tuple[bool, bool, bool]]:
+    images = ocigc("ls", "--format", "json", layout.path).json
+    return {image["Name"]: (image["Dangling"], image["Referrer"], image["Orphaned"]) for image in images}
+
+
+NAMES = pytest.mark.parametrize("name", [None, "fallback", "fallback.sig", "reg.example/app:sig-1"])
+
+
+def tag(layout: LayoutWriter, target: Descriptor, subject: Descriptor, name: str | None) -> None:
+    if name is None:
+        layout.entry(target)
+    else:
+        layout.tag(target, fallback(subject, name[8:]) if name.startswith("fallback") else name)
+
+
+@NAMES
+@pytest.mark.parametrize(
+    "arguments", [[], ["-a"], ["-a", "--filter", "until=2030-01-01"], ["-a", "--filter", "label=x"]]
+)
+def test_it_stays_with_its_subject(layout: LayoutWriter, name: str | None, arguments: list[str]) -> None:
+    app = layout.image("app", created="2024-01-01T00:00:00Z", labels={"x": "y"})
+    layout.tag(app, "reg.example/app:1")
+    tag(layout, about(layout, app, "sbom"), app, name)
+    before = entries(layout)
+    used = "reg.example/app:1\nreg.example/kept:1\n"
+    assert prune(layout, *arguments, used=used) == []
+    assert entries(layout) == before
+
+
+@NAMES
+def test_it_goes_with_its_subject(layout: LayoutWriter, name: str | None) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    signature = about(layout, app, "sbom")
+    tag(layout, signature, app, name)
+    gone = prune(layout, "-a", used="reg.example/kept:1\n")
+    assert len(gone) == 2
+    assert not {app["digest"], signature["digest"]} & listed(layout)
+    assert not layout.has(signature)
+
+
+@NAMES
+def test_rm_of_the_subject_takes_what_has_no_name_of_its_own(layout: LayoutWriter, name: str | None) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    signature = about(layout, app, "sbom")
+    tag(layout, signature, app, name)
+    assert ocigc("rm", "-f", layout.path, "reg.example/app:1").code == 0
+    own = name is not None and not name.startswith("fallback")
+    assert layout.has(signature) == (signature["digest"] in listed(layout)) == own
+    assert not layout.has(app)
+
+
+def test_a_name_of_its_own_stays_as_a_root(layout: LayoutWriter) -> None:
+    app = layout.image("app")
+    layout.entry(app)
+    signature = about(layout, app, "sbom")
+    layout.tag(signature, "reg.example/app:sig-1")
+    assert prune(layout) == [app["digest"]]
+    assert layout.has(signature)
+    assert states(layout)["reg.example/app:sig-1"] == (False, False, True)
+
+
+def test_a_filter_keeps_a_name_of_its_own_when_the_subject_goes(layout: LayoutWriter) -> None:
+    app = layout.image("app", created="2020-01-01T00:00:00Z")
+    layout.tag(app, "reg.example/app:1")
+    signature = about(layout, app, "sbom")
+    layout.tag(signature, "reg.example/app:sig", **{"org.opencontainers.image.created": "2025-01-01T00:00:00Z"})
+    used = "reg.example/kept:1\n"
+    assert prune(layout, "-a", "--filter", "until=2024-01-01", used=used) == ["reg.example/app:1"]
+    assert prune(layout, "-a", "--filter", "until=2026-01-01", used=used) == ["reg.example/app:sig"]
+
+
+def test_a_referrer_of_a_part_stays_with_it(layout: LayoutWriter) -> None:
+    part = layout.image("amd64")
+    layout.entry(part)
+    layout.tag(layout.index([part]), "reg.example/app:1")
+    signature = about(layout, part, "sbom")
+    layout.entry(signature)
+    assert prune(layout) == []
+    assert prune(layout, "-a", used="reg.example/kept:1\n")[-1] == "reg.example/app:1"
+    assert not layout.has(signature)
+
+
+def test_referrers_of_referrers_go_with_them(layout: LayoutWriter) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    sbom = about(layout, app, "sbom")
+    layout.entry(sbom)
+    signature = about(layout, sbom, "signature of the sbom")
+    layout.tag(signature, fallback(sbom, ".sig"))
+    assert prune(layout) == []
+    assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 3
+    assert len(listed(layout)) == 1
+
+
+def test_rm_of_its_own_name_takes_it_sooner(layout: LayoutWriter) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    for name in (fallback(app, ".sig"), "reg.example/app:sbom"):
+        signature = about(layout, app, name)
+        layout.tag(signature, name)
+        assert ocigc("rm", "-f", layout.path, name).code == 0
+        assert not layout.has(signature)
+    signature = about(layout, app, "nameless")
+    layout.entry(signature)
+    assert ocigc("rm", "-f", layout.path, signature["digest"]).code == 0
+    assert not layout.has(signature)
+    assert layout.has(app)
+
+
+def test_in_use_it_stays_without_its_subject(layout: LayoutWriter) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    signature = about(layout, app, "sbom")
+    layout.tag(signature, fallback(app, ".sig"))
+    used = f"reg.example/kept:1\n{fallback(app, '.sig')}\n"
+    assert prune(layout, "-a", used=used) == ["reg.example/app:1"]
+    assert layout.has(signature)
+
+
+class TestASubjectThatOnlyTheReferrerReaches:
+    """It does not stay by that, and is not pruned by that."""
+
+    def test_the_config_of_the_image_itself(self, layout: LayoutWriter) -> None:
+        config = layout.config("odd")
+        odd = layout.manifest(config, [layout.blob("odd")])
+        layout.tag(odd, fallback(config))
+        assert states(layout)[fallback(config)] == (False, False, False)
+        assert prune(layout) == []
+        assert layout.has(odd)
+        assert prune(layout, "-a", used="reg.example/kept:1\n") == [fallback(config)]
+        assert not layout.has(odd)
+
+    def test_a_layer_of_the_image_itself(self, layout: LayoutWriter) -> None:
+        layer = layout.blob("layer")
+        odd = layout.manifest(layout.config("odd"), [layer])
+        layout.tag(odd, fallback(layer, ".sig"))
+        assert prune(layout) == []
+        assert layout.has(odd)
+
+    def test_a_child_of_an_index(self, layout: LayoutWriter) -> None:
+        child = layout.image("child")
+        index = layout.index([child])
+        layout.tag(index, fallback(child))
+        assert prune(layout) == []
+        assert layout.has(child)
+        assert prune(layout, "-a", used="reg.example/kept:1\n") == [fallback(child)]
+        assert not layout.has(child)
+
+    def test_what_two_hold_of_each_other(self, layout: LayoutWriter) -> None:
+        one, other = layout.image("one"), layout.image("other")
+        layout.tag(layout.index([one]), fallback(other))
+        layout.tag(layout.index([other]), fallback(one))
+        assert prune(layout) == []
+        assert layout.has(one)
+        assert layout.has(other)
+        assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 2
+        assert not layout.has(one)
+
+    def test_a_config_that_another_image_has_until_it_goes(self, layout: LayoutWriter) -> None:
+        config = layout.config("shared")
+        odd = layout.manifest(config, [layout.blob("odd")])
+        layout.tag(odd, fallback(config))
+        layout.entry(layout.manifest(config, [layout.blob("other")]))
+        assert len(prune(layout)) == 1
+        assert layout.has(odd)
+
+    def test_its_own_digest(self, layout: LayoutWriter) -> None:
+        app = layout.image("app")
+        layout.tag(app, fallback(app))
+        assert prune(layout) == []
+        assert layout.has(app)
+
+
+class TestOrphaned:
+    """Source: harbor#20184: the subject was deleted elsewhere."""
+
+    @pytest.fixture
+    def gone(self, layout: LayoutWriter) -> Descriptor:
+        subject = layout.image("gone", ["gone"])
+        layout.blob_path(subject).unlink()
+        return subject
+
+    @pytest.mark.parametrize("name", ["fallback", "fallback.sig", "reg.example/app:sig-1"])
+    def test_what_has_a_name_stays_and_is_told(self, layout: LayoutWriter, gone: Descriptor, name: str) -> None:
+        tag(layout, about(layout, gone, "sbom"), gone, name)
+        assert prune(layout) == []
+        shown = states(layout)
+        own = next(each for each in shown if each and each.startswith("reg.example/app"))
+        assert shown[own] == (False, False, True)
+        assert "orphaned" in ocigc("ls", layout.path).out
+
+    def test_a_fallback_tag_alone_tells(self, layout: LayoutWriter, gone: Descriptor) -> None:
+        layout.tag(layout.index([]), fallback(gone))
+        assert states(layout)[fallback(gone)] == (False, False, True)
+
+    def test_without_a_name_it_is_dangling(self, layout: LayoutWriter, gone: Descriptor) -> None:
+        signature = about(layout, gone, "sbom")
+        layout.entry(signature)
+        assert states(layout)[None] == (True, False, True)
+        assert prune(layout) == [signature["digest"]]
+
+    def test_listed_by_another_it_is_a_part(self, layout: LayoutWriter, gone: Descriptor) -> None:
+        signature = about(layout, gone, "sbom")
+        layout.entry(signature)
+        layout.tag(layout.index([signature]), fallback(gone))
+        assert prune(layout) == []
+        assert len(listed(layout)) == 3
+
+    def test_rm_takes_it(self, layout: LayoutWriter, gone: Descriptor) -> None:
+        signature = about(layout, gone, "sbom")
+        layout.tag(signature, fallback(gone))
+        assert ocigc("rm", "-f", layout.path, fallback(gone)).code == 0
+        assert not layout.has(signature)
+
+
+def test_a_layout_of_nothing_but_a_dangling_image_and_its_referrer_is_not_emptied(tmp_path: Path) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    app = layout.image("app")
+    layout.entry(app)
+    layout.entry(about(layout, app, "sbom"))
+    refused(ocigc("prune", "-f", "--grace", "0s", layout.path), 3, "no image")
