@@ -6,7 +6,6 @@ Source: moby `api/types/filters` (ParseFlag, Validate, GetBoolOrDefault), `Image
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -104,10 +103,14 @@ def _dangling_only(values: Sequence[str] | None) -> bool:
     return yes
 
 
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
 def label_check(text: str, key: str = "label", rules: RuleSet = SEED) -> LabelCheck:
     """The check of a `label` or `label!` filter. Raises UsageError."""
     name, equals, value = text.partition("=")
-    if len(os.fsencode(name)) + len(os.fsencode(value)) > _LABEL_LIMIT:
+    if len(_bytes(name)) + len(_bytes(value)) > _LABEL_LIMIT:
         raise UsageError(f"invalid filter: label {name[:40]!r}... is longer than {_LABEL_LIMIT} bytes")
     negate = key.endswith("!")
     if name.endswith("!"):

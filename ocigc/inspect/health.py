@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from ocigc.errors import Refused
 from ocigc.inspect import history
 from ocigc.inspect.history import Run
+from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Detail, Ledger, Selection, Store
 from ocigc.pruning import trash
-from ocigc.verification.completeness import incomplete_images
 from ocigc.verification.ledger import NAME as LEDGER
 
 

@@ -30,6 +30,7 @@ from ocigc.inspect.summary import (
 )
 from ocigc.inspect.usage import usage
 from ocigc.layout import lock
+from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.documents import Documents
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
@@ -39,7 +40,6 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions, make_plan, request
 from ocigc.pruning.policy_file import OWN, own_policy
 from ocigc.reference import InvalidReference, parse_normalized
-from ocigc.verification.completeness import incomplete_images
 
 LISTED = 120_000
 LISTED_LEAST = 20_000

@@ -24,12 +24,12 @@ from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.gc.unmatched import Matching
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
+from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.snapshot import Snapshot, detach, labels_of, with_created
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND, nanoseconds
-from ocigc.verification.completeness import incomplete_images
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -17,8 +17,8 @@ from ocigc.native import NEVER, NO_NODE, Ledger, Selection, Store, Verdict
 from ocigc.progress import Watcher
 
 if TYPE_CHECKING:
+    from ocigc.layout.completeness import Incomplete
     from ocigc.verification.affected import Affected
-    from ocigc.verification.completeness import Incomplete
     from ocigc.verification.layers import Deep
 
 

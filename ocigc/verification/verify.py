@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ocigc.errors import UsageError
 from ocigc.layout import lock
+from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
@@ -20,7 +21,6 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.times import nanoseconds
 from ocigc.verification import ledger
 from ocigc.verification.affected import affected
-from ocigc.verification.completeness import incomplete_images
 from ocigc.verification.scan import Scope, Terms, Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
 

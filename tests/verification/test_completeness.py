@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load
 from ocigc.progress import SILENT
-from ocigc.verification.completeness import incomplete_images
 from tests.helpers.layouts import CONFIG, INDEX, LAYER, Descriptor, LayoutWriter
 
 FOREIGN = (

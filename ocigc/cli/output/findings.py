@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ocigc.cli.output.tables import human_size
+from ocigc.layout.completeness import Incomplete
 from ocigc.printable import printable
 from ocigc.verification.affected import Affected
-from ocigc.verification.completeness import Incomplete
 
 _SHOWN = 5
 

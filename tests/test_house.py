@@ -1,0 +1,66 @@
+"""Arrows point down: no package imports one above it, and `gc/` does no input or output."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "ocigc"
+
+# What each may import besides itself and the values.
+BELOW = {
+    "values": set[str](),
+    "gc": set[str](),
+    "native": {"gc"},
+    "layout": {"gc", "native"},
+    "inuse": {"gc", "layout"},
+    "pruning": {"gc", "native", "layout"},
+    "verification": {"gc", "native", "layout", "pruning"},
+    "inspect": {"gc", "native", "layout", "pruning", "verification"},
+    "synth": {"gc", "native", "layout"},
+    "cli": {"gc", "native", "layout", "inuse", "pruning", "verification", "inspect", "synth"},
+}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def package(path: Path) -> str:
+    parts = path.relative_to(SOURCE).parts
+    return parts[0] if len(parts) > 1 else "values"
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The packages of ours that a module imports, at its head or anywhere else."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            top, _, rest = name.partition(".")
+            if top == "ocigc" and rest:
+                first = rest.split(".")[0]
+                yield first if (SOURCE / first).is_dir() else "values"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_arrow_points_up(path: Path) -> None:
+    own = package(path)
+    if path.name == "__main__.py":
+        return  # it starts the command line
+    assert set(imported(path)) - {own, "values"} <= BELOW[own]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if package(path) == "gc"], ids=lambda path: path.name)
+def test_the_rules_touch_nothing(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    names = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    modules = {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    assert not (names | modules) & {"os", "io", "pathlib", "time", "subprocess", "socket", "shutil", "tempfile"}
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not calls & {"open", "print", "input"}
