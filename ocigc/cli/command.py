@@ -118,6 +118,8 @@ class Command:
         else:
             LOG_FORMAT.add(parser)
             parser.set_defaults(run=self.run, **self.defaults)
+        # What only this command has stands before what all have.
+        parser._action_groups.append(parser._action_groups.pop(parser._action_groups.index(parser._optionals)))
 
     def _usage(self, prog: str) -> str:
         """Short: the options are listed below it."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ocigc.cli import log, options
-from ocigc.cli.command import Command, Option
-from ocigc.cli.ls import usage_as_json, usage_table
+from ocigc.cli.command import Command, Group
+from ocigc.cli.ls import usage_as_json, usage_lines
+from ocigc.cli.output import listing
+from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.store_metrics import repository_metrics, store_metrics
-from ocigc.cli.output.tables import Column, count, human_size, table, terminal_width
+from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
+from ocigc.cli.output.words import count, human_size, percent
 from ocigc.gc.in_use import InUse
-from ocigc.inspect.disk_usage import Consumption, du, freed, together
+from ocigc.inspect.disk_usage import Consumption, Repository, du, freed, together
 from ocigc.layout.discover import Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
@@ -23,60 +26,113 @@ from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND
 
 Members = Sequence[tuple[str, Consumption]]
-"""The layouts of a tree, by their paths; empty for a layout alone."""
+"""Several layouts, by their paths; empty for a layout alone."""
 
-
-_TOTALS = (
-    Column("IMAGES", right=True),
-    Column("BLOBS", right=True),
+_KINDS = (
+    Column("TYPE"),
+    Column("TOTAL", right=True),
     Column("SIZE", right=True),
-    Column("ON DISK", right=True),
-    Column("PRUNE FREES", right=True),
-    Column("PRUNE -a FREES", right=True),
-)
-_REPOSITORIES = (
-    Column("REPOSITORY", name=True),
-    Column("IMAGES", right=True),
-    Column("SIZE", right=True),
-    Column("SHARED", right=True, below=100),
-    Column("UNIQUE", right=True, below=80),
     Column("RECLAIMABLE", right=True),
+    Column("WITH --all", right=True),
 )
+_LAYOUTS = (
+    Column("LAYOUT", name=True),
+    Column("IMAGES", right=True),
+    Column("BLOBS", right=True, below=100),
+    Column("SIZE", right=True),
+    Column("ON DISK", right=True, below=80),
+    Column("RECLAIMABLE", right=True),
+    Column("WITH --all", right=True),
+)
+
+# What `du` tells of a repository comes with the bytes of all blobs.
+_Row = tuple[Repository, int]
+
+
+def _size(name: str, size: Callable[[Repository], int], below: int = 0) -> Field[_Row]:
+    return Field(
+        Column(name, right=True, below=below),
+        lambda row: human_size(size(row[0])),
+        lambda row: size(row[0]),
+        falling=True,
+    )
+
+
+_FIELDS: dict[str, Field[_Row]] = {
+    "repository": Field(
+        Column("REPOSITORY", name=True), lambda row: printable(row[0].name) or "<none>", lambda row: row[0].name
+    ),
+    "images": Field(
+        Column("IMAGES", right=True), lambda row: f"{row[0].images:,}", lambda row: row[0].images, falling=True
+    ),
+    "size": _size("SIZE", lambda each: each.size),
+    "share": Field(
+        Column("SHARE", right=True, below=80),
+        lambda row: percent(row[0].size, row[1]),
+        lambda row: row[0].size,
+        falling=True,
+    ),
+    "shared": _size("SHARED", lambda each: each.shared, 100),
+    "unique": _size("UNIQUE", lambda each: each.unique, 80),
+    "reclaimable": Field(
+        Column("RECLAIMABLE", right=True),
+        lambda row: _part(row[0].reclaimable, row[0].size),
+        lambda row: row[0].reclaimable,
+        falling=True,
+    ),
+}
+_FILTERS: dict[str, Callable[[str], Predicate[_Row]]] = {
+    "repository": listing.pattern(lambda row: (row[0].name,)),
+    "larger": listing.larger(lambda row: row[0].size),
+}
+
+
+def _part(size: int, whole: int) -> str:
+    """As docker system df has it."""
+    return f"{human_size(size)} ({percent(size, whole)})"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measures one layout, or a tree of them."""
+    """Measures the given layouts, or a tree of them."""
     in_use = options.read_in_use(args)
-    members: Members = ()
-    errors: Sequence[str] = ()
+    wanted = listing.parse_filters(args.filter, _FILTERS)
     if args.recursive:
         results = _measure_tree(args, in_use)
-        members, errors = results.values, results.errors
-        consumption = together([each for _, each in members])
     else:
         repository = options.repository(args)
-        with options.layout(args, writable=False) as layout, progress_line() as progress:
-            options.note_unmatched(in_use, layout, repository)
-            consumption = du(
+        wait = args.wait / SECOND
+        results = options.each_given(
+            args,
+            lambda layout, watch: du(
                 layout,
                 in_use=in_use,
                 repository=repository,
                 health=args.metrics is not None,
-                wait=args.wait / SECOND,
-                watch=progress,
-            )
+                wait=wait,
+                watch=watch,
+            ),
+            in_use=in_use,
+        )
+    members = results.values if args.recursive or len(args.layouts) > 1 else ()
+    consumption = together([each for _, each in results.values])
+    rows = filter(wanted, ((each, consumption.size) for each in consumption.repositories))
+    repositories = listing.ordered(rows, _FIELDS, args)
     if args.metrics is not None:
         args.metrics.add(store_metrics(consumption))
         args.metrics.add_repositories(repository_metrics(consumption), by="repository_bytes")
         args.metrics.add(options.layouts(results) if args.recursive else {})
     if args.format == "json":
-        layouts = {"Layouts": list(_layouts_as_json(members))} if args.recursive else {}
-        json.dump(_as_json(consumption, verbose=args.verbose) | layouts, sys.stdout)
+        layouts = {"Layouts": list(_layouts_as_json(members))} if args.recursive or members else {}
+        shown = [each for each, _ in repositories]
+        json.dump(_as_json(consumption, shown, verbose=args.verbose) | layouts, sys.stdout)
         print()
+    elif args.quiet:
+        for each, _ in repositories:
+            print(printable(each.name) or "<none>")
     else:
-        for line in _as_text(consumption, members, verbose=args.verbose):
+        for line in _as_text(consumption, members, repositories, args):
             print(line)
-    return options.FAILED if errors else 0
+    return options.FAILED if results.errors else 0
 
 
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
@@ -124,7 +180,7 @@ def _each_freed(members: Members) -> Iterator[tuple[str, Consumption, int, int]]
         yield name, each, some + each.leftovers_freed, most + each.leftovers_freed
 
 
-def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
+def _as_json(consumption: Consumption, repositories: Sequence[Repository], *, verbose: bool) -> dict[str, object]:
     document: dict[str, object] = {
         "Images": len(consumption.images),
         "Blobs": consumption.blobs,
@@ -137,6 +193,8 @@ def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
             "Size": sum(each.size for each in consumption.leftovers),
             "Reclaimable": consumption.leftovers_freed,
         },
+        "Orphans": {"Blobs": consumption.orphan_count, "Size": sum(each.size for each in consumption.orphans)},
+        "Trash": {"Runs": consumption.trash_runs, "Size": consumption.trashed},
         "Repositories": [
             {
                 "Name": each.name or None,
@@ -146,7 +204,7 @@ def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
                 "Unique": each.unique,
                 "Reclaimable": each.reclaimable,
             }
-            for each in consumption.repositories
+            for each in repositories
         ],
     }
     if verbose:
@@ -156,65 +214,78 @@ def _as_json(consumption: Consumption, *, verbose: bool) -> dict[str, object]:
     return document
 
 
-def _as_text(consumption: Consumption, members: Members, *, verbose: bool) -> Iterator[str]:
+def _as_text(
+    consumption: Consumption, members: Members, repositories: Sequence[_Row], args: argparse.Namespace
+) -> Iterator[str]:
     width = terminal_width(sys.stdout)
     if members:
-        rows = [(name, *_row(each, *both)) for name, each, *both in _each_freed(members)]
-        yield from table((Column("LAYOUT", name=True), *_TOTALS), rows, width=width)
+        rows = [_layout_row(name, each, *both) for name, each, *both in _each_freed(members)]
+        yield from table(_LAYOUTS, rows, width=width)
         yield ""
-    goes = [sum(freed(files)) + consumption.leftovers_freed for files in (consumption.dangling, consumption.unused)]
-    yield from table(_TOTALS, [_row(consumption, *goes)], width=width)
+    yield from table(_KINDS, list(_kinds(consumption)), width=width)
+    on_disk = (
+        f"; {human_size(consumption.disk)} on disk, as files share them" if consumption.disk < consumption.size else ""
+    )
+    yield f"{count(consumption.blobs, 'blob')}, {human_size(consumption.size)}{on_disk}"
+    if repositories:
+        yield ""
+        yield from listing.listed(repositories, _FIELDS, tuple(_FIELDS), args.columns)
+    if args.verbose and consumption.images:
+        yield ""
+        yield from usage_lines(consumption.images)
+
+
+def _layout_row(name: str, each: Consumption, some: int, most: int) -> tuple[str, ...]:
+    sizes = human_size(each.size), human_size(each.disk), _part(some, each.disk), _part(most, each.disk)
+    return name, f"{len(each.images):,}", f"{each.blobs:,}", *sizes
+
+
+def _kinds(consumption: Consumption) -> Iterator[tuple[str, ...]]:
+    """A row for each kind of thing that takes space, with what a prune frees of it, and what it does with --all."""
+    orphans = sum(files.size for files in consumption.orphans)
+    freed_orphans = sum(freed(consumption.orphans))
+    size = consumption.size - orphans
+    some, most = (max(0, sum(freed(files)) - freed_orphans) for files in (consumption.dangling, consumption.unused))
+    yield "Images", f"{len(consumption.images):,}", human_size(size), _part(some, size), _part(most, size)
+    part = _part(freed_orphans, orphans)
+    yield "Orphans", f"{consumption.orphan_count:,}", human_size(orphans), part, part
     if consumption.leftovers:
-        number, size = (
-            sum(len(each.files) for each in consumption.leftovers),
-            sum(e.size for e in consumption.leftovers),
-        )
-        freed_size = human_size(consumption.leftovers_freed)
-        yield f"Leftovers: {count(number, 'file')} of other tools, {human_size(size)}; a prune frees {freed_size}"
-    if consumption.repositories:
-        yield ""
-        yield from table(
-            _REPOSITORIES,
-            [
-                (
-                    printable(each.name) or "<none>",
-                    f"{each.images:,}",
-                    human_size(each.size),
-                    human_size(each.shared),
-                    human_size(each.unique),
-                    human_size(each.reclaimable),
-                )
-                for each in consumption.repositories
-            ],
-            width=width,
-        )
-    if verbose and consumption.images:
-        yield ""
-        yield from usage_table(consumption.images, reclaimable=True)
-
-
-def _row(consumption: Consumption, dangling: int, unused: int) -> tuple[str, ...]:
-    sizes = (consumption.size, consumption.disk, dangling, unused)
-    return f"{len(consumption.images):,}", f"{consumption.blobs:,}", *map(human_size, sizes)
+        number, left = sum(len(e.files) for e in consumption.leftovers), sum(e.size for e in consumption.leftovers)
+        part = _part(consumption.leftovers_freed, left)
+        yield "Leftovers", f"{number:,}", human_size(left), part, part
+    if consumption.trash_runs:
+        yield "Trash", f"{consumption.trash_runs:,}", human_size(consumption.trashed), "", ""
 
 
 COMMAND = Command(
     "Shows how much space a layout takes on disk, how much of it only one repository has, and what a prune would free.",
     (
-        options.LAYOUT,
+        options.LAYOUTS,
         options.RECURSIVE,
-        Option("-v", "--verbose", action="store_true", help="show each image, too"),
+        Group(
+            "what to show",
+            options.VERBOSE.but(help="show each image, too"),
+            listing.filter_option(
+                "only repositories that match: repository=PATTERN (as in 'team/*'), larger=SIZE; may be given again; "
+                "totals count all"
+            ),
+            listing.sort_option(_FIELDS),
+            listing.REVERSE,
+            listing.columns_option(_FIELDS),
+            listing.QUIET,
+            options.FORMAT,
+        ),
         options.IN_USE,
         options.MIRROR,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
         options.WAIT,
-        options.FORMAT,
         options.METRICS_FILE,
     ),
     run,
     examples=(
         ("ocigc du mirror", "totals, and a line per repository"),
+        ("ocigc du --sort reclaimable mirror", "where a prune frees the most"),
         ("ocigc du -v --in-use used.json mirror", "and a line per image; what is in use is not reclaimable"),
         ("ocigc du --recursive zot", "all layouts below a directory: hard-linked blobs count once"),
     ),

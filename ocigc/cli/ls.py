@@ -1,57 +1,162 @@
-"""`ocigc ls`: the images of a layout and what they cost."""
+"""`ocigc ls`: the images of layouts and what they cost."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ocigc.cli import options
-from ocigc.cli.command import Command
-from ocigc.cli.output.tables import Column, human_size, table, terminal_width
-from ocigc.cli.output.terminal import progress_line
-from ocigc.gc.in_use import InUse
+from ocigc.cli.command import Command, Group
+from ocigc.cli.output import listing
+from ocigc.cli.output.listing import Field, Predicate
+from ocigc.cli.output.tables import Column
+from ocigc.cli.output.words import age_of, full_date, human_size, media_words, short_date
+from ocigc.gc.filters import parse_filters
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.discover import Found
-from ocigc.layout.layout import Layout, open_layout
+from ocigc.layout.layout import Layout
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An image of one layout of several."""
+
+    layout: str
+    usage: Usage
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which it is found: its names in full and in their familiar form."""
+        image = self.usage.image
+        return () if image.dangling else (*image.names, *image.familiar_names)
+
+    @property
+    def states(self) -> list[str]:
+        """What is so of it."""
+        usage = self.usage
+        states = (
+            ("dangling", usage.dangling),
+            ("referrer", usage.referrer),
+            ("orphaned", usage.orphaned),
+            ("in use", usage.in_use),
+            ("leased", usage.leased),
+        )
+        return [name for name, holds in states if holds]
+
+
+def _name(listed: Listed) -> str:
+    image = listed.usage.image
+    return "<none>" if image.dangling else printable(", ".join(image.familiar_names))
+
+
+def _age(listed: Listed) -> str:
+    return age_of(listed.usage.image.created, time.time_ns())
+
+
+FIELDS: dict[str, Field[Listed]] = {
+    "layout": Field(Column("LAYOUT", name=True), lambda each: each.layout, lambda each: each.layout),
+    "image": Field(Column("IMAGE", name=True), _name, lambda each: each.usage.image.sort_key),
+    "digest": Field(
+        Column("DIGEST", below=100),
+        lambda each: each.usage.image.target.digest,
+        lambda each: each.usage.image.target.digest,
+        lambda each: each.usage.image.target.digest.short,
+    ),
+    "type": Field(
+        Column("TYPE", below=80),
+        lambda each: printable(each.usage.image.target.media_type),
+        lambda each: each.usage.image.target.media_type,
+        lambda each: printable(media_words(each.usage.image.target.media_type)),
+    ),
+    "created": Field(
+        Column("CREATED", below=80),
+        lambda each: full_date(each.usage.image.created),
+        lambda each: each.usage.image.created or 0,
+        lambda each: short_date(each.usage.image.created),
+        falling=True,
+    ),
+    "age": Field(Column("AGE", right=True), _age, lambda each: each.usage.image.created or 0),
+    "size": Field(
+        Column("SIZE", right=True), lambda each: human_size(each.usage.size), lambda each: each.usage.size, falling=True
+    ),
+    "shared": Field(
+        Column("SHARED", right=True, below=100),
+        lambda each: human_size(each.usage.shared),
+        lambda each: each.usage.shared,
+        falling=True,
+    ),
+    "unique": Field(
+        Column("UNIQUE", right=True),
+        lambda each: human_size(each.usage.unique),
+        lambda each: each.usage.unique,
+        falling=True,
+    ),
+    "state": Field(Column("STATE"), lambda each: ", ".join(each.states), lambda each: each.states),
+}
+DEFAULT = ("image", "digest", "created", "size", "shared", "unique", "state")
+
+
+def _older(text: str) -> Predicate[Listed]:
+    now = time.time_ns()
+    local_offset = time.localtime(now // SECOND).tm_gmtoff
+    (limit,) = parse_filters([f"until={text}"], prune_all=True, now=now, local_offset=local_offset).until
+    return lambda each: each.usage.image.created is not None and each.usage.image.created < limit
+
+
+_FILTERS: dict[str, Callable[[str], Predicate[Listed]]] = {
+    "reference": listing.pattern(lambda each: each.names),
+    "dangling": listing.boolean(lambda each: each.usage.dangling),
+    "referrer": listing.boolean(lambda each: each.usage.referrer),
+    "orphaned": listing.boolean(lambda each: each.usage.orphaned),
+    "in-use": listing.boolean(lambda each: each.usage.in_use),
+    "leased": listing.boolean(lambda each: each.usage.leased),
+    "until": _older,
+    "larger": listing.larger(lambda each: each.usage.size),
+}
+
+
 def run(args: argparse.Namespace) -> int:
-    """Lists one layout, or a tree of them."""
+    """Lists the given layouts, or a tree of them."""
     in_use = options.read_in_use(args)
+    wanted = listing.parse_filters(args.filter, _FILTERS)
+    wait = args.wait / SECOND
     if args.recursive:
-        return _list_tree(args, in_use)
-    repository = options.repository(args)
-    with open_layout(args.layout, writable=False) as layout, progress_line() as progress:
-        options.note_unmatched(in_use, layout, repository)
-        found = images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
-    if args.format == "json":
-        json.dump(list(map(usage_as_json, found)), sys.stdout)
-        print()
+
+        def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
+            repository = found.repository(args.repository, watch.note)
+            return images(layout, in_use=in_use, repository=repository, wait=wait, watch=watch)
+
+        results = options.each_layout(args, work, in_use=in_use)
     else:
-        for line in usage_table(found):
-            print(line)
-    return 0
-
-
-def _list_tree(args: argparse.Namespace, in_use: InUse) -> int:
-    def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
-        repository = found.repository(args.repository, watch.note)
-        return images(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=watch)
-
-    results = options.each_layout(args, work, in_use=in_use)
-    listed = [(name, entry) for name, entries in results.values for entry in entries]
+        repository = options.repository(args)
+        results = options.each_given(
+            args,
+            lambda layout, watch: images(layout, in_use=in_use, repository=repository, wait=wait, watch=watch),
+            in_use=in_use,
+        )
+    several = args.recursive or len(args.layouts) > 1
+    found = [Listed(name, usage) for name, usages in results.values for usage in usages]
+    found = listing.ordered(filter(wanted, found), FIELDS, args)
     if args.format == "json":
-        json.dump([usage_as_json(entry) | {"Layout": name} for name, entry in listed], sys.stdout)
+        layouts = [{"Layout": each.layout} if several else {} for each in found]
+        json.dump([usage_as_json(each.usage) | layout for each, layout in zip(found, layouts, strict=True)], sys.stdout)
         print()
+    elif args.quiet:
+        for each in found:
+            image = each.usage.image
+            print(image.target.digest if image.dangling else printable(image.familiar))
     else:
-        for line in usage_table([entry for _, entry in listed], [name for name, _ in listed]):
+        for line in listing.listed(found, FIELDS, (*(["layout"] if several else []), *DEFAULT), args.columns):
             print(line)
-        print(f"{len(results.values):,} layouts, {len(listed):,} images; {len(results.errors):,} skipped")
+        if args.recursive:
+            print(f"{len(results.values):,} layouts, {len(found):,} images; {len(results.errors):,} skipped")
     return options.FAILED if results.errors else 0
 
 
@@ -75,67 +180,51 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
     }
 
 
-def usage_table(
-    found: Sequence[Usage], layouts: Sequence[str] | None = None, *, reclaimable: bool = False
-) -> list[str]:
-    """A line an image; of a tree with the layout of each."""
-    rows = []
-    for number, entry in enumerate(found):
-        image = entry.image
-        states = (
-            ("dangling", entry.dangling),
-            ("referrer", entry.referrer),
-            ("orphaned", entry.orphaned),
-            ("in use", entry.in_use),
-            ("leased", entry.leased),
-        )
-        rows.append(
-            (
-                *([] if layouts is None else [layouts[number]]),
-                "<none>" if image.dangling else printable(image.familiar),
-                image.target.digest.short,
-                "" if image.created is None else format_rfc3339(image.created),
-                human_size(entry.size),
-                human_size(entry.shared),
-                human_size(entry.unique),
-                *([human_size(entry.reclaimable)] if reclaimable else []),
-                ", ".join(name for name, holds in states if holds),
-            )
-        )
-    columns = [
-        *([] if layouts is None else [Column("LAYOUT", name=True)]),
-        Column("IMAGE", name=True),
-        Column("DIGEST", below=100),
-        Column("CREATED", below=80),
-        Column("SIZE", right=True),
-        Column("SHARED", right=True, below=100),
-        Column("UNIQUE", right=True),
-        *([Column("RECLAIMABLE", right=True)] if reclaimable else []),
-        Column("STATE"),
-    ]
-    return table(columns, rows, width=terminal_width(sys.stdout))
+def usage_lines(found: Sequence[Usage]) -> list[str]:
+    """A line per image, with what of it is reclaimable."""
+    reclaimable: Field[Listed] = Field(
+        Column("RECLAIMABLE", right=True),
+        lambda each: human_size(each.usage.reclaimable),
+        lambda each: each.usage.reclaimable,
+    )
+    fields = {**FIELDS, "reclaimable": reclaimable}
+    columns = (*DEFAULT[:-1], "reclaimable", "state")
+    return listing.listed([Listed("", each) for each in found], fields, columns)
 
 
 COMMAND = Command(
-    "Lists the images of a layout: their sizes, and how much of each no other image has.",
+    "Lists images with their sizes, and how much of each no other image of its layout has. On a terminal the table "
+    "fits: below 100 columns it leaves out DIGEST and SHARED, below 80 also CREATED, and it shortens names in the "
+    "middle. Piped output is whole.",
     (
-        options.LAYOUT,
+        options.LAYOUTS,
         options.RECURSIVE,
+        Group(
+            "what to list",
+            listing.filter_option(
+                "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, orphaned=BOOL, "
+                "in-use=BOOL, leased=BOOL, until=TIME (created before, or longer ago than 30d), larger=SIZE; may be "
+                "given again: of one key any, of all keys each has to match"
+            ),
+            listing.sort_option(FIELDS),
+            listing.REVERSE,
+            listing.columns_option(FIELDS),
+            listing.QUIET,
+            options.FORMAT,
+        ),
         options.IN_USE,
         options.MIRROR,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
         options.WAIT,
-        options.FORMAT,
     ),
     run,
     examples=(
         ("ocigc ls mirror", "a table"),
+        ("ocigc ls --sort size --columns image,size,age mirror", "the largest first"),
+        ("ocigc ls -q --filter until=90d mirror", "names of what is older than 90 days"),
         ("ocigc ls --in-use used.json mirror", "mark what the containers of `docker inspect` use"),
         ("ocigc ls --format json mirror", "one JSON array, whole digests and sizes in bytes"),
-        (
-            "ocigc ls --recursive --repository registry.example zot",
-            "all layouts below a directory, named by their paths",
-        ),
+        ("ocigc ls --recursive --repository registry.example zot", "all layouts below a directory"),
     ),
 )

@@ -117,6 +117,8 @@ def _parse(args: Namespace, words: Sequence[str]) -> None:
     args.command, args.failure = name, command.failure
     # Not into `args` itself: where the words cannot be understood, it knows none of them.
     vars(args).update(vars(commands.parser_of(name, command).parse_args(rest)))
+    if "layouts" in args:
+        args.layout = args.layouts[0]
 
 
 def _command_first(words: Sequence[str]) -> list[str]:

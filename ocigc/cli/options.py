@@ -11,7 +11,7 @@ from ocigc import native
 from ocigc.cli import log
 from ocigc.cli.command import Option
 from ocigc.cli.output.terminal import paint, progress_line
-from ocigc.errors import Refused, UsageError
+from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.gc.in_use import InUse, parse_mirror
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout, open_layout
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ocigc.cli.output.metrics import MetricsFile
     from ocigc.gc.unmatched import Matching
     from ocigc.layout.discover import Found, Results, Tree, Work
+    from ocigc.progress import Watcher
     from ocigc.pruning.max_delete import MaxDelete
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ duration = argument_type(parse_duration)
 
 def max_delete(text: str) -> MaxDelete:
     """The value of --max-delete."""
-    from ocigc.cli.output.tables import parse_size  # noqa: PLC0415
+    from ocigc.cli.output.words import parse_size  # noqa: PLC0415
     from ocigc.pruning.max_delete import parse_max_delete  # noqa: PLC0415
 
     try:
@@ -59,6 +60,9 @@ def max_delete(text: str) -> MaxDelete:
 
 
 LAYOUT = Option("layout", metavar="LAYOUT", help="the directory of an OCI image layout")
+
+LAYOUTS = Option("layouts", metavar="LAYOUT", nargs="+", help="directories of OCI image layouts")
+"""The first of them is `args.layout`, too."""
 
 REFERENCE = Option("reference", metavar="REF", help="an image's name, its digest or the beginning of that")
 
@@ -270,6 +274,8 @@ def each_layout(
     """Works on every layout below LAYOUT; says what went wrong, and what of `in_use` matches no image."""
     from ocigc.layout import discover  # noqa: PLC0415
 
+    if len(getattr(args, "layouts", ())) > 1:
+        raise UsageError("--recursive: give one directory, with all layouts below it")
     with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
         confine(args, *([tree.fd] if writable else []))
         if in_use:
@@ -278,3 +284,29 @@ def each_layout(
     for error in results.errors:
         log.error(error)
     return results
+
+
+def each_given(
+    args: argparse.Namespace, work: Callable[[Layout, Watcher], T], *, in_use: InUse | None = None
+) -> Results[T]:
+    """Reads every layout that was given, and says what of `in_use` matches no image of it. What is wrong with the only
+    layout is raised; of several, it is said, and the others go on."""
+    from ocigc.layout.discover import Results  # noqa: PLC0415
+
+    values, errors = [], []
+    for path in args.layouts:
+        try:
+            with (
+                open_layout(path, writable=False, also=_metrics_directory(args)) as layout,
+                progress_line() as progress,
+            ):
+                if in_use:
+                    note_unmatched(in_use, layout, repository(args))
+                values.append((printable(path), work(layout, progress)))
+        except OcigcError as error:
+            if len(args.layouts) == 1:
+                raise
+            errors.append(str(error))
+    for message in errors:
+        log.error(message)
+    return Results(values, errors)

@@ -14,8 +14,9 @@ from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
 from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
-from ocigc.cli.output.tables import parse_size, terminal_width
+from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
+from ocigc.cli.output.words import parse_size
 from ocigc.errors import Refused, UsageError
 from ocigc.gc.decide import Request
 from ocigc.gc.policy import Policy

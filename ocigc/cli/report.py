@@ -14,8 +14,8 @@ from ocigc.cli.output import report_json
 from ocigc.cli.output.html.page import MARK, as_page
 from ocigc.cli.output.output_file import OutputFile
 from ocigc.cli.output.report_json import Circumstances, as_json
-from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import progress_line
+from ocigc.cli.output.words import human_size
 from ocigc.errors import MalformedError, UsageError
 from ocigc.gc.in_use import InUse
 from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier

@@ -8,7 +8,8 @@ import sys
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
-from ocigc.cli.output.tables import Column, human_size, table, terminal_width
+from ocigc.cli.output.tables import Column, table, terminal_width
+from ocigc.cli.output.words import human_size
 from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.pruning.restore import trashed

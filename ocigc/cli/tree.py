@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
-from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.cli.output.words import human_size
 from ocigc.inspect.tree import Leaf, tree
 from ocigc.printable import printable
 from ocigc.times import SECOND

@@ -17,8 +17,9 @@ from ocigc.cli.output.findings import (
     incomplete_as_text,
     named,
 )
-from ocigc.cli.output.tables import Column, human_size, table, terminal_width
+from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.cli.output.words import human_size
 from ocigc.errors import UsageError
 from ocigc.layout.layout import Layout
 from ocigc.times import SECOND

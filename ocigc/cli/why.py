@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
-from ocigc.cli.output.tables import human_size
 from ocigc.cli.output.terminal import progress_line
+from ocigc.cli.output.words import human_size
 from ocigc.inspect.why import Chain, RetainingPaths, why
 from ocigc.printable import printable
 from ocigc.times import SECOND, format_rfc3339

@@ -11,7 +11,7 @@ from ocigc.gc.in_use import InUse
 from ocigc.gc.policy import Policy
 from ocigc.hard_links import Files, HardLinks, on_disk
 from ocigc.image import ImageRecord, repository_of
-from ocigc.inspect.health import Disk, Health, disk_of, health_of
+from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout
@@ -26,7 +26,9 @@ class Consumption:
     """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
     prune would remove, and `unused` those that a prune of all images would; each layout by itself. `leftovers` are
     temporary files of other tools, of which any prune would free `leftovers_freed` bytes. `health` and `disks` are
-    those of each layout, where somebody asked for them.
+    those of each layout, where somebody asked for them. `orphans` are the files of
+    `orphan_count` blobs that nothing reaches and that any prune would remove. The trash has `trash_runs`, of `trashed`
+    bytes, which `size` does not count.
     """
 
     images: Sequence[Usage]
@@ -39,6 +41,10 @@ class Consumption:
     leftovers_freed: int = 0
     health: Sequence[Health] = ()
     disks: Sequence[Disk] = ()
+    orphans: Sequence[Files] = ()
+    orphan_count: int = 0
+    trash_runs: int = 0
+    trashed: int = 0
 
     @property
     def size(self) -> int:
@@ -70,6 +76,10 @@ def together(parts: Sequence[Consumption]) -> Consumption:
         leftovers_freed=sum(part.leftovers_freed for part in parts),
         health=[each for part in parts for each in part.health],
         disks=[each for part in parts for each in part.disks],
+        orphans=[each for part in parts for each in part.orphans],
+        orphan_count=sum(part.orphan_count for part in parts),
+        trash_runs=sum(part.trash_runs for part in parts),
+        trashed=sum(part.trashed for part in parts),
     )
 
 
@@ -101,6 +111,7 @@ def du(
             plans = forecast(snapshot, (default, everything), repository, default_policy, watch)
             going = frozenset(plans[1].blobs)
             leftovers = find_leftovers(layout.dir, store.foreign()[1])
+            runs, trashed = trash_of(layout)
             dead = removable(layout.dir, leftovers, default.now, default.grace)
             return Consumption(
                 images=usage(snapshot.images.in_order(), snapshot.relations, store, leases, default.in_use, going),
@@ -113,6 +124,10 @@ def du(
                 leftovers_freed=sum(each.size for each in dead),
                 health=[health_of(layout, snapshot, default.now)] if health else (),
                 disks=list(filter(None, [disk_of(layout)])) if health else (),
+                orphans=[store.files(plans[0].orphans)],
+                orphan_count=len(plans[0].orphans),
+                trash_runs=runs,
+                trashed=trashed,
             )
 
 

@@ -56,7 +56,7 @@ def health_of(layout: Layout, snapshot: Snapshot, now: int, refused: str = "") -
     verified, corrupt = _verification(layout, history.read(layout), now)
     incomplete = {each.image.position for each in incomplete_images(snapshot.images, snapshot.store)}
     faults = [str(error) for _, error in snapshot.store.faults()]
-    return Health(verified, corrupt, len(incomplete), faults, refused, *_trash_of(layout))
+    return Health(verified, corrupt, len(incomplete), faults, refused, *trash_of(layout))
 
 
 def disk_of(layout: Layout) -> Disk | None:
@@ -68,7 +68,7 @@ def disk_of(layout: Layout) -> Disk | None:
         return None
 
 
-def _trash_of(layout: Layout) -> tuple[int, int]:
+def trash_of(layout: Layout) -> tuple[int, int]:
     """How many runs are in the trash, and the bytes that they take. What cannot be read does not count."""
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         runs = trash.runs(state)

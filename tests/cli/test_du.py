@@ -50,7 +50,7 @@ def test_totals_repositories_and_images(layout: LayoutWriter) -> None:
         found["Repositories"][2]["Size"] - shared,
     ]
     text = ocigc("du", "-v", layout.path).out
-    assert "PRUNE -a FREES" in text
+    assert "WITH --all" in text
     assert "example.com/other:1" in text
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.cli.output.tables import human_size
+from ocigc.cli.output.words import human_size
 from ocigc.synth import Spec, write
 from tests.helpers import browser as chromium
 from tests.helpers.browser import Browser

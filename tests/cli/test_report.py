@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ocigc.cli.output.tables import human_size
+from ocigc.cli.output.words import human_size
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import LayoutWriter, snapshot
 

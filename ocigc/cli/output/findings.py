@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ocigc.cli.output.tables import human_size
+from ocigc.cli.output.words import human_size
 from ocigc.layout.completeness import Incomplete
 from ocigc.printable import printable
 from ocigc.verification.affected import Affected

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from ocigc.cli.output.tables import Column, age, agree, count, human_size, percent, table, terminal_width
+from ocigc.cli.output.tables import Column, table, terminal_width
+from ocigc.cli.output.words import age, agree, count, human_size, percent
 from ocigc.gc.explain import Explanation
 from ocigc.inspect.plan_summary import Loss, PlanSummary
 from ocigc.printable import printable

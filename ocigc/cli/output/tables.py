@@ -7,7 +7,6 @@ columns that say so are left out below 100 and below 80 columns, then names are 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,64 +109,3 @@ def terminal_width(stream: TextIO | None) -> int | None:
     with suppress(ValueError, OSError):
         return os.get_terminal_size(stream.fileno()).columns or 80
     return 80
-
-
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-_SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?\s*([kmgtpe]?)(i?)b?", re.IGNORECASE)
-
-
-def human_size(size: int) -> str:
-    """Bytes in decimal units with three significant digits: `1.23 MB`."""
-    scaled = float(size)
-    unit = 0
-    while scaled >= 999.5 and unit < len(_UNITS) - 1:
-        scaled /= 1000
-        unit += 1
-    return f"{scaled:.3g} {_UNITS[unit]}"
-
-
-def parse_size(text: str) -> int:
-    """Bytes of `200GB`, `1.5GiB` or `4096`. Raises ValueError."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"invalid size {text!r}: expected a number and a unit, as in 200GB")
-    digits = match[2] or ""
-    power = " kmgtpe".index(match[3].lower() or " ")
-    unit: int = (1024 if match[4] else 1000) ** power
-    scale: int = 10 ** len(digits)
-    return int(match[1] + digits) * unit // scale
-
-
-def percent(part: int, whole: int) -> str:
-    """`59 %`; less than one percent is not nothing, and more than 99 not all."""
-    if part <= 0 or whole <= 0:
-        return "0 %"
-    rounded = round(100 * part / whole)
-    if part < whole:
-        rounded = min(rounded, 99)
-    return f"{rounded} %" if rounded else "<1 %"
-
-
-_AGES = ((120, 1, "s"), (120 * 60, 60, "m"), (48 * 3600, 3600, "h"), (730 * 86400, 86400, "d"))
-
-
-def age(seconds: int) -> str:
-    """How long ago: `90s`, `30m`, `36h`, `41d`, `3y`."""
-    for limit, unit, name in _AGES:
-        if seconds < limit:
-            return f"{max(seconds, 0) // unit}{name}"
-    return f"{seconds // (365 * 86400)}y"
-
-
-def count(number: int, what: str, verb: str = "") -> str:
-    """`1 image`, `1,234 images`; with a verb `1 image stays`, `2 images stay`."""
-    one = number == 1
-    thing = what if one else f"{what}s"
-    return " ".join(filter(None, (f"{number:,}", thing if what else "", agree(number, verb))))
-
-
-def agree(number: int, verb: str) -> str:
-    """The verb as it goes with so many: `stay` becomes `stays`, `go` `goes`."""
-    if number != 1 or not verb:
-        return verb
-    return f"{verb}es" if verb.endswith("o") else f"{verb}s"

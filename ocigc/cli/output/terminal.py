@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from ocigc.cli import log
-from ocigc.cli.output.tables import human_size
+from ocigc.cli.output.words import human_size
 from ocigc.progress import Progress, Report
 
 _INTERVAL_SECONDS = 0.2

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from ocigc.cli.output.report_json import Circumstances
-from ocigc.cli.output.tables import human_size
+from ocigc.cli.output.words import human_size
 from ocigc.inspect.compare import Change, Changes
 from ocigc.inspect.growth import DAY, Fit
 from ocigc.inspect.health import Health

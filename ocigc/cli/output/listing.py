@@ -1,0 +1,138 @@
+"""Lists of things of one kind: which columns, in which order, which of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Generic, TypeVar
+
+from ocigc.cli.command import Option
+from ocigc.cli.output.tables import Column, table, terminal_width
+from ocigc.cli.output.words import parse_size
+from ocigc.errors import UsageError
+from ocigc.printable import printable
+
+T = TypeVar("T")
+
+QUIET = Option(
+    "-q", "--quiet", action="store_true", help="print only names, one per line, or digests where there is none"
+)
+REVERSE = Option("--reverse", action="store_true", help="the other way round")
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Generic[T]):
+    """What can be told of a thing: its cell, and by what to sort; `short` is the cell on a terminal. Of a `falling`
+    field, the largest comes first.
+    """
+
+    column: Column
+    cell: Callable[[T], str]
+    order: Callable[[T], Any]
+    short: Callable[[T], str] | None = None
+    falling: bool = False
+
+
+Fields = Mapping[str, Field[T]]
+"""By the name that --columns and --sort take."""
+
+
+def sort_option(fields: Fields[Any]) -> Option:
+    """--sort."""
+    return Option(
+        "--sort",
+        metavar="COLUMN",
+        choices=tuple(fields),
+        help=f"sort by one of {', '.join(fields)} (default: by name); the largest and the newest come first",
+    )
+
+
+def columns_option(fields: Fields[Any]) -> Option:
+    """--columns."""
+    return Option(
+        "--columns",
+        metavar="LIST",
+        help=f"show these columns, also on a narrow terminal: a list of {', '.join(fields)}",
+    )
+
+
+def ordered(things: Iterable[T], fields: Fields[T], args: argparse.Namespace) -> list[T]:
+    """The things, that come in order of their names, by --sort and --reverse. What is equal keeps its order."""
+    if args.sort is None:
+        return list(things)[:: -1 if args.reverse else 1]
+    field = fields[args.sort]
+    return sorted(things, key=field.order, reverse=field.falling != args.reverse)
+
+
+def listed(things: Sequence[T], fields: Fields[T], default: Sequence[str], stated: str | None = None) -> list[str]:
+    """The lines of a table of these things, with the default columns or those that --columns states. Raises UsageError
+    for columns that are not known.
+    """
+    names = default if stated is None else _named(stated, fields)
+    picked = [fields[name] for name in names]
+    width = terminal_width(sys.stdout)
+    cells = [each.cell if width is None or each.short is None else each.short for each in picked]
+    columns = [each.column for each in picked]
+    if stated is not None:
+        columns = [Column(each.title, each.right, 0, each.name, each.cut) for each in columns]
+    return table(columns, ([cell(thing) for cell in cells] for thing in things), width=width)
+
+
+def _named(text: str, fields: Fields[Any]) -> list[str]:
+    names = [name.strip().lower() for name in text.split(",")]
+    unknown = next((name for name in names if name not in fields), None)
+    if unknown is not None:
+        raise UsageError(f"--columns: there is no {printable(unknown)!r}: choose from {', '.join(fields)}")
+    return names
+
+
+Predicate = Callable[[T], bool]
+
+
+def filter_option(help_: str) -> Option:
+    """--filter."""
+    return Option("--filter", metavar="KEY=VALUE", action="append", default=[], help=help_)
+
+
+def parse_filters(texts: Iterable[str], makers: Mapping[str, Callable[[str], Predicate[T]]]) -> Predicate[T]:
+    """What --filter options ask for: of one key, any value; of all keys, each. Raises UsageError."""
+    found: dict[str, list[Predicate[T]]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key not in makers:
+            raise UsageError(f"--filter {printable(text)!r}: expected KEY=VALUE, with a KEY of {', '.join(makers)}")
+        try:
+            found.setdefault(key, []).append(makers[key](value))
+        except ValueError as error:
+            raise UsageError(f"--filter {printable(text)!r}: {printable(str(error))}") from None
+    return lambda thing: all(any(each(thing) for each in alike) for alike in found.values())
+
+
+def boolean(ask: Callable[[T], bool]) -> Callable[[str], Predicate[T]]:
+    """A filter by what is true or false."""
+
+    def make(value: str) -> Predicate[T]:
+        if value.lower() not in ("true", "1", "false", "0"):
+            raise ValueError(f"expected true or false, not {value!r}")
+        wanted = value.lower() in ("true", "1")
+        return lambda thing: ask(thing) == wanted
+
+    return make
+
+
+def pattern(ask: Callable[[T], Iterable[str]]) -> Callable[[str], Predicate[T]]:
+    """A filter by a pattern of names, as a shell has them: `*` and `?`."""
+    return lambda value: lambda thing: any(fnmatchcase(name, value) for name in ask(thing))
+
+
+def larger(ask: Callable[[T], int]) -> Callable[[str], Predicate[T]]:
+    """A filter by size."""
+
+    def make(value: str) -> Predicate[T]:
+        size = parse_size(value)
+        return lambda thing: ask(thing) > size
+
+    return make
