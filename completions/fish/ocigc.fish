@@ -51,7 +51,7 @@ function _shtab_ocigc_using
 end
 
 set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --trash --wait -j -o
+set -g _shtab_ocigc_opts_with_value --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -61,27 +61,37 @@ complete -c ocigc -n _shtab_ocigc_using -l version -d 'show the version and exit
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a ls -d 'list images with their sizes'
 complete -c ocigc -n '_shtab_ocigc_using ls' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l filter -x -d 'only images that match: reference=PATTERN (as in '"'"'app:1.*'"'"'), dangling=BOOL, referrer=BOOL, in-use=BOOL, leased=BOOL, until=TIME (created before, or longer ago than 30d), larger=SIZE; may be given again: of one key any, of all keys each has to match'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l sort -xka "layout image digest type created age size shared unique state" -d 'sort by one of layout, image, digest, type, created, age, size, shared, unique, state (default: by name); the largest and the newest come first'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l reverse -d 'the other way round'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l columns -x -d 'show these columns, also on a narrow terminal: a list of layout, image, digest, type, created, age, size, shared, unique, state'
+complete -c ocigc -n '_shtab_ocigc_using ls' -s q -l quiet -d 'print only names, one per line, or digests where there is none'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l mirror -x -d 'what is in use below FROM, a registry or a repository, is kept here below TO, for example docker.io=mirror.lan:5000; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
-complete -c ocigc -n '_shtab_ocigc_using ls' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
-complete -c ocigc -n '_shtab_ocigc_using ls; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using ls; and test $_shtab_ocigc_npos -ge 0' -ka "(__fish_complete_directories)" -d 'directories of OCI image layouts'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a du -d 'show what takes the space, and what a prune would free'
 complete -c ocigc -n '_shtab_ocigc_using du' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using du' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using du' -s v -l verbose -d 'show each image, too'
+complete -c ocigc -n '_shtab_ocigc_using du' -l filter -x -d 'only repositories that match: repository=PATTERN (as in '"'"'team/*'"'"'), larger=SIZE; may be given again; totals count all'
+complete -c ocigc -n '_shtab_ocigc_using du' -l sort -xka "repository images size share shared unique reclaimable" -d 'sort by one of repository, images, size, share, shared, unique, reclaimable (default: by name); the largest and the newest come first'
+complete -c ocigc -n '_shtab_ocigc_using du' -l reverse -d 'the other way round'
+complete -c ocigc -n '_shtab_ocigc_using du' -l columns -x -d 'show these columns, also on a narrow terminal: a list of repository, images, size, share, shared, unique, reclaimable'
+complete -c ocigc -n '_shtab_ocigc_using du' -s q -l quiet -d 'print only names, one per line, or digests where there is none'
+complete -c ocigc -n '_shtab_ocigc_using du' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using du' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of references; - is standard input; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using du' -l mirror -x -d 'what is in use below FROM, a registry or a repository, is kept here below TO, for example docker.io=mirror.lan:5000; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using du' -l allow-none-in-use -d 'accept --in-use files that name no image at all'
 complete -c ocigc -n '_shtab_ocigc_using du' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using du' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
-complete -c ocigc -n '_shtab_ocigc_using du' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using du' -l metrics-file -xka "(__fish_complete_path (commandline -ct))" -d 'write the figures of the run there, for the textfile collector of Prometheus'"'"' node_exporter, which reads *.prom'
 complete -c ocigc -n '_shtab_ocigc_using du' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
-complete -c ocigc -n '_shtab_ocigc_using du; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using du; and test $_shtab_ocigc_npos -ge 0' -ka "(__fish_complete_directories)" -d 'directories of OCI image layouts'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a tree -d 'show what an image is made of'
 complete -c ocigc -n '_shtab_ocigc_using tree' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using tree' -l repository -x -d 'the repository to which the layout'"'"'s bare tags belong, for example docker.io/library/alpine; with --recursive, what goes before the path of each layout'
