@@ -202,9 +202,9 @@ COMMAND = Command(
         Group(
             "what to list",
             listing.filter_option(
-                "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, orphaned=BOOL, "
-                "in-use=BOOL, leased=BOOL, until=TIME (created before, or longer ago than 30d), larger=SIZE; may be "
-                "given again: of one key any, of all keys each has to match"
+                "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "
+                "orphaned=BOOL, in-use=BOOL, leased=BOOL, until=TIME (created before, or longer ago than 30d), "
+                "larger=SIZE; may be given again: of one key any, of all keys each has to match"
             ),
             listing.sort_option(FIELDS),
             listing.REVERSE,
