@@ -219,7 +219,10 @@ def read_in_use(args: argparse.Namespace) -> InUse:
         from ocigc import inuse  # noqa: PLC0415
     for name in names:
         content = read_file("--in-use", name, dash=True)
-        found |= inuse.parse_in_use(content, "standard input" if name == "-" else printable(name))
+        try:
+            found |= inuse.parse_in_use(content, "standard input" if name == "-" else printable(name))
+        except UsageError as error:
+            raise UsageError(f"--in-use {error}") from None
     if names and not found and not args.allow_none_in_use:
         raise UsageError("--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use")
     return found

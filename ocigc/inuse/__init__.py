@@ -7,7 +7,7 @@ from typing import Any
 
 from ocigc.errors import MalformedError, UsageError
 from ocigc.gc.in_use import InUse
-from ocigc.inuse import cri, docker, kubernetes
+from ocigc.inuse import cri, docker, kubernetes, orchestrators
 from ocigc.inuse import text as texts
 from ocigc.inuse.mention import Source
 from ocigc.layout import strict_json
@@ -18,6 +18,9 @@ _SOURCES: tuple[Source, ...] = (
     docker.CONTAINER_LIST,
     docker.IMAGE_LIST,
     cri.CRI,
+    orchestrators.SERVICES,
+    orchestrators.NOMAD,
+    orchestrators.ECS,
     kubernetes.KUBERNETES,
     texts.STRINGS,
 )
@@ -43,21 +46,18 @@ def _decode(data: bytes, name: str) -> str:
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"--in-use {name}: no text: {error.reason} at byte {error.start}") from None
+        raise UsageError(f"{name}: not text: {error.reason} at byte {error.start}") from None
 
 
 def _json(text: str, name: str) -> Any:
-    """A document, or the list of those that stand one a line."""
+    """A document, or the list of all that stand one after the other: a command may have been run several times."""
     try:
-        return strict_json.loads(text.encode(errors="surrogatepass"), name)
+        documents = strict_json.load_all(text, name)
     except MalformedError as error:
-        lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) < 2 or not all(line.startswith("{") for line in lines):
-            raise UsageError(f"--in-use {error}") from None
-    try:
-        return [strict_json.loads(line.encode(errors="surrogatepass"), name) for line in lines]
-    except MalformedError as error:
-        raise UsageError(f"--in-use {error}") from None
+        raise UsageError(str(error)) from None
+    if len(documents) == 1:
+        return documents[0]
+    return [each for document in documents for each in (document if isinstance(document, list) else [document])]
 
 
 def _read(document: Any, name: str) -> InUse:
@@ -70,4 +70,4 @@ def _read(document: Any, name: str) -> InUse:
             if source.recognises(form):
                 return source.read(form, name)
     expected = ", ".join([source.name for source in (*_SOURCES, texts.TABLE, texts.LINES)])
-    raise UsageError(f"--in-use {name}: not understood; expected {expected}")
+    raise UsageError(f"{name}: not understood; expected {expected}")

@@ -1,18 +1,42 @@
-"""`crictl ps -o json` and `crictl images -o json`: what a node of a cluster runs, or has."""
+"""What crictl says of a node of a cluster: containers, pods and images, by `ps`, `pods`, `images`, `inspect`,
+`inspectp`, `inspecti` and `info`. The image of pods' sandboxes is in `info` and `inspectp`, and pinned in `images`.
+
+Sources: cri-api `runtime.v1`; containerd `internal/cri/server` (`sandboxImage`, `pinned_images` of older and newer
+versions, the `image` of a sandbox's info); CRI-O `server/runtime_status.go`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ocigc.errors import UsageError
 from ocigc.gc.in_use import InUse
-from ocigc.inuse.mention import Source, field, fields, union
+from ocigc.inuse.mention import Source, field, fields, mention, union
+
+_SANDBOX_KEYS = frozenset(("sandboxImage", "sandbox_image", "pauseImage", "pause_image"))
+_PINNED_KEYS = frozenset(("pinned_images", "pinnedImages"))
+_SANDBOX_ANNOTATIONS = ("io.kubernetes.cri.sandbox-image-name", "io.kubernetes.cri-o.ImageName")
+_NAMED = InUse(sandboxes=True)
+
+
+def _documents(document: Any) -> list[Any]:
+    return document if isinstance(document, list) else [document]
 
 
 def _is_cri(document: Any) -> bool:
-    """An object with the list `containers` or `images`, whose entries are what crictl writes."""
-    if not isinstance(document, dict) or "kind" in document:
-        return False
+    """Objects of any of these forms."""
+    documents = _documents(document)
+    return bool(documents) and all(
+        isinstance(each, dict)
+        and "kind" not in each
+        and (_is_list(each) or _is_pods(each) or _is_details(each) or _is_info(each))
+        for each in documents
+    )
+
+
+def _is_list(document: dict[str, Any]) -> bool:
+    """The list `containers` or `images`, whose entries are what crictl writes."""
     lists = {key: document[key] for key in ("containers", "images") if isinstance(document.get(key), list)}
     return bool(lists) and all(
         isinstance(entry, dict) and ("image" in entry if kind == "containers" else {"id", "repoTags"} <= entry.keys())
@@ -21,26 +45,112 @@ def _is_cri(document: Any) -> bool:
     )
 
 
+def _is_pods(document: dict[str, Any]) -> bool:
+    items = document.get("items")
+    return isinstance(items, list) and all(
+        isinstance(each, dict) and {"id", "metadata"} <= each.keys() for each in items
+    )
+
+
+def _is_details(document: dict[str, Any]) -> bool:
+    """The `status` of a container, a pod or an image."""
+    status = document.get("status")
+    return isinstance(status, dict) and "id" in status and ("metadata" in status or "repoTags" in status)
+
+
+def _is_info(document: dict[str, Any]) -> bool:
+    status = document.get("status")
+    return isinstance(status, dict) and "conditions" in status and isinstance(document.get("config"), dict)
+
+
 def _read_cri(document: Any, name: str) -> InUse:
     """The images by reference and digest. Raises UsageError."""
-    parts = []
-    for kind in ("containers", "images"):
-        for number, entry in enumerate(document.get(kind) or ()):
-            where = f"{name}: {kind}[{number}]"
-            parts += _container(entry, where) if kind == "containers" else _image(entry, where)
+    documents = _documents(document)
+    parts: list[InUse] = []
+    for number, each in enumerate(documents):
+        where = name if len(documents) == 1 else f"{name}: object {number}"
+        if _is_info(each):
+            parts += _sandbox_images(each["config"], f"{where}: config")
+        elif _is_details(each):
+            parts += _details(each, where)
+        elif _is_list(each):
+            parts += _listed(each, where)
+        else:
+            parts += [InUse(pods=True), *(_pod(pod, f"{where}: items[{n}]") for n, pod in enumerate(each["items"]))]
     return union(parts)
 
 
-def _container(entry: dict[str, Any], where: str) -> list[InUse]:
+def _listed(document: dict[str, Any], where: str) -> Iterator[InUse]:
+    for kind in ("containers", "images"):
+        for number, entry in enumerate(document.get(kind) or ()):
+            place = f"{where}: {kind}[{number}]"
+            yield _container(entry, place) if kind == "containers" else _image(entry, place)
+
+
+def _container(entry: dict[str, Any], where: str) -> InUse:
     image = entry.get("image")
     if not isinstance(image, dict):
-        raise UsageError(f"--in-use {where}: image must be an object")
+        raise UsageError(f"{where}: image must be an object")
     named = [field(image, key, where) for key in ("image", "userSpecifiedImage")]
-    return [*named, *(field(entry, key, where) for key in ("imageRef", "imageId"))]
+    return union([*named, *(field(entry, key, where) for key in ("imageRef", "imageId"))])
 
 
-def _image(entry: dict[str, Any], where: str) -> list[InUse]:
-    return [field(entry, "id", where), *fields(entry, "repoTags", where), *fields(entry, "repoDigests", where)]
+def _image(entry: dict[str, Any], where: str) -> InUse:
+    names = [*fields(entry, "repoTags", where), *fields(entry, "repoDigests", where)]
+    # What a runtime pins is the image of its sandboxes.
+    return union([field(entry, "id", where), *names, _NAMED if entry.get("pinned") is True else InUse()])
 
 
-CRI = Source("`crictl ps` or `crictl images -o json`", _is_cri, _read_cri)
+def _details(document: dict[str, Any], where: str) -> Iterator[InUse]:
+    status = document["status"]
+    if "repoTags" in status:
+        yield _image(status, f"{where}: status")
+    elif "image" in status:
+        yield _container(status, f"{where}: status")
+    else:
+        yield InUse(pods=True)
+        yield _pod(status, f"{where}: status")
+        info = document.get("info")
+        yield _sandbox(info, "image", f"{where}: info") if isinstance(info, dict) else InUse()
+        # Newer versions tell a pod's containers, too.
+        for number, entry in enumerate(document.get("containersStatuses") or status.get("containersStatuses") or ()):
+            yield _container(entry, f"{where}: containersStatuses[{number}]")
+
+
+def _pod(pod: dict[str, Any], where: str) -> InUse:
+    """A pod in a list, of whose sandbox some runtimes tell the image."""
+    annotations = pod.get("annotations")
+    found = [_sandbox(pod, "image", where)]
+    if isinstance(annotations, dict):
+        found += [_sandbox(annotations, key, f"{where}: annotations") for key in _SANDBOX_ANNOTATIONS]
+    return union(found)
+
+
+def _sandbox(entry: dict[str, Any], key: str, where: str) -> InUse:
+    image = field(entry, key, where)
+    return image | _NAMED if image else image
+
+
+def _sandbox_images(node: Any, where: str) -> Iterator[InUse]:
+    """Images of sandboxes and others that a runtime keeps, wherever they stand in its configuration."""
+    if isinstance(node, list):
+        for number, each in enumerate(node):
+            yield from _sandbox_images(each, f"{where}[{number}]")
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in _SANDBOX_KEYS and value:
+                yield _sandbox(node, key, where)
+            elif key in _PINNED_KEYS and value:
+                images = value.values() if isinstance(value, dict) else value
+                yield union([_pinned(each, f"{where}: {key}") for each in images]) | _NAMED
+            else:
+                yield from _sandbox_images(value, f"{where}.{key}")
+
+
+def _pinned(image: Any, where: str) -> InUse:
+    if not isinstance(image, str):
+        raise UsageError(f"{where} must name images")
+    return mention(image, where)
+
+
+CRI = Source("`crictl ps`, `pods`, `images`, `inspect`, `inspectp` or `info`, as JSON", _is_cri, _read_cri)

@@ -25,7 +25,7 @@ def _inspected_container(entry: dict[str, Any], where: str) -> InUse:
     fields = {"Id": entry.get("Id"), "Config.Image": entry["Config"].get("Image"), "Image": entry["Image"]}
     for key, value in fields.items():
         if value is not None and not isinstance(value, str):
-            raise UsageError(f"--in-use {where}: {key} must be a string")
+            raise UsageError(f"{where}: {key} must be a string")
     image = fields["Image"] or ""
     if "Image" not in entry["Config"] and not image.startswith("sha256:"):
         # nerdctl's: there `Image` is the name, and nothing else tells it.

@@ -1,4 +1,7 @@
-"""Kubernetes objects, from `kubectl get -o json` or as YAML manifests (Helm's output too), and compose files."""
+"""Kubernetes objects, from `kubectl get -o json` or as YAML manifests (Helm's output too), and compose files.
+
+Operators tell the images that they start in variables called RELATED_IMAGE_…, as OLM has them do.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from typing import Any
 
 from ocigc.errors import UsageError
 from ocigc.gc.in_use import InUse
-from ocigc.inuse.mention import Source, mention, union
+from ocigc.inuse.mention import Source, mention, possible, union
 from ocigc.printable import printable
 
 # Where an image has to be named: what is no reference there is an error.
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers", "services"))
+_PODS = frozenset(("Pod", "PodList"))
+_RELATED = "RELATED_IMAGE_"
 _STATUSES = frozenset(("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"))
 
 
@@ -27,7 +32,8 @@ def _is_kubernetes(document: Any) -> bool:
 
 
 def _read_kubernetes(document: Any, name: str) -> InUse:
-    """Every `image` and `imageID`, wherever it stands: in pods, in what makes pods, in custom resources.
+    """Every `image` and `imageID`, wherever it stands: in pods, in what makes pods, in custom resources; and what
+    nodes, kustomizations and operators' variables name.
 
     Outside of containers `image` may mean anything, so what is no reference is passed over there. Raises UsageError.
     """
@@ -46,8 +52,11 @@ def _found(document: Any, name: str) -> Iterator[InUse]:
         if isinstance(node, list):
             pending += [(child, f"{where}[{number}]", strict) for number, child in enumerate(node)]
             continue
+        if node.get("kind") in _PODS:
+            yield InUse(pods=True)
         for key in ("image", "imageID"):
             yield _image(node.get(key), f"{where}.{key}", strict)
+        yield from _further(node, where)
         for key, child in node.items():
             inside = key in _CONTAINERS or key in _STATUSES
             if inside and isinstance(child, dict):
@@ -58,19 +67,42 @@ def _found(document: Any, name: str) -> Iterator[InUse]:
 
 
 def _image(value: Any, where: str, strict: bool) -> InUse:
-    if isinstance(value, dict) and not strict:
-        # A volume that is an image.
-        value, where = value.get("reference"), f"{where}.reference"
-    if value is None or value == "":
-        return InUse()
-    try:
+    if strict and value is not None and value != "":
         if not isinstance(value, str):
-            raise UsageError(f"--in-use {where}: must be a string")
+            raise UsageError(f"{where}: must be a string")
         return mention(value, where)
-    except UsageError:
-        if strict:
-            raise
+    if isinstance(value, dict):
+        # A volume that is an image, or an image in parts, as values of charts have them.
+        return possible(value.get("reference"), where) | _in_parts(value, "registry", "repository", "tag", where)
+    return possible(value, where)
+
+
+def _in_parts(parts: dict[str, Any], registry: str, repository: str, tag: str, where: str) -> InUse:
+    """An image whose reference is in several members."""
+    host, name, version, digest = (parts.get(key) for key in (registry, repository, tag, "digest"))
+    if not isinstance(name, str) or not name:
         return InUse()
+    text = f"{host}/{name}" if isinstance(host, str) and host else name
+    if isinstance(version, str | int | float) and version != "":
+        text += f":{version}"
+    return possible(f"{text}@{digest}" if isinstance(digest, str) and digest else text, where)
+
+
+def _further(node: dict[str, Any], where: str) -> Iterator[InUse]:
+    """What else names images."""
+    name = node.get("name")
+    if isinstance(name, str) and name.startswith(_RELATED):
+        yield possible(node.get("value"), where)
+    images = node.get("images")
+    for each in images if isinstance(images, list) else ():
+        if isinstance(each, dict):
+            # Of a node the names of what it has, of a kustomization the name that takes the place of another.
+            names = each.get("names")
+            yield from [possible(text, where) for text in names] if isinstance(names, list) else ()
+            renamed = {**each, "newName": each.get("newName") or each.get("name")}
+            yield _in_parts(renamed, "", "newName", "newTag", where) if {"newName", "newTag"} & each.keys() else InUse()
+        else:
+            yield possible(each, where)
 
 
 KUBERNETES = Source("`kubectl get -o json`, Kubernetes manifests or a compose file", _is_kubernetes, _read_kubernetes)
@@ -92,14 +124,14 @@ def load_yaml(text: str, name: str) -> list[Any]:
         import yaml  # noqa: PLC0415
     except ImportError:
         raise UsageError(
-            f"--in-use {name}: reading YAML needs PyYAML: install ocigc[yaml], or convert the file to JSON"
+            f"{name}: reading YAML needs PyYAML: install ocigc[yaml], or convert the file to JSON"
         ) from None
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         documents = [_value(node, {}, name) for node in yaml.compose_all(text, loader)]
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split()) or "nested too deep"
-        raise UsageError(f"--in-use {name}: no valid YAML: {printable(reason)}") from None
+        raise UsageError(f"{name}: not valid YAML: {printable(reason)}") from None
     return [document for document in documents if document is not None]
 
 
@@ -120,6 +152,6 @@ def _value(node: Any, known: dict[int, Any], name: str) -> Any:
         text = str(key.value)
         if text in members:
             line = key.start_mark.line + 1
-            raise UsageError(f"--in-use {name}: line {line}: the key {printable(text)!r} stands twice in one mapping")
+            raise UsageError(f"{name}: line {line}: the key {printable(text)!r} stands twice in one mapping")
         members[text] = _value(child, known, name)
     return members

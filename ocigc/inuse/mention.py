@@ -30,16 +30,22 @@ def mention(text: str, where: str) -> InUse:
     if _ID.fullmatch(bare):
         return InUse(digests=frozenset((f"sha256:{bare}",)))
     if _SHORT_ID.fullmatch(bare.removeprefix("sha256:")):
-        raise UsageError(
-            f"--in-use {where}: {printable(bare)} is a shortened ID; use --no-trunc, or JSON with full IDs"
-        )
+        raise UsageError(f"{where}: {printable(bare)} is a shortened ID; use --no-trunc, or JSON with full IDs")
     if _LIKE_DIGEST.fullmatch(bare):
-        raise UsageError(f"--in-use {where}: {printable(bare)} is no digest: wrong length, or not in lower case")
+        raise UsageError(f"{where}: {printable(bare)} is not a digest: wrong length, or not in lower case")
     try:
         parse_normalized(bare)
     except InvalidReference as error:
-        raise UsageError(f"--in-use {where}: {printable(str(error))}") from None
+        raise UsageError(f"{where}: {printable(str(error))}") from None
     return InUse(references=frozenset((bare,)))
+
+
+def possible(text: object, where: str) -> InUse:
+    """The same of a value that may mean anything: what names no image is passed over."""
+    try:
+        return mention(text, where) if isinstance(text, str) and text else InUse()
+    except UsageError:
+        return InUse()
 
 
 def field(entry: dict[str, object], key: str, where: str) -> InUse:
@@ -48,7 +54,7 @@ def field(entry: dict[str, object], key: str, where: str) -> InUse:
     if value is None or value == "":
         return InUse()
     if not isinstance(value, str):
-        raise UsageError(f"--in-use {where}: {key} must be a string")
+        raise UsageError(f"{where}: {key} must be a string")
     return mention(value, f"{where}: {key}")
 
 
@@ -56,7 +62,7 @@ def fields(entry: dict[str, object], key: str, where: str) -> list[InUse]:
     """The same of a member that is a list. Raises UsageError where it is none of strings."""
     names = entry.get(key) or []
     if not isinstance(names, list) or not all(isinstance(text, str) for text in names):
-        raise UsageError(f"--in-use {where}: {key} must be a list of strings")
+        raise UsageError(f"{where}: {key} must be a list of strings")
     return [mention(text, f"{where}: {key}") for text in names]
 
 
@@ -78,4 +84,6 @@ def union(parts: list[InUse]) -> InUse:
         tuple(container for part in parts for container in part.containers),
         frozenset().union(*(part.references for part in parts)),
         frozenset().union(*(part.digests for part in parts)),
+        pods=any(part.pods for part in parts),
+        sandboxes=any(part.sandboxes for part in parts),
     )

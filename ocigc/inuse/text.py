@@ -20,7 +20,7 @@ def _read_list(text: str, name: str) -> InUse:
 
 def _mention(line: str, where: str) -> InUse:
     if line == "null":
-        raise UsageError(f"--in-use {where}: null is what jq prints where there is nothing, and no image")
+        raise UsageError(f"{where}: null is what jq prints where there is nothing, and not an image")
     return mention(line, where)
 
 
@@ -48,7 +48,7 @@ def _read_table(text: str, name: str) -> InUse:
         for start in starts:
             # A cell begins where its header does; else the columns are not where we think.
             if row[start - 1 : start].strip() or not row[start : start + 1].strip():
-                raise UsageError(f"--in-use {name}: line {number}: not in the columns of the first line")
+                raise UsageError(f"{name}: line {number}: not in the columns of the first line")
             cell = row[start:].split()[0]
             if cell != _NONE:
                 parts.append(mention(cell, f"{name}: line {number}"))

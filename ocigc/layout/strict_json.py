@@ -1,8 +1,9 @@
-"""JSON for the small files that are ours to read: leases, sidecars, the journal."""
+"""JSON, read strictly: of leases, sidecars, the journal, and of what others say is in use."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ocigc.errors import MalformedError
@@ -16,16 +17,38 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def loads(content: bytes, name: str) -> Any:
-    """The document. Raises MalformedError, naming the file, for what is no JSON or has a key twice."""
+    """The document. Raises MalformedError, naming the file, for what is not JSON or has a key twice."""
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
+        return _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise MalformedError(f"{name}: no valid JSON: {reason}") from None
+        raise _malformed(error, name) from None
+
+
+def load_all(text: str, name: str) -> list[Any]:
+    """The documents in a text, which stand one after the other. Raises MalformedError as `loads` does."""
+    documents = []
+    position = _SPACE.match(text).end()  # type: ignore[union-attr]
+    try:
+        while position < len(text):
+            document, position = _DECODER.raw_decode(text, position)
+            documents.append(document)
+            position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error, name) from None
+    return documents
+
+
+def _malformed(error: Exception, name: str) -> MalformedError:
+    reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+    return MalformedError(f"{name}: not valid JSON: {reason}")
 
 
 def string_map(document: Any, name: str) -> dict[str, str]:

@@ -85,8 +85,9 @@ class PruneOptions:
 
 def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:
     """The plan, and what was snapshot with what had to be found out for it. Raises UsageError and Refused."""
-    if options.request.in_use and options.match_in_use:
-        _match(options.request.in_use, snapshot, watch, strict=options.in_use_strict)
+    in_use = options.request.in_use
+    if options.match_in_use and (in_use or in_use.sandboxes_unknown):
+        _match(in_use, snapshot, watch, strict=options.in_use_strict)
     if options.references is not None:
         return snapshot, _plan_removal(snapshot, options.request, options.references)
     request = options.request

@@ -113,6 +113,127 @@ FORMS: dict[str, tuple[str, set[str], set[str]]] = {
     "kubectl get pods": (json.dumps({"apiVersion": "v1", "kind": "List", "items": [POD]}), POD_NAMES, {DIGEST}),
     "kubectl get cronjob": (json.dumps(CRONJOB), {NAME}, set()),
     "objects, one a line": (lines(POD, CRONJOB), POD_NAMES | {NAME}, {DIGEST}),
+    "objects, one after the other": (
+        json.dumps(POD, indent=2) + json.dumps([CRONJOB], indent=2),
+        POD_NAMES | {NAME},
+        {DIGEST},
+    ),
+    "an operator's variables": (
+        json.dumps(
+            {
+                **CRONJOB,
+                "spec": {
+                    "containers": [
+                        {
+                            "image": "operator:1",
+                            "env": [
+                                {"name": "RELATED_IMAGE_WEB", "value": NAME},
+                                {"name": "RELATED_IMAGE_NONE", "value": ""},
+                                {"name": "RELATED_IMAGE_ODD", "value": "Not A Reference"},
+                                {"name": "IMAGE", "value": "other:1"},
+                            ],
+                        }
+                    ]
+                },
+            }
+        ),
+        {"operator:1", NAME},
+        set(),
+    ),
+    "kubectl get nodes": (
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "status": {"images": [{"names": [f"a@{DIGEST}", NAME], "sizeBytes": 1}]},
+            }
+        ),
+        {f"a@{DIGEST}", NAME},
+        set(),
+    ),
+    "a custom resource with an image in parts": (
+        json.dumps(
+            {
+                "apiVersion": "x/v1",
+                "kind": "X",
+                "spec": {"image": {"registry": "registry.example.com", "repository": "team/app", "tag": "1"}},
+            }
+        ),
+        {NAME},
+        set(),
+    ),
+    "an application of Argo CD": (
+        json.dumps(
+            {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "status": {"summary": {"images": [NAME]}}}
+        ),
+        {NAME},
+        set(),
+    ),
+    "a kustomization": (
+        json.dumps(
+            {
+                "apiVersion": "kustomize.config.k8s.io/v1beta1",
+                "kind": "Kustomization",
+                "images": [
+                    {"name": "app", "newName": "registry.example.com/team/app", "newTag": "1"},
+                    {"name": "alpine", "newTag": "3"},
+                ],
+            }
+        ),
+        {NAME, "alpine:3"},
+        set(),
+    ),
+    "docker service inspect": (
+        json.dumps(
+            [
+                {
+                    "ID": "1",
+                    "Spec": {"Name": "a", "TaskTemplate": {"ContainerSpec": {"Image": f"{NAME}@{DIGEST}"}}},
+                    "PreviousSpec": {"TaskTemplate": {"ContainerSpec": {"Image": "alpine:3"}}},
+                }
+            ]
+        ),
+        {f"{NAME}@{DIGEST}", "alpine:3"},
+        set(),
+    ),
+    "docker service ls": (lines({"ID": "1", "Image": NAME, "Mode": "replicated", "Name": "a"}), {NAME}, set()),
+    "a task of swarm": (
+        json.dumps([{"ID": "1", "Spec": {"ContainerSpec": {"Image": NAME}}, "Status": {"State": "running"}}]),
+        {NAME},
+        set(),
+    ),
+    "docker compose images": (
+        json.dumps(
+            [{"ID": DIGEST, "ContainerName": "a", "Repository": "registry.example.com/team/app", "Tag": "1", "Size": 1}]
+        ),
+        {NAME},
+        set(),
+    ),
+    "nomad job inspect": (
+        json.dumps(
+            {
+                "Job": {
+                    "ID": "j",
+                    "TaskGroups": [
+                        {"Tasks": [{"Driver": "docker", "Config": {"image": NAME}}, {"Config": {"command": "a"}}]},
+                        {"Tasks": None},
+                    ],
+                }
+            }
+        ),
+        {NAME},
+        set(),
+    ),
+    "aws ecs describe-task-definition": (
+        json.dumps({"taskDefinition": {"containerDefinitions": [{"name": "a", "image": NAME}]}, "tags": []}),
+        {NAME},
+        set(),
+    ),
+    "ctr containers info": (
+        json.dumps({"ID": "a", "Labels": {}, "Image": NAME, "Runtime": {"Name": "r"}, "Spec": {}}),
+        {NAME},
+        set(),
+    ),
     "crictl ps": (json.dumps({"containers": [{"image": {"image": NAME}, "imageRef": DIGEST}]}), {NAME}, {DIGEST}),
     "crictl ps, Kubernetes 1.29": (
         json.dumps(
@@ -155,6 +276,78 @@ def test_forms(form: str, encoding: str) -> None:
     text, references, digests = FORMS[form]
     found = inuse.parse_in_use(text.encode(encoding), "file")
     assert (found.containers, found.references, found.digests) == ((), references, digests)
+    assert found.pods == (form in ("kubectl get pods", "objects, one a line", "objects, one after the other"))
+
+
+SANDBOX = "registry.k8s.io/pause:3.9"
+NODES: dict[str, tuple[Any, set[str], set[str], bool, bool]] = {
+    # cri-tools: what it prints, the references and digests in it, whether it lists pods, and names their sandboxes
+    "info, containerd 1": (
+        {"status": {"conditions": []}, "config": {"containerd": {"snapshotter": "o"}, "sandboxImage": SANDBOX}},
+        {SANDBOX},
+        set(),
+        False,
+        True,
+    ),
+    "info, containerd 2": (
+        {"status": {"conditions": []}, "config": {"images": {"pinned_images": {"sandbox": SANDBOX, "other": NAME}}}},
+        {SANDBOX, NAME},
+        set(),
+        False,
+        True,
+    ),
+    "info without it": ({"status": {"conditions": []}, "config": {"cni": {}}}, set(), set(), False, False),
+    "inspectp": (
+        {"status": {"id": "1", "metadata": {}, "annotations": {}}, "info": {"image": SANDBOX, "pid": 7}},
+        {SANDBOX},
+        set(),
+        True,
+        True,
+    ),
+    "inspectp of two, without it": (
+        [{"status": {"id": each, "metadata": {}}, "info": {}} for each in "12"],
+        set(),
+        set(),
+        True,
+        False,
+    ),
+    "pods, CRI-O": (
+        {"items": [{"id": "1", "metadata": {}, "annotations": {"io.kubernetes.cri-o.ImageName": SANDBOX}}]},
+        {SANDBOX},
+        set(),
+        True,
+        True,
+    ),
+    "pods": ({"items": [{"id": "1", "metadata": {}, "annotations": {}}]}, set(), set(), True, False),
+    "inspect": (
+        {"status": {"id": "1", "metadata": {}, "image": {"image": NAME}, "imageRef": f"a@{DIGEST}"}, "info": {}},
+        {NAME, f"a@{DIGEST}"},
+        set(),
+        False,
+        False,
+    ),
+    "inspecti": (
+        {"status": {"id": DIGEST, "repoTags": [NAME], "repoDigests": [], "pinned": False}, "info": {}},
+        {NAME},
+        {DIGEST},
+        False,
+        False,
+    ),
+    "images, one pinned": (
+        {"images": [{"id": DIGEST, "repoTags": [SANDBOX], "repoDigests": [], "pinned": True}]},
+        {SANDBOX},
+        {DIGEST},
+        False,
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("form", NODES)
+def test_what_crictl_tells_of_sandboxes(form: str) -> None:
+    document, references, digests, pods, sandboxes = NODES[form]
+    found = inuse.parse_in_use(json.dumps(document).encode(), "file")
+    assert (found.references, found.digests, found.pods, found.sandboxes) == (references, digests, pods, sandboxes)
 
 
 REFUSED = {
@@ -172,7 +365,7 @@ REFUSED = {
         "containers[0].image",
         "must be a string",
     ),
-    "a digest in capitals": (f"alpine\nsha256:{HEX.upper()}\n", "line 2", "no digest"),
+    "a digest in capitals": (f"alpine\nsha256:{HEX.upper()}\n", "line 2", "not a digest"),
     "a shortened ID and nothing else": (
         lines({"ID": HEX[:12], "Repository": "<none>", "Tag": "<none>", "Digest": "<none>"}),
         "entry 0",
@@ -180,12 +373,12 @@ REFUSED = {
     ),
     "what jq prints of nothing": ("null\n", "line 1", "null"),
     "an unknown object": ('{"a": 1}', "not understood", "docker inspect"),
-    "broken JSON": ('[{"Image": ', "no valid JSON", "file"),
-    "a broken line": ('{"ID": "1", "Image": "a"}\n{"ID"\n', "no valid JSON", "file"),
+    "broken JSON": ('[{"Image": ', "not valid JSON", "file"),
+    "a broken line": ('{"ID": "1", "Image": "a"}\n{"ID"\n', "not valid JSON", "file"),
     "a crooked table": ("CONTAINER    IMAGE    RUNTIME\nlonger-than-that alpine io\n", "line 2", "columns"),
-    "no text": (b"\xff\x00\xff", "no text", "byte"),
+    "no text": (b"\xff\x00\xff", "not text", "byte"),
     "an unknown mapping": ("replicas: 3\n", "not understood", "compose"),
-    "broken YAML": ("kind: Pod\n  apiVersion: [\n", "no valid YAML", "file"),
+    "broken YAML": ("kind: Pod\n  apiVersion: [\n", "not valid YAML", "file"),
     "a key twice": ("kind: Pod\napiVersion: v1\nimage: a\nimage: b\n", "line 4", "twice"),
 }
 

@@ -1,0 +1,100 @@
+"""What swarm, Nomad and ECS are told to run: `docker service inspect`, `nomad job inspect`, `aws ecs
+describe-task-definition`. What they ran before counts too, for they go back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ocigc.errors import UsageError
+from ocigc.gc.in_use import InUse
+from ocigc.inuse.mention import Source, field, union
+
+
+def _documents(document: Any) -> list[Any]:
+    return document if isinstance(document, list) else [document]
+
+
+def _is_services(document: Any) -> bool:
+    """Objects that each have a `Spec` of containers, or of tasks."""
+    documents = _documents(document)
+    return bool(documents) and all(
+        isinstance(each, dict)
+        and isinstance(each.get("Spec"), dict)
+        and bool({"TaskTemplate", "ContainerSpec"} & each["Spec"].keys())
+        for each in documents
+    )
+
+
+def _read_services(document: Any, name: str) -> InUse:
+    return union(
+        [
+            found
+            for number, entry in enumerate(_documents(document))
+            for key in ("Spec", "PreviousSpec")
+            for found in _containers(entry.get(key) or {}, f"{name}: entry {number}: {key}")
+        ]
+    )
+
+
+def _containers(spec: Any, where: str) -> Iterator[InUse]:
+    for each in (spec, spec.get("TaskTemplate")) if isinstance(spec, dict) else ():
+        if isinstance(each, dict) and isinstance(container := each.get("ContainerSpec"), dict):
+            yield field(container, "Image", f"{where}: ContainerSpec")
+
+
+SERVICES = Source("`docker service inspect`", _is_services, _read_services)
+
+
+def _jobs(document: Any) -> list[Any]:
+    """The jobs among Nomad's answers, which stand alone or below `Job`."""
+    return [each.get("Job", each) if isinstance(each, dict) else each for each in _documents(document)]
+
+
+def _is_nomad(document: Any) -> bool:
+    """Objects with `TaskGroups`."""
+    jobs = _jobs(document)
+    return bool(jobs) and all(isinstance(each, dict) and isinstance(each.get("TaskGroups"), list) for each in jobs)
+
+
+def _read_nomad(document: Any, name: str) -> InUse:
+    parts = []
+    for job in _jobs(document):
+        for group in job["TaskGroups"]:
+            for task in (group.get("Tasks") if isinstance(group, dict) else None) or ():
+                config = task.get("Config") if isinstance(task, dict) else None
+                if isinstance(config, dict):
+                    parts.append(field(config, "image", f"{name}: job {job.get('ID')}: task {task.get('Name')}"))
+    return union(parts)
+
+
+NOMAD = Source("`nomad job inspect`", _is_nomad, _read_nomad)
+
+
+def _is_ecs(document: Any) -> bool:
+    """Objects with `containerDefinitions`, or that below `taskDefinition`."""
+    documents = _documents(document)
+    return bool(documents) and all(_definitions(each) is not None for each in documents)
+
+
+def _definitions(document: Any) -> list[Any] | None:
+    if not isinstance(document, dict):
+        return None
+    task = document.get("taskDefinition", document)
+    found = task.get("containerDefinitions") if isinstance(task, dict) else None
+    return found if isinstance(found, list) else None
+
+
+def _read_ecs(document: Any, name: str) -> InUse:
+    parts = []
+    for each in _documents(document):
+        for number, container in enumerate(_definitions(each) or ()):
+            where = f"{name}: containerDefinitions[{number}]"
+            if not isinstance(container, dict):
+                raise UsageError(f"{where}: must be an object")
+            parts.append(field(container, "image", where))
+    return union(parts)
+
+
+ECS = Source("`aws ecs describe-task-definition`", _is_ecs, _read_ecs)
