@@ -56,7 +56,7 @@ class Treemap {
     const laid = d3.hierarchy(folded).sum((each) => (each.children.length ? 0 : each.size)).sort((a, b) => b.value - a.value);
     d3.treemap().size([this.width, this.map.clientHeight]).tile(d3.treemapSquarify).round(true)
       .paddingInner((box) => (box.depth < 2 ? 2 : 1)).paddingOuter((box) => (box.depth && box.children ? 1 : 0))
-      .paddingTop((box) => (box.depth && box.children && labelled(box) ? HEAD : box.depth ? 1 : 0))(laid);
+      .paddingTop((box) => (this.headed(box) ? HEAD : box.depth ? 1 : 0))(laid);
     const boxes = laid.children ?? [];
     const drawn = boxes.map((box) => this.box(box, node.size));
     const current = Math.max(boxes.findIndex((box) => (box.data.of ?? box.data) === from), 0);
@@ -86,6 +86,12 @@ class Treemap {
     return fold(root, MOST, 0);
   }
 
+  /** Whether there is room for the label of a branch. It is asked before sizes are rounded, and remembered. */
+  headed(box) {
+    box.head = Boolean(box.depth && box.children) && labelled(box);
+    return box.head;
+  }
+
   step(node, depth) {
     const text = `${node.label} (${humanSize(node.size)})`;
     const between = depth ? [" › "] : [];
@@ -107,11 +113,7 @@ class Treemap {
   }
 
   fill(into, laid, origin) {
-    if (labelled(laid)) {
-      const label = element("span", { class: "label", "aria-hidden": "true" }, laid.data.label);
-      if (laid !== origin) placed(label, { ...laid, y1: laid.y0 + HEAD, x0: laid.x0, x1: laid.x1 }, origin);
-      into.append(label);
-    }
+    if (laid.children ? laid.head : labelled(laid)) into.append(inscription(laid, origin));
     for (const child of laid.children ?? []) {
       if (child.x1 <= child.x0 || child.y1 <= child.y0) continue;
       const drawn = element("span", { class: `inner ${lookOf(child)}`, "aria-hidden": "true" });
@@ -165,13 +167,17 @@ function lookOf(laid) {
 
 const labelled = (laid) =>
   laid.x1 - laid.x0 >= LETTER * Math.min(laid.data.label.length, LETTERS) + 10 && laid.y1 - laid.y0 >= HEAD + 6 &&
-  (laid.depth < 2 || labelled(laid.parent));
+  (laid.depth < 2 || laid.parent.head);
 
-const inscription = (laid, origin) => {
-  const label = element("span", { class: "label", "aria-hidden": "true" }, laid.data.label);
-  placed(label, { x0: laid.x0, x1: laid.x1, y0: laid.y0, y1: laid.y0 + HEAD }, origin);
-  return label;
-};
+/** The label of a box, and its size where there is room for that too; of a blob what it is, for a digest tells nobody. */
+function inscription(laid, origin) {
+  const { label, note, size, children, image } = laid.data;
+  const text = !children.length && image && note ? note : label;
+  const roomy = laid.x1 - laid.x0 > LETTER * (text.length + 11);
+  const made = element("span", { class: "label", "aria-hidden": "true" }, text, ...(roomy ? [element("small", {}, humanSize(size))] : []));
+  placed(made, { x0: laid.x0, x1: laid.x1, y0: laid.y0, y1: laid.y0 + HEAD }, origin);
+  return made;
+}
 
 /** In per cent of what it lies in, so that the picture is whole at any width, on paper too. */
 function placed(drawn, { x0, y0, x1, y1 }, origin) {
