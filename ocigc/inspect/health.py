@@ -31,10 +31,10 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`verified` is the instant of the last verification of all blobs that the history knows, None where it knows none;
-    `corrupt` is how many blobs that found corrupt. `damaged` are messages, each of one manifest that cannot be read or
-    believed; `incomplete` is how many images lack something that they need. `refused` says why a prune would do
-    nothing; empty where it would not. The trash has so many `runs`, of `trashed` bytes.
+    """`verified` is the instant since which no blob has waited longer for its verification, None where nobody knows of
+    any; `corrupt` is how many blobs the last one found corrupt. `damaged` are messages, each of one manifest that
+    cannot be read or believed; `incomplete` is how many images lack something that they need. `refused` says why a prune would
+    do nothing; empty where it would not. The trash has so many `runs`, of `trashed` bytes.
     """
 
     verified: int | None = None
@@ -76,37 +76,40 @@ def trash_of(layout: Layout) -> tuple[int, int]:
     return 0, 0
 
 
-def _oldest_verification(layout: Layout, now: int) -> int | None:
-    """When the blob was verified that has waited longest, by the ledger of verify. None where no ledger is kept, or one
-    of the blobs was never verified, or was touched since."""
+def _by_ledger(layout: Layout, now: int) -> int | None:
+    """Since when the blob that has waited longest for its verification has waited, by the ledger of verify: since its
+    last one, or since it came. None where no ledger knows of any."""
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         fd = state.open_plain(LEDGER)
         try:
             with Store.scan(layout.dir.fd, detail=Detail.IDENTITY) as store, closing(Ledger(store)) as ledger:
                 ledger.read(fd, now)
-                return _oldest(ledger, len(store), now)
+                return _longest_wait(store, ledger, now)
         finally:
             os.close(fd)
     return None
 
 
-def _oldest(ledger: Ledger, blobs: int, now: int) -> int | None:
-    nodes = array("I", range(blobs))
-    if not blobs or ledger.select(nodes, Selection.UNRECORDED):
-        return None
+def _longest_wait(store: Store, ledger: Ledger, now: int) -> int | None:
+    nodes = array("I", range(len(store)))
     first = ledger.select(nodes, Selection.OLDER, now + 1)[:1]
+    new = ledger.select(nodes, Selection.UNRECORDED)
+    if len(new) == len(nodes):
+        return None
 
     def older(instant: int) -> bool:
         return bool(ledger.select(first, Selection.OLDER, instant + 1))
 
-    return bisect_left(range(now), True, key=older)  # a ledger only tells what is older than an instant
+    # A ledger only tells what is older than an instant: so that is found by halves.
+    return min([bisect_left(range(now), True, key=older), *map(store.stamp, new)])
 
 
 def _verification(layout: Layout, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
-    """Since when every blob has been verified, by the ledger or the history, and how many the last run of verify found
-    corrupt. None where neither says so of all."""
-    last = next((run for run in reversed(runs) if run.command == "verify"), None)
-    corrupt = 0 if last is None else last.line.get("corrupt", 0)
-    times = [_oldest_verification(layout, now), None if last is None else last.time]
+    """Since when no blob has waited longer for its verification, by the ledger or by the last run of verify that hashed
+    all, and how many the last run found corrupt. None where neither knows of any."""
+    verified = [run for run in runs if run.command == "verify"]
+    corrupt = verified[-1].line.get("corrupt", 0) if verified else 0
+    whole = [run.time for run in verified if run.line.get("whole", True)]
+    times = [_by_ledger(layout, now), whole[-1] if whole else None]
     known = max((time for time in times if time is not None), default=None)
     return known, corrupt if isinstance(corrupt, int) else 0

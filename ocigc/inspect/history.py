@@ -45,14 +45,16 @@ def _runs(content: bytes) -> Iterator[Run]:
 
 
 def points(runs: list[Run]) -> list[Point]:
-    """How much there was after each run that says so."""
+    """How much there was after each run that says so. One that does not say it by repository has the shares of the last
+    that did."""
     found = []
+    shares: dict[str, int] = {}
     for run in runs:
         size, repositories = run.line.get("bytes"), run.line.get("repositories")
-        if not _is_size(size):
-            continue
-        sizes = repositories.items() if isinstance(repositories, dict) else ()
-        found.append(Point(run.time, size, {name: each for name, each in sizes if _is_size(each)}))
+        if isinstance(repositories, dict):
+            shares = {name: each for name, each in repositories.items() if _is_size(each)}
+        if _is_size(size):
+            found.append(Point(run.time, size, shares))
     return found
 
 

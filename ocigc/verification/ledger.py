@@ -24,15 +24,14 @@ _NEW = "ledger.new"
 
 @contextmanager
 def changeable(layout: Layout, *, make: bool) -> Iterator[list[int]]:
-    """The open directory in which verify changes something: ocigc's own state, and only where a ledger is kept."""
+    """The open directory in which verify changes something: ocigc's own state, for the ledger and the history. None is
+    made but for a ledger."""
     with ExitStack() as stack:
         directories = []
         with suppress(OSError):
             if make:
                 make_state(layout)
-            state = stack.enter_context(layout.dir.below(STATE))
-            if make or state.exists(NAME):
-                directories.append(state.fd)
+            directories.append(stack.enter_context(layout.dir.below(STATE)).fd)
         yield directories
 
 

@@ -6,12 +6,13 @@ import os
 import time
 from array import array
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from ocigc.errors import UsageError
-from ocigc.layout import lock
+from ocigc.layout import history, lock
 from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
@@ -85,6 +86,7 @@ def verify(layout: Layout, options: VerifyOptions = VerifyOptions(), *, watch: W
             snapshot, result, _ = _look(layout, options, frozenset(), watch)
             with snapshot.store:
                 result = _completed(snapshot, result, options, watch)
+                _record(snapshot, result, options, watch)
     return replace(result, seconds=round(time.monotonic() - began, 3))
 
 
@@ -133,6 +135,27 @@ def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions,
     return replace(result, deep=look_into(snapshot, options.jobs, watch))
 
 
+def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> None:
+    """Writes the run into the history, where the layout has a state that may be written to. `whole` says that every
+    blob was hashed."""
+    layout, blobs = snapshot.layout, len(snapshot.store)
+    with suppress(OSError), layout.dir.below(STATE) as state:
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=state.fd, effective_ids=True):
+            return
+        figures = {
+            "images": len(snapshot.images),
+            "blobs": blobs,
+            "bytes": snapshot.store.files(range(blobs)).size,
+            "freed": 0,
+            "trashed": 0,
+            "whole": not options.reachable and result.checked == blobs,
+            "corrupt": len(result.corrupt),
+            "wrong_size": len(result.wrong_size),
+            "incomplete": len({each.image.position for each in result.incomplete}),
+        }
+        history.append(layout, state, token_hex(8), "verify", figures, watch)
+
+
 def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) -> Verification:
     """Verifies and repairs, until nothing more comes of it: a manifest that is back may refer to what is missing."""
     from ocigc.verification.repair import repair  # noqa: PLC0415
@@ -149,6 +172,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) ->
             wanted = [digest for digest in (*total.corrupt, *total.missing) if digest not in tried]
             if total.unchecked or not wanted:
                 total = _completed(snapshot, total, options, watch)
+                _record(snapshot, total, options, watch)
                 break
             hashed |= frozenset(store.digests(nodes))
         for digest in wanted:

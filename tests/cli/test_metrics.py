@@ -178,9 +178,17 @@ def test_since_when_everything_is_verified(layout: LayoutWriter, file: Path) -> 
     ended = time.time()
     assert ocigc("du", "--metrics-file", file, layout.path).code == 0
     assert began <= values(file)["oldest_verification_timestamp_seconds"] <= ended
-    layout.blob("nobody has verified this")
+    # What has come since has waited since then.
+    came = layout.blob_path(layout.blob("nobody has verified this")).stat().st_ctime
+    (layout.path / ".ocigc/history.jsonl").unlink()
+    assert ocigc("du", "--metrics-file", file, layout.path).code == 0
+    assert values(file)["oldest_verification_timestamp_seconds"] <= ended < came
+    (layout.path / ".ocigc/ledger").unlink()
     assert ocigc("du", "--metrics-file", file, layout.path).code == 0
     assert values(file)["oldest_verification_timestamp_seconds"] == 0
+    assert ocigc("verify", layout.path).code == 0
+    assert ocigc("du", "--metrics-file", file, layout.path).code == 0
+    assert values(file)["oldest_verification_timestamp_seconds"] >= int(came)
 
 
 def test_a_tree_that_is_measured(tmp_path: Path, file: Path) -> None:

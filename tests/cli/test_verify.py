@@ -200,3 +200,29 @@ def test_an_interrupt_leaves_a_report(layout: LayoutWriter) -> None:
     assert "interrupted" in err
     assert "Traceback" not in err
     assert json.loads(out)["Interrupted"] is True
+
+
+def test_a_run_is_in_the_history_of_a_layout_that_has_one(tmp_path: Path) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.tag(layout.image("a", ["layer"]), "app:1")
+    assert ocigc("verify", layout.path).code == 0
+    assert not (layout.path / ".ocigc").exists()  # nothing is made in what others own
+    (layout.path / ".ocigc").mkdir()
+    blob = layout.blob("will rot")
+    assert ocigc("verify", layout.path).code == 0
+    layout.blob_path(blob).write_bytes(b"has rot.")
+    assert ocigc("verify", layout.path).code == 1
+    assert ocigc("verify", "--reachable", layout.path).code == 0
+    lines = [json.loads(line) for line in (layout.path / ".ocigc/history.jsonl").read_text().splitlines()]
+    assert [(line["command"], line["corrupt"], line["whole"]) for line in lines] == [
+        ("verify", 0, True),
+        ("verify", 1, True),
+        ("verify", 0, False),
+    ]
+    size = sum(path.stat().st_size for path in (layout.path / "blobs/sha256").iterdir())
+    assert {(line["images"], line["blobs"], line["bytes"]) for line in lines} == {(1, 4, size)}
+    (layout.path / ".ocigc/history.jsonl").unlink()
+    (layout.path / ".ocigc/history.jsonl").mkdir()
+    result = ocigc("verify", layout.path)
+    assert result.code == 1
+    assert "not in the history" in result.err

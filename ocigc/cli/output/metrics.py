@@ -132,8 +132,8 @@ HELP = {
     "trash_bytes": "Bytes of what earlier runs have removed and keep to be restored.",
     "trash_runs": "Runs that can be restored.",
     "damaged_manifests": "Manifests that cannot be read or believed; where there are any, nothing is reclaimable.",
-    "oldest_verification_timestamp_seconds": "Since when every blob has been verified, in seconds since 1970; 0 if one "
-    "never was.",
+    "oldest_verification_timestamp_seconds": "When the blob was verified that has waited longest since, or came if it "
+    "never was, in seconds since 1970; 0 if nothing ever was.",
     "disk_size_bytes": "Bytes of the file system.",
     "disk_free_bytes": "Bytes that are free on the file system.",
     "repository_images": "Images of a repository.",
