@@ -33,8 +33,8 @@ class Disk:
 class Health:
     """`verified` is the instant since which no blob has waited longer for its verification, None where nobody knows of
     any; `corrupt` is how many blobs the last one found corrupt. `damaged` are messages, each of one manifest that
-    cannot be read or believed; `incomplete` is how many images lack something that they need. `refused` says why a prune would
-    do nothing; empty where it would not. The trash has so many `runs`, of `trashed` bytes.
+    cannot be read or believed; `incomplete` is how many images lack something that they need. `refused` says why a
+    prune would do nothing; empty where it would not. The trash has so many `runs`, of `trashed` bytes.
     """
 
     verified: int | None = None
