@@ -61,7 +61,7 @@ complete -c ocigc -n _shtab_ocigc_using -l version -d 'show the version and exit
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a ls -d 'list images with their sizes'
 complete -c ocigc -n '_shtab_ocigc_using ls' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
-complete -c ocigc -n '_shtab_ocigc_using ls' -l filter -x -d 'only images that match: reference=PATTERN (as in '"'"'app:1.*'"'"'), dangling=BOOL, referrer=BOOL, orphaned=BOOL, in-use=BOOL, leased=BOOL, until=TIME (created before, or longer ago than 30d), larger=SIZE; may be given again: of one key any, of all keys each has to match'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l filter -x -d 'only images that match: reference=PATTERN (as in '"'"'app:1.*'"'"'), dangling=BOOL, referrer=BOOL, orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, or longer ago than 30d), larger=SIZE; may be given again: of one key any, of all keys each has to match'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l sort -xka "layout image digest type created age size shared unique state" -d 'sort by one of layout, image, digest, type, created, age, size, shared, unique, state (default: by name); the largest and the newest come first'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l reverse -d 'the other way round'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l columns -x -d 'show these columns, also on a narrow terminal: a list of layout, image, digest, type, created, age, size, shared, unique, state'

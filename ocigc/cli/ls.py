@@ -47,6 +47,8 @@ class Listed:
             ("orphaned", usage.orphaned),
             ("in use", usage.in_use),
             ("leased", usage.leased),
+            ("damaged", usage.damaged),
+            ("incomplete", bool(usage.missing)),
         )
         return [name for name, holds in states if holds]
 
@@ -117,6 +119,8 @@ _FILTERS: dict[str, Callable[[str], Predicate[Listed]]] = {
     "orphaned": listing.boolean(lambda each: each.usage.orphaned),
     "in-use": listing.boolean(lambda each: each.usage.in_use),
     "leased": listing.boolean(lambda each: each.usage.leased),
+    "damaged": listing.boolean(lambda each: each.usage.damaged),
+    "incomplete": listing.boolean(lambda each: bool(each.usage.missing)),
     "until": _older,
     "larger": listing.larger(lambda each: each.usage.size),
 }
@@ -177,6 +181,9 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
         "Orphaned": entry.orphaned,
         "InUse": entry.in_use,
         "Leased": entry.leased,
+        "Damaged": entry.damaged,
+        "Incomplete": bool(entry.missing),
+        "Missing": [each.digest for each in entry.missing],
     }
 
 
@@ -203,8 +210,9 @@ COMMAND = Command(
             "what to list",
             listing.filter_option(
                 "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "
-                "orphaned=BOOL, in-use=BOOL, leased=BOOL, until=TIME (created before, or longer ago than 30d), "
-                "larger=SIZE; may be given again: of one key any, of all keys each has to match"
+                "orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, "
+                "or longer ago than 30d), larger=SIZE; may be given again: of one key any, of all keys "
+                "each has to match"
             ),
             listing.sort_option(FIELDS),
             listing.REVERSE,

@@ -42,6 +42,7 @@ def _as_json(leaf: Leaf) -> dict[str, object]:
         "Platform": leaf.platform or None,
         "Present": leaf.present,
         "Repeated": leaf.repeated,
+        "Damaged": leaf.damaged,
     }
 
 
@@ -88,6 +89,8 @@ def _line(leaf: Leaf) -> str:
     ]
     if not leaf.present:
         parts.append(paint("absent", "yellow", sys.stdout))
+    if leaf.damaged:
+        parts.append(paint("damaged", "red", sys.stdout))
     if leaf.repeated:
         parts.append("(above)")
     return "  ".join(part for part in parts if part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from heapq import merge
 from itertools import chain, pairwise
@@ -132,6 +132,21 @@ class Plan:
         deleted, unnamed = _parts(self.deleted, self.ends), _parts(self.unnamed, self.unnamed_ends)
         for image, named, rest in zip(self.pruned, deleted, unnamed, strict=True):
             yield Untagged(image, named, rest, self.released.get(image.position, ""))
+
+    def keeping_blobs(self) -> Plan:
+        """The same plan of entries, by which every blob and every label stays."""
+        none = array("I", bytes(4 * len(self.pruned)))
+        return replace(
+            self,
+            parts=self.parts.picked(()),
+            deleted=(),
+            ends=none,
+            unnamed=(),
+            unnamed_ends=none,
+            unlease=(),
+            orphans=(),
+            reclaimed=0,
+        )
 
     @property
     def kept(self) -> Iterator[Kept]:

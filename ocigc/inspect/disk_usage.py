@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from ocigc.gc.policy import Policy
 from ocigc.hard_links import Files, HardLinks, on_disk
 from ocigc.image import ImageRecord, repository_of
 from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
-from ocigc.inspect.usage import Usage, usage
+from ocigc.inspect.usage import Usage, usage, with_condition
 from ocigc.layout import lock
+from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
-from ocigc.layout.snapshot import load, with_created
+from ocigc.layout.snapshot import with_created
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
 
@@ -94,32 +96,36 @@ def du(
     watch: Watcher = SILENT,
 ) -> Consumption:
     """What a layout consumes; with `health` also how it fares. What a prune would free is by the layout's own policy,
-    else by `default_policy`. `repository` (normalised) owns bare tags and images without a name.
+    else by `default_policy`; nothing, where that would be refused. `repository` (normalised) owns bare tags and images
+    without a name.
 
     Raises UsageError where it is no layout, and Refused where it cannot be read.
     """
     default = request(in_use=in_use)
     everything = request(prune_all=True, in_use=in_use)
     with lock.shared(layout, wait):
-        snapshot = with_created(
-            load(layout, repository, default.now, watch, in_grace_after=default.now - default.grace)
-        )
+        in_grace_after = default.now - default.grace
+        snapshot = with_created(load_noting(layout, repository, default.now, watch, in_grace_after=in_grace_after))
         with snapshot.store as store:
             store.stat(report=watch("Reading sizes"))
             leases = [lease for lease in snapshot.leases if lease.active(default.now)]
             ordered = list(snapshot.images.in_order())
             plans = forecast(snapshot, (default, everything), repository, default_policy, watch)
-            going = frozenset(plans[1].blobs)
+            some, most = (array("I", () if staying_damage(snapshot, plan.blobs) else plan.blobs) for plan in plans)
+            going = frozenset(most)
             leftovers = find_leftovers(layout.dir, store.foreign()[1])
             runs, trashed = trash_of(layout)
             dead = removable(layout.dir, leftovers, default.now, default.grace)
             return Consumption(
-                images=usage(snapshot.images.in_order(), snapshot.relations, store, leases, default.in_use, going),
+                images=with_condition(
+                    usage(snapshot.images.in_order(), snapshot.relations, store, leases, default.in_use, going),
+                    snapshot,
+                ),
                 repositories=repositories(ordered, store, going, repository),
                 blobs=len(store),
                 files=[store.files(range(len(store)))],
-                dangling=[store.files(plans[0].blobs)],
-                unused=[store.files(plans[1].blobs)],
+                dangling=[store.files(some)],
+                unused=[store.files(most)],
                 leftovers=leftovers,
                 leftovers_freed=sum(each.size for each in dead),
                 health=[health_of(layout, snapshot, default.now)] if health else (),

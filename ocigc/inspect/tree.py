@@ -11,9 +11,12 @@ from ocigc.errors import Refused
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import Descriptor, Media
 from ocigc.layout import lock
+from ocigc.layout.damage import load_noting
+from ocigc.layout.documents import Documents
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import CONFIG_LIMIT, load
-from ocigc.native import Role, Store, media_of, parse_children
+from ocigc.layout.shared import is_hollow
+from ocigc.layout.snapshot import CONFIG_LIMIT
+from ocigc.native import Role, Store, media_of
 from ocigc.progress import SILENT, Watcher
 
 _ROLES = {
@@ -28,7 +31,7 @@ _ROLES = {
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """One line of a tree. `depth` is 0 for the root; `platform` may be empty. What was shown before is `repeated`, and
-    its children are not shown again.
+    its children are not shown again. What is `damaged` cannot be read, verified or parsed, so its children are unknown.
     """
 
     depth: int
@@ -37,6 +40,7 @@ class Leaf:
     platform: str
     present: bool
     repeated: bool
+    damaged: bool = False
 
 
 def tree(
@@ -44,20 +48,22 @@ def tree(
 ) -> list[Leaf]:
     """The tree below every target that a reference names, parents first. Raises UsageError and Refused."""
     with lock.shared(layout, wait):
-        snapshot = load(layout, repository, time.time_ns(), watch)
+        snapshot = load_noting(layout, repository, time.time_ns(), watch)
         with snapshot.store as store:
             targets = {image.target.digest: image.target for image in resolve_images(snapshot.entries, reference)}
-            return [leaf for target in targets.values() for leaf in _grow(store, target)]
+            faults = frozenset(node for node, _ in store.faults())
+            return [leaf for target in targets.values() for leaf in _grow(store, target, faults)]
 
 
-def _grow(store: Store, target: Descriptor) -> Iterator[Leaf]:
+def _grow(store: Store, target: Descriptor, faults: frozenset[int]) -> Iterator[Leaf]:
     seen: set[int] = set()
     waiting = [(0, "image", target, "")]
     while waiting:
         depth, role, descriptor, platform = waiting.pop()
         node = store.find(descriptor.digest)
         repeated = node in seen
-        yield Leaf(depth, role, descriptor, platform, node is not None, repeated)
+        damaged = node is not None and (node in faults or is_hollow(store, node))
+        yield Leaf(depth, role, descriptor, platform, node is not None, repeated, damaged)
         if node is None or repeated:
             continue
         children = [(depth + 1, *child) for child in _children(store, node, descriptor)]
@@ -67,10 +73,9 @@ def _grow(store: Store, target: Descriptor) -> Iterator[Leaf]:
 
 
 def _children(store: Store, node: int, descriptor: Descriptor) -> Iterator[tuple[str, Descriptor, str]]:
-    if descriptor.media in (Media.MANIFEST, Media.INDEX):
-        for role, child, content in parse_children(store.read(node, CONFIG_LIMIT), descriptor.media):
-            if role in _ROLES:
-                yield _ROLES[role], child, _platform(content) if role == Role.MANIFEST else ""
+    for child in Documents(store).children(node) if descriptor.media in (Media.MANIFEST, Media.INDEX) else ():
+        if child.role in _ROLES:
+            yield _ROLES[child.role], child.descriptor, child.platform
     for referrer in store.referrers(node):
         yield "referrer", _described(store, referrer), ""
 
@@ -84,10 +89,3 @@ def _described(store: Store, node: int) -> Descriptor:
         stated = None
     media_type = stated if isinstance(stated, str) else ""
     return Descriptor(media_type, store.digest(node), store.size(node), media_of(media_type))
-
-
-def _platform(content: bytes) -> str:
-    platform = json.loads(content).get("platform")
-    if not isinstance(platform, dict):
-        return ""
-    return "/".join(str(platform[key]) for key in ("os", "architecture", "variant") if platform.get(key))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ocigc.gc.candidates import content_user
 from ocigc.gc.graph import MeasuredGraph
@@ -13,11 +13,14 @@ from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.protection import protect
 from ocigc.gc.referrers import Relations
-from ocigc.image import ImageRecord
+from ocigc.image import Descriptor, ImageRecord
 from ocigc.labels import Lease
 from ocigc.layout import lock
+from ocigc.layout.completeness import incomplete_images
+from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import load, with_created
+from ocigc.layout.shared import is_hollow
+from ocigc.layout.snapshot import Snapshot, with_created
 from ocigc.progress import SILENT, Watcher
 
 
@@ -25,7 +28,8 @@ from ocigc.progress import SILENT, Watcher
 class Usage:
     """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too, and
     `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` stays and goes
-    with its subject, so it is never dangling; of one that is `orphaned`, the subject is absent.
+    with its subject, so it is never dangling; of one that is `orphaned`, the subject is absent. What is `missing`, and
+    whether anything is `damaged`, is known where somebody has looked (`with_condition`).
     """
 
     image: ImageRecord
@@ -36,6 +40,8 @@ class Usage:
     in_use: bool
     leased: bool
     reclaimable: int
+    missing: Sequence[Descriptor] = ()
+    damaged: bool = False
 
     @property
     def dangling(self) -> bool:
@@ -84,6 +90,26 @@ def usage(
     return found
 
 
+def with_condition(found: Iterable[Usage], snapshot: Snapshot) -> list[Usage]:
+    """The same, with what each image lacks, and whether anything of it is damaged: a manifest that cannot be read,
+    verified or parsed, or a blob that has been cut off to nothing."""
+    store = snapshot.store
+    missing: dict[int, list[Descriptor]] = {}
+    for each in incomplete_images(snapshot.images, store):
+        missing.setdefault(each.image.position, []).extend(each.missing)
+    faults = frozenset(node for node, _ in store.faults())
+    damaged: dict[str, bool] = {}
+    described = []
+    for entry in found:
+        digest = entry.image.target.digest
+        if digest not in damaged:
+            nodes = [node for node, _ in store.walk(entry.image.target)]
+            damaged[digest] = not faults.isdisjoint(nodes) or any(is_hollow(store, node) for node in nodes)
+        lacks = missing.get(entry.image.position, ())
+        described.append(replace(entry, missing=lacks, damaged=damaged[digest]))
+    return described
+
+
 def images(
     layout: Layout,
     *,
@@ -98,9 +124,10 @@ def images(
     """
     now = time.time_ns()
     with lock.shared(layout, wait):
-        snapshot = with_created(load(layout, repository, now, watch))
+        snapshot = with_created(load_noting(layout, repository, now, watch))
         with snapshot.store:
             snapshot.store.stat(report=watch("Reading sizes"))
             leases = [lease for lease in snapshot.leases if lease.active(now)]
             ordered = snapshot.images.in_order()
-            return usage(ordered, snapshot.relations, snapshot.store, leases, InUse() if in_use is None else in_use)
+            used = InUse() if in_use is None else in_use
+            return with_condition(usage(ordered, snapshot.relations, snapshot.store, leases, used), snapshot)

@@ -15,8 +15,9 @@ from ocigc.gc.resolve import only, resolve_blob
 from ocigc.image import ImageRecord, Media
 from ocigc.labels import Lease
 from ocigc.layout import lock
+from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, detach, labels_of, load
+from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, detach, labels_of
 from ocigc.native import NO_NODE, Role, Store, parse_document
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import decide
@@ -63,7 +64,7 @@ def why(
     """
     now = time.time_ns()
     with lock.shared(layout, wait):
-        snapshot = load(layout, repository, now, watch)
+        snapshot = load_noting(layout, repository, now, watch)
         with snapshot.store as store:
             digest = resolve_blob(snapshot.images, store, reference)
             node = store.find(digest)

@@ -78,13 +78,15 @@ def load(
     *,
     in_grace_after: int = NEVER,
     record: bool = False,
+    record_damage: bool = False,
     taken: HardLinks | None = None,
 ) -> Snapshot:
     """Reads a layout. Raises Refused where what an image or lease refers to cannot be known.
 
     `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. What orphaned
     manifests newer than `in_grace_after` refer to is read too. With `record`, bad manifests are recorded in the store
-    instead. `taken` are the hard links that this run has removed from other layouts: they make nothing here newer.
+    instead; with `record_damage` likewise, in a second reading once one is found. `taken` are the hard links that this
+    run has removed from other layouts: they make nothing here newer.
     """
     # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
     # leases are read first, and blobs last.
@@ -107,11 +109,14 @@ def load(
             with _naming(layout):
                 _refuse_corrupt_data(index.entries, targets)
         _follow_back_labels(images, store)
-        _vouching(
-            layout,
-            store,
-            lambda: store.expand(*_claims(index.entries, targets, held, store, now), watch("Reading manifests")),
-        )
+        claims = _claims(index.entries, targets, held, store, now)
+        try:
+            _vouching(layout, store, lambda: store.expand(*claims, watch("Reading manifests")))
+        except Refused:
+            if record or not record_damage:
+                raise
+            store.close()
+            return load(layout, repository, now, watch, in_grace_after=in_grace_after, record=True, taken=taken)
         subjects = find_subjects(images, store)
         for position, nodes in subjects.present.items():
             if targets[position] != NO_NODE:

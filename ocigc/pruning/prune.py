@@ -14,6 +14,7 @@ from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
 from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.layout import history, label_files, lock
+from ocigc.layout.damage import staying_damage
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable, remove_leftovers
@@ -177,10 +178,19 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
     """What would go, as a dry run says it."""
     request = options.request
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
-    snapshot = load(layout, options.repository, request.now, watch, in_grace_after=in_grace_after, taken=taken)
+    snapshot = load(
+        layout,
+        options.repository,
+        request.now,
+        watch,
+        in_grace_after=in_grace_after,
+        record_damage=True,
+        taken=taken,
+    )
     _note_unknown_labels(snapshot, watch)
     try:
         snapshot, plan = make_plan(snapshot, options, watch)
+        plan = _understood(snapshot, plan, options, watch)
         label = SNAPSHOT_LABEL + options.driver
         unleased = []
         for digest in snapshot.store.digests(plan.unlease):
@@ -195,6 +205,24 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
     freed, trashed = (plan.reclaimed, 0) if options.trash is None else (0, plan.reclaimed)
     freed += sum(each.size for each in leftovers)
     return Pruned(snapshot, plan, unleased, freed, trashed, dry_run=True, leftovers=leftovers, explained=explained)
+
+
+def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Watcher) -> Plan:
+    """The plan, if all manifests that stay are understood. Otherwise a prune is refused, and a removal of images by
+    name leaves all blobs where they are: they may belong to the damaged ones. Raises Refused."""
+    damage = staying_damage(snapshot, plan.blobs)
+    if not damage:
+        return plan
+    path, first = snapshot.layout.path, damage[0]
+    more = f" (and {len(damage) - 1:,} more)" if len(damage) > 1 else ""
+    if options.references is not None:
+        if plan.blob_count:
+            watch.note(f"{path}: all blobs stay until this is mended, as they may belong to it: {first}{more}")
+        return plan.keeping_blobs()
+    raise Refused(
+        f"{path}: {first}{more}; what it refers to is unknown, so nothing was changed: mend it from another layout "
+        "with `ocigc verify --repair-from`, or remove the image with `ocigc rm`"
+    )
 
 
 def _dead_leftovers(snapshot: Snapshot, now: int, grace: int) -> list[Leftover]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ocigc.gc.images import Images
+from ocigc.layout.damage import image_names
 from ocigc.layout.documents import Documents
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import NO_NODE, Store
-
-_ASCENTS = 100  # of blobs that no image's own walk visits, each a look at the whole graph
+from ocigc.native import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +44,6 @@ def affected(snapshot: Snapshot, states: Mapping[str, Iterable[str]], missing: C
         owners = {name for node in parents.get(digest, ()) for name in names.get(node, ())}
         lines.append(Affected(path, digest, "missing", sorted(owners.union(targets.get(digest, ())))))
     return lines
-
-
-def image_names(images: Images, store: Store, nodes: Collection[int]) -> dict[int, Sequence[str]]:
-    """By node the images that it belongs to, by name; of what no image's walk visits those that reach it otherwise."""
-    wanted = frozenset(nodes)
-    names: dict[int, list[str]] = {node: [] for node in wanted}
-    if not wanted:
-        return {}
-    ordered = images.in_order()
-    for image in ordered:
-        for node, _ in store.walk(image.target):
-            if node in wanted:
-                names[node].append(image.familiar)
-    unowned = [node for node, owners in names.items() if not owners]
-    for node in unowned[:_ASCENTS]:
-        names[node] += _reaching(ordered, store, node)
-    return dict(names)
-
-
-def _reaching(images: Images, store: Store, node: int) -> Iterator[str]:
-    following, _ = store.paths_to(node)
-    for image, target in zip(images, images.targets(store), strict=True):
-        if target != NO_NODE and following[target] != NO_NODE:
-            yield image.familiar
 
 
 def _parents(store: Store, missing: Collection[str]) -> dict[str, list[int]]:

@@ -71,7 +71,7 @@ def manifest_of(layout: LayoutWriter) -> dict[str, Any]:
 
 def test_a_manifest_that_is_claimed_to_be_an_index(layout: LayoutWriter) -> None:
     layout.tag({**layout.image("x"), "mediaType": INDEX}, "example.com/x:1")
-    unchanged(layout, 3, "sha256:")
+    refused(ocigc("prune", "--force", layout.path), 3, "sha256:", "example.com/x:1")
 
 
 def run(layout: LayoutWriter, *options: str) -> Result:
