@@ -50,8 +50,8 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --sort --trash --wait -j -o
+set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply history trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
+set -g _shtab_ocigc_opts_with_value --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -201,6 +201,12 @@ complete -c ocigc -n '_shtab_ocigc_using apply' -l wait -x -d 'how long to wait 
 complete -c ocigc -n '_shtab_ocigc_using apply' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using apply' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using apply; and test $_shtab_ocigc_npos -eq 1' -ka "(__fish_complete_directories)" -d 'where the layout is now (default: where it was)'
+complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a history -d 'list the runs that changed or verified a layout'
+complete -c ocigc -n '_shtab_ocigc_using history' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using history' -l last -x -d 'only the last N runs'
+complete -c ocigc -n '_shtab_ocigc_using history' -l format -xka "text json" -d 'how to print the result (default: text)'
+complete -c ocigc -n '_shtab_ocigc_using history' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
+complete -c ocigc -n '_shtab_ocigc_using history; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a trash -d 'list what can be brought back'
 complete -c ocigc -n '_shtab_ocigc_using trash' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using trash; and test $_shtab_ocigc_npos -eq 0' -a ls -d 'list the runs in the trash'

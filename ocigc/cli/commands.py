@@ -31,6 +31,7 @@ GROUPS = {
         "apply": "carry out a plan that was saved",
     },
     "Undo": {
+        "history": "list the runs that changed or verified a layout",
         "trash": "list what can be brought back",
         "restore": "bring back what a prune has removed",
     },
@@ -65,7 +66,6 @@ _ELSEWHERE = {
     "fsck": "check",
     "inspect": "tree",
     "manifest": "tree",
-    "history": "trash",
     "undo": "restore",
     "undelete": "restore",
     "leases": "lease",

@@ -1,0 +1,88 @@
+"""`ocigc history`: the runs that changed or verified a layout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ocigc.cli import options
+from ocigc.cli.command import Command, Option
+from ocigc.cli.output.tables import Column, table, terminal_width
+from ocigc.cli.output.words import human_size
+from ocigc.inspect.history import Run, read
+from ocigc.layout.layout import open_layout
+from ocigc.printable import printable
+from ocigc.times import format_rfc3339
+
+_COLUMNS = (
+    Column("TIME"),
+    Column("RUN"),
+    Column("COMMAND"),
+    Column("USER", below=80),
+    Column("IMAGES", right=True, below=100),
+    Column("BLOBS", right=True, below=100),
+    Column("SIZE", right=True),
+    Column("FREED", right=True),
+    Column("TO TRASH", right=True),
+)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists the runs of one layout, the oldest first."""
+    with open_layout(args.layout, writable=False) as layout:
+        runs = read(layout)
+    shown = runs[-args.last :] if args.last else runs
+    args.answered = True
+    if args.format == "json":
+        json.dump([dict(each.line) for each in shown], sys.stdout)
+        print()
+    else:
+        for line in table(_COLUMNS, [_row(each) for each in shown], width=terminal_width(sys.stdout)):
+            print(line)
+    return 0
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise ValueError(f"invalid number {text!r}: expected 1 or more")
+    return int(text)
+
+
+def _row(each: Run) -> tuple[str, ...]:
+    line = each.line
+    return (
+        format_rfc3339(each.time),
+        printable(str(line.get("run", ""))),
+        printable(each.command),
+        printable(str(line.get("user", ""))),
+        _count(line.get("images")),
+        _count(line.get("blobs")),
+        _size(line.get("bytes")),
+        _size(line.get("freed")),
+        _size(line.get("trashed")),
+    )
+
+
+def _count(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else ""
+
+
+def _size(value: object) -> str:
+    return human_size(value) if isinstance(value, int) else ""
+
+
+COMMAND = Command(
+    "Lists the runs that changed or verified a layout: when, who, which command, and what was there after it. The "
+    "oldest come first. `ocigc restore` takes the ids of runs that are still in the trash.",
+    (
+        options.LAYOUT,
+        Option("--last", metavar="N", type=options.argument_type(_number), default=0, help="only the last N runs"),
+        options.FORMAT,
+    ),
+    run,
+    examples=(
+        ("ocigc history mirror", "all runs"),
+        ("ocigc history --last 5 --format json mirror", "the last five, for a script"),
+    ),
+)

@@ -1,0 +1,46 @@
+"""`ocigc history`: what was done to a layout, and what others may have made of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import LayoutWriter
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    writer = LayoutWriter(tmp_path / "layout")
+    writer.tag(writer.image("kept", ["kept"]), "example.com/kept:1")
+    writer.tag(writer.image("gone", ["gone"]), "example.com/gone:1")
+    return writer
+
+
+def test_a_layout_without_a_history(layout: LayoutWriter) -> None:
+    before = sorted(layout.path.iterdir())
+    assert ocigc("history", "--format", "json", layout.path).json == []
+    assert sorted(layout.path.iterdir()) == before
+
+
+def test_lines_that_are_not_ours_are_passed_over(layout: LayoutWriter) -> None:
+    state = layout.path / ".ocigc"
+    state.mkdir()
+    first = '{"time": "2026-01-01T00:00:00Z", "run": "aa", "command": "prune", "bytes": 2000, "freed": 7}'
+    second = '{"time": "2026-02-01T00:00:00Z", "run": "bb\\u001b[31m", "command": "verify"}'
+    (state / "history.jsonl").write_text(f'{second}\nnot JSON\n[]\n{{"time": 5}}\n{first}\n{{"time": "2026')
+    runs = ocigc("history", "--format", "json", layout.path).json
+    assert [run["command"] for run in runs] == ["prune", "verify"]
+    assert [run["command"] for run in ocigc("history", "--last", "1", "--format", "json", layout.path).json] == [
+        "verify"
+    ]
+    shown = ocigc("history", layout.path).out
+    assert "2 kB" in shown
+    assert "\x1b" not in shown
+    refused(ocigc("history", "--last", "0", layout.path), 2, "--last")
+
+
+def test_a_history_that_is_not_a_file(layout: LayoutWriter) -> None:
+    (layout.path / ".ocigc" / "history.jsonl").mkdir(parents=True)
+    assert ocigc("history", "--format", "json", layout.path).json == []
