@@ -17,6 +17,7 @@ from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size, percent
 from ocigc.gc.in_use import InUse
+from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.disk_usage import Consumption, Repository, du, freed, together
 from ocigc.layout.discover import Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
@@ -107,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
                 layout,
                 in_use=in_use,
                 repository=repository,
+                rules=RULE_SETS[args.rules],
                 health=args.metrics is not None,
                 wait=wait,
                 watch=watch,
@@ -146,6 +148,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
                 layout,
                 in_use=in_use,
                 repository=found.repository(args.repository, watch.note),
+                rules=RULE_SETS[args.rules],
                 default_policy=policy,
                 health=args.metrics is not None,
                 wait=args.wait / SECOND,
@@ -279,6 +282,7 @@ COMMAND = Command(
         options.MIRROR,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
+        options.RULES,
         options.WAIT,
         options.METRICS_FILE,
     ),

@@ -18,6 +18,7 @@ from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import human_size
 from ocigc.errors import MalformedError, UsageError
 from ocigc.gc.in_use import InUse
+from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
@@ -76,7 +77,14 @@ def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[
     repository = options.repository(args)
     with open_layout(args.layout, writable=False, also=output.directories) as layout, progress_line() as progress:
         options.note_unmatched(in_use, layout, repository)
-        found = overview(layout, in_use=in_use, repository=repository, wait=args.wait / SECOND, watch=progress)
+        found = overview(
+            layout,
+            in_use=in_use,
+            repository=repository,
+            rules=RULE_SETS[args.rules],
+            wait=args.wait / SECOND,
+            watch=progress,
+        )
     return found, (), ()
 
 
@@ -91,7 +99,15 @@ def _look_at_tree(
         def work(layout: Layout, found: Found, watch: Watcher) -> Overview:
             repository = found.repository(args.repository, watch.note)
             wait = args.wait / SECOND
-            return overview(layout, in_use=in_use, repository=repository, default_policy=policy, wait=wait, watch=watch)
+            return overview(
+                layout,
+                in_use=in_use,
+                repository=repository,
+                rules=RULE_SETS[args.rules],
+                default_policy=policy,
+                wait=wait,
+                watch=watch,
+            )
 
         results = each_layout(tree, work, progress)
     for error in results.errors:
@@ -122,6 +138,7 @@ COMMAND = Command(
         options.MIRROR,
         options.ALLOW_NONE_IN_USE,
         options.REPOSITORY,
+        options.RULES,
         options.WAIT,
     ),
     run,

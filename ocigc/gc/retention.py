@@ -177,7 +177,7 @@ class _Judge:
         if not self._is_referrer(image.position):
             yield from self._newest(image, place)
         if rule.keep_versions and not image.dangling:
-            yield from self._in_range(place)
+            yield from self._in_range(image, place)
         yield from self._within(image)
         yield from self._labelled(image)
 
@@ -202,10 +202,11 @@ class _Judge:
             return precedence(place.tag)
         return None if image.created is None else (image.created,)
 
-    def _in_range(self, place: Place) -> Iterator[str]:
+    def _in_range(self, image: ImageRecord, place: Place) -> Iterator[str]:
         version = precedence(place.tag)
         if version is None:
-            yield f"keep-versions: {_no_version(place)}"
+            if not self._is_referrer(image.position):
+                yield f"keep-versions: {_no_version(place)}"
             return
         for versions in self._rule.keep_versions:
             if versions.contains(version):

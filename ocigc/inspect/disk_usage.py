@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ocigc.gc.graph import MeasuredGraph
 from ocigc.gc.in_use import InUse
 from ocigc.gc.policy import Policy
+from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import Files, HardLinks, on_disk
 from ocigc.image import ImageRecord, repository_of
 from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
@@ -90,19 +91,20 @@ def du(
     *,
     in_use: InUse | None = None,
     repository: str | None = None,
+    rules: RuleSet = SEED,
     default_policy: Policy | None = None,
     health: bool = False,
     wait: float = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:
-    """What a layout consumes; with `health` also how it fares. What a prune would free is by the layout's own policy,
-    else by `default_policy`; nothing, where that would be refused. `repository` (normalised) owns bare tags and images
-    without a name.
+    """What a layout consumes; with `health` also how it fares. What a prune would free is by the rule set and the
+    layout's own policy, else by `default_policy`; nothing, where that would be refused. `repository` (normalised) owns
+    bare tags and images without a name.
 
     Raises UsageError where it is no layout, and Refused where it cannot be read.
     """
-    default = request(in_use=in_use)
-    everything = request(prune_all=True, in_use=in_use)
+    default = request(in_use=in_use, rules=rules)
+    everything = request(prune_all=True, in_use=in_use, rules=rules)
     with lock.shared(layout, wait):
         in_grace_after = default.now - default.grace
         snapshot = with_created(load_noting(layout, repository, default.now, watch, in_grace_after=in_grace_after))

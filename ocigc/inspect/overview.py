@@ -13,6 +13,7 @@ from ocigc.gc.explain import Decision, Explanation, Explanations
 from ocigc.gc.in_use import InUse
 from ocigc.gc.plan import Plan
 from ocigc.gc.policy import Policy
+from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import ImageRecord, Media, repository_of
 from ocigc.inspect import history
 from ocigc.inspect.health import disk_of, health_of
@@ -55,21 +56,23 @@ def overview(
     *,
     in_use: InUse | None = None,
     repository: str | None = None,
+    rules: RuleSet = SEED,
     default_policy: Policy | None = None,
     wait: float = 0,
     watch: Watcher = SILENT,
 ) -> Overview:
-    """Looks at a layout. What a prune would do is by the layout's own policy, else by `default_policy`. Where a prune
-    would be refused, as of damaged manifests, there is no plan: nothing goes, and `Health` says why.
+    """Looks at a layout. What a prune would do is by the rule set and the layout's own policy, else by
+    `default_policy`. Where a prune would be refused, as of damaged manifests, there is no plan: nothing goes, and
+    `Health` says why.
 
     Raises UsageError where it is no layout, and Refused where nothing can be known of it.
     """
     with lock.shared(layout, wait):
         policy = own_policy(layout.dir, layout.path, watch) or default_policy
         try:
-            return _Look(layout, in_use, repository, policy, watch).overview()
+            return _Look(layout, in_use, repository, rules, policy, watch).overview()
         except Refused as error:
-            return _Look(layout, in_use, repository, policy, watch, str(error)).overview()
+            return _Look(layout, in_use, repository, rules, policy, watch, str(error)).overview()
 
 
 class _Look:
@@ -80,6 +83,7 @@ class _Look:
         layout: Layout,
         in_use: InUse | None,
         repository: str | None,
+        rules: RuleSet,
         policy: Policy | None,
         watch: Watcher,
         refused: str = "",
@@ -89,7 +93,7 @@ class _Look:
         self.policy = policy
         self.watch = watch
         self.refused = refused
-        self.requests = [request(prune_all=prune_all, in_use=in_use) for prune_all in (False, True)]
+        self.requests = [request(prune_all=each, in_use=in_use, rules=rules) for each in (False, True)]
 
     def overview(self) -> Overview:
         """Raises UsageError and Refused."""

@@ -100,3 +100,15 @@ def test_an_empty_layout(layout: LayoutWriter) -> None:
     found = ocigc("du", "--format", "json", layout.path).json
     assert (found["Images"], found["Blobs"], found["Disk"]) == (0, 0, 0)
     assert ocigc("du", "-v", layout.path).code == 0
+
+
+def test_what_a_prune_would_free_is_by_the_rules_that_are_asked_for(tmp_path: Path) -> None:
+    # A container of repo:tag@digest protects repo:tag, too, since docker 29.
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.tag(layout.image("used", ["used"]), "docker.io/library/used:1")
+    digest = "sha256:" + "0" * 64
+    (tmp_path / "used").write_text(json.dumps([{"Id": "1", "Image": digest, "Config": {"Image": f"used:1@{digest}"}}]))
+    command = ("du", "--format", "json", "--in-use", tmp_path / "used", layout.path)
+    assert ocigc(*command).json["ReclaimableAll"] == ocigc(*command, "--rules", "seed").json["ReclaimableAll"] > 0
+    assert ocigc(*command, "--rules", "docker-29").json["ReclaimableAll"] == 0
+    assert ocigc("du", "--rules", "docker-30", layout.path).code == 2
