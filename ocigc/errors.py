@@ -13,6 +13,14 @@ class UsageError(OcigcError):
     exit_code = 2
 
 
+class NotALayout(UsageError):
+    """A path that is not an image layout. `path` is as it was given."""
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class Refused(OcigcError):
     """The run was refused or failed; nothing was lost, and the message says what stands where."""
 

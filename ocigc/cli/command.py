@@ -155,6 +155,19 @@ LOG_FORMAT = Option(
 class Parser(argparse.ArgumentParser):
     """argparse's own answers wrong usage with a page; one line is enough."""
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"there is no option or argument {unknown[0]}{self._near(unknown[0])}")
+        return parsed
+
+    def _near(self, word: str) -> str:
+        """The option that is meant, if one is like it."""
+        from difflib import get_close_matches  # noqa: PLC0415
+
+        near = get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
+        return f": did you mean {near[0]}?" if near else ""
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{printable(message)} (see {self.prog} --help)")
 

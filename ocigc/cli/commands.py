@@ -8,7 +8,7 @@ from ocigc.printable import printable
 TYPE_CHECKING = False  # to load typing takes longer than to print the help
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ocigc.cli.command import Command
 
@@ -89,23 +89,29 @@ def find(words: Sequence[str]) -> tuple[str, Command, list[str]]:
         raise UsageError(f"there is no command {printable(name)!r}: {_suggestion(name)}")
     command = load(name)
     rest = list(words[1:])
-    while command.commands and rest and rest[0] in command.commands:
+    while command.commands and rest and not rest[0].startswith("-"):
+        if rest[0] not in command.commands:
+            known = _near(rest[0], command.commands) or next(iter(command.commands))
+            raise UsageError(
+                f"`ocigc {name}` has no command {printable(rest[0])!r}: did you mean `ocigc {name} {known}`?"
+            )
         name += " " + rest[0]
         command = command.commands[rest.pop(0)][1]
     return name, command, rest
 
 
 def _suggestion(name: str) -> str:
-    if name in _ELSEWHERE:
-        known = _ELSEWHERE[name]
-    else:
-        from difflib import get_close_matches  # noqa: PLC0415
-
-        close = get_close_matches(name, [*SUMMARIES, *_ELSEWHERE], 1)
-        if not close:
-            return "`ocigc help` lists what there is"
-        known = _ELSEWHERE.get(close[0], close[0])
+    known = _ELSEWHERE.get(name) or _near(name, [*SUMMARIES, *_ELSEWHERE])
+    if known is None:
+        return "`ocigc help` lists what there is"
+    known = _ELSEWHERE.get(known, known)
     return f"did you mean `ocigc {known}`, to {SUMMARIES[known]}?"
+
+
+def _near(word: str, words: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    return next(iter(get_close_matches(word, list(words), 1)), None)
 
 
 def parser_of(name: str, command: Command) -> ArgumentParser:
@@ -142,7 +148,5 @@ def help_of(words: Sequence[str]) -> str:
     """What `ocigc help` says of a command, or of all. Raises UsageError."""
     if not words:
         return overview()
-    name, command, rest = find(words)
-    if rest:
-        raise UsageError(f"`ocigc {name}` has no command {printable(rest[0])!r} (see ocigc {name} --help)")
+    name, command, _ = find(words)
     return parser_of(name, command).format_help()

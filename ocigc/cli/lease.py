@@ -12,7 +12,6 @@ from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.errors import UsageError
 from ocigc.inspect.lease import held, hold, release
-from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
 
@@ -27,7 +26,7 @@ _LEASES = (
 
 def _create(args: argparse.Namespace) -> int:
     expires = None if args.expire is None else _expiry(args.expire, time.time_ns())
-    with open_layout(args.layout, writable=True) as layout:
+    with options.layout(args, writable=True) as layout:
         print(
             hold(
                 layout,
@@ -54,7 +53,7 @@ def _expiry(text: str, now: int) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     now = time.time_ns()
-    with open_layout(args.layout, writable=False) as layout:
+    with options.layout(args, writable=False) as layout:
         found = held(layout, wait=args.wait / SECOND)
     if args.format == "json":
         json.dump(
@@ -88,7 +87,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
-    with open_layout(args.layout, writable=True) as layout:
+    with options.layout(args, writable=True) as layout:
         release(layout, args.ids, wait=args.wait / SECOND)
     return 0
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
+    from ocigc.errors import OcigcError
+
 
 _WRONG_USAGE = 2
 _FAILED = 3
@@ -85,7 +87,7 @@ def _run(args: Namespace, words: Sequence[str]) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except OcigcError as error:
-        code = _fail(str(error), error.exit_code, args, words)
+        code = _fail(_message(error, args), error.exit_code, args, words)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         code = _FAILED
@@ -127,6 +129,24 @@ def _command_first(words: Sequence[str]) -> list[str]:
     while leading < len(words) and words[leading].partition("=")[0] == "--log-format":
         leading += 1 if "=" in words[leading] else 2
     return [*words[leading:], *words[:leading]]
+
+
+def _message(error: OcigcError, args: Namespace) -> str:
+    """What is wrong, and, where somebody gave something else than a layout, what that is."""
+    from ocigc.errors import NotALayout  # noqa: PLC0415
+
+    if isinstance(error, NotALayout):
+        from ocigc.cli.recognize import recognize  # noqa: PLC0415
+        from ocigc.printable import printable  # noqa: PLC0415
+
+        others: list[str] = []
+        for name in ("reference", "references", "resources", "run_id", "ids"):
+            given = getattr(args, name, None)
+            others += given if isinstance(given, list) else [given] if given else []
+        hint = recognize(error.path, others)
+        if hint is not None:
+            return f"{printable(error.path)}: not an OCI image layout: {hint}"
+    return str(error)
 
 
 def _describe(error: OSError, args: Namespace) -> str:

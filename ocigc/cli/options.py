@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc import native
@@ -178,10 +179,23 @@ def confine(args: argparse.Namespace, *directories: int) -> None:
     native.confine(*directories, *_metrics_directory(args))
 
 
-def layout(args: argparse.Namespace, *, writable: bool, also: Sequence[int] = ()) -> Layout:
+@contextmanager
+def layout(args: argparse.Namespace, *, writable: bool, also: Sequence[int] = ()) -> Iterator[Layout]:
     """Opens LAYOUT. What may be changed from here on lies in it, if it is to be `writable`, below the open directories
-    `also`, or is --metrics-file. Raises UsageError."""
-    return open_layout(args.layout, writable=writable, also=[*also, *_metrics_directory(args)])
+    `also`, or is --metrics-file. What goes wrong names it. Raises UsageError."""
+    with open_layout(args.layout, writable=writable, also=[*also, *_metrics_directory(args)]) as opened, naming(opened):
+        yield opened
+
+
+@contextmanager
+def naming(opened: Layout) -> Iterator[None]:
+    """Makes every error name the layout."""
+    try:
+        yield
+    except OcigcError as error:
+        if opened.path not in str(error):
+            error.args = (f"{opened.path}: {error}",)
+        raise
 
 
 def _metrics_directory(args: argparse.Namespace) -> list[int]:
@@ -301,6 +315,7 @@ def each_given(
         try:
             with (
                 open_layout(path, writable=False, also=_metrics_directory(args)) as layout,
+                naming(layout),
                 progress_line() as progress,
             ):
                 if in_use:

@@ -24,7 +24,7 @@ from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
 from ocigc.inspect.summary import Overview, together
 from ocigc.layout.discover import Found, Tree, each_layout
-from ocigc.layout.layout import Layout, open_layout
+from ocigc.layout.layout import Layout
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
@@ -75,7 +75,7 @@ def _earlier(args: argparse.Namespace) -> Earlier | None:
 
 def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[Overview, Sequence[str], Sequence[str]]:
     repository = options.repository(args)
-    with open_layout(args.layout, writable=False, also=output.directories) as layout, progress_line() as progress:
+    with options.layout(args, writable=False, also=output.directories) as layout, progress_line() as progress:
         options.note_unmatched(in_use, layout, repository)
         found = overview(
             layout,

@@ -7,7 +7,6 @@ import argparse
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
-from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.pruning.restore import restore
 from ocigc.times import SECOND
@@ -15,7 +14,7 @@ from ocigc.times import SECOND
 
 def run(args: argparse.Namespace) -> int:
     """Restores into one layout."""
-    with open_layout(args.layout, writable=True) as layout, progress_line() as progress:
+    with options.layout(args, writable=True) as layout, progress_line() as progress:
         restored = restore(layout, run=args.run_id, image=args.image, wait=args.wait / SECOND, watch=progress)
     for image in restored.images:
         print(f"restored: {printable(image.familiar)}")

@@ -10,7 +10,6 @@ from ocigc.cli import options
 from ocigc.cli.command import Command
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import human_size
-from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.pruning.restore import trashed
 from ocigc.pruning.trash import Trashed
@@ -28,7 +27,7 @@ _RUNS = (
 
 def run(args: argparse.Namespace) -> int:
     """Lists the trash of one layout."""
-    with open_layout(args.layout, writable=False) as layout:
+    with options.layout(args, writable=False) as layout:
         runs = trashed(layout, wait=args.wait / SECOND)
     if args.format == "json":
         json.dump([_as_json(each) for each in runs], sys.stdout)

@@ -1,10 +1,12 @@
-"""What a user means by REF: an image's name, a digest, or the beginning of one."""
+"""What a user means by REF: an image's name, a pattern of names, a digest, or the beginning of one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import islice
 
 from ocigc.digest import Digest
 from ocigc.errors import UsageError
@@ -16,14 +18,21 @@ from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
 
 _SHOWN = 5
+_COMPARED = 5000  # names that are compared with one that was not found: each takes some 20 µs
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
 
 
 def resolve_images(images: Images, reference: str, parts: Iterable[ImageRecord] = ()) -> list[ImageRecord]:
-    """The images that a reference names: one by its name, or all names of one target by its digest.
+    """The images that a reference names: one by its name, all whose names match a pattern (`app:1.*`), or all names of
+    one target by its digest.
 
     Raises UsageError if it names none, one of the parts, or several targets by the beginning of a digest.
     """
+    if is_pattern(reference):
+        matching = [image for image in images if _matches(image, reference)]
+        if not matching:
+            raise UsageError(f"no image matches {printable(reference)!r}{_near(images, reference)}")
+        return matching
     wanted = _normal(reference)
     named = [image for image in images if image.is_called(reference)]
     named = named or [image for image in images if wanted is not None and wanted in map(_normal, image.names)]
@@ -36,8 +45,33 @@ def resolve_images(images: Images, reference: str, parts: Iterable[ImageRecord] 
     if any(_begins(part.target.digest, reference) for part in parts if not digests):
         raise UsageError(f"{printable(reference)!r} is part of another image, and goes with that")
     if not digests:
-        raise UsageError(f"no image {printable(reference)!r}; `ocigc ls` shows what there is")
+        raise UsageError(f"no image {printable(reference)!r}{_near(images, reference)}")
     return by_digest
+
+
+def is_pattern(reference: str) -> bool:
+    """Whether a reference is a pattern, as shells have them. No name has these characters."""
+    return any(character in reference for character in "*?[")
+
+
+def _matches(image: ImageRecord, pattern: str) -> bool:
+    return not image.dangling and any(fnmatchcase(name, pattern) for name in (*image.names, *image.familiar_names))
+
+
+def _near(images: Images, reference: str) -> str:
+    """What to do where no image has that name: the names that are most like it, if there are any."""
+    names = list(islice((name for image in images if not image.dangling for name in image.familiar_names), _COMPARED))
+    wanted = reference.rstrip("*").removeprefix("docker.io/library/").removeprefix("docker.io/")
+    repository = wanted.rpartition(":")[0] or wanted
+    near = [name for name in names if name.rpartition(":")[0] == repository]
+    near = near or [name for name in names if wanted and wanted in name]
+    if not near:
+        from difflib import get_close_matches  # noqa: PLC0415
+
+        near = get_close_matches(wanted, names, _SHOWN)
+    if not near:
+        return "; `ocigc ls` shows what there is"
+    return f"; there is {printable(_some(sorted(near)))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +89,7 @@ def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecor
     found: dict[int, set[str]] = {}
     for reference in references:
         for image in resolve_images(images, reference, parts):
-            named = [view.name for view in image.by_name() if view.is_called(reference)]
+            named = [view.name for view in image.by_name() if view.is_called(reference) or _matches(view, reference)]
             named = named or [name for name in image.names if not image.dangling and _same(name, reference)]
             found.setdefault(image.position, set()).update(named or image.names)
     some = {position: names for position, names in found.items() if len(names) < len(images[position].names)}
@@ -89,7 +123,11 @@ def resolve_blob(images: Images, graph: Graph, reference: str) -> Digest:
             return digest
     if graph.find(reference) is not None or _is_whole(reference):
         return Digest(reference)
-    return resolve_images(images, reference)[0].target.digest
+    found = resolve_images(images, reference)
+    if len({image.target.digest for image in found}) > 1:
+        names = _some(sorted(image.familiar for image in found))
+        raise UsageError(f"{printable(reference)!r} matches several images; name one of them: {printable(names)}")
+    return found[0].target.digest
 
 
 def _is_whole(reference: str) -> bool:
@@ -115,6 +153,6 @@ def _same(name: str, reference: str) -> bool:
     return normal is not None and _normal(name) == normal
 
 
-def _some(digests: Sequence[str]) -> str:
-    more = f" and {len(digests) - _SHOWN:,} more" if len(digests) > _SHOWN else ""
-    return ", ".join(digests[:_SHOWN]) + more
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more

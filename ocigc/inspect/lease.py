@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ocigc.digest import Digest
-from ocigc.errors import UsageError
+from ocigc.gc.resolve import resolve_images
 from ocigc.labels import EXPIRE_LABEL, FLAT_LABEL, Lease
 from ocigc.layout import leases, lock
-from ocigc.layout.index_images import image_records
+from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.times import format_rfc3339, instant, nanoseconds
 
 if TYPE_CHECKING:
@@ -67,10 +66,8 @@ def held(layout: Layout, *, wait: float = 0) -> list[Lease]:
 
 def _digests(layout: Layout, resource: str) -> list[Digest]:
     # By the grammar alone alpine:3 is a digest too, so names come first.
-    images = image_records(layout.read_index().entries)
+    images = IndexImages.of(layout.read_index().entries, None)
     found = [image.target.digest for image in images if image.is_called(resource)]
     if not found and (digest := Digest.parse_registered(resource)) is not None:
         return [digest]
-    if not found:
-        raise UsageError(f"{printable(resource)!r} is neither a digest nor the name of an image in {layout.path}")
-    return found
+    return found or [image.target.digest for image in resolve_images(images, resource)]

@@ -10,7 +10,7 @@ from threading import Event
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from ocigc.errors import OcigcError, Refused, UsageError
+from ocigc.errors import NotALayout, OcigcError, Refused, UsageError
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
@@ -55,12 +55,13 @@ class Tree:
             self.dir = Dir.at(path)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"{printable(path)}: {reason}: expected a directory with layouts below it") from None
+            message = f"{printable(path)}: {reason}: expected a directory with layouts below it"
+            raise NotALayout(message, path) from None
         self._note = note
         self.found = sorted(self._below(self.dir, ".", 0), key=lambda found: os.fsencode(found.path))
         if not self.found:
             self.dir.close()
-            raise UsageError(f"{printable(path)}: no image layout in it or below it")
+            raise NotALayout(f"{printable(path)}: no image layout in it or below it", path)
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ocigc.errors import Refused, UsageError
+from ocigc.errors import NotALayout, Refused, UsageError
 from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
@@ -30,12 +30,13 @@ class Layout:
     def __init__(self, path: str | os.PathLike[str], directory: Dir | None = None) -> None:
         """Takes over the open directory. Raises UsageError where it is not an image layout."""
         self.path = printable(os.fspath(path))
+        self._given = os.fspath(path)
         try:
             self.dir = Dir.at(path) if directory is None else directory
         except OSError as error:
-            raise UsageError(f"{self.path}: {error.strerror}: expected the directory of an image layout") from None
+            raise self._not_one(f"{error.strerror}: expected the directory of an image layout") from None
         except ValueError:
-            raise UsageError(f"{self.path}: no path") from None
+            raise self._not_one("not a path") from None
         try:
             self._check_marker()
         except BaseException:
@@ -46,18 +47,19 @@ class Layout:
         try:
             marker = self.dir.parsed(MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, MARKER))
         except FileNotFoundError:
-            raise UsageError(
-                f"{self.path}: not an OCI image layout: no file {MARKER!r} in it{self._advice()}"
-            ) from None
+            raise self._not_one(f"not an OCI image layout: no file {MARKER!r} in it{self._advice()}") from None
         except OSError as error:
-            raise UsageError(f"{self.path}: not an OCI image layout: {MARKER}: {error.strerror}") from None
+            raise self._not_one(f"not an OCI image layout: {MARKER}: {error.strerror}") from None
         except Refused as error:
-            raise UsageError(f"{self.path}: not an OCI image layout: {error}") from None
+            raise self._not_one(f"not an OCI image layout: {error}") from None
         version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
         if version != VERSION:
             raise UsageError(
                 f"{self.path}: {MARKER} gives imageLayoutVersion {version!r}, but only {VERSION!r} is known"
             )
+
+    def _not_one(self, reason: str) -> NotALayout:
+        return NotALayout(f"{self.path}: {reason}", self._given)
 
     def _advice(self) -> str:
         """How to make a layout of a directory that lacks nothing but the marker, as caches of older BuildKits do."""
