@@ -169,6 +169,7 @@ class Parser(argparse.ArgumentParser):
         return f": did you mean {near[0]}?" if near else ""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace("the following arguments are required: ", "missing: ")
         raise UsageError(f"{printable(message)} (see {self.prog} --help)")
 
 

@@ -91,12 +91,13 @@ def find(words: Sequence[str]) -> tuple[str, Command, list[str]]:
     rest = list(words[1:])
     while command.commands and rest and not rest[0].startswith("-"):
         if rest[0] not in command.commands:
-            known = _near(rest[0], command.commands) or next(iter(command.commands))
-            raise UsageError(
-                f"`ocigc {name}` has no command {printable(rest[0])!r}: did you mean `ocigc {name} {known}`?"
-            )
+            near = _near(rest[0], command.commands)
+            meant = f"did you mean `ocigc {name} {near}`?" if near else f"choose from {', '.join(command.commands)}"
+            raise UsageError(f"`ocigc {name}` has no command {printable(rest[0])!r}: {meant}")
         name += " " + rest[0]
         command = command.commands[rest.pop(0)][1]
+    if command.commands and not rest:
+        raise UsageError(f"expected a COMMAND of `ocigc {name}`: {', '.join(command.commands)}")
     return name, command, rest
 
 
@@ -148,5 +149,5 @@ def help_of(words: Sequence[str]) -> str:
     """What `ocigc help` says of a command, or of all. Raises UsageError."""
     if not words:
         return overview()
-    name, command, _ = find(words)
+    name, command, _ = find([*words, "--help"])
     return parser_of(name, command).format_help()

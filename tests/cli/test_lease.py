@@ -23,4 +23,4 @@ def test_an_image_is_held_by_its_name_or_digest(resource: str | None, tmp_path: 
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
-    refused(ocigc("lease", "create", LayoutWriter(tmp_path / "layout").path, "alpine:3"), 2, "alpine:3", "neither")
+    refused(ocigc("lease", "create", LayoutWriter(tmp_path / "layout").path, "alpine:3"), 2, "no image 'alpine:3'")
