@@ -35,6 +35,7 @@ HOSTILE = [
 ]
 
 BOXES = "return [...document.querySelectorAll('#map > button')].map((each) => each.getAttribute('aria-label'))"
+LABELS = "return [...document.querySelectorAll('#map .label')].map((each) => each.firstChild.textContent)"
 ACTIVE = "return document.activeElement.getAttribute('aria-label')"
 SET = """
     const [id, value] = arguments, control = document.getElementById(id);
@@ -110,7 +111,7 @@ def test_it_draws(window: Browser, layout: LayoutWriter) -> None:
     assert window.errors() == []
     assert rows(window) == ["example.com/other:1", "app:1", "app:2", "<none>"]  # the largest first
     assert names(window) == {"docker.io", "example.com", "shared between registries", "without a registry"}
-    assert {"docker.io", "app"} <= set(window.texts("#map .label"))
+    assert {"docker.io", "app"} <= set(window.script(LABELS))
     # The boxes fill the picture but for the gaps, and none lies outside.
     filled, whole, outside = window.script("""
         const map = document.getElementById("map"), edge = map.getBoundingClientRect();
@@ -246,20 +247,36 @@ def test_the_what_if_decides_as_a_prune_does(window: Browser, tmp_path: Path, se
     assert window.errors() == []
 
 
-def test_referrers_follow_their_subject_in_the_what_if(window: Browser, tmp_path: Path) -> None:
-    layout = LayoutWriter(tmp_path / "layout")
+def referrers(layout: LayoutWriter) -> None:
+    """Two images, each with referrers: one without a name, one with a fallback tag, one with its own; and orphans."""
     for number, date in enumerate(("2020-01-01T00:00:00Z", "2024-01-01T00:00:00Z")):
         image = layout.image(str(number), [str(number) * 1000], created=date)
         layout.tag(image, f"example.com/app:{number}")
-        signature = layout.manifest(layout.config(f"signature {number}"), [layout.blob(f"s{number}" * 100)], image)
-        layout.tag(signature)
+        names = (None, f"example.com/app:{image['digest'].replace(':', '-')}.sig", f"example.com/sboms:{number}")
+        absent = {**image, "digest": f"sha256:{number:064x}"}
+        for each, name in enumerate(names):
+            lost = name and name.replace(image["digest"][7:], f"{number:064x}").replace("sboms", "lost")
+            for subject, called in ((image, name), (absent, lost)):
+                what = f"{subject['digest']} {each}"
+                referrer = layout.manifest(layout.config(what, created=date), [layout.blob(what * 100)], subject)
+                layout.tag(referrer, called)
+    for path in (layout.path / "blobs/sha256").iterdir():
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+
+
+@pytest.mark.parametrize("untagged", [False, True])
+def test_referrers_go_in_the_what_if_as_in_a_prune(window: Browser, tmp_path: Path, untagged: bool) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    referrers(layout)
     opened(window, layout.path)
-    window.script(SET, "keep-last", 1)
-    window.wait("#whatif-status", "Frees")
-    (tmp_path / "policy").write_text("[[rule]]\nkeep-last = 1\n")
+    window.script(SET_ALL, 1, 0, -1, untagged)
+    window.wait("#policy", "keep-last = 1")
+    window.wait("#policy", "delete-untagged" if untagged else "ocigc prune")
+    (tmp_path / "policy").write_text(window.texts("#policy")[0])
     dry = ocigc("prune", "-n", "--policy", tmp_path / "policy", "--format", "json", layout.path).json
-    assert f"Frees {human_size(dry['SpaceReclaimed'])} of" in window.texts("#whatif-status")[0]
-    assert ": 2 images would go, 2 would stay" in window.texts("#whatif-status")[0]
+    count = sum("Untagged" in each for each in dry["ImagesDeleted"])
+    assert f"Frees {human_size(dry['SpaceReclaimed'])} of" in window.texts("#whatif-status")[0], dry
+    assert f": {count} images would go" in window.texts("#whatif-status")[0], dry
 
 
 def test_the_policy_can_be_copied(window: Browser, layout: LayoutWriter) -> None:

@@ -101,7 +101,7 @@ def test_what_is_in_use_stays(layout: LayoutWriter, tmp_path: Path) -> None:
     used.write_text("app:1\n")
     found = drawn(layout.path, "--in-use", used)
     at = found["images"]["tag"].index(":1")
-    assert found["images"]["state"][at] == 4
+    assert found["images"]["state"][at] == 8
     assert found["images"]["fate"][at] == 0
     assert "in use by name" in found["reasons"][found["images"]["why"][at]][1]
 
@@ -245,8 +245,8 @@ def test_a_damaged_layout_gets_its_page(layout: LayoutWriter) -> None:
     states = dict(zip(found["images"]["tag"], found["images"]["state"], strict=True))
     names = [found["repositories"][number][2] for number in found["images"]["repository"]]
     by_name = dict(zip(names, found["images"]["state"], strict=True))
-    assert by_name["torn"] == 1 << 4
-    assert by_name["absent"] == 1 << 6
+    assert by_name["torn"] == 1 << 5
+    assert by_name["absent"] == 1 << 7
     assert states[":2"] == 0
     (findings,) = re.findall(r'id="findings".*?</ul>', result.out, re.DOTALL)
     assert "torn:1" in findings

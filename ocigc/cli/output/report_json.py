@@ -109,6 +109,8 @@ def states(image: ImageSummary, overview: Overview) -> Iterator[str]:
         yield "dangling"
     if image.usage.referrer:
         yield "referrer"
+    if image.usage.orphaned:
+        yield "orphaned"
     if image.usage.in_use:
         yield "in use"
     if image.usage.leased:

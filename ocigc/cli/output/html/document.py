@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ocigc.cli.output.report_json import Circumstances, states
+from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import Media
 from ocigc.inspect.growth import Fit, Point, largest, thinned
 from ocigc.inspect.sharing import NOBODY
@@ -25,8 +26,9 @@ _NAME = 300  # characters; no reference is longer, and what is longer is cut in 
 _TROUBLES = 5  # of one unit
 _POINTS = 300
 _SERIES = 8
-_STATES = ("dangling", "referrer", "in use", "leased", "damaged", "incomplete", "absent")
-_ODD = 1 << 7
+_STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete", "absent")
+_ODD = 1 << 8
+_FALLBACK = 1 << 9
 _KINDS = ("layer", "manifest", "index", "config", "blob")
 _MEDIAS = {Media.MANIFEST: 1, Media.INDEX: 2, Media.CONFIG: 3, None: 4}
 
@@ -141,9 +143,9 @@ class _Document:
             columns["repository"].append(self._repository(image.registry, image.repository))
             columns["unit"].append(numbers[image.unit])
             columns["created"].append(_seconds(record.created))
-            columns["state"].append(
-                sum(1 << bit for bit, each in enumerate(_STATES) if each in said) | _ODD * image.odd
-            )
+            bits = sum(1 << bit for bit, each in enumerate(_STATES) if each in said)
+            fallback = name_kind(record.names) == NameKind.FALLBACK
+            columns["state"].append(bits | _ODD * image.odd | _FALLBACK * fallback)
             columns["fate"].append(int(image.fate))
             columns["why"].append(self._reasons(image.reasons and tuple(map(printable, image.reasons))))
             columns["layout"].append(self._layouts(printable(image.layout)))

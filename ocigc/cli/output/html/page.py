@@ -9,6 +9,7 @@ from importlib import resources
 from string import Template
 
 from ocigc.cli.output.html import words
+from ocigc.cli.output.html.changed import changed
 from ocigc.cli.output.html.document import document, history_until
 from ocigc.cli.output.report_json import Circumstances
 from ocigc.inspect.compare import Changes
@@ -58,7 +59,7 @@ def as_page(overview: Overview, made: Circumstances, fit: Fit | None, changes: C
         health=words.health(overview, made.now),
         health_look="bad" if not overview.health.sound else "good" if overview.health.verified is not None else "",
         findings=words.findings(overview, made),
-        changes=words.changed(changes, made),
+        changes=changed(changes, made),
         growth=words.growth(overview, fit, points),
         growth_table="" if points > 1 else "hidden",
         about=words.about(overview, made, len(overview.history)),

@@ -7,15 +7,15 @@ from html import escape
 
 from ocigc.cli.output.report_json import Circumstances
 from ocigc.cli.output.words import human_size
-from ocigc.inspect.compare import Change, Changes
+from ocigc.inspect.compare import Changes
 from ocigc.inspect.growth import DAY, Fit
 from ocigc.inspect.health import Health
 from ocigc.inspect.summary import Overview
 from ocigc.printable import printable
-from ocigc.reference import familiar_name
 from ocigc.times import format_rfc3339
 
-_TOLD = 12  # lines of one list
+TOLD = 12
+"""Lines of one list."""
 
 
 def _size(size: float) -> str:
@@ -31,11 +31,13 @@ def _percent(part: int, whole: int) -> str:
     return "<1 %" if 0 < share < 1 else f"{share:.0f} %"
 
 
-def _text(text: str) -> str:
+def as_text(text: str) -> str:
+    """A text from outside, for HTML."""
     return escape(printable(text))
 
 
-def _day(instant: int) -> str:
+def as_day(instant: int) -> str:
+    """The date of an instant."""
     return format_rfc3339(instant)[:10]
 
 
@@ -138,7 +140,7 @@ def health(overview: Overview, now: int) -> str:
     if found.verified is None:
         lines.append("No run of <b>ocigc verify</b> is in its history")
     else:
-        lines.append(f"Verified <b>{ago(found.verified, now)}</b> ({_day(found.verified)})")
+        lines.append(f"Verified <b>{ago(found.verified, now)}</b> ({as_day(found.verified)})")
     lines.append(f"{found.corrupt:,} corrupt, {len(found.damaged):,} damaged, {found.incomplete:,} incomplete")
     if found.runs:
         lines.append(f"Trash: <b>{human_size(found.trashed)}</b> of {_count(found.runs, 'run')}, to be restored")
@@ -162,7 +164,7 @@ def _tile(title: str, figure: str, lines: list[str], meter: str, changes: Change
     if changes is not None:
         grown = changes.grown
         look, sign = ("more", "+") if grown > 0 else ("less", "\u2212" if grown < 0 else "\u00b1")
-        delta = f'<p class="delta {look}">{sign}{human_size(abs(grown))} since {_day(changes.since.time)}</p>'
+        delta = f'<p class="delta {look}">{sign}{human_size(abs(grown))} since {as_day(changes.since.time)}</p>'
     said = "".join(f"<p>{line}</p>" for line in lines)
     return f'<h2>{title}</h2><p class="figure">{figure}</p>{delta}{meter}{said}'
 
@@ -195,70 +197,9 @@ def findings(overview: Overview, made: Circumstances) -> str:
             lines.append(f"{where}{image.usage.image.familiar}: {troubles[0]}")
     if not lines:
         return ""
-    more = f"<li>and {len(lines) - _TOLD:,} more: the table of images has them</li>" if len(lines) > _TOLD else ""
-    told = "".join(f"<li>{_text(line)}</li>" for line in dict.fromkeys(lines[:_TOLD]))
+    more = f"<li>and {len(lines) - TOLD:,} more: the table of images has them</li>" if len(lines) > TOLD else ""
+    told = "".join(f"<li>{as_text(line)}</li>" for line in dict.fromkeys(lines[:TOLD]))
     return f'<div class="alert" role="note" id="findings"><h2>What is wrong</h2><ul>{told}{more}</ul></div>'
-
-
-def changed(changes: Changes | None, made: Circumstances) -> str:
-    """What is different since an earlier report; empty where none was given."""
-    if changes is None:
-        return ""
-    since = changes.since
-    other = "" if since.path == made.path else f" of <bdi>{_text(since.path)}</bdi>"
-    counts = ", ".join(
-        f"{len(each):,} {what}"
-        for each, what in ((changes.added, "new"), (changes.removed, "gone"), (changes.moved, "moved to other content"))
-    )
-    parts = [
-        f'<section id="changes" class="long" aria-labelledby="changes-title"><div class="title">'
-        f'<h2 id="changes-title">Since {_day(since.time)}</h2></div>'
-        f"<p>Compared with the report{other} of {format_rfc3339(since.time)}: {human_size(since.size)} then, "
-        f"{human_size(since.size + changes.grown)} now; images: {counts}.</p>"
-    ]
-    tables = []
-    if changes.repositories:
-        rows = "".join(
-            f'<tr><td class="name" data-label="Repository">{_text(name) or "without a repository"}</td>'
-            f'<td class="number {"plus" if by > 0 else "minus"}" data-label="Grown by">{_signed(by)}</td></tr>'
-            for name, by in changes.repositories[:_TOLD]
-        )
-        tables.append(_table(("Repository", "Grown by"), rows, len(changes.repositories)))
-    lists = [("new", changes.added), ("gone", changes.removed), ("moved", changes.moved)]
-    told = [(what, change) for what, each in lists for change in each]
-    told.sort(key=lambda one: -one[1].weight)
-    if told:
-        rows = "".join(_row(what, change) for what, change in told[:_TOLD])
-        tables.append(_table(("Image", "", "Then", "Now"), rows, len(told)))
-    parts.append(f'<div class="pair">{"".join(tables)}</div>')
-    return "".join(parts) + "</section>"
-
-
-def _signed(size: int) -> str:
-    return f"{'+' if size > 0 else chr(0x2212)}{human_size(abs(size))}"
-
-
-def _table(heads: tuple[str, ...], rows: str, there: int) -> str:
-    numbers = ("Grown by", "Then", "Now")
-    head = "".join(
-        f'<th scope="col"{" class=number" if title in numbers else ""}>{title or "Change"}</th>' for title in heads
-    )
-    more = f'<p class="help">and {there - _TOLD:,} more</p>' if there > _TOLD else ""
-    return f'<div><table class="cards"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}</div>'
-
-
-def _row(what: str, change: Change) -> str:
-    familiar = familiar_name(change.name)
-    name = f"{change.layout}: {familiar}" if change.layout else familiar
-    look = {"new": "more", "gone": "less", "moved": ""}[what]
-    sizes = "".join(
-        f'<td class="number" data-label="{label}">{"" if size is None else human_size(size)}</td>'
-        for label, size in (("Then", change.before), ("Now", change.after))
-    )
-    return (
-        f'<tr><td class="name" data-label="Image">{_text(name)}</td>'
-        f'<td data-label="Change"><span class="badge {look}">{what}</span></td>{sizes}</tr>'
-    )
 
 
 def growth(overview: Overview, fit: Fit | None, points: int) -> str:
@@ -271,16 +212,16 @@ def growth(overview: Overview, fit: Fit | None, points: int) -> str:
     if fit is None:
         return "Too few points, or too short a time, to say how fast it grows."
     if abs(fit.slope) < max(overview.size * 1e-5, 1):
-        return f"It has hardly changed since {_day(fit.since)} ({fit.points:,} points)."
+        return f"It has hardly changed since {as_day(fit.since)} ({fit.points:,} points)."
     how = "grows" if fit.slope > 0 else "shrinks"
-    line = f"a straight line through {fit.points:,} points since {_day(fit.since)}"
+    line = f"a straight line through {fit.points:,} points since {as_day(fit.since)}"
     said = f"It {how} by about {_size(abs(fit.slope))} a day ({line})."
     if overview.disk is None or fit.slope <= 0:
         return said
     if fit.full is None:
         return f"{said} At that rate its disk lasts for more than ten years."
     free = human_size(overview.disk.free)
-    full = f"<strong>{_day(fit.full)}</strong>"
+    full = f"<strong>{as_day(fit.full)}</strong>"
     return f"{said} At that rate its disk, with {free} free, is full around {full}: an estimate."
 
 
@@ -290,17 +231,17 @@ def about(overview: Overview, made: Circumstances, points: int) -> str:
 
 
 def _facts(overview: Overview, made: Circumstances, points: int) -> Iterator[tuple[str, str]]:
-    yield "Tool", f"ocigc {_text(made.version)}"
-    yield "Store", f"<code>{_text(made.path)}</code>"
-    yield "Host", _text(made.host)
+    yield "Tool", f"ocigc {as_text(made.version)}"
+    yield "Store", f"<code>{as_text(made.path)}</code>"
+    yield "Host", as_text(made.host)
     yield "Made", format_rfc3339(made.now)
     if made.recursive:
         yield "Layouts", f"{len(made.layouts):,} read, {len(made.errors):,} not read"
-    used = ", ".join("standard input" if name == "-" else _text(name) for name in made.in_use)
+    used = ", ".join("standard input" if name == "-" else as_text(name) for name in made.in_use)
     yield "In use", used or "no list was given (<code>--in-use</code>)"
     if made.repository:
-        yield "Repository", _text(made.repository)
-    policy = f"<pre>{_text_lines(overview.policy)}</pre>" if overview.policy else "no ocigc.toml in the store"
+        yield "Repository", as_text(made.repository)
+    policy = f"<pre>{_lines(overview.policy)}</pre>" if overview.policy else "no ocigc.toml in the store"
     yield "Policy", policy
     yield "History", f"{_count(points, 'point')} in .ocigc/history.jsonl" if points else "none"
     yield (
@@ -309,5 +250,5 @@ def _facts(overview: Overview, made: Circumstances, points: int) -> Iterator[tup
     )
 
 
-def _text_lines(text: str) -> str:
-    return "\n".join(_text(line) for line in text.splitlines())
+def _lines(text: str) -> str:
+    return "\n".join(as_text(line) for line in text.splitlines())

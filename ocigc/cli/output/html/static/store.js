@@ -7,7 +7,7 @@ const PRUNE = 1; // goes with a prune
 const ALL = 2; // goes with a prune --all
 const FREE = 4; // goes where neither a policy nor a name holds it: what a policy may let go of
 
-const STATES = ["dangling", "referrer", "in use", "leased", "damaged", "incomplete", "absent"];
+const STATES = ["dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete", "absent"];
 
 const data = JSON.parse(at("data").textContent);
 
@@ -56,7 +56,9 @@ const images = data.images.tag.map((tag, number) => {
     unit,
     created: data.images.created[number],
     states: STATES.filter((_, bit) => bits & (1 << bit)),
-    odd: Boolean(bits & 128), // its name is no reference: a repository of its own
+    nameless: !tag,
+    odd: Boolean(bits & 256), // its name is no reference: a repository of its own
+    fallback: Boolean(bits & 512), // its name is a fallback tag: it has none of its own
     layout: data.layouts[data.images.layout?.[number] ?? 0] ?? "",
     fate: data.images.fate[number],
     why: data.reasons[data.images.why[number]],

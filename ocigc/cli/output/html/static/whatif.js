@@ -5,16 +5,19 @@
 function decide({ last, within, untagged, budget }) {
   const policy = last !== null || within !== null || untagged;
   const keeps = newest(last, untagged);
-  const going = images.filter((image) => image.fate & FREE && !image.states.includes("referrer") && (!policy || released(image)));
+  const going = images.filter((image) => image.fate & FREE && !image.states.includes("referrer") && released(image));
 
   function released(image) {
-    const nameless = image.states.includes("dangling");
-    if (nameless ? !untagged : last === null && within === null) return false;
+    if (!policy) return true;
+    if (image.nameless ? !untagged : last === null && within === null) return false;
     if (within !== null && (image.created === null || image.created >= data.now - within)) return false;
-    return !(last !== null && keeps(image));
+    if (image.states.includes("referrer")) return true;
+    if (image.states.includes("orphaned")) return !image.fallback;
+    return last === null || !keeps(image);
   }
 
-  const store = new Remaining();
+  // A referrer without a name of its own goes with its subject, one with a name where that may go.
+  const store = new Remaining((image) => image.fate & FREE && (image.nameless || image.fallback || released(image)));
   if (budget === null) {
     store.sweep();
     for (const image of going) store.remove(image);
@@ -37,13 +40,12 @@ function byAge(a, b) {
 /** Whether keep-last keeps an image: whether it is as new as the last of the newest targets of its repository. */
 function newest(last, untagged) {
   if (last === null) return () => false;
-  const nameless = (image) => image.states.includes("dangling");
-  const place = (image) => `${image.layout}\n${image.odd ? image.name : image.repository.name}\n${nameless(image)}`;
+  const place = (image) => `${image.layout}\n${image.odd ? image.name : image.repository.name}\n${image.nameless}`;
   const targets = new Map(); // by place: by unit, the time of the youngest of its images
   for (const image of images) {
     // What is not here takes no place, nor what would stay anyway.
-    if (image.created === null || ["referrer", "incomplete", "absent"].some((state) => image.states.includes(state))) continue;
-    if (nameless(image) && !untagged) continue;
+    if (image.created === null || ["referrer", "orphaned", "incomplete", "absent"].some((state) => image.states.includes(state))) continue;
+    if (image.nameless && !untagged) continue;
     if (!targets.has(place(image))) targets.set(place(image), new Map());
     const times = targets.get(place(image));
     times.set(image.unit, Math.max(times.get(image.unit) ?? -Infinity, image.created));
@@ -58,7 +60,9 @@ function newest(last, untagged) {
 
 /** What is left of the store while images are taken out of it. */
 class Remaining {
-  constructor() {
+  /** `follows` says of a referrer whether it goes with what it refers to. */
+  constructor(follows) {
+    this.follows = follows;
     this.size = data.size;
     this.gone = new Set();
     this.unitsGone = new Set();
@@ -92,7 +96,7 @@ class Remaining {
   /** Referrers go with what they refer to. */
   follow(owner) {
     for (const unit of followers.get(owner) ?? []) {
-      for (const image of unit.images) if (image.fate & FREE) this.remove(image);
+      for (const image of unit.images) if (this.follows(image)) this.remove(image);
     }
   }
 }
