@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
             version=__version__,
             now=time.time_ns(),
             in_use=args.in_use,
+            mirrors=[f"{each.source}={each.copy}" for each in args.mirror],
+            rules=args.rules,
             recursive=args.recursive,
             repository=args.repository or "",
             layouts=list(layouts),

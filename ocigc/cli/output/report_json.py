@@ -17,7 +17,8 @@ MARK = b'{"OcigcReport": 1'
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """Of what, where, when and with what a report was made. `layout` is how the user names it, `path` where it is;
-    `in_use` are the files that say what is in use. Of a tree, `layouts` are those that were read, and `errors` say of
+    `in_use` are the files that say what is in use, `mirrors` where its references are sought too, `rules` the name
+    of the rule set. Of a tree, `layouts` are those that were read, and `errors` say of
     others why not.
     """
 
@@ -27,6 +28,8 @@ class Circumstances:
     version: str
     now: int
     in_use: list[str] = field(default_factory=list)
+    mirrors: list[str] = field(default_factory=list)
+    rules: str = ""
     recursive: bool = False
     repository: str = ""
     layouts: list[str] = field(default_factory=list)
@@ -44,6 +47,7 @@ def as_json(overview: Overview, made: Circumstances, fit: Fit | None) -> bytes:
         "Path": made.path,
         **({"Layouts": made.layouts} if made.recursive else {}),
         "UseSources": made.in_use,
+        "Rules": made.rules,
         "Policy": overview.policy or None,
         "Images": len(overview.images),
         "Blobs": overview.blobs,

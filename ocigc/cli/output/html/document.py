@@ -26,6 +26,8 @@ _NAME = 300  # characters; no reference is longer, and what is longer is cut in 
 _TROUBLES = 5  # of one unit
 _POINTS = 300
 _SERIES = 8
+RULES = "seed"
+"""The rule set that a command need not name."""
 _STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete", "absent")
 _ODD = 1 << 8
 _FALLBACK = 1 << 9
@@ -304,6 +306,9 @@ def _options(made: Circumstances) -> str:
     words = ["--recursive"] if made.recursive else []
     if made.repository and made.repository == printable(made.repository):
         words.append(f"--repository {shlex.quote(made.repository)}")
+    if made.rules != RULES:
+        words.append(f"--rules {made.rules}")
+    words += (f"--mirror {_argument(mirror)}" for mirror in made.mirrors)
     for name in made.in_use:
         words.append(f"--in-use {_argument(name)}")
     return " ".join(words)

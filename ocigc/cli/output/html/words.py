@@ -239,6 +239,9 @@ def _facts(overview: Overview, made: Circumstances, points: int) -> Iterator[tup
         yield "Layouts", f"{len(made.layouts):,} read, {len(made.errors):,} not read"
     used = ", ".join("standard input" if name == "-" else as_text(name) for name in made.in_use)
     yield "In use", used or "no list was given (<code>--in-use</code>)"
+    if made.mirrors:
+        yield "Mirrors", as_text(", ".join(made.mirrors))
+    yield "Rules", as_text(made.rules)
     if made.repository:
         yield "Repository", as_text(made.repository)
     policy = f"<pre>{_lines(overview.policy)}</pre>" if overview.policy else "no ocigc.toml in the store"
