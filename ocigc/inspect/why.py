@@ -85,7 +85,7 @@ def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
 
     active = [lease for lease in snapshot.leases if lease.active(now)]
     images = list(snapshot.images.in_order())
-    return list(chains(node, step, images, active, store.label_roots(), store))
+    return list(chains(node, step, images, active, store.label_roots(), store.held(), store))
 
 
 def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
@@ -123,7 +123,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`root` says what holds the first link: "image", "lease" or "label"; `name` which of them."""
+    """`root` says what holds the first link: "image", "lease", "label" or "list"; `name` which of them."""
 
     root: str
     name: str
@@ -136,9 +136,11 @@ def chains(
     images: Sequence[ImageRecord],
     leases: Sequence[Lease],
     label_roots: Sequence[int],
+    listed: Sequence[int],
     graph: Graph,
 ) -> Iterator[Chain]:
-    """One chain, a shortest or nearly so, from every root that holds a node. `leases` are active ones."""
+    """One chain, a shortest or nearly so, from every root that holds a node. `leases` are active ones; `listed` are the
+    nodes that the list of `docker save` holds by itself."""
     for image in images:
         for role, digest in (("target", image.target.digest), *(("label", each) for each in image.references)):
             yield from _chain("image", image.familiar, role, graph.find(digest), node, step, graph)
@@ -149,6 +151,8 @@ def chains(
                 yield from _chain("lease", lease.id, "resource", found, node, step, graph)
     for root in label_roots:
         yield from _chain("label", "containerd.io/gc.root", "root", root, node, step, graph)
+    for root in listed:
+        yield from _chain("list", "manifest.json", "entry", root, node, step, graph)
 
 
 def _chain(

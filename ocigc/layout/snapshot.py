@@ -20,7 +20,7 @@ from ocigc.gc.rule_sets import RuleSet
 from ocigc.hard_links import HardLinks
 from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
 from ocigc.labels import Lease
-from ocigc.layout import blake3_blobs, leases, strict_json
+from ocigc.layout import blake3_blobs, docker_list, leases, strict_json
 from ocigc.layout.attestations import configs_beside
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
@@ -51,7 +51,7 @@ class Snapshot:
     @property
     def inputs(self) -> Inputs:
         """What of it the rules see."""
-        return Inputs(self.images, self.parts, self.relations, self.leases, self.store.label_roots(), self.store)
+        return Inputs(self.images, self.parts, self.relations, self.leases, self.store.own_roots(), self.store)
 
     @property
     def entries(self) -> Images:
@@ -61,7 +61,7 @@ class Snapshot:
     def roots(self, now: int) -> list[Group]:
         """All roots at the instant `now`: the entries of index.json, leases and labels."""
         active = [lease for lease in self.leases if lease.active(now)]
-        return root_groups(self.entries.roots(self.store), active, self.store.label_roots(), self.store)
+        return root_groups(self.entries.roots(self.store), active, self.store.own_roots(), self.store)
 
     @property
     def absent(self) -> set[Digest]:
@@ -122,6 +122,8 @@ def load(
             if targets[position] != NO_NODE:
                 _each(store.add_referrer, nodes, targets[position])
         _vouching(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
+        with _naming(layout):
+            docker_list.hold(layout.dir, images.roots(store), store, tolerant=record)
         relations = _related(images, subjects, _held(held, store, now), store)
     except BaseException:
         store.close()
@@ -223,7 +225,7 @@ def _held(leases: Sequence[Lease], store: Store, now: int) -> array[int]:
     """The nodes that leases and labels hold at the instant `now`."""
     resources = (digest for lease in leases if lease.active(now) for digest in lease.resources)
     found = (node for node in map(store.find, resources) if node is not None)
-    return array("I", chain(found, store.label_roots()))
+    return array("I", chain(found, store.own_roots()))
 
 
 def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
