@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
-from ocigc.errors import CorruptError
+from ocigc.errors import CorruptError, MalformedError
 from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
 from ocigc.layout.layout import Layout
@@ -43,7 +43,7 @@ def load_noting(
     are noted. Raises Refused."""
     try:
         snapshot = load(layout, repository, now, watch, in_grace_after=in_grace_after, record_damage=True)
-    except CorruptError:  # in what index.json embeds
+    except (CorruptError, MalformedError):  # in what index.json embeds, or the list of docker save
         snapshot = load(layout, repository, now, watch, in_grace_after=in_grace_after, record=True)
     found = find_damage(snapshot)
     for each in found[:_SHOWN]:
