@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
+from functools import cache
 from itertools import chain
 
 from ocigc.gc.filters import LabelCheck
@@ -88,7 +90,7 @@ class Rule:
         """Whether it is about an image."""
         if not self.decides:
             return False
-        if self.repositories is not None and not (place.repository and any(map(place.is_in, self.repositories))):
+        if self.repositories is not None and not (place.repository and place.is_in(self.repositories)):
             return False
         return self.tags is None or not (image.dangling or not any(tag.search(place.tag) for tag in self.tags))
 
@@ -108,7 +110,7 @@ class Policy:
         return next((number for number, rule in enumerate(self.rules) if rule.matches(image, place)), None)
 
     @property
-    def protected(self) -> Sequence[str]:
+    def protected(self) -> tuple[str, ...]:
         """All globs of `protect`."""
         return tuple(dict.fromkeys(chain(self.protect, *(rule.protect for rule in self.rules))))
 
@@ -122,14 +124,21 @@ class Place:
     familiar: str
     tag: str
 
-    def is_in(self, glob: str) -> bool:
-        """Whether a glob matches the repository."""
-        return fnmatchcase(self.repository, glob) or fnmatchcase(self.familiar, glob)
+    def is_in(self, globs: tuple[str, ...]) -> bool:
+        """Whether one of the globs matches the repository."""
+        matches = _any_of(globs).match
+        return bool(matches(self.repository) or matches(self.familiar))
 
     def names(self) -> Iterator[str]:
         """REPOSITORY:TAG in both forms."""
         yield f"{self.repository}:{self.tag}"
         yield f"{self.familiar}:{self.tag}"
+
+
+@cache
+def _any_of(globs: tuple[str, ...]) -> re.Pattern[str]:
+    """What matches a text if one of the globs does: much faster than one after the other."""
+    return re.compile("|".join(map(translate, globs)))
 
 
 def place_of(image: ImageRecord, repository: str | None) -> Place:
@@ -148,14 +157,15 @@ def place_of(image: ImageRecord, repository: str | None) -> Place:
 
 def denied(rule: Rule, image: ImageRecord, place: Place) -> bool:
     """Whether the rule takes an image whatever keeps it."""
-    return not image.dangling and any(fnmatchcase(name, glob) for glob in rule.deny for name in place.names())
+    return bool(rule.deny) and not image.dangling and any(map(_any_of(rule.deny).match, place.names()))
 
 
-def protecting(globs: Sequence[str], image: ImageRecord, place: Place) -> str | None:
+def protecting(globs: tuple[str, ...], image: ImageRecord, place: Place) -> str | None:
     """The glob that protects an image: by its repository, with or without the tag, by its name or by its digest."""
     if not globs:
         return None
     words: list[str] = [image.target.digest]
     if not image.dangling:
         words += [*place.names(), place.repository, place.familiar, image.name]
-    return next((glob for glob in globs if any(fnmatchcase(word, glob) for word in words)), None)
+    word = next(filter(_any_of(globs).match, words), None)
+    return None if word is None else next(glob for glob in globs if fnmatchcase(word, glob))

@@ -25,6 +25,7 @@ OWN = "ocigc.toml"
 
 _LIMIT = 256 << 10  # bytes
 _RULE_LIMIT = 1000
+_PATTERN_LIMIT = 1000  # globs, expressions, ranges and labels, as each image is compared with them
 _STATEMENT_LIMIT = 100  # lines
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -91,7 +92,13 @@ class _Reader:
             raise self._error(0, "rule", "expected tables, each under [[rule]]")
         if len(rules) > _RULE_LIMIT:
             raise UsageError(f"{self._path}: {len(rules):,} rules: at most {_RULE_LIMIT:,} are allowed")
-        return Policy(tuple(self._rule(number, rule) for number, rule in enumerate(rules, start=1)), protect)
+        policy = Policy(tuple(self._rule(number, rule) for number, rule in enumerate(rules, start=1)), protect)
+        patterns = len(protect) + sum(map(_patterns, policy.rules))
+        if patterns > _PATTERN_LIMIT:
+            raise UsageError(
+                f"{self._path}: {patterns:,} globs and expressions: at most {_PATTERN_LIMIT:,} are allowed"
+            )
+        return policy
 
     def _rule(self, number: int, table: dict[str, Any]) -> Rule:
         found: dict[str, Any] = {}
@@ -160,6 +167,11 @@ def _statements(lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
             break
         else:
             return
+
+
+def _patterns(rule: Rule) -> int:
+    of_names = len(rule.repositories or ()) + len(rule.tags or ()) + len(rule.deny) + len(rule.protect)
+    return of_names + len(rule.keep_versions) + len(rule.keep_labels)
 
 
 def _strings(value: Any) -> tuple[str, ...]:

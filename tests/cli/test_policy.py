@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -241,3 +242,58 @@ def test_a_layout_in_any_order_gives_the_same_answer(layout: LayoutWriter, tmp_p
     layout.entries.reverse()
     layout.write_index()
     assert prune(layout, "--policy", policy, "--explain") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[rule]]\nkeep-last = 1\n" * 1001, "1,001 rules: at most 1,000"),
+        (
+            "[[rule]]\nkeep-last = 1\ndeny = [" + "'*a*a*a*b'," * 1001 + "]\n",
+            "1,001 globs and expressions",
+        ),
+        ("# " + "x" * (256 << 10), "larger than"),
+    ],
+)
+def test_a_policy_that_would_take_long_is_refused(layout: LayoutWriter, tmp_path: Path, text: str, said: str) -> None:
+    refused(ocigc("prune", "-n", "--policy", write(tmp_path, text), layout.path), 2, said)
+
+
+def test_referrers_with_tags_take_no_place_and_go_with_their_subjects(tmp_path: Path) -> None:
+    # agntcy/dir#2101: signatures that are tagged in the repository of what they sign.
+    mirror = LayoutWriter(tmp_path / "mirror")
+    for number in range(1, 5):
+        image = mirror.image(f"app {number}", [f"app {number}"], created=f"2026-0{number}-01T00:00:00Z")
+        mirror.tag(image, f"reg.example/app:{number}")
+        signature = mirror.manifest(mirror.config(f"sig {number}"), [mirror.blob(f"sig {number}")], subject=image)
+        mirror.tag(
+            signature,
+            f"reg.example/app:sig-{number}",
+            **{"org.opencontainers.image.created": f"2026-0{number + 4}-02T00:00:00Z"},
+        )
+    policy = write(tmp_path, "[[rule]]\nkeep-last = 2\n")
+    first = prune(mirror, "--policy", policy, "--grace", "0s", run="-f")
+    assert gone(first) == ["reg.example/app:1", "reg.example/app:2", "reg.example/app:sig-1", "reg.example/app:sig-2"]
+    assert gone(prune(mirror, "--policy", policy, "--grace", "0s", run="-f")) == []
+
+
+def test_orphaned_referrers_go_if_a_rule_says_so(tmp_path: Path) -> None:
+    # harbor#20184: what is left of an image whose tag and manifest were deleted elsewhere.
+    mirror = LayoutWriter(tmp_path / "mirror")
+    mirror.tag(mirror.image("kept"), "reg.example/app:1")
+    lost = mirror.image("lost", ["lost"])
+    signature = mirror.manifest(mirror.config("sig"), [mirror.blob("sig")], subject=lost)
+    mirror.tag(signature, f"reg.example/app:{lost['digest'].replace(':', '-')}")
+    mirror.tag(mirror.manifest(mirror.config("sbom"), [mirror.blob("sbom")], subject=lost), "reg.example/app:sbom")
+    mirror.tag(mirror.manifest(mirror.config("nameless"), [mirror.blob("nameless")], subject=lost))
+    mirror.blob_path(lost).unlink()
+    keep = write(tmp_path, "[[rule]]\nkeep-tagged = true\n")
+    assert gone(prune(mirror, "--policy", keep, "--grace", "0s")) == []
+    for more in ('keep-within = "1h"\n', 'protect = "reg.example/*"\n'):
+        protecting = write(tmp_path, f"[[rule]]\nkeep-tagged = true\ndelete-orphaned-referrers = true\n{more}")
+        assert len(gone(prune(mirror, "--policy", protecting, "--grace", "0s"))) <= 1
+    asked = write(tmp_path, "[[rule]]\nkeep-tagged = true\ndelete-orphaned-referrers = true\n")
+    assert len(gone(prune(mirror, "--policy", asked, "--grace", "0s", run="-f"))) == 3
+    assert [each["annotations"] for each in json.loads((mirror.path / "index.json").read_text())["manifests"]] == [
+        {"org.opencontainers.image.ref.name": "reg.example/app:1"}
+    ]
