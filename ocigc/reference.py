@@ -32,7 +32,7 @@ _HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class InvalidReference(ValueError):
-    """A text that is no image reference."""
+    """A text is not an image reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Reference:
         if self.domain != _DEFAULT_DOMAIN:
             return str(self)
         path = self.path
-        # Only a name of one component behind library/ is official.
+        # Only a name of one component after library/ is official.
         if path.startswith(_OFFICIAL) and "/" not in path.removeprefix(_OFFICIAL):
             path = path.removeprefix(_OFFICIAL)
         return path + self._suffix()
@@ -69,12 +69,12 @@ class Reference:
 def parse_normalized(text: str) -> Reference:
     """A reference as users write it (`ParseNormalizedNamed`). Raises InvalidReference."""
     if _IDENTIFIER.fullmatch(text):
-        raise InvalidReference(f"{text!r} is an image ID, no name")
+        raise InvalidReference(f"{text!r} is an image ID, not a name")
     domain, remainder = _split_domain(text)
     match = _REFERENCE.fullmatch(f"{domain}/{remainder}")
     if match is None or match["domain"] is None:
         name = re.split(r"[:@]", remainder, maxsplit=1)[0]
-        what = " is no image reference" if name.lower() == name else ": a repository name must be lowercase"
+        what = " is not an image reference" if name.lower() == name else ": a repository name must be lowercase"
         raise InvalidReference(f"{text!r}{what}")
     domain, path, tag, digest = match.groups()
     if len(domain) + len("/") + len(path) > _NAME_LIMIT:

@@ -1,4 +1,4 @@
-"""Explanations: of each image, the rule that kept or took it."""
+"""Explanations: for each image, the rule that keeps or takes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Explanation:
 
 
 class Explanations(Iterable[Explanation]):
-    """Of a plan one explanation an image, by name, each made when it is asked for."""
+    """The explanations of a plan, one per image, in the order of names. Each is made when it is asked for."""
 
     def __init__(self, plan: Plan, relations: Relations, graph: Graph) -> None:
         self._plan = plan
@@ -63,5 +63,5 @@ class Explanations(Iterable[Explanation]):
         if target is None:
             rule += "; its content is absent"
         elif not leaving[target]:
-            rule += "; its content stays, as something else holds it"
+            rule += "; its content stays, as something else reaches it"
         return Explanation(image, Decision.GOES, rule, self._plan.released.get(image.position, ""))

@@ -46,10 +46,12 @@ class LabelCheck:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """`until` are instants: an image must be older than every one of them. All label checks must hold of one config.
-    `dangling_stated` tells whether a filter said so of `dangling_only`, or nobody did.
-    `retained` says of images, by position, what else keeps them, and `released` what lets go of others; `loose` are the
-    positions of those that go without their subject.
+    """Which images are candidates.
+
+    `until` are instants: an image must be older than every one of them. One config must pass all checks of `labels`.
+    `dangling_stated` tells whether `dangling_only` is what a filter says, or the default. By position, `retained` gives
+    the reason why an image stays, `released` what lets it go, and `detached` has the referrers that go without their
+    subject.
     """
 
     dangling_only: bool
@@ -61,8 +63,8 @@ class Filters:
     detached: frozenset[int] = frozenset()
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
-        """The filter that keeps the image; None where it may be pruned. An unknown age or an unreadable config keeps
-        it where a filter asks.
+        """The filter that keeps the image; None if it is a candidate. An unknown age or an unreadable config keeps it
+        if a filter asks for that.
         """
         if self.dangling_only and not image.dangling:
             return "dangling=true"

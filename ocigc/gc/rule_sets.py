@@ -37,7 +37,7 @@ class RuleSet:
     skips_attestations: bool
     """The label filter does not look into attestations of buildx."""
     unleases: bool
-    """Configs that no image holds any more lose their snapshot label."""
+    """Configs that no image has any more lose their snapshot label."""
 
 
 SEED = RuleSet(

@@ -1,4 +1,4 @@
-"""What is in use: one module a source, told apart by their content."""
+"""What is in use: one module per kind of source. The form of a file is found out from its content."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SOURCES: tuple[Source, ...] = (
 
 
 def parse_in_use(data: bytes, name: str) -> InUse:
-    """What a file says is in use; `name` is for messages. Raises UsageError for what no source recognises, and for what
-    one cannot understand: a name that is passed over is an image that is lost.
+    """What the content of a file says is in use; `name` is for messages. Raises UsageError if no source recognises it,
+    or if part of it is not understood: a name that is passed over is an image that is lost.
     """
     text = _decode(data, name)
     if text.lstrip().startswith(("{", "[")):
@@ -41,7 +41,7 @@ def parse_in_use(data: bytes, name: str) -> InUse:
 
 
 def _decode(data: bytes, name: str) -> str:
-    """A Windows shell writes UTF-16 where it redirects."""
+    """A Windows shell writes UTF-16 when it redirects output."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")

@@ -1,4 +1,4 @@
-"""What docker, podman and nerdctl say: containers and images, by `inspect`, `ps` and `images`."""
+"""Output of docker, podman and nerdctl: containers and images, from `inspect`, `ps` and `images`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _is_inspect(document: Any) -> bool:
 
 
 def _read_inspect(document: Any, name: str) -> InUse:
-    """The containers. Raises UsageError where a field is no string."""
+    """The containers. Raises UsageError if a field is not a string."""
     return union([_inspected_container(entry, f"{name}: entry {number}") for number, entry in enumerate(document)])
 
 
@@ -28,7 +28,7 @@ def _inspected_container(entry: dict[str, Any], where: str) -> InUse:
             raise UsageError(f"{where}: {key} must be a string")
     image = fields["Image"] or ""
     if "Image" not in entry["Config"] and not image.startswith("sha256:"):
-        # nerdctl's: there `Image` is the name, and nothing else tells it.
+        # nerdctl has the name in `Image`, and nowhere else.
         return field(entry, "Image", where)
     return InUse((Container(fields["Id"] or "", fields["Config.Image"] or "", image),))
 
@@ -60,7 +60,7 @@ PODMAN_INSPECT = Source("`podman inspect` of containers", _is_podman_inspect, _r
 
 
 def _is_container_list(document: Any) -> bool:
-    """Objects that each have an `Image` and an `ID` (podman: `Id`), and no `Config`: those are `docker inspect`'s."""
+    """Objects that each have an `Image` and an `ID` (podman: `Id`). With a `Config` they are from `docker inspect`."""
     return (
         isinstance(document, list)
         and bool(document)
@@ -118,7 +118,7 @@ def _described(entry: dict[str, Any], where: str) -> list[InUse]:
 
 
 def _row(entry: dict[str, Any], where: str) -> list[InUse]:
-    """A row of a table, where `<none>` stands for what is not there. Its ID counts if nothing else does: most are
+    """A row of a table, in which `<none>` stands for what is absent. The ID counts only if nothing else does: most are
     shortened.
     """
     stated = {key: value for key, value in entry.items() if value != _NONE}

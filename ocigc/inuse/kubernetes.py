@@ -14,7 +14,7 @@ from ocigc.gc.in_use import InUse
 from ocigc.inuse.mention import Source, mention, possible, union
 from ocigc.printable import printable
 
-# Where an image has to be named: what is no reference there is an error.
+# Here an image has to be named: what is not a reference is an error.
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers", "services"))
 _PODS = frozenset(("Pod", "PodList"))
 _RELATED = "RELATED_IMAGE_"
@@ -35,7 +35,7 @@ def _read_kubernetes(document: Any, name: str) -> InUse:
     """Every `image` and `imageID`, wherever it stands: in pods, in what makes pods, in custom resources; and what
     nodes, kustomizations and operators' variables name.
 
-    Outside of containers `image` may mean anything, so what is no reference is passed over there. Raises UsageError.
+    Outside of containers `image` may mean anything, so what is not a reference is passed over there. Raises UsageError.
     """
     return union(list(_found(document, name)))
 
@@ -118,7 +118,7 @@ def is_yaml(text: str) -> bool:
 
 
 def load_yaml(text: str, name: str) -> list[Any]:
-    """The documents, scalars as text; empty ones are left out. Raises UsageError for what is no YAML, or has a key
+    """The documents, scalars as text; empty ones are left out. Raises UsageError for what is not YAML, or has a key
     twice."""
     try:
         import yaml  # noqa: PLC0415

@@ -20,11 +20,11 @@ _LIKE_DIGEST = re.compile(r"(?:sha256|sha384|sha512):[0-9a-fA-F]{32,}")
 
 
 def mention(text: str, where: str) -> InUse:
-    """What a text that has to name an image says is in use. Raises UsageError for what names none, and for a shortened
+    """What a text that has to name an image says is in use. Raises UsageError for what names none and for a shortened
     ID: nobody knows what else begins like that.
     """
     bare = _SCHEME.sub("", text, count=1)
-    # By the grammar alone alpine:3 is a digest too, of an algorithm that nobody has registered.
+    # By the grammar alone, alpine:3 is a digest of an unregistered algorithm.
     if Digest.parse_registered(bare) is not None:
         return InUse(digests=frozenset((bare,)))
     if _ID.fullmatch(bare):
@@ -41,7 +41,7 @@ def mention(text: str, where: str) -> InUse:
 
 
 def possible(text: object, where: str) -> InUse:
-    """The same of a value that may mean anything: what names no image is passed over."""
+    """The same for a value that may mean anything: what does not name an image is passed over."""
     try:
         return mention(text, where) if isinstance(text, str) and text else InUse()
     except UsageError:
@@ -49,7 +49,7 @@ def possible(text: object, where: str) -> InUse:
 
 
 def field(entry: dict[str, object], key: str, where: str) -> InUse:
-    """What a member that may be absent or empty says is in use. Raises UsageError where it is no string."""
+    """What a member says is in use; it may be absent or empty. Raises UsageError if it is not a string."""
     value = entry.get(key)
     if value is None or value == "":
         return InUse()
@@ -59,7 +59,7 @@ def field(entry: dict[str, object], key: str, where: str) -> InUse:
 
 
 def fields(entry: dict[str, object], key: str, where: str) -> list[InUse]:
-    """The same of a member that is a list. Raises UsageError where it is none of strings."""
+    """The same for a member that is a list of strings. Raises UsageError if it is anything else."""
     names = entry.get(key) or []
     if not isinstance(names, list) or not all(isinstance(text, str) for text in names):
         raise UsageError(f"{where}: {key} must be a list of strings")
@@ -68,7 +68,7 @@ def fields(entry: dict[str, object], key: str, where: str) -> list[InUse]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One form of saying what is in use: its name for messages, whether a document has it, and what that says.
+    """A form in which something says what is in use: its name for messages, a test for it, and its reader.
 
     `read` takes the document and the name of its file, and raises UsageError.
     """

@@ -1,4 +1,4 @@
-"""Lists of references for people: one per line, in columns, or as JSON or YAML."""
+"""Plain lists of references: one per line, the columns of a table, or a list in JSON or YAML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
 def _read_list(text: str, name: str) -> InUse:
-    """What the lines name. Raises UsageError at the first that names nothing."""
+    """What each line names. Raises UsageError at the first line that is not a reference or a digest."""
     lines = ((number, _COMMENT.sub("", line).strip()) for number, line in enumerate(text.splitlines(), start=1))
     return union([_mention(line, f"{name}: line {number}") for number, line in lines if line])
 
@@ -29,7 +29,7 @@ LINES = Source("a list of references", lambda _: True, _read_list)
 
 _HEADER = re.compile(r"(?:CONTAINER(?: ID)?\s+IMAGE|REF\s+TYPE\s+DIGEST)\s")
 _COLUMNS = ("IMAGE", "REF", "DIGEST")
-_NONE = "-"  # a container of ctr's that has no image
+_NONE = "-"  # what ctr writes for a container without an image
 
 
 def _is_table(text: str) -> bool:
@@ -38,7 +38,7 @@ def _is_table(text: str) -> bool:
 
 
 def _read_table(text: str, name: str) -> InUse:
-    """What the columns of images hold. Raises UsageError."""
+    """What the columns of images name. Raises UsageError."""
     header, *rows = text.splitlines()
     starts = [found.start() for column in _COLUMNS if (found := re.search(rf"\b{column}\b", header))]
     parts = []
@@ -46,7 +46,7 @@ def _read_table(text: str, name: str) -> InUse:
         if not row.strip():
             continue
         for start in starts:
-            # A cell begins where its header does; else the columns are not where we think.
+            # A cell begins below its header; otherwise the columns are elsewhere.
             if row[start - 1 : start].strip() or not row[start : start + 1].strip():
                 raise UsageError(f"{name}: line {number}: not in the columns of the first line")
             cell = row[start:].split()[0]
@@ -59,14 +59,14 @@ TABLE = Source("the table of `ctr containers ls`, `ctr images ls` or `docker ps`
 
 
 def _is_strings(document: Any) -> bool:
-    """A list of strings; of YAML, the one document is one."""
+    """A list of strings, or a list with one such list: the documents of YAML."""
     if isinstance(document, list) and len(document) == 1 and isinstance(document[0], list):
         document = document[0]
     return isinstance(document, list) and bool(document) and all(isinstance(entry, str) for entry in document)
 
 
 def _read_strings(document: Any, name: str) -> InUse:
-    """What they name. Raises UsageError at the first that names nothing."""
+    """What each string names. Raises UsageError at the first that is not a reference or a digest."""
     if isinstance(document[0], list):
         (document,) = document
     return union([mention(entry, f"{name}: entry {number}") for number, entry in enumerate(document)])

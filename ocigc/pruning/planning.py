@@ -199,9 +199,9 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
 def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
     """By position, the images that neither a policy nor a limit on storage takes: their targets are roots."""
     store = snapshot.store
-    roots = dict.fromkeys(store.label_roots(), "a gc.root label holds its content")
+    roots = dict.fromkeys(store.label_roots(), "its content has a gc.root label")
     leased = (digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources)
-    roots |= {node: "a lease holds its content" for node in map(store.find, leased) if node is not None}
+    roots |= {node: "its content is in a lease" for node in map(store.find, leased) if node is not None}
     if not roots:
         return {}
     images = snapshot.images
