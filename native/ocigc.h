@@ -506,7 +506,9 @@ int32_t ocigc_exchange(int32_t first_directory, const char *first, int32_t secon
 void ocigc_return_memory(void);
 
 /* Takes from this thread, and from all that it starts from here on, the right to change anything outside of the `count`
- * open directories, and to execute programs. OCIGC_SYSTEM if the kernel cannot. */
-int32_t ocigc_confine(const int32_t *directories, size_t count, struct ocigc_error *error);
+ * open directories, and to execute programs; as far as the kernel knows them, also to truncate files there (Linux 6.2), to
+ * use TCP unless `network` is set (6.7), to control devices (6.10), and to reach processes outside by signals or abstract
+ * sockets (6.12). OCIGC_SYSTEM if the kernel has no Landlock. */
+int32_t ocigc_confine(const int32_t *directories, size_t count, int32_t network, struct ocigc_error *error);
 
 #endif

@@ -30,9 +30,10 @@ def return_memory() -> None:
     lib.ocigc_return_memory()
 
 
-def confine(*directories: int) -> bool:
-    """Gives up, for good, the right to change anything outside of these open directories and to execute programs. False
-    if the kernel has no Landlock for that.
+def confine(*directories: int, network: bool = False) -> bool:
+    """Gives up, for good, the right to change anything outside of these open directories and to execute programs; newer
+    kernels also take TCP, unless `network` is wanted, and more (see `ocigc_confine`). False if the kernel has no
+    Landlock.
     """
-    code = lib.ocigc_confine(ffi.new("int32_t[]", directories), len(directories), ffi.NULL)
+    code = lib.ocigc_confine(ffi.new("int32_t[]", directories), len(directories), network, ffi.NULL)
     return bool(code == lib.OCIGC_OK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -62,6 +63,40 @@ def test_nothing_outside_of_the_layout_can_be_changed(layout: LayoutWriter, tmp_
     assert attempts(layout, "yes", inside, outside, tmp_path / "new") == ["written", "denied", "denied", "denied"]
     assert attempts(layout, "no", inside, outside) == ["denied", "denied", "denied"]
     assert outside.read_text() == "precious"
+
+
+MORE = """
+import ctypes, os, socket, sys
+from ocigc.native import confine
+server = socket.create_server(("127.0.0.1", 0))
+confine(network=sys.argv[2] == "yes")
+
+def attempt(call, *arguments):
+    try:
+        call(*arguments)
+        print("done")
+    except PermissionError:
+        print("denied")
+
+attempt(os.truncate, sys.argv[1], 0)
+attempt(socket.create_connection, server.getsockname())
+attempt(os.kill, os.getppid(), 0)
+"""
+
+
+def version() -> int:
+    return ctypes.CDLL(None).syscall(444, None, 0, 1)  # landlock_create_ruleset
+
+
+@pytest.mark.skipif(version() < 6, reason="this kernel's Landlock knows no scopes")
+@pytest.mark.parametrize(("network", "connection"), [("no", "denied"), ("yes", "done")])
+def test_what_later_kernels_can_take_away_is_given_up_too(tmp_path: Path, network: str, connection: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    command = [sys.executable, "-c", MORE, precious, network]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.split() == ["denied", connection, "denied"]
+    assert precious.read_text() == "precious"
 
 
 @pytest.mark.skipif(not landlocked(), reason="this kernel has no Landlock, or not enough of it")
