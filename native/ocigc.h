@@ -435,6 +435,10 @@ struct ocigc_verify_options {
     struct ocigc_checksum *checksums; /* of SOUND blobs, parallel to `nodes`; may be NULL */
 };
 
+/* From here on this process maps the blobs that it hashes instead of reading them, which saves a copy. It handles SIGBUS for
+ * that: a blob that shrinks meanwhile is CHANGED. For a program of its own; a library must not take signals from others. */
+int32_t ocigc_map_blobs(struct ocigc_error *error);
+
 /* Hashes the blobs of `nodes`, largest first; verdicts[i] is the enum ocigc_verdict of nodes[i]. A cancel leaves the rest
  * UNCHECKED. `options` NULL: no deadline, no checksums. */
 int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,

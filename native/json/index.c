@@ -159,7 +159,7 @@ static int32_t meaning_of(struct reader *reader, const struct ocigc_json_string 
 static int32_t add_annotation(struct reader *reader, const struct ocigc_json_string *key,
                               const struct ocigc_json_string *value, struct annotations *found)
 {
-    enum ocigc_label_meaning meaning;
+    enum ocigc_label_meaning meaning = OCIGC_LABEL_MEANS_NOTHING;
     int32_t code = meaning_of(reader, key, &meaning);
     if (code != OCIGC_OK)
         return code;

@@ -1,22 +1,21 @@
-/* The verify engine: blobs from a queue, the largest first, into the lanes of each thread.
+/* verify.c - hashes blobs from a queue, the largest first, in the lanes of each thread.
  *
- * A lane is filled again the moment its blob ends, so that all lanes of a kernel stay busy until the queue is empty; and
- * with the largest first, no thread is left alone with a large one at the end. Blobs are read, not mapped: a file that
- * shrinks while it is mapped kills the process that reads it. */
+ * A lane gets a new blob as soon as its own ends, so that all lanes of a kernel are busy until the queue is empty. With the
+ * largest first, no thread is left alone with a large blob at the end; and a blob that would still take longer than all
+ * others together goes through a narrower kernel, which is faster for a single blob. */
 
 #include "digest/digest.h"
 #include "digest/xxh3.h"
-#include "store/files.h"
-#include "store/parallel.h"
 #include "store/blob.h"
+#include "store/files.h"
+#include "store/guard.h"
+#include "store/parallel.h"
+#include "store/stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define CHUNK (128u << 10) /* bytes read at once; a multiple of every block */
 
 struct work {
     const ocigc_store *store;
@@ -24,8 +23,10 @@ struct work {
     const uint32_t *order; /* positions in nodes and verdicts, the largest blob first */
     uint8_t *verdicts;
     size_t count;
-    size_t next; /* shared by the threads, as is `late` */
-    bool late;   /* the deadline has come before the queue's end */
+    size_t next;   /* shared by the threads, as are `late` and `left` */
+    bool late;     /* the deadline came before the end of the queue */
+    int64_t left;  /* bytes that are not hashed yet */
+    uint32_t threads;
     int32_t algorithm;
     int64_t deadline;
     struct ocigc_checksum *checksums;
@@ -35,13 +36,11 @@ struct work {
 /* A blob in progress. */
 struct blob {
     struct ocigc_lane lane;
-    uint8_t *buffer; /* CHUNK + OCIGC_PADDING_MAX */
+    struct ocigc_stream stream;
+    uint8_t *tail; /* its last bytes and the padding: OCIGC_BLOCK_MAX + OCIGC_PADDING_MAX */
     uint32_t position;
-    int32_t algorithm;
-    int file;
     struct stat status;
-    uint64_t done;
-    bool padded;
+    bool is_padded;
     struct ocigc_xxh3 checksum;
 };
 
@@ -51,71 +50,81 @@ struct batch {
     struct ocigc_kernels kernels;
     struct blob blobs[OCIGC_LANES_MAX];
     uint32_t used;
+    size_t waiting; /* drawn, but not started for want of file descriptors; SIZE_MAX: none */
 };
 
-static void finish(struct batch *batch, struct blob *blob, uint8_t verdict)
+/* --------------------------------------------------------------- one blob */
+
+static void count_down(struct work *work, uint64_t bytes)
 {
-    batch->work->verdicts[blob->position] = verdict;
-    if (blob->file >= 0)
-        close(blob->file);
-    blob->file = -1;
+    __atomic_fetch_sub(&work->left, (int64_t)bytes, __ATOMIC_RELAXED);
+}
+
+static void set_verdict(struct batch *batch, uint32_t position, uint8_t verdict)
+{
+    batch->work->verdicts[position] = verdict;
     ocigc_progress_add(batch->work->progress, 1, 0);
 }
 
-/* The next piece of the blob into its buffer, with the padding behind the last. False where the blob is settled. */
-static bool fill(struct batch *batch, struct blob *blob)
+/* Closes the blob of a lane and moves the last lane into its place. */
+static void drop(struct batch *batch, uint32_t index)
 {
-    uint64_t size = (uint64_t)blob->status.st_size;
-    size_t wanted = size - blob->done < CHUNK ? (size_t)(size - blob->done) : CHUNK;
-    ssize_t got = wanted == 0 ? 0 : ocigc_read_up_to(blob->file, (char *)blob->buffer, wanted);
-    if (got < 0 || (size_t)got < wanted) {
-        finish(batch, blob, got < 0 ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
-        return false;
-    }
-    if (batch->work->checksums != NULL)
-        ocigc_xxh3_update(&blob->checksum, blob->buffer, wanted);
-    blob->done += wanted;
-    ocigc_progress_add(batch->work->progress, 0, wanted);
-    size_t filled = wanted;
-    if (blob->done == size) {
-        filled += ocigc_pad(blob->algorithm, size, blob->buffer + filled);
-        blob->padded = true;
-    }
-    blob->lane.data = blob->buffer;
-    blob->lane.blocks = filled / ocigc_block_size(blob->algorithm);
-    return true;
+    struct blob dropped = batch->blobs[index];
+    ocigc_stream_end(&dropped.stream);
+    close(dropped.stream.file);
+    count_down(batch->work, dropped.stream.size - dropped.stream.done);
+    batch->blobs[index] = batch->blobs[--batch->used];
+    batch->blobs[batch->used] = dropped; /* its buffers stay in use */
 }
 
-static bool start_blob(struct batch *batch, struct blob *blob, uint32_t position)
+static void finish(struct batch *batch, uint32_t index, uint8_t verdict)
 {
-    struct work *work = batch->work;
-    uint32_t node = work->nodes[position];
-    struct ocigc_error error;
-    blob->position = position;
-    blob->done = 0;
-    blob->padded = false;
-    blob->file = ocigc_blob_open(work->store, node, &blob->status, &error);
-    if (blob->file < 0) {
-        finish(batch, blob, error.os_errno == ENOENT ? OCIGC_VERDICT_GONE : OCIGC_VERDICT_UNREADABLE);
-        return false;
+    set_verdict(batch, batch->blobs[index].position, verdict);
+    drop(batch, index);
+}
+
+/* Pads what is left of the last piece. */
+static void pad(const struct batch *batch, struct blob *blob, const uint8_t *rest, size_t length)
+{
+    int32_t algorithm = batch->work->algorithm;
+    if (length > 0)
+        memcpy(blob->tail, rest, length);
+    size_t padded = length + ocigc_pad(algorithm, blob->stream.size, blob->tail + length);
+    blob->lane.data = blob->tail;
+    blob->lane.blocks = padded / ocigc_block_size(algorithm);
+    blob->is_padded = true;
+}
+
+/* Gives a lane its next blocks. Returns OCIGC_VERDICT_UNCHECKED, or why it cannot. */
+static uint8_t fill(const struct batch *batch, struct blob *blob)
+{
+    size_t block = ocigc_block_size(batch->work->algorithm);
+    const uint8_t *piece = blob->tail;
+    size_t length = 0;
+    if (blob->stream.done < blob->stream.size) {
+        ssize_t got = ocigc_stream_next(&blob->stream, &piece);
+        if (got <= 0)
+            return got < 0 ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED;
+        length = (size_t)got;
+        if (length % block != 0 && blob->stream.done < blob->stream.size)
+            return OCIGC_VERDICT_CHANGED; /* only the end of a file ends within a piece */
+        count_down(batch->work, length);
+        ocigc_progress_add(batch->work->progress, 0, length);
+        if (batch->work->checksums != NULL)
+            ocigc_xxh3_update(&blob->checksum, piece, length);
     }
-    if (!ocigc_blob_unchanged(work->store, node, &blob->status)) {
-        finish(batch, blob, OCIGC_VERDICT_CHANGED);
-        return false;
-    }
-    if (blob->status.st_size > (off_t)CHUNK)
-        posix_fadvise(blob->file, 0, 0, POSIX_FADV_SEQUENTIAL);
-    ocigc_state_start(blob->algorithm, &blob->lane.state);
-    if (work->checksums != NULL)
-        ocigc_xxh3_start(&blob->checksum);
-    return fill(batch, blob);
+    blob->lane.data = piece;
+    blob->lane.blocks = length / block;
+    if (blob->lane.blocks == 0)
+        pad(batch, blob, piece, length);
+    return OCIGC_VERDICT_UNCHECKED;
 }
 
 /* Whether what was read is still all that stands under the blob's name. */
 static bool is_still_there(const struct batch *batch, const struct blob *blob)
 {
     struct stat now;
-    if (fstat(blob->file, &now) != 0 || now.st_size != blob->status.st_size)
+    if (fstat(blob->stream.file, &now) != 0 || now.st_size != blob->status.st_size)
         return false;
     if (now.st_nlink == blob->status.st_nlink)
         return true;
@@ -125,44 +134,45 @@ static bool is_still_there(const struct batch *batch, const struct blob *blob)
     return file >= 0 && now.st_ino == blob->status.st_ino && now.st_dev == blob->status.st_dev;
 }
 
-/* A whole blob has been hashed: what is it? */
-static void finish_hashed(struct batch *batch, struct blob *blob)
+/* The verdict on a blob that is hashed to its end. */
+static uint8_t judge(const struct batch *batch, const struct blob *blob)
 {
-    uint32_t node = batch->work->nodes[blob->position];
-    uint8_t digest[64];
-    struct stat status;
+    const struct work *work = batch->work;
+    uint32_t node = work->nodes[blob->position];
+    uint8_t actual[64];
     char beyond;
-    ocigc_state_finish(blob->algorithm, &blob->lane.state, digest);
-    if (memcmp(digest, ocigc_blob_digest(batch->work->store, node), ocigc_algorithm_width(blob->algorithm)) == 0) {
-        if (batch->work->checksums != NULL)
-            batch->work->checksums[blob->position] = ocigc_xxh3_finish(&blob->checksum);
-        finish(batch, blob, is_still_there(batch, blob) ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CHANGED);
-    } else if (fstat(blob->file, &status) != 0 || !ocigc_blob_unchanged(batch->work->store, node, &status) ||
-               ocigc_read_up_to(blob->file, &beyond, 1) != 0) {
-        finish(batch, blob, OCIGC_VERDICT_CHANGED);
-    } else {
-        finish(batch, blob, OCIGC_VERDICT_CORRUPT);
+    struct stat status;
+    ocigc_state_finish(work->algorithm, &blob->lane.state, actual);
+    if (memcmp(actual, ocigc_blob_digest(work->store, node), ocigc_algorithm_width(work->algorithm)) == 0) {
+        if (work->checksums != NULL)
+            work->checksums[blob->position] = ocigc_xxh3_finish(&blob->checksum);
+        return is_still_there(batch, blob) ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CHANGED;
     }
+    bool changed = fstat(blob->stream.file, &status) != 0 || !ocigc_blob_unchanged(work->store, node, &status) ||
+                   pread(blob->stream.file, &beyond, 1, (off_t)blob->stream.size) != 0;
+    return changed ? OCIGC_VERDICT_CHANGED : OCIGC_VERDICT_CORRUPT;
 }
 
-/* Refills the lanes that are empty; drops those whose blob is done. */
+/* ------------------------------------------------------------------- lanes */
+
+/* Gives new blocks to the lanes that have none, and finishes those that are done. */
 static void refill(struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->used;) {
         struct blob *blob = &batch->blobs[i];
-        if (blob->lane.blocks > 0 || (!blob->padded && fill(batch, blob))) {
+        if (blob->lane.blocks == 0 && !blob->is_padded && blob->stream.done == blob->stream.size && blob->stream.size > 0)
+            pad(batch, blob, blob->lane.data, blob->stream.size % ocigc_block_size(batch->work->algorithm));
+        uint8_t verdict = OCIGC_VERDICT_UNCHECKED;
+        if (blob->lane.blocks == 0)
+            verdict = blob->is_padded ? judge(batch, blob) : fill(batch, blob);
+        if (verdict == OCIGC_VERDICT_UNCHECKED)
             i++;
-            continue;
-        }
-        if (blob->file >= 0)
-            finish_hashed(batch, blob);
-        struct blob done = *blob;
-        *blob = batch->blobs[--batch->used];
-        batch->blobs[batch->used] = done; /* its buffer stays in use */
+        else
+            finish(batch, i, verdict);
     }
 }
 
-/* The next of the queue; SIZE_MAX at its end, or behind the deadline. */
+/* The next of the queue; SIZE_MAX at its end, or after the deadline. */
 static size_t draw(struct work *work)
 {
     if (ocigc_is_past(work->deadline)) {
@@ -173,40 +183,170 @@ static size_t draw(struct work *work)
     return drawn < work->count ? drawn : SIZE_MAX;
 }
 
-static void run(struct batch *batch)
+/* Starts a blob in the next lane. False if it has to wait until other files are closed. */
+static bool start_blob(struct batch *batch, uint32_t position)
 {
     struct work *work = batch->work;
-    size_t drawn = draw(work);
-    do {
-        while (batch->used < batch->kernels.many->lanes && drawn != SIZE_MAX) {
-            struct blob *blob = &batch->blobs[batch->used];
-            blob->algorithm = work->algorithm;
-            if (start_blob(batch, blob, work->order[drawn]))
-                batch->used++;
-            drawn = draw(work);
+    struct blob *blob = &batch->blobs[batch->used];
+    uint32_t node = work->nodes[position];
+    struct ocigc_error error;
+    int file = ocigc_blob_open(work->store, node, &blob->status, &error);
+    if (file < 0 && (error.os_errno == EMFILE || error.os_errno == ENFILE) && batch->used > 0)
+        return false;
+    if (file < 0) {
+        count_down(work, ocigc_store_size(work->store, node));
+        set_verdict(batch, position, error.os_errno == ENOENT ? OCIGC_VERDICT_GONE : OCIGC_VERDICT_UNREADABLE);
+        return true;
+    }
+    batch->used++;
+    blob->position = position;
+    blob->is_padded = false;
+    blob->lane.blocks = 0;
+    ocigc_stream_start(&blob->stream, file, (uint64_t)blob->status.st_size);
+    ocigc_state_start(work->algorithm, &blob->lane.state);
+    if (work->checksums != NULL)
+        ocigc_xxh3_start(&blob->checksum);
+    if (!ocigc_blob_unchanged(work->store, node, &blob->status))
+        finish(batch, batch->used - 1, OCIGC_VERDICT_CHANGED);
+    return true;
+}
+
+/* How many lanes to use: towards the end, the threads share what is left of the queue. */
+static uint32_t lanes_wanted(const struct batch *batch)
+{
+    const struct work *work = batch->work;
+    size_t next = __atomic_load_n(&work->next, __ATOMIC_RELAXED);
+    size_t left = next < work->count ? work->count - next : 0;
+    size_t share = (left + batch->used + work->threads - 1) / work->threads;
+    uint32_t most = batch->kernels.many->lanes, least = batch->kernels.few->lanes;
+    return share >= most ? most : share > least ? (uint32_t)share : least;
+}
+
+static void start_blobs(struct batch *batch)
+{
+    while (batch->used < lanes_wanted(batch)) {
+        size_t drawn = batch->waiting != SIZE_MAX ? batch->waiting : draw(batch->work);
+        batch->waiting = SIZE_MAX;
+        if (drawn == SIZE_MAX)
+            return;
+        if (!start_blob(batch, batch->work->order[drawn])) {
+            batch->waiting = drawn;
+            return;
         }
-        struct ocigc_lane *active[OCIGC_LANES_MAX];
-        for (uint32_t i = 0; i < batch->used; i++)
-            active[i] = &batch->blobs[i].lane;
-        if (batch->used > 0)
-            ocigc_lanes_advance(&batch->kernels, active, batch->used);
-        refill(batch);
-    } while ((batch->used > 0 || drawn != SIZE_MAX) && !ocigc_cancelled(work->progress));
+    }
+}
+
+static uint64_t bytes_left(const struct blob *blob)
+{
+    return blob->stream.size - blob->stream.done;
+}
+
+static int longer_first(const void *left, const void *right)
+{
+    uint64_t a = bytes_left(*(const struct blob *const *)left), b = bytes_left(*(const struct blob *const *)right);
+    return (a < b) - (a > b);
+}
+
+/* The bytes that this thread still has to hash, if all threads end together. */
+static uint64_t share_of(const struct batch *batch)
+{
+    int64_t left = __atomic_load_n(&batch->work->left, __ATOMIC_RELAXED) / (int64_t)batch->work->threads;
+    uint64_t own = 0;
     for (uint32_t i = 0; i < batch->used; i++)
-        close(batch->blobs[i].file);
+        own += bytes_left(&batch->blobs[i]);
+    return left > 0 && (uint64_t)left > own ? (uint64_t)left : own;
+}
+
+/* Chooses the lanes to advance. As a rule that is all of them; but if the longest would take longer, as one of so many
+ * lanes, than all that is left, only as many as a narrower kernel has. */
+static uint32_t choose(struct batch *batch, struct ocigc_lane **active)
+{
+    struct blob *blobs[OCIGC_LANES_MAX];
+    uint32_t count = batch->used, few = batch->kernels.few->lanes, single = batch->kernels.single->lanes;
+    for (uint32_t i = 0; i < count; i++)
+        blobs[i] = &batch->blobs[i];
+    if (count > single) {
+        uint64_t share = share_of(batch);
+        qsort(blobs, count, sizeof *blobs, longer_first);
+        if (count > few && bytes_left(blobs[0]) > share / count)
+            count = few;
+        if (count > single && bytes_left(blobs[0]) > share / few)
+            count = single;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        active[i] = &blobs[i]->lane;
+    return count;
+}
+
+/* Whether no thread will draw a blob any more. */
+static bool is_drawn_out(const struct work *work)
+{
+    return __atomic_load_n(&work->late, __ATOMIC_RELAXED) ||
+           __atomic_load_n(&work->next, __ATOMIC_RELAXED) >= work->count;
+}
+
+static void run(struct batch *batch)
+{
+    for (;;) {
+        start_blobs(batch);
+        refill(batch);
+        bool is_done = batch->used == 0 && batch->waiting == SIZE_MAX && is_drawn_out(batch->work);
+        if (is_done || ocigc_cancelled(batch->work->progress))
+            return;
+        struct ocigc_lane *active[OCIGC_LANES_MAX];
+        uint32_t count = choose(batch, active);
+        if (count > 0)
+            ocigc_lanes_advance(&batch->kernels, active, count);
+    }
+}
+
+/* The thread has touched a mapped page that is not to be had. */
+static void drop_lost(struct batch *batch)
+{
+    const uint8_t *address = (const uint8_t *)ocigc_guard.address;
+    for (uint32_t i = 0; i < batch->used; i++) {
+        const struct ocigc_stream *stream = &batch->blobs[i].stream;
+        if (!ocigc_stream_maps(stream, address))
+            continue;
+        char byte;
+        off_t offset = (off_t)(stream->window_start + (uint64_t)(address - stream->window));
+        bool is_unreadable = pread(stream->file, &byte, 1, offset) < 0;
+        finish(batch, i, is_unreadable ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
+        return;
+    }
+    ocigc_guard.is_armed = 0; /* it is not ours: let it take its course */
+    raise(SIGBUS);
+}
+
+static struct batch *new_batch(struct work *work)
+{
+    enum { TAIL = OCIGC_BLOCK_MAX + OCIGC_PADDING_MAX };
+    struct batch *batch = calloc(1, sizeof *batch + (size_t)OCIGC_LANES_MAX * (OCIGC_PIECE + TAIL));
+    if (batch == NULL)
+        return NULL;
+    batch->work = work;
+    batch->kernels = ocigc_kernels_of(work->algorithm, NULL);
+    batch->waiting = SIZE_MAX;
+    for (uint32_t i = 0; i < OCIGC_LANES_MAX; i++) {
+        batch->blobs[i].stream.buffer = (uint8_t *)(batch + 1) + (size_t)i * (OCIGC_PIECE + TAIL);
+        batch->blobs[i].tail = batch->blobs[i].stream.buffer + OCIGC_PIECE;
+    }
+    return batch;
 }
 
 static void work_thread(void *context)
 {
-    struct work *work = context;
-    struct batch batch = {.work = work, .kernels = ocigc_kernels_of(work->algorithm, NULL)};
-    uint8_t *buffers = malloc((size_t)OCIGC_LANES_MAX * (CHUNK + OCIGC_PADDING_MAX));
-    if (buffers == NULL)
+    struct batch *batch = new_batch(context);
+    if (batch == NULL)
         return; /* the other threads draw its share */
-    for (uint32_t i = 0; i < OCIGC_LANES_MAX; i++)
-        batch.blobs[i].buffer = buffers + (size_t)i * (CHUNK + OCIGC_PADDING_MAX);
-    run(&batch);
-    free(buffers);
+    if (sigsetjmp(ocigc_guard.resume, 1) != 0)
+        drop_lost(batch);
+    ocigc_guard.is_armed = 1;
+    run(batch);
+    ocigc_guard.is_armed = 0;
+    while (batch->used > 0)
+        drop(batch, 0);
+    free(batch);
 }
 
 static int larger_first(const void *left, const void *right, void *context)
@@ -221,13 +361,16 @@ static int larger_first(const void *left, const void *right, void *context)
     return (a > b) - (a < b);
 }
 
-/* Runs the queue that `work` holds. */
-static int32_t run_queue(struct work *work, uint32_t threads, struct ocigc_error *error)
+/* Runs the queue of `work`. */
+static int32_t run_queue(struct work *work, struct ocigc_error *error)
 {
     if (work->count == 0)
         return OCIGC_OK;
     work->next = 0;
-    ocigc_parallel(ocigc_thread_count(threads), work_thread, work);
+    work->left = 0;
+    for (size_t i = 0; i < work->count; i++)
+        work->left += (int64_t)ocigc_store_size(work->store, work->nodes[work->order[i]]);
+    ocigc_parallel(work->threads, work_thread, work);
     if (ocigc_cancelled(work->progress))
         return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
     if (!work->late && __atomic_load_n(&work->next, __ATOMIC_RELAXED) < work->count)
@@ -235,9 +378,8 @@ static int32_t run_queue(struct work *work, uint32_t threads, struct ocigc_error
     return OCIGC_OK;
 }
 
-/* One algorithm after the other: a kernel's lanes all run the same one. */
-static int32_t verify_largest_first(struct work *work, uint32_t *order, size_t count, uint32_t threads,
-                                    struct ocigc_error *error)
+/* One algorithm after the other: the lanes of a kernel all run the same one. */
+static int32_t verify_largest_first(struct work *work, uint32_t *order, size_t count, struct ocigc_error *error)
 {
     int32_t result = OCIGC_OK;
     for (int32_t algorithm = OCIGC_ALGORITHM_OTHER; algorithm <= OCIGC_BLAKE3 && result == OCIGC_OK; algorithm++) {
@@ -249,14 +391,13 @@ static int32_t verify_largest_first(struct work *work, uint32_t *order, size_t c
                 order[work->count++] = i;
         if (work->count > 0)
             qsort_r(order, work->count, sizeof *order, larger_first, work);
-        result = run_queue(work, threads, error);
+        result = run_queue(work, error);
     }
     return result;
 }
 
-/* As far as blobs of one algorithm follow each other, at a time. */
-static int32_t verify_in_order(struct work *work, uint32_t *order, size_t count, uint32_t threads,
-                               struct ocigc_error *error)
+/* A run of blobs of one algorithm at a time. */
+static int32_t verify_in_order(struct work *work, uint32_t *order, size_t count, struct ocigc_error *error)
 {
     int32_t result = OCIGC_OK;
     for (uint32_t i = 0; i < count && result == OCIGC_OK;) {
@@ -265,7 +406,7 @@ static int32_t verify_in_order(struct work *work, uint32_t *order, size_t count,
         for (; i < count && ocigc_store_algorithm(work->store, work->nodes[i]) == work->algorithm; i++)
             if (work->verdicts[i] != OCIGC_VERDICT_UNSUPPORTED)
                 order[work->count++] = i;
-        result = run_queue(work, threads, error);
+        result = run_queue(work, error);
     }
     return result;
 }
@@ -274,9 +415,15 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
                      const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error)
 {
-    struct work work = {.store = store, .nodes = nodes, .verdicts = verdicts, .progress = progress};
-    work.deadline = options != NULL ? options->deadline : INT64_MAX;
-    work.checksums = options != NULL ? options->checksums : NULL;
+    struct work work = {
+        .store = store,
+        .nodes = nodes,
+        .verdicts = verdicts,
+        .threads = ocigc_thread_count(threads),
+        .deadline = options != NULL ? options->deadline : INT64_MAX,
+        .checksums = options != NULL ? options->checksums : NULL,
+        .progress = progress,
+    };
     uint32_t *order = malloc((count + 1) * sizeof *order);
     if (order == NULL)
         return ocigc_fail_memory(error);
@@ -291,8 +438,8 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
         __atomic_store_n(&progress->total_items, count, __ATOMIC_RELAXED);
         __atomic_store_n(&progress->total_bytes, bytes, __ATOMIC_RELAXED);
     }
-    int32_t result = options != NULL && options->in_order ? verify_in_order(&work, order, count, threads, error)
-                                                      : verify_largest_first(&work, order, count, threads, error);
+    int32_t result = options != NULL && options->in_order ? verify_in_order(&work, order, count, error)
+                                                          : verify_largest_first(&work, order, count, error);
     free(order);
     return result;
 }

@@ -22,6 +22,7 @@ from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import human_size
 from ocigc.errors import UsageError
 from ocigc.layout.layout import Layout
+from ocigc.native import map_blobs
 from ocigc.times import SECOND
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together
@@ -59,6 +60,7 @@ def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptio
 def run(args: argparse.Namespace) -> int:
     """Verifies one layout, or a tree of them."""
     members: Sequence[tuple[str, Verification]] = ()
+    map_blobs()
     with ExitStack() as stack:
         sources = [stack.enter_context(Layout(path)) for path in args.repair_from]
         wanted = _options(args, sources)

@@ -14,7 +14,7 @@ _EXPORTS = {
     "index": ("Entries",),
     "ledger": ("Ledger", "Selection"),
     "store": ("Detail", "Missing", "Store", "Swept", "Verdict"),
-    "system": ("confine", "exchange", "purge", "return_memory"),
+    "system": ("confine", "exchange", "map_blobs", "purge", "return_memory"),
 }
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
 

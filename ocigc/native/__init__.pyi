@@ -6,7 +6,7 @@ from ocigc.native.documents import Config, Role, media_of, parse_children, parse
 from ocigc.native.index import Entries
 from ocigc.native.ledger import Ledger, Selection
 from ocigc.native.store import Detail, Missing, Store, Swept, Verdict
-from ocigc.native.system import confine, exchange, purge, return_memory
+from ocigc.native.system import confine, exchange, map_blobs, purge, return_memory
 
 __all__ = [
     "NEVER",
@@ -25,6 +25,7 @@ __all__ = [
     "Verdict",
     "confine",
     "exchange",
+    "map_blobs",
     "media_of",
     "parse_children",
     "parse_config",
