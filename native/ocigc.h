@@ -249,6 +249,8 @@ uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t l
 void ocigc_store_find_targets(const ocigc_store *store, const struct ocigc_index *index, uint32_t *nodes);
 /* Those of `count` nodes whose algorithm is registered; returns how many. */
 size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
+/* Lists the nodes whose blobs an earlier scan of the same layout did not find. */
+size_t ocigc_store_added(const ocigc_store *store, const ocigc_store *earlier, uint32_t *out, size_t capacity);
 /* Writes the digests of `count` nodes, each followed by '\n'; returns the bytes written. `out` has room for 256 bytes per
  * node. */
 size_t ocigc_store_digests(const ocigc_store *store, const uint32_t *nodes, size_t count, char *out);

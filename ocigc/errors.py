@@ -31,3 +31,7 @@ class MalformedError(Refused):
 
 class CorruptError(Refused):
     """Content of the layout that is not what its digest says."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Interrupted by a signal; the message says what stands where."""

@@ -10,9 +10,10 @@ from ocigc.digest import Digest
 from ocigc.reference import InvalidReference, familiar_name, is_bare_tag, parse_normalized
 
 DANGLING_PREFIX = "moby-dangling@"
+REFERENCE_NAME = "org.opencontainers.image.ref.name"
 NAME_ANNOTATIONS = (
     "io.containerd.image.name",
-    "org.opencontainers.image.ref.name",
+    REFERENCE_NAME,
     "org.opencontainers.image.base.name",
 )
 """Where tools write an image's name; the first that is there and not empty counts. The third is zarf's."""

@@ -191,6 +191,34 @@ size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, si
     return found;
 }
 
+static bool is_in_table(const struct ocigc_digest_table *table, const struct ocigc_digest_table *other, uint32_t position)
+{
+    char name[OCIGC_DIGEST_TEXT_MAX + 1];
+    if (other == NULL)
+        return false;
+    if (table->algorithm != OCIGC_ALGORITHM_OTHER)
+        return ocigc_table_find_key(other, ocigc_table_key(table, position)) != UINT32_MAX;
+    uint32_t length = ocigc_table_encoded(table, position, name);
+    return ocigc_table_find(other, name, length) != UINT32_MAX;
+}
+
+size_t ocigc_store_added(const ocigc_store *store, const ocigc_store *earlier, uint32_t *out, size_t capacity)
+{
+    size_t found = 0;
+    for (uint32_t i = 0; i < store->table_count; i++) {
+        const struct ocigc_digest_table *table = &store->tables[i];
+        const struct ocigc_digest_table *before = ocigc_store_table(earlier, table->name, strlen(table->name));
+        for (uint32_t position = 0; position < table->count; position++) {
+            if (is_in_table(table, before, position))
+                continue;
+            if (found < capacity)
+                out[found] = table->first + position;
+            found++;
+        }
+    }
+    return found;
+}
+
 const uint8_t *ocigc_blob_digest(const ocigc_store *store, uint32_t node)
 {
     struct ocigc_place place = ocigc_store_place(store, node);

@@ -58,6 +58,7 @@ def _command(words: Sequence[str]) -> int:
     from ocigc.errors import Refused  # noqa: PLC0415
 
     args = Namespace(answered=False, metrics=None, failure=None)
+    _interrupt_on_termination()
     try:
         code = _run(args, words)
         if args.metrics is not None:
@@ -95,9 +96,17 @@ def _run(args: Namespace, words: Sequence[str]) -> int:
         code = _fail(_describe(error, args), _FAILED, args, words)
     except MemoryError:
         code = _fail("out of memory", _FAILED, args, words)
-    except KeyboardInterrupt:
-        code = _fail("interrupted; nothing is lost", _FAILED, args, words)
+    except KeyboardInterrupt as interrupt:
+        code = _fail(str(interrupt) or "interrupted; nothing is lost", _FAILED, args, words)
     return code
+
+
+def _interrupt_on_termination() -> None:
+    """Lets SIGTERM end a command in the same orderly way as SIGINT."""
+    import signal  # noqa: PLC0415
+
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _show_help(words: Sequence[str]) -> int:

@@ -3,25 +3,69 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
+from ocigc.errors import UsageError
+from ocigc.layout.discover import Found
+from ocigc.layout.layout import Layout
 from ocigc.printable import printable
-from ocigc.pruning.restore import restore
+from ocigc.progress import Watcher
+from ocigc.pruning.restore import NothingToRestore, Restored, restore, undo_interrupted
 from ocigc.times import SECOND
 
 
 def run(args: argparse.Namespace) -> int:
     """Restores into one layout."""
+    if args.interrupted and (args.run_id or args.image or args.name):
+        raise UsageError("--interrupted undoes a run as a whole: leave out RUN, --image and --as")
+    wait = args.wait / SECOND
+
+    def work(layout: Layout, watch: Watcher) -> Restored:
+        if args.interrupted:
+            return undo_interrupted(layout, wait=wait, watch=watch)
+        return restore(layout, run=args.run_id, image=args.image, name=args.name, wait=wait, watch=watch)
+
+    if args.recursive:
+        return _recursive(args, work)
     with options.layout(args, writable=True) as layout, progress_line() as progress:
-        restored = restore(layout, run=args.run_id, image=args.image, wait=args.wait / SECOND, watch=progress)
-    for image in restored.images:
-        print(f"restored: {printable(image.familiar)}")
-    print(f"{restored.blobs:,} blobs came back")
-    for digest in restored.missing:
-        options.note(f"missing: {digest}: a later prune has removed it for good, or it was never here")
+        restored = work(layout, progress)
+    _show(restored, "")
     return 1 if restored.missing else 0
+
+
+def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Restored]) -> int:
+    """Restores into every layout of a tree that has something to restore."""
+
+    def one(layout: Layout, _: Found, watch: Watcher) -> Restored | None:
+        try:
+            return work(layout, watch)
+        except NothingToRestore:
+            return None
+
+    results = options.each_layout(args, one, writable=True)
+    found = [(path, restored) for path, restored in results.values if restored is not None]
+    for path, restored in found:
+        _show(restored, f"{path}: ")
+    if not found and not results.errors:
+        raise UsageError(f"{printable(args.layout)}: there is nothing to restore in any of its layouts")
+    if results.errors:
+        return options.FAILED
+    return 1 if any(restored.missing for _, restored in found) else 0
+
+
+def _show(restored: Restored, layout: str) -> None:
+    for image in restored.images:
+        print(f"{layout}restored: {printable(image.familiar)}")
+    print(f"{layout}{restored.blobs:,} blobs came back")
+    for name in restored.moved_on:
+        options.note(
+            f"{layout}{printable(name)}: this name means another image now, so the image is back without it (--as NAME)"
+        )
+    for digest in restored.missing:
+        options.note(f"{layout}missing: {digest}: a later prune has removed it for good, or it was never here")
 
 
 COMMAND = Command(
@@ -29,7 +73,18 @@ COMMAND = Command(
     (
         options.LAYOUT,
         Option("run_id", metavar="RUN", nargs="?", help="the run to undo (default: the last one)"),
-        Option("--image", metavar="REF", help="bring back only this image: its name, or its digest"),
+        Option(
+            "--image", metavar="REF", help="bring back only this image: its name, its digest or the beginning of that"
+        ),
+        Option(
+            "--as", dest="name", metavar="NAME", help="the name that the image gets, if its own means another one now"
+        ),
+        Option(
+            "--interrupted",
+            action="store_true",
+            help="undo a run that was interrupted, instead of letting the next one finish it",
+        ),
+        options.RECURSIVE,
         options.WAIT,
     ),
     run,
@@ -38,6 +93,8 @@ COMMAND = Command(
         ("ocigc restore mirror", "undo the last prune that kept its trash"),
         ("ocigc restore mirror 5f2d01ab", "undo that run"),
         ("ocigc restore mirror --image alpine:3.18", "bring back one image, from the last run that removed it"),
+        ("ocigc restore mirror --image app:1 --as app:old", "the same, under another name"),
+        ("ocigc restore --interrupted mirror", "undo a prune that was killed"),
     ),
     exit_status="0 done, 1 done but blobs are missing, 2 wrong usage or nothing to restore, 3 refused or failed",
 )

@@ -1,17 +1,23 @@
-"""`ocigc trash ls`: what can be brought back."""
+"""`ocigc trash`: what prunes have kept."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 from ocigc.cli import options
-from ocigc.cli.command import Command
+from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
+from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import human_size
+from ocigc.errors import UsageError
+from ocigc.layout.discover import Found
+from ocigc.layout.layout import Layout
 from ocigc.printable import printable
-from ocigc.pruning.restore import trashed
+from ocigc.progress import Watcher
+from ocigc.pruning.restore import empty_trash, trashed
 from ocigc.pruning.trash import Trashed
 from ocigc.times import SECOND, format_rfc3339
 
@@ -21,32 +27,84 @@ _RUNS = (
     Column("KEPT UNTIL", below=80),
     Column("BLOBS", right=True, below=100),
     Column("SIZE", right=True),
-    Column("IMAGES", cut=True),
+    Column("IMAGE", name=True),
+    Column("DIGEST"),
 )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Lists the trash of one layout."""
+def list_runs(args: argparse.Namespace) -> int:
+    """Lists the trash of one layout, or of all below a directory."""
+    wait = args.wait / SECOND
+
+    def one(layout: Layout, _: Found, __: Watcher) -> list[Trashed]:
+        return trashed(layout, wait=wait)
+
+    if args.recursive:
+        results = options.each_layout(args, one)
+        found = [(path, runs) for path, runs in results.values if runs]
+        _show(args, found, (Column("LAYOUT", name=True),))
+        return options.FAILED if results.errors else 0
     with options.layout(args, writable=False) as layout:
-        runs = trashed(layout, wait=args.wait / SECOND)
-    if args.format == "json":
-        json.dump([_as_json(each) for each in runs], sys.stdout)
-        print()
-        return 0
-    rows = [
-        (
-            each.journal.id,
-            format_rfc3339(each.journal.started),
-            _expires(each),
-            str(each.blobs),
-            human_size(each.size),
-            ", ".join(printable(image.familiar) for image in each.images),
-        )
-        for each in runs
-    ]
-    for line in table(_RUNS, rows, width=terminal_width(sys.stdout)):
-        print(line)
+        _show(args, [("", trashed(layout, wait=wait))], ())
     return 0
+
+
+def empty(args: argparse.Namespace) -> int:
+    """Removes what is in the trash of one layout, or of all below a directory."""
+    wait = args.wait / SECOND
+    if args.recursive and args.run_ids:
+        raise UsageError("RUN names a run of one layout: leave it out with --recursive")
+    if not args.force and not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on: give --force to empty the trash")
+    if not args.force:
+        list_runs(argparse.Namespace(**{**vars(args), "format": "text"}))
+        options.ask()
+
+    def one(layout: Layout, _: Found, watch: Watcher) -> list[Trashed]:
+        return empty_trash(layout, args.run_ids, wait=wait, watch=watch)
+
+    failed = False
+    if args.recursive:
+        results = options.each_layout(args, one, writable=True)
+        gone = [run for _, runs in results.values for run in runs]
+        failed = bool(results.errors)
+    else:
+        with options.layout(args, writable=True) as layout, progress_line() as progress:
+            gone = empty_trash(layout, args.run_ids, wait=wait, watch=progress)
+    print(f"{len(gone):,} runs, {human_size(sum(each.size for each in gone))} freed")
+    return options.FAILED if failed else 0
+
+
+def _show(args: argparse.Namespace, found: Sequence[tuple[str, list[Trashed]]], first: tuple[Column, ...]) -> None:
+    args.answered = True
+    if args.format == "json":
+        documents = [
+            {"Layout": path, **_as_json(run)} if first else _as_json(run) for path, runs in found for run in runs
+        ]
+        json.dump(documents, sys.stdout)
+        print()
+        return
+    rows = (([path] if first else []) + row for path, runs in found for run in runs for row in _rows(run))
+    for line in table((*first, *_RUNS), [tuple(row) for row in rows], width=terminal_width(sys.stdout)):
+        print(line)
+    if any(run.is_restored for _, runs in found for run in runs):
+        print("*: restored; what is kept of it goes once the images have stayed")
+
+
+def _rows(run: Trashed) -> Iterator[list[str]]:
+    """One line per image; the run's own columns in the first alone."""
+    own = [
+        run.id + ("*" if run.is_restored else ""),
+        format_rfc3339(run.journal.started),
+        _expires(run),
+        f"{run.blobs:,}",
+        human_size(run.size),
+    ]
+    images: Iterable[tuple[str, str]] = (
+        ("<none>" if image.dangling else printable(image.familiar), image.target.digest.short) for image in run.images
+    )
+    for number, image in enumerate(list(images) or [("", "")]):
+        yield [*(own if number == 0 else [""] * len(own)), *image]
 
 
 def _expires(each: Trashed) -> str:
@@ -55,11 +113,12 @@ def _expires(each: Trashed) -> str:
 
 def _as_json(each: Trashed) -> dict[str, object]:
     return {
-        "Run": each.journal.id,
+        "Run": each.id,
         "Removed": format_rfc3339(each.journal.started),
         "KeptUntil": _expires(each),
         "Blobs": each.blobs,
         "Size": each.size,
+        "Restored": each.is_restored,
         "Images": [
             {"Name": None if image.dangling else image.name, "Digest": image.target.digest} for image in each.images
         ],
@@ -67,11 +126,29 @@ def _as_json(each: Trashed) -> dict[str, object]:
 
 
 COMMAND = Command(
-    "Shows the runs of `ocigc prune --trash` that `ocigc restore` can undo.",
+    "Shows what `ocigc prune --trash` has kept, so that `ocigc restore` can bring it back, and empties it.",
     commands={
         "ls": (
             "list the runs in the trash",
-            Command("Lists the runs in the trash.", (options.LAYOUT, options.WAIT, options.FORMAT), run),
+            Command(
+                "Lists the runs in the trash.",
+                (options.LAYOUT, options.RECURSIVE, options.WAIT, options.FORMAT),
+                list_runs,
+            ),
+        ),
+        "empty": (
+            "free what is in the trash",
+            Command(
+                "Removes runs from the trash for good, without waiting for their time to be over.",
+                (
+                    options.LAYOUT,
+                    Option("run_ids", metavar="RUN", nargs="*", help="only these runs (default: all)"),
+                    Option("-f", "--force", action="store_true", help="do not ask"),
+                    options.RECURSIVE,
+                    options.WAIT,
+                ),
+                empty,
+            ),
         ),
     },
 )

@@ -22,7 +22,9 @@ _COMPARED = 5000  # names that are compared with one that was not found: each ta
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
 
 
-def resolve_images(images: Images, reference: str, parts: Iterable[ImageRecord] = ()) -> list[ImageRecord]:
+def resolve_images(
+    images: Images | Sequence[ImageRecord], reference: str, parts: Iterable[ImageRecord] = ()
+) -> list[ImageRecord]:
     """The images that a reference names: one by its name, all whose names match a pattern (`app:1.*`), or all names of
     one target by its digest.
 
@@ -58,7 +60,7 @@ def _matches(image: ImageRecord, pattern: str) -> bool:
     return not image.dangling and any(fnmatchcase(name, pattern) for name in (*image.names, *image.familiar_names))
 
 
-def _near(images: Images, reference: str) -> str:
+def _near(images: Images | Sequence[ImageRecord], reference: str) -> str:
     """What to do where no image has that name: the names that are most like it, if there are any."""
     names = list(islice((name for image in images if not image.dangling for name in image.familiar_names), _COMPARED))
     wanted = reference.rstrip("*").removeprefix("docker.io/library/").removeprefix("docker.io/")

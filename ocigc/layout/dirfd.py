@@ -84,6 +84,17 @@ class Dir:
         with self.below(name) as made:
             resemble(made.fd, like, mode)
 
+    def ensure(self, *names: str, mode: int | None = None) -> Dir:
+        """The same as `below`, but makes what is missing, durably. Only what is made gets the `mode`."""
+        directory = Dir(os.dup(self.fd))
+        for name in names:
+            with directory:
+                with suppress(FileExistsError):
+                    directory.make(name, mode)
+                    directory.sync()
+                directory = directory.below(name)
+        return directory
+
     # What is here
 
     def names(self) -> list[str]:
@@ -109,6 +120,10 @@ class Dir:
         except FileNotFoundError:
             return False
         return True
+
+    def samefile(self, name: str, directory: Dir) -> bool:
+        """Whether a name is the same file in another directory."""
+        return os.path.samestat(self.stat(name), directory.stat(name))
 
     # Files
 
@@ -181,6 +196,16 @@ class Dir:
     def rename(self, name: str, target: Dir, new_name: str | None = None) -> None:
         """Moves a file into another directory, over what has its name there."""
         os.rename(name, name if new_name is None else new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd)
+
+    def link(self, name: str, target: Dir, new_name: str | None = None) -> None:
+        """Gives a file another name, in another directory; FileExistsError where something has that."""
+        os.link(
+            name,
+            name if new_name is None else new_name,
+            src_dir_fd=self.fd,
+            dst_dir_fd=target.fd,
+            follow_symlinks=False,
+        )
 
     def remove(self, name: str) -> None:
         """Removes a file, where there is one."""

@@ -183,6 +183,6 @@ def _gather(tree: Tree, running: Sequence[Future[T]], interrupted: bool) -> Resu
             errors.append(f"{name}: {error}")
         except OSError as error:
             errors.append(f"{name}: {error.strerror or error}")
-        except (KeyboardInterrupt, CancelledError):
-            errors.append(f"{name}: interrupted; nothing is lost")
+        except (KeyboardInterrupt, CancelledError) as error:
+            errors.append(f"{name}: {error or 'interrupted; nothing is lost'}")
     return Results(values, errors, interrupted)

@@ -13,7 +13,7 @@ from itertools import chain
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import TypeVar
 
-from ocigc.image import NAME_ANNOTATIONS
+from ocigc.image import NAME_ANNOTATIONS, REFERENCE_NAME
 from ocigc.native import Entries, sha256
 from ocigc.reference import is_bare_tag, split_names, tag_of
 
@@ -166,6 +166,32 @@ def without_names(entry: bytes, names: Collection[str] | None = None) -> bytes:
             changed[number] = text[start:value] + json.dumps(",".join(after), ensure_ascii=False)
     parts = _parts([(start, end) for _, start, _, end in members], changed, len(text))
     return "".join(part if isinstance(part, str) else text[slice(*part)] for part in parts).encode()
+
+
+def with_name(entry: bytes, name: str) -> bytes:
+    """An entry's bytes under another name alone, in the annotation where it had its name."""
+    text = entry.decode()
+    key = next((each for each in _annotations(text) if each in NAME_ANNOTATIONS), REFERENCE_NAME)
+    if is_bare_tag(name):
+        key = REFERENCE_NAME
+    if any(each in NAME_ANNOTATIONS for each in _annotations(text)):
+        text = without_names(entry).decode()
+    member = f"{json.dumps(key)}: {json.dumps(name, ensure_ascii=False)}"
+    for found, _, value, _ in _members(text, 0):
+        if found == "annotations" and text[value] == "{":
+            start = value + 1
+            comma = "" if text[_skip(text, start)] == "}" else ", "
+            return f"{text[:start]}{member}{comma}{text[start:]}".encode()
+    end = text.rindex("}")
+    return f'{text[:end].rstrip()}, "annotations": {{{member}}}{text[end:]}'.encode()
+
+
+def _annotations(text: str) -> list[str]:
+    """The keys of an entry's annotations."""
+    for key, _, value, _ in _members(text, 0):
+        if key == "annotations" and text[value] == "{":
+            return [each for each, _, _, _ in _members(text, value)]
+    return []
 
 
 def _with_tags(names: Collection[str], present: Iterable[str]) -> set[str | None]:

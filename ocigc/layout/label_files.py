@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from ocigc.digest import Digest
 from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir, naming
 
 DIRECTORY = "labels"
-_LIMIT = 1 << 20  # bytes
+SUFFIX = ".json"
+LIMIT = 1 << 20
+"""Bytes of a sidecar."""
 _DRAFT = "sidecar"
 
 
 def _place(digest: Digest) -> tuple[str, str]:
     """The directory of a blob's sidecar below `labels/`, and its name."""
     algorithm, encoded = digest.parts
-    return algorithm, f"{encoded}.json"
+    return algorithm, f"{encoded}{SUFFIX}"
 
 
 def read(layout: Dir, digest: Digest) -> dict[str, str]:
@@ -26,31 +29,58 @@ def read(layout: Dir, digest: Digest) -> dict[str, str]:
     with naming(path):
         try:
             with layout.below(DIRECTORY, directory) as parent:
-                content = parent.read(name, _LIMIT)
+                content = parent.read(name, LIMIT)
         except FileNotFoundError:
             return {}
     return strict_json.string_map(strict_json.loads(content, path), path)
 
 
-def remove_label(layout: Dir, state: Dir, digest: Digest, label: str) -> None:
-    """Takes one label off a blob. `state` is an open directory on the same file system, for the new file."""
+def remove_label(layout: Dir, aside: Dir, digest: Digest, label: str) -> None:
+    """Takes one label off a blob. `aside` is an open directory on the same file system, for the new file; the old one
+    is kept there, by its place below `labels/`. Raises Refused and OSError."""
     labels = read(layout, digest)
-    if labels.pop(label, None) is not None:
-        _replace(layout, state, digest, labels)
+    if labels.pop(label, None) is None:
+        return
+    directory, name = _place(digest)
+    with layout.below(DIRECTORY, directory) as parent, aside.ensure(directory) as kept:
+        kept.remove(name)
+        kept.write(name, parent.read(name, LIMIT), parent.stat(name))
+    _replace(layout, aside, digest, labels)
 
 
-def add_label(layout: Dir, state: Dir, digest: Digest, label: str, value: str) -> None:
-    """Puts a label on a blob that has a sidecar, unless it has that label."""
+def return_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str) -> None:
+    """Undoes `remove_label`, by the file that this has kept or, if the labels are others by now, by adding the label to
+    them. A blob without a sidecar stays without one. Raises Refused and OSError."""
+    directory, name = _place(digest)
     labels = read(layout, digest)
-    if labels.setdefault(label, value) == value:
-        _replace(layout, state, digest, labels)
+    with suppress(FileNotFoundError), aside.below(directory) as kept, layout.below(DIRECTORY, directory) as parent:
+        content = kept.read(name, LIMIT)
+        before = strict_json.string_map(strict_json.loads(content, name), name)
+        if parent.exists(name) and before == {**labels, label: value} and label not in labels:
+            kept.rename(name, parent)
+            parent.sync()
+            return
+    add_label(layout, aside, digest, label, value)
 
 
-def _replace(layout: Dir, state: Dir, digest: Digest, labels: dict[str, str]) -> None:
+def add_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str) -> None:
+    """Puts a label on a blob that has a sidecar, unless it has that label. Raises Refused and OSError."""
+    directory, name = _place(digest)
+    try:
+        with layout.below(DIRECTORY, directory) as parent:
+            parent.stat(name)
+    except FileNotFoundError:
+        return
+    labels = read(layout, digest)
+    if label not in labels:
+        _replace(layout, aside, digest, {**labels, label: value})
+
+
+def _replace(layout: Dir, aside: Dir, digest: Digest, labels: dict[str, str]) -> None:
     directory, name = _place(digest)
     with naming(f"{DIRECTORY}/{directory}/{name}"), layout.below(DIRECTORY, directory) as parent:
         content = json.dumps(labels, ensure_ascii=False).encode(errors="surrogatepass")
-        state.remove(_DRAFT)
-        state.write(_DRAFT, content, parent.stat(name))
-        state.rename(_DRAFT, parent, name)
+        aside.remove(_DRAFT)
+        aside.write(_DRAFT, content, parent.stat(name))
+        aside.rename(_DRAFT, parent, name)
         parent.sync()

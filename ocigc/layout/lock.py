@@ -1,10 +1,12 @@
-"""The lock of a layout: `flock` on `.ocigc/lock`. Two runs that change a layout exclude each other; readers share.
+"""The lock of a layout: `flock` on `.ocigc/lock`. Two runs that change a layout exclude each other; readers share. And
+the lock under which BuildKit changes index.json.
 
-Source of the refusal: moby `errPruneRunning`.
+Sources: moby `errPruneRunning`; BuildKit client/ociindex/ociindex.go, `StoreIndex.Put`.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -14,10 +16,16 @@ from contextlib import contextmanager, suppress
 
 from ocigc.errors import Refused
 from ocigc.layout.dirfd import Dir, naming
-from ocigc.layout.layout import MARKER, STATE, Layout
+from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 
 _NAME = "lock"
 _RETRY_SECONDS = 0.1
+_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_INDEX_LOCK = f"{INDEX}.lock"
+_INDEX_WAIT = 1.0  # seconds, at least: BuildKit needs it for some milliseconds
+_INDEX_RETRY_SECONDS = 0.005
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -66,7 +74,7 @@ def _open_state(layout: Layout) -> tuple[Dir, int]:
         with naming(path):
             with suppress(FileExistsError):
                 state.write(_NAME, b"", layout.dir.stat(MARKER))
-            fd = os.open(_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
+            fd = os.open(_NAME, _OPEN, dir_fd=state.fd)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Refused(f"{path}: not a plain file; remove it")
@@ -102,3 +110,52 @@ def _acquire(fd: int, operation: int, wait: float) -> None:
             if time.monotonic() >= deadline:
                 raise Refused("a prune operation is already running: wait for it, or use --wait") from None
         time.sleep(_RETRY_SECONDS)
+
+
+@contextmanager
+def index_lock(layout: Layout, wait: float) -> Iterator[None]:
+    """Excludes BuildKit while index.json is changed. It does not wait for its lock but fails, so hold this for as short
+    as can be. Waits up to `wait` seconds, and a moment in any case. Raises Refused and OSError.
+
+    Like BuildKit, we remove the file when we are done, so a lock counts only on the file that has the name.
+    """
+    deadline = time.monotonic() + max(wait, _INDEX_WAIT)
+    while (fd := _try_index_lock(layout)) is None:
+        if time.monotonic() >= deadline:
+            raise Refused(f"{layout.path}/{_INDEX_LOCK}: another program is changing {INDEX}; run it again")
+        time.sleep(_INDEX_RETRY_SECONDS)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            layout.dir.remove(_INDEX_LOCK)
+        os.close(fd)
+
+
+def clear_index_lock(layout: Layout) -> None:
+    """Removes the lock file that a killed process has left, if nobody holds it. Raises OSError."""
+    if layout.dir.exists(_INDEX_LOCK) and (fd := _try_index_lock(layout)) is not None:
+        layout.dir.remove(_INDEX_LOCK)
+        os.close(fd)
+
+
+def _try_index_lock(layout: Layout) -> int | None:
+    fd = os.open(_INDEX_LOCK, _OPEN | os.O_CREAT, 0o600, dir_fd=layout.fd)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise Refused(f"{layout.path}/{_INDEX_LOCK}: not a plain file; remove it")
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(fd), layout.dir.stat(_INDEX_LOCK)):
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return fd  # nobody else can lock here either
+        os.close(fd)
+        raise
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None

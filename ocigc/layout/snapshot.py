@@ -20,7 +20,7 @@ from ocigc.gc.rule_sets import RuleSet
 from ocigc.hard_links import HardLinks
 from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
 from ocigc.labels import Lease
-from ocigc.layout import blake3_blobs, docker_list, leases, strict_json
+from ocigc.layout import blob_check, docker_list, leases, strict_json
 from ocigc.layout.attestations import configs_beside
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
@@ -235,7 +235,7 @@ def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
             try:
                 return step()
             except Unverifiable:
-                blake3_blobs.vouch(layout.dir, store)
+                blob_check.vouch(layout.dir, store)
 
 
 def config(store: Store, node: int) -> Config | None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.hard_links import Files, HardLinks, Name
-from ocigc.native.calls import NO_NODE, call, long_call, node_array, pointer
+from ocigc.native.calls import NO_NODE, call, listed, long_call, node_array, pointer
 from ocigc.progress import Report
 
 _BATCH = 1024  # nodes
@@ -96,6 +96,10 @@ class Blobs:
     def sweepable(self, nodes: Sequence[int]) -> array[int]:
         """Those whose algorithm is registered: others are never deleted."""
         return self._select(lib.ocigc_store_sweepable, nodes)
+
+    def added(self, earlier: Blobs) -> array[int]:
+        """The nodes of blobs that an earlier scan of the same layout did not find."""
+        return listed(lib.ocigc_store_added, self.handle, earlier.handle)
 
     # Files
 

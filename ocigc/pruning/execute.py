@@ -1,24 +1,28 @@
 """Carrying out a plan. The order of the steps is the crash safety:
 
-1. the journal is written and synced: from here on, a run that was cut off is finished or undone by the next;
+1. the directories are tried, and the journal is written and synced: from here on, the next run finishes or undoes this
+   one if it is cut off;
 2. index.json is replaced, if it is still the one that the plan was made for (the commit);
 3. labels are taken off;
-4. index.json and the leases are read again: what they have come to need since is spared;
+4. index.json, the leases, the label files and the blobs are looked at again: what they have come to need stays;
 5. the blobs are moved out of the layout;
-6. index.json and the leases are read once more: what a writer came to need meanwhile is put back;
-7. the journal is closed, and what was moved is removed.
+6. all is looked at once more: what a writer came to need meanwhile is put back;
+7. the index.json that was displaced is looked at: another program may have held it open;
+8. the journal is closed, and what was moved is removed.
+
+Until step 8, a signal or a failure rolls the run back.
 """
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
-from ocigc.errors import OcigcError, Refused
+from ocigc.digest import Digest
+from ocigc.errors import Interrupted, OcigcError, Refused
 from ocigc.gc.plan import Plan
 from ocigc.layout import label_files
 from ocigc.layout.dirfd import Dir, naming
@@ -27,10 +31,29 @@ from ocigc.layout.index_images import written_names
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Swept
-from ocigc.progress import Watcher
+from ocigc.progress import Progress, Watcher
 from ocigc.pruning import journal, preflight
-from ocigc.pruning.journal import Journal, Unlease
-from ocigc.pruning.put_back import Roots, reload, sync_directories, take_out_sidecars
+from ocigc.pruning.commit import Standing, commit, standing
+from ocigc.pruning.interrupts import held_back
+from ocigc.pruning.journal import UNLEASED, Journal, Unlease
+from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
+from ocigc.pruning.roll_back import roll_back
+from ocigc.pruning.room import asking_for, needed, needed_after
+from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
+
+WAY_BACK = "`ocigc restore --interrupted` undoes it"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to carry out a plan that was made at the instant `now`. What is removed is kept in the trash until the
+    instant `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. `wait` is in
+    seconds."""
+
+    now: int
+    in_grace_after: int
+    expires: int | None = None
+    wait: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +67,71 @@ class Executed:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The prune of that journal, finished by a later run: the digests of the blobs that went, and their bytes."""
+
+    record: Journal
+    gone: Sequence[Digest]
+    size: int
+
+
 def execute(
-    snapshot: Snapshot,
-    plan: Plan,
-    unlease: Sequence[Unlease],
-    state: Dir,
-    now: int,
-    expires: int | None,
-    watch: Watcher,
+    snapshot: Snapshot, plan: Plan, unlease: Sequence[Unlease], roots: Roots, state: Dir, terms: Terms, watch: Watcher
 ) -> Executed | None:
     """Carries out a plan under the exclusive lock; None where index.json has changed since, and nothing was done.
+    `roots` were read before the snapshot.
 
-    What is removed is kept in the trash until the instant `expires`, if there is one. Raises Refused; what was begun
-    then is finished by the next run.
+    Raises Refused and Interrupted, and says what stands where: nothing was changed, or the next run finishes what was
+    begun.
     """
-    store = snapshot.store
+    layout, store = snapshot.layout, snapshot.store
+    to_delete = array("I", plan.blobs)
     change = _index_change(snapshot, plan)
-    preflight.check(snapshot.layout, store, plan.blobs)
     wanted = Journal(
-        id=os.urandom(4).hex(),
-        started=now,
-        expires=expires,
+        id=journal.new_id(),
+        started=terms.now,
+        in_grace_after=terms.in_grace_after,
+        expires=terms.expires,
         before=snapshot.index.sha256,
         after="",
         removed=tuple(sorted(chain(plan.pruned.entries, plan.parts.entries))),
+        renamed=tuple((position, tuple(names)) for position, names in sorted(change.renamed.items())),
         unlease=tuple(unlease),
-        renamed=tuple((position, tuple(names)) for position, names in change.renamed.items()),
     )
-    with naming(f"{snapshot.layout.path}/{STATE}"):
-        to_delete = array("I", plan.blobs)
-        digests = store.digests(to_delete)
-        record = journal.open_run(state, snapshot.layout, wanted, snapshot.index, change, digests)
+    room = needed_after(len(to_delete), len(unlease))
+    with held_back() as check, naming(f"{layout.path}/{STATE}"):
+        check()
+        with asking_for(layout, needed(snapshot, len(to_delete), len(unlease))):
+            preflight.check(layout, state, store, to_delete)
+            record = journal.open_run(state, layout, wanted, snapshot.index, change, store.digests(to_delete), room)
         if record is None:
-            journal.discard(state)
             return None
         with state.below(journal.RUN) as run:
-            if not journal.commit(snapshot.layout, run, record):
+            job = _Job(layout, state, run, record, terms, watch, check)
+            with job.undone_on_failure():
+                if commit(layout, run, record, terms.wait):
+                    return job.carry_out(snapshot, to_delete, roots.with_index(record.after))
                 journal.discard(state)
                 return None
-            with _begun():
-                return _finish(snapshot.layout, (snapshot, to_delete), record, state, run, now, watch)
+
+
+def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: Terms, watch: Watcher) -> Finished | None:
+    """Finishes a committed run that was cut off; None where another program wrote index.json in the middle of it, and
+    the run is undone. Raises Refused and Interrupted: then it is still to be finished or undone."""
+    with held_back() as check:
+        job = _Job(layout, state, run, record, terms, watch, check)
+        try:
+            return job.finish()
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"{layout.path}: interrupted while an earlier prune was being finished; nothing is lost: the next one "
+                f"goes on with it, {WAY_BACK}"
+            ) from None
+        except OcigcError as error:
+            raise Refused(
+                f"{error}; nothing is lost: the next prune tries again to finish an earlier one, {WAY_BACK}"
+            ) from error
 
 
 def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
@@ -96,82 +144,149 @@ def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
     return IndexChange(frozenset(chain(plan.pruned.entries, plan.parts.entries)) - nameless, nameless, renamed)
 
 
-def recover(layout: Layout, state: Dir, now: int, watch: Watcher) -> str | None:
-    """Finishes or undoes a run that was cut off; says what it did, or None where there was none. Raises Refused."""
-    with naming(f"{layout.path}/{STATE}"):
-        if not journal.pending(state):
-            journal.discard(state)
-            return None
-        with naming(f"{layout.path}/{STATE}/{journal.RUN}"), state.below(journal.RUN) as run:
-            record = journal.read(run)
-            if journal.committed(run, record):
-                with _begun():
-                    _finish(layout, None, record, state, run, now, watch)
-                return "finished an earlier prune that was interrupted"
-        journal.discard(state)
-        return "undid an earlier prune that was interrupted before it had changed anything"
+class _Contested(Exception):
+    """Another program has written into the index.json that was displaced."""
 
 
-@contextmanager
-def _begun() -> Iterator[None]:
-    """Says of a failure behind the commit what stands where."""
-    try:
-        yield
-    except OcigcError as error:
-        raise Refused(f"{error}; nothing is lost, and the next prune finishes what was begun") from error
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A run that has its journal. `check` raises KeyboardInterrupt where a signal has come."""
+
+    layout: Layout
+    state: Dir
+    run: Dir
+    record: Journal
+    terms: Terms
+    watch: Watcher
+    check: Callable[[], None]
+
+    def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
+        """The steps after the commit; None where another program wrote index.json meanwhile, and the run is undone."""
+        journal.release_room(self.run)
+        roots = roots.with_labels_changed(self._unlease())
+        self.check()
+        snapshot, to_delete = planned, nodes
+        gone: Sequence[Digest] = ()
+        if roots.has_moved_on(self.layout, self.run, planned.store):
+            snapshot, roots = self._reload()
+            to_delete, gone = self._still_to_delete(snapshot, planned.store.digests(nodes))
+        try:
+            moved = self._sweep(snapshot, to_delete, gone, roots)
+            done = _executed(self.record.id, planned, nodes, snapshot, moved)
+        finally:
+            if snapshot is not planned:
+                snapshot.store.close()
+        return done if self._close() else None
+
+    def finish(self) -> Finished | None:
+        """The same for a run that was cut off: all is read anew."""
+        journal.release_room(self.run)
+        self._unlease()
+        snapshot, roots = self._reload()
+        with snapshot.store:
+            to_delete, gone = self._still_to_delete(snapshot, journal.to_delete(self.run))
+            self._sweep(snapshot, to_delete, gone, roots)
+        found = list(blobs_in(self.run))
+        size = sum(status.st_size for _, status in found if status.st_nlink == 1)
+        return Finished(self.record, [digest for digest, _ in found], size) if self._close() else None
+
+    @contextmanager
+    def undone_on_failure(self) -> Iterator[None]:
+        """Rolls the run back where it fails or is interrupted before its end, and says so."""
+        try:
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            if not journal.pending(self.state):
+                raise Refused(
+                    f"{_reason(error)}; the run is done, and the next one frees what it has removed"
+                ) from error
+            try:
+                roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
+            except (OcigcError, OSError) as trouble:
+                raise Refused(
+                    f"{_reason(error)}; it cannot be rolled back ({_reason(trouble)}); nothing is lost: the next one "
+                    f"finishes what was begun, {WAY_BACK}"
+                ) from error
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(
+                    f"{self.layout.path}: interrupted; the run was rolled back: index.json, labels and blobs are as "
+                    "before"
+                ) from None
+            if isinstance(error, (OcigcError, OSError)):
+                raise Refused(f"{_reason(error)}; the run was rolled back: nothing was changed") from error
+            raise
+
+    def _unlease(self) -> int:
+        """Takes labels off; by how much that changes the number of `Roots.labels`."""
+        change = 0
+        with self.run.ensure(UNLEASED) as kept:
+            for each in self.record.unlease:
+                change -= label_number(self.layout.dir, each.digest)
+                label_files.remove_label(self.layout.dir, kept, each.digest, each.label)
+                change += label_number(self.layout.dir, each.digest)
+        return change
+
+    def _reload(self) -> tuple[Snapshot, Roots]:
+        return reload(self.layout, self.run, self.record.in_grace_after, self.terms.now, self.watch)
+
+    def _still_to_delete(self, snapshot: Snapshot, digests: Iterable[Digest]) -> tuple[array[int], list[Digest]]:
+        return still_to_delete(snapshot, digests, self.record.started, self.record.in_grace_after, self.terms.now)
+
+    def _sweep(self, snapshot: Snapshot, to_delete: array[int], gone: Sequence[Digest], roots: Roots) -> array[int]:
+        """Moves blobs out of the layout, and puts back what somebody has come to need; the nodes of those that are
+        gone. `gone` are the digests of blobs that an earlier attempt has moved."""
+        store, report = snapshot.store, self.watch("Removing blobs")
+
+        def tick(progress: Progress) -> None:
+            self.check()
+            if report is not None:
+                report(progress)
+
+        results = store.sweep(to_delete, self.run.fd, tick)
+        # After the sweep, which has made the directories that they go to.
+        take_out_sidecars(self.layout, self.run, gone)
+        sync_directories(self.run)
+        tick(Progress(len(to_delete), 0, len(to_delete), 0))
+        moved = _with_result(to_delete, results, Swept.MOVED)
+        skipped = results.count(Swept.SKIPPED)
+        if skipped or roots.has_moved_on(self.layout, self.run, store):
+            if roots.differs_in_labels(self.layout, self.run):
+                put_back_labelled(self.layout, self.run)
+            again, _ = self._reload()
+            with again.store:
+                moved = array("I", (node for node in moved if again.store.find(store.digest(node)) is None))
+        self.check()
+        return moved
+
+    def _close(self) -> bool:
+        """Ends the run; False where it is undone instead."""
+        if standing(self.layout, self.run, self.record) is Standing.CONTESTED:
+            roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
+            return False
+        sync_directories(self.layout.dir)
+        journal.close(self.state, self.record)
+        return True
 
 
-def _finish(
-    layout: Layout,
-    planned: tuple[Snapshot, array[int]] | None,
-    record: Journal,
-    state: Dir,
-    run: Dir,
-    now: int,
-    watch: Watcher,
-) -> Executed:
-    """The steps after the commit. `planned` is what the plan was made of, and the nodes to delete; None in a recovery,
-    where all is read anew.
-    """
-    for unlease in record.unlease:
-        label_files.remove_label(layout.dir, run, unlease.digest, unlease.label)
-    known = None if planned is None else Roots(record.after, planned[0].leases)
-    if planned is None or known != Roots.read(layout):
-        snapshot, known = reload(layout, run, now, watch)
-        to_delete = _unreachable(snapshot, run, record, now)
-        gone = [digest for digest in journal.to_delete(run) if snapshot.store.find(digest) is None]
-    else:
-        (snapshot, to_delete), gone = planned, []
-    store = snapshot.store
-    fates = store.sweep(to_delete, run.fd, watch("Removing blobs"))
-    # Behind the sweep, which has made the directories that they go to.
-    take_out_sidecars(layout, run, gone)
-    moved = _with_fate(to_delete, fates, Swept.MOVED)
-    spared = set(store.digests(_with_fate(to_delete, fates, Swept.SKIPPED)))
-    if known != Roots.read(layout):
-        again, _ = reload(layout, run, now, watch)
-        back = {node for node in moved if again.store.find(store.digest(node)) is not None}
-        again.store.close()
-        spared |= set(store.digests(back))
-        moved = array("I", (node for node in moved if node not in back))
-    outcome = Executed(record.id, frozenset(spared), moved, store.freed(moved))
-    for top in ("blobs", "labels"):
-        sync_directories(layout, top)
-    journal.close(state, record)
-    return outcome
+def _executed(run: str, planned: Snapshot, nodes: array[int], snapshot: Snapshot, moved: array[int]) -> Executed:
+    """What came of the planned nodes where those of a later snapshot have moved."""
+    size = snapshot.store.freed(moved)
+    if len(moved) == len(nodes):
+        return Executed(run, frozenset(), nodes, size)
+    gone = set(snapshot.store.digests(moved))
+    stayed = {digest for digest in planned.store.digests(nodes) if digest not in gone}
+    still = frozenset(digest for digest in stayed if snapshot.store.find(digest) is not None)
+    found = array("I", (node for node in map(planned.store.find, gone) if node is not None))
+    return Executed(run, still, found, size)
 
 
-def _unreachable(snapshot: Snapshot, run: Dir, record: Journal, now: int) -> array[int]:
-    """The to_delete blobs that nothing holds now and that nobody has touched since the run began."""
-    store = snapshot.store
-    marks = store.mark(snapshot.roots(now))
-    nodes = (store.find(digest) for digest in journal.to_delete(run))
-    to_delete = [node for node in nodes if node is not None and marks.owner(node) is None]
-    touched = set(store.newer(to_delete, record.started))
-    return array("I", (node for node in to_delete if node not in touched))
-
-
-def _with_fate(nodes: array[int], fates: bytearray, wanted: Swept) -> array[int]:
-    if fates.count(wanted) == len(fates):
+def _with_result(nodes: array[int], results: bytearray, wanted: Swept) -> array[int]:
+    if results.count(wanted) == len(results):
         return nodes
-    return array("I", (node for node, fate in zip(nodes, fates, strict=True) if fate == wanted))
+    return array("I", (node for node, result in zip(nodes, results, strict=True) if result == wanted))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return str(getattr(error, "strerror", None) or error)

@@ -1,49 +1,61 @@
-"""The journal of a run: what it needs to be finished or undone, whatever happens.
+"""The journal: what a run needs to be finished or undone, whatever happens.
 
-`.ocigc/run/` is there from the moment a run has been decided until all of it is done. Then it is removed, or, where
-the run is to be kept for a while, becomes `.ocigc/trash/<id>/`.
+`.ocigc/run/` is there from the moment a run has been decided until all of it is done. Then it is removed or, if what a
+prune has removed is to be kept for a while, becomes `.ocigc/trash/<id>/`.
 
     journal.json   the run's identity and what is to be done besides deleting
-    to-delete      the blobs to delete, one digest a line
+    to-delete      the digests of the blobs to delete, one per line; of a restore `to-restore`, of those to bring back
     index.before   index.json as it was
     index.json     index.json as it will be; after the commit, what it has displaced (or nothing)
+    index.theirs   what another program has written meanwhile, until its entries are in index.json
     blobs/ labels/ what has been taken out of the layout so far
+    unleased/      label files as they were, of which a label has been taken off
+    room           bytes that the steps after the commit may need
+    restored       in the trash: what has been restored, and when
 
-The commit is one rename: of the new index.json into its place.
+The commit of a prune is one rename: of the new index.json into its place.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Refused
+from ocigc.errors import MalformedError, OcigcError
 from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
-from ocigc.native import NEVER, exchange, purge
+from ocigc.native import NEVER, purge
 from ocigc.printable import printable
 
 RUN = "run"
 TRASH = "trash"
-_DRAFT = "draft"
 REPAIR = "repair"
 """A blob that is being copied in."""
+UNLEASED = "unleased"
 
+_DRAFT = "draft"
 _DISCARDED = "discarded"
 _JOURNAL = "journal.json"
 _BEFORE = "index.before"
-TO_DELETE = "to-delete"
-_LIMIT = 1 << 30
-_VERSION = 1
+_TO_DELETE = "to-delete"
+_TO_RESTORE = "to-restore"
+_ROOM = "room"
+_LIMIT = 64 << 20  # bytes of a journal
+_LINE_LIMIT = 256  # bytes of a digest and its newline
+_VERSION = 2
 _IDENTITY = re.compile("[0-9a-f]{8}")
+_BLOB = re.compile("[0-9a-f]{64}|[0-9a-f]{128}")
+_SHA256 = re.compile("[0-9a-f]{64}")
 _PRIVATE = 0o700
 
 
@@ -58,18 +70,44 @@ class Unlease:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """`started` is an instant; `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions,
-    in the index before, of entries that go or lose all their names; `renamed` those of entries that lose some names,
-    with these. `expires` is the instant until which what is removed is kept in the trash, None where it is not."""
+    """A prune. `started` is an instant; `in_grace_after` the one since when what has come is in grace; `expires` the
+    one until which what is removed is kept in the trash, None where it is not.
+
+    `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions, in the index before, of
+    entries that go or lose all their names; `renamed` those of entries that lose some names, with these.
+    """
 
     id: str
     started: int
+    in_grace_after: int
     expires: int | None
     before: str
     after: str
     removed: tuple[int, ...]
+    renamed: tuple[tuple[int, tuple[str, ...]], ...]
     unlease: tuple[Unlease, ...]
-    renamed: tuple[tuple[int, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreJournal:
+    """A restore, of what the run `run` has removed. `entries` are those of index.json as they are to come back, each
+    with its position in the index before that run; `unlease` are labels that come back too."""
+
+    id: str
+    started: int
+    run: str
+    entries: tuple[tuple[int, str], ...]
+    unlease: tuple[Unlease, ...]
+
+
+def new_id() -> str:
+    """The identity of a new run."""
+    return os.urandom(4).hex()
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be the identity of a run."""
+    return _IDENTITY.fullmatch(text) is not None
 
 
 def pending(state: Dir) -> bool:
@@ -86,49 +124,93 @@ def pending_below(layout: Layout) -> bool:
         return False
 
 
+# Writing
+
+
+class _IndexMovedOn(Exception):
+    """index.json is no longer what the journal was to be made of."""
+
+
 def open_run(
-    state: Dir, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
+    state: Dir,
+    layout: Layout,
+    journal: Journal,
+    index: Index,
+    change: IndexChange,
+    to_delete: Iterable[Digest],
+    room: int,
 ) -> Journal | None:
-    """Puts the journal in place, synced, and gives it with its `after`; None where index.json is no longer `index`.
-    Until then nothing has happened. Raises OSError.
+    """Puts the journal of a prune in place, synced, and gives it with its `after`; None where index.json is no longer
+    `index`. Until then nothing has happened. Raises OSError.
 
-    `change` is that of index.json; `to_delete` are the digests to delete.
+    `change` is that of index.json; `to_delete` are the digests to delete. So many bytes of `room` are reserved, until
+    `release_room`.
     """
-    discard(state)
-    try:
-        written = _write_draft(state, layout, journal, index, change, to_delete)
-        if written is not None:
-            state.rename(_DRAFT, state, RUN)
-    except OSError:
-        # The disk is full, more often than not: what was written so far is in the way.
-        with suppress(Refused):
-            purge(state.fd, _DRAFT)
-        raise
-    state.sync()
-    return written
-
-
-def _write_draft(
-    state: Dir, layout: Layout, journal: Journal, index: Index, change: IndexChange, to_delete: Iterable[str]
-) -> Journal | None:
     like = layout.dir.stat(INDEX)
-    state.make(_DRAFT, _PRIVATE)
-    with state.below(_DRAFT) as draft:
+    with suppress(_IndexMovedOn), _draft(state) as draft:
         # All is made of this copy: others may write to index.json while it is read.
         if _write_hashed(draft, _BEFORE, layout.dir.pieces(INDEX, INDEX_LIMIT), like) != journal.before:
-            return None
+            raise _IndexMovedOn
         with open(draft.open_plain(_BEFORE), "rb") as before:
 
             def read(start: int, end: int) -> bytes:
                 before.seek(start)
                 return before.read(end - start)
 
-            journal = replace(journal, after=_write_hashed(draft, INDEX, index.changed(read, change), like))
-        document = {"version": _VERSION, **asdict(journal)}
-        draft.write(_JOURNAL, json.dumps(document, indent=1).encode(), like)
-        draft.write_pieces(TO_DELETE, (f"{digest}\n".encode() for digest in to_delete), like)
-        draft.sync()
-    return journal
+            after = _write_hashed(draft, INDEX, index.changed(read, change), like)
+        written = replace(journal, after=after)
+        _write(draft, "prune", written, like)
+        draft.write_pieces(_TO_DELETE, _lines(to_delete), like)
+        _reserve(draft, room)
+        return written
+    return None
+
+
+def open_restore(state: Dir, layout: Layout, journal: RestoreJournal, to_restore: Iterable[Digest]) -> None:
+    """Puts the journal of a restore in place, synced. `to_restore` are the digests to bring back. Raises OSError."""
+    like = layout.dir.stat(INDEX)
+    with _draft(state) as draft:
+        _write(draft, "restore", journal, like)
+        draft.write_pieces(_TO_RESTORE, _lines(to_restore), like)
+
+
+def _reserve(draft: Dir, size: int) -> None:
+    fd = os.open(_ROOM, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=draft.fd)
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def release_room(run: Dir) -> None:
+    """Gives back the bytes that are reserved. Raises OSError."""
+    run.remove(_ROOM)
+
+
+@contextmanager
+def _draft(state: Dir) -> Iterator[Dir]:
+    """A new directory that becomes that of the run when the block ends well."""
+    discard(state)
+    try:
+        state.make(_DRAFT, _PRIVATE)
+        with state.below(_DRAFT) as draft:
+            yield draft
+            draft.sync()
+        state.rename(_DRAFT, state, RUN)
+    except BaseException:
+        # The disk is full, more often than not: what was written so far is in the way.
+        with suppress(OcigcError):
+            purge(state.fd, _DRAFT)
+        raise
+    state.sync()
+
+
+def _write(draft: Dir, kind: str, journal: Journal | RestoreJournal, like: os.stat_result) -> None:
+    document = {"version": _VERSION, "kind": kind, **asdict(journal)}
+    draft.write(_JOURNAL, json.dumps(document, indent=1).encode(), like)
 
 
 def _write_hashed(parent: Dir, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
@@ -146,38 +228,109 @@ def _write_hashed(parent: Dir, name: str, content: Iterable[bytes], like: os.sta
     return digest.hexdigest()
 
 
-def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal:
-    """The journal in an open run directory, which `path` names. Raises MalformedError.
+def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
+    return (f"{digest}\n".encode() for digest in digests)
 
-    It may have come with the layout, from a stranger: nothing in it may lead out of the layout.
-    """
+
+# Reading: a journal may have come with the layout, from a stranger, so nothing in it may lead out of the layout.
+
+
+def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
+    """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
     path = f"{path}/{_JOURNAL}"
     document: Any = strict_json.loads(run.read(_JOURNAL, _LIMIT), path)
+    version = document.get("version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version != _VERSION:
+        raise MalformedError(
+            f"{path}: of version {version}, where this ocigc knows {_VERSION}: finish the run with the one that began"
+        )
     try:
-        if document.pop("version") != _VERSION:
-            raise MalformedError(f"{path}: written by another version of ocigc, which has to finish this run")
-        unlease = tuple(Unlease(**entry | {"digest": Digest(entry["digest"])}) for entry in document.pop("unlease"))
-        renamed = tuple((position, tuple(names)) for position, names in document.pop("renamed", ()))
-        journal = Journal(**document | {"removed": tuple(document["removed"])}, unlease=unlease, renamed=renamed)
-        if _is_sound(journal):
-            return journal
+        found: Journal | RestoreJournal
+        found = _read_prune(document) if document["kind"] == "prune" else _read_restore(document)
+        if document.keys() != {"version", "kind", *(field.name for field in fields(found))}:
+            raise ValueError
     except (AttributeError, KeyError, TypeError, ValueError):
-        pass
-    raise MalformedError(f"{path}: not a journal of ocigc; move its directory away to go on without it")
+        raise MalformedError(
+            f"{path}: not a journal of ocigc; move its directory out of the layout to go on without it"
+        ) from None
+    return found
 
 
-def _is_sound(journal: Journal) -> bool:
-    instants = (journal.started, 0 if journal.expires is None else journal.expires)
-    texts = [journal.id, journal.before, journal.after]
-    texts += [text for each in journal.unlease for text in (each.digest, each.label, each.value)]
-    texts += [name for _, names in journal.renamed for name in names]
-    return (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int) for number in (*instants, *journal.removed, *dict(journal.renamed)))
-        and all(-NEVER <= instant <= NEVER for instant in instants)
-        and _IDENTITY.fullmatch(journal.id) is not None
-        and all(Digest.parse_registered(each.digest) is not None for each in journal.unlease)
+def read_prune(run: Dir, path: str) -> Journal:
+    """The journal of a prune. Raises MalformedError and OSError."""
+    found = read(run, path)
+    if isinstance(found, RestoreJournal):
+        raise MalformedError(f"{path}/{_JOURNAL}: not the journal of a prune")
+    return found
+
+
+def _read_prune(document: Mapping[str, Any]) -> Journal:
+    return Journal(
+        id=_id(document["id"]),
+        started=_instant(document["started"]),
+        in_grace_after=_instant(document["in_grace_after"]),
+        expires=None if document["expires"] is None else _instant(document["expires"]),
+        before=_sha256(document["before"]),
+        after=_sha256(document["after"]),
+        removed=tuple(map(_position, document["removed"])),
+        renamed=tuple((_position(at), tuple(map(_text, names))) for at, names in document["renamed"]),
+        unlease=tuple(map(_unlease, document["unlease"])),
     )
+
+
+def _read_restore(document: Mapping[str, Any]) -> RestoreJournal:
+    if document["kind"] != "restore":
+        raise ValueError
+    return RestoreJournal(
+        id=_id(document["id"]),
+        started=_instant(document["started"]),
+        run=_id(document["run"]),
+        entries=tuple((_position(at), _text(entry)) for at, entry in document["entries"]),
+        unlease=tuple(map(_unlease, document["unlease"])),
+    )
+
+
+def _id(value: Any) -> str:
+    if not is_id(value):
+        raise ValueError
+    return str(value)
+
+
+def _sha256(value: Any) -> str:
+    if not _SHA256.fullmatch(value):
+        raise ValueError
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _instant(value: Any) -> int:
+    if not -NEVER <= _number(value) <= NEVER:
+        raise ValueError
+    return _number(value)
+
+
+def _position(value: Any) -> int:
+    if _number(value) < 0:
+        raise ValueError
+    return _number(value)
+
+
+def _unlease(value: Any) -> Unlease:
+    digest = Digest.parse_registered(_text(value["digest"]))
+    if digest is None:
+        raise ValueError
+    return Unlease(digest, _text(value["label"]), _text(value["value"]))
 
 
 def read_before(run: Dir) -> bytes:
@@ -186,82 +339,31 @@ def read_before(run: Dir) -> bytes:
 
 
 def to_delete(run: Dir) -> Iterator[Digest]:
-    """The digests to delete. Raises MalformedError."""
-    with open(run.open_plain(TO_DELETE), encoding="ascii", errors="replace") as file:
-        for line in file:
-            name = line.rstrip("\n")
-            digest = Digest.parse_registered(name)
+    """The digests to delete. Raises MalformedError and OSError."""
+    return _digests(run, _TO_DELETE)
+
+
+def to_restore(run: Dir) -> Iterator[Digest]:
+    """The digests to bring back. Raises MalformedError and OSError."""
+    return _digests(run, _TO_RESTORE)
+
+
+def _digests(run: Dir, name: str) -> Iterator[Digest]:
+    with open(run.open_plain(name), encoding="ascii", errors="replace") as file:
+        while line := file.readline(_LINE_LIMIT):
+            digest = Digest.parse_registered(line.removesuffix("\n"))
             if digest is None:
-                raise MalformedError(
-                    f"{STATE}/{RUN}/{TO_DELETE}: {printable(name)!r} is not the digest of a blob to delete"
-                )
+                raise MalformedError(f"{STATE}/{RUN}/{name}: {printable(line.strip())!r} is not the digest of a blob")
             yield digest
 
 
-def committed(run: Dir, journal: Journal) -> bool:
-    """Whether the new index.json has taken its place."""
-    if journal.before == journal.after:
-        return True
-    try:
-        return index_digest(run) != journal.after
-    except FileNotFoundError:
-        return True
-
-
-def commit(layout: Layout, run: Dir, journal: Journal) -> bool:
-    """Replaces index.json, if it is still the one that the run was decided on; otherwise nothing has changed.
-
-    Raises OSError.
-    """
-    if index_digest(layout.dir) != journal.before:
-        return False
-    return journal.before == journal.after or _swap(layout, run, journal.before)
-
-
-def add_entries(layout: Layout, state: Dir, index: Index, added: Sequence[bytes]) -> None:
-    """Puts further entries into index.json outside of a run. Raises Refused where it is no longer `index`, and
-    OSError."""
-    state.remove(INDEX)
-    content = layout.content_of(index)
-    if content is not None:
-        state.write(INDEX, index.with_entries(content, added), layout.dir.stat(INDEX))
-    if content is None or index_digest(layout.dir) != index.sha256 or not _swap(layout, state, index.sha256):
-        raise Refused(f"{layout.path}/{INDEX} has changed meanwhile; nothing is lost; run it again")
-    state.remove(INDEX)
-
-
-def _swap(layout: Layout, parent: Dir, before: str) -> bool:
-    """Puts the new index.json from an open directory in place of the old one, whose SHA-256 is `before`.
-
-    Where the file system can swap two names, not even a writer in this very moment is lost: what is displaced is looked
-    at, and put back if it is not what was expected.
-    """
-    if not exchange(parent.fd, INDEX, layout.fd, INDEX):
-        parent.rename(INDEX, layout.dir)
-    elif index_digest(parent) != before:
-        exchange(parent.fd, INDEX, layout.fd, INDEX)
-        return False
-    layout.dir.sync()
-    parent.sync()
-    return True
-
-
-def index_digest(parent: Dir) -> str:
-    """The SHA-256, in hex, of the index.json in an open directory. Raises OSError and Refused."""
-    from hashlib import sha256  # noqa: PLC0415
-
-    digest = sha256()
-    for piece in parent.pieces(INDEX, INDEX_LIMIT):
-        digest.update(piece)
-    return digest.hexdigest()
+# The end
 
 
 def close(state: Dir, journal: Journal) -> None:
-    """Ends a run that is done: what it has taken out goes to the trash, or for good. Raises OSError."""
+    """Ends a prune that is done: what it has taken out goes to the trash, or for good. Raises OSError and Refused."""
     if journal.expires is not None:
-        with suppress(FileExistsError):
-            state.make(TRASH, _PRIVATE)
-        with state.below(TRASH) as trash:
+        with state.ensure(TRASH, mode=_PRIVATE) as trash:
             state.rename(RUN, trash, journal.id)
             trash.sync()
         state.sync()
@@ -269,7 +371,7 @@ def close(state: Dir, journal: Journal) -> None:
 
 
 def discard(state: Dir) -> None:
-    """Removes a run that is done or that never began, and what is left of earlier ones."""
+    """Removes a run that is done or that never began, and what is left of earlier ones. Raises OSError and Refused."""
     if pending(state):
         purge(state.fd, _DISCARDED)
         state.rename(RUN, state, _DISCARDED)
@@ -279,8 +381,27 @@ def discard(state: Dir) -> None:
     state.remove(REPAIR)
 
 
+def being_freed(state: Dir) -> int:
+    """The bytes that a run which was done has not freed yet. Raises OSError."""
+    return _size_below(state, _DISCARDED, 3)
+
+
+def _size_below(parent: Dir, name: str, depth: int) -> int:
+    """Bytes of the blobs with one name in a directory, or so many below it."""
+    total = 0
+    with suppress(FileNotFoundError, NotADirectoryError), parent.below(name) as directory:
+        for each in directory.names():
+            status = directory.stat(each)
+            if stat.S_ISREG(status.st_mode) and _BLOB.fullmatch(each) and status.st_nlink == 1:
+                total += status.st_size
+            elif depth:
+                total += _size_below(directory, each, depth - 1)
+    return total
+
+
 def forget(state: Dir, identity: str) -> None:
-    """Removes a run from the trash: by one rename, so that no half of one is ever left in it. Raises OSError."""
+    """Removes a run from the trash: by one rename, so that no half of one is ever left in it. Raises OSError and
+    Refused."""
     purge(state.fd, _DISCARDED)
     with state.below(TRASH) as trash:
         trash.rename(identity, state, _DISCARDED)

@@ -1,36 +1,86 @@
-"""What would stop a run halfway, found before it has changed anything."""
+"""What would stop a run halfway, found before it has changed anything.
+
+Every directory that files are to leave is tried: whether files may be removed from it, and, with an empty file, whether
+they can be moved between it and ocigc's own directory. That tells of permissions, immutable and append-only
+directories, read-only mounts, other devices, bind mounts and project quotas.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+import stat
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 
+from ocigc.digest import ENCODED_LENGTHS
 from ocigc.errors import Refused
 from ocigc.layout import label_files
-from ocigc.layout.dirfd import Dir, naming
-from ocigc.layout.layout import Layout
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.layout import STATE, Layout
 from ocigc.native import Store
 
+PROBE = ".ocigc-probe"
+_REASONS = {
+    errno.EPERM: "its files may not be removed: not ours, or immutable or append-only (see lsattr)",
+    errno.EACCES: "not ours to write",
+    errno.EXDEV: f"files cannot be moved from there to {STATE}: another device, mount or quota",
+}
 
-def check(layout: Layout, store: Store, to_delete: Iterable[int]) -> None:
-    """Raises Refused where a directory that blobs or sidecars must leave is not ours to write."""
-    locked = []
+
+def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) -> None:
+    """Raises Refused where the files of the blobs to delete (nodes), or label files, cannot leave their directory."""
+    for top, algorithm, name in _leaving(layout, store, to_delete):
+        try:
+            with layout.dir.below(top, algorithm) as directory:
+                _try_to_remove(directory, name)
+                _there_and_back(state, directory)
+        except OSError as error:
+            reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+            raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
+
+
+def clean(layout: Layout, state: Dir) -> None:
+    """Removes what a run that was killed while it tried has left. Raises OSError."""
     for top in ("blobs", label_files.DIRECTORY):
-        with naming(f"{layout.path}/{top}"):
-            names = layout.dir.names_below(top)
-            locked += [(top, name) for name in names if not _writable(layout.dir, top, name)]
-    leaving = {digest.algorithm for digest in store.digests(to_delete)} if locked else ()
-    for top, name in locked:
-        if name in leaving:
-            raise Refused(f"{layout.path}/{top}/{name}: not ours to write; nothing was changed")
+        for algorithm in ENCODED_LENGTHS:
+            with suppress(FileNotFoundError, NotADirectoryError), layout.dir.below(top, algorithm) as directory:
+                directory.remove(PROBE)
+    state.remove(PROBE)
 
 
-def _writable(layout: Dir, top: str, name: str) -> bool:
-    """Whether names may be taken out of a directory; also true of what is no directory."""
+def _leaving(layout: Layout, store: Store, to_delete: Sequence[int]) -> Iterator[tuple[str, str, str]]:
+    """Each directory that files leave (`blobs` or `labels`, and the algorithm), with the name of a file in it."""
+    for algorithm in ENCODED_LENGTHS:
+        # Nodes are in the order of algorithms.
+        first = bisect_left(range(len(store)), algorithm, key=lambda node: store.digest(node).algorithm)
+        end = bisect_right(range(len(store)), algorithm, key=lambda node: store.digest(node).algorithm)
+        node = next((node for node in to_delete if first <= node < end), None)
+        if node is not None:
+            yield "blobs", algorithm, store.digest(node).encoded
+            with suppress(FileNotFoundError), layout.dir.below(label_files.DIRECTORY, algorithm) as directory:
+                with os.scandir(directory.fd) as entries:
+                    names = [entry.name for entry in islice(entries, 1)]
+                for name in names:
+                    yield label_files.DIRECTORY, algorithm, name
+
+
+def _try_to_remove(directory: Dir, name: str) -> None:
+    with suppress(NotADirectoryError, FileNotFoundError):
+        if stat.S_ISREG(directory.stat(name).st_mode):
+            # The kernel asks whether it may be removed before it notices that it is not a directory.
+            os.rmdir(name, dir_fd=directory.fd)
+
+
+def _there_and_back(state: Dir, directory: Dir) -> None:
+    state.remove(PROBE)
+    os.close(os.open(PROBE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=state.fd))
     try:
-        with layout.below(top, name) as directory:
-            return os.access(".", os.W_OK | os.X_OK, dir_fd=directory.fd, effective_ids=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+        state.rename(PROBE, directory)
+        directory.rename(PROBE, state)
+    finally:
+        for each in (directory, state):
+            with suppress(OSError):
+                each.remove(PROBE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -22,10 +23,13 @@ from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
-from ocigc.pruning.execute import Executed, execute, recover
+from ocigc.pruning.execute import WAY_BACK, Executed, Terms, execute
 from ocigc.pruning.figures import size_without, sizes_by_repository
 from ocigc.pruning.journal import Unlease
 from ocigc.pruning.planning import PruneOptions, make_plan
+from ocigc.pruning.recover import Recovered, recover
+from ocigc.pruning.room import NoRoom, free_orphans
+from ocigc.pruning.roots import Roots
 from ocigc.times import nanoseconds
 
 _ATTEMPTS = 5
@@ -37,7 +41,8 @@ class Pruned:
     as a context manager.
 
     `reclaimed` and `trashed` are in bytes: what is freed, and what the trash keeps; `spared` are digests that stayed
-    after all; `leftovers` are temporary files of other tools that go. `explained` is None where nobody asked.
+    after all; `leftovers` are temporary files of other tools that go; `earlier` are blobs that went before the plan was
+    made, with an interrupted run that was finished, or to make room. `explained` is None where nobody asked.
     """
 
     snapshot: Snapshot
@@ -48,6 +53,7 @@ class Pruned:
     dry_run: bool
     spared: frozenset[str] = frozenset()
     leftovers: Sequence[Leftover] = ()
+    earlier: Sequence[Digest] = ()
     explained: Iterable[Explanation] | None = None
 
     def __repr__(self) -> str:
@@ -76,12 +82,12 @@ class Pruned:
 
     def orphans(self) -> Iterator[Digest]:
         """The digests of all other blobs that go."""
-        return self.deleted(self.plan.orphans)
+        return chain(self.earlier, self.deleted(self.plan.orphans))
 
     @property
     def removed(self) -> int:
         """How many blobs go."""
-        return self.plan.blob_count - len(self.spared)
+        return self.plan.blob_count - len(self.spared) + len(self.earlier)
 
     def count(self, nodes: Sequence[int]) -> int:
         """How many of those nodes go."""
@@ -122,7 +128,7 @@ def prune(
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
     if journal.pending_below(layout):
-        watch.note(f"an interrupted run waits in {layout.path}/{STATE}; the next prune finishes it")
+        watch.note(f"{layout.path}/{STATE}: a run was interrupted: the next prune finishes it, {WAY_BACK}")
     planned = _plan(layout, options, watch)
     if planned.plan.leaves_no_image and not options.allow_empty:
         watch.note(_no_image_left(layout) + "a real run is refused without --allow-empty")
@@ -138,13 +144,17 @@ def _real_run(
     taken: HardLinks | None,
     state: Dir,
 ) -> Pruned:
-    now = options.request.now
-    recovered = recover(layout, state, now, watch)
-    if recovered:
-        watch.note(f"{layout.path}: {recovered}")
-    trash.empty(state, now)
+    request = options.request
+    now = request.now
+    in_grace_after = now if request.in_grace_after is None else request.in_grace_after
     expires = None if options.trash is None else now + nanoseconds(options.trash)
+    terms = Terms(now, in_grace_after, expires, options.wait)
+    earlier = _Earlier.of(recover(layout, state, terms, watch))
+    if earlier.message:
+        watch.note(f"{layout.path}: {earlier.message}")
+    trash.remove_old(layout, state, now)
     for _ in range(_ATTEMPTS):
+        roots = Roots.read(layout)
         planned = _plan(layout, options, watch, taken)
         try:
             if look is not None:
@@ -154,24 +164,81 @@ def _real_run(
             if confirm is not None and not (planned.plan.empty and not planned.leftovers):
                 confirm(planned)
             if planned.plan.empty:
-                return _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
+                return earlier.added_to(
+                    _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
+                )
             repositories = sizes_by_repository(planned.snapshot, planned.plan)
             if planned.explained is None:
                 planned.snapshot.store.clear_graph()  # the plan has all that is to be done
-            outcome = execute(planned.snapshot, planned.plan, planned.unleased, state, now, expires, watch)
+            outcome = execute(planned.snapshot, planned.plan, planned.unleased, roots, state, terms, watch)
+        except NoRoom as full:
+            with planned:
+                earlier = earlier.and_room(_make_room(planned, roots, full, options.trash is None))
+            confirm = None  # what is left of the plan was shown
+            continue
         except BaseException:
             planned.close()
             raise
         if outcome is not None:
             freed, trashed = (outcome.size, 0) if expires is None else (0, outcome.size)
             done = replace(planned, dry_run=False, reclaimed=freed, trashed=trashed, spared=outcome.spared)
-            done = _cleared(layout, done, watch)
+            done = earlier.added_to(_cleared(layout, done, watch))
             _record(layout, state, options, done, outcome, repositories, watch)
             return done
         planned.close()
         if confirm is not None:
             raise Refused(f"{layout.path}: index.json has changed since the plan was shown; run it again")
     raise Refused(f"{layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What went before the plan that is carried out was made: blobs, and bytes that were freed or are in the trash."""
+
+    message: str = ""
+    gone: tuple[Digest, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+    freed: int = 0
+    trashed: int = 0
+
+    @classmethod
+    def of(cls, recovered: Recovered | None) -> _Earlier:
+        if recovered is None:
+            return cls()
+        return cls(recovered.message, tuple(recovered.gone), (), recovered.freed, recovered.trashed)
+
+    def and_room(self, room: _Earlier) -> _Earlier:
+        return replace(
+            self,
+            gone=(*self.gone, *room.gone),
+            leftovers=(*self.leftovers, *room.leftovers),
+            freed=self.freed + room.freed,
+        )
+
+    def added_to(self, done: Pruned) -> Pruned:
+        return replace(
+            done,
+            earlier=self.gone,
+            leftovers=(*self.leftovers, *done.leftovers),
+            reclaimed=done.reclaimed + self.freed,
+            trashed=done.trashed + self.trashed,
+        )
+
+
+def _make_room(planned: Pruned, roots: Roots, full: NoRoom, for_good: bool) -> _Earlier:
+    """Frees what needs no journal: leftovers and, unless they are to be kept in the trash, orphans. Raises NoRoom where
+    there is nothing of the kind."""
+    layout = planned.snapshot.layout
+    leftovers = tuple(remove_leftovers(layout.dir, planned.leftovers)[0])
+    freed = sum(each.size for each in leftovers)
+    orphans = []
+    if for_good and freed < full.needed:
+        with naming(layout.path):
+            orphans = free_orphans(planned.snapshot, planned.plan, roots, full.needed - freed)
+    freed += sum(size for _, size in orphans)
+    if not freed:
+        raise full
+    return _Earlier("", tuple(digest for digest, _ in orphans), leftovers, freed)
 
 
 def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLinks | None = None) -> Pruned:

@@ -1,83 +1,245 @@
-"""The way of a blob between the layout and a run's directory, besides the sweep: back, and its sidecar after it."""
+"""The way of blobs back into the layout, out of the directory of a run or of the trash.
+
+A blob is back when the file in its place has its digest. What is in the way is verified: if it is sound, it stays, and
+if it is not, the sound copy takes its place. A source is given up only for what is back. Directories that are missing
+are made. A sidecar has no digest: it is sound if it can be read as labels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 from ocigc.digest import Digest
-from ocigc.labels import Lease
-from ocigc.layout import leases
+from ocigc.errors import MalformedError, Refused
+from ocigc.layout import label_files, strict_json
+from ocigc.layout.blob_check import WITHOUT_BLAKE3, verdict
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import Snapshot, load
-from ocigc.progress import Watcher
-from ocigc.pruning import journal
+from ocigc.native import Verdict
+
+_PATIENCE = 1.0  # seconds, for a writer that is about to finish the file in the way
+_RETRY_SECONDS = 0.05
+_ARRIVING = "arriving"
+_CHUNK = 1 << 20
 
 
-def put_back(layout: Layout, run: Dir, digests: Iterable[Digest]) -> int:
-    """Puts blobs that were taken out, and their sidecars, back in place; how many there were. Raises OSError."""
-    wanted = [digest.parts for digest in digests]
-    # The sidecars first, and durably: the blob is what a run that comes after an interruption looks for.
-    if sum(_move(run, layout.dir, f"labels/{algorithm}", f"{encoded}.json") for algorithm, encoded in wanted):
-        sync_directories(layout, "labels")
-    count = sum(_move(run, layout.dir, f"blobs/{algorithm}", encoded) for algorithm, encoded in wanted)
-    if count:
-        sync_directories(layout, "blobs")
-    return count
+@dataclass(slots=True)
+class PutBack:
+    """What came of it: the digests of blobs that are back, and of those of which there is no sound copy."""
+
+    back: list[Digest] = field(default_factory=list)
+    damaged: list[Digest] = field(default_factory=list)
+
+
+def put_back(layout: Layout, run: Dir, digests: Iterable[Digest]) -> PutBack:
+    """Moves blobs that were taken out, and their sidecars, back into the layout; those that `run` does not have are
+    passed over. Raises OSError and Refused."""
+    with _Way(run, layout.dir, run, keep=False) as way:
+        return way.bring(digests)
+
+
+def copy_back(layout: Layout, trash: Dir, digests: Iterable[Digest], aside: Dir) -> PutBack:
+    """The same, but the source keeps what it has: the blobs get a second name, where the file system has links. `aside`
+    is an open directory on the same file system. Everything is verified before."""
+    with _Way(trash, layout.dir, aside, keep=True) as way:
+        return way.bring(digests)
+
+
+def blobs_in(run: Dir) -> Iterator[tuple[Digest, os.stat_result]]:
+    """The blobs in the directory of a run, by algorithm and name. Raises MalformedError for anything else in it."""
+    for algorithm in run.names_below("blobs"):
+        with run.below("blobs", algorithm) as parent:
+            for name in parent.names():
+                digest = Digest.parse_registered(f"{algorithm}:{name}")
+                status = parent.stat(name)
+                if digest is None or not stat.S_ISREG(status.st_mode):
+                    raise MalformedError(f"blobs/{algorithm}/{name}: not a blob; move it away")
+                yield digest, status
 
 
 def take_out_sidecars(layout: Layout, run: Dir, digests: Iterable[Digest]) -> None:
-    """Takes out the sidecars of blobs that an interrupted run has taken out. Raises OSError."""
+    """Moves the sidecars of blobs that are gone already after them. Raises OSError."""
     for digest in digests:
         algorithm, encoded = digest.parts
-        _move(layout.dir, run, f"labels/{algorithm}", f"{encoded}.json")
+        name = f"{encoded}{label_files.SUFFIX}"
+        with suppress(FileNotFoundError), layout.dir.below(label_files.DIRECTORY, algorithm) as source:
+            source.stat(name)
+            with run.ensure(label_files.DIRECTORY, algorithm) as target:
+                source.rename(name, target)
 
 
-def sync_directories(layout: Layout, top: str) -> None:
-    """Makes what was moved below `blobs` or `labels` durable: one sync a directory, none a blob. Raises OSError."""
-    for name in layout.dir.names_below(top):
-        with suppress(NotADirectoryError), layout.dir.below(top, name) as directory:
+def sync_directories(directory: Dir) -> None:
+    """Makes what was moved below `blobs` and `labels` durable: one sync per directory, none per blob. Raises
+    OSError."""
+    for top in ("blobs", label_files.DIRECTORY):
+        with suppress(FileNotFoundError), directory.below(top) as parent:
+            for name in parent.names():
+                with suppress(NotADirectoryError), parent.below(name) as below:
+                    below.sync()
+            parent.sync()
+
+
+class _Way:
+    """From one directory with `blobs` and `labels` to another; every directory on it is opened once."""
+
+    def __init__(self, source: Dir, target: Dir, aside: Dir, *, keep: bool) -> None:
+        self._source, self._target, self._aside, self._keep = source, target, aside, keep
+        self._open: dict[tuple[Dir, str, str], Dir | None] = {}
+        self._changed: dict[int, Dir] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for directory in self._open.values():
+            if directory is not None:
+                directory.close()
+
+    def bring(self, digests: Iterable[Digest]) -> PutBack:
+        """Brings blobs; their sidecars first, and durably: a blob that is in place is not looked at again."""
+        result = PutBack()
+        wanted = [digest for digest in dict.fromkeys(digests) if digest.registered]
+        for digest in wanted:
+            self._bring_sidecar(digest)
+        self._sync()
+        for digest in wanted:
+            self._bring_blob(digest, result)
+        self._sync()
+        return result
+
+    def _from(self, top: str, algorithm: str) -> Dir | None:
+        key = (self._source, top, algorithm)
+        if key not in self._open:
+            try:
+                self._open[key] = self._source.below(top, algorithm)
+            except FileNotFoundError:
+                self._open[key] = None
+        return self._open[key]
+
+    def _to(self, top: str, algorithm: str) -> Dir:
+        key = (self._target, top, algorithm)
+        found = self._open.get(key)
+        if found is None:
+            found = self._open[key] = self._target.ensure(top, algorithm)
+        return found
+
+    def _sync(self) -> None:
+        # Where a file goes before where it is: between two directories a rename need not be atomic.
+        for directory in self._changed.values():
             directory.sync()
+        self._changed.clear()
 
+    # Blobs
 
-def _move(source: Dir, target: Dir, path: str, name: str) -> bool:
-    with suppress(FileNotFoundError):
-        with source.below(*path.split("/")) as source_parent, target.below(*path.split("/")) as target_parent:
-            if target_parent.exists(name):
+    def _bring_blob(self, digest: Digest, result: PutBack) -> None:
+        algorithm, name = digest.parts
+        source = self._from("blobs", algorithm)
+        if source is None or not source.exists(name):
+            return
+        target = self._to("blobs", algorithm)
+        if not target.exists(name):
+            if self._keep and verdict(self._source, digest) not in (Verdict.SOUND, Verdict.UNSUPPORTED):
+                result.damaged.append(digest)
+                return
+            self._place(source, target, name)
+        elif not source.samefile(name, target):
+            if not self._settle(digest, source, target):
+                result.damaged.append(digest)
+                return
+        elif not self._keep:
+            source.remove(name)
+        result.back.append(digest)
+
+    def _settle(self, digest: Digest, source: Dir, target: Dir) -> bool:
+        """Whether a sound copy is in place, where something has been in the way."""
+        _, name = digest.parts
+        if not stat.S_ISREG(target.stat(name).st_mode):
+            raise Refused(f"blobs/{digest.path}: not a plain file; move it away")
+        found = self._patient_verdict(digest, target)
+        if found is Verdict.UNSUPPORTED:
+            if not _same_content(source, target, name):
+                raise Refused(f"blobs/{digest.path}: two files of other content: {WITHOUT_BLAKE3}")
+        elif found is not Verdict.SOUND:
+            if verdict(self._source, digest) is not Verdict.SOUND:
                 return False
-            source_parent.rename(name, target_parent)
+            self._place(source, target, name)
+            return True
+        if not self._keep:
+            source.remove(name)
         return True
-    return False
+
+    def _patient_verdict(self, digest: Digest, target: Dir) -> Verdict:
+        """What is in the way, once nobody is writing it any more: some writers (skopeo) write manifests in place."""
+        deadline = time.monotonic() + _PATIENCE
+        while (found := verdict(self._target, digest)) is Verdict.CORRUPT and time.monotonic() < deadline:
+            if abs(time.time() - target.stat(digest.encoded).st_mtime) > 2 * _PATIENCE:
+                break
+            time.sleep(_RETRY_SECONDS)
+        return found
+
+    def _place(self, source: Dir, target: Dir, name: str) -> None:
+        """Puts the source's file in place, over what is there."""
+        if self._keep:
+            self._aside.remove(_ARRIVING)
+            with suppress(OSError):  # not every file system has links, and no file has any number of them
+                source.link(name, self._aside, _ARRIVING)
+            if self._aside.exists(_ARRIVING):
+                self._aside.rename(_ARRIVING, target, name)
+                self._changed[id(target)] = target
+                return
+        source.rename(name, target)
+        self._changed[id(target)] = target
+        self._changed[id(source)] = source
+
+    # Sidecars
+
+    def _bring_sidecar(self, digest: Digest) -> None:
+        algorithm, encoded = digest.parts
+        name = f"{encoded}{label_files.SUFFIX}"
+        source = self._from(label_files.DIRECTORY, algorithm)
+        if source is None or not source.exists(name):
+            return
+        target = self._to(label_files.DIRECTORY, algorithm)
+        if target.exists(name) and (_is_sidecar(target, name) or not _is_sidecar(source, name)):
+            if not self._keep:
+                source.remove(name)
+            return
+        if self._keep:
+            # A copy: others write labels in place.
+            content, status = source.read(name, label_files.LIMIT), source.stat(name)
+            self._aside.remove(_ARRIVING)
+            self._aside.write(_ARRIVING, content, status)
+            self._aside.rename(_ARRIVING, target, name)
+        else:
+            source.rename(name, target)
+        self._changed[id(target)] = target
+        if not self._keep:
+            self._changed[id(source)] = source
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
-    """What other tools may change to hold blobs while we run: index.json (its SHA-256) and the leases."""
-
-    index: str
-    leases: Sequence[Lease]
-
-    @classmethod
-    def read(cls, layout: Layout) -> Roots:
-        return cls(journal.index_digest(layout.dir), leases.load(layout.dir))
+def _is_sidecar(directory: Dir, name: str) -> bool:
+    try:
+        content = directory.read(name, label_files.LIMIT)
+        strict_json.string_map(strict_json.loads(content, name), name)
+    except (OSError, Refused):
+        return False
+    return True
 
 
-def reload(layout: Layout, run: Dir, now: int, watch: Watcher) -> tuple[Snapshot, Roots]:
-    """Reads the layout anew and puts back all that it needs of what has been taken out."""
-    while True:
-        snapshot = load(layout, None, now, watch, record=True)
-        with snapshot.store as store:
-            named = set(chain.from_iterable(snapshot.index.entries.references().values()))
-            named |= {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
-            # A label may hold anything, but a path is made of digests only.
-            digests = {Digest(each) for each in named if Digest.recognises(each)}
-            missing = {digest for digest in digests if store.find(digest) is None}
-            missing |= snapshot.absent | set(store.missing())
-        # What comes back may be a manifest that needs more.
-        if not put_back(layout, run, missing):
-            break
-    snapshot = load(layout, None, now, watch)
-    return snapshot, Roots(snapshot.index.sha256, snapshot.leases)
+def _same_content(source: Dir, target: Dir, name: str) -> bool:
+    with open(source.open_plain(name), "rb") as first, open(target.open_plain(name), "rb") as second:
+        while True:
+            piece = first.read(_CHUNK)
+            if piece != second.read(_CHUNK):
+                return False
+            if not piece:
+                return True

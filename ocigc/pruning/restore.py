@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-from ocigc.errors import UsageError
-from ocigc.image import ImageRecord
-from ocigc.layout import lock
+from ocigc.digest import Digest
+from ocigc.errors import MalformedError, Refused, UsageError
+from ocigc.gc.resolve import resolve_images
+from ocigc.image import ImageRecord, Media
+from ocigc.layout import history, label_files, lock
+from ocigc.layout.blob_check import hasher
+from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.index import Index, parse, with_name
+from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.snapshot import load
+from ocigc.native import parse_document
 from ocigc.printable import printable
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import trash
-from ocigc.pruning.execute import recover
-from ocigc.pruning.trash import Trashed
+from ocigc.pruning import journal, trash
+from ocigc.pruning.bring_back import carry_out
+from ocigc.pruning.execute import Terms
+from ocigc.pruning.interrupts import held_back
+from ocigc.pruning.journal import RUN, TRASH, RestoreJournal
+from ocigc.pruning.put_back import blobs_in
+from ocigc.pruning.recover import recover
+from ocigc.pruning.roll_back import roll_back
+from ocigc.pruning.trash import MANIFEST_LIMIT, Trashed
+from ocigc.reference import split_names
+
+_GC_LABEL = "containerd.io/gc."
+_SHOWS = "`ocigc trash ls` shows what can be restored"
+
+
+class NothingToRestore(UsageError):
+    """There is no such run, nor such an image, in the trash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: images, and how many blobs. `missing` are digests of blobs that are nowhere any more."""
+    """What came back: images, and how many blobs. `missing` are the digests of blobs that are nowhere any more, or of
+    which there is no sound copy; `moved_on` the names that mean another image by now, so that the one which had them is
+    back without them."""
 
     images: Sequence[ImageRecord]
     blobs: int
-    missing: Sequence[str]
+    missing: Sequence[Digest]
+    moved_on: Sequence[str] = ()
 
 
 def trashed(layout: Layout, *, wait: float = 0) -> list[Trashed]:
-    """The runs that can be undone, the oldest first. `wait` is in seconds. Raises Refused."""
+    """The runs in the trash, the oldest first. `wait` is in seconds. Raises Refused."""
     with lock.shared(layout, wait):
         try:
             with layout.dir.below(STATE) as state:
@@ -36,34 +62,234 @@ def trashed(layout: Layout, *, wait: float = 0) -> list[Trashed]:
             return []
 
 
-def restore(
-    layout: Layout, *, run: str | None = None, image: str | None = None, wait: float = 0, watch: Watcher = SILENT
-) -> Restored:
-    """Brings back a run (the last one where none is named), or of it one image, by its name or digest.
-
-    Raises UsageError where there is no such thing, and Refused.
-    """
-    now = time.time_ns()
+def empty_trash(
+    layout: Layout, identities: Sequence[str] = (), *, wait: float = 0, watch: Watcher = SILENT
+) -> list[Trashed]:
+    """Removes runs from the trash for good, all of them where none is named; what was removed. Raises UsageError where
+    there is no such run, and Refused."""
+    terms = _terms(wait)
     with lock.exclusive(layout, wait) as state:
-        recovered = recover(layout, state, now, watch)
-        if recovered:
-            watch.note(f"{layout.path}: {recovered}")
-        undone, images = _choose(trash.runs(state), run, image, layout.path)
-        restored = trash.restore(layout, state, undone, images, now, watch)
-    return Restored(images, restored.blobs, restored.missing)
+        _recover(layout, state, terms, watch)
+        found = trash.runs(state)
+        for identity in identities:
+            _named(found, identity, layout.path)
+        gone = [each for each in found if not identities or each.id in identities]
+        for each in gone:
+            trash.remove(state, each.id)
+        if gone:
+            freed = sum(each.size for each in gone)
+            history.append(layout, state, journal.new_id(), "trash empty", {"freed": freed}, watch)
+    return gone
 
 
-def _choose(runs: list[Trashed], run: str | None, image: str | None, path: str) -> tuple[Trashed, list[ImageRecord]]:
-    """The last run that fits, and its images that do."""
-    for each in reversed(runs):
-        if run is not None and each.journal.id != run:
+def restore(
+    layout: Layout,
+    *,
+    run: str | None = None,
+    image: str | None = None,
+    name: str | None = None,
+    wait: float = 0,
+    watch: Watcher = SILENT,
+) -> Restored:
+    """Brings back what a run has removed (the last one that is not restored yet, where none is named), or of it one
+    image: by its name, its digest or the beginning of that. The one image that comes back gets the new `name`, if one
+    is given. An image whose name means another one by now comes back without it. The trash keeps what it has.
+
+    `wait` is in seconds. Raises UsageError where there is no such thing, and Refused: then nothing is lost, and nothing
+    was changed or the next command finishes the restore.
+    """
+    terms = _terms(wait)
+    with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
+        _recover(layout, state, terms, watch)
+        found = trash.runs(state)
+        chosen, images = _choose(layout, found, run, image)
+        record, wanted = _plan(layout, state, chosen, images, name)
+        with held_back() as check:
+            check()
+            journal.open_restore(state, layout, record, wanted)
+            with state.below(RUN) as directory:
+                came = carry_out(layout, state, directory, record, wait)
+        missing = _missing(layout, images, terms.now, watch)
+        figures = {"images": len(images), "blobs": came.blobs}
+        history.append(layout, state, chosen.id, "restore", figures, watch)
+    return Restored(images, came.blobs, sorted({*missing, *came.damaged}), came.moved_on)
+
+
+def undo_interrupted(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Restored:
+    """Undoes the run that was interrupted, instead of letting the next one finish it. `wait` is in seconds. Raises
+    UsageError where there is none, and Refused: then nothing is lost."""
+    with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
+        if not journal.pending(state):
+            raise NothingToRestore(f"{layout.path}: no run was interrupted; {_SHOWS}")
+        with held_back(), state.below(RUN) as run:
+            record = journal.read(run)
+            if isinstance(record, RestoreJournal):
+                journal.discard(state)
+                watch.note(f"{layout.path}: gave up a restore that was interrupted; the trash has all that it had")
+                return Restored((), 0, ())
+            images = _images_of(run, record)
+            blobs = roll_back(layout, state, run, record, wait)
+        history.append(layout, state, record.id, "restore --interrupted", {"blobs": len(blobs)}, watch)
+    return Restored(images, len(blobs), ())
+
+
+def _terms(wait: float) -> Terms:
+    now = time.time_ns()
+    return Terms(now, now, wait=wait)
+
+
+def _recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> None:
+    recovered = recover(layout, state, terms, watch)
+    if recovered is not None:
+        watch.note(f"{layout.path}: {recovered.message}")
+
+
+def _named(runs: Sequence[Trashed], identity: str, path: str) -> Trashed:
+    for each in runs:
+        if each.id == identity:
+            return each
+    raise NothingToRestore(f"{path}: no such run in the trash: {printable(identity)!r}; {_SHOWS}")
+
+
+def _choose(
+    layout: Layout, runs: Sequence[Trashed], identity: str | None, image: str | None
+) -> tuple[Trashed, Sequence[ImageRecord]]:
+    """The last run that fits and is not restored yet, or else the last that fits; and its images that are meant."""
+    if not runs:
+        raise NothingToRestore(f"{layout.path}: the trash is empty")
+    candidates = runs if identity is None else [_named(runs, identity, layout.path)]
+    fitting = []
+    for each in candidates:
+        found = each.images if image is None else _resolved(each, image)
+        if found or image is None:
+            fitting.append((each, found))
+    if not fitting:
+        raise NothingToRestore(f"{layout.path}: no image {printable(image or '')!r} in the trash; {_SHOWS}")
+    return next((each for each in reversed(fitting) if not each[0].is_restored), fitting[-1])
+
+
+def _resolved(trashed: Trashed, reference: str) -> list[ImageRecord]:
+    try:
+        return resolve_images(trashed.images, reference)
+    except UsageError:
+        if any(image.target.digest.startswith((reference, f"sha256:{reference}")) for image in trashed.images):
+            raise  # the beginning of several digests
+        return []
+
+
+def _plan(
+    layout: Layout, state: Dir, chosen: Trashed, images: Sequence[ImageRecord], name: str | None
+) -> tuple[RestoreJournal, list[Digest]]:
+    """What is to be done, and the digests of the blobs that come back."""
+    if name is not None:
+        _check_name(layout, images, name)
+    whole = len(images) == len(chosen.images)
+    with ExitStack() as stack:
+        run = stack.enter_context(state.below(TRASH, chosen.id))
+        others = [stack.enter_context(state.below(TRASH, each)) for each in trash.names(state) if each != chosen.id]
+        content = journal.read_before(run)
+        before = parse(content)
+        entries = []
+        for image in images:
+            # An entry whose target is nowhere would be of no use to anybody.
+            if any(_has(place, image.target.digest) for place in (layout.dir, run, *others)):
+                entries += [(position, _written(content, before, position, name)) for position in image.entries]
+        wanted = dict.fromkeys(_reached((layout.dir, run, *others), images))
+        if whole:
+            wanted |= dict.fromkeys(digest for digest, _ in blobs_in(run))
+    unlease = chosen.journal.unlease if whole else ()
+    record = RestoreJournal(journal.new_id(), time.time_ns(), chosen.id, tuple(entries), tuple(unlease))
+    return record, list(wanted)
+
+
+def _written(content: bytes, before: Index, position: int, name: str | None) -> str:
+    entry = before.entries[position]
+    written = content[entry.start : entry.end]
+    return (written if name is None else with_name(written, name)).decode()
+
+
+def _check_name(layout: Layout, images: Sequence[ImageRecord], name: str) -> None:
+    digests = {image.target.digest for image in images}
+    if len(digests) != 1:
+        raise UsageError(f"{layout.path}: a new name is for one image, but {len(digests):,} would come back")
+    if not name or "," in name or not name.isprintable():
+        raise UsageError(f"{printable(name)!r} is not a name for an image")
+    index = layout.read_index()
+    for position, there in enumerate(index.entries.names()):
+        if there is not None and name in split_names(there) and index.entries.target(position)[0].digest not in digests:
+            raise UsageError(f"{layout.path}: another image has the name {printable(name)!r}; choose another")
+
+
+def _images_of(run: Dir, record: journal.Journal) -> list[ImageRecord]:
+    changed = {*record.removed, *(position for position, _ in record.renamed)}
+    before = parse(journal.read_before(run))
+    return [image for image in image_records(before.entries) if changed.intersection(image.entries)]
+
+
+# What an image needs
+
+
+def _has(place: Dir, digest: Digest) -> bool:
+    algorithm, encoded = digest.parts
+    try:
+        with place.below("blobs", algorithm) as directory:
+            return directory.exists(encoded)
+    except FileNotFoundError:
+        return False
+
+
+def _reached(places: Sequence[Dir], images: Iterable[ImageRecord]) -> Iterator[Digest]:
+    """What images reach, wherever the blobs are."""
+    pending = [(image.target.digest, Media.NONE) for image in images]
+    pending += [(Digest(digest), Media.NONE) for image in images for digest in image.references]
+    seen: set[str] = set()
+    while pending:
+        digest, media = pending.pop()
+        if digest in seen or not Digest.recognises(digest):
             continue
-        images = [
-            record
-            for record in each.images
-            if image is None or record.is_called(image) or image == record.target.digest
-        ]
-        if images or image is None:
-            return each, images
-    what = "no such run" if image is None else f"no image {printable(image)!r}"
-    raise UsageError(f"{path}: {what} in the trash; `ocigc trash ls` shows what there is")
+        seen.add(digest)
+        yield digest
+        pending += [(Digest(each), Media.NONE) for each in _labelled(places, digest)]
+        if media not in (Media.UNKNOWN, Media.CONFIG):
+            with suppress(MalformedError):
+                content = _read_sound(places, digest)
+                pending += [(child.digest, child.media) for child in parse_document(content, media)]
+
+
+def _read_sound(places: Sequence[Dir], digest: Digest) -> bytes:
+    """The content of a blob that is what its digest says, of the first place that has that; nothing where none has."""
+    for place in places:
+        with suppress(OSError, Refused), place.below("blobs", digest.algorithm) as directory:
+            content = directory.read(digest.encoded, MANIFEST_LIMIT)
+            hashed = hasher(digest.algorithm)
+            if hashed is None:
+                return content
+            hashed.update(content)
+            if hashed.hexdigest() == digest.encoded:
+                return content
+    return b""
+
+
+def _labelled(places: Sequence[Dir], digest: Digest) -> Iterator[str]:
+    """The digests that a blob's labels name."""
+    for place in places:
+        with suppress(Refused):
+            for label, value in label_files.read(place, digest).items():
+                if label.startswith(_GC_LABEL) and Digest.recognises(value):
+                    yield value
+
+
+def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, watch: Watcher) -> list[Digest]:
+    """What images refer to that is not in the layout."""
+    snapshot = load(layout, None, now, watch, record=True)
+    missing: set[Digest] = set()
+    with snapshot.store as store:
+        for image in images:
+            if store.find(image.target.digest) is None:
+                missing.add(image.target.digest)
+            for node, media in store.walk(image.target):
+                if media in (Media.MANIFEST, Media.INDEX):
+                    with suppress(Refused):
+                        children = parse_document(store.read(node, MANIFEST_LIMIT), media)
+                        missing.update(child.digest for child in children if store.find(child.digest) is None)
+    return sorted(missing)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
-from ocigc.layout import blake3_blobs
+from ocigc.layout.blob_check import WITHOUT_BLAKE3, hasher
 from ocigc.layout.dirfd import Dir, resemble
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.pruning.journal import REPAIR
@@ -52,20 +51,20 @@ def _open(source: Layout, digest: Digest) -> int:
 def _copy(source: int, layout: Layout, state: Dir, digest: Digest) -> str | None:
     """Why it was not done, or None."""
     algorithm = digest.algorithm
-    hasher = blake3_blobs.hasher() if algorithm == "blake3" else hashlib.new(algorithm)
-    if hasher is None:
-        return "it cannot be verified without blake3: pip install 'ocigc[blake3]'"
+    hashed = hasher(algorithm)
+    if hashed is None:
+        return f"it {WITHOUT_BLAKE3}"
     state.remove(REPAIR)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(REPAIR, flags, 0o600, dir_fd=state.fd)
     try:
         try:
             for chunk in _chunks(source):
-                hasher.update(chunk)
+                hashed.update(chunk)
                 _write(fd, chunk)
         except _Unreadable as error:
             return str(error)
-        if f"{algorithm}:{hasher.hexdigest()}" != digest:
+        if f"{algorithm}:{hashed.hexdigest()}" != digest:
             return "it is corrupt there too"
         resemble(fd, layout.dir.stat(INDEX))
         os.fsync(fd)

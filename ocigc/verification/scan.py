@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, OcigcError
-from ocigc.layout import blake3_blobs
+from ocigc.layout import blob_check
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NEVER, NO_NODE, Ledger, Selection, Store, Verdict
 from ocigc.progress import Watcher
@@ -210,7 +210,7 @@ def verify(
     by_verdict: dict[int, list[int]] = {}
     for number, node in enumerate(nodes):
         if verdicts[number] == Verdict.UNSUPPORTED:
-            verdicts[number] = blake3_blobs.verdict(snapshot.layout.dir, store.digest(node))
+            verdicts[number] = blob_check.verdict(snapshot.layout.dir, store.digest(node))
         if verdicts[number] != Verdict.SOUND:
             by_verdict.setdefault(verdicts[number], []).append(node)
 

@@ -45,7 +45,8 @@ def test_a_whole_run_comes_back(layout: LayoutWriter) -> None:
     before.pop("index.json")
     after.pop("index.json")
     assert after == before
-    assert ocigc("trash", "ls", "--format", "json", layout.path).json == []
+    (kept,) = ocigc("trash", "ls", "--format", "json", layout.path).json
+    assert kept == {**run, "Restored": True}
     assert ocigc("verify", layout.path).code == 0
 
 
@@ -80,13 +81,138 @@ def test_labels_that_were_taken_off_come_back(layout: LayoutWriter) -> None:
     assert json.loads(layout.sidecar_path(config).read_text()) == labels
 
 
-def test_a_name_that_is_taken_is_not_taken_away(layout: LayoutWriter) -> None:
+def test_an_image_whose_name_has_moved_on_comes_back_without_it(layout: LayoutWriter) -> None:
+    one = layout.entries[1]
     assert ocigc(*PRUNE, layout.path).code == 0
     layout.entries = []
     layout.tag(layout.image("new", ["new"]), "example.com/one:1")
+    (new,) = entries(layout)
+    result = ocigc("restore", "--image", "example.com/one:1", layout.path)
+    assert (result.code, "example.com/one:1: this name means another image now" in result.err) == (0, True)
+    assert entries(layout) == sorted([new, {**one, "annotations": {}}], key=json.dumps)
+    assert ocigc("verify", layout.path).code == 0
+
+
+@pytest.mark.parametrize("name", ["example.com/one:old", "old"])
+def test_an_image_comes_back_under_another_name(layout: LayoutWriter, name: str) -> None:
+    one = layout.entries[1]
+    assert ocigc(*PRUNE, layout.path).code == 0
+    layout.entries = []
+    layout.tag(layout.image("new", ["new"]), "example.com/one:1")
+    result = ocigc("restore", "--image", "example.com/one:1", "--as", name, layout.path)
+    assert (result.code, result.err) == (0, "")
+    assert {**one, "annotations": {"org.opencontainers.image.ref.name": name}} in entries(layout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--as", "x:1"), "a new name is for one image"),
+        (("--image", "example.com/one:1", "--as", "a,b"), "not a name"),
+        (("--image", "example.com/one:1", "--as", "taken"), "another image has the name"),
+        (("--interrupted", "--image", "example.com/one:1"), "--interrupted"),
+        (("--interrupted",), "no run was interrupted"),
+        (("--image", "sha256:abcdef0"), "no image"),
+        (("deadbeef",), "no such run"),
+    ],
+)
+def test_what_cannot_come_back_so(layout: LayoutWriter, arguments: tuple[str, ...], reason: str) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    layout.entries = []
+    layout.tag(layout.image("new", ["new"]), "taken")
     before = snapshot(layout.path)
-    refused(ocigc("restore", layout.path), 3, "example.com/one:1", "nothing was changed")
+    refused(ocigc("restore", layout.path, *arguments), 2, reason)
     assert snapshot(layout.path) == before
+
+
+@pytest.mark.parametrize("length", [7, 14, 64])
+@pytest.mark.parametrize("algorithm", ["", "sha256:"])
+def test_an_image_comes_back_by_its_digest(layout: LayoutWriter, algorithm: str, length: int) -> None:
+    one = layout.entries[1]
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert one["digest"][:19] in ocigc("trash", "ls", layout.path).out
+    reference = algorithm + one["digest"].removeprefix("sha256:")[:length]
+    assert ocigc("restore", "--image", reference, layout.path).code == 0
+    assert entries(layout) == [one]
+
+
+def test_the_trash_keeps_what_was_restored(layout: LayoutWriter) -> None:
+    """A writer that puts an old index.json back, and a prune after it, do not end the story."""
+    index = entries(layout)
+    assert ocigc(*PRUNE, layout.path).code == 0
+    old = (layout.path / "index.json").read_bytes()
+    assert ocigc("restore", layout.path).code == 0
+    (layout.path / "index.json").write_bytes(old)
+    assert ocigc("prune", "--force", "--grace", "0s", "--allow-empty", layout.path).code == 0
+    assert layout.present() == set()
+    assert ocigc("restore", layout.path).code == 0
+    assert entries(layout) == index
+    assert ocigc("verify", layout.path).code == 0
+
+
+def test_what_was_restored_and_has_stayed_leaves_the_trash(layout: LayoutWriter) -> None:
+    both, one, _ = layout.entries
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/both:1").code == 0
+    assert ocigc("restore", layout.path).code == 0
+    (marker,) = layout.path.glob(".ocigc/trash/*/restored")
+
+    def prune() -> bool:
+        """Whether the run is still in the trash after some other run."""
+        layout.blob("another orphan")
+        assert ocigc("prune", "--force", "--filter", "until=1h", "--grace", "0s", layout.path).code == 0
+        return marker.exists()
+
+    assert prune()
+    document = json.loads(marker.read_text())
+    marker.write_text(json.dumps({**document, "at": time.time_ns() - 2 * 3600 * 10**9}))
+    index = (layout.path / "index.json").read_bytes()
+    (layout.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [one]}))
+    assert ocigc("prune", "--force", layout.path).code == 0
+    assert marker.exists()
+    (layout.path / "index.json").write_bytes(index)
+    assert not prune()
+    assert layout.has(both)
+
+
+def test_without_a_run_the_last_one_that_is_not_restored_comes_back(layout: LayoutWriter) -> None:
+    rm = ("rm", "--force", "--allow-empty", "--trash", "1h", layout.path)
+    index = entries(layout)
+    for name in ("example.com/both:1", "example.com/one:1"):
+        assert ocigc(*rm, name).code == 0
+    assert len(entries(layout)) == 1
+    assert ocigc("restore", layout.path).code == 0
+    assert ocigc("restore", layout.path).code == 0
+    assert entries(layout) == index
+
+
+def test_emptying_the_trash(layout: LayoutWriter) -> None:
+    rm = ("rm", "--force", "--allow-empty", "--trash", "1h", layout.path)
+    for name in ("example.com/both:1", "example.com/one:1"):
+        assert ocigc(*rm, name).code == 0
+    first, second = (run["Run"] for run in ocigc("trash", "ls", "--format", "json", layout.path).json)
+    refused(ocigc("trash", "empty", layout.path), 2, "--force")
+    refused(ocigc("trash", "empty", "--force", layout.path, "deadbeef"), 2, "deadbeef")
+    assert ocigc("trash", "empty", "--force", layout.path, first).code == 0
+    assert [run["Run"] for run in ocigc("trash", "ls", "--format", "json", layout.path).json] == [second]
+    assert ocigc("trash", "empty", "--force", layout.path).code == 0
+    assert ocigc("trash", "ls", "--format", "json", layout.path).json == []
+    refused(ocigc("restore", layout.path), 2, "empty")
+
+
+def test_a_tree_of_layouts(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        writer = LayoutWriter(tmp_path / "tree" / name)
+        writer.tag(writer.image("kept"), "kept:1")
+        if name != "c":
+            writer.tag(writer.image("gone", ["gone"]), "gone:1")
+            assert ocigc("rm", "--force", "--trash", "1h", writer.path, "gone:1").code == 0
+    listed = ocigc("trash", "ls", "--recursive", "--format", "json", tmp_path / "tree")
+    assert [run["Layout"] for run in listed.json] == ["a", "b"]
+    restored = ocigc("restore", "--recursive", tmp_path / "tree")
+    assert (restored.code, restored.out.count("restored: gone:1")) == (0, 2)
+    assert ocigc("verify", "--recursive", tmp_path / "tree").code == 0
+    assert ocigc("trash", "empty", "--recursive", "--force", tmp_path / "tree").code == 0
+    refused(ocigc("restore", "--recursive", tmp_path / "tree"), 2, "nothing to restore")
 
 
 def test_trash_expires(layout: LayoutWriter) -> None:
@@ -187,3 +313,27 @@ def test_no_path_is_made_of_what_is_no_digest(layout: LayoutWriter, options: tup
     assert result.code == 0, result.err
     wanted = [entry for entry in before if not options or "odd:1" in json.dumps(entry)]
     assert entries(layout) == wanted
+
+
+@pytest.mark.parametrize("path", ["x/y", "sha256/..x", f"sha256/{'a' * 65}", f"SHA256/{'a' * 64}"])
+def test_a_name_in_the_trash_that_is_not_a_digest_is_refused(layout: LayoutWriter, path: str) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (run,) = (layout.path / ".ocigc" / "trash").iterdir()
+    odd = run / "blobs" / path
+    odd.parent.mkdir(exist_ok=True)
+    odd.write_text("x")
+    before = snapshot(layout.path)
+    for command in (["trash", "ls"], ["restore"]):
+        refused(ocigc(*command, layout.path), 3, "not a blob")
+    assert snapshot(layout.path) == before
+
+
+def test_a_symlink_in_the_trash_is_refused(layout: LayoutWriter, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (blob, *_) = (layout.path / ".ocigc" / "trash").glob("*/blobs/sha256/*")
+    blob.unlink()
+    blob.symlink_to(secret)
+    refused(ocigc("restore", layout.path), 3, "not a blob")
+    assert layout.present() == set()

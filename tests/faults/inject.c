@@ -242,6 +242,12 @@ int renameat(int from, const char *name, int to, const char *target)
           REAL(renameat)(from, name, to, target));
 }
 
+int linkat(int from, const char *name, int to, const char *target, int flags)
+{
+    PLAIN(int, "link", true, AT(from, name) && resolve(to, target, call.other),
+          REAL(linkat)(from, name, to, target, flags));
+}
+
 ssize_t getdents64(int file, void *entries, size_t length)
 {
     PLAIN(ssize_t, "list", false, ON(file), REAL(getdents64)(file, entries, length));

@@ -129,6 +129,8 @@ class History:
                     self._last["made", made] = self._changes[-1]
             case "unlink" | "rmdir":
                 self._change(at, (*self._place(call.path), None))
+            case "link":
+                self._change(at, (*self._place(call.other), self._find(call.path)))
             case "rename" | "exchange":
                 source, target = self._place(call.path), self._place(call.other)
                 moved, displaced = self._find(call.path), None

@@ -19,6 +19,7 @@ CHANGES = {
     "fchmod": "fchmod",
     "fchown": "fchown",
     "fsync": "fsync",
+    "linkat": "link",
     "mkdirat": "mkdir",
     "renameat": "rename",
     "renameat2": "rename",
@@ -27,7 +28,18 @@ CHANGES = {
 }
 HARMLESS = {
     *("openat", "read", "pread64", "close", "getdents64", "lseek", "newfstatat", "fstat", "statx", "readlink"),
-    *("faccessat", "faccessat2", "fcntl", "ioctl", "flock", "fadvise64", "mmap", "execve", "landlock_add_rule"),
+    *(
+        "faccessat",
+        "faccessat2",
+        "fcntl",
+        "ioctl",
+        "flock",
+        "fadvise64",
+        "fallocate",
+        "mmap",
+        "execve",
+        "landlock_add_rule",
+    ),
 }
 MERGED = {"exchange": "rename", "rmdir": "unlink"}
 

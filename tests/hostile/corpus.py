@@ -585,15 +585,22 @@ _SHAPES = [
 
 
 def _journal(**fields: Any) -> bytes:
-    sound = {"id": "0123abcd", "started": 1, "expires": 1, "before": "", "after": "", "removed": [], "unlease": []}
-    return json.dumps({"version": 1, **sound, **fields}).encode()
+    sound = {"kind": "prune", "id": "0123abcd", "started": 1, "in_grace_after": 1, "expires": 1}
+    sound |= {"before": "0" * 64, "after": "0" * 64, "removed": [], "renamed": [], "unlease": []}
+    return json.dumps({"version": 2, **sound, **fields}).encode()
+
+
+def _restore_journal(**fields: Any) -> bytes:
+    sound = {"kind": "restore", "id": "0123abcd", "started": 1, "run": "4567abcd", "entries": [], "unlease": []}
+    return json.dumps({"version": 2, **sound, **fields}).encode()
 
 
 _OUT = {"digest": "../../../outside:bait", "label": "a", "value": "b"}
 _JOURNALS: dict[str, tuple[bytes, str]] = {
     **{name: _DOCUMENTS[name] for name in ("empty", "nuls", "cut", "array", "null", "deep")},
-    "of-another-version": (_journal(version=2), "what it means is unknown"),
-    "without-fields": (b'{"version": 1}', "what it means is unknown"),
+    "of-another-version": (_journal(version=1), "what it means is unknown"),
+    "of-another-kind": (_journal(kind="x"), "what it means is unknown"),
+    "without-fields": (b'{"version": 2}', "what it means is unknown"),
     "with-other-fields": (_journal(x=1), "what it means is unknown"),
     "id-traversal": (_journal(id="../../../outside"), "removing that run would remove what lies outside"),
     "id-absolute": (_journal(id="/etc"), "removing that run would remove what lies outside"),
@@ -606,8 +613,18 @@ _JOURNALS: dict[str, tuple[bytes, str]] = {
     "unlease-traversal": (_journal(unlease=[_OUT]), "its sidecar would be rewritten outside"),
     "unlease-numbers": (_journal(unlease=[{"digest": 1, "label": 2, "value": 3}]), "joined as strings"),
     "unlease-array": (_journal(unlease=[[]]), "no object"),
+    "before-path": (_journal(before="../index"), "compared as a digest"),
+    "removed-negative": (_journal(removed=[-1]), "positions in index.json"),
+    "renamed-numbers": (_journal(renamed=[[0, [1]]]), "names as strings"),
+    "too-large": (_journal(id="x" * (64 << 20)), "read into memory"),
 }
-_DOOMED = {
+_RESTORES = {
+    "run-traversal": (_restore_journal(run="../../outside"), "blobs would come out of what lies outside"),
+    "entries-objects": (_restore_journal(entries=[[0, {}]]), "written into index.json as they are"),
+    "entries-number": (_restore_journal(entries=1), "no list"),
+    "with-other-fields": (_restore_journal(x=1), "what it means is unknown"),
+}
+_TO_DELETE = {
     "traversal": (b"../../../outside:bait\n", "its sidecar would be moved, and removed, from outside"),
     "encoded-traversal": (b"sha256:../../../outside/bait\n", "its sidecar would be moved, and removed, from outside"),
     "no-text": (b"\xff\xfe\n", "is no ASCII"),
@@ -626,21 +643,21 @@ def _interrupted(journal: bytes, to_delete: bytes, layout: LayoutWriter) -> None
     run = layout.path / ".ocigc" / "run"
     run.mkdir(parents=True)
     (run / "journal.json").write_bytes(journal)
-    (run / "doomed").write_bytes(to_delete)
+    (run / "to-delete").write_bytes(to_delete)
 
 
-def _trashed(journal: bytes, layout: LayoutWriter) -> None:
+def _trashed(journal: bytes, layout: LayoutWriter, *, name: str = "0123abcd") -> None:
     _bait(layout)
-    run = layout.path / ".ocigc" / "trash" / "0123abcd"
+    run = layout.path / ".ocigc" / "trash" / name
     run.mkdir(parents=True)
     (run / "journal.json").write_bytes(journal)
     (run / "index.before").write_text('{"manifests": []}')
 
 
-def _doomed_fifo(layout: LayoutWriter) -> None:
+def _to_delete_fifo(layout: LayoutWriter) -> None:
     _interrupted(_journal(), b"", layout)
-    (layout.path / ".ocigc" / "run" / "doomed").unlink()
-    os.mkfifo(layout.path / ".ocigc" / "run" / "doomed")
+    (layout.path / ".ocigc" / "run" / "to-delete").unlink()
+    os.mkfifo(layout.path / ".ocigc" / "run" / "to-delete")
 
 
 def _leftover(name: str, layout: LayoutWriter) -> None:
@@ -654,9 +671,14 @@ def _state() -> Iterable[Case]:
     for name, (content, why) in _JOURNALS.items():
         yield Case(f"journal-{name}", why, partial(_interrupted, content, b""), 3, "journal.json", seen=False)
         yield Case(f"trash-{name}", why, partial(_trashed, content), 3, "journal.json", seen=False)
-    for name, (content, why) in _DOOMED.items():
-        yield Case(f"doomed-{name}", why, partial(_interrupted, _journal(), content), 3, "doomed", seen=False)
-    yield Case("doomed-fifo", _KINDS["fifo"][1], _doomed_fifo, 3, "doomed", seen=False)
+    for name, (content, why) in _RESTORES.items():
+        yield Case(f"restore-{name}", why, partial(_interrupted, content, b""), 3, "journal.json", seen=False)
+    for name in ("x", "0123ABCD", "..ocigc", "0123abcd.tmp"):
+        why = "a name in the trash becomes a path"
+        yield Case(f"trash-name-{name}", why, partial(_trashed, _journal(), name=name), 3, "trash", seen=False)
+    for name, (content, why) in _TO_DELETE.items():
+        yield Case(f"to-delete-{name}", why, partial(_interrupted, _journal(), content), 3, "to-delete", seen=False)
+    yield Case("to-delete-fifo", _KINDS["fifo"][1], _to_delete_fifo, 3, "to-delete", seen=False)
     why = "the journal of one run would remove another"
     yield Case("trash-of-another-run", why, partial(_trashed, _journal(id="4567abcd")), 3, "another run", seen=False)
     for name in ("draft", "discarded"):

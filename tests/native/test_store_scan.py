@@ -50,6 +50,23 @@ def test_every_blob_is_a_node_in_the_order_of_digests(layout: LayoutWriter, deta
             assert store.stamp(number) == max(status.st_mtime_ns, status.st_ctime_ns)
 
 
+def test_what_is_new_since_an_earlier_scan(layout: LayoutWriter) -> None:
+    gone, kept = layout.blob("gone"), layout.blob("kept", algorithm="sha512")
+    odd = layout.path / "blobs" / "odd"
+    odd.mkdir()
+    (odd / "kept").touch()
+    with scanned(layout) as earlier:
+        layout.blob_path(gone).unlink()
+        new = [layout.blob(f"new {n}", algorithm=algorithm) for n in range(40) for algorithm in ("sha256", "sha512")]
+        (odd / "new").touch()
+        with scanned(layout) as later:
+            wanted = sorted([*(blob["digest"] for blob in new), "odd:new"])
+            assert list(later.digests(later.added(earlier))) == wanted
+            assert list(earlier.digests(earlier.added(later))) == [gone["digest"]]
+            assert later.find(kept["digest"]) is not None
+        assert list(earlier.added(earlier)) == []
+
+
 @given(st.sets(st.binary(min_size=32, max_size=32), max_size=200), st.integers(0, 31))
 def test_look_ups_find_what_is_there_and_nothing_else(keys: set[bytes], shared: int) -> None:
     # A shared beginning puts all keys into one bucket: the worst case of the index.

@@ -19,11 +19,14 @@ from ocigc.inspect.lease import held, hold, release
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import labels_of, load
-from ocigc.progress import Report
+from ocigc.progress import SILENT, Report
 from ocigc.pruning import trash
-from ocigc.pruning.execute import execute, recover
+from ocigc.pruning.execute import Terms, execute
 from ocigc.pruning.planning import PruneOptions, decide, request
 from ocigc.pruning.prune import prune
+from ocigc.pruning.recover import recover
+from ocigc.pruning.restore import restore, trashed
+from ocigc.pruning.roots import Roots
 from ocigc.times import SECOND
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
@@ -106,15 +109,16 @@ class Layouts(RuleBasedStateMachine):
     def prune(self, everything: bool, keep: bool, die: bool) -> None:
         with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
             now = time.time_ns()
-            recover(layout, state, now, quiet)
-            trash.empty(state, now)
+            terms = Terms(now, now, now + 3600 * SECOND if keep else None)
+            recover(layout, state, terms, SILENT)
+            trash.remove_old(layout, state, now)
+            roots = Roots.read(layout)
             snapshot = load(layout, None, now, quiet)
             asked = Request(Filters(not everything, (), ()), InUse(), now, 0)
             plan = decide(snapshot.inputs, asked, labels_of(snapshot, asked.rules), snapshot.store)
-            expires = now + 3600 * SECOND if keep else None
             with snapshot.store:
                 try:
-                    assert plan.empty or execute(snapshot, plan, [], state, now, expires, dies if die else quiet)
+                    assert plan.empty or execute(snapshot, plan, [], roots, state, terms, dies if die else quiet)
                 except Interrupted:
                     return
         if not plan.empty:
@@ -140,15 +144,14 @@ class Layouts(RuleBasedStateMachine):
 
     @rule()
     def restore(self) -> None:
-        with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
-            now = time.time_ns()
-            recover(layout, state, now, quiet)
-            runs = trash.runs(state)
-            if runs and not self.named().intersection(image.name for image in runs[-1].images):
-                restored = trash.restore(layout, state, runs[-1], runs[-1].images, now, quiet)
-                self.lost.update(restored.missing)
-                digests = {entry["digest"] for entry in self.entries()}
-                assert {image.target.digest for image in runs[-1].images} <= digests | self.lost
+        with Layout(str(self.writer.path)) as layout:
+            runs = trashed(layout)
+            if not runs:
+                return
+            restored = restore(layout)
+            self.lost.update(restored.missing)
+            digests = {entry["digest"] for entry in self.entries()}
+            assert {image.target.digest for image in restored.images} <= digests | self.lost
 
     @invariant()
     def every_image_is_whole(self) -> None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ocigc.errors import Refused
 from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters
 from ocigc.gc.in_use import InUse
-from ocigc.layout import lock
+from ocigc.layout import index_file, lock
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import labels_of, load
-from ocigc.progress import Report
-from ocigc.pruning.execute import Executed, execute, recover
+from ocigc.progress import SILENT, Report
+from ocigc.pruning.execute import Executed, Terms, execute
 from ocigc.pruning.planning import decide
+from ocigc.pruning.recover import recover
+from ocigc.pruning.roots import Roots
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
 Act = Callable[[], object]
@@ -37,23 +42,33 @@ class World:
         self.writer.tag(self.kept, "example.com/kept:1")
         self.sidecar = self.writer.labels(self.layer, {"a": "b"})
 
-    def prune(self, before: Act = lambda: None, sweeping: Act = lambda: None) -> Executed | None:
-        """A run; `before` happens when the plan has been made, `sweeping` when the blobs are about to go."""
+    def prune(
+        self,
+        before: Act = lambda: None,
+        sweeping: Act = lambda: None,
+        moved: Act = lambda: None,
+        wait: float = 0,
+    ) -> Executed | None:
+        """A run; `before` happens when the plan has been made, `sweeping` when the blobs are about to go, `moved` once
+        they have."""
 
         def phase(name: str) -> Report | None:
-            if name == "Removing blobs":
-                sweeping()
-            return None
+            if name != "Removing blobs":
+                return None
+            sweeping()
+            return lambda progress: moved() if progress.items == progress.total_items else None
 
         with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
             now = time.time_ns()
-            recover(layout, state, now, lambda _: None)
+            terms = Terms(now, now, wait=wait)
+            recover(layout, state, terms, SILENT)
+            roots = Roots.read(layout)
             snapshot = load(layout, None, now, lambda _: None)
             request = Request(Filters(True, (), ()), InUse(), now, 0)
             plan = decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
             before()
             with snapshot.store:
-                return execute(snapshot, plan, [], state, now, None, phase)
+                return execute(snapshot, plan, [], roots, state, terms, phase)
 
     def newcomer(self) -> Descriptor:
         """Another tool pushes an image that shares a layer with the one that goes, as if we were not there."""
@@ -158,6 +173,169 @@ def test_a_blob_that_somebody_else_removes_is_no_failure(world: World) -> None:
     outcome = world.prune(sweeping=lambda: world.writer.blob_path(world.layer).unlink())
     assert outcome is not None
     assert not world.writer.has(world.gone)
+
+
+@pytest.mark.parametrize("moment", ["before", "sweeping"])
+@pytest.mark.parametrize("key", ["containerd.io/gc.root", "containerd.io/gc.ref.content.x"])
+def test_a_label_that_is_set_meanwhile_keeps_its_blob(world: World, moment: str, key: str) -> None:
+    """As a root, or as an edge from an image that stays."""
+
+    def label() -> None:
+        if key.endswith("root"):
+            world.writer.labels(world.layer, {key: "1"})
+        else:
+            world.writer.labels(world.kept, {key: world.layer["digest"]})
+
+    outcome = world.prune(**{moment: label})
+    assert outcome is not None
+    assert outcome.spared == {world.layer["digest"]}
+    assert world.writer.has(world.layer)
+    assert not world.writer.has(world.gone)
+
+
+def test_a_label_file_that_is_written_in_place_during_the_sweep_is_honoured(world: World) -> None:
+    """The writer had it open before it was moved away."""
+    with world.sidecar.open("r+b", buffering=0) as file:
+
+        def write() -> None:
+            assert not world.sidecar.exists()
+            file.write(b'{"containerd.io/gc.root": "1"}')
+
+        outcome = world.prune(moved=write)
+    assert outcome is not None
+    assert world.writer.has(world.layer)
+
+
+@pytest.mark.parametrize("moment", ["before", "sweeping"])
+def test_a_manifest_that_is_pushed_meanwhile_keeps_what_it_refers_to(world: World, moment: str) -> None:
+    """Its writer found the layer present, and names the manifest once we are done."""
+    pushed: list[Descriptor] = []
+
+    def push() -> None:
+        pushed.append(world.writer.manifest(world.writer.config("pushed"), [world.layer]))
+
+    outcome = world.prune(**{moment: push})
+    assert outcome is not None
+    assert outcome.spared == {world.layer["digest"]}
+    world.writer.entries = json.loads((world.writer.path / "index.json").read_text())["manifests"]
+    world.writer.tag(pushed[0], "example.com/pushed:1")
+
+
+def test_a_manifest_that_is_written_anew_keeps_what_it_refers_to(world: World) -> None:
+    """skopeo writes a manifest over the same one, and names it once we are done."""
+    content = world.writer.blob_path(world.gone).read_bytes()
+    outcome = world.prune(sweeping=lambda: world.writer.blob_path(world.gone).write_bytes(content))
+    assert outcome is not None
+    assert {world.layer["digest"], world.gone["digest"]} <= outcome.spared
+    world.writer.entries = json.loads((world.writer.path / "index.json").read_text())["manifests"]
+    world.writer.tag(world.gone, "example.com/again:1")
+
+
+def test_what_is_written_into_the_displaced_index_is_not_lost(world: World) -> None:
+    """BuildKit opens index.json, and writes into the file that it has opened."""
+    index = world.writer.path / "index.json"
+    with index.open("r+b", buffering=0) as file:
+        new: list[Descriptor] = []
+
+        def write() -> None:
+            new.append(world.writer.image("new", ["new"]))
+            document = {"schemaVersion": 2, "manifests": [*world.writer.entries, new[0]]}
+            file.write(json.dumps(document).encode())
+            file.truncate()
+
+        assert world.prune(sweeping=write) is None
+    entries = json.loads(index.read_text())["manifests"]
+    assert entries == [*world.writer.entries, new[0]]
+    assert all(map(world.writer.has, (world.gone, world.layer, world.kept, *new)))
+
+
+@pytest.mark.parametrize("writes_again", [False, True])
+def test_an_index_that_is_written_in_the_moment_of_the_exchange_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, writes_again: bool
+) -> None:
+    """It is displaced, and comes back; what yet another writer puts in the place of ours meanwhile is added to it."""
+    index, real = world.writer.path / "index.json", index_file.exchange
+    new = [world.writer.image(f"new {number}", [f"new {number}"]) for number in range(2)]
+
+    def write(image: Descriptor) -> None:
+        document = json.loads(index.read_text())
+        index.write_text(json.dumps({**document, "manifests": [*document["manifests"], image]}))
+
+    moments = iter([lambda: write(new[0]), (lambda: write(new[1])) if writes_again else lambda: None])
+
+    def exchange(*arguments: Any) -> bool:
+        next(moments, lambda: None)()
+        return real(*arguments)
+
+    monkeypatch.setattr(index_file, "exchange", exchange)
+    assert world.prune() is None
+    digests = [entry["digest"] for entry in json.loads(index.read_text())["manifests"]]
+    named = [*world.writer.entries, new[0], *(new[1:] if writes_again else [])]
+    assert digests == [entry["digest"] for entry in named]
+
+
+def test_without_an_exchange_a_writer_in_the_last_moment_is_kept_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over NFS: a second link to the old file tells."""
+    index = world.writer.path / "index.json"
+    new = world.writer.image("new", ["new"])
+
+    def write() -> None:
+        document = json.loads(index.read_text())
+        index.write_text(json.dumps({**document, "manifests": [*document["manifests"], new]}))
+
+    moments = iter([write])
+
+    def exchange(*_: Any) -> bool:
+        next(moments, lambda: None)()
+        return False
+
+    monkeypatch.setattr(index_file, "exchange", exchange)
+    assert world.prune() is None
+    digests = [entry["digest"] for entry in json.loads(index.read_text())["manifests"]]
+    assert digests == [entry["digest"] for entry in (*world.writer.entries, new)]
+    assert world.prune() is not None
+    assert not world.writer.has(world.gone)
+
+
+def test_the_lock_of_buildkit_is_respected(world: World) -> None:
+    """It is refused while BuildKit has it; with time, it waits."""
+    lock_file = world.writer.path / "index.json.lock"
+    before = (world.writer.path / "index.json").read_bytes()
+    with lock_file.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(Refused, match=r"index\.json\.lock.*nothing was changed"):
+            world.prune()
+        assert (world.writer.path / "index.json").read_bytes() == before
+        assert world.writer.has(world.gone)
+
+        def release() -> None:
+            lock_file.unlink()
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        later = threading.Timer(1.5, release)
+        later.start()
+        assert world.prune(wait=60) is not None
+        later.join()
+    assert not world.writer.has(world.gone)
+    assert not lock_file.exists()
+
+
+def test_the_lock_of_buildkit_is_held_while_index_json_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tried = index_file.exchange, []
+
+    def exchange(*arguments: Any) -> bool:
+        with (world.writer.path / "index.json.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                tried.append("refused")
+        return real(*arguments)
+
+    monkeypatch.setattr(index_file, "exchange", exchange)
+    assert world.prune() is not None
+    assert tried == ["refused"]
 
 
 @pytest.mark.parametrize("name", ["index.json", "oci-layout"])

@@ -1,0 +1,62 @@
+"""Single blobs against their digests, and the digests that the native core does not compute: those of blake3, for which
+there is an optional package. To hash many blobs is the core's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ocigc.digest import Digest
+from ocigc.errors import CorruptError, Refused
+from ocigc.layout.dirfd import Dir
+from ocigc.native import Store, Verdict
+
+_CHUNK = 1 << 20
+WITHOUT_BLAKE3 = "cannot be verified without blake3: pip install 'ocigc[blake3]'"
+
+
+def hasher(algorithm: str) -> Any:
+    """What computes the digests of a registered algorithm; None for any other, or where its package is missing."""
+    if algorithm in ("sha256", "sha512"):
+        import hashlib  # noqa: PLC0415
+
+        return hashlib.new(algorithm)
+    if algorithm != "blake3":
+        return None
+    try:
+        from blake3 import blake3  # noqa: PLC0415
+    except ImportError:
+        return None
+    return blake3()
+
+
+def verdict(directory: Dir, digest: Digest) -> Verdict:
+    """What the file `blobs/<alg>/<encoded>` below a directory is by its name; UNSUPPORTED where nobody can tell."""
+    algorithm, encoded = digest.parts
+    content = hasher(algorithm)
+    if content is None:
+        return Verdict.UNSUPPORTED
+    try:
+        with directory.below("blobs", algorithm) as parent:
+            with open(parent.open_plain(encoded), "rb", buffering=0) as file:
+                while chunk := file.read(_CHUNK):
+                    content.update(chunk)
+    except FileNotFoundError:
+        return Verdict.GONE
+    except (OSError, Refused):
+        return Verdict.UNREADABLE
+    return Verdict.SOUND if content.hexdigest() == encoded else Verdict.CORRUPT
+
+
+def vouch(layout: Dir, store: Store) -> None:
+    """Verifies the manifests that the core cannot. Raises Refused at the first that is not sound."""
+    for node in store.unverified():
+        digest = store.digest(node)
+        found = verdict(layout, digest)
+        if found == Verdict.UNSUPPORTED:
+            raise Refused(f"{digest}: {WITHOUT_BLAKE3}")
+        if found == Verdict.CORRUPT:
+            raise CorruptError(f"{digest}: the content is not what its digest says")
+        if found != Verdict.SOUND:
+            raise Refused(f"{digest}: cannot be read")
+        store.set_verified(node)

@@ -1,0 +1,80 @@
+"""Carrying out a restore, under its journal. Every step may be repeated: a restore that was cut off is done again.
+
+1. The journal is written and synced.
+2. Blobs and their label files come out of the trash, which keeps them: verified, and over what is not sound.
+3. index.json gets the entries; labels that the prune had taken off come back.
+4. The trash remembers what has been restored, and the journal is removed.
+
+Until step 3, the journal holds the blobs: no prune starts before it has finished the restore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from ocigc.digest import Digest
+from ocigc.layout import label_files
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.index import Index, parse
+from ocigc.layout.layout import Layout
+from ocigc.pruning import journal, trash
+from ocigc.pruning.commit import add_entries, missing_entries
+from ocigc.pruning.journal import TRASH, RestoreJournal
+from ocigc.pruning.put_back import copy_back
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtBack:
+    """How many blobs came back, the digests of those of which there is no sound copy, and the names that mean another
+    image by now, so that the one which had them is back without them."""
+
+    blobs: int
+    damaged: Sequence[Digest]
+    moved_on: Sequence[str]
+
+
+def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait: float) -> BroughtBack:
+    """Does what a restore's journal says, and removes it. Waits up to `wait` seconds for BuildKit. Raises Refused and
+    OSError; nothing is lost then."""
+    back, damaged = _bring_blobs(layout, state, run, journal.to_restore(run), record.run)
+    content = _index_of(entry for _, entry in record.entries)
+    source = parse(content)
+    moved_on: list[str] = []
+
+    def lacking(index: Index) -> Sequence[bytes]:
+        entries, moved_on[:] = missing_entries(source, content, range(len(source.entries)), index)
+        return entries
+
+    add_entries(layout, run, lacking, wait)
+    for each in record.unlease:
+        label_files.add_label(layout.dir, run, each.digest, each.label, each.value)
+    if record.run in trash.names(state):
+        trash.note_restored(state, record.run, (position for position, _ in record.entries), record.started)
+    journal.discard(state)
+    return BroughtBack(len(back), sorted(damaged), moved_on)
+
+
+def _bring_blobs(
+    layout: Layout, state: Dir, run: Dir, digests: Iterable[Digest], first: str
+) -> tuple[set[Digest], set[Digest]]:
+    """Brings blobs out of the run `first` in the trash, or else out of the others."""
+    back: set[Digest] = set()
+    damaged: set[Digest] = set()
+    wanted = list(digests)
+    with ExitStack() as stack:
+        for source in _sources(state, first, stack):
+            result = copy_back(layout, source, (digest for digest in wanted if digest not in back), run)
+            back.update(result.back)
+            damaged.update(result.damaged)
+    return back, damaged - back
+
+
+def _sources(state: Dir, first: str, stack: ExitStack) -> Iterator[Dir]:
+    for name in sorted(trash.names(state), key=lambda name: name != first):
+        yield stack.enter_context(state.below(TRASH, name))
+
+
+def _index_of(entries: Iterable[str]) -> bytes:
+    return f'{{"schemaVersion": 2, "manifests": [{", ".join(entries)}]}}'.encode()

@@ -1,0 +1,167 @@
+"""The commit of a run: index.json changes, and may have to change back.
+
+`before` is index.json as the run was planned on it, `after` as it is to be. Anything else is another program's, and
+none of its entries is ever lost: they are in the file that stays, or are added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+
+from ocigc.errors import MalformedError, Refused
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.index import Index, parse, without_names
+from ocigc.layout.index_file import index_digest, put_in_place, settle
+from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
+from ocigc.native import sha256
+from ocigc.pruning.journal import RUN, Journal, read_before
+from ocigc.reference import split_names
+
+_THEIRS = "index.theirs"
+"""What another program has written, until its entries are in index.json."""
+
+_ATTEMPTS = 20
+
+
+class Standing(Enum):
+    """How far a run has come."""
+
+    OPEN = "index.json is not changed"
+    COMMITTED = "index.json is changed"
+    CONTESTED = "another program has written index.json while it was changed"
+
+
+def standing(layout: Layout, run: Dir, record: Journal) -> Standing:
+    """How far a run has come, by what stands where. Raises OSError and Refused."""
+    settle(run)
+    current, aside = index_digest(layout.dir), index_digest(run)
+    if run.exists(_THEIRS) or aside not in (record.before, record.after, None):
+        return Standing.CONTESTED
+    if record.before == record.after:
+        return Standing.COMMITTED
+    if current == record.before or (aside == record.after and current != record.after):
+        return Standing.OPEN
+    return Standing.COMMITTED
+
+
+def commit(layout: Layout, run: Dir, record: Journal, wait: float) -> bool:
+    """Replaces index.json, if it is still the one that the run was planned on; else nothing has changed. Waits up to
+    `wait` seconds for BuildKit. Raises Refused and OSError."""
+    if record.before == record.after:
+        return index_digest(layout.dir) == record.before
+    if put_in_place(layout, run, record.before, wait):
+        return True
+    if index_digest(run) != record.after:
+        _add_theirs(layout, run, wait)
+    return False
+
+
+def undo(layout: Layout, run: Dir, record: Journal, wait: float) -> None:
+    """Makes index.json what it was before the run. Where another program has written it since, its version stays, with
+    the entries that the run has taken out. May be repeated. Raises Refused and OSError."""
+    for _ in range(_ATTEMPTS):
+        standing_now = standing(layout, run, record)
+        current, aside = index_digest(layout.dir), index_digest(run)
+        if record.before == record.after or standing_now is Standing.OPEN:
+            return
+        if current != record.after or run.exists(_THEIRS):
+            _add_missing(layout, run, record, wait)
+            return
+        if standing_now is Standing.CONTESTED:
+            _check_whole(run, INDEX)
+        elif aside != record.before:
+            run.remove(INDEX)
+            run.write(INDEX, read_before(run), layout.dir.stat(INDEX))
+        if put_in_place(layout, run, record.after, wait):
+            return
+    raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when writers rest")
+
+
+def _add_missing(layout: Layout, run: Dir, record: Journal, wait: float) -> None:
+    """Adds to another program's index.json what the run has taken out of the one before, and what yet another program
+    has written."""
+    content = read_before(run)
+    before = parse(content)
+    positions = (*record.removed, *(position for position, _ in record.renamed))
+    if index_digest(run) not in (record.before, record.after, None):
+        _add_theirs(layout, run, wait)
+    add_entries(layout, run, lambda index: missing_entries(before, content, positions, index)[0], wait)
+
+
+def _add_theirs(layout: Layout, run: Dir, wait: float) -> None:
+    """Adds to index.json what another program has written into the file that lies in the run's directory now."""
+    if not run.exists(_THEIRS):
+        run.rename(INDEX, run, _THEIRS)
+        run.sync()
+    _check_whole(run, _THEIRS)
+    content = run.read(_THEIRS, INDEX_LIMIT)
+    theirs = parse(content)
+    everything = range(len(theirs.entries))
+    add_entries(layout, run, lambda index: missing_entries(theirs, content, everything, index)[0], wait)
+    run.remove(_THEIRS)
+
+
+def _check_whole(run: Dir, name: str) -> None:
+    try:
+        run.parsed(name, INDEX_LIMIT, parse)
+    except MalformedError as error:
+        raise MalformedError(
+            f"{STATE}/{RUN}/{name}: another program was cut off while it wrote this {INDEX} ({error}); remove the file "
+            "to go on without it"
+        ) from None
+
+
+def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[bytes]], wait: float) -> None:
+    """Adds to index.json the entries that `entries` gives for it as it is. What is displaced stays in `aside`. Raises
+    Refused and OSError."""
+    lost: list[bytes] = []
+    for _ in range(_ATTEMPTS):
+        index = layout.read_index()
+        content = layout.content_of(index)
+        if content is None:
+            continue
+        added = list(entries(index))
+        for theirs in lost:
+            found = parse(theirs)
+            added += missing_entries(found, theirs, range(len(found.entries)), index)[0]
+        if not added:
+            return
+        new = index.with_entries(content, added)
+        aside.remove(INDEX)
+        aside.write(INDEX, new, layout.dir.stat(INDEX))
+        if put_in_place(layout, aside, index.sha256, wait):
+            return
+        if index_digest(aside) != sha256(new):
+            lost.append(aside.read(INDEX, INDEX_LIMIT))
+    raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when writers rest")
+
+
+def missing_entries(
+    source: Index, content: bytes, positions: Iterable[int], index: Index
+) -> tuple[list[bytes], list[str]]:
+    """Entries of an index.json, by position, that another one lacks, without the names that it has already; and those
+    of these names that mean something else there."""
+    there: dict[str, set[bytes]] = {}
+    nameless = set()
+    for position in range(len(index.entries)):
+        text, target = index.entries.name(position)
+        if text is None:
+            nameless.add(target)
+        for name in () if text is None else split_names(text):
+            there.setdefault(name, set()).add(target)
+    added, moved = [], []
+    for position in sorted(set(positions)):
+        text, target = source.entries.name(position)
+        names = () if text is None else split_names(text)
+        entry = source.entries[position]
+        written = content[entry.start : entry.end]
+        absent = [name for name in names if name not in there]
+        moved += [name for name in names if target not in there.get(name, (target,))]
+        if absent:
+            others = set(names).difference(absent)
+            added.append(without_names(written, others) if others else written)
+        elif not any(target in there[name] for name in names) and target not in nameless:
+            added.append(without_names(written) if names else written)
+            nameless.add(target)
+    return added, moved

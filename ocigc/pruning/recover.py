@@ -1,0 +1,70 @@
+"""A run that was cut off is finished or undone by the next command that changes the layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ocigc.digest import Digest
+from ocigc.errors import OcigcError, Refused
+from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.lock import clear_index_lock
+from ocigc.progress import Watcher
+from ocigc.pruning import journal, preflight
+from ocigc.pruning.bring_back import carry_out
+from ocigc.pruning.commit import Standing, standing
+from ocigc.pruning.execute import WAY_BACK, Terms, finish
+from ocigc.pruning.journal import RUN, RestoreJournal
+from ocigc.pruning.roll_back import roll_back
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was done about an interrupted run, as a sentence; the digests of the blobs that went with that, and the
+    bytes that were freed or are in the trash."""
+
+    message: str
+    gone: Sequence[Digest] = ()
+    freed: int = 0
+    trashed: int = 0
+
+
+def recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recovered | None:
+    """Finishes or undoes a run that was cut off, under the exclusive lock; None where there was none. Raises Refused
+    and Interrupted."""
+    with naming(f"{layout.path}/{STATE}"):
+        preflight.clean(layout, state)
+        if not journal.pending(state):
+            return _freed(state)
+        clear_index_lock(layout)
+        with naming(f"{layout.path}/{STATE}/{RUN}"), state.below(RUN) as run:
+            record = journal.read(run)
+            if isinstance(record, RestoreJournal):
+                carry_out(layout, state, run, record, terms.wait)
+                return Recovered("finished an earlier restore that was interrupted")
+            if standing(layout, run, record) is Standing.COMMITTED:
+                done = finish(layout, state, run, record, terms, watch)
+                if done is not None:
+                    freed, trashed = (done.size, 0) if record.expires is None else (0, done.size)
+                    return Recovered(_finished(len(done.gone), freed, trashed), done.gone, freed, trashed)
+            else:
+                try:
+                    roll_back(layout, state, run, record, terms.wait)
+                except OcigcError as error:
+                    raise Refused(
+                        f"{error}; nothing is lost; an earlier prune is still to be undone, {WAY_BACK}"
+                    ) from error
+        return Recovered("undid an earlier prune that was interrupted: index.json, labels and blobs are as before it")
+
+
+def _finished(count: int, freed: int, trashed: int) -> str:
+    where = f"{freed:,} bytes freed" if not trashed else f"{trashed:,} bytes in the trash"
+    return f"finished an earlier prune that was interrupted: {count:,} blobs, {where}"
+
+
+def _freed(state: Dir) -> Recovered | None:
+    """Frees what a run that was done has left."""
+    freed = journal.being_freed(state)
+    journal.discard(state)
+    return Recovered(f"freed what an earlier prune had removed: {freed:,} bytes", freed=freed) if freed else None

@@ -1,0 +1,171 @@
+"""What other programs may change to keep blobs while a run is under way. It is looked at before blobs are moved, and
+again after:
+
+- index.json and the leases;
+- label files: somebody may set a `gc.root` or `gc.ref` label while the question stands;
+- new blobs: a manifest that somebody has pushed, and is about to name, keeps what it refers to.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from ocigc.digest import Digest
+from ocigc.gc.graph import Group, flags
+from ocigc.labels import Lease
+from ocigc.layout import label_files, leases
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.index_file import index_digest
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import Snapshot, load
+from ocigc.native import Store
+from ocigc.progress import Watcher
+from ocigc.pruning.put_back import blobs_in, put_back
+from ocigc.times import SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """index.json (its SHA-256), the leases, a number that tells the label files from any others, and by algorithm when
+    the directory of its blobs has changed (or a number that never comes again, if that was so lately that another
+    change might not show)."""
+
+    index: str | None
+    leases: Sequence[Lease]
+    labels: int
+    directories: Sequence[tuple[str, int]]
+
+    @classmethod
+    def read(cls, layout: Layout, run: Dir | None = None) -> Roots:
+        """As they are now. Label files that the run has taken out count as if they were in place. Raises Refused and
+        OSError."""
+        found = leases.load(layout.dir)
+        labels = sum(map(_labels, [layout.dir] if run is None else [layout.dir, run]))
+        return cls(index_digest(layout.dir), found, labels, tuple(_directories(layout.dir)))
+
+    def with_index(self, index: str) -> Roots:
+        """The same with another index.json."""
+        return replace(self, index=index)
+
+    def with_labels_changed(self, change: int) -> Roots:
+        """The same, where our own changes have moved the number of the label files by so much."""
+        return replace(self, labels=self.labels + change)
+
+    def differs(self, other: Roots) -> bool:
+        """Whether anything but the directories of blobs is another."""
+        return replace(self, directories=()) != replace(other, directories=())
+
+    def differs_in_labels(self, layout: Layout, run: Dir) -> bool:
+        """Whether label files are others now. Raises Refused and OSError."""
+        return self.labels != Roots.read(layout, run).labels
+
+    def has_moved_on(self, layout: Layout, run: Dir | None, store: Store) -> bool:
+        """Whether anything has changed since these were read, or since then blobs have come that `store` does not have.
+        Raises Refused and OSError."""
+        now = Roots.read(layout, run)
+        if self.differs(now):
+            return True
+        if self.directories == now.directories:
+            return False
+        with Store.scan(layout.fd) as current:
+            return bool(current.added(store))
+
+
+def label_number(directory: Dir, digest: Digest) -> int:
+    """What the label file of one blob adds to `Roots.labels`; 0 where there is none."""
+    algorithm, encoded = digest.parts
+    name = f"{encoded}{label_files.SUFFIX}"
+    with suppress(FileNotFoundError), directory.below(label_files.DIRECTORY, algorithm) as parent:
+        return _number(algorithm, name, parent.stat(name))
+    return 0
+
+
+def _labels(directory: Dir) -> int:
+    total = 0
+    for algorithm in directory.names_below(label_files.DIRECTORY):
+        with suppress(NotADirectoryError), directory.below(label_files.DIRECTORY, algorithm) as parent:
+            with os.scandir(parent.fd) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):
+                        total += _number(algorithm, entry.name, entry.stat(follow_symlinks=False))
+    return total
+
+
+def _number(algorithm: str, name: str, status: os.stat_result) -> int:
+    # Not the ctime: that moves when the file does.
+    return hash((algorithm, name, status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+def _directories(layout: Dir) -> Iterator[tuple[str, int]]:
+    for algorithm in layout.names_below("blobs"):
+        with suppress(NotADirectoryError), layout.below("blobs", algorithm) as directory:
+            now, modified = time.time_ns(), os.fstat(directory.fd).st_mtime_ns
+            yield algorithm, modified if abs(now - modified) > SECOND else now
+
+
+def reload(layout: Layout, run: Dir, in_grace_after: int, now: int, watch: Watcher) -> tuple[Snapshot, Roots]:
+    """Reads the layout anew, and puts back all that it needs of what the run has taken out; the roots as they were
+    before. What manifests newer than the instant `in_grace_after` refer to is needed too; what a damaged one refers to
+    is unknown, so everything comes back then. Raises Refused and OSError."""
+    while True:
+        roots = Roots.read(layout, run)
+        snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record=True)
+        with snapshot.store as store:
+            missing = {digest for digest in _named(snapshot, now) if store.find(digest) is None}
+            missing |= snapshot.absent | set(store.missing())
+            if store.faults():
+                missing |= {digest for digest, _ in blobs_in(run)}
+        # What comes back may be a manifest that needs more.
+        if not put_back(layout, run, sorted(missing)).back:
+            break
+    return load(layout, None, now, watch, in_grace_after=in_grace_after, record_damage=True), roots
+
+
+def _named(snapshot: Snapshot, now: int) -> set[Digest]:
+    """What entries refer to by labels, and what leases hold."""
+    named = set(chain.from_iterable(snapshot.index.entries.references().values()))
+    named |= {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
+    # A label may hold anything, but a path is made of digests only.
+    return {Digest(each) for each in named if Digest.recognises(each)}
+
+
+def put_back_labelled(layout: Layout, run: Dir) -> None:
+    """Puts back all blobs that have label files: somebody has changed some, and what they mean is decided by whoever
+    reads the layout next. Raises Refused and OSError."""
+    for directory in (layout.dir, run):
+        for algorithm in directory.names_below(label_files.DIRECTORY):
+            names = directory.names_below(label_files.DIRECTORY, algorithm)
+            encoded = (name.removesuffix(label_files.SUFFIX) for name in names if name.endswith(label_files.SUFFIX))
+            digests = (Digest.parse_registered(f"{algorithm}:{each}") for each in encoded)
+            put_back(layout, run, [digest for digest in digests if digest is not None])
+
+
+def still_to_delete(
+    snapshot: Snapshot, digests: Iterable[Digest], started: int, in_grace_after: int, now: int
+) -> tuple[array[int], list[Digest]]:
+    """Those of the blobs to delete (nodes) that no root reaches now, nor a manifest newer than the instant
+    `in_grace_after`, and that nobody has touched since the run `started`; none while there is a damaged manifest. And
+    those that are gone already."""
+    store = snapshot.store
+    nodes, gone = array("I"), []
+    for digest in digests:
+        node = store.find(digest)
+        if node is None:
+            gone.append(digest)
+        else:
+            nodes.append(node)
+    if store.faults():
+        return array("I"), gone
+    marks = store.mark(snapshot.roots(now))
+    to_delete = flags(nodes, len(store))
+    orphans = marks.unreachable()
+    touched = store.newer(orphans, started)
+    young = (node for node in store.newer(orphans, in_grace_after) if not to_delete[node])
+    marks.add([Group(array("I", chain(touched, young)))])
+    return array("I", (node for node in nodes if marks.owner(node) is None)), gone
