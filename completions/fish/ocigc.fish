@@ -50,8 +50,8 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply history trash 'trash ls' restore run lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --sort --trash --wait -j -o
+set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth
+set -g _shtab_ocigc_opts_with_value --as --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -213,13 +213,24 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using trash' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using trash; and test $_shtab_ocigc_npos -eq 0' -a ls -d 'list the runs in the trash'
 complete -c ocigc -n '_shtab_ocigc_using trash ls' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using trash ls' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using trash ls' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using trash ls' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using trash ls' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using trash ls; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using trash; and test $_shtab_ocigc_npos -eq 0' -a empty -d 'free what is in the trash'
+complete -c ocigc -n '_shtab_ocigc_using trash empty' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using trash empty' -s f -l force -d 'do not ask'
+complete -c ocigc -n '_shtab_ocigc_using trash empty' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
+complete -c ocigc -n '_shtab_ocigc_using trash empty' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
+complete -c ocigc -n '_shtab_ocigc_using trash empty' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
+complete -c ocigc -n '_shtab_ocigc_using trash empty; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a restore -d 'bring back what a prune has removed'
 complete -c ocigc -n '_shtab_ocigc_using restore' -s h -l help -d 'show this help message and exit'
-complete -c ocigc -n '_shtab_ocigc_using restore' -l image -x -d 'bring back only this image: its name, or its digest'
+complete -c ocigc -n '_shtab_ocigc_using restore' -l image -x -d 'bring back only this image: its name, its digest or the beginning of that'
+complete -c ocigc -n '_shtab_ocigc_using restore' -l as -x -d 'the name that the image gets, if its own means another one now'
+complete -c ocigc -n '_shtab_ocigc_using restore' -l interrupted -d 'undo a run that was interrupted, instead of letting the next one finish it'
+complete -c ocigc -n '_shtab_ocigc_using restore' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using restore; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
