@@ -89,6 +89,7 @@ class _Document:
             "imageCount": len(overview.images),
             "orphaned": overview.orphaned,
             "leftovers": overview.leftovers_freed,
+            "linked": overview.size - overview.on_disk,
             "prune": [overview.prune.images, overview.prune.blobs, overview.prune.bytes],
             "pruneAll": [overview.prune_all.images, overview.prune_all.blobs, overview.prune_all.bytes],
             "images": columns,
@@ -292,7 +293,7 @@ def _growth(overview: Overview, fit: Fit | None, now: int) -> dict[str, object]:
 def history_until(overview: Overview, now: int) -> list[Point]:
     """What the page draws of the history, with the store as it is now."""
     points = [point for point in overview.history if point.time < now]
-    sizes = {each.name: each.size for each in overview.repositories}
+    sizes = {each.name: each.size for each in overview.repositories if each.name}
     return thinned([*points, Point(now, overview.size, sizes)], _POINTS) if points else []
 
 

@@ -218,11 +218,10 @@ def growth(overview: Overview, fit: Fit | None, points: int) -> str:
     said = f"It {how} by about {_size(abs(fit.slope))} a day ({line})."
     if overview.disk is None or fit.slope <= 0:
         return said
+    disk = f"its disk of {human_size(overview.disk.total)}, with {human_size(overview.disk.free)} free,"
     if fit.full is None:
-        return f"{said} At that rate its disk lasts for more than ten years."
-    free = human_size(overview.disk.free)
-    full = f"<strong>{as_day(fit.full)}</strong>"
-    return f"{said} At that rate its disk, with {free} free, is full around {full}: an estimate."
+        return f"{said} At that rate {disk} lasts for more than ten years."
+    return f"{said} At that rate {disk} is full around <strong>{as_day(fit.full)}</strong>: an estimate."
 
 
 def about(overview: Overview, made: Circumstances, points: int) -> str:

@@ -27,6 +27,10 @@ class Growth {
     const estimate = x.map((time) => (fit && time >= fit.since ? Math.max(fit.bytes + (fit.slope * (time - data.now)) / DAY, 0) : null));
     const highest = Math.max(...this.points.total, ...(fit ? estimate.map((value) => value ?? 0) : []));
     const limited = capacity !== null && capacity <= 1.6 * highest;
+    const lines = [
+      ...(fit ? [{ label: "Linear estimate", stroke: colour("--ink"), values: estimate }] : []),
+      ...(limited ? [{ label: "The disk is full", stroke: colour("--goes-ink"), values: x.map(() => capacity) }] : []),
+    ];
     const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const dashed = { width: 2, dash: [6, 4], points: { show: false } };
     const label = (name) => name || "without a repository";
@@ -36,18 +40,18 @@ class Growth {
       hooks: { ready: [(plot) => plot.setLegend({ idx: times.length - 1 })] },
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, __, top) => [0, Math.max(top, limited ? capacity : 0) * 1.06 || 1] } },
-      axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(day) }, { ...axis, size: 74, values: (_, ticks) => ticks.map((tick) => humanSize(tick)) }],
+      padding: [12, 44, 0, 0],
+      axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(end - times[0] < 3 * DAY ? minute : day) }, { ...axis, size: 74, values: (_, ticks) => ticks.map((tick) => humanSize(tick)) }],
       series: [
-        { value: (_, time) => (time === null ? "" : `${new Date(time * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`), label: "Time" },
+        { value: (_, time) => (time === null ? "" : `${day(time)} ${minute(time)} UTC`), label: "Time" },
         ...names.map((_, k) => names.length - 1 - k).map((k, n) => ({
           label: label(names[k]), stroke: tints[n], fill: tints[n], width: 1, points: { show: false },
           value: (_, __, ___, index) => (index === null || index >= times.length ? "" : humanSize(series[k][index])),
         })),
-        { ...dashed, label: "Linear estimate", stroke: colour("--ink"), show: Boolean(fit), value: (_, bytes) => (bytes === null ? "" : humanSize(bytes)) },
-        { ...dashed, label: "The disk is full", stroke: colour("--goes-ink"), show: limited, value: (_, bytes) => (bytes === null ? "" : humanSize(bytes)) },
+        ...lines.map(({ label: text, stroke }) => ({ ...dashed, label: text, stroke, value: (_, bytes) => (bytes === null ? "" : humanSize(bytes)) })),
       ],
       bands: tops.slice(1).map((_, n) => ({ series: [n + 1, n + 2] })),
-    }, [x, ...tops.map(longer), estimate, x.map(() => capacity)], this.place);
+    }, [x, ...tops.map(longer), ...lines.map(({ values }) => values)], this.place);
   }
 
   /** The same in words, for whoever does not see the picture. */

@@ -64,6 +64,7 @@ const repositoriesShown = repositoryTable((name) => {
   at("controls").scrollIntoView();
 });
 show();
+at("linked").hidden = !data.linked;
 if (data.folded.length) {
   const left = sum(data.folded.map(([, , number]) => number));
   at("folded").textContent = `The page has room for the ${count(images.length)} largest of ${many(data.imageCount, "image")}: ` +

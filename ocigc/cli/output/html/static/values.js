@@ -31,6 +31,9 @@ function day(seconds) {
   return Number.isNaN(date.getTime()) ? "?" : date.toISOString().slice(0, 10);
 }
 
+/** The time of day of such an instant, in UTC. */
+const minute = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);
+
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 /** An element with attributes and children; a string becomes text. */
