@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from ocigc.gc.decide import Inputs, Request, decide
+from ocigc.gc.decide import Inputs, Request
 from ocigc.gc.filters import parse_filters
-from ocigc.gc.images import Images
 from ocigc.gc.in_use import Container, InUse, Mirror, parse_mirror
+from ocigc.gc.referrers import Relations
 from ocigc.gc.rule_sets import DOCKER_29, SEED, RuleSet
 from ocigc.gc.unmatched import Matching
 from ocigc.image import Descriptor, ImageRecord, Media, dangling_name
+from ocigc.pruning.planning import decide
+from tests.helpers.images import RecordImages
 from tests.helpers.model import Blob, ModelGraph
 
 CONFIG, OTHER_CONFIG, MANIFEST, OTHER, ABSENT = (f"sha256:{each * 64}" for each in "cdabf")
@@ -34,7 +36,8 @@ def staying(found: Sequence[ImageRecord], in_use: InUse, rules: RuleSet) -> list
     """The names after a prune of all; a dangling image that it makes is called <none>."""
     graph = ModelGraph({CONFIG: Blob(b"{}"), OTHER_CONFIG: Blob(b"{}"), MANIFEST: manifest(CONFIG)})
     filters = parse_filters([], prune_all=True, now=0, local_offset=0, rules=rules)
-    plan = decide(Inputs(Images(found), [], [], graph), Request(filters, in_use, 0, 0, rules=rules), lambda _: [])
+    inputs = Inputs(RecordImages(found), RecordImages(), Relations(), [], [], graph)
+    plan = decide(inputs, Request(filters, in_use, 0, 0, rules=rules), lambda _: [], graph)
     return sorted([plan.images[kept.position].name for kept in plan.kept] + ["<none>" for _ in plan.dangling])
 
 
