@@ -8,7 +8,7 @@ import pytest
 
 from tests.interop.programs import attempt, call, names, needs, pruned
 
-VERSIONS = ("0.9.0", "1.0.0", "1.1.0-rc.1", "1.1.0")
+VERSIONS = ("0.9.0", "1.0.0", "1.1.0-rc.1", "1.1.0+build.5")
 POLICY = """
 [[rule]]
 keep-last = 2

@@ -69,7 +69,7 @@ def test_the_registrys_own_files_are_no_layout(registry: str, umoci_layout: Path
     push(umoci_layout, "two", registry, "app")
     call("umoci", "rm", "--image", f"{umoci_layout}:three")
     before = snapshot(tmp_path / "registry")
-    refused(ocigc(*PRUNE, tmp_path / "registry"), 2, "oci-layout")
+    refused(ocigc(*PRUNE, tmp_path / "registry"), 2, "not an OCI image layout", "registry garbage-collect")
     result = ocigc(*PRUNE, "--recursive", tmp_path)
     assert result.code == 0, result
     assert [each["Layout"] for each in result.json["Layouts"]] == ["umoci"]

@@ -6,14 +6,15 @@ Each program copies what stays as it did before, and nothing is left that it doe
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.helpers.command import ocigc
-from tests.interop.programs import PRUNE, blobs, needs, pruned, random_files
+from tests.interop.programs import PRUNE, blobs, entries, finds_nothing, needs, pruned, random_files
 from tests.interop.writers import TAGS, Program, by_crane, by_oras, by_regctl, by_skopeo
 
 KEEP_ONE_VERSION = """
@@ -63,12 +64,24 @@ class Written:
     program: Program
     copied: Mapping[str, Mapping[str, bytes]]
     """What the program copied of each tag before."""
+    listed: Sequence[dict[str, Any]]
+    """The entries of index.json before."""
 
     def holds(self, kept: frozenset[str]) -> None:
-        """The layout has these tags, their copies are as before, and there is no blob but theirs."""
+        """The layout has these tags, their copies are as before, and there is no blob but theirs.
+
+        Entries of platforms, referrers and fallback tags are there as long as their content is.
+        """
         assert self.program.tags(self.layout) == kept
         assert {tag: self.program.read(self.layout, tag) for tag in kept} == {tag: self.copied[tag] for tag in kept}
-        assert blobs(self.layout).keys() == {digest for tag in kept for digest in self.copied[tag]}
+        left = blobs(self.layout).keys()
+        assert left == {digest for tag in kept for digest in self.copied[tag]}
+
+        def stays(entry: dict[str, Any]) -> bool:
+            tag = entry.get("annotations", {}).get("org.opencontainers.image.ref.name", "").rpartition(":")[2]
+            return tag in kept if tag in TAGS else entry["digest"].partition(":")[2] in left
+
+        assert entries(self.layout) == [entry for entry in self.listed if stays(entry)]
 
 
 @pytest.fixture(scope="module", params=WRITERS)
@@ -76,7 +89,8 @@ def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("written")
     program: Program = request.param(path / "layout", random_files(path / "files"), crane_registry)
     assert program.tags(path / "layout") == TAGS
-    return Written(path / "layout", program, {tag: program.read(path / "layout", tag) for tag in TAGS})
+    copied = {tag: program.read(path / "layout", tag) for tag in TAGS}
+    return Written(path / "layout", program, copied, entries(path / "layout"))
 
 
 @pytest.fixture
@@ -119,3 +133,8 @@ def test_what_is_restored_is_what_was_written(written: Written) -> None:
     assert written.program.tags(written.layout) == TAGS
     for tag in TAGS:
         assert written.program.read(written.layout, tag) == written.copied[tag]
+
+
+def test_none_is_old_enough(written: Written) -> None:
+    """The images have no date that could be true, and have just come."""
+    finds_nothing(written.layout, "--all", "--filter", "until=1h")
