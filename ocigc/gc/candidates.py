@@ -18,7 +18,7 @@ from ocigc.gc.images import Images, NameKind, name_kind
 from ocigc.gc.plan import KeepReason, Kept, KeptImages
 from ocigc.gc.protection import ContentUser, Protection
 from ocigc.gc.referrers import Relations
-from ocigc.image import ImageRecord, Media, dangling_name
+from ocigc.image import ImageRecord, dangling_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Judge:
         # A name of its own may keep a referrer; a fallback tag is none, unless what it refers to is its own content.
         named = name_kind(image.names) == NameKind.NAMED or position in self.relations.reaching
         kept = self._kept_by_itself(image) if named and not image.nameless else self._kept_by_name(image)
-        if kept is None and (used := content_user(self.protection, image, self.graph)) is not None:
+        if kept is None and (used := self.protection.content_user(image, self.graph)) is not None:
             kept = Kept(position, KeepReason.CONTENT_IN_USE, used.by)
         if kept is not None:
             return kept
@@ -145,16 +145,9 @@ def _last_names(
         names.update(_contents(images, graph))
     for image, content in zip(pruned, _contents(pruned, graph), strict=True):
         names[content] -= 1
-        yield image, None if names[content] else content_user(protection, image, graph)
+        yield image, None if names[content] else protection.content_user(image, graph)
 
 
 def _contents(images: Images, graph: Graph) -> Iterator[int | str]:
     for position, target in zip(images.positions, images.targets(graph), strict=True):
         yield images[position].target.digest if target == NO_NODE else target
-
-
-def content_user(protection: Protection, image: ImageRecord, graph: Graph) -> ContentUser | None:
-    """Who uses the image's target, or a manifest or config of it, by digest."""
-    return protection.content_user(
-        image, lambda image: [graph.digest(node) for node, media in graph.walk(image.target) if media != Media.UNKNOWN]
-    )

@@ -6,7 +6,7 @@ sources than containers say is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from ocigc.gc.graph import Graph
@@ -19,9 +19,6 @@ from ocigc.reference import Reference
 _NOT_A_REFERENCE = "or not: it is not a reference, so nobody can tell"
 _SANDBOXES = "sandboxes of pods, by its name: nothing says which image those have"
 _SHORT_ID = 12  # characters of a container's ID that docker shows
-
-WalkDigests = Callable[[ImageRecord], Collection[str]]
-"""The digests of an image's walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +34,16 @@ class Protection:
     """What is protected, each with the first who uses it.
 
     `names` are protected as they are, `tags` protect bare tags of an unknown repository. `digests` are targets that
-    containers use; `contents` protect whatever image has them as target, manifest or config. `last_name_stays` is the
-    rule set's, for containers. With `of_names`, a name that is not a reference may be in use; with `of_sandboxes`,
-    images may be that are called as those of sandboxes are.
+    containers use; `contents` protect whatever image has them as target, manifest or config, and `nodes` are those of
+    them that are present. `last_name_stays` is the rule set's, for containers. With `of_names`, a name that is not a
+    reference may be in use; with `of_sandboxes`, images may be that are called as those of sandboxes are.
     """
 
     names: Mapping[str, str]
     tags: Mapping[str, str]
     digests: Mapping[str, str]
     contents: Mapping[str, str]
+    nodes: Mapping[int, str]
     last_name_stays: bool = False
     of_names: bool = False
     of_sandboxes: bool = False
@@ -77,14 +75,16 @@ class Protection:
             return _SANDBOXES
         return self.names.get(str(reference))
 
-    def content_user(self, image: ImageRecord, walk_digests: WalkDigests) -> ContentUser | None:
-        """Who uses the image's content by some digest: it must keep a record, whatever its name."""
+    def content_user(self, image: ImageRecord, graph: Graph) -> ContentUser | None:
+        """Who uses the image's target, or a manifest or config of it, by its digest: it must keep a record, whatever
+        its name."""
         digest = image.target.digest
-        if self.contents:
-            used = (digest, *walk_digests(image))
-            user = next((self.contents[each] for each in used if each in self.contents), None)
-            if user is not None:
-                return ContentUser(user, keeps_name=True)
+        user = self.contents.get(digest)
+        if user is None and self.nodes:
+            used = (node for node, media in graph.walk(image.target) if media != Media.UNKNOWN and node in self.nodes)
+            user = next((self.nodes[node] for node in used), None)
+        if user is not None:
+            return ContentUser(user, keeps_name=True)
         if (user := self.digests.get(digest)) is not None:
             return ContentUser(user, self.last_name_stays)
         return None
@@ -129,6 +129,7 @@ def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) 
         tags,
         digests,
         contents,
+        {node: user for digest, user in contents.items() if (node := graph.find(digest)) is not None},
         rules.last_name_stays,
         of_names=in_use.lists_names,
         of_sandboxes=in_use.sandboxes_unknown,

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ocigc.gc.candidates import content_user
 from ocigc.gc.graph import MeasuredGraph
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
@@ -82,7 +81,7 @@ def usage(
                 shared=sum(graph.size(node) for node in nodes if marks[node] > 1),
                 referrer=image.position in relations.subjects,
                 orphaned=image.position in relations.orphaned,
-                in_use=(protection.name_user(image) or content_user(protection, image, graph)) is not None,
+                in_use=(protection.name_user(image) or protection.content_user(image, graph)) is not None,
                 leased=image.target.digest in leased,
                 reclaimable=sum(graph.size(node) for node in nodes if node in unused),
             )
