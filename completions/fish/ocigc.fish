@@ -51,7 +51,7 @@ function _shtab_ocigc_using
 end
 
 set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth
-set -g _shtab_ocigc_opts_with_value --as --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --sort --trash --wait -j -o
+set -g _shtab_ocigc_opts_with_value --as --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --shared-with --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -168,6 +168,7 @@ complete -c ocigc -n '_shtab_ocigc_using prune' -s f -l force -d 'do not ask'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l max-delete -x -d 'refuse a run that would take more than this, for example 20% (of the images or of the bytes), 200GB, or 50 (images)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s v -l verbose -d 'list all images that go, not just the largest'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l allow-empty -d 'go on even if no image at all would remain'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l shared-with -xka "(__fish_complete_directories)" -d 'another layout whose blobs may lie here: what it needs and has not stays; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l trash -x -d 'keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: free the space at once)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l format -xka "text json" -d 'how to print the result (default: text)'
@@ -189,6 +190,7 @@ complete -c ocigc -n '_shtab_ocigc_using rm' -s f -l force -d 'do not ask'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l max-delete -x -d 'refuse a run that would take more than this, for example 20% (of the images or of the bytes), 200GB, or 50 (images)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -s v -l verbose -d 'list all images that go, not just the largest'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l allow-empty -d 'go on even if no image at all would remain'
+complete -c ocigc -n '_shtab_ocigc_using rm' -l shared-with -xka "(__fish_complete_directories)" -d 'another layout whose blobs may lie here: what it needs and has not stays; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l trash -x -d 'keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: free the space at once)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l format -xka "text json" -d 'how to print the result (default: text)'

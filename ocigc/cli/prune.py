@@ -30,6 +30,7 @@ from ocigc.times import SECOND
 
 if TYPE_CHECKING:
     from ocigc.cli.output.output_file import OutputFile
+    from ocigc.pruning.peers import SharedWith
 
 RUN_OPTIONS = (
     options.IN_USE,
@@ -50,6 +51,13 @@ RUN_OPTIONS = (
     options.MAX_DELETE,
     options.VERBOSE.but(help="list all images that go, not just the largest"),
     Option("--allow-empty", action="store_true", help="go on even if no image at all would remain"),
+    Option(
+        "--shared-with",
+        metavar="LAYOUT",
+        action="append",
+        default=[],
+        help="another layout whose blobs may lie here: what it needs and has not stays; may be given again",
+    ),
     Option(
         "--trash",
         metavar="DURATION",
@@ -76,6 +84,10 @@ def run(args: argparse.Namespace) -> int:
         keep_storage=args.keep_storage,
     )
     if args.recursive:
+        if args.shared_with:
+            raise UsageError(
+                "--shared-with is for one layout: with --recursive, put all that share blobs into the tree"
+            )
         if args.plan_out is not None or args.max_delete is not None:
             raise UsageError("--plan-out and --max-delete are for one layout, not for --recursive")
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
@@ -121,10 +133,11 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
         if refusal is not None:
             prune(layout, replace(wanted, dry_run=True)).close()
             raise refusal
+        elsewhere = _shared_with(args, wanted)
         told = _Teller(args, wanted, progress, check)
         confirm = told.confirm if check or args.max_delete or not args.force else None
         look = told.look if args.format == "text" or confirm is not None else None
-        with prune(layout, wanted, confirm=confirm, look=look, watch=progress) as pruned:
+        with prune(layout, wanted, confirm=confirm, look=look, watch=progress, elsewhere=elsewhere) as pruned:
             progress.clear()
             if check is not None and (pruned.dry_run or pruned.plan.empty):
                 check(pruned)
@@ -141,6 +154,16 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
             else:
                 told.tell(pruned)
     return 0
+
+
+def _shared_with(args: argparse.Namespace, wanted: PruneOptions) -> SharedWith | None:
+    """The layouts of --shared-with."""
+    paths = getattr(args, "shared_with", [])
+    if not paths:
+        return None
+    from ocigc.pruning.peers import SharedWith  # noqa: PLC0415
+
+    return SharedWith(paths, wanted.request.now)
 
 
 class _Teller:

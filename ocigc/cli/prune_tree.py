@@ -21,19 +21,19 @@ from ocigc.cli.output.plan_table import (
 )
 from ocigc.cli.output.plan_text import as_metrics, document
 from ocigc.cli.output.tables import terminal_width
-from ocigc.cli.output.terminal import progress_line
+from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.errors import Refused
 from ocigc.gc.explain import Explanation
 from ocigc.hard_links import HardLinks
 from ocigc.inspect.plan_summary import PlanSummary, summarize, together
-from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
+from ocigc.layout.discover import Found, Results, Tree
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import Pruned, prune
 from ocigc.pruning.quota import fit
+from ocigc.pruning.tree import Others, TreeRun, Work
 
 _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
@@ -53,57 +53,23 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
     refusal = options.nobody_to_ask(args)
+    asked = not (args.dry_run or args.force)
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         if refusal is not None:
             raise refusal
         options.confine(args, *([] if args.dry_run else [tree.fd]))
         if wanted.own_policy and wanted.policy is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
-
-        repositories = _repositories(args, wanted, tree, progress)
-
-        def plain(found: Found) -> PruneOptions:
-            return replace(wanted, keep_storage=None, match_in_use=False, repository=repositories[found])
-
-        limit = wanted.keep_storage
-        options_of = plain if limit is None else fit(tree, limit, plain, progress)
-
-        def run(confirm: Callable[[str, Pruned], None] | None, *, dry_run: bool) -> Results[_Answer]:
-            taken = HardLinks(trash=wanted.trash is not None)
-
-            def work(layout: Layout, found: Found, watch: Watcher) -> _Answer:
-                own = replace(options_of(found), dry_run=dry_run)
-                check = None if confirm is None else lambda planned: confirm(printable(found.path), planned)
-                summaries = []
-
-                def look(planned: Pruned) -> None:
-                    summaries.append(summarize(planned, own, most=most))
-
-                with prune(layout, own, confirm=check, look=look, watch=watch, taken=taken) as pruned:
-                    answer = _answer(pruned, summaries[-1])
-                    if not pruned.dry_run:
-                        for files in answer.summary.leaving:
-                            taken.remove(files)
-                        options.measure(args, as_metrics(pruned))
-                    return answer
-
-            # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs stays.
-            results = each_layout(tree, work, progress, at_once=AT_ONCE if dry_run else 1)
-            progress.clear()
-            space = "SpaceReclaimed" if wanted.trash is None else "SpaceTrashed"
-            return Results(list(_counted(results.values, space)), results.errors)
-
-        asked = not (args.dry_run or args.force)
+        pruning = _Pruning(args, tree, wanted, progress)
+        results = pruning.plan(quietly=args.force and not args.dry_run)
         if asked:
-            planned = run(None, dry_run=True)
-            for error in planned.errors:
+            for error in results.errors:
                 log.error(error)
-            for line in _plan(planned, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
+            for line in _plan(results, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
                 print(line, file=sys.stderr)
             options.ask()
-            results = run(_unchanged({name: answer.document for name, answer in planned.values}), dry_run=False)
-        else:
-            results = run(None, dry_run=args.dry_run)
+        if not args.dry_run:
+            results = pruning.carry_out(results if asked else None)
     for error in results.errors:
         log.error(error)
     total = _total(results, args.dry_run)
@@ -112,15 +78,68 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     if args.format == "json":
         json.dump(total, sys.stdout)
         print()
-    else:
-        for line in _explained(results, told):
-            print(line)
-        told_lines = (
-            _plan(results, told, most, dry_run=True) if args.dry_run else _done(results, told, most, shown=asked)
-        )
-        for line in told_lines:
-            print(line)
+        return options.FAILED if results.errors else 0
+    for line in _explained(results, told):
+        print(line)
+    lines = _plan(results, told, most, dry_run=True) if args.dry_run else _done(results, told, most, shown=asked)
+    for line in lines:
+        print(line)
     return options.FAILED if results.errors else 0
+
+
+class _Pruning:
+    """One run over a tree: its plans first, then what they say."""
+
+    def __init__(self, args: argparse.Namespace, tree: Tree, wanted: PruneOptions, progress: ProgressLine) -> None:
+        self._args = args
+        self._wanted = wanted
+        self._progress = progress
+        self._run = TreeRun(tree, wanted.request.now, progress)
+        repositories = _repositories(args, wanted, tree, progress)
+
+        def plain(found: Found) -> PruneOptions:
+            own = replace(wanted, keep_storage=None, match_in_use=False, in_tree=True)
+            return replace(own, repository=repositories[found])
+
+        limit = wanted.keep_storage
+        self._options_of = plain if limit is None else fit(tree, limit, plain, progress)
+
+    def plan(self, *, quietly: bool) -> Results[_Answer]:
+        """What would go; `quietly`, where the run itself will say what there is to say."""
+        return self._counted(self._run.plan(self._work(dry_run=True), quietly=quietly))
+
+    def carry_out(self, planned: Results[_Answer] | None) -> Results[_Answer]:
+        """Prunes; nothing but what was `planned`, if that was shown."""
+        shown = None if planned is None else {name: answer.document for name, answer in planned.values}
+        return self._counted(self._run.carry_out(self._work(dry_run=False, shown=shown)))
+
+    def _work(self, *, dry_run: bool, shown: dict[str, dict[str, Any]] | None = None) -> Work[_Answer]:
+        taken = HardLinks(trash=self._wanted.trash is not None)
+        most = None if self._args.verbose else SHOWN
+
+        def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> _Answer:
+            own = replace(self._options_of(found), dry_run=dry_run)
+            confirm = None if shown is None else _unchanged(shown.get(found.name, {}))
+            summaries = []
+
+            def look(planned: Pruned) -> None:
+                others.saw(planned)
+                summaries.append(summarize(planned, own, most=most))
+
+            with prune(layout, own, confirm=confirm, look=look, watch=watch, taken=taken, elsewhere=others) as pruned:
+                answer = _answer(pruned, summaries[-1])
+                if not pruned.dry_run:
+                    for files in answer.summary.leaving:
+                        taken.remove(files)
+                    options.measure(self._args, as_metrics(pruned))
+                return answer
+
+        return work
+
+    def _counted(self, results: Results[_Answer]) -> Results[_Answer]:
+        self._progress.clear()
+        space = "SpaceReclaimed" if self._wanted.trash is None else "SpaceTrashed"
+        return Results(list(_counted(results.values, space)), results.errors, results.interrupted)
 
 
 def _repositories(
@@ -151,12 +170,12 @@ def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tup
         yield name, replace(answer, document={**answer.document, **going})
 
 
-def _unchanged(planned: dict[str, dict[str, Any]]) -> Callable[[str, Pruned], None]:
+def _unchanged(shown: dict[str, Any]) -> Callable[[Pruned], None]:
     """Nobody can be asked layout by layout: a layout goes on if it would lose what was shown."""
 
-    def confirm(name: str, now: Pruned) -> None:
+    def confirm(now: Pruned) -> None:
         answer = document(now)
-        if any(list(answer[key]) != planned.get(name, {}).get(key) for key in _LISTS):  # type: ignore[call-overload]
+        if any(list(answer[key]) != shown.get(key) for key in _LISTS):  # type: ignore[call-overload]
             raise Refused("it has changed since the plan was shown; run it again")
 
     return confirm

@@ -170,11 +170,6 @@ class Plan:
         return len(self.deleted) + len(self.unnamed) + len(self.orphans)
 
     @property
-    def leaves_no_image(self) -> bool:
-        """Whether there were images and none would remain."""
-        return bool(self.pruned) and not self.staying
-
-    @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.pruned or self.renamed or self.parts or self.unlease or self.orphans)

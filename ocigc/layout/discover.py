@@ -30,6 +30,11 @@ class Found:
     path: str
     trouble: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The path, for people."""
+        return printable(self.path)
+
     def repository(self, prefix: str | None, note: Callable[[str], None]) -> str | None:
         """The normalised repository that owns its bare tags: the prefix, as the user gave it, and the path. None, with
         a note, where that is not the name of a repository: a directory may have any name.
@@ -141,9 +146,12 @@ class _Member:
         return report
 
 
-def each_layout(tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_ONCE) -> Results[T]:
-    """Does a piece of work on every layout of a tree, `at_once` of them at a time. An interrupt lets what has begun
-    come to an orderly end, and is among the errors."""
+def each_layout(
+    tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_ONCE, among: Sequence[Found] | None = None
+) -> Results[T]:
+    """Does a piece of work on every layout of a tree, or on some of them in this order, `at_once` of them at a time. An
+    interrupt lets what has begun come to an orderly end, and is among the errors."""
+    layouts = tree.found if among is None else among
     stop = Event()
     member = _Member(watch, stop)
 
@@ -154,7 +162,7 @@ def each_layout(tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_
             return work(layout, found, member)
 
     with ThreadPoolExecutor(at_once) as pool:
-        running = [pool.submit(one, found) for found in tree.found]
+        running = [pool.submit(one, found) for found in layouts]
         try:
             _await(running, watch("Layouts"))
         except BaseException as error:
@@ -162,7 +170,7 @@ def each_layout(tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_
             pool.shutdown(cancel_futures=True)
             if not isinstance(error, KeyboardInterrupt):
                 raise
-    return _gather(tree, running, stop.is_set())
+    return _gather(layouts, running, stop.is_set())
 
 
 def _await(running: Sequence[Future[T]], report: Report | None) -> None:
@@ -173,16 +181,15 @@ def _await(running: Sequence[Future[T]], report: Report | None) -> None:
             report(Progress(len(running) - len(left), 0, len(running), 0))
 
 
-def _gather(tree: Tree, running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
+def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
     values, errors = [], []
-    for found, future in zip(tree.found, running, strict=True):
-        name = printable(found.path)
+    for found, future in zip(layouts, running, strict=True):
         try:
-            values.append((name, future.result()))
+            values.append((found.name, future.result()))
         except OcigcError as error:
-            errors.append(f"{name}: {error}")
+            errors.append(f"{found.name}: {error}")
         except OSError as error:
-            errors.append(f"{name}: {error.strerror or error}")
+            errors.append(f"{found.name}: {error.strerror or error}")
         except (KeyboardInterrupt, CancelledError) as error:
-            errors.append(f"{name}: {error or 'interrupted; nothing is lost'}")
+            errors.append(f"{found.name}: {error or 'interrupted; nothing is lost'}")
     return Results(values, errors, interrupted)

@@ -1,17 +1,121 @@
-"""Blobs that several layouts share: what one needs and has not, another has to keep."""
+"""Blobs that several layouts share: what one needs and has not, another has to keep.
+
+So it is with a common blob directory (skopeo's `--dest-shared-blob-dir`), with zot's `_blobstore`, which has a link to
+every blob and names nothing, and with zot on an object store, where a file of 0 bytes stands for a blob that lies in
+another repository.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Protocol
 
-from ocigc.native import Store
+from ocigc.digest import Digest
+from ocigc.errors import MalformedError, Refused
+from ocigc.image import Media
+from ocigc.labels import Lease
+from ocigc.layout import leases
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.index import Index
+from ocigc.layout.layout import INDEX, INDEX_LIMIT, Layout
+from ocigc.layout.snapshot import Snapshot
+from ocigc.native import NO_NODE, Role, Store, parse_children
 
+_LIMIT = 16 << 20  # bytes
+_DIGESTS = re.compile(rb"sha256:[0-9a-f]{64}(?![0-9a-f])|sha512:[0-9a-f]{128}(?![0-9a-f])")
 _EMPTY = frozenset(f"{name}:{hashlib.new(name).hexdigest()}" for name in ("sha256", "sha512")) | {
     "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 }
 
 
+class Elsewhere(Protocol):
+    """What other layouts need of a layout."""
+
+    @property
+    def unknown(self) -> str:
+        """Why nobody can tell all that they need; empty where that is known."""
+
+    def needed(self) -> Iterable[str]:
+        """The digests of all that they need and have not, at this moment."""
+
+    def kept(self, store: Store) -> array[int]:
+        """The nodes of what they have too, for a layout that has no image of its own."""
+
+    def changed(self) -> bool:
+        """Whether any of them has changed since `needed` was last asked."""
+
+
 def is_hollow(store: Store, node: int) -> bool:
-    """Whether a file of 0 bytes stands for a blob that is not empty: what a sync or a killed copy leaves, and zot where
-    it dedupes in an object store."""
+    """Whether a file of 0 bytes stands for a blob that is not empty."""
     return store.size(node) == 0 and store.digest(node) not in _EMPTY
+
+
+def needs(
+    snapshot: Snapshot, now: int, entries: Collection[int] = (), blobs: Collection[int] = ()
+) -> frozenset[Digest]:
+    """The digests of all that a layout needs at the instant `now`, and has not or only hollow; without the entries at
+    these positions, and without these blobs (nodes)."""
+    store, index = snapshot.store, snapshot.index
+    store.stat()
+    going = frozenset(blobs)
+    found: set[Digest] = set()
+    for position, node in enumerate(snapshot.targets):
+        if node == NO_NODE and position not in entries:
+            found.add(index.entries[position].descriptor.digest)
+    found.update(_absent(_named(index, snapshot.leases, now, entries), store))
+    faults = [node for node, _ in store.faults() if node not in going]
+    found.update(store.digests(faults))
+    for node in chain(store.incomplete(), faults):
+        if node not in going:
+            found.update(_absent(_children(store, node), store))
+    hollow = (node for node in range(len(store)) if node not in going and is_hollow(store, node))
+    found.update(store.digests(hollow))
+    return frozenset(found)
+
+
+def needs_of_index(layout: Layout, now: int) -> frozenset[Digest]:
+    """The same of a layout whose blobs cannot be looked at: all that its entries and leases name. Raises Refused."""
+    index = layout.read_index()
+    targets = (entry.descriptor.digest for entry in index.entries)
+    return frozenset(chain(targets, _named(index, leases.load(layout.dir), now, ())))
+
+
+def mentioned(directory: Dir) -> frozenset[Digest]:
+    """All digests that stand in an index.json that cannot be parsed: it may have been cut off."""
+    try:
+        return frozenset(Digest(found.decode()) for found in _DIGESTS.findall(directory.read(INDEX, INDEX_LIMIT)))
+    except (OSError, Refused):
+        return frozenset()
+
+
+def _named(index: Index, held: Sequence[Lease], now: int, entries: Collection[int]) -> Iterator[Digest]:
+    """What labels of entries refer to, and leases hold."""
+    for position, references in index.entries.references().items():
+        if position not in entries:
+            yield from (Digest(each) for each in references if Digest.recognises(each))
+    for lease in held:
+        if lease.active(now):
+            yield from map(Digest, lease.resources)
+
+
+def _absent(digests: Iterable[Digest], store: Store) -> Iterator[Digest]:
+    return (digest for digest in digests if store.find(digest) is None)
+
+
+def _children(store: Store, node: int) -> Iterator[Digest]:
+    """What a document refers to, but for its subject: a referrer does not need that."""
+    try:
+        content = store.read(node, _LIMIT, verify=False)
+    except Refused:
+        return
+    for media in (Media.MANIFEST, Media.INDEX, Media.JSON):
+        try:
+            found = list(parse_children(content, media))
+        except MalformedError:
+            continue
+        yield from (child.digest for role, child, _ in found if role != Role.SUBJECT)
+        return

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
@@ -29,6 +30,9 @@ from ocigc.native import NEVER, NO_NODE, Background, Config, Detail, Entries, St
 from ocigc.progress import Watcher
 from ocigc.times import parse_rfc3339
 
+if TYPE_CHECKING:
+    from ocigc.layout.shared import Elsewhere
+
 CONFIG_LIMIT = 16 << 20  # bytes
 _NO_BUILD_BEFORE = parse_rfc3339("1990-01-01T00:00:00Z")
 
@@ -36,7 +40,8 @@ _NO_BUILD_BEFORE = parse_rfc3339("1990-01-01T00:00:00Z")
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A layout as it was at one moment. `repository` (normalised) owns bare tags. `targets` are the nodes of what the
-    entries of index.json name, NO_NODE where that is absent. The `parts` are not among the `images`."""
+    entries of index.json name, NO_NODE where that is absent. The `parts` are not among the `images`. The nodes that are
+    `needed` are so by other layouts."""
 
     layout: Layout
     repository: str | None
@@ -47,11 +52,17 @@ class Snapshot:
     relations: Relations
     leases: Sequence[Lease]
     store: Store
+    needed: Sequence[int] = ()
 
     @property
     def inputs(self) -> Inputs:
         """What of it the rules see."""
-        return Inputs(self.images, self.parts, self.relations, self.leases, self.store.own_roots(), self.store)
+        return Inputs(self.images, self.parts, self.relations, self.leases, self._own_roots, self.store)
+
+    @property
+    def _own_roots(self) -> array[int]:
+        """What stays whatever the entries and leases say: to the rules, another layout's need is like a label."""
+        return self.store.own_roots() + array("I", self.needed)
 
     @property
     def entries(self) -> Images:
@@ -59,9 +70,9 @@ class Snapshot:
         return self.images.picked(chain(self.images.positions, self.parts.positions)) if self.parts else self.images
 
     def roots(self, now: int) -> list[Group]:
-        """All roots at the instant `now`: the entries of index.json, leases and labels."""
+        """All roots at the instant `now`: the entries of index.json, leases, labels and what other layouts need."""
         active = [lease for lease in self.leases if lease.active(now)]
-        return root_groups(self.entries.roots(self.store), active, self.store.own_roots(), self.store)
+        return root_groups(self.entries.roots(self.store), active, self._own_roots, self.store)
 
     @property
     def absent(self) -> set[Digest]:
@@ -80,6 +91,7 @@ def load(
     record: bool = False,
     record_damage: bool = False,
     taken: HardLinks | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
     """Reads a layout. Raises Refused where what an image or lease refers to cannot be known.
 
@@ -87,6 +99,7 @@ def load(
     manifests newer than `in_grace_after` refer to is read too. With `record`, bad manifests are recorded in the store
     instead; with `record_damage` likewise, in a second reading once one is found. `taken` are the hard links that this
     run has removed from other layouts: they make nothing here newer.
+    What other layouts need, by what `elsewhere` tells, is a root here.
     """
     # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
     # leases are read first, and blobs last.
@@ -109,14 +122,26 @@ def load(
             with _naming(layout):
                 _refuse_corrupt_data(index.entries, targets)
         _follow_back_labels(images, store)
-        claims = _claims(index.entries, targets, held, store, now)
+        needed = array("I") if elsewhere is None else _found(elsewhere.needed(), store)
+        # A file of 0 bytes is kept, but tells nothing.
+        read = array("I", (node for node in needed if store.size(node)))
+        claims = _claims(index.entries, targets, _held(held, store, now) + read, store)
         try:
             _vouching(layout, store, lambda: store.expand(*claims, watch("Reading manifests")))
         except Refused:
             if record or not record_damage:
                 raise
             store.close()
-            return load(layout, repository, now, watch, in_grace_after=in_grace_after, record=True, taken=taken)
+            return load(
+                layout,
+                repository,
+                now,
+                watch,
+                in_grace_after=in_grace_after,
+                record=True,
+                taken=taken,
+                elsewhere=elsewhere,
+            )
         subjects = find_subjects(images, store)
         for position, nodes in subjects.present.items():
             if targets[position] != NO_NODE:
@@ -125,12 +150,14 @@ def load(
         with _naming(layout):
             docker_list.hold(layout.dir, images.roots(store), store, tolerant=record)
         relations = _related(images, subjects, _held(held, store, now), store)
+        if elsewhere is not None and not index.entries:
+            needed += elsewhere.kept(store)
     except BaseException:
         store.close()
         raise
     parts = frozenset(relations.parts)
     alone = images.picked(each for each in images.positions if each not in parts) if parts else images
-    return Snapshot(layout, repository, index, targets, alone, images.picked(parts), relations, held, store)
+    return Snapshot(layout, repository, index, targets, alone, images.picked(parts), relations, held, store, needed)
 
 
 def _related(images: IndexImages, subjects: Subjects, held: Sequence[int], store: Store) -> Relations:
@@ -204,12 +231,9 @@ def detach(snapshot: Snapshot, detached: Iterable[int]) -> None:
         _each(store.remove_referrer, subjects[position], target)
 
 
-def _claims(
-    entries: Entries, targets: array[int], held: Sequence[Lease], store: Store, now: int
-) -> tuple[array[int], bytes]:
-    """What all else is reached from, and what that is held to be."""
+def _claims(entries: Entries, targets: array[int], others: array[int], store: Store) -> tuple[array[int], bytes]:
+    """What all else is reached from, and what that is held to be; of the `others` nobody says."""
     references, medias = entries.reference_roots(store)
-    others = _held(held, store, now)
     return targets + references + others, entries.medias() + medias + bytes([Media.NONE]) * len(others)
 
 
@@ -224,8 +248,11 @@ def _refuse_corrupt_data(entries: Entries, targets: array[int]) -> None:
 def _held(leases: Sequence[Lease], store: Store, now: int) -> array[int]:
     """The nodes that leases and labels hold at the instant `now`."""
     resources = (digest for lease in leases if lease.active(now) for digest in lease.resources)
-    found = (node for node in map(store.find, resources) if node is not None)
-    return array("I", chain(found, store.own_roots()))
+    return _found(resources, store) + store.own_roots()
+
+
+def _found(digests: Iterable[str], store: Store) -> array[int]:
+    return array("I", (node for node in map(store.find, digests) if node is not None))
 
 
 def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:

@@ -29,8 +29,9 @@ from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import IndexChange
 from ocigc.layout.index_images import written_names
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import Swept
+from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.commit import Standing, commit, standing
@@ -47,13 +48,14 @@ WAY_BACK = "`ocigc restore --interrupted` undoes it"
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How to carry out a plan that was made at the instant `now`. What is removed is kept in the trash until the
-    instant `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. `wait` is in
-    seconds."""
+    instant `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. What other layouts
+    need, as `elsewhere` tells, stays. `wait` is in seconds."""
 
     now: int
     in_grace_after: int
     expires: int | None = None
     wait: float = 0
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class _Job:
         self.check()
         snapshot, to_delete = planned, nodes
         gone: Sequence[Digest] = ()
-        if roots.has_moved_on(self.layout, self.run, planned.store):
+        if self._has_moved_on(roots, planned.store):
             snapshot, roots = self._reload()
             to_delete, gone = self._still_to_delete(snapshot, planned.store.digests(nodes))
         try:
@@ -227,7 +229,13 @@ class _Job:
         return change
 
     def _reload(self) -> tuple[Snapshot, Roots]:
-        return reload(self.layout, self.run, self.record.in_grace_after, self.terms.now, self.watch)
+        terms = self.terms
+        return reload(self.layout, self.run, self.record.in_grace_after, terms.now, self.watch, terms.elsewhere)
+
+    def _has_moved_on(self, roots: Roots, store: Store) -> bool:
+        """Whether this layout or another one may have come to need blobs since the roots were read."""
+        elsewhere = self.terms.elsewhere
+        return roots.has_moved_on(self.layout, self.run, store) or (elsewhere is not None and elsewhere.changed())
 
     def _still_to_delete(self, snapshot: Snapshot, digests: Iterable[Digest]) -> tuple[array[int], list[Digest]]:
         return still_to_delete(snapshot, digests, self.record.started, self.record.in_grace_after, self.terms.now)
@@ -249,7 +257,7 @@ class _Job:
         tick(Progress(len(to_delete), 0, len(to_delete), 0))
         moved = _with_result(to_delete, results, Swept.MOVED)
         skipped = results.count(Swept.SKIPPED)
-        if skipped or roots.has_moved_on(self.layout, self.run, store):
+        if skipped or self._has_moved_on(roots, store):
             if roots.differs_in_labels(self.layout, self.run):
                 put_back_labelled(self.layout, self.run)
             again, _ = self._reload()

@@ -62,7 +62,8 @@ class PruneOptions:
     `spares` says so (their time of creation is known where it can be) stay too.
     What is in use and matches no image is noted (`match_in_use`), or nothing is done (`in_use_strict`).
     `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
-    in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is in seconds.
+    in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is in seconds. A layout that is
+    `in_tree` may lose its last dangling images.
     """
 
     request: Request = field(default_factory=request)
@@ -81,6 +82,7 @@ class PruneOptions:
     spares: Callable[[ImageRecord], bool] | None = None
     match_in_use: bool = True
     in_use_strict: bool = False
+    in_tree: bool = False
 
 
 def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:

@@ -19,10 +19,12 @@ from ocigc.layout.damage import staying_damage
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable, remove_leftovers
+from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
+from ocigc.pruning.emptying import emptied
 from ocigc.pruning.execute import WAY_BACK, Executed, Terms, execute
 from ocigc.pruning.figures import size_without, sizes_by_repository
 from ocigc.pruning.journal import Unlease
@@ -106,11 +108,13 @@ def prune(
     look: Callable[[Pruned], None] | None = None,
     watch: Watcher = SILENT,
     taken: HardLinks | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Pruned:
     """Prunes a layout, or says what would go; without options as the command does without any: dangling images, and
     what nothing reaches. `look` sees every plan that is made, also one that is made anew as index.json has changed;
     then `confirm` sees what is to go, and raises Refused to keep it. `taken` is what the caller has removed from other
-    layouts: an orphan whose file lost names by that is no younger for it.
+    layouts: an orphan whose file lost names by that is no younger for it. What other layouts need, as `elsewhere`
+    tells, stays.
 
     Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
     then, and the next prune finishes what was begun.
@@ -118,20 +122,20 @@ def prune(
     options = PruneOptions() if options is None else options
     if options.dry_run:
         with lock.shared(layout, options.wait):
-            planned = _dry_run(layout, options, watch)
+            planned = _dry_run(layout, options, watch, elsewhere)
             if look is not None:
                 look(planned)
             return planned
     with lock.exclusive(layout, options.wait) as state:
-        return _real_run(layout, options, confirm, look, watch, taken, state)
+        return _real_run(layout, options, confirm, look, watch, taken, elsewhere, state)
 
 
-def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher) -> Pruned:
+def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
     if journal.pending_below(layout):
         watch.note(f"{layout.path}/{STATE}: a run was interrupted: the next prune finishes it, {WAY_BACK}")
-    planned = _plan(layout, options, watch)
-    if planned.plan.leaves_no_image and not options.allow_empty:
-        watch.note(_no_image_left(layout) + "a real run is refused without --allow-empty")
+    planned = _plan(layout, options, watch, None, elsewhere)
+    if not options.allow_empty and (what := emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)):
+        watch.note(f"{layout.path}: {what}; a real run is refused without --allow-empty")
     return planned
 
 
@@ -142,25 +146,27 @@ def _real_run(
     look: Callable[[Pruned], None] | None,
     watch: Watcher,
     taken: HardLinks | None,
+    elsewhere: Elsewhere | None,
     state: Dir,
 ) -> Pruned:
     request = options.request
     now = request.now
     in_grace_after = now if request.in_grace_after is None else request.in_grace_after
     expires = None if options.trash is None else now + nanoseconds(options.trash)
-    terms = Terms(now, in_grace_after, expires, options.wait)
+    terms = Terms(now, in_grace_after, expires, options.wait, elsewhere)
     earlier = _Earlier.of(recover(layout, state, terms, watch))
     if earlier.message:
         watch.note(f"{layout.path}: {earlier.message}")
     trash.remove_old(layout, state, now)
     for _ in range(_ATTEMPTS):
         roots = Roots.read(layout)
-        planned = _plan(layout, options, watch, taken)
+        planned = _plan(layout, options, watch, taken, elsewhere)
         try:
             if look is not None:
                 look(planned)
-            if planned.plan.leaves_no_image and not options.allow_empty:
-                raise Refused(_no_image_left(layout) + "nothing was changed; give --allow-empty if that is meant")
+            what = emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)
+            if what and not options.allow_empty:
+                raise Refused(f"{layout.path}: {what}; nothing was changed; give --allow-empty if that is meant")
             if confirm is not None and not (planned.plan.empty and not planned.leftovers):
                 confirm(planned)
             if planned.plan.empty:
@@ -241,7 +247,13 @@ def _make_room(planned: Pruned, roots: Roots, full: NoRoom, for_good: bool) -> _
     return _Earlier("", tuple(digest for digest, _ in orphans), leftovers, freed)
 
 
-def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLinks | None = None) -> Pruned:
+def _plan(
+    layout: Layout,
+    options: PruneOptions,
+    watch: Watcher,
+    taken: HardLinks | None,
+    elsewhere: Elsewhere | None,
+) -> Pruned:
     """What would go, as a dry run says it."""
     request = options.request
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
@@ -253,11 +265,16 @@ def _plan(layout: Layout, options: PruneOptions, watch: Watcher, taken: HardLink
         in_grace_after=in_grace_after,
         record_damage=True,
         taken=taken,
+        elsewhere=elsewhere,
     )
     _note_unknown_labels(snapshot, watch)
     try:
         snapshot, plan = make_plan(snapshot, options, watch)
         plan = _understood(snapshot, plan, options, watch)
+        if plan.blob_count and elsewhere is not None and elsewhere.unknown:
+            raise Refused(
+                f"what another layout needs of {layout.path} is unknown, so nothing was changed: {elsewhere.unknown}"
+            )
         label = SNAPSHOT_LABEL + options.driver
         unleased = []
         for digest in snapshot.store.digests(plan.unlease):
@@ -335,7 +352,3 @@ def _note_unknown_labels(snapshot: Snapshot, watch: Watcher) -> None:
         blobs = len({node for node, _ in unknown})
         what = f"{blobs} blobs, {snapshot.store.digest(node).short} among them, stay" if blobs > 1 else "1 blob stays"
         watch.note(f"{snapshot.layout.path}: {what} because of a label that is not understood: {key}")
-
-
-def _no_image_left(layout: Layout) -> str:
-    return f"{layout.path}: this would leave no image where there are some; "

@@ -23,6 +23,7 @@ from ocigc.layout import label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_file import index_digest
 from ocigc.layout.layout import Layout
+from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import Store
 from ocigc.progress import Watcher
@@ -109,22 +110,27 @@ def _directories(layout: Dir) -> Iterator[tuple[str, int]]:
             yield algorithm, modified if abs(now - modified) > SECOND else now
 
 
-def reload(layout: Layout, run: Dir, in_grace_after: int, now: int, watch: Watcher) -> tuple[Snapshot, Roots]:
+def reload(
+    layout: Layout, run: Dir, in_grace_after: int, now: int, watch: Watcher, elsewhere: Elsewhere | None = None
+) -> tuple[Snapshot, Roots]:
     """Reads the layout anew, and puts back all that it needs of what the run has taken out; the roots as they were
     before. What manifests newer than the instant `in_grace_after` refer to is needed too; what a damaged one refers to
-    is unknown, so everything comes back then. Raises Refused and OSError."""
+    is unknown, so everything comes back then. What other layouts need, as `elsewhere` tells, is needed too. Raises
+    Refused and OSError."""
     while True:
         roots = Roots.read(layout, run)
-        snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record=True)
+        snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record=True, elsewhere=elsewhere)
         with snapshot.store as store:
-            missing = {digest for digest in _named(snapshot, now) if store.find(digest) is None}
+            named = chain(_named(snapshot, now), () if elsewhere is None else map(Digest, elsewhere.needed()))
+            missing = {digest for digest in named if store.find(digest) is None}
             missing |= snapshot.absent | set(store.missing())
             if store.faults():
                 missing |= {digest for digest, _ in blobs_in(run)}
         # What comes back may be a manifest that needs more.
         if not put_back(layout, run, sorted(missing)).back:
             break
-    return load(layout, None, now, watch, in_grace_after=in_grace_after, record_damage=True), roots
+    snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record_damage=True, elsewhere=elsewhere)
+    return snapshot, roots
 
 
 def _named(snapshot: Snapshot, now: int) -> set[Digest]:

@@ -223,7 +223,7 @@ def test_verify_and_ls_go_over_all_layouts(tmp_path: Path) -> None:
     lines = ocigc("verify", "--recursive", tmp_path).out.splitlines()
     assert [line.split()[0] for line in lines if line.endswith("sound") or "NOT SOUND" in line] == ["a", "a/b", "12"]
     lines = ocigc("ls", "--recursive", tmp_path).out.splitlines()
-    assert [line.split()[0] for line in lines] == ["LAYOUT", "a/b", "a/b", "1"]
+    assert [line.split()[0] for line in lines] == ["LAYOUT", "a", "a", "a/b", "a/b", "2"]
 
 
 def test_an_interrupt_leaves_a_report(tmp_path: Path) -> None:

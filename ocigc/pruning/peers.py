@@ -1,0 +1,143 @@
+"""Other layouts that may share blobs with the one that is pruned: what they need of it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ocigc.digest import Digest
+from ocigc.errors import OcigcError, Refused, UsageError
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.layout import INDEX, Layout
+from ocigc.layout.leases import DIRECTORY as LEASES
+from ocigc.layout.shared import mentioned, needs, needs_of_index
+from ocigc.layout.snapshot import load
+from ocigc.native import Store
+from ocigc.progress import SILENT
+
+Stamp = tuple[tuple[int, ...], ...]
+"""Tells whether index.json or the leases of a layout have changed."""
+
+
+@dataclass(slots=True)
+class Peer:
+    """A layout, by its name in messages, and how to open it or its mere directory.
+
+    `needs` are the digests of all that it needs and has not, None until it has been looked at. Where these cannot all
+    be known, `unknown` says why. `has_blobs`: there are algorithms below its `blobs/`; what has none shares those of
+    others. `blind`: its blobs cannot be looked at, but what its entries name is needed.
+    """
+
+    name: str
+    open: Callable[[], Layout]
+    open_directory: Callable[[], Dir]
+    needs: frozenset[Digest] | None = None
+    unknown: str = ""
+    has_blobs: bool = True
+    blind: bool = False
+    stamp: Stamp = field(default=())
+
+    def look(self, now: int) -> frozenset[Digest]:
+        """Finds out what it needs at the instant `now`."""
+        self.stamp = self.stamp_now()
+        self.unknown = ""
+        self.blind = False
+        try:
+            with self.open() as layout:
+                self.has_blobs = _has_blobs(layout.dir)
+                try:
+                    snapshot = load(layout, None, now, SILENT, record=True)
+                except Refused:  # its blobs are elsewhere, say: a symlink is not followed
+                    self.blind = True
+                    self.needs = needs_of_index(layout, now)
+                else:
+                    with snapshot.store:
+                        self.needs = needs(snapshot, now)
+        except (OcigcError, OSError) as error:
+            self.unknown = str(error)
+            self.needs = frozenset()
+            with suppress(OSError), self.open_directory() as directory:
+                self.has_blobs = _has_blobs(directory)
+                self.needs = mentioned(directory)
+        return self.needs
+
+    def stamp_now(self) -> Stamp:
+        """What `stamp` would be now."""
+        stamps = []
+        with suppress(OSError), self.open_directory() as directory:
+            for name in (INDEX, LEASES):
+                with suppress(OSError):
+                    status = directory.stat(name)
+                    stamps.append((status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size))
+        return tuple(stamps)
+
+    def blobs(self) -> Iterator[Digest]:
+        """The digests of all that it has. Raises Refused and OSError where that cannot be looked at."""
+        with self.open() as layout, Store.scan(layout.fd) as store:
+            yield from store.digests(range(len(store)))
+
+
+def _has_blobs(directory: Dir) -> bool:
+    try:
+        return bool(directory.names_below("blobs"))
+    except OSError:
+        return False
+
+
+class SharedWith:
+    """Implements `Elsewhere`: the layouts that somebody has named."""
+
+    def __init__(self, paths: Iterable[str], now: int) -> None:
+        """Raises UsageError where one of the paths is not a directory."""
+        self._now = now
+        self._peers = [_at(path) for path in paths]
+
+    @property
+    def unknown(self) -> str:
+        return next((f"{each.name}: {each.unknown}" for each in self._peers if each.unknown), "")
+
+    def needed(self) -> Iterator[Digest]:
+        for peer in self._peers:
+            yield from peer.look(self._now)
+
+    def kept(self, store: Store) -> array[int]:
+        return nodes_of(self._peers, store)
+
+    def changed(self) -> bool:
+        return any(peer.stamp != peer.stamp_now() for peer in self._peers)
+
+
+P = TypeVar("P", bound=Peer)
+
+
+def nodes_of(
+    peers: Iterable[P], store: Store, but: Callable[[P], frozenset[Digest]] = lambda _: frozenset()
+) -> array[int]:
+    """The nodes of a store whose blobs any of the peers has; `but` says of a peer which do not count. What a peer is
+    `blind` for does not count: all that it needs is known."""
+    found = bytearray(len(store))
+    for peer in peers:
+        if peer.blind:
+            continue
+        going = but(peer)
+        try:
+            for digest in peer.blobs():
+                if digest not in going and (node := store.find(digest)) is not None:
+                    found[node] = True
+        except (OcigcError, OSError) as error:
+            peer.unknown = peer.unknown or str(error)
+    return array("I", (node for node, flag in enumerate(found) if flag))
+
+
+def _at(path: str) -> Peer:
+    with suppress(ValueError):
+        peer = Peer(path, lambda: Layout(path), lambda: Dir.at(path))
+        try:
+            peer.open_directory().close()
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}: expected the directory of an image layout") from None
+        return peer
+    raise UsageError(f"{path!r}: not a path")

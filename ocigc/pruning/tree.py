@@ -1,0 +1,283 @@
+"""Pruning the layouts of a tree together: what one needs and has not, no other lets go of.
+
+1. Every layout is read and planned; what a layout needs after its plan is a root in the plans of the others. That is
+   done again until nothing more comes to be needed.
+2. Layouts without any entry (pools, as zot's `_blobstore`) come last: they let go of what no other layout has.
+3. Then the plans are carried out, each made anew. Until its own turn is over, a layout counts with all that it needs
+   now; so those whose needs shrink come first. What another layout has come to need meanwhile stays.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TypeVar
+
+from ocigc.digest import Digest
+from ocigc.errors import OcigcError, Refused
+from ocigc.layout import leases
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
+from ocigc.layout.layout import Layout
+from ocigc.layout.shared import needs
+from ocigc.native import Store
+from ocigc.progress import Report, Watcher
+from ocigc.pruning.peers import Peer, nodes_of
+from ocigc.pruning.prune import Pruned
+
+_MOST_ROUNDS = 20
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Member(Peer):
+    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned; `pool`:
+    it has no entry. By its last plan it was `asked` for these digests, holds the `hits` of them, and lets go of the
+    blobs `going`. `done`: its plan has been carried out.
+    """
+
+    found: Found = field(kw_only=True)
+    after: frozenset[Digest] | None = None
+    pool: bool = False
+    asked: frozenset[Digest] = frozenset()
+    hits: frozenset[Digest] = frozenset()
+    going: frozenset[Digest] = frozenset()
+    done: bool = False
+
+
+class _Quiet:
+    """Shows the progress of a first look, and leaves its notes to the run itself."""
+
+    def __init__(self, watch: Watcher) -> None:
+        self._watch = watch
+
+    def __call__(self, step: str, /) -> Report | None:
+        return self._watch(step)
+
+    def note(self, message: str) -> None:
+        """Is told when it counts."""
+
+
+class Others:
+    """Implements `Elsewhere` for one layout of a tree. `saw` is to be told of every plan for it."""
+
+    def __init__(self, run: TreeRun, member: _Member) -> None:
+        self._run = run
+        self._member = member
+
+    @property
+    def unknown(self) -> str:
+        return self._run.unknown_to(self._member)
+
+    def needed(self) -> Sequence[Digest]:
+        self._member.asked = self._run.needed_beside(self._member)
+        return sorted(self._member.asked)
+
+    def kept(self, store: Store) -> array[int]:
+        return self._run.kept_beside(self._member, store)
+
+    def changed(self) -> bool:
+        return self._run.changed_beside(self._member)
+
+    def saw(self, planned: Pruned) -> None:
+        """Takes note of what the layout needs now, and after a plan."""
+        snapshot, plan, member = planned.snapshot, planned.plan, self._member
+        now = self._run.now
+        gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
+        blobs = array("I", plan.blobs)
+        member.needs = needs(snapshot, now)
+        member.after = needs(snapshot, now, gone, blobs) if gone or blobs else member.needs
+        member.hits = frozenset(digest for digest in member.asked if snapshot.store.find(digest) is not None)
+        member.going = frozenset(snapshot.store.digests(blobs)) if self._run.has_pools else frozenset()
+
+
+Work = Callable[[Layout, Found, Watcher, Others], T]
+
+
+class TreeRun:
+    """One run over a tree: first `plan`, then `carry_out`, each with a piece of work that prunes one layout."""
+
+    def __init__(self, tree: Tree, now: int, watch: Watcher) -> None:
+        self.now = now
+        self._tree = tree
+        self._watch = watch
+        self._members = {found: self._member(found) for found in tree.found}
+        self._executing = False
+        self._shares = False
+
+    def _member(self, found: Found) -> _Member:
+        def directory() -> Dir:
+            return self._tree.dir.below(*found.path.split("/"))
+
+        return _Member(found.name, lambda: self._tree.open(found), directory, found=found)
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any layout of the tree has no entry."""
+        return any(member.pool for member in self._members.values())
+
+    # What one layout asks of the others
+
+    def _beside(self, member: _Member) -> Iterator[_Member]:
+        return (each for each in self._members.values() if each is not member)
+
+    def needed_beside(self, member: _Member) -> frozenset[Digest]:
+        """What the others need and have not: as their plans say, or, while plans are carried out, as things are."""
+        return frozenset(chain.from_iterable(self._needs_of(each) for each in self._beside(member)))
+
+    def _needs_of(self, member: _Member) -> frozenset[Digest]:
+        if not self._executing:
+            return member.after or frozenset()
+        if self._shares and member.stamp != member.stamp_now():
+            member.after = member.look(self.now)
+        return (member.after if member.done else member.needs) or frozenset()
+
+    def kept_beside(self, member: _Member, store: Store) -> array[int]:
+        """What of a pool the other layouts have, and keep."""
+        others = [each for each in self._beside(member) if not each.pool]
+        return nodes_of(others, store, lambda each: frozenset() if self._executing else each.going)
+
+    def changed_beside(self, member: _Member) -> bool:
+        """Whether another layout of a tree that shares blobs has changed since this one was planned."""
+        return self._shares and any(each.stamp != each.stamp_now() for each in self._beside(member))
+
+    def unknown_to(self, member: _Member) -> str:
+        """Why nobody can tell what another layout needs of this one. One that cannot be read, but has blobs of its own,
+        is not taken to need those of others, unless layouts of this tree do."""
+        for each in self._beside(member):
+            if each.unknown and (self._shares or member.pool or not each.has_blobs):
+                return each.unknown if each.unknown.startswith(each.name) else f"{each.name}: {each.unknown}"
+        return ""
+
+    # Plan
+
+    def plan(self, work: Work[T], *, quietly: bool = False) -> Results[T]:
+        """Plans all layouts, by work that is a dry run."""
+        watch = _Quiet(self._watch) if quietly else self._watch
+        self._look_at_indexes()
+        values: dict[str, T] = {}
+        errors: dict[str, str] = {}
+        pools = [found for found, member in self._members.items() if member.pool]
+        ordinary = [found for found in self._tree.found if found not in pools]
+        pending = ordinary
+        for _ in range(_MOST_ROUNDS):
+            if self._attempt(pending, work, values, errors, watch, AT_ONCE):
+                return self._results(values, errors, interrupted=True)
+            shares = self._shares or any(member.hits for member in self._members.values())
+            again = shares and not self._shares and any(member.unknown for member in self._members.values())
+            self._shares = shares
+            pending = ordinary if again else [found for found in ordinary if self._is_outdated(self._members[found])]
+            if not pending:
+                break
+            watch = _Quiet(self._watch)
+        interrupted = self._attempt(pools, work, values, errors, watch, AT_ONCE)
+        return self._results(values, errors, interrupted=interrupted)
+
+    def _look_at_indexes(self) -> None:
+        """Finds out which layouts are pools, and which cannot be read."""
+        for member in self._members.values():
+            member.stamp = member.stamp_now()
+            try:
+                if member.found.trouble is not None:
+                    raise Refused(member.found.trouble)
+                with member.open() as layout:
+                    member.pool = not layout.read_index().entries
+                    leases.load(layout.dir)
+            except (OcigcError, OSError):
+                member.after = member.look(self.now)
+        self._shares = self.has_pools
+
+    def _is_outdated(self, member: _Member) -> bool:
+        """Whether more is needed of a layout than its plan knew."""
+        more = self.needed_beside(member) - member.asked
+        if not more or member.unknown:
+            return False
+        try:
+            with member.open() as layout, Store.scan(layout.fd) as store:
+                return any(store.find(digest) is not None for digest in more)
+        except (OcigcError, OSError):
+            return False
+
+    # Carry out
+
+    def carry_out(self, work: Work[T]) -> Results[T]:
+        """Carries out what was planned."""
+        self._executing = True
+        values: dict[str, T] = {}
+        errors: dict[str, str] = {}
+        more: list[tuple[str, T]] = []
+        members = sorted(self._members.values(), key=lambda each: (each.pool, each.needs == each.after))
+        pending = [member.found for member in members if not member.pool]
+        pools = [member.found for member in members if member.pool]
+        for number in range(_MOST_ROUNDS):
+            found_now: dict[str, T] = {}
+            # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs stays.
+            if self._attempt(pending, work, found_now, errors, self._watch, 1):
+                return self._results(values | found_now, errors, more, interrupted=True)
+            if number:
+                more += found_now.items()
+            else:
+                values |= found_now
+            pending = [member.found for member in members if self._holds_too_much(member)]
+            if not pending:
+                break
+        interrupted = self._attempt(pools, work, values, errors, self._watch, 1)
+        return self._results(values, errors, more, interrupted=interrupted)
+
+    def _holds_too_much(self, member: _Member) -> bool:
+        """Whether a layout has kept what others needed only until their turn was over."""
+        return member.done and not member.pool and not member.hits <= self.needed_beside(member)
+
+    def _attempt(
+        self,
+        pending: Sequence[Found],
+        work: Work[T],
+        values: dict[str, T],
+        errors: dict[str, str],
+        watch: Watcher,
+        at_once: int,
+    ) -> bool:
+        """Works on some of the layouts; whether an interrupt came."""
+
+        def one(layout: Layout, found: Found, member_watch: Watcher) -> T:
+            member = self._members[found]
+            if self._executing and self._shares and member.stamp == ():
+                member.stamp = member.stamp_now()
+            value = work(layout, found, member_watch, Others(self, member))
+            if self._executing:
+                member.done = True
+                member.stamp = member.stamp_now()
+            return value
+
+        if not pending:
+            return False
+        results = each_layout(self._tree, one, watch, at_once=at_once, among=pending)
+        done = dict(results.values)
+        values.update(done)
+        failed = iter(results.errors)
+        for found in pending:
+            errors.pop(found.name, None)
+            if found.name not in done:
+                errors[found.name] = next(failed)
+                member = self._members[found]
+                if not self._executing and member.after is None:
+                    member.after = member.look(self.now)
+        return results.interrupted
+
+    def _results(
+        self,
+        values: dict[str, T],
+        errors: dict[str, str],
+        more: Sequence[tuple[str, T]] = (),
+        *,
+        interrupted: bool,
+    ) -> Results[T]:
+        names = [found.name for found in self._tree.found]
+        return Results(
+            [(name, values[name]) for name in names if name in values] + list(more),
+            [errors[name] for name in names if name in errors],
+            interrupted,
+        )
