@@ -21,6 +21,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.shared import is_hollow
 from ocigc.layout.snapshot import Snapshot, with_created
 from ocigc.progress import SILENT, Watcher
+from ocigc.pruning import journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ def images(
     """
     now = time.time_ns()
     with lock.shared(layout, wait):
+        journal.note_pending(layout, watch)
         snapshot = with_created(load_noting(layout, repository, now, watch))
         with snapshot.store:
             snapshot.store.stat(report=watch("Reading sizes"))

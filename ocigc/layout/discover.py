@@ -191,5 +191,5 @@ def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted:
         except OSError as error:
             errors.append(f"{found.name}: {error.strerror or error}")
         except (KeyboardInterrupt, CancelledError) as error:
-            errors.append(f"{found.name}: {error or 'interrupted; nothing is lost'}")
+            errors.append(f"{found.name}: {str(error) or 'interrupted; nothing is lost'}")
     return Results(values, errors, interrupted)

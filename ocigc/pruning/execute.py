@@ -36,13 +36,11 @@ from ocigc.progress import Progress, Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.commit import Standing, commit, standing
 from ocigc.pruning.interrupts import held_back
-from ocigc.pruning.journal import UNLEASED, Journal, Unlease
+from ocigc.pruning.journal import UNLEASED, WAY_BACK, Journal, Unlease
 from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roll_back import roll_back
 from ocigc.pruning.room import asking_for, needed, needed_after
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
-
-WAY_BACK = "`ocigc restore --interrupted` undoes it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,10 @@ from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import NEVER, purge
 from ocigc.printable import printable
+from ocigc.progress import Watcher
+
+WAY_BACK = "`ocigc restore --interrupted` undoes it"
+"""What else there is to do about a run that was interrupted."""
 
 RUN = "run"
 TRASH = "trash"
@@ -45,7 +49,7 @@ UNLEASED = "unleased"
 
 _DRAFT = "draft"
 _DISCARDED = "discarded"
-_JOURNAL = "journal.json"
+JOURNAL = "journal.json"
 _BEFORE = "index.before"
 _TO_DELETE = "to-delete"
 _TO_RESTORE = "to-restore"
@@ -122,6 +126,13 @@ def pending_below(layout: Layout) -> bool:
             return pending(state)
     except FileNotFoundError:
         return False
+
+
+def note_pending(layout: Layout, watch: Watcher) -> None:
+    """Notes an interrupted run, and both ways on."""
+    with suppress(OSError):
+        if pending_below(layout):
+            watch.note(f"{layout.path}/{STATE}: a run was interrupted: the next prune finishes it, {WAY_BACK}")
 
 
 # Writing
@@ -210,7 +221,7 @@ def _draft(state: Dir) -> Iterator[Dir]:
 
 def _write(draft: Dir, kind: str, journal: Journal | RestoreJournal, like: os.stat_result) -> None:
     document = {"version": _VERSION, "kind": kind, **asdict(journal)}
-    draft.write(_JOURNAL, json.dumps(document, indent=1).encode(), like)
+    draft.write(JOURNAL, json.dumps(document, indent=1).encode(), like)
 
 
 def _write_hashed(parent: Dir, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
@@ -237,8 +248,8 @@ def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
 
 def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
     """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
-    path = f"{path}/{_JOURNAL}"
-    document: Any = strict_json.loads(run.read(_JOURNAL, _LIMIT), path)
+    path = f"{path}/{JOURNAL}"
+    document: Any = strict_json.loads(run.read(JOURNAL, _LIMIT), path)
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version != _VERSION:
         raise MalformedError(
@@ -260,7 +271,7 @@ def read_prune(run: Dir, path: str) -> Journal:
     """The journal of a prune. Raises MalformedError and OSError."""
     found = read(run, path)
     if isinstance(found, RestoreJournal):
-        raise MalformedError(f"{path}/{_JOURNAL}: not the journal of a prune")
+        raise MalformedError(f"{path}/{JOURNAL}: not the journal of a prune")
     return found
 
 

@@ -17,7 +17,7 @@ from ocigc.labels import SNAPSHOT_LABEL
 from ocigc.layout import history, label_files, lock
 from ocigc.layout.damage import staying_damage
 from ocigc.layout.dirfd import Dir, naming
-from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable, remove_leftovers
 from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
@@ -25,7 +25,7 @@ from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
 from ocigc.pruning.emptying import emptied
-from ocigc.pruning.execute import WAY_BACK, Executed, Terms, execute
+from ocigc.pruning.execute import Executed, Terms, execute
 from ocigc.pruning.figures import size_without, sizes_by_repository
 from ocigc.pruning.journal import Unlease
 from ocigc.pruning.planning import PruneOptions, make_plan
@@ -131,8 +131,7 @@ def prune(
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
-    if journal.pending_below(layout):
-        watch.note(f"{layout.path}/{STATE}: a run was interrupted: the next prune finishes it, {WAY_BACK}")
+    journal.note_pending(layout, watch)
     planned = _plan(layout, options, watch, None, elsewhere)
     if not options.allow_empty and (what := emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)):
         watch.note(f"{layout.path}: {what}; a real run is refused without --allow-empty")
@@ -154,9 +153,7 @@ def _real_run(
     in_grace_after = now if request.in_grace_after is None else request.in_grace_after
     expires = None if options.trash is None else now + nanoseconds(options.trash)
     terms = Terms(now, in_grace_after, expires, options.wait, elsewhere)
-    earlier = _Earlier.of(recover(layout, state, terms, watch))
-    if earlier.message:
-        watch.note(f"{layout.path}: {earlier.message}")
+    earlier = _Earlier.of(_recover(layout, state, terms, watch))
     trash.remove_old(layout, state, now)
     for _ in range(_ATTEMPTS):
         roots = Roots.read(layout)
@@ -201,7 +198,6 @@ def _real_run(
 class _Earlier:
     """What went before the plan that is carried out was made: blobs, and bytes that were freed or are in the trash."""
 
-    message: str = ""
     gone: tuple[Digest, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     freed: int = 0
@@ -211,7 +207,7 @@ class _Earlier:
     def of(cls, recovered: Recovered | None) -> _Earlier:
         if recovered is None:
             return cls()
-        return cls(recovered.message, tuple(recovered.gone), (), recovered.freed, recovered.trashed)
+        return cls(tuple(recovered.gone), (), recovered.freed, recovered.trashed)
 
     def and_room(self, room: _Earlier) -> _Earlier:
         return replace(
@@ -231,6 +227,16 @@ class _Earlier:
         )
 
 
+def _recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recovered | None:
+    recovered = recover(layout, state, terms, watch)
+    if recovered is not None:
+        watch.note(f"{layout.path}: {recovered.message}")
+        if recovered.gone:
+            figures = {"freed": recovered.freed, "trashed": recovered.trashed}
+            history.append(layout, state, recovered.run, "prune", figures, watch)
+    return recovered
+
+
 def _make_room(planned: Pruned, roots: Roots, full: NoRoom, for_good: bool) -> _Earlier:
     """Frees what needs no journal: leftovers and, unless they are to be kept in the trash, orphans. Raises NoRoom where
     there is nothing of the kind."""
@@ -244,7 +250,7 @@ def _make_room(planned: Pruned, roots: Roots, full: NoRoom, for_good: bool) -> _
     freed += sum(size for _, size in orphans)
     if not freed:
         raise full
-    return _Earlier("", tuple(digest for digest, _ in orphans), leftovers, freed)
+    return _Earlier(tuple(digest for digest, _ in orphans), leftovers, freed)
 
 
 def _plan(

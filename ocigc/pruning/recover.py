@@ -14,17 +14,18 @@ from ocigc.progress import Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.bring_back import carry_out
 from ocigc.pruning.commit import Standing, standing
-from ocigc.pruning.execute import WAY_BACK, Terms, finish
-from ocigc.pruning.journal import RUN, RestoreJournal
+from ocigc.pruning.execute import Terms, finish
+from ocigc.pruning.journal import RUN, WAY_BACK, RestoreJournal
 from ocigc.pruning.roll_back import roll_back
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was done about an interrupted run, as a sentence; the digests of the blobs that went with that, and the
-    bytes that were freed or are in the trash."""
+    """What was done about an interrupted run (of that id), as a sentence; the digests of the blobs that went with that,
+    and the bytes that were freed or are in the trash."""
 
     message: str
+    run: str = ""
     gone: Sequence[Digest] = ()
     freed: int = 0
     trashed: int = 0
@@ -47,7 +48,7 @@ def recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recover
                 done = finish(layout, state, run, record, terms, watch)
                 if done is not None:
                     freed, trashed = (done.size, 0) if record.expires is None else (0, done.size)
-                    return Recovered(_finished(len(done.gone), freed, trashed), done.gone, freed, trashed)
+                    return Recovered(_finished(len(done.gone), freed, trashed), record.id, done.gone, freed, trashed)
             else:
                 try:
                     roll_back(layout, state, run, record, terms.wait)

@@ -117,7 +117,7 @@ def note_restored(state: Dir, identity: str, positions: Iterable[int], now: int)
     with state.below(TRASH, identity) as run:
         before, _ = _restored(run)
         document = {"at": now, "positions": sorted(before.union(positions))}
-        run.replace(_RESTORED, json.dumps(document).encode())
+        run.replace(_RESTORED, json.dumps(document).encode(), run.stat(journal.JOURNAL))
 
 
 def remove_old(layout: Layout, state: Dir, now: int) -> None:

@@ -239,11 +239,49 @@ def test_a_full_disk(small_disk: Path) -> None:
         while file.write(bytes(4096)):
             pass
     before = snapshot(layout.path)
-    refused(ocigc(*PRUNE, layout.path), 3, "No space left")
+    refused(ocigc(*PRUNE, layout.path), 3, str(layout.path), "the disk is full: this needs ", " bytes free there")
     assert snapshot(layout.path) == before
     assert not list((layout.path / ".ocigc").glob("draft"))
     fill.unlink()
     assert ocigc(*PRUNE, layout.path).code == 0
+
+
+@pytest.mark.parametrize("room", ["an orphan", "a leftover"])
+def test_a_full_disk_with_something_that_needs_no_journal(small_disk: Path, room: str) -> None:
+    layout = LayoutWriter(small_disk / "layout")
+    layout.tag(layout.image("kept"), "example.com/kept:1")
+    layout.tag(layout.image("gone", ["gone" * 1000]))
+    orphan = layout.blob("orphan" * 20_000)
+    layout.labels(orphan, {"some": "label"})
+    layout.lease("held", [orphan] if room == "a leftover" else [])
+    leftover = layout.path / "oci-put-blob123"
+    leftover.write_bytes(bytes(100_000))
+    if room == "a leftover":
+        os.utime(leftover, (0, 0))
+    with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    result = ocigc(*PRUNE, "--format", "json", layout.path)
+    assert (result.code, layout.has(layout.entries[1])) == (0, False)
+    assert layout.has(orphan) == (room == "a leftover")
+    assert leftover.exists() == (room == "an orphan")
+    assert (result.json["Orphans"] == [orphan["digest"]]) == (room == "an orphan")
+    assert bool(result.json["Leftovers"]) == (room == "a leftover")
+    assert result.json["SpaceReclaimed"] > 100_000
+    assert ocigc("verify", layout.path).code == 0
+
+
+def test_a_full_disk_with_orphans_that_are_to_be_kept(small_disk: Path) -> None:
+    """What goes to the trash is not freed to make room."""
+    layout = LayoutWriter(small_disk / "layout")
+    layout.tag(layout.image("kept"), "example.com/kept:1")
+    layout.blob("orphan" * 20_000)
+    with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    before = snapshot(layout.path)
+    refused(ocigc(*PRUNE, "--trash", "1h", layout.path), 3, "the disk is full")
+    assert snapshot(layout.path) == before
 
 
 def test_a_read_only_disk(small_disk: Path) -> None:

@@ -7,83 +7,18 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ocigc.errors import Refused
-from ocigc.gc.decide import Request
-from ocigc.gc.filters import Filters
-from ocigc.gc.in_use import InUse
-from ocigc.layout import index_file, lock
+from ocigc.layout import index_file
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import labels_of, load
-from ocigc.progress import SILENT, Report
-from ocigc.pruning.execute import Executed, Terms, execute
-from ocigc.pruning.planning import decide
-from ocigc.pruning.recover import recover
-from ocigc.pruning.roots import Roots
-from tests.helpers.layouts import Descriptor, LayoutWriter
-
-Act = Callable[[], object]
-
-
-class World:
-    """A layout with one image that goes and one that stays, and a run that can be disturbed."""
-
-    def __init__(self, path: Path) -> None:
-        self.writer = LayoutWriter(path)
-        self.layer = self.writer.blob("shared with a newcomer")
-        self.gone = self.writer.manifest(self.writer.config("gone"), [self.layer])
-        self.kept = self.writer.image("kept", ["kept"])
-        self.writer.tag(self.gone)
-        self.writer.tag(self.kept, "example.com/kept:1")
-        self.sidecar = self.writer.labels(self.layer, {"a": "b"})
-
-    def prune(
-        self,
-        before: Act = lambda: None,
-        sweeping: Act = lambda: None,
-        moved: Act = lambda: None,
-        wait: float = 0,
-    ) -> Executed | None:
-        """A run; `before` happens when the plan has been made, `sweeping` when the blobs are about to go, `moved` once
-        they have."""
-
-        def phase(name: str) -> Report | None:
-            if name != "Removing blobs":
-                return None
-            sweeping()
-            return lambda progress: moved() if progress.items == progress.total_items else None
-
-        with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
-            now = time.time_ns()
-            terms = Terms(now, now, wait=wait)
-            recover(layout, state, terms, SILENT)
-            roots = Roots.read(layout)
-            snapshot = load(layout, None, now, lambda _: None)
-            request = Request(Filters(True, (), ()), InUse(), now, 0)
-            plan = decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
-            before()
-            with snapshot.store:
-                return execute(snapshot, plan, [], roots, state, terms, phase)
-
-    def newcomer(self) -> Descriptor:
-        """Another tool pushes an image that shares a layer with the one that goes, as if we were not there."""
-        image = self.writer.manifest(self.writer.config("new"), [self.layer])
-        self.writer.entries = json.loads((self.writer.path / "index.json").read_text())["manifests"]
-        self.writer.tag(image, "example.com/new:1")
-        return image
-
-    def images_are_whole(self) -> None:
-        with Layout(str(self.writer.path)) as layout:
-            snapshot = load(layout, None, time.time_ns(), lambda _: None, record=True)
-            with snapshot.store as store:
-                assert store.missing() == []
-                assert store.faults() == []
-                assert all(store.find(image.target.digest) is not None for image in snapshot.images)
+from ocigc.layout.snapshot import load
+from tests.helpers.layouts import Descriptor
+from tests.helpers.world import World
 
 
 @pytest.fixture
