@@ -2,7 +2,7 @@
 
 1. The journal is written and synced.
 2. Blobs and their label files come out of the trash, which keeps them: verified, and over what is not sound.
-3. index.json gets the entries; labels that the prune had taken off come back.
+3. index.json gets the entries, and the list of `docker save` its own; labels that the prune had taken off come back.
 4. The trash remembers what has been restored, and the journal is removed.
 
 Until step 3, the journal holds the blobs: no prune starts before it has finished the restore.
@@ -19,7 +19,7 @@ from ocigc.layout import label_files
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.layout.layout import Layout
-from ocigc.pruning import journal, trash
+from ocigc.pruning import docker_list_change, journal, trash
 from ocigc.pruning.commit import add_entries, missing_entries
 from ocigc.pruning.journal import TRASH, RestoreJournal
 from ocigc.pruning.put_back import copy_back
@@ -51,6 +51,8 @@ def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait
     for each in record.unlease:
         label_files.add_label(layout.dir, run, each.digest, each.label, each.value)
     if record.run in trash.names(state):
+        with state.below(TRASH, record.run) as source_run:
+            docker_list_change.bring_back(layout.dir, source_run)
         trash.note_restored(state, record.run, (position for position, _ in record.entries), record.started)
     journal.discard(state)
     return BroughtBack(len(back), sorted(damaged), moved_on)

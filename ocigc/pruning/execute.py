@@ -2,7 +2,8 @@
 
 1. the directories are tried, and the journal is written and synced: from here on, the next run finishes or undoes this
    one if it is cut off;
-2. index.json is replaced, if it is still the one that the plan was made for (the commit);
+2. index.json is replaced, if it is still the one that the plan was made for (the commit), and then the list of
+   `docker save`, if entries of it go;
 3. labels are taken off;
 4. index.json, the leases, the label files and the blobs are looked at again: what they have come to need stays;
 5. the blobs are moved out of the layout;
@@ -16,9 +17,10 @@ Until step 8, a signal or a failure rolls the run back.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from ocigc.digest import Digest
@@ -33,7 +35,7 @@ from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
-from ocigc.pruning import journal, preflight
+from ocigc.pruning import docker_list_change, journal, preflight
 from ocigc.pruning.commit import Standing, commit, standing
 from ocigc.pruning.interrupts import held_back
 from ocigc.pruning.journal import UNLEASED, WAY_BACK, Journal, Unlease
@@ -100,11 +102,18 @@ def execute(
         unlease=tuple(unlease),
     )
     room = needed_after(len(to_delete), len(unlease))
+
+    def going(digests: Collection[Digest]) -> list[Digest]:
+        nodes = {store.find(digest): digest for digest in digests}
+        return [nodes[node] for node in to_delete if node in nodes]
+
     with held_back() as check, naming(f"{layout.path}/{STATE}"):
         check()
         with asking_for(layout, needed(snapshot, len(to_delete), len(unlease))):
             preflight.check(layout, state, store, to_delete)
-            record = journal.open_run(state, layout, wanted, snapshot.index, change, store.digests(to_delete), room)
+            digests = store.digests(to_delete)
+            prepare = partial(docker_list_change.prepare, layout.dir, going=going)
+            record = journal.open_run(state, layout, wanted, snapshot.index, change, digests, room, prepare)
         if record is None:
             return None
         with state.below(journal.RUN) as run:
@@ -163,6 +172,7 @@ class _Job:
     def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
         """The steps after the commit; None where another program wrote index.json meanwhile, and the run is undone."""
         journal.release_room(self.run)
+        docker_list_change.cut(self.layout.dir, self.run)
         roots = roots.with_labels_changed(self._unlease())
         self.check()
         snapshot, to_delete = planned, nodes
@@ -181,6 +191,7 @@ class _Job:
     def finish(self) -> Finished | None:
         """The same for a run that was cut off: all is read anew."""
         journal.release_room(self.run)
+        docker_list_change.cut(self.layout.dir, self.run)
         self._unlease()
         snapshot, roots = self._reload()
         with snapshot.store:

@@ -9,6 +9,7 @@ prune has removed is to be kept for a while, becomes `.ocigc/trash/<id>/`.
     index.json     index.json as it will be; after the commit, what it has displaced (or nothing)
     index.theirs   what another program has written meanwhile, until its entries are in index.json
     blobs/ labels/ what has been taken out of the layout so far
+    manifest.*     the list of `docker save`, before and after, if it changes
     unleased/      label files as they were, of which a label has been taken off
     room           bytes that the steps after the commit may need
     restored       in the trash: what has been restored, and when
@@ -23,7 +24,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -150,12 +151,13 @@ def open_run(
     change: IndexChange,
     to_delete: Iterable[Digest],
     room: int,
+    prepare: Callable[[Dir], None],
 ) -> Journal | None:
     """Puts the journal of a prune in place, synced, and gives it with its `after`; None where index.json is no longer
     `index`. Until then nothing has happened. Raises OSError.
 
     `change` is that of index.json; `to_delete` are the digests to delete. So many bytes of `room` are reserved, until
-    `release_room`.
+    `release_room`. `prepare` writes what else the run needs into its directory.
     """
     like = layout.dir.stat(INDEX)
     with suppress(_IndexMovedOn), _draft(state) as draft:
@@ -172,6 +174,7 @@ def open_run(
         written = replace(journal, after=after)
         _write(draft, "prune", written, like)
         draft.write_pieces(_TO_DELETE, _lines(to_delete), like)
+        prepare(draft)
         _reserve(draft, room)
         return written
     return None

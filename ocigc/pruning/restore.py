@@ -21,7 +21,7 @@ from ocigc.layout.snapshot import load
 from ocigc.native import parse_document
 from ocigc.printable import printable
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import journal, trash
+from ocigc.pruning import docker_list_change, journal, trash
 from ocigc.pruning.bring_back import carry_out
 from ocigc.pruning.execute import Terms
 from ocigc.pruning.interrupts import held_back
@@ -195,6 +195,9 @@ def _plan(
             if any(_has(place, image.target.digest) for place in (layout.dir, run, *others)):
                 entries += [(position, _written(content, before, position, name)) for position in image.entries]
         wanted = dict.fromkeys(_reached((layout.dir, run, *others), images))
+        for each in docker_list_change.taken_out(run):
+            if each.config in wanted:
+                wanted |= dict.fromkeys(each.layers)
         if whole:
             wanted |= dict.fromkeys(digest for digest, _ in blobs_in(run))
     unlease = chosen.journal.unlease if whole else ()

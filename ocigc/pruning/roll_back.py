@@ -1,4 +1,4 @@
-"""Undoing a prune that has begun: index.json, labels and blobs become what they were before."""
+"""Undoing a prune that has begun: index.json, manifest.json, labels and blobs become what they were before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ocigc.errors import Refused
 from ocigc.layout import label_files
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
-from ocigc.pruning import journal
+from ocigc.pruning import docker_list_change, journal
 from ocigc.pruning.commit import undo
 from ocigc.pruning.journal import UNLEASED, Journal
 from ocigc.pruning.put_back import blobs_in, put_back
@@ -24,6 +24,7 @@ def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: float
     with run.ensure(UNLEASED) as kept:
         for unlease in record.unlease:
             label_files.return_label(layout.dir, kept, unlease.digest, unlease.label, unlease.value)
+    docker_list_change.undo(layout.dir, run)
     undo(layout, run, record, wait)
     for digest in taken:
         if not _is_there(layout, digest):
