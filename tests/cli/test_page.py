@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ocigc import Layout, overview
+from ocigc.cli.output.html import document
+from ocigc.cli.output.html.page import as_page
+from ocigc.cli.output.report_json import Circumstances
 from ocigc.cli.output.words import human_size
 from ocigc.synth import Spec, write
 from tests.helpers import browser as chromium
@@ -591,6 +595,38 @@ def test_ten_thousand_images(window: Browser, tmp_path: Path) -> None:
     matching = window.texts("#status")[0].split()[0]
     assert len(rows(window)) == min(int(matching.replace(",", "")), 1100)
     assert all("api" in name for name in rows(window))
+    window.script(SET, "keep-last", 1)
+    window.wait("#whatif-status", "Frees")
+    assert window.errors() == []
+
+
+def test_a_store_for_which_a_page_has_no_room_is_folded(
+    window: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "layout", Spec(seed=4, images=400, layer_bytes=64))
+    with Layout(tmp_path / "layout") as layout:
+        found = overview(layout)
+    room = 60_000
+    monkeypatch.setattr(document, "_ROOM", room)
+    monkeypatch.setattr(document, "_REPOSITORIES", 20)
+    made = Circumstances("layout", "/layout", "host", "1", time.time_ns())
+    text = document.document(found, made, None)
+    assert len(text) <= room
+    told = json.loads(text)
+    rows_told = len(told["images"]["tag"])
+    assert 0 < rows_told < len(found.images)
+    assert rows_told + sum(count for _, _, count, _ in told["folded"]) == len(found.images)
+    assert len(told["usage"]) == 21
+    assert sum(images for _, images, *_ in told["usage"]) == len(found.images)
+    # No byte is lost: what has no row is summed up.
+    folded = sum(size for *_, size in told["folded"]) + sum(told["foldedShared"][2::3])
+    others = sum(size for _, size, _, _ in told["others"]["listed"]) + sum(told["others"]["rest"][2::3])
+    assert sum(told["units"]["alone"]) + sum(told["groups"]["size"]) + folded + others == found.size
+    page = tmp_path / "folded.html"
+    page.write_bytes(as_page(found, made, None, None))
+    window.open(page)
+    window.wait("#status", f"{rows_told} images")
+    assert f"the other {len(found.images) - rows_told}" in window.texts("#folded")[0]
     window.script(SET, "keep-last", 1)
     window.wait("#whatif-status", "Frees")
     assert window.errors() == []

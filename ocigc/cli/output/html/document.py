@@ -11,21 +11,22 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ocigc.cli.output.html.growth_chart import growth_chart
+from ocigc.cli.output.html.words import shown
 from ocigc.cli.output.report_json import Circumstances, states
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import Media
-from ocigc.inspect.growth import Fit, Point, largest, thinned
+from ocigc.inspect.growth import Fit
 from ocigc.inspect.sharing import NOBODY
-from ocigc.inspect.summary import Amounts, ImageSummary, Overview
+from ocigc.inspect.summary import Amounts, ImageSummary, Overview, RepositorySummary
 from ocigc.printable import printable
 from ocigc.times import SECOND
 
 _ROOM = 14_000_000  # bytes
 _WHOLE_DIGESTS = 10_000  # units; of more, the digests are cut
-_NAME = 300  # characters; no reference is longer, and what is longer is cut in the middle
+_REPOSITORIES = 5000
+_SMALLER = "smaller repositories"
 _TROUBLES = 5  # of one unit
-_POINTS = 300
-_SERIES = 8
 RULES = "seed"
 """The rule set that a command need not name."""
 _STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete", "absent")
@@ -71,6 +72,17 @@ class _Document:
             number: position
             for position, number in enumerate(sorted({group for n in kept for group in overview.units[n].groups}))
         }
+        units = frozenset(kept)
+        self._listed = {
+            number: position
+            for position, number in enumerate(
+                number
+                for number, blob in enumerate(overview.listed)
+                if (blob.owner in units if blob.owner >= 0 else ~blob.owner in self._groups)
+            )
+        }
+        each = sorted(overview.repositories, key=lambda repository: -repository.size)
+        self._large = frozenset((one.registry, one.name) for one in each[:_REPOSITORIES])
         self._registries = _Table()
         self._repositories = _Table()
         self._reasons = _Table()
@@ -96,7 +108,7 @@ class _Document:
             "units": self._units(numbers),
             "groups": self._shared(numbers),
             "blobs": self._blobs(numbers),
-            "platformOf": {n: printable(blob.platform) for n, blob in enumerate(overview.listed) if blob.platform},
+            "platformOf": self._platforms(),
             "troubles": self._troubles(numbers),
             "follows": self._follows(numbers),
             "kinds": _KINDS,
@@ -108,18 +120,8 @@ class _Document:
             },
             "folded": self._folded(numbers),
             "foldedShared": self._folded_shared(),
-            "usage": [
-                [
-                    self._repository(each.registry, each.name),
-                    each.images,
-                    each.size,
-                    each.alone,
-                    each.prune,
-                    each.prune_all,
-                ]
-                for each in overview.repositories
-            ],
-            "growth": _growth(overview, fit, made.now),
+            "usage": self._usage(),
+            "growth": growth_chart(overview, fit, made.now),
             "registries": [printable(name) for name in self._registries],
             "repositories": list(self._repositories),
             "reasons": list(self._reasons),
@@ -132,7 +134,16 @@ class _Document:
         # docker.io is not said in a familiar name.
         label = name.removeprefix(f"{registry}/")
         number = self._registries("" if self._made.recursive and not self._made.repository else registry)
-        return self._repositories((number, _shown(label), _shown(name)))
+        return self._repositories((number, shown(label), shown(name)))
+
+    def _usage(self) -> list[list[int]]:
+        """What each repository has; of more than there is room for, the smallest are one."""
+        each = sorted(self._overview.repositories, key=lambda repository: -repository.size)
+        rows = [[self._repository(one.registry, one.name), *_figures(one)] for one in each[:_REPOSITORIES]]
+        rest = [_figures(one) for one in each[_REPOSITORIES:]]
+        if rest:
+            rows.append([self._repository("", _SMALLER), *map(sum, zip(*rest, strict=True))])
+        return rows
 
     def _images(self, images: Sequence[ImageSummary], numbers: dict[int, int]) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {
@@ -142,7 +153,7 @@ class _Document:
             record = image.usage.image
             suffix = "" if record.dangling else record.familiar.removeprefix(image.repository)
             said = set(states(image, self._overview))
-            columns["tag"].append(_shown(suffix))
+            columns["tag"].append(shown(suffix))
             columns["repository"].append(self._repository(image.registry, image.repository))
             columns["unit"].append(numbers[image.unit])
             columns["created"].append(_seconds(record.created))
@@ -159,7 +170,7 @@ class _Document:
     def _units(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
         units = [self._overview.units[number] for number in numbers]
         cut = len(units) > _WHOLE_DIGESTS
-        blobs = [unit.blobs for unit in units]
+        blobs = [None if unit.blobs is None else [self._listed[blob] for blob in unit.blobs] for unit in units]
         while blobs and blobs[-1] is None:
             blobs.pop()
         return {
@@ -195,7 +206,7 @@ class _Document:
         return [number for fate, (count, size) in amounts.items() for number in (fate, count, size)]
 
     def _blobs(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
-        listed = self._overview.listed
+        listed = [self._overview.listed[number] for number in self._listed]
         return {
             "digest": [blob.digest.short for blob in listed],
             "size": [blob.size for blob in listed],
@@ -203,6 +214,11 @@ class _Document:
             "fate": [int(blob.fate) for blob in listed],
             "owner": [self._owner(blob.owner, numbers) for blob in listed],
         }
+
+    def _platforms(self) -> dict[int, str]:
+        """The platforms of manifests, by the positions of those."""
+        platforms = ((position, self._overview.listed[number].platform) for number, position in self._listed.items())
+        return {position: printable(platform) for position, platform in platforms if platform}
 
     def _owner(self, owner: int, numbers: dict[int, int]) -> int | None:
         if owner == NOBODY:
@@ -236,7 +252,9 @@ class _Document:
         for image in self._overview.images:
             if image.unit in numbers:
                 continue
-            key = self._repository(image.registry, image.repository), int(image.fate)
+            known = (image.registry, image.repository) in self._large
+            place = (image.registry, image.repository) if known else ("", _SMALLER)
+            key = self._repository(*place), int(image.fate)
             amount = found.setdefault(key, [0, 0])
             amount[0] += 1
             if image.unit not in seen:
@@ -245,9 +263,8 @@ class _Document:
         return [[*key, *amount] for key, amount in found.items()]
 
 
-def _shown(name: str) -> str:
-    shown = printable(name)
-    return shown if len(shown) <= _NAME else f"{shown[: _NAME // 2]}\u2026{shown[-_NAME // 2 :]}"
+def _figures(repository: RepositorySummary) -> tuple[int, ...]:
+    return repository.images, repository.size, repository.alone, repository.prune, repository.prune_all
 
 
 def _flat(amounts: Amounts) -> list[int]:
@@ -258,43 +275,6 @@ def _seconds(instant: int | None) -> float | int | None:
     if instant is None:
         return None
     return instant // SECOND if instant % SECOND == 0 else instant / SECOND
-
-
-def _growth(overview: Overview, fit: Fit | None, now: int) -> dict[str, object]:
-    """Few points, and the largest repositories, with all else as one: what several share counts for none of them."""
-    points = history_until(overview, now)
-    names = largest(points, _SERIES)
-    series = [[0] * len(points) for _ in names]
-    for number, point in enumerate(points):
-        sizes = [point.repositories.get(name, 0) for name in names]
-        # Shared blobs are in each repository's bytes: so the parts are fitted into the whole.
-        scale = min(1.0, point.size / max(sum(point.repositories.values()), 1))
-        for row, size in zip(series, sizes, strict=True):
-            row[number] = round(size * scale)
-    rest = [point.size - sum(row[number] for row in series) for number, point in enumerate(points)]
-    if any(rest):
-        names, series = [*names, "all else"], [*series, rest]
-    return {
-        "times": [point.time // SECOND for point in points],
-        "total": [point.size for point in points],
-        "names": [_shown(name) for name in names],
-        "series": series,
-        "capacity": None if overview.disk is None else overview.size + overview.disk.free,
-        "fit": fit
-        and {
-            "since": fit.since // SECOND,
-            "slope": fit.slope,
-            "bytes": fit.size,
-            "full": None if fit.full is None else fit.full // SECOND,
-        },
-    }
-
-
-def history_until(overview: Overview, now: int) -> list[Point]:
-    """What the page draws of the history, with the store as it is now."""
-    points = [point for point in overview.history if point.time < now]
-    sizes = {each.name: each.size for each in overview.repositories if each.name}
-    return thinned([*points, Point(now, overview.size, sizes)], _POINTS) if points else []
 
 
 def _argument(path: str) -> str:

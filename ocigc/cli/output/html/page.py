@@ -10,7 +10,8 @@ from string import Template
 
 from ocigc.cli.output.html import words
 from ocigc.cli.output.html.changed import changed
-from ocigc.cli.output.html.document import document, history_until
+from ocigc.cli.output.html.document import document
+from ocigc.cli.output.html.growth_chart import history_until
 from ocigc.cli.output.report_json import Circumstances
 from ocigc.inspect.compare import Changes
 from ocigc.inspect.growth import Fit

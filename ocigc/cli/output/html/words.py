@@ -16,6 +16,7 @@ from ocigc.times import format_rfc3339
 
 TOLD = 12
 """Lines of one list."""
+_NAME = 300  # characters; no reference is longer, and what is longer is cut in the middle
 
 
 def _size(size: float) -> str:
@@ -34,6 +35,12 @@ def _percent(part: int, whole: int) -> str:
 def as_text(text: str) -> str:
     """A text from outside, for HTML."""
     return escape(printable(text))
+
+
+def shown(name: str) -> str:
+    """A name with everything escaped that could be taken for more than a character, and cut where it is too long."""
+    shown = printable(name)
+    return shown if len(shown) <= _NAME else f"{shown[: _NAME // 2]}\u2026{shown[-_NAME // 2 :]}"
 
 
 def as_day(instant: int) -> str:
