@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from ocigc import native
 from ocigc.cli import log
 from ocigc.cli.command import Option
 from ocigc.cli.output.terminal import paint, progress_line
@@ -16,6 +15,7 @@ from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.gc.in_use import InUse, parse_mirror
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout, open_layout
+from ocigc.native import confine as confine_to
 from ocigc.printable import printable
 from ocigc.times import parse_duration
 
@@ -176,7 +176,7 @@ def layouts(results: Results[T]) -> dict[str, float]:
 
 def confine(args: argparse.Namespace, *directories: int) -> None:
     """Gives up, for good, the right to change anything but what lies in open directories and --metrics-file."""
-    native.confine(*directories, *_metrics_directory(args))
+    confine_to(*directories, *_metrics_directory(args))
 
 
 @contextmanager
@@ -230,11 +230,11 @@ def read_in_use(args: argparse.Namespace) -> InUse:
         raise UsageError("--in-use -: standard input can be read only once")
     found = InUse(mirrors=tuple(args.mirror))
     if names:
-        from ocigc import inuse  # noqa: PLC0415
+        from ocigc.inuse import parse_in_use  # noqa: PLC0415
     for name in names:
         content = read_file("--in-use", name, dash=True)
         try:
-            found |= inuse.parse_in_use(content, "standard input" if name == "-" else printable(name))
+            found |= parse_in_use(content, "standard input" if name == "-" else printable(name))
         except UsageError as error:
             raise UsageError(f"--in-use {error}") from None
     if names and not found and not args.allow_none_in_use:
