@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, NoReturn, Protocol
 
 from ocigc.cli.output.terminal import width
@@ -106,7 +107,6 @@ class Command:
         parser.epilog = (
             "\n\n".join(filter(None, ("\n".join(self._example_lines()), self.notes, self.exit_status))) or None
         )
-        parser.formatter_class = Formatter
         parser._positionals.title = "arguments"
         parser.usage = self._usage(parser.prog)
         for each in self.options:
@@ -155,6 +155,10 @@ LOG_FORMAT = Option(
 class Parser(argparse.ArgumentParser):
     """argparse's own answers wrong usage with a page; one line is enough."""
 
+    def __init__(self, **settings: Any) -> None:
+        # argparse makes a formatter for every option, and its own loads shutil.
+        super().__init__(formatter_class=Formatter, **settings)
+
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
@@ -174,7 +178,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps examples as they are, and fills descriptions. argparse's own loads shutil at every start, for the width."""
+    """Keeps examples as they are, and fills descriptions."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=min(_columns() - 2, 100), max_help_position=28)
@@ -189,6 +193,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         )
 
 
+@cache
 def _columns() -> int:
     """What shutil.get_terminal_size says."""
     with suppress(KeyError, ValueError):

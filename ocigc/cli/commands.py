@@ -126,9 +126,9 @@ def parser_of(name: str, command: Command) -> ArgumentParser:
 
 def make_parser() -> ArgumentParser:
     """The parser of the whole command line, for the manual pages and completions."""
-    from ocigc.cli.command import Formatter, Parser  # noqa: PLC0415
+    from ocigc.cli.command import Parser  # noqa: PLC0415
 
-    parser = Parser(prog="ocigc", description=DESCRIPTION, epilog=EXIT_STATUS, formatter_class=Formatter)
+    parser = Parser(prog="ocigc", description=DESCRIPTION, epilog=EXIT_STATUS)
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in SUMMARIES.items():

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ocigc.cli import log, options
 from ocigc.cli.command import Command, Group
@@ -19,12 +20,15 @@ from ocigc.cli.output.words import count, human_size, percent
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.disk_usage import Consumption, Repository, du, freed, together
-from ocigc.layout.discover import Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND
+
+if TYPE_CHECKING:
+    from ocigc.layout.discover import Found
+    from ocigc.layout.results import Results
 
 Members = Sequence[tuple[str, Consumption]]
 """Several layouts, by their paths; empty for a layout alone."""
@@ -138,6 +142,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
+    from ocigc.layout.discover import Tree, each_layout  # noqa: PLC0415
+
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args)
         options.note_unmatched_below(args, in_use, tree)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Group
@@ -17,11 +18,13 @@ from ocigc.cli.output.tables import Column
 from ocigc.cli.output.words import age_of, full_date, human_size, media_words, short_date
 from ocigc.gc.filters import parse_filters
 from ocigc.inspect.usage import Usage, images
-from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
+
+if TYPE_CHECKING:
+    from ocigc.layout.discover import Found
 
 
 @dataclass(frozen=True, slots=True)

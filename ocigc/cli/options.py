@@ -22,7 +22,8 @@ from ocigc.times import parse_duration
 if TYPE_CHECKING:
     from ocigc.cli.output.metrics import MetricsFile
     from ocigc.gc.unmatched import Matching
-    from ocigc.layout.discover import Found, Results, Tree, Work
+    from ocigc.layout.discover import Found, Tree, Work
+    from ocigc.layout.results import Results
     from ocigc.progress import Watcher
     from ocigc.pruning.max_delete import MaxDelete
 
@@ -308,7 +309,7 @@ def each_given(
 ) -> Results[T]:
     """Reads every layout that was given, and says what of `in_use` matches no image of it. What is wrong with the only
     layout is raised; of several, it is said, and the others go on."""
-    from ocigc.layout.discover import Results  # noqa: PLC0415
+    from ocigc.layout.results import Results  # noqa: PLC0415
 
     values, errors = [], []
     for path in args.layouts:

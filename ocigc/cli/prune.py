@@ -1,4 +1,4 @@
-"""`ocigc prune`: remove images and everything that nothing holds."""
+"""`ocigc prune`: remove images by rules, and all blobs that nothing reaches."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.cli.output.words import parse_size
 from ocigc.errors import Refused, UsageError
 from ocigc.gc.decide import Request
-from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.plan_summary import summarize
 from ocigc.printable import printable
 from ocigc.pruning.planning import PruneOptions, request
-from ocigc.pruning.policy_file import parse_policy
 from ocigc.pruning.prune import Pruned, prune
 from ocigc.times import SECOND
 
 if TYPE_CHECKING:
     from ocigc.cli.output.output_file import OutputFile
+    from ocigc.gc.policy import Policy
     from ocigc.pruning.peers import SharedWith
 
 RUN_OPTIONS = (
@@ -101,6 +100,8 @@ def _policy(args: argparse.Namespace) -> Policy | None:
     if args.policy is None:
         return None
     content = options.read_file("--policy", args.policy)
+    from ocigc.pruning.policy_file import parse_policy  # noqa: PLC0415
+
     policy = parse_policy(content, printable(args.policy))
     args.policy_text = content.decode()
     return policy

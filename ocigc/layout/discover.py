@@ -8,12 +8,13 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPo
 from dataclasses import dataclass
 from threading import Event
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 
 from ocigc.errors import NotALayout, OcigcError, Refused, UsageError
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
+from ocigc.layout.results import Results
 from ocigc.printable import printable
 from ocigc.progress import Progress, Report, Watcher
 
@@ -118,17 +119,6 @@ _POLL_SECONDS = 0.2
 
 T = TypeVar("T")
 Work = Callable[[Layout, Found, Watcher], T]
-
-
-@dataclass(frozen=True, slots=True)
-class Results(Generic[T]):
-    """What came of each layout, by its path below the root, and what went wrong, each beginning with such a path; both
-    in the order of the paths.
-    """
-
-    values: Sequence[tuple[str, T]]
-    errors: Sequence[str]
-    interrupted: bool = False
 
 
 class _Member:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,7 @@ from ocigc.native import Role, Store, parse_children
 LIMIT = 16 << 20  # bytes
 _EMBEDDED_LIMIT = 1 << 20  # bytes of base64
 _ATTESTATION = "vnd.docker.reference.type"
-_HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
+_HASHES = ("sha256", "sha512")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +83,13 @@ def _is_embedded(data: Any, descriptor: Descriptor) -> bool:
     """Whether `data` is the content, in base64 (image-spec, "Embedded content")."""
     if not isinstance(data, str) or len(data) > _EMBEDDED_LIMIT:
         return False
+    # Such data is rare, and these take longer to load than most manifests to read.
+    import hashlib  # noqa: PLC0415
+    from base64 import b64decode  # noqa: PLC0415
+
     try:
         content = b64decode(data, validate=True)
     except ValueError:
         return False
     algorithm, encoded = descriptor.digest.parts
-    return algorithm in _HASHES and _HASHES[algorithm](content).hexdigest() == encoded
+    return algorithm in _HASHES and hashlib.new(algorithm, content).hexdigest() == encoded

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pwd
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -44,6 +43,8 @@ def append(layout: Layout, state: Dir, run: str, command: str, figures: Mapping[
 
 def _user() -> str:
     try:
+        import pwd  # noqa: PLC0415
+
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())

@@ -7,7 +7,6 @@ another repository.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -27,9 +26,15 @@ from ocigc.native import NO_NODE, Role, Store, parse_children
 
 _LIMIT = 16 << 20  # bytes
 _DIGESTS = re.compile(rb"sha256:[0-9a-f]{64}(?![0-9a-f])|sha512:[0-9a-f]{128}(?![0-9a-f])")
-_EMPTY = frozenset(f"{name}:{hashlib.new(name).hexdigest()}" for name in ("sha256", "sha512")) | {
-    "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
-}
+# The digests of no bytes at all.
+_EMPTY = frozenset(
+    (
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce"
+        "47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
+        "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+    )
+)
 
 
 class Elsewhere(Protocol):

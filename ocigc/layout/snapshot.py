@@ -21,8 +21,7 @@ from ocigc.gc.rule_sets import RuleSet
 from ocigc.hard_links import HardLinks
 from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
 from ocigc.labels import Lease
-from ocigc.layout import blob_check, docker_list, leases, strict_json
-from ocigc.layout.attestations import configs_beside
+from ocigc.layout import docker_list, leases, strict_json
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
@@ -262,6 +261,8 @@ def _vouching(layout: Layout, store: Store, step: Callable[[], None]) -> None:
             try:
                 return step()
             except Unverifiable:
+                from ocigc.layout import blob_check  # noqa: PLC0415
+
                 blob_check.vouch(layout.dir, store)
 
 
@@ -283,6 +284,8 @@ def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool =
     """
     nodes: Sequence[int | None] = _configs(store, image)
     if skip_attestations and (target := store.find(image.target.digest)) is not None:
+        from ocigc.layout.attestations import configs_beside  # noqa: PLC0415
+
         nodes = configs_beside(store, target, image.target.media)
     configs = (None if node is None else config(store, node) for node in nodes)
     return [None if found is None else found.labels for found in configs]

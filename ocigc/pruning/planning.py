@@ -16,23 +16,20 @@ from ocigc.gc.graph import NO_NODE, Status, others
 from ocigc.gc.images import NameKind
 from ocigc.gc.in_use import InUse, is_sandbox
 from ocigc.gc.plan import Plan
-from ocigc.gc.policy import Policy
 from ocigc.gc.protection import protect
 from ocigc.gc.resolve import only, select
-from ocigc.gc.retention import Standing, retain
 from ocigc.gc.rule_sets import SEED, RuleSet
-from ocigc.gc.unmatched import Matching
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
-from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.snapshot import Snapshot, detach, labels_of, with_created
 from ocigc.printable import printable
 from ocigc.progress import Watcher
-from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND, nanoseconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from ocigc.gc.policy import Policy
 
 
 def request(
@@ -95,7 +92,7 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
     request = options.request
     policy = options.policy
     if policy is None and options.own_policy:
-        policy = own_policy(snapshot.layout.dir, snapshot.layout.path, watch) or options.default_policy
+        policy = _own_policy(snapshot, watch) or options.default_policy
     if request.filters.until or policy is not None or options.keep_storage is not None or options.spares is not None:
         snapshot = with_created(snapshot)
     if policy is not None:
@@ -106,6 +103,15 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
         request = _retaining(request, _held(snapshot, request.now))
         return snapshot, _plan_storage(snapshot, request, options.keep_storage, watch)
     return snapshot, _decide(snapshot, request)
+
+
+def _own_policy(snapshot: Snapshot, watch: Watcher) -> Policy | None:
+    """The policy that lies in the layout, if there is one."""
+    if not snapshot.layout.dir.exists("ocigc.toml"):
+        return None
+    from ocigc.pruning.policy_file import own_policy  # noqa: PLC0415
+
+    return own_policy(snapshot.layout.dir, snapshot.layout.path, watch)
 
 
 def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status: Status) -> Plan:
@@ -136,13 +142,15 @@ def forecast(
     watch: Watcher,
 ) -> list[Plan]:
     """What prunes would do by the layout's own policy, else by `default_policy`."""
-    policy = own_policy(snapshot.layout.dir, snapshot.layout.path, watch) or default_policy
+    policy = _own_policy(snapshot, watch) or default_policy
     options = PruneOptions(repository=repository, policy=policy, own_policy=False, match_in_use=False)
     return [make_plan(snapshot, replace(options, request=each), watch)[1] for each in requests]
 
 
 def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -> None:
     """Notes what is in use and matches no image; with `strict`, raises Refused."""
+    from ocigc.gc.unmatched import Matching  # noqa: PLC0415
+
     matching = Matching(in_use)
     matching.see(snapshot.images, lambda digest: snapshot.store.find(digest) is not None)
     if matching.unmatched and strict:
@@ -178,6 +186,9 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
 def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:
     """The request under a policy: that decides on named images too, unless a filter says that they stay."""
     images = snapshot.images
+    from ocigc.gc.retention import Standing, retain  # noqa: PLC0415
+    from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
+
     standing = Standing(
         referrers=snapshot.relations.subjects.keys(),
         orphaned=snapshot.relations.orphaned.keys(),

@@ -19,8 +19,9 @@ from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused
 from ocigc.layout import leases
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
+from ocigc.layout.discover import AT_ONCE, Found, Tree, each_layout
 from ocigc.layout.layout import Layout
+from ocigc.layout.results import Results
 from ocigc.layout.shared import needs
 from ocigc.native import Store
 from ocigc.progress import Report, Watcher

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from shlex import quote
+from typing import TYPE_CHECKING
 
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import age, agree, count, human_size, percent
-from ocigc.gc.explain import Explanation
 from ocigc.inspect.plan_summary import Loss, PlanSummary
 from ocigc.printable import printable
 from ocigc.pruning.planning import PruneOptions
 from ocigc.times import SECOND, format_rfc3339, nanoseconds
+
+if TYPE_CHECKING:
+    from ocigc.gc.explain import Explanation
 
 SHOWN = 20
 """How many images are listed, and how many repositories."""
@@ -97,6 +99,8 @@ def done_lines(summary: PlanSummary, run: Context, *, size: int, kept: int, show
         yield _total("Freed", size, "", summary, run)
     else:
         yield _total("Moved", size, "", summary, run)
+        from shlex import quote  # noqa: PLC0415
+
         restore = f"ocigc restore {'--recursive ' if run.recursive else ''}{quote(run.path)}"
         yield f"To undo it until {format_rfc3339(run.expires)}: {restore}"
 

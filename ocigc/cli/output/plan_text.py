@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from ocigc.gc.explain import Explanation
 from ocigc.pruning.prune import Pruned
 
-_ORPHANS_SHOWN = 10
-_LEFTOVERS_SHOWN = 5
+if TYPE_CHECKING:
+    from ocigc.gc.explain import Explanation
+
 _BATCH = 1000  # values that are made into JSON at once
 
 
