@@ -146,7 +146,6 @@ def _message(error: OcigcError, args: Namespace) -> str:
 
     if isinstance(error, NotALayout):
         from ocigc.cli.recognize import recognize  # noqa: PLC0415
-        from ocigc.printable import printable  # noqa: PLC0415
 
         others: list[str] = []
         for name in ("reference", "references", "resources", "run_id", "ids"):
@@ -154,7 +153,7 @@ def _message(error: OcigcError, args: Namespace) -> str:
             others += given if isinstance(given, list) else [given] if given else []
         hint = recognize(error.path, others)
         if hint is not None:
-            return f"{printable(error.path)}: not an OCI image layout: {hint}"
+            return f"{error}; {hint}"
     return str(error)
 
 
