@@ -16,7 +16,7 @@ from ocigc.reference import Reference, familiar_name
 _SHOWN = 3
 _NAME_LIMIT = 100_000  # names that are remembered for their likeness
 _COMPARED = 1000  # of them at a time
-_LIKE = 0.75
+_LIKE, _LIKE_OF_RELATED = 0.75, 0.5  # by `difflib`, of 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ class Matching:
         reference = normalized(text)
         if reference is None or not self._seen:
             return ""
-        name = str(reference)
-        alike = [each for each in self._seen if _alike(each, reference)] or list(self._seen)
-        near = get_close_matches(name, alike[:_COMPARED], 1, _LIKE)
+        related = [each for each in self._seen if _related(each, reference)]
+        compared, likeness = (related, _LIKE_OF_RELATED) if related else (list(self._seen), _LIKE)
+        near = get_close_matches(str(reference), compared[:_COMPARED], 1, likeness)
         return f" (nearest: {familiar_name(near[0])})" if near else ""
 
 
@@ -120,7 +120,7 @@ def _tail(name: str) -> str:
     return name.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0]
 
 
-def _alike(name: str, reference: Reference) -> bool:
+def _related(name: str, reference: Reference) -> bool:
     """Whether a name has the same last component, or the same tag and host."""
     if _tail(name) == _tail(reference.name):
         return True

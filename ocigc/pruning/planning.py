@@ -265,5 +265,5 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
             best, high = plan, middle
     excess = size_without(best.blobs) - limit
     if excess > 0:
-        watch.note(f"{snapshot.layout.path}: {excess:,} bytes over --keep-storage will remain")
+        watch.note(f"{snapshot.layout.path}: {excess:,} bytes over the limit on storage will remain")
     return best

@@ -70,7 +70,7 @@ def fit(
         return lambda found: _idle(sparing(found, lambda _: True))
     excess = on_disk(part.after for part in parts) - limit
     if excess > 0:
-        watch.note(f"{tree.path}: {excess:,} bytes over --keep-storage will remain")
+        watch.note(f"{tree.path}: {excess:,} bytes over the limit on storage will remain")
         return options
     ages = sorted(age for part in parts for age in part.ages)
     going = bisect_left(range(len(ages)), True, key=lambda count: size_with(lambda age: age >= ages[count]) <= limit)

@@ -156,7 +156,7 @@ def test_keep_storage_counts_what_a_snapshot_of_the_store_holds_too(layout: Layo
 
 def test_keep_storage_says_what_it_cannot_reach(layout: LayoutWriter) -> None:
     result = ocigc("prune", "-n", "--keep-storage", "1B", layout.path)
-    assert "over --keep-storage will remain" in result.err
+    assert "over the limit on storage will remain" in result.err
     for size in ("lots", "9" * 400, "1e3", "-1"):
         refused(ocigc("prune", "-n", f"--keep-storage={size}", layout.path), 2, "invalid size")
 

@@ -118,7 +118,7 @@ def test_keep_storage_is_the_size_of_the_tree_and_takes_the_oldest_of_all(tmp_pa
     assert real.code == 0, real
     assert ocigc("du", "--recursive", "--format", "json", tmp_path).json["Disk"] <= size // 2
     result = ocigc(*arguments, "1B", "-n", "--allow-empty", "--filter", "until=2024-01-03", tmp_path)
-    assert "over --keep-storage will remain" in result.err
+    assert "over the limit on storage will remain" in result.err
 
 
 def test_the_policy_at_the_root_applies_where_there_is_none(tmp_path: Path) -> None:

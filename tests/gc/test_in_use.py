@@ -146,6 +146,8 @@ def test_what_matches_nothing_is_told_with_the_nearest_names() -> None:
     found = matching(InUse(references=frozenset(["reg.exmaple/web:1", "reg.example/db:1"])), *names)
     assert (found.total, found.unmatched) == (2, ["reg.exmaple/web:1"])
     assert str(found) == ("1 of 2 references match no image here: reg.exmaple/web:1 (nearest: reg.example/web:1)")
+    elsewhere = matching(InUse(references=frozenset(["docker.io/team/web:1"])), *names)
+    assert "docker.io/team/web:1 (nearest: reg.example/web:1)" in str(elsewhere)
     many = InUse(references=frozenset(f"other.org/x{n}:1" for n in range(7)))
     assert str(matching(many, *names)) == (
         "7 of 7 references match no image here: other.org/x0:1, other.org/x1:1, other.org/x2:1 and 4 more"
