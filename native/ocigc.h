@@ -135,6 +135,17 @@ int32_t ocigc_media_of(const char *media_type, size_t length);
 /* Checks a document against RFC 8259. OCIGC_MALFORMED with the offset; nesting deeper than 512 is malformed. */
 int32_t ocigc_json_check(const char *bytes, size_t length, struct ocigc_error *error);
 
+/* A member of an object, or an element of an array. */
+struct ocigc_member {
+    struct ocigc_span key; /* with its quotes; empty for an element */
+    struct ocigc_span value;
+};
+
+/* Where the members of the object, or the elements of the array, stand that the document is. Writes at most `capacity`,
+ * and to `count` how many there are. */
+int32_t ocigc_json_members(const char *bytes, size_t length, struct ocigc_member *out, size_t capacity, size_t *count,
+                           struct ocigc_error *error);
+
 /* Reads the descriptors of a document. As MANIFEST or INDEX it is read strictly (form, duplicate keys, never both at
  * once), as any other media leniently (valid JSON; every object with a valid "digest", and every "blobSum"). The document
  * keeps no reference to `bytes`. */
@@ -167,7 +178,9 @@ struct ocigc_entry {
 /* What an entry refers to besides its target. */
 enum ocigc_reference_kind {
     OCIGC_REFERENCE_CONTENT = 0, /* a digest: of a gc.ref.content annotation, or of a descriptor in its `data` */
-    OCIGC_REFERENCE_IMAGE = 1    /* the name of an image: of a gc.ref.image annotation */
+    OCIGC_REFERENCE_IMAGE = 1,   /* the name of an image: of a gc.ref.image annotation */
+    OCIGC_REFERENCE_SUBJECT = 2, /* the digest of its subject, as containerd exports it: io.containerd.manifest.subject */
+    OCIGC_REFERENCE_KIND = 3     /* what it is, as cosign saves it: the `kind` annotation */
 };
 
 struct ocigc_reference {

@@ -14,6 +14,8 @@ enum {
 };
 
 static const char CREATED[] = "org.opencontainers.image.created";
+static const char SUBJECT[] = "io.containerd.manifest.subject";
+static const char KIND[] = "kind";
 /* The first that is there and not empty is the name. */
 static const char *const NAMES[] = {"io.containerd.image.name", "org.opencontainers.image.ref.name",
                                     "org.opencontainers.image.base.name"};
@@ -167,6 +169,10 @@ static int32_t add_annotation(struct reader *reader, const struct ocigc_json_str
         return keep_reference(reader, value, OCIGC_REFERENCE_CONTENT);
     if (meaning == OCIGC_LABEL_MEANS_IMAGE)
         return keep_reference(reader, value, OCIGC_REFERENCE_IMAGE);
+    if (ocigc_json_equals(key, SUBJECT))
+        return keep_reference(reader, value, OCIGC_REFERENCE_SUBJECT);
+    if (ocigc_json_equals(key, KIND))
+        return keep_reference(reader, value, OCIGC_REFERENCE_KIND);
     for (uint32_t i = 0; i < NAME_COUNT; i++)
         if (ocigc_json_equals(key, NAMES[i]))
             found->names[i] = *value;

@@ -10,17 +10,12 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import TypeVar
 
 from ocigc.image import NAME_ANNOTATIONS, REFERENCE_NAME
-from ocigc.native import Entries, sha256
+from ocigc.native import Entries, members, sha256
 from ocigc.reference import is_bare_tag, split_names, tag_of
 
-_WHITESPACE = " \t\r\n"
 _PIECE = 1 << 20  # bytes
-
-T = TypeVar("T", bytes, str)
 
 Read = Callable[[int, int], bytes]
 """Gives the bytes of index.json from one position up to another."""
@@ -90,8 +85,8 @@ class _Spans:
 
 
 def _parts(
-    spans: _Spans | Sequence[tuple[int, int]], changed: Mapping[int, T | None], size: int
-) -> Iterator[tuple[int, int] | T]:
+    spans: _Spans | Sequence[tuple[int, int]], changed: Mapping[int, bytes | None], size: int
+) -> Iterator[tuple[int, int] | bytes]:
     """A list with other pieces in place of some of its spans, or without them (None) and one separator each: those
     pieces, and the ranges of what stays as it is."""
     if not changed or not spans:
@@ -112,86 +107,62 @@ def _parts(
     yield spans[len(spans) - 1][1], size
 
 
-def _skip(text: str, position: int) -> int:
-    while text[position] in _WHITESPACE:
-        position += 1
-    return position
-
-
-def _members(text: str, position: int) -> Iterator[tuple[str, int, int, int]]:
-    """The members of the object at `position`: key, where the member starts, its value starts, and both end."""
-    decoder = json.JSONDecoder()
-    position = _skip(text, position + 1)
-    while text[position] != "}":
-        start = position
-        key, position = scanstring(text, position + 1, True)
-        value = _skip(text, _skip(text, position) + 1)
-        _, end = decoder.raw_decode(text, value)
-        yield key, start, value, end
-        position = _skip(text, end)
-        if text[position] == ",":
-            position = _skip(text, position + 1)
-
-
 def _with_first_entries(content: bytes, added: Sequence[bytes]) -> bytes:
     """An index without entries, given its first: in place of an empty or absent `manifests`."""
-    text = content.decode()
-    entries = ", ".join(entry.decode() for entry in added)
-    opening = text.index("{") + 1
-    for key, _, value, end in _members(text, opening - 1):
-        if key == "manifests":
-            return f"{text[:value]}[{entries}]{text[end:]}".encode()
-    comma = "" if text[_skip(text, opening)] == "}" else ", "
-    return f'{text[:opening]}"manifests": [{entries}]{comma}{text[opening:]}'.encode()
+    entries = b"[" + b", ".join(added) + b"]"
+    for member in members(content):
+        if member.key == "manifests":
+            return content[: member.value] + entries + content[member.end :]
+    return _with_first_member(content, "manifests", entries)
+
+
+def _with_first_member(content: bytes, key: str, value: bytes) -> bytes:
+    opening = content.index(b"{") + 1
+    comma = b", " if members(content) else b""
+    return content[:opening] + json.dumps(key).encode() + b": " + value + comma + content[opening:]
 
 
 def without_names(entry: bytes, names: Collection[str] | None = None) -> bytes:
     """An entry's bytes without some of its names (None: all), wherever an annotation has them."""
-    text = entry.decode()
-    annotations = next(value for key, _, value, _ in _members(text, 0) if key == "annotations")
-    members = list(_members(text, annotations))
+    annotations = next(member for member in members(entry) if member.key == "annotations")
+    content = entry[annotations.value : annotations.end]
+    return entry[: annotations.value] + _without_names(content, names) + entry[annotations.end :]
+
+
+def _without_names(annotations: bytes, names: Collection[str] | None) -> bytes:
+    found = members(annotations)
     present = {
-        number: split_names(json.loads(text[value:end]))
-        for number, (key, _, value, end) in enumerate(members)
-        if key in NAME_ANNOTATIONS
+        number: split_names(json.loads(annotations[member.value : member.end]))
+        for number, member in enumerate(found)
+        if member.key in NAME_ANNOTATIONS
     }
     taken = None if names is None else _with_tags(names, chain.from_iterable(present.values()))
-    changed: dict[int, str | None] = {}
+    changed: dict[int, bytes | None] = {}
     for number, before in present.items():
         after = [] if taken is None else [name for name in before if name not in taken]
         if not after:
             changed[number] = None
         elif len(after) < len(before):
-            _, start, value, _ = members[number]
-            changed[number] = text[start:value] + json.dumps(",".join(after), ensure_ascii=False)
-    parts = _parts([(start, end) for _, start, _, end in members], changed, len(text))
-    return "".join(part if isinstance(part, str) else text[slice(*part)] for part in parts).encode()
+            key = annotations[found[number].start : found[number].value]
+            changed[number] = key + json.dumps(",".join(after), ensure_ascii=False).encode()
+    return cut(annotations, [(member.start, member.end) for member in found], changed)
 
 
 def with_name(entry: bytes, name: str) -> bytes:
     """An entry's bytes under another name alone, in the annotation where it had its name."""
-    text = entry.decode()
-    key = next((each for each in _annotations(text) if each in NAME_ANNOTATIONS), REFERENCE_NAME)
+    present = next((member for member in members(entry) if member.key == "annotations"), None)
+    annotations = b"null" if present is None else entry[present.value : present.end]
+    if annotations == b"null":
+        annotations = b"{}"
+    keys = [member.key for member in members(annotations)]
+    key = next((each for each in keys if each in NAME_ANNOTATIONS), REFERENCE_NAME)
     if is_bare_tag(name):
         key = REFERENCE_NAME
-    if any(each in NAME_ANNOTATIONS for each in _annotations(text)):
-        text = without_names(entry).decode()
-    member = f"{json.dumps(key)}: {json.dumps(name, ensure_ascii=False)}"
-    for found, _, value, _ in _members(text, 0):
-        if found == "annotations" and text[value] == "{":
-            start = value + 1
-            comma = "" if text[_skip(text, start)] == "}" else ", "
-            return f"{text[:start]}{member}{comma}{text[start:]}".encode()
-    end = text.rindex("}")
-    return f'{text[:end].rstrip()}, "annotations": {{{member}}}{text[end:]}'.encode()
-
-
-def _annotations(text: str) -> list[str]:
-    """The keys of an entry's annotations."""
-    for key, _, value, _ in _members(text, 0):
-        if key == "annotations" and text[value] == "{":
-            return [each for each, _, _, _ in _members(text, value)]
-    return []
+    value = json.dumps(name, ensure_ascii=False).encode()
+    annotations = _with_first_member(_without_names(annotations, None), key, value)
+    if present is None:
+        return _with_first_member(entry, "annotations", annotations)
+    return entry[: present.value] + annotations + entry[present.end :]
 
 
 def _with_tags(names: Collection[str], present: Iterable[str]) -> set[str | None]:
@@ -199,3 +170,9 @@ def _with_tags(names: Collection[str], present: Iterable[str]) -> set[str | None
     own."""
     kept = {tag_of(name) for name in present if name not in names and not is_bare_tag(name)}
     return {*names, *({tag_of(name) for name in names} - kept)}
+
+
+def cut(content: bytes, spans: Sequence[tuple[int, int]], changed: Mapping[int, bytes | None]) -> bytes:
+    """A list with other pieces in place of some of its spans, or without them (None)."""
+    parts = _parts(spans, changed, len(content))
+    return b"".join(part if isinstance(part, bytes) else content[slice(*part)] for part in parts)

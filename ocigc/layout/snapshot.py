@@ -22,6 +22,7 @@ from ocigc.hard_links import HardLinks
 from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
 from ocigc.labels import Lease
 from ocigc.layout import docker_list, leases, strict_json
+from ocigc.layout.cosign import stated_subjects
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
@@ -141,7 +142,8 @@ def load(
                 taken=taken,
                 elsewhere=elsewhere,
             )
-        subjects = find_subjects(images, store)
+        stated = stated_subjects(images, index.entries, store)
+        subjects = find_subjects(images, store, stated)
         for position, nodes in subjects.present.items():
             if targets[position] != NO_NODE:
                 _each(store.add_referrer, nodes, targets[position])

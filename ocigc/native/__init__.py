@@ -10,7 +10,16 @@ from typing import Any
 _EXPORTS = {
     "calls": ("NEVER", "NO_NODE", "Background", "Unverifiable"),
     "digests": ("sha256",),
-    "documents": ("Config", "Role", "media_of", "parse_children", "parse_config", "parse_document"),
+    "documents": (
+        "Config",
+        "Role",
+        "Member",
+        "media_of",
+        "members",
+        "parse_children",
+        "parse_config",
+        "parse_document",
+    ),
     "index": ("Entries",),
     "ledger": ("Ledger", "Selection"),
     "store": ("Detail", "Missing", "Store", "Swept", "Verdict"),

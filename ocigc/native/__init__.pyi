@@ -2,7 +2,7 @@
 
 from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable
 from ocigc.native.digests import sha256
-from ocigc.native.documents import Config, Role, media_of, parse_children, parse_config, parse_document
+from ocigc.native.documents import Config, Member, Role, media_of, members, parse_children, parse_config, parse_document
 from ocigc.native.index import Entries
 from ocigc.native.ledger import Ledger, Selection
 from ocigc.native.store import Detail, Missing, Store, Swept, Verdict
@@ -16,6 +16,7 @@ __all__ = [
     "Detail",
     "Entries",
     "Ledger",
+    "Member",
     "Missing",
     "Role",
     "Selection",
@@ -27,6 +28,7 @@ __all__ = [
     "exchange",
     "map_blobs",
     "media_of",
+    "members",
     "parse_children",
     "parse_config",
     "parse_document",

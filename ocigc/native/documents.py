@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -19,6 +20,7 @@ if any(media != getattr(lib, f"OCIGC_MEDIA_{media.name}") for media in Media):
     raise ImportError("ocigc.image.Media differs from enum ocigc_media of the native core")
 
 _DESCRIPTOR = struct_of("ocigc_descriptor")
+_MEMBER = struct_of("ocigc_member")
 
 
 class Role(IntEnum):
@@ -42,6 +44,36 @@ class Config:
     created: str
     labels: dict[str, str]
     diff_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where a member of a JSON object stands: `start` is that of its key, `value` that of its value, which ends at
+    `end`. The elements of an array have no `key`.
+    """
+
+    key: str
+    start: int
+    value: int
+    end: int
+
+
+def members(content: bytes) -> list[Member]:
+    """The members of the object, or the elements of the array, that the content is. Raises MalformedError."""
+    count = ffi.new("size_t *")
+    call(lib.ocigc_json_members, content, len(content), ffi.NULL, 0, count)
+    found = ffi.new("struct ocigc_member[]", count[0])
+    call(lib.ocigc_json_members, content, len(content), found, count[0], count)
+    rows = _MEMBER.iter_unpack(memory(found, count[0] * _MEMBER.size))
+    return [
+        Member(
+            json.loads(content[key : key + length]) if length else "",
+            key if length else value,
+            value,
+            value + value_length,
+        )
+        for key, length, value, value_length in rows
+    ]
 
 
 def media_of(media_type: str) -> Media:

@@ -46,6 +46,8 @@ class Entries:
         self._media_types = [self._string(start, length) for start, length in _SPAN.iter_unpack(spans)]
         self._references: dict[int, list[str]] = {}
         self._image_references: dict[int, list[str]] = {}
+        self._subjects: dict[int, str] = {}
+        self._kinds: dict[int, str] = {}
         self._contents: list[tuple[str, int]] = []  # what the references refer to, and as what it is to be read
         rows = memory(index.references, index.reference_count * _REFERENCE.size)
         for position, start, length, kind, media in _REFERENCE.iter_unpack(rows):
@@ -53,8 +55,10 @@ class Entries:
             if kind == lib.OCIGC_REFERENCE_CONTENT:
                 self._references.setdefault(position, []).append(value)
                 self._contents.append((value, media))
-            else:
+            elif kind == lib.OCIGC_REFERENCE_IMAGE:
                 self._image_references.setdefault(position, []).append(value)
+            else:
+                (self._subjects if kind == lib.OCIGC_REFERENCE_SUBJECT else self._kinds)[position] = value
 
     def __len__(self) -> int:
         return self._count
@@ -127,6 +131,14 @@ class Entries:
         (`gc.ref.content`), or as descriptors in a manifest that the entry embeds as its `data`.
         """
         return self._references
+
+    def subjects(self) -> Mapping[int, str]:
+        """The digests of subjects that entries give (`io.containerd.manifest.subject`), by position."""
+        return self._subjects
+
+    def kinds(self) -> Mapping[int, str]:
+        """What entries are by their `kind` annotation, as cosign and hauler save them, by position."""
+        return self._kinds
 
     def image_references(self) -> Mapping[int, Sequence[str]]:
         """The names of images that entries refer to by labels (`gc.ref.image`), by position of the entry."""

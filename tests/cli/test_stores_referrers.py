@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -272,3 +273,88 @@ def test_a_layout_of_nothing_but_a_dangling_image_and_its_referrer_is_not_emptie
     layout.entry(app)
     layout.entry(about(layout, app, "sbom"))
     refused(ocigc("prune", "-f", "--grace", "0s", layout.path), 3, "no image")
+
+
+class TestCosign:
+    """What `cosign save` and hauler write: entries whose `kind` says what they are, without a name of their own."""
+
+    SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+    DSSE = "application/vnd.dsse.envelope.v1+json"
+
+    def signature(self, layout: LayoutWriter, digest: str | None) -> Descriptor:
+        image = {} if digest is None else {"image": {"docker-manifest-digest": digest}}
+        payload = layout.json({"critical": {**image, "type": "cosign container image signature"}}, self.SIMPLE_SIGNING)
+        return layout.manifest(layout.config("signature"), [payload])
+
+    def attestation(self, layout: LayoutWriter, digest: str) -> Descriptor:
+        algorithm, encoded = digest.split(":")
+        statement = {"_type": "https://in-toto.io/Statement/v0.1", "subject": [{"digest": {algorithm: encoded}}]}
+        envelope = {"payload": base64.b64encode(json.dumps(statement).encode()).decode(), "signatures": []}
+        return layout.manifest(layout.config("attestation"), [layout.json(envelope, self.DSSE)])
+
+    @pytest.fixture(params=["dev.cosignproject.cosign/", "dev.hauler/"])
+    def prefix(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_they_stay_and_go_with_their_image(self, layout: LayoutWriter, prefix: str) -> None:
+        app = layout.image("app")
+        layout.tag(app, "reg.example/app:1", kind=f"{prefix}image")
+        made = [self.signature(layout, app["digest"]), self.attestation(layout, app["digest"])]
+        for target, kind in zip(made, ("sigs", "atts"), strict=True):
+            layout.entry(target, kind=prefix + kind)
+        assert prune(layout) == []
+        assert prune(layout, "-a", used="reg.example/app:1\nreg.example/kept:1\n") == []
+        assert [state[1] for state in states(layout).values()].count(True) == 1  # two have no name
+        assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 3
+        assert not any(map(layout.has, made))
+
+    def test_with_the_name_of_their_image_too(self, layout: LayoutWriter, prefix: str) -> None:
+        """What hauler writes."""
+        for number in (1, 2):
+            app = layout.image(f"app {number}")
+            name = f"reg.example/app:{number}"
+            layout.tag(app, name, kind=f"{prefix}image")
+            layout.tag(self.signature(layout, app["digest"]), name, kind=f"{prefix}sigs")
+        assert prune(layout, "-a", used="reg.example/app:2\nreg.example/kept:1\n") == ["reg.example/app:1"] * 2
+        assert ocigc("rm", "-f", layout.path, "reg.example/app:2").code == 0
+        assert len(listed(layout)) == 1
+
+    def test_what_names_nothing_is_about_what_was_saved_with_it(self, layout: LayoutWriter, prefix: str) -> None:
+        app, other = layout.image("app"), layout.image("other")
+        layout.tag(app, "reg.example/app:1", kind=f"{prefix}image")
+        layout.tag(other, "reg.example/other:1", kind=f"{prefix}image")
+        sbom = layout.manifest(layout.config("sbom"), [layout.blob("SPDXVersion: SPDX-2.3")])
+        layout.entry(sbom, kind=f"{prefix}sboms")
+        torn = self.signature(layout, None)
+        layout.entry(torn, kind=f"{prefix}sigs")
+        assert prune(layout) == []
+        assert len(prune(layout, "-a", used="reg.example/other:1\nreg.example/kept:1\n")) == 1
+        assert layout.has(sbom)
+        assert layout.has(torn)
+        assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 3
+        assert not layout.has(sbom)
+
+    def test_what_names_an_absent_image_is_orphaned(self, layout: LayoutWriter, prefix: str) -> None:
+        layout.tag(layout.image("app"), "reg.example/app:1", kind=f"{prefix}image")
+        signature = self.signature(layout, "sha256:" + "0" * 64)
+        layout.entry(signature, kind=f"{prefix}sigs")
+        assert states(layout)[None] == (True, False, True)
+        assert prune(layout) == [signature["digest"]]
+
+    def test_the_kind_of_another_tool_says_nothing(self, layout: LayoutWriter) -> None:
+        app = layout.image("app")
+        layout.tag(app, "reg.example/app:1")
+        signature = self.signature(layout, app["digest"])
+        layout.entry(signature, kind="example/sigs")
+        assert prune(layout) == [signature["digest"]]
+
+
+def test_a_subject_in_the_entry_counts(layout: LayoutWriter) -> None:
+    """What containerd 2.2 exports."""
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    notes = layout.manifest(layout.config("notes"), [layout.blob("notes")])
+    layout.entry(notes, **{"io.containerd.manifest.subject": app["digest"]})
+    assert prune(layout) == []
+    assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 2
+    assert not layout.has(notes)

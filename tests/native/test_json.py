@@ -10,6 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ocigc._native import ffi, lib
+from ocigc.errors import MalformedError
+from ocigc.native import members
 from tests.helpers.native_cases import ACCEPTED, REFUSED
 
 
@@ -70,3 +72,24 @@ def test_it_agrees_with_python_on_what_is_nearly_json(document: Any, data: st.Da
     position = data.draw(st.integers(0, len(content)))
     content[position : position + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
     assert accepts(bytes(content)) == python_accepts(bytes(content))
+
+
+def test_members_are_told_where_they_stand() -> None:
+    content = b' {"a" :1, "\\u0062": [ 2, {"c":3} ] ,"":""} '
+    found = members(content)
+    assert [each.key for each in found] == ["a", "b", ""]
+    assert [content[each.value : each.end] for each in found] == [b"1", b'[ 2, {"c":3} ]', b'""']
+    assert [content[each.start : each.end][:3] for each in found] == [b'"a"', b'"\\u', b'"":']
+    elements = members(b"[1, [], {}]")
+    assert [(each.key, each.start, each.value, each.end) for each in elements] == [
+        ("", 1, 1, 2),
+        ("", 4, 4, 6),
+        ("", 8, 8, 10),
+    ]
+    assert members(b"{}") == members(b" [ ] ") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"1", b'"a"', b"{", b"[1,]", b'{"a"}', b"{} x", b'{"a":1,}', b"null"])
+def test_what_has_no_members_is_refused(content: bytes) -> None:
+    with pytest.raises(MalformedError, match="invalid JSON"):
+        members(content)
