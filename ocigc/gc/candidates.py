@@ -23,12 +23,13 @@ from ocigc.image import ImageRecord, dangling_name
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """A referrer, by its position, that stays if one of its subjects does; or its own target, if it has no name
-    (NO_NODE: that does not count). The subjects are nodes."""
+    """An image, by its position, that stays if one of its subjects does (nodes), or its own target (NO_NODE: that does
+    not count). `reason` is why it stays then."""
 
     position: int
     subjects: Sequence[int]
-    target: int
+    target: int = NO_NODE
+    reason: KeepReason = KeepReason.SUBJECT_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class _Judge:
         position = image.position
         subjects = self.relations.subjects.get(position)
         if subjects is None or position in self.filters.detached:
-            return self._kept_by_itself(image)
+            labelled = self.relations.labelled.get(position)
+            kept = self._kept_by_itself(image)
+            return kept if labelled is None or kept else Follower(position, labelled, reason=KeepReason.LABEL_KEPT)
         # A name of its own may keep a referrer; a fallback tag is none, unless what it refers to is its own content.
         named = name_kind(image.names) == NameKind.NAMED or position in self.relations.reaching
         kept = self._kept_by_itself(image) if named and not image.nameless else self._kept_by_name(image)

@@ -14,7 +14,7 @@ from itertools import chain
 from ocigc.gc.candidates import Candidates, Follower
 from ocigc.gc.graph import NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images
-from ocigc.gc.plan import KeepReason, Kept, KeptImages
+from ocigc.gc.plan import Kept, KeptImages
 from ocigc.labels import Lease
 
 # The groups of every mark: images that stay, leases and labels, flat leases; then the images that go, the last to go
@@ -98,7 +98,7 @@ def _followed(marked: Marked) -> tuple[KeptImages, Sequence[Follower]]:
         if by is None:
             followers.append(each)
         else:
-            kept.add(Kept(each.position, KeepReason.SUBJECT_KEPT, marked.graph.digest(by)))
+            kept.add(Kept(each.position, each.reason, marked.graph.digest(by)))
     return kept, followers
 
 

@@ -22,6 +22,7 @@ class KeepReason(Enum):
     NAME_IN_USE = "in use by name"
     CONTENT_IN_USE = "in use by digest, and this is its last name"
     SUBJECT_KEPT = "refers to an image that stays"
+    LABEL_KEPT = "a label of what stays refers to its name"
     IN_GRACE = "has no name yet, and is younger than the grace"
 
 

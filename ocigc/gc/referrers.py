@@ -33,13 +33,15 @@ class Subjects:
 @dataclass(frozen=True, slots=True)
 class Relations:
     """The positions of the parts among the entries of a layout; the subjects of the referrers, of which those of
-    `reaching` are reached by the referrer too; and the orphaned, as above.
+    `reaching` are reached by the referrer too; the orphaned, as above; and the images to whose name a label refers,
+    with the nodes that have it.
     """
 
     parts: Sequence[int] = ()
     subjects: Mapping[int, Sequence[int]] = field(default_factory=dict)
     reaching: frozenset[int] = frozenset()
     orphaned: Mapping[int, str] = field(default_factory=dict)
+    labelled: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 def find_subjects(images: Images, graph: Graph, stated: Mapping[int, Collection[str]] | None = None) -> Subjects:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -150,7 +150,10 @@ def load(
         _vouching(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
             docker_list.hold(layout.dir, images.roots(store), store, tolerant=record)
-        relations = _related(images, subjects, _held(held, store, now), store)
+        relations = replace(
+            _related(images, subjects, _held(held, store, now), store),
+            labelled=_labelled(images, index.entries, targets, store),
+        )
         if elsewhere is not None and not index.entries:
             needed += elsewhere.kept(store)
     except BaseException:
@@ -174,6 +177,24 @@ def _related(images: IndexImages, subjects: Subjects, held: Sequence[int], store
 def _each(change: Callable[[int, int], None], subjects: Iterable[int], referrer: int) -> None:
     for subject in subjects:
         change(subject, referrer)
+
+
+def _labelled(
+    images: IndexImages, entries: Entries, targets: Sequence[int], store: Store
+) -> Mapping[int, Sequence[int]]:
+    """By position the images to whose name a `gc.ref.image` label refers, of a blob or of an entry, and the nodes that
+    have it: its blob, or the entry's target.
+    """
+    nodes: dict[str, list[int]] = {}
+    for node, name in store.image_labels():
+        nodes.setdefault(name, []).append(node)
+    for position, names in entries.image_references().items():
+        for name in names if targets[position] != NO_NODE else ():
+            nodes.setdefault(name, []).append(targets[position])
+    if not nodes:
+        return {}
+    found = ((image.position, [node for name in image.names for node in nodes.get(name, ())]) for image in images)
+    return {position: keepers for position, keepers in found if keepers}
 
 
 def _follow_back_labels(images: Images, store: Store) -> None:
