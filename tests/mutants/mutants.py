@@ -1,0 +1,95 @@
+"""The list. A mutant is a change of one place; it is killed if one of its tests fails with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `file`, below `ocigc/`, `old` (which stands there once) becomes `new`; `tests` have to fail then."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+RULES = "tests/gc"
+WRITERS = "tests/pruning/test_writers.py"
+POWER = "tests/faults/test_faults.py"
+FAULTS = "tests/faults/test_faults.py"
+TRASH = "tests/cli/test_trash.py"
+
+MUTANTS = (
+    Mutant("lease ends too soon", "labels.py", "expires >= now", "expires > now", ("tests/test_labels.py",)),
+    Mutant(
+        "touched blobs go in a recovery",
+        "pruning/roots.py",
+        'marks.add([Group(array("I", chain(touched, young)))])',
+        'marks.add([Group(array("I", young))])',
+        (WRITERS, "tests/pruning/test_roots.py"),
+    ),
+    Mutant("the draft is not synced", "pruning/journal.py", "            draft.sync()\n", "", (POWER,)),
+    Mutant(
+        "the state is not synced",
+        "pruning/journal.py",
+        "        raise\n    state.sync()\n",
+        "        raise\n",
+        (POWER,),
+    ),
+    Mutant(
+        "directories of blobs are not synced",
+        "pruning/execute.py",
+        "        sync_directories(self.layout.dir)\n        journal.close",
+        "        journal.close",
+        (POWER,),
+    ),
+    Mutant(
+        "another's index.json is not swapped back",
+        "layout/index_file.py",
+        "        _swap(layout, aside)\n        return False",
+        "        return False",
+        (WRITERS,),
+    ),
+    Mutant(
+        "the exchange is not synced", "layout/index_file.py", "    layout.dir.sync()\n    aside.sync()\n", "", (POWER,)
+    ),
+    Mutant("files are not synced", "layout/dirfd.py", "            os.fsync(file.fileno())\n", "", (POWER,)),
+    Mutant(
+        "an index.json that has changed is replaced",
+        "layout/index_file.py",
+        "        if index_digest(layout.dir) != expected:\n            return False\n",
+        "",
+        (WRITERS,),
+    ),
+    Mutant(
+        "roots are not looked at again",
+        "pruning/execute.py",
+        "if skipped or roots.has_moved_on(self.layout, self.run, store):",
+        "if skipped:",
+        (WRITERS,),
+    ),
+    Mutant(
+        "a copy that is not sound comes back",
+        "pruning/put_back.py",
+        "            if verdict(self._source, digest) is not Verdict.SOUND:\n                return False\n",
+        "",
+        (TRASH, "tests/cli/test_restore.py"),
+    ),
+    Mutant(
+        "a file that is in the way wins",
+        "pruning/put_back.py",
+        "        elif found is not Verdict.SOUND:",
+        "        elif False:",
+        (TRASH, "tests/cli/test_restore.py"),
+    ),
+    Mutant(
+        "two prunes run at once",
+        "layout/lock.py",
+        "        _acquire(fd, fcntl.LOCK_EX, wait)\n        yield state",
+        "        _acquire(fd, fcntl.LOCK_SH, wait)\n        yield state",
+        ("tests/cli/test_prune.py", "tests/cli/test_run.py"),
+    ),
+)
