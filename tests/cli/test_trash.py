@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -337,3 +338,27 @@ def test_a_symlink_in_the_trash_is_refused(layout: LayoutWriter, tmp_path: Path)
     blob.symlink_to(secret)
     refused(ocigc("restore", layout.path), 3, "not a blob")
     assert layout.present() == set()
+
+
+def test_a_sound_copy_wins_over_a_file_that_is_in_the_way(layout: LayoutWriter) -> None:
+    image = layout.image("gone", ["gone"])
+    layout.tag(image, "example.com/gone:1")
+    wanted = layout.blob_path(image).read_bytes()
+    assert ocigc("rm", "--force", "--trash", "7d", layout.path, "example.com/gone:1").code == 0
+    layout.blob_path(image).write_bytes(wanted[:10])
+    os.utime(layout.blob_path(image), (1, 1))
+    assert ocigc("restore", layout.path).code == 0
+    assert layout.blob_path(image).read_bytes() == wanted
+
+
+def test_what_is_in_the_way_stays_if_the_copy_in_the_trash_is_no_better(layout: LayoutWriter) -> None:
+    image = layout.image("gone", ["gone"])
+    layout.tag(image, "example.com/gone:1")
+    assert ocigc("rm", "--force", "--trash", "7d", layout.path, "example.com/gone:1").code == 0
+    (kept,) = (layout.path / ".ocigc" / "trash").glob(f"*/blobs/{image['digest'].replace(':', '/')}")
+    kept.write_bytes(b"rotten")
+    layout.blob_path(image).write_bytes(b"in the way")
+    os.utime(layout.blob_path(image), (1, 1))
+    assert ocigc("restore", layout.path).code == 1
+    assert layout.blob_path(image).read_bytes() == b"in the way"
+    assert kept.read_bytes() == b"rotten"

@@ -1,0 +1,33 @@
+"""What may still go when the question is asked again."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from ocigc.digest import Digest
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import load
+from ocigc.progress import SILENT
+from ocigc.pruning.roots import still_to_delete
+from ocigc.times import SECOND
+from tests.helpers.layouts import LayoutWriter
+
+
+def test_what_somebody_has_touched_since_the_run_began_stays(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path)
+    writer.tag(writer.image("kept", ["kept"]), "example.com/kept:1")
+    orphan, touched = writer.blob("orphan"), writer.blob("touched")
+    time.sleep(0.02)
+    began = time.time_ns()
+    time.sleep(0.02)
+    os.utime(writer.blob_path(touched))
+    digests = [Digest(each["digest"]) for each in (orphan, touched)]
+    now = time.time_ns()
+    with Layout(tmp_path) as layout:
+        snapshot = load(layout, None, now, SILENT, record=True)
+        with snapshot.store as store:
+            nodes, gone = still_to_delete(snapshot, digests, began, now + SECOND, now)
+            assert list(store.digests(nodes)) == [orphan["digest"]]
+            assert gone == []
