@@ -177,9 +177,10 @@ def test_only_what_is_reachable(layout: LayoutWriter) -> None:
     assert (result.code, result.json["Corrupt"]) == (1, [leased["digest"]])
 
 
-def wait_until_it_has_read(process: subprocess.Popen[str], count: int) -> None:
-    counters = Path(f"/proc/{process.pid}/io")
-    while int(counters.read_text().split()[1]) < count:
+def wait_until_it_hashes(process: subprocess.Popen[str], layout: Path) -> None:
+    """Until it has mapped a blob, or read some."""
+    maps, counters = Path(f"/proc/{process.pid}/maps"), Path(f"/proc/{process.pid}/io")
+    while str(layout) not in maps.read_text() and int(counters.read_text().split()[1]) < 64 << 20:
         assert process.poll() is None
         time.sleep(0.05)
 
@@ -193,7 +194,7 @@ def test_an_interrupt_leaves_a_report(layout: LayoutWriter) -> None:
             file.truncate(4 << 30)
     arguments = [sys.executable, "-m", "ocigc", "verify", "--format", "json", str(layout.path)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as process:
-        wait_until_it_has_read(process, 64 << 20)
+        wait_until_it_hashes(process, layout.path)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
