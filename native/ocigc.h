@@ -205,6 +205,17 @@ struct ocigc_index {
 int32_t ocigc_index_parse(const char *bytes, size_t length, struct ocigc_index **index, struct ocigc_error *error);
 void ocigc_index_free(struct ocigc_index *index);
 
+/* What the name of an entry looks like: a sum. */
+enum ocigc_name_form {
+    OCIGC_NAME_GIVEN = 1, /* it has one */
+    OCIGC_NAME_TAG = 2,   /* a tag, and nothing more */
+    OCIGC_NAME_LIST = 4,  /* it has a comma */
+    OCIGC_NAME_ODD = 8    /* it may be the name of a dangling image, or a fallback tag */
+};
+
+/* Writes the form of each entry's name, and the position of the first entry with the same name and target. */
+int32_t ocigc_index_names(const struct ocigc_index *index, uint8_t *forms, uint32_t *firsts, struct ocigc_error *error);
+
 /* How entries name their images: an entry without a name by `nameless` and its digest, an entry whose flag in `prefixed`
  * is set (NULL: no entry's is) by `prefix` and its name, any other by its name. */
 struct ocigc_naming {

@@ -46,6 +46,15 @@ static void check_index(const char *bytes, size_t size)
         REQUIRE(entry->text + text <= index->text_length);
         REQUIRE(entry->media_type < index->media_type_count);
     }
+    if (index != NULL) {
+        uint8_t *forms = malloc(index->count + 1);
+        uint32_t *firsts = malloc((index->count + 1) * sizeof *firsts);
+        REQUIRE(forms != NULL && firsts != NULL && ocigc_index_names(index, forms, firsts, NULL) == OCIGC_OK);
+        for (uint32_t i = 0; i < index->count; i++)
+            REQUIRE(firsts[i] <= i && firsts[firsts[i]] == firsts[i]);
+        free(forms);
+        free(firsts);
+    }
     for (uint32_t i = 0; index != NULL && i < index->reference_count; i++) {
         struct ocigc_span value = index->references[i].value;
         REQUIRE((size_t)value.start + value.length <= index->text_length);

@@ -11,7 +11,7 @@ from ocigc.errors import UsageError
 from ocigc.gc.graph import Graph, Group
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
-from ocigc.native import NO_NODE, Entries
+from ocigc.native import NO_NODE, Entries, NameForm
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
 
 
@@ -56,6 +56,22 @@ class _Names:
         self.entries.sort(positions, DANGLING_PREFIX, owner, owned)
 
 
+_FORMS = range(256)
+_IS_TAG = bytes(bool(form & NameForm.TAG) for form in _FORMS)
+_KIND = bytes(NameKind.NAMED if form & NameForm.GIVEN else NameKind.NAMELESS for form in _FORMS)
+
+
+def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
+    """The positions of entries whose names have to be looked at one by one, by the forms of all names."""
+    present = set(forms)
+    tags = {form & NameForm.TAG for form in present if form & NameForm.GIVEN}
+    mixed = any(form & NameForm.LIST for form in present) or (repository is not None and len(tags) > 1)
+    wanted = NameForm.GIVEN if mixed else NameForm.ODD
+    if not any(form & wanted for form in present):
+        return iter(())
+    return (position for position, form in enumerate(forms) if form & wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What is known besides, by position: a NameKind of each entry that stands for an image, and that image's further
@@ -83,24 +99,24 @@ class IndexImages:
     @classmethod
     def of(cls, entries: Entries, repository: str | None) -> IndexImages:
         """All images of an index; `repository` (normalised) owns bare tags."""
-        names = _Names(entries, repository, bytes(name is not None and is_bare_tag(name) for name in entries.names()))
-        positions = array("I")
-        again: dict[int, list[int]] = {}
-        kinds = bytearray(len(entries))
+        forms, firsts = entries.forms()
+        names = _Names(entries, repository, forms.translate(_IS_TAG))
+        kinds = bytearray(forms.translate(_KIND))
         lists = False
-        first: dict[int, int] = {}  # by a number that stands for the key, as that takes many times the memory
-        for position in range(len(entries)):
+        first: dict[tuple[tuple[str, ...], bytes], int] = {}
+        # Names that are written in two ways may be the same: those of lists, and tags that belong to the repository.
+        for position in _several_ways(forms, repository):
             key = names.key(position)
-            number = hash(key)
-            while (before := first.setdefault(number, position)) != position:
-                if names.key(before) == key:
-                    again.setdefault(before, []).append(position)
-                    break
-                number += 1
-            else:
-                positions.append(position)
-                kinds[position] = name_kind(key[0]) if key[0] else NameKind.NAMELESS
+            firsts[position] = first.setdefault(key, position)
+            kinds[position] = name_kind(key[0]) if key[0] else NameKind.NAMELESS
             lists |= len(key[0]) > 1
+        positions = array("I", range(len(entries)))
+        again: dict[int, list[int]] = {}
+        if firsts != positions:
+            for position in (n for n, before in enumerate(firsts) if n != before):
+                again.setdefault(firsts[position], []).append(position)
+                kinds[position] = NameKind.NAMELESS
+            positions = array("I", (n for n, before in enumerate(firsts) if n == before))
         return cls(names, _Facts(bytes(kinds), again, lists), positions)
 
     def located(self, targets: Sequence[int]) -> IndexImages:

@@ -20,7 +20,7 @@ _EXPORTS = {
         "parse_config",
         "parse_document",
     ),
-    "index": ("Entries",),
+    "index": ("Entries", "NameForm"),
     "ledger": ("Ledger", "Selection"),
     "store": ("Detail", "Missing", "Store", "Swept", "Verdict"),
     "system": ("confine", "exchange", "map_blobs", "purge", "return_memory"),

@@ -3,7 +3,7 @@
 from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable
 from ocigc.native.digests import sha256
 from ocigc.native.documents import Config, Member, Role, media_of, members, parse_children, parse_config, parse_document
-from ocigc.native.index import Entries
+from ocigc.native.index import Entries, NameForm
 from ocigc.native.ledger import Ledger, Selection
 from ocigc.native.store import Detail, Missing, Store, Swept, Verdict
 from ocigc.native.system import confine, exchange, map_blobs, purge, return_memory
@@ -18,6 +18,7 @@ __all__ = [
     "Ledger",
     "Member",
     "Missing",
+    "NameForm",
     "Role",
     "Selection",
     "Store",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from enum import IntFlag
 from typing import TYPE_CHECKING
 
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError
 from ocigc.image import Descriptor, Entry, Media
-from ocigc.native.calls import exception, memory, message, pointer, struct_of
+from ocigc.native.calls import bytes_pointer, call, exception, memory, message, pointer, struct_of
 from ocigc.native.digests import ALGORITHMS
 from ocigc.native.documents import MEDIAS
 
@@ -22,6 +23,17 @@ _MEDIA = ffi.offsetof("struct ocigc_entry", "media")
 _DATA = ffi.offsetof("struct ocigc_entry", "data")
 _REFERENCE = struct_of("ocigc_reference")
 _SPAN = struct_of("ocigc_span")
+
+
+class NameForm(IntFlag):
+    """What the name of an entry looks like: `enum ocigc_name_form`. An ODD one may be that of a dangling image, or a
+    fallback tag.
+    """
+
+    GIVEN = lib.OCIGC_NAME_GIVEN
+    TAG = lib.OCIGC_NAME_TAG
+    LIST = lib.OCIGC_NAME_LIST
+    ODD = lib.OCIGC_NAME_ODD
 
 
 class Entries:
@@ -105,6 +117,14 @@ class Entries:
         flags = ffi.NULL if prefixed is None else ffi.from_buffer("uint8_t[]", prefixed)
         naming = ffi.new("struct ocigc_naming *", (*texts, flags))
         lib.ocigc_index_sort(self._handle, pointer(positions), len(positions), naming)
+
+    def forms(self) -> tuple[bytes, array[int]]:
+        """What each entry's name looks like, a sum of NameForm in a byte per entry, and the position of the first entry
+        with the same name and target. Raises Refused if memory runs out.
+        """
+        forms, firsts = bytearray(self._count), array("I", bytes(4 * self._count))
+        call(lib.ocigc_index_names, self._handle, bytes_pointer(forms), pointer(firsts))
+        return bytes(forms), firsts
 
     def sizes(self) -> Iterator[int]:
         """The size in bytes that each entry gives for its target."""
