@@ -169,8 +169,7 @@ class _Judge:
         if not image.dangling and not rule.keeps:
             yield "nothing denies it"
             return
-        orphaned = image.position in self._standing.orphaned
-        if orphaned and name_kind(image.names) == NameKind.FALLBACK:
+        if image.position in self._standing.orphaned and not image.dangling:
             yield "it is an orphaned referrer, and delete-orphaned-referrers is not set"
         if rule.keep_tagged and not image.dangling:
             yield "keep-tagged"

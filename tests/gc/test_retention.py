@@ -239,9 +239,9 @@ def test_orphaned_referrers_go_when_asked() -> None:
     assert goes([replace(asked, keep_within=10 * DAY)], images, orphaned=images[1:]) == []
     assert goes([replace(asked, protect=("a:sig",))], images, orphaned=images[1:]) == [tagged.name, nameless.name]
     assert goes([Rule(keep_tagged=True)], images, orphaned=images[1:]) == []
-    # They take no place of a keep-last, and a name of their own goes as any other does.
+    # Otherwise they stay, and take no place of a keep-last.
     younger = image("a:0", 5, age=10)
-    assert goes([Rule(keep_last=2)], [*images, younger], orphaned=images[1:]) == [named.name]
+    assert goes([Rule(keep_last=2)], [*images, younger], orphaned=images[1:]) == []
     assert "orphaned referrer" in why(Rule(keep_last=2), [tagged], orphaned=[tagged.position])[tagged.name]
 
 
