@@ -7,7 +7,6 @@ what another program has written meanwhile.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
@@ -20,6 +19,7 @@ from ocigc.layout.docker_list import LIMIT, NAME, Listed, listed
 
 _BEFORE = "manifest.before"
 _AFTER = "manifest.after"
+_NEXT = "manifest.next"
 
 
 def prepare(layout: Dir, draft: Dir, going: Callable[[Collection[Digest]], Collection[Digest]]) -> None:
@@ -74,14 +74,12 @@ def _change(layout: Dir, run: Dir, old: str, new: str) -> None:
         return
     if layout.read(NAME, LIMIT) != run.read(old, LIMIT):
         return
-    # A further name for what is written already needs no room on a full disk.
-    temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
+    run.remove(_NEXT)
     try:
-        run.link(new, layout, temporary)
+        run.link(new, run, _NEXT)  # which needs no room on a full disk
     except OSError:
-        layout.replace(NAME, run.read(new, LIMIT), layout.stat(NAME))
-        return
-    layout.rename(temporary, layout, NAME)
+        run.write(_NEXT, run.read(new, LIMIT), layout.stat(NAME))
+    run.rename(_NEXT, layout, NAME)
     layout.sync()
 
 
