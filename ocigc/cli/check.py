@@ -16,7 +16,9 @@ from ocigc.cli.output.findings import (
     incomplete_as_text,
     named,
 )
+from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.cli.output.words import count
 from ocigc.printable import printable
 from ocigc.times import SECOND
 from ocigc.verification.check import Findings, check
@@ -37,8 +39,19 @@ _KINDS = (
 )
 
 
+_LAYOUTS = (
+    Column("LAYOUT", name=True),
+    Column("ABSENT", right=True),
+    Column("ORPHANS", right=True),
+    Column("INCOMPLETE", right=True),
+    Column("STATE"),
+)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Checks one layout."""
+    """Checks one layout, or a tree of them."""
+    if args.recursive:
+        return _check_tree(args)
     with options.layout(args, writable=False) as layout, progress_line() as progress:
         findings = check(layout, sparse=args.sparse, wait=args.wait / SECOND, watch=progress)
     args.answered = True
@@ -51,6 +64,42 @@ def run(args: argparse.Namespace) -> int:
     if findings.errors:
         return options.FAILED
     return 0 if findings.sound else 1
+
+
+def _check_tree(args: argparse.Namespace) -> int:
+    wait = args.wait / SECOND
+    results = options.each_layout(
+        args, lambda layout, _, watch: check(layout, sparse=args.sparse, wait=wait, watch=watch)
+    )
+    args.answered = True
+    sound = all(findings.sound for _, findings in results.values)
+    if args.format == "json":
+        layouts = [{"Layout": name, "Sound": each.sound, **_as_json(each)} for name, each in results.values]
+        json.dump(
+            {"Sound": sound and not results.errors, "Layouts": layouts, "Errors": list(results.errors)}, sys.stdout
+        )
+        print()
+    else:
+        for name, findings in results.values:
+            for line in _lines(findings):
+                print(f"{name}: {line}")
+        rows = [_row(name, findings) for name, findings in results.values]
+        for line in table(_LAYOUTS, rows, width=terminal_width(sys.stdout)):
+            print(line)
+        failed = f"; {len(results.errors):,} could not be checked" if results.errors else ""
+        print(f"{count(len(results.values), 'layout')}: {_verdict(sound)}{failed}")
+    if results.errors or any(findings.errors for _, findings in results.values):
+        return options.FAILED
+    return 0 if sound else 1
+
+
+def _row(name: str, findings: Findings) -> tuple[str, ...]:
+    numbers = (len(findings.absent), findings.orphans, len(findings.incomplete))
+    return name, *(f"{number:,}" for number in numbers), "consistent" if findings.sound else "NOT CONSISTENT"
+
+
+def _verdict(sound: bool) -> str:
+    return paint("consistent", "green", sys.stdout) if sound else paint("NOT CONSISTENT", "red", sys.stdout)
 
 
 def _as_json(findings: Findings) -> dict[str, object]:
@@ -67,6 +116,11 @@ def _as_json(findings: Findings) -> dict[str, object]:
 
 
 def _as_text(findings: Findings) -> Iterator[str]:
+    yield from _lines(findings)
+    yield f"{len(findings.absent):,} absent, {findings.orphans:,} orphans: {_verdict(findings.sound)}"
+
+
+def _lines(findings: Findings) -> Iterator[str]:
     for _, name, what in _KINDS:
         for line in getattr(findings, name):
             yield f"{paint(what, 'red', sys.stdout)}: {named(printable(line), findings.affected)}"
@@ -81,17 +135,16 @@ def _as_text(findings: Findings) -> Iterator[str]:
         yield f"absent: {affected_as_text(each)}"
     if len(missing) > _ABSENT_SHOWN:
         yield f"absent: and {len(missing) - _ABSENT_SHOWN:,} more (--format json lists all)"
-    verdict = paint("consistent", "green", sys.stdout) if findings.sound else paint("NOT CONSISTENT", "red", sys.stdout)
-    yield f"{len(findings.absent):,} absent, {findings.orphans:,} orphans: {verdict}"
 
 
 COMMAND = Command(
     "Checks sizes, manifests, leases, labels and names. Only manifests are hashed: `ocigc verify` hashes everything. "
     "An image that lacks its config or a layer is incomplete; one that lacks whole platforms is sparse, and fine.",
-    (options.LAYOUT, options.SPARSE, options.WAIT, options.FORMAT),
+    (options.LAYOUT, options.RECURSIVE, options.SPARSE, options.WAIT, options.FORMAT),
     run,
     examples=(
         ("ocigc check mirror", "before a release, say: seconds where verify takes hours"),
+        ("ocigc check --recursive zot", "all layouts below a directory"),
         ("ocigc check --format json mirror", ""),
     ),
     exit_status="0 consistent, 1 something was found, 2 wrong usage or not a layout, 3 something could not be checked",

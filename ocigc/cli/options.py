@@ -66,7 +66,12 @@ LAYOUT = Option("layout", metavar="LAYOUT", help="the directory of an OCI image 
 LAYOUTS = Option("layouts", metavar="LAYOUT", nargs="+", help="directories of OCI image layouts")
 """The first of them is `args.layout`, too."""
 
-REFERENCE = Option("reference", metavar="REF", help="an image's name, its digest or the beginning of that")
+REFERENCE = Option(
+    "reference",
+    metavar="REF",
+    help="an image's name, a pattern of names as in 'app:1.*', its digest or the beginning of that; with --recursive, "
+    "REPOSITORY:TAG",
+)
 
 FORMAT = Option("--format", choices=("text", "json"), default="text", help="how to print the result (default: text)")
 """A command with it sets `args.answered` where it begins to print its result."""
@@ -299,6 +304,35 @@ def each_layout(
         if in_use:
             note_unmatched_below(args, in_use, tree)
         results = discover.each_layout(tree, work, progress)
+    for error in results.errors:
+        log.error(error)
+    return results
+
+
+def where_found(
+    args: argparse.Namespace, work: Callable[[Layout, str | None, Watcher], T], *, blobs: bool = False
+) -> Results[T]:
+    """Works on those layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags;
+    with `blobs` on all, if it may name a blob. Says what went wrong. Raises UsageError."""
+    from ocigc.gc.resolve import NoSuchImage  # noqa: PLC0415
+    from ocigc.inspect.locate import locate  # noqa: PLC0415
+    from ocigc.layout import discover  # noqa: PLC0415
+
+    with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
+        confine(args)
+
+        def repository(found: Found) -> str | None:
+            return found.repository(args.repository, lambda _: None)
+
+        try:
+            among = list(locate(tree, [args.reference], repository))
+        except NoSuchImage:
+            if not blobs:
+                raise
+            among = list(tree.found)
+        results = discover.each_layout(
+            tree, lambda layout, found, watch: work(layout, repository(found), watch), progress, among=among
+        )
     for error in results.errors:
         log.error(error)
     return results

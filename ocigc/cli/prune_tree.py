@@ -25,6 +25,7 @@ from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.errors import Refused
 from ocigc.gc.explain import Explanation
 from ocigc.hard_links import HardLinks
+from ocigc.inspect.locate import locate
 from ocigc.inspect.plan_summary import PlanSummary, summarize, together
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.layout import Layout
@@ -59,7 +60,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         if refusal is not None:
             raise refusal
         options.confine(args, *([] if args.dry_run else [tree.fd]))
-        if wanted.own_policy and wanted.policy is None:
+        if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
         pruning = _Pruning(args, tree, wanted, progress)
         results = pruning.plan(quietly=args.force and not args.dry_run)
@@ -95,6 +96,7 @@ class _Pruning:
         self._args = args
         self._wanted = wanted
         self._progress = progress
+        self._options_of: Callable[[Found], PruneOptions]
         self._run = TreeRun(tree, wanted.request.now, progress)
         repositories = _repositories(args, wanted, tree, progress)
 
@@ -102,6 +104,14 @@ class _Pruning:
             own = replace(wanted, keep_storage=None, match_in_use=False, in_tree=True)
             return replace(own, repository=repositories[found])
 
+        if wanted.references is not None:
+            named = locate(tree, wanted.references, repositories.__getitem__)
+
+            def removal(found: Found) -> PruneOptions:
+                return replace(plain(found), references=tuple(named.get(found, ())))
+
+            self._options_of = removal
+            return
         limit = wanted.keep_storage
         self._options_of = plain if limit is None else fit(tree, limit, plain, progress)
 

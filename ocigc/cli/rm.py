@@ -7,18 +7,22 @@ from dataclasses import replace
 
 from ocigc.cli import options, prune
 from ocigc.cli.command import Command, Option
+from ocigc.errors import UsageError
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.pruning.planning import request
 
 
 def run(args: argparse.Namespace) -> int:
-    """Removes images from one layout."""
-    wanted = prune.run_options(
-        args,
-        request(in_use=options.read_in_use(args), rules=RULE_SETS[args.rules]),
-    )
-    wanted = replace(wanted, references=tuple(args.references), repository=options.repository(args))
-    return prune.run_layout(args, wanted)
+    """Removes images from one layout, or from wherever a tree of layouts has them."""
+    wanted = prune.run_options(args, request(in_use=options.read_in_use(args), rules=RULE_SETS[args.rules]))
+    wanted = replace(wanted, references=tuple(args.references))
+    if args.recursive:
+        if args.plan_out is not None or args.max_delete is not None:
+            raise UsageError("--plan-out and --max-delete are for one layout, not for --recursive")
+        from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
+
+        return prune_tree(args, wanted)
+    return prune.run_layout(args, replace(wanted, repository=options.repository(args)))
 
 
 COMMAND = Command(
@@ -26,14 +30,16 @@ COMMAND = Command(
     "that is in use is not removed.",
     (
         options.LAYOUT,
-        Option("references", metavar="REF", nargs="+", help="an image's name, its digest or the beginning of that"),
+        Option("references", metavar="REF", nargs="+", help=options.REFERENCE.settings["help"]),
+        options.RECURSIVE,
         *prune.RUN_OPTIONS,
     ),
     run,
     examples=(
         ("ocigc rm mirror alpine:3.18", "the name, and the blobs that only this image reaches"),
         ("ocigc rm mirror sha256:5f2d01ab4c", "every name of an image"),
-        ("ocigc rm -n mirror app:1 app:2", "what would go"),
+        ("ocigc rm -n mirror app:1 'test-*:*'", "what would go"),
+        ("ocigc rm --recursive zot team/app:1.2", "the image of that name below zot"),
         ("ocigc rm --trash 7d --force mirror app:1", "from a script, with a week to change one's mind"),
     ),
     exit_status="0 done, 2 wrong usage or no such image, 3 refused (it is in use, say) or failed with nothing lost",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from ocigc.cli import options
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import paint, progress_line
-from ocigc.cli.output.words import human_size
+from ocigc.cli.output.words import human_size, media_words
 from ocigc.inspect.tree import Leaf, tree
 from ocigc.printable import printable
 from ocigc.times import SECOND
@@ -19,17 +19,28 @@ _DEEPEST = 32  # levels that are drawn; what lies deeper is only numbered
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draws one image of one layout."""
-    repository = options.repository(args)
-    with options.layout(args, writable=False) as layout, progress_line() as progress:
-        leaves = tree(layout, args.reference, repository=repository, wait=args.wait / SECOND, watch=progress)
-    if args.format == "json":
-        json.dump([_as_json(leaf) for leaf in leaves], sys.stdout)
-        print()
+    """Draws the images that REF names, in one layout or wherever a tree of layouts has them."""
+    wait = args.wait / SECOND
+    if args.recursive:
+        results = options.where_found(
+            args, lambda layout, own, watch: tree(layout, args.reference, repository=own, wait=wait, watch=watch)
+        )
+        found, failed = results.values, bool(results.errors)
     else:
+        repository, failed = options.repository(args), False
+        with options.layout(args, writable=False) as layout, progress_line() as progress:
+            found = [("", tree(layout, args.reference, repository=repository, wait=wait, watch=progress))]
+    if args.format == "json":
+        layouts = [({"Layout": name} if name else {}, leaf) for name, leaves in found for leaf in leaves]
+        json.dump([{**_as_json(leaf), **layout} for layout, leaf in layouts], sys.stdout)
+        print()
+        return options.FAILED if failed else 0
+    for name, leaves in found:
+        if name:
+            print(f"{name}:")
         for line in _draw(leaves):
             print(line)
-    return 0
+    return options.FAILED if failed else 0
 
 
 def _as_json(leaf: Leaf) -> dict[str, object]:
@@ -80,12 +91,18 @@ def _last_of_level(leaves: Sequence[Leaf]) -> list[bool]:
 
 def _line(leaf: Leaf) -> str:
     size = human_size(leaf.descriptor.size) if leaf.descriptor.size >= 0 else "size unknown"
+    media = leaf.descriptor.media_type
+    if sys.stdout.isatty():
+        words = media_words(media)
+        role, media = (words, "") if words.startswith(leaf.role) else (leaf.role, words)
+    else:
+        role = leaf.role
     parts = [
-        leaf.role,
+        role,
         printable(leaf.descriptor.digest.short),
         size,
         printable(leaf.platform),
-        paint(printable(leaf.descriptor.media_type), "faint", sys.stdout),
+        paint(printable(media), "faint", sys.stdout) if media else "",
     ]
     if not leaf.present:
         parts.append(paint("absent", "yellow", sys.stdout))
@@ -99,10 +116,18 @@ def _line(leaf: Leaf) -> str:
 COMMAND = Command(
     "Shows an image as a tree: its manifests, configs and layers, what refers to them, and what of all that is absent. "
     "What occurs again is marked, and not unfolded again.",
-    (options.LAYOUT, options.REFERENCE, options.REPOSITORY, options.WAIT, options.FORMAT),
+    (
+        options.LAYOUT,
+        options.REFERENCE,
+        options.RECURSIVE,
+        options.REPOSITORY,
+        options.WAIT,
+        options.FORMAT,
+    ),
     run,
     examples=(
         ("ocigc tree mirror alpine:3.18", ""),
+        ("ocigc tree --recursive zot team/app:1.2", "the image of that name below zot"),
         ("ocigc tree --format json mirror sha256:5f2d01ab", ""),
     ),
 )

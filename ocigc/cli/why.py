@@ -12,8 +12,11 @@ from ocigc.cli import options
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import human_size
+from ocigc.gc.resolve import NoSuchImage
 from ocigc.inspect.why import Chain, RetainingPaths, why
+from ocigc.layout.layout import Layout
 from ocigc.printable import printable
+from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
 
 _SHOWN = 20
@@ -21,17 +24,51 @@ _LINKS_SHOWN = 12
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explains one blob of one layout."""
+    """Explains one blob of one layout, or wherever a tree of layouts has it."""
+    wait = args.wait / SECOND
+    if args.recursive:
+        return _recursive(args, wait)
     repository = options.repository(args)
     with options.layout(args, writable=False) as layout, progress_line() as progress:
-        reason = why(layout, args.reference, repository=repository, wait=args.wait / SECOND, watch=progress)
+        reason = why(layout, args.reference, repository=repository, wait=wait, watch=progress)
     if args.format == "json":
         json.dump(_as_json(reason), sys.stdout)
         print()
     else:
         for line in _as_text(reason, time.time_ns()):
             print(line)
-    return 0 if reason.present and reason.chains else 1
+    return 0 if _kept(reason) else 1
+
+
+def _kept(reason: RetainingPaths) -> bool:
+    return reason.present and bool(reason.chains)
+
+
+def _recursive(args: argparse.Namespace, wait: float) -> int:
+    def work(layout: Layout, repository: str | None, watch: Watcher) -> RetainingPaths | None:
+        try:
+            return why(layout, args.reference, repository=repository, wait=wait, watch=watch)
+        except NoSuchImage:
+            return None
+
+    results = options.where_found(args, work, blobs=True)
+    found = [(name, reason) for name, reason in results.values if reason is not None]
+    told = [(name, reason) for name, reason in found if reason.present or reason.mentioned_by or reason.images]
+    if not found and not results.errors:
+        raise NoSuchImage(f"{printable(args.layout)}: no layout has anything that {printable(args.reference)!r} names")
+    if args.format == "json":
+        json.dump([{"Layout": name, **_as_json(reason)} for name, reason in told], sys.stdout)
+        print()
+    else:
+        for name, reason in told:
+            print(f"{name}:")
+            for line in _as_text(reason, time.time_ns()):
+                print(line)
+        if not told:
+            print(f"{printable(args.reference)}: absent")
+    if results.errors:
+        return options.FAILED
+    return 0 if any(_kept(reason) for _, reason in told) else 1
 
 
 def _as_json(reason: RetainingPaths) -> dict[str, object]:
@@ -87,7 +124,10 @@ COMMAND = Command(
     "Shows what keeps a blob: one path from every image, lease or label that reaches it.",
     (
         options.LAYOUT,
-        options.REFERENCE.but(metavar="REF|DIGEST", help="an image's name, a digest, or the beginning of one"),
+        options.REFERENCE.but(
+            metavar="REF|DIGEST", help="an image's name, a pattern that fits one, a digest, or the beginning of one"
+        ),
+        options.RECURSIVE,
         options.REPOSITORY,
         options.WAIT,
         options.FORMAT,

@@ -22,21 +22,25 @@ _COMPARED = 5000  # names that are compared with one that was not found: each ta
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
 
 
+class NoSuchImage(UsageError):
+    """A reference that names no image."""
+
+
 def resolve_images(
     images: Images | Sequence[ImageRecord], reference: str, parts: Iterable[ImageRecord] = ()
 ) -> list[ImageRecord]:
     """The images that a reference names: one by its name, all whose names match a pattern (`app:1.*`), or all names of
     one target by its digest.
 
-    Raises UsageError if it names none, one of the parts, or several targets by the beginning of a digest.
+    Raises NoSuchImage if it names none, UsageError if it names one of the parts, or several targets by the beginning of
+    a digest.
     """
-    if is_pattern(reference):
-        matching = [image for image in images if _matches(image, reference)]
-        if not matching:
-            raise UsageError(f"no image matches {printable(reference)!r}{_near(images, reference)}")
-        return matching
-    wanted = _normal(reference)
     named = [image for image in images if image.is_called(reference)]
+    if not named and is_pattern(reference):
+        named = [image for image in images if _matches(image, reference)]
+        if not named:
+            raise NoSuchImage(f"no image matches {printable(reference)!r}{_near(images, reference)}")
+    wanted = None if named else _normal(reference)
     named = named or [image for image in images if wanted is not None and wanted in map(_normal, image.names)]
     if named:
         return named
@@ -47,12 +51,12 @@ def resolve_images(
     if any(_begins(part.target.digest, reference) for part in parts if not digests):
         raise UsageError(f"{printable(reference)!r} is part of another image, and goes with that")
     if not digests:
-        raise UsageError(f"no image {printable(reference)!r}{_near(images, reference)}")
+        raise NoSuchImage(f"no image {printable(reference)!r}{_near(images, reference)}")
     return by_digest
 
 
 def is_pattern(reference: str) -> bool:
-    """Whether a reference is a pattern, as shells have them. No name has these characters."""
+    """Whether a reference is a pattern, as shells have them, unless an image has it as its name."""
     return any(character in reference for character in "*?[")
 
 
@@ -62,18 +66,21 @@ def _matches(image: ImageRecord, pattern: str) -> bool:
 
 def _near(images: Images | Sequence[ImageRecord], reference: str) -> str:
     """What to do where no image has that name: the names that are most like it, if there are any."""
-    names = list(islice((name for image in images if not image.dangling for name in image.familiar_names), _COMPARED))
+    return near((name for image in images if not image.dangling for name in image.familiar_names), reference)
+
+
+def near(names: Iterable[str], reference: str) -> str:
+    """The end of a message about a name that none of these is: those that are most like it, if there are any."""
+    known = list(islice(names, _COMPARED))
     wanted = reference.rstrip("*").removeprefix("docker.io/library/").removeprefix("docker.io/")
     repository = wanted.rpartition(":")[0] or wanted
-    near = [name for name in names if name.rpartition(":")[0] == repository]
-    near = near or [name for name in names if wanted and wanted in name]
-    if not near:
+    found = [name for name in known if name.rpartition(":")[0] == repository]
+    found = found or [name for name in known if wanted and wanted in name]
+    if not found:
         from difflib import get_close_matches  # noqa: PLC0415
 
-        near = get_close_matches(wanted, names, _SHOWN)
-    if not near:
-        return "; `ocigc ls` shows what there is"
-    return f"; there is {printable(_some(sorted(near)))}"
+        found = get_close_matches(wanted, known, _SHOWN)
+    return f"; there is {printable(_some(sorted(found)))}" if found else "; `ocigc ls` shows what there is"
 
 
 @dataclass(frozen=True, slots=True)
