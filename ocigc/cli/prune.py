@@ -29,7 +29,6 @@ from ocigc.times import SECOND
 if TYPE_CHECKING:
     from ocigc.cli.output.output_file import OutputFile
     from ocigc.gc.policy import Policy
-    from ocigc.pruning.peers import SharedWith
 
 RUN_OPTIONS = (
     options.IN_USE,
@@ -117,6 +116,7 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
         trash=args.trash,
         wait=args.wait / SECOND,
         in_use_strict=args.in_use_strict,
+        shared_with=tuple(map(os.path.abspath, args.shared_with)),
     )
 
 
@@ -134,11 +134,10 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
         if refusal is not None:
             prune(layout, replace(wanted, dry_run=True)).close()
             raise refusal
-        elsewhere = _shared_with(args, wanted)
         told = _Teller(args, wanted, progress, check)
         confirm = told.confirm if check or args.max_delete or not args.force else None
         look = told.look if args.format == "text" or confirm is not None else None
-        with prune(layout, wanted, confirm=confirm, look=look, watch=progress, elsewhere=elsewhere) as pruned:
+        with prune(layout, wanted, confirm=confirm, look=look, watch=progress) as pruned:
             progress.clear()
             if check is not None and (pruned.dry_run or pruned.plan.empty):
                 check(pruned)
@@ -155,16 +154,6 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
             else:
                 told.tell(pruned)
     return 0
-
-
-def _shared_with(args: argparse.Namespace, wanted: PruneOptions) -> SharedWith | None:
-    """The layouts of --shared-with."""
-    paths = getattr(args, "shared_with", [])
-    if not paths:
-        return None
-    from ocigc.pruning.peers import SharedWith  # noqa: PLC0415
-
-    return SharedWith(paths, wanted.request.now)
 
 
 class _Teller:

@@ -113,7 +113,7 @@ class _Pruning:
             self._options_of = removal
             return
         limit = wanted.keep_storage
-        self._options_of = plain if limit is None else fit(tree, limit, plain, progress)
+        self._options_of = plain if limit is None else fit(tree, limit, plain, self._run.as_it_is(), progress)
 
     def plan(self, *, quietly: bool) -> Results[_Answer]:
         """What would go; `quietly`, where the run itself will say what there is to say."""

@@ -51,7 +51,7 @@ class Layout:
         except OSError as error:
             raise self._not_one(f"not an OCI image layout: {MARKER}: {error.strerror}") from None
         except Refused as error:
-            raise self._not_one(f"not an OCI image layout: {error}") from None
+            raise self._not_one(f"not an OCI image layout: {error}{self._advice()}") from None
         version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
         if version != VERSION:
             raise UsageError(

@@ -16,6 +16,7 @@ from ocigc.layout.leases import DIRECTORY as LEASES
 from ocigc.layout.shared import mentioned, needs, needs_of_index
 from ocigc.layout.snapshot import load
 from ocigc.native import Store
+from ocigc.printable import printable
 from ocigc.progress import SILENT
 
 Stamp = tuple[tuple[int, ...], ...]
@@ -134,10 +135,11 @@ def nodes_of(
 
 def _at(path: str) -> Peer:
     with suppress(ValueError):
-        peer = Peer(path, lambda: Layout(path), lambda: Dir.at(path))
+        peer = Peer(printable(path), lambda: Layout(path), lambda: Dir.at(path))
         try:
             peer.open_directory().close()
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}: expected the directory of an image layout") from None
+            shown = printable(path)
+            raise UsageError(f"{shown}: {error.strerror}: expected the directory of an image layout") from None
         return peer
-    raise UsageError(f"{path!r}: not a path")
+    raise UsageError(f"{printable(path)}: not a path")

@@ -60,7 +60,8 @@ class PruneOptions:
     What is in use and matches no image is noted (`match_in_use`), or nothing is done (`in_use_strict`).
     `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
     in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is in seconds. A layout that is
-    `in_tree` may lose its last dangling images.
+    `in_tree` may lose its last dangling images. `shared_with` are the paths of layouts whose blobs may lie in this one:
+    what they need and have not stays.
     """
 
     request: Request = field(default_factory=request)
@@ -80,6 +81,7 @@ class PruneOptions:
     match_in_use: bool = True
     in_use_strict: bool = False
     in_tree: bool = False
+    shared_with: tuple[str, ...] = ()
 
 
 def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:

@@ -28,6 +28,7 @@ from ocigc.pruning.emptying import emptied
 from ocigc.pruning.execute import Executed, Terms, execute
 from ocigc.pruning.figures import size_without, sizes_by_repository
 from ocigc.pruning.journal import Unlease
+from ocigc.pruning.peers import SharedWith
 from ocigc.pruning.planning import PruneOptions, make_plan
 from ocigc.pruning.recover import Recovered, recover
 from ocigc.pruning.room import NoRoom, free_orphans
@@ -113,13 +114,15 @@ def prune(
     """Prunes a layout, or says what would go; without options as the command does without any: dangling images, and
     what nothing reaches. `look` sees every plan that is made, also one that is made anew as index.json has changed;
     then `confirm` sees what is to go, and raises Refused to keep it. `taken` is what the caller has removed from other
-    layouts: an orphan whose file lost names by that is no younger for it. What other layouts need, as `elsewhere`
-    tells, stays.
+    layouts: an orphan whose file lost names by that is no younger for it. What other layouts need stays, as `elsewhere`
+    tells, else those of the options.
 
     Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
     then, and the next prune finishes what was begun.
     """
     options = PruneOptions() if options is None else options
+    if elsewhere is None and options.shared_with:
+        elsewhere = SharedWith(options.shared_with, options.request.now)
     if options.dry_run:
         with lock.shared(layout, options.wait):
             planned = _dry_run(layout, options, watch, elsewhere)

@@ -11,6 +11,7 @@ from ocigc.hard_links import Files, on_disk
 from ocigc.image import ImageRecord
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
+from ocigc.layout.shared import Elsewhere
 from ocigc.progress import Report, Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.prune import Pruned, prune
@@ -42,11 +43,15 @@ class _Quiet:
 
 
 def fit(
-    tree: Tree, limit: int, options: Callable[[Found], PruneOptions], watch: Watcher
+    tree: Tree,
+    limit: int,
+    options: Callable[[Found], PruneOptions],
+    elsewhere: Callable[[Found], Elsewhere],
+    watch: Watcher,
 ) -> Callable[[Found], PruneOptions]:
     """The `options` of each layout under which the blobs of all, each file once, come to at most `limit` bytes, and no
     more goes than that takes. Found by trial, as an image may free nothing before others go. What cannot be read does
-    not count.
+    not count. What other layouts need now, as `elsewhere` tells, counts as what stays.
     """
 
     def sparing(found: Found, spared: Callable[[Age], bool]) -> PruneOptions:
@@ -54,7 +59,8 @@ def fit(
 
     def trial(spared: Callable[[Age], bool]) -> list[_Part]:
         def work(layout: Layout, found: Found, member: Watcher) -> _Part:
-            with prune(layout, replace(sparing(found, spared), dry_run=True), watch=member) as pruned:
+            own = replace(sparing(found, spared), dry_run=True)
+            with prune(layout, own, watch=member, elsewhere=elsewhere(found)) as pruned:
                 return _part(found, pruned)
 
         results = each_layout(tree, work, _Quiet(watch))

@@ -49,6 +49,7 @@ class Asked:
     policy: str | None
     own_policy: bool
     keep_storage: int | None
+    shared_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class SavedPlan:
             policy=None if asked.policy is None else parse_policy(asked.policy.encode(), "the plan's policy"),
             own_policy=asked.own_policy,
             keep_storage=asked.keep_storage,
+            shared_with=asked.shared_with,
         )
 
     def check(self, planned: Pruned) -> None:
@@ -154,6 +156,7 @@ def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None) 
         policy=policy,
         own_policy=options.own_policy,
         keep_storage=options.keep_storage,
+        shared_with=options.shared_with,
     )
     saved = SavedPlan(path, planned.snapshot.index.sha256, asked, goes(planned))
     document: Mapping[str, object] = {"format": _FORMAT, **{k: v for k, v in plain(saved).items() if k != "format"}}

@@ -120,6 +120,13 @@ class TreeRun:
         """Whether any layout of the tree has no entry."""
         return any(member.pool for member in self._members.values())
 
+    def as_it_is(self) -> Callable[[Found], Others]:
+        """What the layouts need of each other now, before anything goes; for trials. Reads all of them."""
+        self._look_at_indexes()
+        for member in self._members.values():
+            member.after = member.look(self.now)
+        return lambda found: Others(self, self._members[found])
+
     # What one layout asks of the others
 
     def _beside(self, member: _Member) -> Iterator[_Member]:
@@ -180,7 +187,7 @@ class TreeRun:
     def _look_at_indexes(self) -> None:
         """Finds out which layouts are pools, and which cannot be read."""
         for member in self._members.values():
-            member.stamp = member.stamp_now()
+            member.stamp, member.after = member.stamp_now(), None
             try:
                 if member.found.trouble is not None:
                     raise Refused(member.found.trouble)

@@ -193,12 +193,14 @@ def test_what_lacks_only_the_marker_is_noted_with_advice(tmp_path: Path) -> None
     refused(advice, 2, "oci-layout", "imageLayoutVersion", "echo ")
     subprocess.run(advice.err.partition("write the file: ")[2], shell=True, check=True)
     assert ocigc("prune", "-n", "--grace", "0s", cache).code == 0
+    (cache / "oci-layout").write_text("")
+    refused(ocigc("prune", "-n", cache), 2, "oci-layout", "imageLayoutVersion", "echo ")
     (tmp_path / "empty").mkdir()
     assert "echo" not in ocigc("prune", "-n", tmp_path / "empty").err
 
 
 def test_a_root_without_layouts_is_wrong_usage(tmp_path: Path) -> None:
-    refused(ocigc("prune", "--recursive", "-n", tmp_path), 2, "no image layout")
+    refused(ocigc("prune", "--recursive", "-n", tmp_path), 2, "the directory is empty")
     refused(ocigc("prune", "--recursive", "-n", tmp_path / "absent"), 2, "No such file")
 
 
