@@ -95,6 +95,20 @@ def test_hauler(tmp_path: Path, prefix: str) -> None:
     assert (layout.path / "store.json").exists()
 
 
+@pytest.mark.parametrize("prefix", ["dev.cosignproject.cosign", "dev.hauler"])
+def test_hauler_the_newest_version_keeps_what_refers_to_it(tmp_path: Path, prefix: str) -> None:
+    layout = LayoutWriter(tmp_path / "store")
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        image = layout.image(version, [version])
+        signature = layout.manifest(layout.config(f"signature of {version}"), [_signing(layout, image)])
+        for target, kind in ((signature, "sigs"), (image, "image")):
+            _hauler_entry(layout, target, f"registry.example/app:{version}", f"{prefix}/{kind}")
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[rule]]\nkeep-last = 2\norder = "semver"\n')
+    pruned(layout.path, "--policy", policy)
+    assert entries(layout.path) == layout.entries[2:]
+
+
 @pytest.mark.parametrize("as_image", [False, True])
 def test_buildkit_a_cache_that_is_exported_again(tmp_path: Path, as_image: bool) -> None:
     """`--cache-to type=local`: the entry is replaced, and the blobs of the last cache stay.
