@@ -112,6 +112,14 @@ def with_default_tag(reference: Reference) -> Reference:
     return reference
 
 
+def in_full(text: str) -> str:
+    """A name in its normal form, with its default tag; any other text as it is."""
+    try:
+        return str(with_default_tag(parse_normalized(text)))
+    except InvalidReference:
+        return text
+
+
 def tag_of(text: str) -> str | None:
     """The tag in a name, which may be a tag alone; None where it has none."""
     if is_bare_tag(text):

@@ -1,4 +1,5 @@
-"""The list of `docker save` in a prune: an entry goes when its config goes, with the last image that has it.
+"""The list of `docker save` in a prune: an entry goes when its config goes, with the last image that has it. A tag of
+an entry that stays goes with the image of that name.
 
 The directory of the run holds manifest.json as it was and as it is to be. Each step may be repeated, and leaves alone
 what another program has written meanwhile.
@@ -7,8 +8,9 @@ what another program has written meanwhile.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ocigc.digest import Digest
@@ -16,22 +18,32 @@ from ocigc.errors import MalformedError
 from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.docker_list import LIMIT, NAME, Listed, listed
+from ocigc.reference import in_full
 
 _BEFORE = "manifest.before"
 _AFTER = "manifest.after"
 _NEXT = "manifest.next"
 
 
-def prepare(layout: Dir, draft: Dir, going: Callable[[Collection[Digest]], Collection[Digest]]) -> None:
-    """Writes what `cut` needs into the directory of a run that begins, if the config of an entry goes: `going` tells
-    which of some blobs do. Raises OSError."""
+@dataclass(frozen=True, slots=True)
+class Going:
+    """Which of some blobs go, and which of some names."""
+
+    blobs: Callable[[Collection[Digest]], Collection[Digest]]
+    names: Callable[[Collection[str]], Collection[str]]
+
+
+def prepare(layout: Dir, draft: Dir, going: Going) -> None:
+    """Writes what `cut` needs into the directory of a run that begins, if the list changes. Raises OSError."""
     if not layout.exists(NAME):
         return
     content = layout.read(NAME, LIMIT)
     entries = _entries(content)
-    gone = going({each.config for each in listed(entries) if each.config is not None})
+    gone = going.blobs({each.config for each in listed(entries) if each.config is not None})
     left = [entry for entry in entries if not any(each.config in gone for each in listed([entry]))]
-    if len(left) < len(entries):
+    names = frozenset(going.names({tag for entry in left for tag in _tags(entry)}))
+    left = [_with_tags(entry, [tag for tag in _tags(entry) if tag not in names]) for entry in left]
+    if left != entries:
         like = layout.stat(NAME)
         draft.write(_BEFORE, content, like)
         draft.write(_AFTER, _written(left), like)
@@ -48,25 +60,49 @@ def undo(layout: Dir, run: Dir) -> None:
 
 
 def taken_out(run: Dir) -> list[Listed]:
-    """The entries that a run has taken out."""
+    """The entries that a run has taken out, or tags of which."""
     return listed(_taken_out(run))
 
 
-def bring_back(layout: Dir, run: Dir) -> None:
-    """Puts entries that a run has taken out back, if their config is here again. Raises OSError."""
+def bring_back(layout: Dir, run: Dir, names: Collection[str]) -> None:
+    """Puts entries that a run has taken out back, if their config is here again, and tags of entries that are here, if
+    they are among the `names` (in full) that came back. Raises OSError."""
     if not run.exists(_BEFORE) or not layout.exists(NAME):
         return
     current = layout.read(NAME, LIMIT)
     with suppress(MalformedError):
-        there = _entries(current)
-        back = [entry for entry in _taken_out(run) if entry not in there and _is_whole(layout, entry)]
-        if not back:
+        there, out = _entries(current), _taken_out(run)
+        present = [_with_tags_of(entry, out, names) for entry in there]
+        back = [entry for entry in out if not _find(entry, present) and _is_whole(layout, entry)]
+        if not back and present == there:
             return
         before = run.read(_BEFORE, LIMIT)
-        together = [entry for entry in _entries(before) if entry in there or entry in back]
-        together += [entry for entry in there if entry not in together]
+        together = [_find(entry, present) or entry for entry in _entries(before)]
+        together = [entry for entry in together if entry in present or entry in back]
+        together += [entry for entry in present if entry not in together]
         content = before if together == _entries(before) else _written(together)
         layout.replace(NAME, content, layout.stat(NAME))
+
+
+def _tags(entry: Any) -> list[str]:
+    tags = entry.get("RepoTags") if isinstance(entry, dict) else None
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def _with_tags(entry: Any, tags: list[str]) -> Any:
+    return entry if tags == _tags(entry) else {**entry, "RepoTags": tags}
+
+
+def _find(entry: Any, entries: Iterable[Any]) -> Any:
+    """The entry that is the same but for its tags; None where there is none."""
+    return next((each for each in entries if _with_tags(each, []) == _with_tags(entry, [])), None)
+
+
+def _with_tags_of(entry: Any, out: Iterable[Any], names: Collection[str]) -> Any:
+    """The entry with those tags that it had before and that are among the names, in the order that they had."""
+    before = _tags(_find(entry, out))
+    tags = [tag for tag in before if tag in _tags(entry) or in_full(tag) in names]
+    return _with_tags(entry, [*tags, *(tag for tag in _tags(entry) if tag not in tags)])
 
 
 def _change(layout: Dir, run: Dir, old: str, new: str) -> None:

@@ -43,6 +43,7 @@ from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roll_back import roll_back
 from ocigc.pruning.room import asking_for, needed, needed_after
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
+from ocigc.reference import in_full
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +104,12 @@ def execute(
     )
     room = needed_after(len(to_delete), len(unlease))
 
-    def going(digests: Collection[Digest]) -> list[Digest]:
-        nodes = {store.find(digest): digest for digest in digests}
-        return [nodes[node] for node in to_delete if node in nodes]
-
     with held_back() as check, naming(f"{layout.path}/{STATE}"):
         check()
         with asking_for(layout, needed(snapshot, len(to_delete), len(unlease))):
             preflight.check(layout, state, store, to_delete)
             digests = store.digests(to_delete)
+            going = docker_list_change.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))
             prepare = partial(docker_list_change.prepare, layout.dir, going=going)
             record = journal.open_run(state, layout, wanted, snapshot.index, change, digests, room, prepare)
         if record is None:
@@ -123,6 +121,22 @@ def execute(
                     return job.carry_out(snapshot, to_delete, roots.with_index(record.after))
                 journal.discard(state)
                 return None
+
+
+def _blobs_going(store: Store, nodes: Iterable[int], digests: Collection[Digest]) -> list[Digest]:
+    """Those of the digests whose nodes go."""
+    wanted = {store.find(digest): digest for digest in digests}
+    return [wanted[node] for node in nodes if node in wanted]
+
+
+def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
+    """Those of the names, in any form, that no image has after the plan, but one before it."""
+    asked = {in_full(name) for name in names}
+    gone = {name for untagged in plan.untagged for name in map(in_full, untagged.image.names) if name in asked}
+    for image in (plan.images[kept.position] for kept in plan.kept) if gone else ():
+        taken = plan.renamed.get(image.position, ())
+        gone.difference_update(in_full(name) for name in image.names if name not in taken)
+    return [name for name in names if in_full(name) in gone]
 
 
 def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: Terms, watch: Watcher) -> Finished | None:

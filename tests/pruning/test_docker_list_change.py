@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ocigc.digest import Digest
 from ocigc.layout.dirfd import Dir
 from ocigc.pruning import docker_list_change
 from tests.helpers.command import ocigc
@@ -83,9 +84,10 @@ def test_each_step_may_be_repeated_and_what_another_has_written_stays(saved: Lay
     list_path = saved.path / "manifest.json"
     before = list_path.read_bytes()
 
-    def going(configs: Collection[str]) -> list[str]:
+    def one(configs: Collection[Digest]) -> list[Digest]:
         return sorted(configs)[:1]
 
+    going = docker_list_change.Going(one, lambda _: ())
     with Dir.at(saved.path) as layout, Dir.at(tmp_path / "run") as run:
         docker_list_change.undo(layout, run)
         docker_list_change.cut(layout, run)
@@ -102,3 +104,50 @@ def test_each_step_may_be_repeated_and_what_another_has_written_stays(saved: Lay
         docker_list_change.undo(layout, run)
         assert not list_path.exists()
     assert not [path for path in saved.path.iterdir() if path.name.startswith(".ocigc-")]
+
+
+class TestTags:
+    """Of an entry that stays, a tag goes with the image of that name."""
+
+    @pytest.fixture
+    def named(self, tmp_path: Path) -> LayoutWriter:
+        """One image with three names, all in one entry of the list, and another."""
+        layout = LayoutWriter(tmp_path / "layout")
+        config = layout.config("app")
+        app = layout.manifest(config, [layout.blob("app")])
+        layout.tag(app, "docker.io/acme/app:1")
+        layout.tag(app, "docker.io/acme/app:latest")
+        layout.tag(app, **{"io.containerd.image.name": "reg.example/app:1,reg.example/app:2"})
+        layout.tag(layout.image("other"), "docker.io/acme/other:1")
+        tags = ["acme/app:1", "acme/app", "reg.example/app:1", "reg.example/app:2", "elsewhere:1"]
+        entry = {"Config": _path(config), "RepoTags": tags, "Layers": [_path(layout.blob("app"))]}
+        (layout.path / "manifest.json").write_text(json.dumps([{"Config": "other.json", "RepoTags": None}, entry]))
+        return layout
+
+    def tags(self, layout: LayoutWriter) -> list[str]:
+        other, entry = json.loads((layout.path / "manifest.json").read_text())
+        assert other == {"Config": "other.json", "RepoTags": None}
+        tags: list[str] = entry["RepoTags"]
+        return tags
+
+    def test_one_of_several_names_goes_with_its_tag(self, named: LayoutWriter) -> None:
+        assert ocigc("rm", "-f", named.path, "acme/app:latest").code == 0
+        assert self.tags(named) == ["acme/app:1", "reg.example/app:1", "reg.example/app:2", "elsewhere:1"]
+        assert ocigc("rm", "-f", named.path, "reg.example/app:1").code == 0
+        assert self.tags(named) == ["acme/app:1", "reg.example/app:2", "elsewhere:1"]
+        assert ocigc("rm", "-f", named.path, "acme/other:1").code == 0
+        assert self.tags(named) == ["acme/app:1", "reg.example/app:2", "elsewhere:1"]
+
+    def test_a_name_that_another_entry_has_too_stays(self, named: LayoutWriter) -> None:
+        named.tag(named.image("newer"), "docker.io/acme/app:1")
+        digest = named.entries[-1]["digest"]
+        assert ocigc("rm", "-f", named.path, digest).code == 0
+        assert "acme/app:1" in self.tags(named)
+
+    def test_they_come_back_with_their_names(self, named: LayoutWriter) -> None:
+        before = (named.path / "manifest.json").read_bytes()
+        assert ocigc("rm", "-f", "--trash", "1d", named.path, "acme/app:1", "acme/app:latest").code == 0
+        assert ocigc("restore", "--image", "acme/app:latest", named.path).code == 0
+        assert self.tags(named) == ["acme/app", "reg.example/app:1", "reg.example/app:2", "elsewhere:1"]
+        assert ocigc("restore", "--image", "acme/app:1", named.path).code == 0
+        assert (named.path / "manifest.json").read_bytes() == before
