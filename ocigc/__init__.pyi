@@ -7,7 +7,11 @@ from ocigc.errors import Refused as Refused
 from ocigc.errors import UsageError as UsageError
 from ocigc.gc.decide import Request as Request
 from ocigc.gc.in_use import InUse as InUse
+from ocigc.gc.in_use import Mirror as Mirror
 from ocigc.gc.policy import Policy as Policy
+from ocigc.gc.rule_sets import DOCKER_29 as DOCKER_29
+from ocigc.gc.rule_sets import SEED as SEED
+from ocigc.gc.rule_sets import RuleSet as RuleSet
 from ocigc.inspect.disk_usage import Consumption as Consumption
 from ocigc.inspect.disk_usage import du as du
 from ocigc.inspect.lease import held as held
