@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -142,12 +143,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
+    from ocigc.inspect.tree_needs import TreeNeeds  # noqa: PLC0415
     from ocigc.layout.discover import Tree, each_layout  # noqa: PLC0415
 
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args)
         options.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
+        needs = TreeNeeds(tree, time.time_ns())
 
         def work(layout: Layout, found: Found, watch: Watcher) -> Consumption:
             return du(
@@ -157,6 +160,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
                 rules=RULE_SETS[args.rules],
                 default_policy=policy,
                 health=args.metrics is not None,
+                elsewhere=needs.beside(found),
                 wait=args.wait / SECOND,
                 watch=watch,
             )

@@ -23,6 +23,7 @@ from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
 from ocigc.inspect.summary import Overview, together
+from ocigc.inspect.tree_needs import TreeNeeds
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
@@ -97,6 +98,7 @@ def _look_at_tree(
         options.confine(args, *output.directories)
         options.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
+        needs = TreeNeeds(tree, time.time_ns())
 
         def work(layout: Layout, found: Found, watch: Watcher) -> Overview:
             repository = found.repository(args.repository, watch.note)
@@ -107,6 +109,7 @@ def _look_at_tree(
                 repository=repository,
                 rules=RULE_SETS[args.rules],
                 default_policy=policy,
+                elsewhere=needs.beside(found),
                 wait=wait,
                 watch=watch,
             )

@@ -19,6 +19,7 @@ from ocigc.layout import lock
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
+from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import with_created
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
@@ -94,12 +95,13 @@ def du(
     rules: RuleSet = SEED,
     default_policy: Policy | None = None,
     health: bool = False,
+    elsewhere: Elsewhere | None = None,
     wait: float = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:
     """What a layout consumes; with `health` also how it fares. What a prune would free is by the rule set and the
     layout's own policy, else by `default_policy`; nothing, where that would be refused. `repository` (normalised) owns
-    bare tags and images without a name.
+    bare tags and images without a name. What other layouts need of it, as `elsewhere` tells, stays.
 
     Raises UsageError where it is no layout, and Refused where it cannot be read.
     """
@@ -107,7 +109,9 @@ def du(
     everything = request(prune_all=True, in_use=in_use, rules=rules)
     with lock.shared(layout, wait):
         in_grace_after = default.now - default.grace
-        snapshot = with_created(load_noting(layout, repository, default.now, watch, in_grace_after=in_grace_after))
+        snapshot = with_created(
+            load_noting(layout, repository, default.now, watch, in_grace_after=in_grace_after, elsewhere=elsewhere)
+        )
         with snapshot.store as store:
             store.stat(report=watch("Reading sizes"))
             leases = [lease for lease in snapshot.leases if lease.active(default.now)]

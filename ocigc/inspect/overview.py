@@ -13,17 +13,20 @@ from ocigc.gc.in_use import InUse
 from ocigc.gc.plan import Plan
 from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import SEED, RuleSet
+from ocigc.hard_links import Files
 from ocigc.image import ImageRecord, repository_of
 from ocigc.inspect import history
 from ocigc.inspect.health import disk_of, health_of
 from ocigc.inspect.holdings import Holdings, lacking_by_target
 from ocigc.inspect.sharing import Sharing, sharing
 from ocigc.inspect.summary import Fate, Freed, ImageSummary, Overview, RepositorySummary
-from ocigc.inspect.usage import usage
+from ocigc.inspect.usage import usage, with_condition
 from ocigc.layout import lock
+from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
-from ocigc.layout.snapshot import Snapshot, load, with_created
+from ocigc.layout.shared import Elsewhere, is_hollow
+from ocigc.layout.snapshot import Snapshot, with_created
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions, make_plan, request
@@ -31,6 +34,8 @@ from ocigc.pruning.policy_file import OWN, own_policy
 from ocigc.reference import InvalidReference, parse_normalized
 
 _POLICY_LIMIT = 1 << 20  # bytes
+_BITS = (Fate.PRUNE, Fate.ALL, Fate.FREE)
+_REFUSED = "it would be refused: something is damaged"
 
 
 def overview(
@@ -40,25 +45,23 @@ def overview(
     repository: str | None = None,
     rules: RuleSet = SEED,
     default_policy: Policy | None = None,
+    elsewhere: Elsewhere | None = None,
     wait: float = 0,
     watch: Watcher = SILENT,
 ) -> Overview:
     """Looks at a layout. What a prune would do is by the rule set and the layout's own policy, else by
-    `default_policy`. Where a prune would be refused, as of damaged manifests, there is no plan: nothing goes, and
-    `Health` says why.
+    `default_policy`. One that would be refused, as of damaged manifests that stay, takes nothing, and `Health` says
+    why. What other layouts need of it, as `elsewhere` tells, stays.
 
     Raises UsageError where it is no layout, and Refused where nothing can be known of it.
     """
     with lock.shared(layout, wait):
         policy = own_policy(layout.dir, layout.path, watch) or default_policy
-        try:
-            return _Look(layout, in_use, repository, rules, policy, watch).overview()
-        except Refused as error:
-            return _Look(layout, in_use, repository, rules, policy, watch, str(error)).overview()
+        return _Look(layout, in_use, repository, rules, policy, elsewhere, watch).overview()
 
 
 class _Look:
-    """One reading of a layout; with `refused`, one that bad manifests do not stop, and that plans nothing."""
+    """One reading of a layout. `refused` says why a prune would be."""
 
     def __init__(
         self,
@@ -67,26 +70,27 @@ class _Look:
         repository: str | None,
         rules: RuleSet,
         policy: Policy | None,
+        elsewhere: Elsewhere | None,
         watch: Watcher,
-        refused: str = "",
     ) -> None:
         self.layout = layout
         self.repository = repository
         self.policy = policy
+        self.elsewhere = elsewhere
         self.watch = watch
-        self.refused = refused
+        self.refused = ""
         self.requests = [request(prune_all=each, in_use=in_use, rules=rules) for each in (False, True)]
 
     def overview(self) -> Overview:
         """Raises UsageError and Refused."""
         asked = self.requests[0]
-        snapshot = load(
+        snapshot = load_noting(
             self.layout,
             self.repository,
             asked.now,
             self.watch,
             in_grace_after=asked.now - asked.grace,
-            record=bool(self.refused),
+            elsewhere=self.elsewhere,
         )
         with snapshot.store as store:
             store.stat(report=self.watch("Reading sizes"))
@@ -95,19 +99,24 @@ class _Look:
     def _tell(self, snapshot: Snapshot, store: Store) -> Overview:
         now = self.requests[0].now
         leases = [lease for lease in snapshot.leases if lease.active(now)]
-        used = usage(snapshot.images.in_order(), snapshot.relations, store, leases, self.requests[0].in_use)
+        used = with_condition(
+            usage(snapshot.images.in_order(), snapshot.relations, store, leases, self.requests[0].in_use), snapshot
+        )
         # The largest first: those are what the page has room for.
         sizes = {each.image.target.digest: (each.size, each.image.target) for each in used}
         targets = [target for _, target in sorted(sizes.values(), key=lambda one: (-one[0], one[1].digest))]
         found = sharing(targets, store)
-        plans = [] if self.refused else self._plans(snapshot)
-        bits = list(zip((Fate.PRUNE, Fate.ALL, Fate.FREE), plans, strict=True)) if plans else []
+        plans = self._plans_not_refused(snapshot)
+        bits = [(bit, plan) for bit, plan in zip(_BITS, plans, strict=True) if plan is not None]
         blobs = Holdings(store, found, bits)
-        faults = {node: str(error) for node, error in store.faults()}
+        faults = {node: str(error) for node, error in store.faults()} | _hollow(store)
         lacking = lacking_by_target(snapshot)
         units = list(blobs.units({each.digest: sizes[each.digest][0] for each in targets}, snapshot, faults, lacking))
         numbers = {target.digest: number for number, target in enumerate(targets)}
-        reasons = [dict(map(_worded, Explanations(plan, snapshot.relations, store))) for plan in plans[:2]]
+        reasons = [
+            {} if plan is None else dict(map(_worded, Explanations(plan, snapshot.relations, store)))
+            for plan in plans[:2]
+        ]
         fates = _image_fates(bits)
         images = [
             ImageSummary(
@@ -115,12 +124,12 @@ class _Look:
                 numbers[each.image.target.digest],
                 *self._place(each.image),
                 fates.get(each.image.position, Fate.STAYS),
-                (reasons[0][each.image.position], reasons[1][each.image.position]) if reasons else None,
+                (reasons[0].get(each.image.position, _REFUSED), reasons[1].get(each.image.position, _REFUSED)),
             )
             for each in used
         ]
         leftovers = find_leftovers(self.layout.dir, store.foreign()[1])
-        removed = removable(self.layout.dir, leftovers, now, self.requests[0].grace) if plans else ()
+        removed = removable(self.layout.dir, leftovers, now, self.requests[0].grace)
         dead = sum(each.size for each in removed)
         return Overview(
             images=images,
@@ -133,9 +142,9 @@ class _Look:
             repositories=_repositories(images, found, blobs),
             blobs=len(store),
             files=[store.files(range(len(store)))],
-            prune=_freed(plans, 0, dead),
-            prune_all=_freed(plans, 1, dead),
-            leaving=[(store.files(plans[0].blobs), store.files(plans[1].blobs))] if plans else [],
+            prune=_freed(plans[0], dead),
+            prune_all=_freed(plans[1], dead),
+            leaving=[(_files(plans[0], store), _files(plans[1], store))],
             health=health_of(self.layout, snapshot, now, self.refused),
             disk=disk_of(self.layout),
             history=history.points(history.read(self.layout)),
@@ -144,6 +153,18 @@ class _Look:
             leftovers_size=sum(each.size for each in leftovers),
             leftovers_freed=dead,
         )
+
+    def _plans_not_refused(self, snapshot: Snapshot) -> list[Plan | None]:
+        """The plans, None for one that would be refused."""
+        try:
+            plans = self._plans(snapshot)
+        except Refused as error:
+            self.refused = str(error)
+            return [None, None, None]
+        damage = [staying_damage(snapshot, plan.blobs) for plan in plans]
+        if damage[0]:
+            self.refused = str(damage[0][0])
+        return [None if damaged else plan for plan, damaged in zip(plans, damage, strict=True)]
 
     def _plans(self, snapshot: Snapshot) -> list[Plan]:
         """A prune's, one of all, and one of all where there is no policy. The last is made first: under a policy,
@@ -189,10 +210,20 @@ def _worded(explanation: Explanation) -> tuple[int, str]:
     return explanation.image.position, rule
 
 
-def _freed(plans: Sequence[Plan], which: int, leftovers: int) -> Freed:
-    if not plans:
+def _freed(plan: Plan | None, leftovers: int) -> Freed:
+    if plan is None:
         return Freed(0, 0, 0)
-    return Freed(len(plans[which].pruned), plans[which].blob_count, plans[which].reclaimed + leftovers)
+    return Freed(len(plan.pruned), plan.blob_count, plan.reclaimed + leftovers)
+
+
+def _files(plan: Plan | None, store: Store) -> Files:
+    return store.files(() if plan is None else plan.blobs)
+
+
+def _hollow(store: Store) -> dict[int, str]:
+    """Files of 0 bytes that should not be empty, and what is wrong with them."""
+    nodes = (node for node in range(len(store)) if is_hollow(store, node))
+    return {node: f"{store.digest(node)} is a file of 0 bytes" for node in nodes}
 
 
 def _repositories(images: Sequence[ImageSummary], found: Sharing, blobs: Holdings) -> list[RepositorySummary]:

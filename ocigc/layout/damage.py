@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError
 from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
 from ocigc.layout.layout import Layout
+from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER, NO_NODE, Store
 from ocigc.progress import Watcher
@@ -37,14 +39,21 @@ class Damaged:
 
 
 def load_noting(
-    layout: Layout, repository: str | None, now: int, watch: Watcher, *, in_grace_after: int = NEVER
+    layout: Layout,
+    repository: str | None,
+    now: int,
+    watch: Watcher,
+    *,
+    in_grace_after: int = NEVER,
+    elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
     """Reads a layout, as `load` does, for one who only looks: damaged manifests do not stop it, but the first of them
     are noted. Raises Refused."""
+    reading = partial(load, layout, repository, now, watch, in_grace_after=in_grace_after, elsewhere=elsewhere)
     try:
-        snapshot = load(layout, repository, now, watch, in_grace_after=in_grace_after, record_damage=True)
+        snapshot = reading(record_damage=True)
     except (CorruptError, MalformedError):  # in what index.json embeds, or the list of docker save
-        snapshot = load(layout, repository, now, watch, in_grace_after=in_grace_after, record=True)
+        snapshot = reading(record=True)
     found = find_damage(snapshot)
     for each in found[:_SHOWN]:
         watch.note(f"{layout.path}: {each}; what it refers to is unknown")

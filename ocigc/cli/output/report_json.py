@@ -119,7 +119,7 @@ def states(image: ImageSummary, overview: Overview) -> Iterator[str]:
         yield "in use"
     if image.usage.leased:
         yield "leased"
-    if unit.damaged:
+    if image.usage.damaged or unit.damaged:
         yield "damaged"
     if unit.absent:
         yield "absent"

@@ -69,7 +69,7 @@ def lead(overview: Overview, made: Circumstances) -> str:
 
 
 def _would_free(overview: Overview, made: Circumstances) -> str:
-    if overview.health.refused and not overview.leaving:
+    if overview.health.refused:
         return "A prune would be refused, for something is damaged."
     now, everything = overview.prune.bytes, overview.prune_all.bytes
     if not everything:
@@ -125,8 +125,9 @@ def stored(overview: Overview, changes: Changes | None) -> str:
 
 def frees(overview: Overview) -> str:
     """The second tile."""
-    if overview.health.refused and not overview.leaving:
-        return _tile("Would free", "nothing", ["A prune would be refused until the damage is mended"], "")
+    if overview.health.refused:
+        lines = ["A prune would be refused until the damage is mended, or the damaged images are removed"]
+        return _tile("Would free", "nothing", lines, "")
     now, everything = overview.prune, overview.prune_all
     lines = [
         f"now, by <b>prune</b>: {_count(now.images, 'image')}, {_count(now.blobs, 'blob')}",
