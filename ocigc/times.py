@@ -7,6 +7,7 @@ Source: Go's `time.ParseDuration` and `time.Parse`.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -129,10 +130,10 @@ def parse_rfc3339(text: str) -> int:
 
 
 def format_rfc3339(instant: int) -> str:
-    """RFC 3339 in UTC, to the second."""
-    from datetime import UTC, datetime  # noqa: PLC0415
-
+    """RFC 3339 in UTC, to the second; `@` and the seconds since 1970 for what RFC 3339 cannot say."""
+    seconds = instant // SECOND
     try:
-        return datetime.fromtimestamp(instant // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
     except (OverflowError, ValueError, OSError):
-        return f"@{instant // SECOND}"
+        return f"@{seconds}"
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z" if 0 < year < 10_000 else f"@{seconds}"

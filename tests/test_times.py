@@ -79,3 +79,5 @@ def test_what_is_no_rfc3339_time(text: str) -> None:
 def test_format_goes_back_and_forth() -> None:
     assert format_rfc3339(parse_rfc3339("2024-02-29T12:34:56+01:00")) == "2024-02-29T11:34:56Z"
     assert format_rfc3339(10**30) == f"@{10**21}"
+    assert format_rfc3339(parse_rfc3339("0001-01-01T00:00:00Z")) == "0001-01-01T00:00:00Z"
+    assert format_rfc3339(253_402_300_800 * SECOND) == "@253402300800"  # the year 10,000

@@ -14,6 +14,9 @@ from ocigc.cli.output.terminal import width
 from ocigc.errors import UsageError
 from ocigc.printable import printable
 
+# argparse speaks English, as all else does here: to look for translations takes longer than to parse.
+argparse._ = str  # type: ignore[attr-defined]
+
 Example = tuple[str, str]
 """A command line, and what it does."""
 

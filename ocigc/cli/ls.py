@@ -16,7 +16,6 @@ from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.tables import Column
 from ocigc.cli.output.words import age_of, full_date, human_size, media_words, short_date
-from ocigc.gc.filters import parse_filters
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
@@ -111,6 +110,8 @@ DEFAULT = ("image", "digest", "created", "size", "shared", "unique", "state")
 def _older(text: str) -> Predicate[Listed]:
     now = time.time_ns()
     local_offset = time.localtime(now // SECOND).tm_gmtoff
+    from ocigc.gc.filters import parse_filters  # noqa: PLC0415
+
     (limit,) = parse_filters([f"until={text}"], prune_all=True, now=now, local_offset=local_offset).until
     return lambda each: each.usage.image.created is not None and each.usage.image.created < limit
 

@@ -17,11 +17,10 @@ from ocigc.labels import Lease
 from ocigc.layout import lock
 from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.damage import load_noting
-from ocigc.layout.layout import Layout
+from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.shared import is_hollow
 from ocigc.layout.snapshot import Snapshot, with_created
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ def images(
     """
     now = time.time_ns()
     with lock.shared(layout, wait):
-        journal.note_pending(layout, watch)
+        _note_pending(layout, watch)
         snapshot = with_created(load_noting(layout, repository, now, watch))
         with snapshot.store:
             snapshot.store.stat(report=watch("Reading sizes"))
@@ -132,3 +131,10 @@ def images(
             ordered = snapshot.images.in_order()
             used = InUse() if in_use is None else in_use
             return with_condition(usage(ordered, snapshot.relations, snapshot.store, leases, used), snapshot)
+
+
+def _note_pending(layout: Layout, watch: Watcher) -> None:
+    if layout.dir.exists(STATE):
+        from ocigc.pruning import journal  # noqa: PLC0415
+
+        journal.note_pending(layout, watch)

@@ -7,7 +7,6 @@ Sources: cosign `pkg/oci/layout/write.go` (`kind`) and "Simple Signing"; in-toto
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -89,7 +88,9 @@ def _named(payload: Any, depth: int) -> Iterator[str]:
             yield from _digests([f"{algorithm}:{encoded}" for algorithm, encoded in digest.items()])
     wrapped = payload.get("payload")
     if isinstance(wrapped, str):
-        yield from _named(json.loads(base64.b64decode(wrapped, validate=True)), depth - 1)
+        from base64 import b64decode  # noqa: PLC0415
+
+        yield from _named(json.loads(b64decode(wrapped, validate=True)), depth - 1)
 
 
 def _digests(texts: list[Any]) -> Iterator[str]:

@@ -1,41 +1,34 @@
-"""Pruning one layout: plan, confirm, carry out."""
+"""Pruning one layout: the plan as a value, and the door to carrying it out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
-from ocigc.gc.explain import Explanation, Explanations
 from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
 from ocigc.labels import SNAPSHOT_LABEL
-from ocigc.layout import history, label_files, lock
+from ocigc.layout import label_files, lock
 from ocigc.layout.damage import staying_damage
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import Layout
-from ocigc.layout.leftovers import Leftover, find_leftovers, removable, remove_leftovers
+from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import journal, trash
+from ocigc.pruning import journal
 from ocigc.pruning.emptying import emptied
-from ocigc.pruning.execute import Executed, Terms, execute
-from ocigc.pruning.figures import size_without, sizes_by_repository
 from ocigc.pruning.journal import Unlease
-from ocigc.pruning.peers import SharedWith
 from ocigc.pruning.planning import PruneOptions, make_plan
-from ocigc.pruning.recover import Recovered, recover
-from ocigc.pruning.room import NoRoom, free_orphans
-from ocigc.pruning.roots import Roots
-from ocigc.times import nanoseconds
 
-_ATTEMPTS = 5
+if TYPE_CHECKING:
+    from ocigc.gc.explain import Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +115,8 @@ def prune(
     """
     options = PruneOptions() if options is None else options
     if elsewhere is None and options.shared_with:
+        from ocigc.pruning.peers import SharedWith  # noqa: PLC0415
+
         elsewhere = SharedWith(options.shared_with, options.request.now)
     if options.dry_run:
         with lock.shared(layout, options.wait):
@@ -130,133 +125,21 @@ def prune(
                 look(planned)
             return planned
     with lock.exclusive(layout, options.wait) as state:
-        return _real_run(layout, options, confirm, look, watch, taken, elsewhere, state)
+        # A look, which people wait for, starts without all that changes a layout.
+        from ocigc.pruning.carry_out import carry_out  # noqa: PLC0415
+
+        return carry_out(layout, options, confirm, look, watch, taken, elsewhere, state)
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
     journal.note_pending(layout, watch)
-    planned = _plan(layout, options, watch, None, elsewhere)
+    planned = plan_layout(layout, options, watch, None, elsewhere)
     if not options.allow_empty and (what := emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)):
         watch.note(f"{layout.path}: {what}; a real run is refused without --allow-empty")
     return planned
 
 
-def _real_run(
-    layout: Layout,
-    options: PruneOptions,
-    confirm: Callable[[Pruned], None] | None,
-    look: Callable[[Pruned], None] | None,
-    watch: Watcher,
-    taken: HardLinks | None,
-    elsewhere: Elsewhere | None,
-    state: Dir,
-) -> Pruned:
-    request = options.request
-    now = request.now
-    in_grace_after = now if request.in_grace_after is None else request.in_grace_after
-    expires = None if options.trash is None else now + nanoseconds(options.trash)
-    terms = Terms(now, in_grace_after, expires, options.wait, elsewhere)
-    earlier = _Earlier.of(_recover(layout, state, terms, watch))
-    trash.remove_old(layout, state, now)
-    for _ in range(_ATTEMPTS):
-        roots = Roots.read(layout)
-        planned = _plan(layout, options, watch, taken, elsewhere)
-        try:
-            if look is not None:
-                look(planned)
-            what = emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)
-            if what and not options.allow_empty:
-                raise Refused(f"{layout.path}: {what}; nothing was changed; give --allow-empty if that is meant")
-            if confirm is not None and not (planned.plan.empty and not planned.leftovers):
-                confirm(planned)
-            if planned.plan.empty:
-                return earlier.added_to(
-                    _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
-                )
-            repositories = sizes_by_repository(planned.snapshot, planned.plan)
-            if planned.explained is None:
-                planned.snapshot.store.clear_graph()  # the plan has all that is to be done
-            outcome = execute(planned.snapshot, planned.plan, planned.unleased, roots, state, terms, watch)
-        except NoRoom as full:
-            with planned:
-                earlier = earlier.and_room(_make_room(planned, roots, full, options.trash is None))
-            confirm = None  # what is left of the plan was shown
-            continue
-        except BaseException:
-            planned.close()
-            raise
-        if outcome is not None:
-            freed, trashed = (outcome.size, 0) if expires is None else (0, outcome.size)
-            done = replace(planned, dry_run=False, reclaimed=freed, trashed=trashed, spared=outcome.spared)
-            done = earlier.added_to(_cleared(layout, done, watch))
-            _record(layout, state, options, done, outcome, repositories, watch)
-            return done
-        planned.close()
-        if confirm is not None:
-            raise Refused(f"{layout.path}: index.json has changed since the plan was shown; run it again")
-    raise Refused(f"{layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
-
-
-@dataclass(frozen=True, slots=True)
-class _Earlier:
-    """What went before the plan that is carried out was made: blobs, and bytes that were freed or are in the trash."""
-
-    gone: tuple[Digest, ...] = ()
-    leftovers: tuple[Leftover, ...] = ()
-    freed: int = 0
-    trashed: int = 0
-
-    @classmethod
-    def of(cls, recovered: Recovered | None) -> _Earlier:
-        if recovered is None:
-            return cls()
-        return cls(tuple(recovered.gone), (), recovered.freed, recovered.trashed)
-
-    def and_room(self, room: _Earlier) -> _Earlier:
-        return replace(
-            self,
-            gone=(*self.gone, *room.gone),
-            leftovers=(*self.leftovers, *room.leftovers),
-            freed=self.freed + room.freed,
-        )
-
-    def added_to(self, done: Pruned) -> Pruned:
-        return replace(
-            done,
-            earlier=self.gone,
-            leftovers=(*self.leftovers, *done.leftovers),
-            reclaimed=done.reclaimed + self.freed,
-            trashed=done.trashed + self.trashed,
-        )
-
-
-def _recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recovered | None:
-    recovered = recover(layout, state, terms, watch)
-    if recovered is not None:
-        watch.note(f"{layout.path}: {recovered.message}")
-        if recovered.gone:
-            figures = {"freed": recovered.freed, "trashed": recovered.trashed}
-            history.append(layout, state, recovered.run, "prune", figures, watch)
-    return recovered
-
-
-def _make_room(planned: Pruned, roots: Roots, full: NoRoom, for_good: bool) -> _Earlier:
-    """Frees what needs no journal: leftovers and, unless they are to be kept in the trash, orphans. Raises NoRoom where
-    there is nothing of the kind."""
-    layout = planned.snapshot.layout
-    leftovers = tuple(remove_leftovers(layout.dir, planned.leftovers)[0])
-    freed = sum(each.size for each in leftovers)
-    orphans = []
-    if for_good and freed < full.needed:
-        with naming(layout.path):
-            orphans = free_orphans(planned.snapshot, planned.plan, roots, full.needed - freed)
-    freed += sum(size for _, size in orphans)
-    if not freed:
-        raise full
-    return _Earlier(tuple(digest for digest, _ in orphans), leftovers, freed)
-
-
-def _plan(
+def plan_layout(
     layout: Layout,
     options: PruneOptions,
     watch: Watcher,
@@ -290,7 +173,7 @@ def _plan(
             name = label_files.read(layout.dir, digest).get(label)
             if name is not None:
                 unleased.append(Unlease(digest, label, name))
-        explained = Explanations(plan, snapshot.relations, snapshot.store) if options.explain else None
+        explained = _explained(snapshot, plan) if options.explain else None
         leftovers = [] if options.references is not None else _dead_leftovers(snapshot, request.now, request.grace)
     except BaseException:
         snapshot.store.close()
@@ -298,6 +181,12 @@ def _plan(
     freed, trashed = (plan.reclaimed, 0) if options.trash is None else (0, plan.reclaimed)
     freed += sum(each.size for each in leftovers)
     return Pruned(snapshot, plan, unleased, freed, trashed, dry_run=True, leftovers=leftovers, explained=explained)
+
+
+def _explained(snapshot: Snapshot, plan: Plan) -> Iterable[Explanation]:
+    from ocigc.gc.explain import Explanations  # noqa: PLC0415
+
+    return Explanations(plan, snapshot.relations, snapshot.store)
 
 
 def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Watcher) -> Plan:
@@ -323,36 +212,6 @@ def _dead_leftovers(snapshot: Snapshot, now: int, grace: int) -> list[Leftover]:
     with naming(layout.path):
         found = find_leftovers(layout.dir, snapshot.store.foreign()[1])
         return removable(layout.dir, found, now, grace)
-
-
-def _cleared(layout: Layout, done: Pruned, watch: Watcher) -> Pruned:
-    """The run, after the leftovers are gone too: last of all, as no way leads back to them."""
-    if not done.leftovers:
-        return done
-    removed, troubles = remove_leftovers(layout.dir, done.leftovers)
-    for trouble in troubles:
-        watch.note(f"{layout.path}/{trouble}")
-    return replace(done, leftovers=removed, reclaimed=done.reclaimed + sum(each.size for each in removed))
-
-
-def _record(
-    layout: Layout,
-    state: Dir,
-    options: PruneOptions,
-    done: Pruned,
-    outcome: Executed,
-    repositories: Mapping[str, int],
-    watch: Watcher,
-) -> None:
-    """Writes the run into the history."""
-    figures: dict[str, object] = {"images": done.plan.staying, "blobs": len(done.snapshot.store) - len(outcome.gone)}
-    if (size := size_without(done.snapshot, outcome.gone)) is not None:
-        figures["bytes"] = size
-    figures |= {"freed": done.reclaimed, "trashed": done.trashed}
-    if repositories:
-        figures["repositories"] = dict(repositories)
-    command = "prune" if options.references is None else "rm"
-    history.append(layout, state, outcome.run, command, figures, watch)
 
 
 def _note_unknown_labels(snapshot: Snapshot, watch: Watcher) -> None:

@@ -1,0 +1,176 @@
+"""Carrying out a prune: finish what was begun, plan, confirm, execute; again if index.json has changed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ocigc.digest import Digest
+from ocigc.errors import Refused
+from ocigc.hard_links import HardLinks
+from ocigc.layout import history
+from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.layout import Layout
+from ocigc.layout.leftovers import Leftover, remove_leftovers
+from ocigc.layout.shared import Elsewhere
+from ocigc.progress import Watcher
+from ocigc.pruning import trash
+from ocigc.pruning.emptying import emptied
+from ocigc.pruning.execute import Executed, Terms, execute
+from ocigc.pruning.figures import size_without, sizes_by_repository
+from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.prune import Pruned, plan_layout
+from ocigc.pruning.recover import Recovered, recover
+from ocigc.pruning.room import NoRoom, free_orphans
+from ocigc.pruning.roots import Roots
+from ocigc.times import nanoseconds
+
+_ATTEMPTS = 5
+
+
+def carry_out(
+    layout: Layout,
+    options: PruneOptions,
+    confirm: Callable[[Pruned], None] | None,
+    look: Callable[[Pruned], None] | None,
+    watch: Watcher,
+    taken: HardLinks | None,
+    elsewhere: Elsewhere | None,
+    state: Dir,
+) -> Pruned:
+    """Prunes a layout that is locked; the terms are those of `prune`. `state` is the layout's own state directory.
+    Raises Refused.
+    """
+    request = options.request
+    now = request.now
+    in_grace_after = now if request.in_grace_after is None else request.in_grace_after
+    expires = None if options.trash is None else now + nanoseconds(options.trash)
+    terms = Terms(now, in_grace_after, expires, options.wait, elsewhere)
+    earlier = _Earlier.of(_recover(layout, state, terms, watch))
+    trash.remove_old(layout, state, now)
+    for _ in range(_ATTEMPTS):
+        roots = Roots.read(layout)
+        planned = plan_layout(layout, options, watch, taken, elsewhere)
+        try:
+            if look is not None:
+                look(planned)
+            what = emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)
+            if what and not options.allow_empty:
+                raise Refused(f"{layout.path}: {what}; nothing was changed; give --allow-empty if that is meant")
+            if confirm is not None and not (planned.plan.empty and not planned.leftovers):
+                confirm(planned)
+            if planned.plan.empty:
+                return earlier.added_to(
+                    _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
+                )
+            repositories = sizes_by_repository(planned.snapshot, planned.plan)
+            if planned.explained is None:
+                planned.snapshot.store.clear_graph()  # the plan has all that is to be done
+            outcome = execute(planned.snapshot, planned.plan, planned.unleased, roots, state, terms, watch)
+        except NoRoom as full:
+            with planned:
+                earlier = earlier.and_room(_make_room(planned, roots, full, options.trash is None))
+            confirm = None  # what is left of the plan was shown
+            continue
+        except BaseException:
+            planned.close()
+            raise
+        if outcome is not None:
+            freed, trashed = (outcome.size, 0) if expires is None else (0, outcome.size)
+            done = replace(planned, dry_run=False, reclaimed=freed, trashed=trashed, spared=outcome.spared)
+            done = earlier.added_to(_cleared(layout, done, watch))
+            _record(layout, state, options, done, outcome, repositories, watch)
+            return done
+        planned.close()
+        if confirm is not None:
+            raise Refused(f"{layout.path}: index.json has changed since the plan was shown; run it again")
+    raise Refused(f"{layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What went before the plan that is carried out was made: blobs, and bytes that were freed or are in the trash."""
+
+    gone: tuple[Digest, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+    freed: int = 0
+    trashed: int = 0
+
+    @classmethod
+    def of(cls, recovered: Recovered | None) -> _Earlier:
+        if recovered is None:
+            return cls()
+        return cls(tuple(recovered.gone), (), recovered.freed, recovered.trashed)
+
+    def and_room(self, room: _Earlier) -> _Earlier:
+        return replace(
+            self,
+            gone=(*self.gone, *room.gone),
+            leftovers=(*self.leftovers, *room.leftovers),
+            freed=self.freed + room.freed,
+        )
+
+    def added_to(self, done: Pruned) -> Pruned:
+        return replace(
+            done,
+            earlier=self.gone,
+            leftovers=(*self.leftovers, *done.leftovers),
+            reclaimed=done.reclaimed + self.freed,
+            trashed=done.trashed + self.trashed,
+        )
+
+
+def _recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recovered | None:
+    recovered = recover(layout, state, terms, watch)
+    if recovered is not None:
+        watch.note(f"{layout.path}: {recovered.message}")
+        if recovered.gone:
+            figures = {"freed": recovered.freed, "trashed": recovered.trashed}
+            history.append(layout, state, recovered.run, "prune", figures, watch)
+    return recovered
+
+
+def _make_room(planned: Pruned, roots: Roots, full: NoRoom, for_good: bool) -> _Earlier:
+    """Frees what needs no journal: leftovers and, unless they are to be kept in the trash, orphans. Raises NoRoom where
+    there is nothing of the kind."""
+    layout = planned.snapshot.layout
+    leftovers = tuple(remove_leftovers(layout.dir, planned.leftovers)[0])
+    freed = sum(each.size for each in leftovers)
+    orphans = []
+    if for_good and freed < full.needed:
+        with naming(layout.path):
+            orphans = free_orphans(planned.snapshot, planned.plan, roots, full.needed - freed)
+    freed += sum(size for _, size in orphans)
+    if not freed:
+        raise full
+    return _Earlier(tuple(digest for digest, _ in orphans), leftovers, freed)
+
+
+def _cleared(layout: Layout, done: Pruned, watch: Watcher) -> Pruned:
+    """The run, after the leftovers are gone too: last of all, as no way leads back to them."""
+    if not done.leftovers:
+        return done
+    removed, troubles = remove_leftovers(layout.dir, done.leftovers)
+    for trouble in troubles:
+        watch.note(f"{layout.path}/{trouble}")
+    return replace(done, leftovers=removed, reclaimed=done.reclaimed + sum(each.size for each in removed))
+
+
+def _record(
+    layout: Layout,
+    state: Dir,
+    options: PruneOptions,
+    done: Pruned,
+    outcome: Executed,
+    repositories: Mapping[str, int],
+    watch: Watcher,
+) -> None:
+    """Writes the run into the history."""
+    figures: dict[str, object] = {"images": done.plan.staying, "blobs": len(done.snapshot.store) - len(outcome.gone)}
+    if (size := size_without(done.snapshot, outcome.gone)) is not None:
+        figures["bytes"] = size
+    figures |= {"freed": done.reclaimed, "trashed": done.trashed}
+    if repositories:
+        figures["repositories"] = dict(repositories)
+    command = "prune" if options.references is None else "rm"
+    history.append(layout, state, outcome.run, command, figures, watch)
