@@ -54,7 +54,7 @@ class Health:
 def health_of(layout: Layout, snapshot: Snapshot, now: int, refused: str = "") -> Health:
     """How a layout fares at the instant `now`. `refused` is why there is no plan, if there is none."""
     verified, corrupt = _verification(layout, history.read(layout), now)
-    incomplete = {each.image.position for each in incomplete_images(snapshot.images, snapshot.store)}
+    incomplete = {each.image.position for each in incomplete_images(snapshot)}
     faults = [str(error) for _, error in snapshot.store.faults()]
     return Health(verified, corrupt, len(incomplete), faults, refused, *trash_of(layout))
 

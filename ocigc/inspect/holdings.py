@@ -145,7 +145,7 @@ def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:
 def lacking_by_target(snapshot: Snapshot) -> dict[Digest, list[str]]:
     """What images lack, in words, by the digests of their targets."""
     found: dict[Digest, dict[str, None]] = {}
-    for each in incomplete_images(snapshot.images, snapshot.store):
+    for each in incomplete_images(snapshot):
         target = each.image.target.digest
         what = f"{each.platform}: " if each.platform else ""
         if [missing.digest for missing in each.missing] == [target]:

@@ -94,7 +94,7 @@ def with_condition(found: Iterable[Usage], snapshot: Snapshot) -> list[Usage]:
     verified or parsed, or a blob that has been cut off to nothing."""
     store = snapshot.store
     missing: dict[int, list[Descriptor]] = {}
-    for each in incomplete_images(snapshot.images, store):
+    for each in incomplete_images(snapshot):
         missing.setdefault(each.image.position, []).extend(each.missing)
     faults = frozenset(node for node, _ in store.faults())
     damaged: dict[str, bool] = {}

@@ -7,15 +7,17 @@ mirrors of some platforms are made. Foreign (nondistributable) layers may be abs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ocigc.digest import Digest
 from ocigc.gc.graph import NO_NODE, Graph
 from ocigc.gc.images import Images
 from ocigc.image import Descriptor, ImageRecord, Media
 from ocigc.layout.documents import Child, Documents
-from ocigc.native import Role, Store
+from ocigc.layout.snapshot import Snapshot
+from ocigc.native import Role
 
 _CONTENT = (Role.CONFIG, Role.LAYER, Role.BLOB)
 _FOREIGN = (".foreign.", ".nondistributable.")
@@ -48,16 +50,26 @@ class Readable(Protocol):
         """The platform that a config says."""
 
 
-def incomplete_images(images: Images, store: Store) -> list[Incomplete]:
-    """The incomplete images of a store, by name, one for each of their platforms."""
-    return list(find_incomplete(images.in_order(), store, store.incomplete(), Documents(store)))
+def incomplete_images(snapshot: Snapshot) -> list[Incomplete]:
+    """The incomplete images of a layout, by name, one for each of their platforms."""
+    store = snapshot.store
+    embedded = snapshot.index.entries.sound_data()
+    images = snapshot.images.in_order()
+    return list(find_incomplete(images, store, store.incomplete(), Documents(store), embedded))
 
 
-def find_incomplete(images: Images, graph: Graph, lacking: Iterable[int], documents: Readable) -> Iterator[Incomplete]:
-    """The same of any graph, where the nodes `lacking` are those that refer to something absent."""
+def find_incomplete(
+    images: Images, graph: Graph, lacking: Iterable[int], documents: Readable, embedded: Container[int] = ()
+) -> Iterator[Incomplete]:
+    """The same of any graph, where the nodes `lacking` are those that refer to something absent. Of images at the
+    positions `embedded` the entry has the target in it."""
     search = _Search(graph, documents, lacking)
     for image, target in zip(images, images.targets(graph), strict=True):
-        if target == NO_NODE:
+        if target == NO_NODE and image.position in embedded:
+            absent = [Digest(each) for each in image.references if graph.find(each) is None]
+            if absent:
+                yield Incomplete(image, "", [Descriptor("", each, -1, Media.NONE) for each in absent])
+        elif target == NO_NODE:
             yield Incomplete(image, "", (image.target,))
         elif search.needed:
             for platform, missing in search.of(image):

@@ -173,12 +173,19 @@ class Entries:
                 medias.append(media)
         return nodes, bytes(medias)
 
+    def sound_data(self) -> list[int]:
+        """The positions of entries whose `data` is the content of their target."""
+        return self._with_data(lib.OCIGC_DATA_SOUND)
+
     def corrupt_data(self) -> list[int]:
         """The positions of entries whose `data` does not match their descriptor. If the target is absent too, what it
         refers to is unknown.
         """
-        found = memoryview(self._rows)[_DATA :: _ENTRY.size]
-        return [n for n, data in enumerate(found) if data == lib.OCIGC_DATA_CORRUPT]
+        return self._with_data(lib.OCIGC_DATA_CORRUPT)
+
+    def _with_data(self, state: int) -> list[int]:
+        found = memoryview(self._rows)[_DATA :: _ENTRY.size].tobytes()
+        return [n for n, data in enumerate(found) if data == state] if state in found else []
 
     def _row(self, position: int) -> tuple[int, ...]:
         return _ENTRY.unpack_from(self._rows, position * _ENTRY.size)

@@ -3,14 +3,13 @@ layouts names none at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
-
 from ocigc.gc.graph import NO_NODE
-from ocigc.gc.images import Images
+from ocigc.gc.images import Images, NameKind
 from ocigc.gc.plan import Plan
-from ocigc.image import ImageRecord
 from ocigc.layout.snapshot import Snapshot
+from ocigc.native import Store
+
+_NAMED = (NameKind.NAMED, NameKind.FALLBACK)
 
 
 def emptied(snapshot: Snapshot, plan: Plan, *, in_tree: bool = False) -> str:
@@ -21,29 +20,32 @@ def emptied(snapshot: Snapshot, plan: Plan, *, in_tree: bool = False) -> str:
     """
     if not snapshot.index.entries:
         return _without_blobs(snapshot, plan)
-    store = snapshot.store
-    going_named = any(not image.dangling for image in plan.pruned)
-    if not plan.pruned or (in_tree and not going_named):
+    return _without_names(snapshot.store, plan) if in_tree else _without_images(snapshot.store, plan)
+
+
+def _left(plan: Plan) -> list[Images]:
+    return [plan.named, plan.images.picked(plan.judged.positions), plan.dangling]
+
+
+def _without_images(store: Store, plan: Plan) -> str:
+    if not plan.pruned or any(_have_content(images, store) for images in _left(plan)):
         return ""
-    if in_tree:
-        if plan.dangling or any(not image.dangling for image in _left(snapshot, plan)):
-            return ""
-        return "this would leave no image with a name where there are some"
-    goes_present = any(target != NO_NODE for target in plan.pruned.targets(store))
-    if plan.staying and (not goes_present or any(True for _ in _left(snapshot, plan))):
+    if plan.staying and not _have_content(plan.pruned, store):
         return ""
     return "this would leave no image where there are some"
 
 
-def _left(snapshot: Snapshot, plan: Plan) -> Iterator[ImageRecord]:
-    """The images that stay and whose content is here."""
-    judged = plan.images.picked(plan.judged.positions)
-    return chain(*(_present(images, snapshot) for images in (plan.named, judged, plan.dangling)))
+def _without_names(store: Store, plan: Plan) -> str:
+    if plan.dangling or not plan.pruned.of_kind(*_NAMED):
+        return ""
+    if any(_have_content(images.of_kind(*_NAMED), store) for images in _left(plan)):
+        return ""
+    return "this would leave no image with a name where there are some"
 
 
-def _present(images: Images, snapshot: Snapshot) -> Iterator[ImageRecord]:
-    targets = images.targets(snapshot.store)
-    return (image for image, target in zip(images, targets, strict=True) if target != NO_NODE)
+def _have_content(images: Images, store: Store) -> bool:
+    """Whether the content of any of them is here."""
+    return any(target != NO_NODE for target in images.targets(store))
 
 
 def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:

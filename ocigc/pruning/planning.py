@@ -194,7 +194,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     standing = Standing(
         referrers=snapshot.relations.subjects.keys(),
         orphaned=snapshot.relations.orphaned.keys(),
-        incomplete=frozenset(each.image.position for each in incomplete_images(images, snapshot.store)),
+        incomplete=frozenset(each.image.position for each in incomplete_images(snapshot)),
     )
     retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), standing, repository)
     retained = ChainMap(_held(snapshot, request.now), dict(retention.retained))

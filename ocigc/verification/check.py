@@ -76,7 +76,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watch
                 orphans=len(marks.unreachable()),
                 expired_leases=[lease.id for lease in snapshot.leases if not lease.active(now)],
                 affected=affected(snapshot, states, {*absent, *snapshot.absent}),
-                incomplete=[] if sparse else incomplete_images(snapshot.images, store),
+                incomplete=[] if sparse else incomplete_images(snapshot),
                 absent_images=[]
                 if sparse
                 else [image.familiar for image in snapshot.images if store.find(image.target.digest) is None],

@@ -125,7 +125,7 @@ def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions,
     }
     result = replace(
         result,
-        incomplete=() if options.sparse else incomplete_images(snapshot.images, snapshot.store),
+        incomplete=() if options.sparse else incomplete_images(snapshot),
         affected=affected(snapshot, states, result.missing),
     )
     if not options.deep or result.unchecked:

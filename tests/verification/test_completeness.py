@@ -32,8 +32,8 @@ def missing(layout: LayoutWriter) -> list[tuple[str, str, list[str]]]:
     """Of each incomplete image its name, the platform and what is missing."""
     with Layout(str(layout.path)) as opened:
         snapshot = load(opened, None, 0, SILENT, record=True)
-        with snapshot.store as store:
-            found = incomplete_images(snapshot.images, store)
+        with snapshot.store:
+            found = incomplete_images(snapshot)
             return [(each.image.familiar, each.platform, [one.digest for one in each.missing]) for each in found]
 
 
@@ -181,3 +181,14 @@ def test_docker_media_types(layout: LayoutWriter) -> None:
     layout.tag(layout.blob(json.dumps(listing), "application/vnd.docker.distribution.manifest.list.v2+json"), "app:1")
     layout.blob_path(layer).unlink()
     assert missing(layout) == [("app:1", "linux/s390x", [layer["digest"]])]
+
+
+def test_a_manifest_that_its_entry_embeds(layout: LayoutWriter) -> None:
+    """Source: debuerreotype#151."""
+    manifest, parts = image(layout, "a")
+    content = layout.blob_path(manifest).read_bytes()
+    layout.blob_path(manifest).unlink()
+    layout.tag({**manifest, "data": base64.b64encode(content).decode()}, "app:1")
+    assert missing(layout) == []
+    layout.blob_path(parts[1]).unlink()
+    assert missing(layout) == [("app:1", "", [parts[1]["digest"]])]
