@@ -9,12 +9,13 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long call is; totals are 0 until they are known."""
+    """How far a long call is; totals are 0 until they are known. `doing` may say what it is at just now."""
 
     items: int
     bytes: int
     total_items: int
     total_bytes: int
+    doing: str = ""
 
 
 Report = Callable[[Progress], None]

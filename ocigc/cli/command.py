@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn, Protocol
 
-from ocigc.cli.output.terminal import width
+from ocigc.cli.output.tables import terminal_width
 from ocigc.errors import UsageError
 from ocigc.printable import printable
 
@@ -198,11 +198,11 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 @cache
 def _columns() -> int:
-    """What shutil.get_terminal_size says."""
+    """What shutil.get_terminal_size says, without loading it."""
     with suppress(KeyError, ValueError):
         if (stated := int(os.environ["COLUMNS"])) > 0:
             return stated
-    return width(sys.__stdout__)
+    return terminal_width(sys.__stdout__) or 80
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -190,6 +190,7 @@ class _Teller:
         if excess is not None:
             raise Refused(f"{planned.snapshot.layout.path}: {excess}; nothing was changed")
         options.ask()
+        self._progress.restart()
         self._asked = True
 
     def _show(self) -> None:
@@ -209,6 +210,7 @@ class _Teller:
             lines = done_lines(self._summary, self._context, size=size, kept=len(pruned.spared), shown=self._asked)
         for line in lines:
             print(line)
+        self._progress.tell_time()
 
 
 def _plan_file(name: str) -> OutputFile:

@@ -70,6 +70,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
             for line in _plan(results, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
                 print(line, file=sys.stderr)
             options.ask()
+            progress.restart()
         if not args.dry_run:
             results = pruning.carry_out(results if asked else None)
     for error in results.errors:
@@ -86,6 +87,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     lines = _plan(results, told, most, dry_run=True) if args.dry_run else _done(results, told, most, shown=asked)
     for line in lines:
         print(line)
+    progress.tell_time()
     return options.FAILED if results.errors else 0
 
 

@@ -18,7 +18,7 @@ from ocigc.cli.output.findings import (
     named,
 )
 from ocigc.cli.output.tables import Column, table, terminal_width
-from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.cli.output.terminal import clock, paint, progress_line
 from ocigc.cli.output.words import human_size
 from ocigc.errors import UsageError
 from ocigc.layout.layout import Layout
@@ -174,7 +174,10 @@ def _print(result: Verification, members: Sequence[tuple[str, Verification]]) ->
             print(line)
     verdict = _verdict(result)
     colour = "red" if verdict == "NOT SOUND" else "green"
-    print(f"{result.checked:,} blobs, {human_size(result.bytes)}: {paint(verdict, colour, sys.stdout)}")
+    took = ""
+    if sys.stdout.isatty() and result.seconds > 0:
+        took = f" in {clock(result.seconds)}, {human_size(int(result.bytes / result.seconds))}/s"
+    print(f"{result.checked:,} blobs, {human_size(result.bytes)}{took}: {paint(verdict, colour, sys.stdout)}")
     for count, what in (
         (result.skipped, "not read, by the ledger"),
         (result.compared, "only compared with the ledger, which finds bit rot, not forgery"),

@@ -121,19 +121,52 @@ T = TypeVar("T")
 Work = Callable[[Layout, Found, Watcher], T]
 
 
-class _Member:
-    """Watches one layout of many: no progress of its own, but an ear for the end."""
+class _Members:
+    """Watches layouts that are worked on at a time: what each is at, the bytes that all have come to, an ear for the
+    end.
+    """
 
     def __init__(self, watch: Watcher, stop: Event) -> None:
-        self.note = watch.note
+        self._watch = watch
         self._stop = stop
+        self._doing: dict[str, str] = {}
+        self._bytes: dict[tuple[str, str], int] = {}
 
-    def __call__(self, _: str, /) -> Report:
-        def report(_: Progress) -> None:
-            if self._stop.is_set():
-                raise KeyboardInterrupt
+    def member(self, name: str) -> _Member:
+        """The watcher of one layout."""
+        return _Member(self._watch, name, self)
 
-        return report
+    def at(self, name: str, step: str) -> None:
+        """A layout has come to a step."""
+        self._doing[name] = step
+
+    def reached(self, name: str, step: str, count: int) -> None:
+        """A layout has come so many bytes far in a step. Raises KeyboardInterrupt where all is to end."""
+        self._bytes[name, step] = count
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+
+    def done(self, name: str) -> None:
+        """Work on a layout is over."""
+        self._doing.pop(name, None)
+
+    def progress(self, done: int, total: int) -> Progress:
+        """What of all there is to show."""
+        doing = ", ".join(f"{name}: {step}" for name, step in list(self._doing.items())[:1])
+        return Progress(done, sum(list(self._bytes.values())), total, 0, doing)
+
+
+class _Member:
+    """Watches one layout of many: its progress is that of all."""
+
+    def __init__(self, watch: Watcher, name: str, members: _Members) -> None:
+        self.note = watch.note
+        self._name = name
+        self._members = members
+
+    def __call__(self, step: str, /) -> Report:
+        self._members.at(self._name, step)
+        return lambda progress: self._members.reached(self._name, step, progress.bytes)
 
 
 def each_layout(
@@ -143,18 +176,21 @@ def each_layout(
     interrupt lets what has begun come to an orderly end, and is among the errors."""
     layouts = tree.found if among is None else among
     stop = Event()
-    member = _Member(watch, stop)
+    members = _Members(watch, stop)
 
     def one(found: Found) -> T:
         if found.trouble is not None:
             raise Refused(found.trouble)
-        with tree.open(found) as layout:
-            return work(layout, found, member)
+        try:
+            with tree.open(found) as layout:
+                return work(layout, found, members.member(found.name))
+        finally:
+            members.done(found.name)
 
     with ThreadPoolExecutor(at_once) as pool:
         running = [pool.submit(one, found) for found in layouts]
         try:
-            _await(running, watch("Layouts"))
+            _await(running, watch("Layouts"), members)
         except BaseException as error:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -163,12 +199,12 @@ def each_layout(
     return _gather(layouts, running, stop.is_set())
 
 
-def _await(running: Sequence[Future[T]], report: Report | None) -> None:
+def _await(running: Sequence[Future[T]], report: Report | None, members: _Members) -> None:
     left: set[Future[T]] = set(running)
     while left:
         _, left = wait(left, _POLL_SECONDS, FIRST_COMPLETED)
         if report is not None:
-            report(Progress(len(running) - len(left), 0, len(running), 0))
+            report(members.progress(len(running) - len(left), len(running)))
 
 
 def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted: bool) -> Results[T]:

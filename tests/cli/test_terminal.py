@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ocigc.cli.output.terminal import clock, describe
+from ocigc.progress import Progress
 from tests.helpers.layouts import LayoutWriter
 
 
@@ -67,7 +70,7 @@ def test_progress_only_where_a_line_can_be_taken_back(layout: LayoutWriter) -> N
     slowly = {"OCIGC_SHA256": "portable", "NO_COLOR": "1"}
     code, shown = converse("verify", "-j", "1", layout.path, answer="", **slowly)
     assert code == 1
-    assert "\r\x1b[K" in shown
+    assert "\x1b[K" in shown
     assert " left" in shown
     assert "\x1b" not in converse("verify", "-j", "1", layout.path, answer="", **slowly, TERM="dumb")[1]
 
@@ -76,3 +79,27 @@ def test_colour_only_where_it_is_wanted(layout: LayoutWriter) -> None:
     assert "\x1b[32m" in converse("verify", layout.path, answer="")[1]
     assert "\x1b[" not in converse("verify", layout.path, answer="", NO_COLOR="1")[1]
     assert "\x1b[" not in converse("verify", layout.path, answer="", TERM="dumb")[1]
+
+
+def test_the_line_of_progress() -> None:
+    half = Progress(10, 600_000_000, 20, 1_000_000_000)
+    line = describe("Verifying", half, 2.0, 80)
+    assert line == "Verifying    60 % ████████████░░░░░░░░   600 MB of 1 GB   300 MB/s   0:01 left"
+    assert describe("Verifying", Progress(10, 600_000_000, 20, 1_000_000_000), 2.0, 80, utf8=False).count("#") == 12
+    assert describe("Verifying", Progress(10, 600_000_000, 20, 1_000_000_000), 2.0, 60).startswith(
+        "Verifying   60 %   600"
+    )
+    assert describe("Scanning blobs", Progress(1234, 0, 0, 0), 1.0, 80) == "Scanning blobs   1,234"
+    tree = describe("Layouts", Progress(3, 0, 4, 0, "team/app: Verifying"), 3.0, 80)
+    assert tree.endswith("3 of 4   0:01 left   team/app: Verifying")
+    assert [clock(seconds) for seconds in (0, 61, 3723)] == ["0:00", "1:01", "1:02:03"]
+
+
+def test_there_is_no_moment_without_a_line(layout: LayoutWriter) -> None:
+    with (layout.path / "blobs/sha256" / ("0" * 64)).open("wb") as file:
+        file.truncate(400 << 20)
+    _, shown = converse("verify", "-j", "1", layout.path, answer="", OCIGC_SHA256="portable", NO_COLOR="1")
+    assert re.search(r"\rVerifying +\d+ % [█░]+ +[\d.]+ MB of \d+ MB +[\d.]+ MB/s +\d:\d\d left", shown)
+    assert re.search(r"blobs, 419 MB in 0:\d\d, [\d.]+ [MG]B/s: NOT SOUND", shown)
+    first = shown.index("\rVerifying")
+    assert shown.count("\r\x1b[K", first) == 1  # taken away once, at the end

@@ -6,14 +6,17 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TextIO
 
 from ocigc.cli import log
-from ocigc.cli.output.words import human_size
+from ocigc.cli.output.tables import terminal_width
+from ocigc.cli.output.words import human_size, percent
 from ocigc.progress import Progress, Report
 
 _INTERVAL_SECONDS = 0.2
+_BAR_CELLS = 20
+_FEWEST_CELLS = 5
 _QUIET_SECONDS = 0.5  # what is done by then needs no progress
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "faint": "2"}
 
@@ -28,41 +31,40 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colourful(stream) else text
 
 
-def width(stream: TextIO | None) -> int:
-    """The columns of the terminal that a stream leads to; 80 where it is none, or none that says."""
-    with suppress(AttributeError, ValueError, OSError):
-        return os.get_terminal_size(stream.fileno()).columns or 80  # type: ignore[union-attr]
-    return 80
-
-
 class ProgressLine:
-    """One line on stderr that follows a run through its phases; nothing where stderr is a log, or no terminal that can
-    take a line back.
+    """One line on stderr that follows a run through its steps; nothing where stderr is a log, or no terminal that can
+    take a line back. From half a second on there is always a line: that of the last step stays until there is another.
     """
 
     def __init__(self) -> None:
         self._active = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and log.for_people()
+        self._began = time.monotonic()
+        self._drawn = 0.0
         self._shown = False
+        self._bytes = 0
+        self._seconds = 0.0
 
     def __call__(self, name: str) -> Report | None:
-        """Begins a phase; what it returns is to be called with the phase's progress."""
-        self.clear()
+        """Begins a step; what it returns is to be called with the step's progress."""
         if not self._active:
             return None
         started = time.monotonic()
-        last = 0.0
+        if started - self._began > _QUIET_SECONDS:
+            self._draw(f"{name} …")
 
         def report(progress: Progress) -> None:
-            nonlocal last
             now = time.monotonic()
-            if now - started > _QUIET_SECONDS and now - last > _INTERVAL_SECONDS:
-                last = now
-                self._show(f"{name}: {describe(progress, now - started)}")
+            if progress.bytes > self._bytes:
+                self._bytes, self._seconds = progress.bytes, now - started
+            if now - self._began > _QUIET_SECONDS and now - self._drawn > _INTERVAL_SECONDS:
+                columns = terminal_width(sys.stderr) or 80
+                self._draw(describe(name, progress, now - started, columns - 1, utf8=_is_utf8(sys.stderr)))
 
         return report
 
-    def _show(self, line: str) -> None:
-        sys.stderr.write("\r\x1b[K" + line[: width(sys.stderr) - 1])
+    def _draw(self, line: str) -> None:
+        self._drawn = time.monotonic()
+        sys.stderr.write(f"\r{line[: (terminal_width(sys.stderr) or 80) - 1]}\x1b[K")
         sys.stderr.flush()
         self._shown = True
 
@@ -78,22 +80,57 @@ class ProgressLine:
             sys.stderr.flush()
             self._shown = False
 
+    def restart(self) -> None:
+        """Begins anew: what went before, people have looked at and answered."""
+        self._began = time.monotonic()
 
-def describe(progress: Progress, seconds: float) -> str:
-    """How far, how fast and how long still."""
-    parts = [f"{progress.items:,}" + (f" of {progress.total_items:,}" if progress.total_items else "")]
-    if progress.bytes:
-        parts.append(
-            human_size(progress.bytes) + (f" of {human_size(progress.total_bytes)}" if progress.total_bytes else "")
-        )
-        parts.append(f"{human_size(int(progress.bytes / seconds))}/s")
+    def tell_time(self) -> None:
+        """Says how long the run has taken, and how fast it was, if anybody had to wait."""
+        seconds = time.monotonic() - self._began
+        if self._active and seconds > _QUIET_SECONDS:
+            self.clear()
+            rate = f", {human_size(int(self._bytes / self._seconds))}/s" if self._bytes and self._seconds else ""
+            print(f"Done in {clock(seconds)}{rate}.", file=sys.stderr)
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:34`, `1:02:03`."""
+    whole = int(seconds)
+    hours = f"{whole // 3600}:{whole % 3600 // 60:02}" if whole >= 3600 else f"{whole // 60}"
+    return f"{hours}:{whole % 60:02}"
+
+
+def describe(name: str, progress: Progress, seconds: float, columns: int, *, utf8: bool = True) -> str:
+    """The step, how far it is, how fast and how long still, with a bar where the end is known and there is room."""
     done, total = (
         (progress.bytes, progress.total_bytes) if progress.total_bytes else (progress.items, progress.total_items)
     )
+    parts = []
+    if progress.total_bytes:
+        parts.append(f"{human_size(progress.bytes)} of {human_size(progress.total_bytes)}")
+    else:
+        parts.append(f"{progress.items:,}" + (f" of {progress.total_items:,}" if progress.total_items else ""))
+        parts += [human_size(progress.bytes)] if progress.bytes else []
+    if progress.bytes and seconds > 0:
+        parts.append(f"{human_size(int(progress.bytes / seconds))}/s")
     if total and done:
-        left = int(seconds * (total - done) / done)
-        parts.append(f"{left // 60}:{left % 60:02} left")
-    return ", ".join(parts)
+        parts.append(f"{clock(seconds * (total - done) / done)} left")
+    if progress.doing:
+        parts.append(progress.doing)
+    line = f"{name}   {'   '.join(parts)}"
+    if not total:
+        return line
+    share = min(done / total, 1.0)
+    cells = min(_BAR_CELLS, columns - len(line) - len("   100 %  "))
+    if cells < _FEWEST_CELLS:
+        return f"{name}   {percent(done, total)}   {'   '.join(parts)}"
+    full, empty = ("█", "░") if utf8 else ("#", "-")
+    filled = round(cells * share)
+    return f"{name}   {percent(done, total):>5} {full * filled}{empty * (cells - filled)}   {'   '.join(parts)}"
 
 
 @contextmanager
