@@ -47,4 +47,5 @@ def test_a_service_is_well_confined(unit: Path) -> None:
 def test_a_service_runs_a_command_that_there_is() -> None:
     for path in UNITS.glob("*.service"):
         (words,) = re.findall(r"^ExecStart=\S+/ocigc (.*) \$OPTIONS %f$", path.read_text(), re.MULTILINE)
-        assert make_parser().parse_args([*words.split(), "/srv/mirror"]).layout == "/srv/mirror"
+        parsed = vars(make_parser().parse_args([*words.split(), "/srv/mirror"]))
+        assert parsed.get("layouts", [parsed.get("layout")]) == ["/srv/mirror"]

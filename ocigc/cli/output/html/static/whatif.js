@@ -12,7 +12,7 @@ function decide({ last, within, untagged, budget }) {
     if (image.nameless ? !untagged : last === null && within === null) return false;
     if (within !== null && (image.created === null || image.created >= data.now - within)) return false;
     if (image.states.includes("referrer")) return true;
-    if (image.states.includes("orphaned")) return !image.fallback;
+    if (image.states.includes("orphaned")) return image.nameless;
     return last === null || !keeps(image);
   }
 
