@@ -64,14 +64,17 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
         pruning = _Pruning(args, tree, wanted, progress)
         results = pruning.plan(quietly=args.force and not args.dry_run)
-        if asked:
+        if asked and not results.interrupted:
             for error in results.errors:
                 log.error(error)
             for line in _plan(results, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
                 print(line, file=sys.stderr)
             options.ask()
             progress.restart()
-        if not args.dry_run:
+        if results.interrupted and not args.dry_run:
+            # Nothing of the plan was carried out.
+            results = Results([], [f"{found.name}: interrupted; nothing is lost" for found in tree.found], True)
+        elif not args.dry_run:
             results = pruning.carry_out(results if asked else None)
     for error in results.errors:
         log.error(error)

@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from threading import Lock
 from typing import TypeVar
 
 from ocigc.digest import Digest
@@ -35,18 +37,43 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Member(Peer):
-    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned; `pool`:
-    it has no entry. By its last plan it was `asked` for these digests, holds the `hits` of them, and lets go of the
-    blobs `going`. `done`: its plan has been carried out.
+    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned; `counted`
+    is what it counts with at this moment. `pool`: it has no entry. By its last plan it was `asked` for these digests,
+    holds the `hits` of them, and lets go of the blobs `going`. `done`: its plan has been carried out.
     """
 
     found: Found = field(kw_only=True)
     after: frozenset[Digest] | None = None
+    counted: frozenset[Digest] = frozenset()
     pool: bool = False
     asked: frozenset[Digest] = frozenset()
     hits: frozenset[Digest] = frozenset()
     going: frozenset[Digest] = frozenset()
     done: bool = False
+
+
+class _Wanted:
+    """How many layouts need each digest."""
+
+    def __init__(self) -> None:
+        self._layouts: Counter[Digest] = Counter()
+        self._lock = Lock()
+
+    def count(self, member: _Member, digests: frozenset[Digest]) -> None:
+        """Lets a layout count with these digests, and no longer with those before."""
+        with self._lock:
+            self._layouts.update(digests - member.counted)
+            for digest in member.counted - digests:
+                self._layouts[digest] -= 1
+                if not self._layouts[digest]:
+                    del self._layouts[digest]
+            member.counted = digests
+
+    def beside(self, member: _Member) -> frozenset[Digest]:
+        """What any other layout needs."""
+        own = member.counted
+        with self._lock:
+            return frozenset(each for each, count in self._layouts.items() if count > (each in own))
 
 
 class _Quiet:
@@ -91,6 +118,7 @@ class Others:
         blobs = array("I", plan.blobs)
         member.needs = needs(snapshot, now)
         member.after = needs(snapshot, now, gone, blobs) if gone or blobs else member.needs
+        self._run.recount(member)
         member.hits = frozenset(digest for digest in member.asked if snapshot.store.find(digest) is not None)
         member.going = frozenset(snapshot.store.digests(blobs)) if self._run.has_pools else frozenset()
 
@@ -106,6 +134,7 @@ class TreeRun:
         self._tree = tree
         self._watch = watch
         self._members = {found: self._member(found) for found in tree.found}
+        self._wanted = _Wanted()
         self._executing = False
         self._shares = False
 
@@ -125,6 +154,7 @@ class TreeRun:
         self._look_at_indexes()
         for member in self._members.values():
             member.after = member.look(self.now)
+            self.recount(member)
         return lambda found: Others(self, self._members[found])
 
     # What one layout asks of the others
@@ -134,14 +164,17 @@ class TreeRun:
 
     def needed_beside(self, member: _Member) -> frozenset[Digest]:
         """What the others need and have not: as their plans say, or, while plans are carried out, as things are."""
-        return frozenset(chain.from_iterable(self._needs_of(each) for each in self._beside(member)))
+        if self._executing and self._shares:
+            for other in self._beside(member):
+                if other.stamp != other.stamp_now():
+                    other.after = other.look(self.now)
+                    self.recount(other)
+        return self._wanted.beside(member)
 
-    def _needs_of(self, member: _Member) -> frozenset[Digest]:
-        if not self._executing:
-            return member.after or frozenset()
-        if self._shares and member.stamp != member.stamp_now():
-            member.after = member.look(self.now)
-        return (member.after if member.done else member.needs) or frozenset()
+    def recount(self, member: _Member) -> None:
+        """Lets a layout count with what it needs at this stage of the run."""
+        found = member.needs if self._executing and not member.done else member.after
+        self._wanted.count(member, found or frozenset())
 
     def kept_beside(self, member: _Member, store: Store) -> array[int]:
         """What of a pool the other layouts have, and keep."""
@@ -196,6 +229,7 @@ class TreeRun:
                     leases.load(layout.dir)
             except (OcigcError, OSError):
                 member.after = member.look(self.now)
+            self.recount(member)
         self._shares = self.has_pools
 
     def _is_outdated(self, member: _Member) -> bool:
@@ -214,6 +248,8 @@ class TreeRun:
     def carry_out(self, work: Work[T]) -> Results[T]:
         """Carries out what was planned."""
         self._executing = True
+        for member in self._members.values():
+            self.recount(member)
         values: dict[str, T] = {}
         errors: dict[str, str] = {}
         more: list[tuple[str, T]] = []
@@ -224,6 +260,7 @@ class TreeRun:
             found_now: dict[str, T] = {}
             # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs stays.
             if self._attempt(pending, work, found_now, errors, self._watch, 1):
+                errors |= {found.name: f"{found.name}: interrupted; nothing is lost" for found in pools}
                 return self._results(values | found_now, errors, more, interrupted=True)
             if number:
                 more += found_now.items()
@@ -258,6 +295,7 @@ class TreeRun:
             if self._executing:
                 member.done = True
                 member.stamp = member.stamp_now()
+                self.recount(member)
             return value
 
         if not pending:
@@ -273,6 +311,7 @@ class TreeRun:
                 member = self._members[found]
                 if not self._executing and member.after is None:
                     member.after = member.look(self.now)
+                    self.recount(member)
         return results.interrupted
 
     def _results(

@@ -247,3 +247,30 @@ def test_an_interrupt_leaves_a_report(tmp_path: Path) -> None:
     assert all("interrupted" in error for error in answer["Errors"])
     assert ocigc("prune", "--recursive", "--force", tmp_path).code == 0
     assert ocigc("verify", "--recursive", tmp_path).code == 0
+
+
+def test_an_interrupt_while_plans_are_made_changes_nothing(tmp_path: Path) -> None:
+    stores = _linked(tmp_path)
+    before = [store.present() for store in stores]
+    command = [sys.executable, "-c", INTERRUPTED, "prune", "--recursive", "--force", "--format", "json", str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=120, check=False)
+    answer = json.loads(process.stdout)
+    assert process.returncode == 3
+    assert (answer["Layouts"], answer["ImagesDeleted"]) == ([], [])
+    assert len(answer["Errors"]) == len(stores)
+    assert all("interrupted" in error for error in answer["Errors"])
+    assert [store.present() for store in stores] == before
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+from ocigc.cli.main import main
+from ocigc.pruning import tree
+saw = tree.Others.saw
+def interrupt(self, planned):
+    saw(self, planned)
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait(2)
+tree.Others.saw = interrupt
+sys.exit(main(sys.argv[1:]))
+"""
