@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +54,13 @@ int ocigc_make_directory(int parent, const char *name)
         fchown(directory, above.st_uid, above.st_gid) != 0)
         errno = 0; /* only root may, and whoever made it can use it */
     return directory;
+}
+
+bool ocigc_is_in_memory(int file, uint64_t offset)
+{
+    char byte;
+    struct iovec vector = {&byte, 1};
+    return preadv2(file, &vector, 1, (off_t)offset, RWF_NOWAIT) >= 0;
 }
 
 ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity)

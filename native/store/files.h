@@ -18,6 +18,9 @@ int ocigc_make_directory(int parent, const char *name);
 int ocigc_stat(int parent, const char *name, struct stat *status);
 int ocigc_unlink(int parent, const char *name, int flags);
 
+/* Whether a byte of an open file can be read without waiting for the disk. */
+bool ocigc_is_in_memory(int file, uint64_t offset);
+
 /* Reads until `capacity` bytes or the end of the file; the bytes read, or -1 with errno set. */
 ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity);
 

@@ -2,6 +2,7 @@
  * takes a few nodes at a time and then hands over what it has found. What is claimed meanwhile waits for the next level, so
  * that results do not depend on the number of threads. */
 #include "base/vector.h"
+#include "store/disk_order.h"
 #include "store/graph_read.h"
 #include "store/parallel.h"
 
@@ -10,8 +11,9 @@
 #include <string.h>
 
 enum {
-    SHARE = 32,          /* tasks that a thread takes at a time */
-    TASKS_A_THREAD = 16, /* that make one worth starting */
+    SHARE = 32,           /* tasks that a thread takes at a time */
+    COLD_SHARE = 8,       /* and of those that come from the disk */
+    TASKS_PER_THREAD = 16, /* that make a thread worth starting */
 };
 
 /* A node with the claims to be worked off in this level; none are left when that is done. */
@@ -24,9 +26,11 @@ struct task {
 struct level {
     ocigc_store *store;
     struct ocigc_graph *graph;
-    struct task *tasks;
+    struct task *tasks; /* in the order of nodes */
+    uint32_t *order;    /* in which they are read; NULL: in that of nodes */
     uint32_t count;
     uint32_t next;
+    uint32_t share; /* tasks that a thread takes at a time */
     struct ocigc_progress *progress;
     pthread_mutex_t lock; /* guards the graph's arrays, and what follows */
     int32_t code;
@@ -137,9 +141,9 @@ static bool hand_over(struct share *share)
 static int32_t read_share(struct share *share, uint32_t first, struct ocigc_error *error)
 {
     struct level *level = share->level;
-    uint32_t end = first + SHARE < level->count ? first + SHARE : level->count;
+    uint32_t end = first + level->share < level->count ? first + level->share : level->count;
     for (uint32_t i = first; i < end; i++) {
-        struct task *task = &level->tasks[i];
+        struct task *task = &level->tasks[level->order != NULL ? level->order[i] : i];
         uint32_t edges = share->reader.edge_count;
         int32_t code = expand_node(share, task, error);
         if (code == OCIGC_OK)
@@ -162,7 +166,8 @@ static void read_level(void *context)
     struct ocigc_error error;
     int32_t code = OCIGC_OK;
     uint32_t first;
-    while (code == OCIGC_OK && (first = __atomic_fetch_add(&level->next, SHARE, __ATOMIC_RELAXED)) < level->count)
+    while (code == OCIGC_OK &&
+           (first = __atomic_fetch_add(&level->next, level->share, __ATOMIC_RELAXED)) < level->count)
         code = ocigc_cancelled(level->progress) ? ocigc_fail(&error, OCIGC_CANCELLED, "cancelled")
                                                 : read_share(&share, first, &error);
     if (code != OCIGC_OK) {
@@ -219,6 +224,19 @@ static bool give_back(struct level *level, bool waiting)
     return true;
 }
 
+/* The order in which to read the tasks from the disk; NULL if they are in memory. */
+static uint32_t *order_tasks(const struct level *level)
+{
+    uint32_t *nodes = malloc(level->count * sizeof *nodes);
+    if (nodes == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < level->count; i++)
+        nodes[i] = level->tasks[i].node;
+    uint32_t *order = ocigc_disk_order(level->store, nodes, level->count);
+    free(nodes);
+    return order;
+}
+
 static int32_t run_level(ocigc_store *store, struct level *level, uint32_t threads, struct ocigc_progress *progress)
 {
     *level = (struct level){.store = store, .graph = store->graph, .progress = progress};
@@ -226,12 +244,17 @@ static int32_t run_level(ocigc_store *store, struct level *level, uint32_t threa
         return level->code = ocigc_fail_memory(&level->error);
     if (progress != NULL)
         __atomic_fetch_add(&progress->total_items, level->count, __ATOMIC_RELAXED);
+    level->order = order_tasks(level);
+    level->share = level->order != NULL ? COLD_SHARE : SHARE;
+    if (level->order != NULL)
+        threads = OCIGC_COLD_THREADS;
     pthread_mutex_init(&level->lock, NULL);
-    uint32_t useful = level->count / TASKS_A_THREAD + 1;
+    uint32_t useful = level->count / TASKS_PER_THREAD + 1;
     ocigc_parallel(useful < threads ? useful : threads, read_level, level);
     pthread_mutex_destroy(&level->lock);
     bool given_back = give_back(level, level->code == OCIGC_UNVERIFIABLE);
     free(level->tasks);
+    free(level->order);
     return given_back ? level->code : ocigc_fail_memory(&level->error);
 }
 

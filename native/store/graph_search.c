@@ -1,20 +1,30 @@
 /* graph_search.c - referrers that nothing names: blobs that nothing has reached, but that are JSON with a `subject`. */
+#include "base/vector.h"
 #include "json/document.h"
 #include "store/content.h"
+#include "store/disk_order.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/parallel.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 
-enum { SHARE = 1024 }; /* nodes that a thread takes at a time */
+enum {
+    SHARE = 256,    /* nodes that a thread takes at a time */
+    COLD_SHARE = 8, /* and of those that come from the disk */
+};
 
 struct search {
     ocigc_store *store;
     struct ocigc_graph *graph;
     int64_t newer_than;
+    uint32_t *nodes; /* that nothing has reached, ascending */
+    uint32_t *order; /* in which they are read; NULL: in that of nodes */
+    uint32_t count;
     uint32_t next;
+    uint32_t share;
     struct ocigc_progress *progress;
     pthread_mutex_t lock; /* guards the graph's referrers, queue and faults, and what follows */
     int32_t code;
@@ -33,6 +43,22 @@ struct finding {
 static bool is_candidate(const struct search *search, uint32_t node)
 {
     return (ocigc_graph_flags(search->graph, node) & (OCIGC_NODE_REACHED | OCIGC_NODE_SEARCHED)) == 0;
+}
+
+/* As a rule they are few among many. false: no memory. */
+static bool list_candidates(struct search *search)
+{
+    uint32_t capacity = 0;
+    for (uint32_t node = 0; node < search->store->count; node++) {
+        if (!is_candidate(search, node))
+            continue;
+        if (!ocigc_reserve(&search->nodes, &capacity, search->count, 1, sizeof *search->nodes)) {
+            free(search->nodes);
+            return false;
+        }
+        search->nodes[search->count++] = node;
+    }
+    return true;
 }
 
 static int add_descriptor(void *context, const struct ocigc_found_descriptor *found)
@@ -115,12 +141,14 @@ static void search_nodes(void *context)
     struct search *search = context;
     struct ocigc_buffer buffer = {0};
     struct ocigc_error error;
-    uint32_t count = search->store->count, first;
-    while ((first = __atomic_fetch_add(&search->next, SHARE, __ATOMIC_RELAXED)) < count) {
-        uint32_t end = count - first < SHARE ? count : first + SHARE;
-        for (uint32_t node = first; node < end; node++)
-            if (is_candidate(search, node) && search_node(search, node, &buffer, &error) != OCIGC_OK)
+    uint32_t count = search->count, first;
+    while ((first = __atomic_fetch_add(&search->next, search->share, __ATOMIC_RELAXED)) < count) {
+        uint32_t end = count - first < search->share ? count : first + search->share;
+        for (uint32_t i = first; i < end; i++) {
+            uint32_t node = search->nodes[search->order != NULL ? search->order[i] : i];
+            if (search_node(search, node, &buffer, &error) != OCIGC_OK)
                 take_failure(search, node, &error);
+        }
         ocigc_progress_add(search->progress, end - first, 0);
         if (ocigc_cancelled(search->progress)) {
             ocigc_fail(&error, OCIGC_CANCELLED, "cancelled");
@@ -148,13 +176,19 @@ int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint3
                                    struct ocigc_progress *progress, struct ocigc_error *error)
 {
     struct search search = {.store = store, .graph = store->graph, .newer_than = newer_than, .progress = progress};
+    if (!list_candidates(&search))
+        return ocigc_fail_memory(error);
     if (progress != NULL)
-        __atomic_store_n(&progress->total_items, store->count, __ATOMIC_RELAXED);
-    pthread_mutex_init(&search.lock, NULL);
-    uint32_t useful = store->count / SHARE + 1;
+        __atomic_store_n(&progress->total_items, search.count, __ATOMIC_RELAXED);
+    search.order = ocigc_disk_order(store, search.nodes, search.count);
+    search.share = search.order != NULL ? COLD_SHARE : SHARE;
     threads = ocigc_thread_count(threads);
-    ocigc_parallel(useful < threads ? useful : threads, search_nodes, &search);
+    uint32_t most = search.order != NULL ? OCIGC_COLD_THREADS : threads, useful = search.count / search.share + 1;
+    pthread_mutex_init(&search.lock, NULL);
+    ocigc_parallel(useful < most ? useful : most, search_nodes, &search);
     pthread_mutex_destroy(&search.lock);
+    free(search.nodes);
+    free(search.order);
     if (search.code != OCIGC_OK) {
         if (error != NULL)
             *error = search.error;

@@ -1,6 +1,7 @@
 /* labels.c - the label files below labels/: which blobs are roots, and what keeps what by a label. */
 #include "base/vector.h"
 #include "json/scanner.h"
+#include "store/disk_order.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/names.h"
@@ -15,16 +16,26 @@
 
 enum {
     FILE_LIMIT = 1 << 20,
+    SHARE = 8,             /* files that a thread takes at a time */
+    SAMPLES = 8,           /* files that tell whether all come from the disk */
     LABEL_LIMIT = 1 << 22, /* labels in all; what is made of a file takes no more memory than that of 4 million */
 };
 
 static const char SUFFIX[] = ".json";
 
+struct label_file {
+    uint64_t inode;
+    uint32_t node;
+};
+
 /* One directory's label files, shared by the threads. */
 struct label_files {
     ocigc_store *store;
     const struct ocigc_digest_table *table;
-    struct ocigc_directory directory;
+    int directory;
+    struct label_file *items; /* by inode: so each block of inodes is read once */
+    uint32_t count, capacity;
+    uint32_t next;
     struct ocigc_progress *progress;
     pthread_mutex_t lock; /* guards the graph, and what follows */
     int32_t code;
@@ -34,7 +45,6 @@ struct label_files {
 /* One thread's memory, and what the file that it reads now says. */
 struct reader {
     const ocigc_store *store;
-    struct ocigc_names names;
     char *bytes; /* of the file */
     char *key;   /* decoded, as is the value */
     char *value;
@@ -233,9 +243,9 @@ static int32_t read_open(struct label_files *files, struct reader *reader, int f
 }
 
 static int32_t read_label_file(struct label_files *files, struct reader *reader, uint32_t node, const char *name,
-                            struct ocigc_error *error)
+                               struct ocigc_error *error)
 {
-    int file = ocigc_open_file(files->directory.descriptor, name);
+    int file = ocigc_open_file(files->directory, name);
     if (file < 0 && errno == ENOENT)
         return OCIGC_OK;
     if (file < 0 && (errno == ELOOP || errno == ENXIO))
@@ -262,25 +272,64 @@ uint32_t ocigc_label_file_node(const struct ocigc_digest_table *table, const cha
     return position == UINT32_MAX ? UINT32_MAX : table->first + position;
 }
 
-static int32_t read_names(struct label_files *files, struct reader *reader, struct ocigc_error *error)
+static int by_inode(const void *left, const void *right)
 {
-    int taken;
-    while ((taken = ocigc_names_take(&reader->names, &files->directory)) > 0) {
+    const struct label_file *a = left, *b = right;
+    return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+/* Lists the label files of present blobs. */
+static int32_t list(struct label_files *files, struct ocigc_error *error)
+{
+    struct ocigc_directory directory;
+    struct ocigc_names names;
+    int32_t code = OCIGC_OK;
+    int taken = 0, descriptor = ocigc_open_directory(files->directory, ".");
+    if (descriptor < 0)
+        return ocigc_fail_system(error, errno, "cannot open labels/%s", files->table->name);
+    ocigc_directory_init(&directory, descriptor);
+    if (!ocigc_names_init(&names))
+        code = ocigc_fail_memory(error);
+    while (code == OCIGC_OK && (taken = ocigc_names_take(&names, &directory)) > 0) {
         const struct dirent64 *entry;
-        uint64_t items = 0;
-        if (ocigc_cancelled(files->progress))
-            return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
-        while ((entry = ocigc_names_next(&reader->names)) != NULL) {
+        while (code == OCIGC_OK && (entry = ocigc_names_next(&names)) != NULL) {
             uint32_t node = ocigc_label_file_node(files->table, entry->d_name);
-            int32_t code = node == UINT32_MAX ? OCIGC_OK : read_label_file(files, reader, node, entry->d_name, error);
-            if (code != OCIGC_OK)
-                return code;
-            items += node != UINT32_MAX;
+            if (node == UINT32_MAX)
+                continue;
+            if (!ocigc_reserve(&files->items, &files->capacity, files->count, 1, sizeof *files->items))
+                code = ocigc_fail_memory(error);
+            else
+                files->items[files->count++] = (struct label_file){entry->d_ino, node};
         }
-        ocigc_progress_add(files->progress, items, 0);
     }
     if (taken < 0)
-        return ocigc_fail_system(error, errno, "cannot list labels/%s", files->table->name);
+        code = ocigc_fail_system(error, errno, "cannot list labels/%s", files->table->name);
+    ocigc_names_free(&names);
+    ocigc_directory_close(&directory);
+    if (files->count > 0)
+        qsort(files->items, files->count, sizeof *files->items, by_inode);
+    return code;
+}
+
+static void write_name(const struct label_files *files, uint32_t node, char *name)
+{
+    uint32_t length = ocigc_table_encoded(files->table, node - files->table->first, name);
+    memcpy(name + length, SUFFIX, sizeof SUFFIX);
+}
+
+static int32_t read_share(struct label_files *files, struct reader *reader, uint32_t first, struct ocigc_error *error)
+{
+    uint32_t end = files->count - first < SHARE ? files->count : first + SHARE;
+    char name[OCIGC_DIGEST_TEXT_MAX + sizeof SUFFIX];
+    if (ocigc_cancelled(files->progress))
+        return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
+    for (uint32_t i = first; i < end; i++) {
+        write_name(files, files->items[i].node, name);
+        int32_t code = read_label_file(files, reader, files->items[i].node, name, error);
+        if (code != OCIGC_OK)
+            return code;
+    }
+    ocigc_progress_add(files->progress, end - first, 0);
     return OCIGC_OK;
 }
 
@@ -289,11 +338,14 @@ static void read_files(void *context)
     struct label_files *files = context;
     struct reader reader = {.store = files->store};
     struct ocigc_error error;
+    uint32_t first;
     reader.bytes = malloc(FILE_LIMIT);
     reader.key = malloc(FILE_LIMIT);
     reader.value = malloc(FILE_LIMIT);
-    bool ready = ocigc_names_init(&reader.names) && reader.bytes != NULL && reader.key != NULL && reader.value != NULL;
-    int32_t code = ready ? read_names(files, &reader, &error) : ocigc_fail_memory(&error);
+    bool ready = reader.bytes != NULL && reader.key != NULL && reader.value != NULL;
+    int32_t code = ready ? OCIGC_OK : ocigc_fail_memory(&error);
+    while (code == OCIGC_OK && (first = __atomic_fetch_add(&files->next, SHARE, __ATOMIC_RELAXED)) < files->count)
+        code = read_share(files, &reader, first, &error);
     if (code != OCIGC_OK) {
         pthread_mutex_lock(&files->lock);
         if (files->code == OCIGC_OK) {
@@ -302,7 +354,6 @@ static void read_files(void *context)
         }
         pthread_mutex_unlock(&files->lock);
     }
-    ocigc_names_free(&reader.names);
     free(reader.bytes);
     free(reader.key);
     free(reader.value);
@@ -312,6 +363,29 @@ static void read_files(void *context)
     free(reader.text);
     free(reader.missing);
     free(reader.missing_text);
+}
+
+static bool is_cold(const struct label_files *files)
+{
+    uint32_t cold = 0;
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        char name[OCIGC_DIGEST_TEXT_MAX + sizeof SUFFIX];
+        write_name(files, files->items[(uint64_t)files->count * i / SAMPLES].node, name);
+        int file = ocigc_open_file(files->directory, name);
+        if (file >= 0) {
+            cold += !ocigc_is_in_memory(file, 0);
+            close(file);
+        }
+    }
+    return cold > SAMPLES / 2;
+}
+
+/* As many threads as there are cores, but many that wait for the disk. */
+static uint32_t threads_for(const struct label_files *files)
+{
+    uint32_t useful = files->count / SHARE + 1;
+    uint32_t threads = useful > SAMPLES && is_cold(files) ? OCIGC_COLD_THREADS : ocigc_thread_count(0);
+    return useful < threads ? useful : threads;
 }
 
 /* Opens a directory that may be missing: -1 then, and *code is OCIGC_OK. */
@@ -336,17 +410,21 @@ static int32_t read_directory(ocigc_store *store, const struct ocigc_digest_tabl
     struct label_files files = {.store = store, .table = table, .progress = progress};
     char path[sizeof "labels/" + NAME_MAX];
     snprintf(path, sizeof path, "labels/%s", table->name);
-    int directory = open_optional(labels, table->name, path, &files.code, error);
-    if (directory < 0)
+    files.directory = open_optional(labels, table->name, path, &files.code, error);
+    if (files.directory < 0)
         return files.code;
-    ocigc_directory_init(&files.directory, directory);
-    pthread_mutex_init(&files.lock, NULL);
-    ocigc_parallel(ocigc_thread_count(0), read_files, &files);
-    pthread_mutex_destroy(&files.lock);
-    ocigc_directory_close(&files.directory);
-    if (files.code != OCIGC_OK && error != NULL)
-        *error = files.error;
-    return files.code;
+    int32_t code = list(&files, error);
+    if (code == OCIGC_OK && files.count > 0) {
+        pthread_mutex_init(&files.lock, NULL);
+        ocigc_parallel(threads_for(&files), read_files, &files);
+        pthread_mutex_destroy(&files.lock);
+        code = files.code;
+        if (code != OCIGC_OK && error != NULL)
+            *error = files.error;
+    }
+    close(files.directory);
+    free(files.items);
+    return code;
 }
 
 static int by_node(const void *left, const void *right, void *text)

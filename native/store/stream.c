@@ -1,24 +1,16 @@
 #include "store/stream.h"
 
+#include "store/files.h"
 #include "store/guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 
 enum {
     WINDOW = 4 << 20,         /* mapped at a time */
     WORTH_A_MAP = 256 << 10, /* bytes of a file; mapping a smaller one takes longer than reading it */
 };
-
-/* Whether the page at an offset is in memory. */
-static bool is_in_memory(int file, uint64_t offset)
-{
-    char byte;
-    struct iovec vector = {&byte, 1};
-    return preadv2(file, &vector, 1, (off_t)offset, RWF_NOWAIT) == 1;
-}
 
 void ocigc_stream_start(struct ocigc_stream *stream, int file, uint64_t size)
 {
@@ -47,7 +39,7 @@ static bool map_window(struct ocigc_stream *stream)
 {
     uint64_t left = stream->size - stream->done;
     ocigc_stream_end(stream);
-    if (!is_in_memory(stream->file, stream->done))
+    if (!ocigc_is_in_memory(stream->file, stream->done))
         return false; /* to read it is as fast as the disk */
     stream->window_start = stream->done;
     stream->window_length = left < WINDOW ? (size_t)left : WINDOW;

@@ -2,6 +2,7 @@
  * themselves are tested in Python, under tests/native. */
 
 #include "store/content.h"
+#include "store/disk_order.h"
 #include "store/graph.h"
 #include "store/sort.h"
 #include "store/store.h"
@@ -172,6 +173,53 @@ static void test_change_while_reading(void)
     CHECK(unlinkat(blobs, name, 0) == 0);
 }
 
+static ocigc_store *scan(int32_t depth)
+{
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, depth, THREADS, &store, NULL, &error) == OCIGC_OK);
+    return store;
+}
+
+/* ---------------------------------------------------------------- from disk */
+
+/* Drops what the cache has of all blobs. A file system in memory keeps them. */
+static void evict(const ocigc_store *store)
+{
+    sync();
+    for (uint32_t node = 0; node < ocigc_store_count(store); node++) {
+        struct stat status;
+        int file = ocigc_blob_open(store, node, &status, &error);
+        CHECK(file >= 0 && posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0);
+        close(file);
+    }
+}
+
+static uint64_t inode_of(const ocigc_store *store, uint32_t node)
+{
+    struct ocigc_hard_link link;
+    CHECK(ocigc_store_stat_now(store, node, &link, &error) == OCIGC_OK);
+    return link.inode;
+}
+
+static void test_disk_order(void)
+{
+    ocigc_store *store = scan(OCIGC_SCAN_NAMES);
+    uint32_t count = ocigc_store_count(store) / 2, nodes[4 * IMAGES], seen[4 * IMAGES] = {0};
+    CHECK(count < 4 * IMAGES);
+    for (uint32_t i = 0; i < count; i++)
+        nodes[i] = 2 * i;
+    CHECK(ocigc_disk_order(store, nodes, 10) == NULL);
+    evict(store);
+    uint32_t *order = ocigc_disk_order(store, nodes, count);
+    for (uint32_t i = 0; order != NULL && i < count; i++) {
+        CHECK(order[i] < count && seen[order[i]]++ == 0);
+        CHECK(i == 0 || inode_of(store, nodes[order[i - 1]]) <= inode_of(store, nodes[order[i]]));
+    }
+    free(order);
+    evict(store); /* for whoever expands it next */
+    ocigc_store_free(store);
+}
+
 static void test_phases(const char *index)
 {
     struct ocigc_progress progress = {0};
@@ -227,17 +275,10 @@ static void test_numbers(void)
     CHECK(ocigc_node_set_find(&numbers, 0) == UINT32_MAX);
 }
 
-/* ------------------------------------------------------------------ survey */
+/* -------------------------------------------------------------------- stat */
 
 /* What ocigc_store_stat must find: a scan with status. */
 static ocigc_store *reference;
-
-static ocigc_store *scan(int32_t depth)
-{
-    ocigc_store *store;
-    CHECK(ocigc_store_scan(layout, depth, THREADS, &store, NULL, &error) == OCIGC_OK);
-    return store;
-}
 
 /* The status of the nodes with a number below `sixteenths` modulo 16 is known, that of the others is not. */
 static void check_status(const ocigc_store *store, uint32_t sixteenths)
@@ -371,6 +412,7 @@ int main(void)
     write_store(index, sizeof index);
     test_numbers();
     test_stat(index);
+    test_disk_order();
     test_phases(index);
     close(blobs);
     close(layout);

@@ -41,8 +41,7 @@ static void (*between_pieces)(void);
 
 static void act_between_pieces(void)
 {
-    void (*act)(void) = between_pieces;
-    between_pieces = NULL;
+    void (*act)(void) = __atomic_exchange_n(&between_pieces, NULL, __ATOMIC_SEQ_CST);
     if (act != NULL)
         act();
 }
@@ -61,7 +60,7 @@ void *mmap(void *address, size_t length, int protection, int flags, int file, of
 {
     void *window = (void *)syscall(SYS_mmap, address, length, protection, flags, file, offset);
     if (file >= 0 && window != MAP_FAILED) {
-        maps++;
+        __atomic_fetch_add(&maps, 1, __ATOMIC_RELAXED);
         act_between_pieces();
     }
     return window;
