@@ -50,7 +50,7 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth
+set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth help
 set -g _shtab_ocigc_opts_with_value --as --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --shared-with --sort --trash --wait -j -o
 
 complete -c ocigc -e
@@ -61,7 +61,7 @@ complete -c ocigc -n _shtab_ocigc_using -l version -d 'show the version and exit
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a ls -d 'list images with their sizes'
 complete -c ocigc -n '_shtab_ocigc_using ls' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
-complete -c ocigc -n '_shtab_ocigc_using ls' -l filter -x -d 'only images that match: reference=PATTERN (as in '"'"'app:1.*'"'"'), dangling=BOOL, referrer=BOOL, orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, or longer ago than 30d), larger=SIZE; may be given again: of one key any, of all keys each has to match'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l filter -xka "(ocigc _complete filters (commandline -opc) 2>/dev/null)" -d 'only images that match: reference=PATTERN (as in '"'"'app:1.*'"'"'), dangling=BOOL, referrer=BOOL, orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, or longer ago than 30d), larger=SIZE; may be given again: of one key any, of all keys each has to match'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l sort -xka "layout image digest type created age size shared unique state" -d 'sort by one of layout, image, digest, type, created, age, size, shared, unique, state (default: by name); the largest and the newest come first'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l reverse -d 'the other way round'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l columns -x -d 'show these columns, also on a narrow terminal: a list of layout, image, digest, type, created, age, size, shared, unique, state'
@@ -78,7 +78,7 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using du' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using du' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using du' -s v -l verbose -d 'show each image, too'
-complete -c ocigc -n '_shtab_ocigc_using du' -l filter -x -d 'only repositories that match: repository=PATTERN (as in '"'"'team/*'"'"'), larger=SIZE; may be given again; totals count all'
+complete -c ocigc -n '_shtab_ocigc_using du' -l filter -xka "(ocigc _complete filters (commandline -opc) 2>/dev/null)" -d 'only repositories that match: repository=PATTERN (as in '"'"'team/*'"'"'), larger=SIZE; may be given again; totals count all'
 complete -c ocigc -n '_shtab_ocigc_using du' -l sort -xka "repository images size share shared unique reclaimable" -d 'sort by one of repository, images, size, share, shared, unique, reclaimable (default: by name); the largest and the newest come first'
 complete -c ocigc -n '_shtab_ocigc_using du' -l reverse -d 'the other way round'
 complete -c ocigc -n '_shtab_ocigc_using du' -l columns -x -d 'show these columns, also on a narrow terminal: a list of repository, images, size, share, shared, unique, reclaimable'
@@ -101,6 +101,7 @@ complete -c ocigc -n '_shtab_ocigc_using tree' -l wait -x -d 'how long to wait f
 complete -c ocigc -n '_shtab_ocigc_using tree' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using tree' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using tree; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using tree; and test $_shtab_ocigc_npos -eq 1' -ka "(ocigc _complete images (commandline -opc) 2>/dev/null)" -d 'an image'"'"'s name, a pattern of names as in '"'"'app:1.*'"'"', its digest or the beginning of that; with --recursive, REPOSITORY:TAG'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a why -d 'show what keeps a blob'
 complete -c ocigc -n '_shtab_ocigc_using why' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using why' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
@@ -109,6 +110,7 @@ complete -c ocigc -n '_shtab_ocigc_using why' -l wait -x -d 'how long to wait fo
 complete -c ocigc -n '_shtab_ocigc_using why' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using why' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using why; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using why; and test $_shtab_ocigc_npos -eq 1' -ka "(ocigc _complete images (commandline -opc) 2>/dev/null)" -d 'an image'"'"'s name, a pattern that fits one, a digest, or the beginning of one'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a report -d 'draw a layout as one web page'
 complete -c ocigc -n '_shtab_ocigc_using report' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using report' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write the page; an older report is replaced, nothing else ever is; - is standard output'
@@ -152,7 +154,7 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using prune' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s a -l all -d 'all images that are not in use, not just dangling ones'
-complete -c ocigc -n '_shtab_ocigc_using prune' -l filter -x -d 'only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; may be given again'
+complete -c ocigc -n '_shtab_ocigc_using prune' -l filter -xka "(ocigc _complete filters (commandline -opc) 2>/dev/null)" -d 'only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; may be given again'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l grace -x -d 'orphans younger than this stay, as somebody may be about to use them (default: 1h)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'what to keep, by repository and tag (default: ocigc.toml in the layout or at the root of the tree)'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l no-policy -d 'do not use the policy that lies in the layout'
@@ -200,6 +202,7 @@ complete -c ocigc -n '_shtab_ocigc_using rm' -l wait -x -d 'how long to wait for
 complete -c ocigc -n '_shtab_ocigc_using rm' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using rm' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using rm; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using rm; and test $_shtab_ocigc_npos -ge 1' -ka "(ocigc _complete images (commandline -opc) 2>/dev/null)" -d 'an image'"'"'s name, a pattern of names as in '"'"'app:1.*'"'"', its digest or the beginning of that; with --recursive, REPOSITORY:TAG'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a apply -d 'carry out a plan that was saved'
 complete -c ocigc -n '_shtab_ocigc_using apply' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using apply' -s n -l dry-run -d 'show what would be done, and change nothing'
@@ -231,15 +234,17 @@ complete -c ocigc -n '_shtab_ocigc_using trash empty' -l recursive -d 'work on e
 complete -c ocigc -n '_shtab_ocigc_using trash empty' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using trash empty' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using trash empty; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using trash empty; and test $_shtab_ocigc_npos -ge 1' -ka "(ocigc _complete runs (commandline -opc) 2>/dev/null)" -d 'only these runs (default: all)'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a restore -d 'bring back what a prune has removed'
 complete -c ocigc -n '_shtab_ocigc_using restore' -s h -l help -d 'show this help message and exit'
-complete -c ocigc -n '_shtab_ocigc_using restore' -l image -x -d 'bring back only this image: its name, its digest or the beginning of that'
+complete -c ocigc -n '_shtab_ocigc_using restore' -l image -xka "(ocigc _complete images (commandline -opc) 2>/dev/null)" -d 'bring back only this image: its name, its digest or the beginning of that'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l as -x -d 'the name that the image gets, if its own means another one now'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l interrupted -d 'undo a run that was interrupted, instead of letting the next one finish it'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l recursive -d 'work on every layout in LAYOUT and below it; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using restore' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using restore; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using restore; and test $_shtab_ocigc_npos -eq 1' -ka "(ocigc _complete runs (commandline -opc) 2>/dev/null)" -d 'the run to undo (default: the last one)'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a run -d 'run a program that writes, and let no prune start meanwhile'
 complete -c ocigc -n '_shtab_ocigc_using run' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using run' -l wait -x -d 'how long to wait for a prune that runs, for example 10m (default: until it has ended)'
@@ -255,6 +260,7 @@ complete -c ocigc -n '_shtab_ocigc_using lease create' -l flat -d 'keep only the
 complete -c ocigc -n '_shtab_ocigc_using lease create' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using lease create' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using lease create; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using lease create; and test $_shtab_ocigc_npos -ge 1' -ka "(ocigc _complete images (commandline -opc) 2>/dev/null)" -d 'what it keeps'
 complete -c ocigc -n '_shtab_ocigc_using lease; and test $_shtab_ocigc_npos -eq 0' -a ls -d 'list leases'
 complete -c ocigc -n '_shtab_ocigc_using lease ls' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using lease ls' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
@@ -266,6 +272,7 @@ complete -c ocigc -n '_shtab_ocigc_using lease release' -s h -l help -d 'show th
 complete -c ocigc -n '_shtab_ocigc_using lease release' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: do not wait)'
 complete -c ocigc -n '_shtab_ocigc_using lease release' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using lease release; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
+complete -c ocigc -n '_shtab_ocigc_using lease release; and test $_shtab_ocigc_npos -ge 1' -ka "(ocigc _complete leases (commandline -opc) 2>/dev/null)" -d 'its name'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a synth -d 'write a sample layout'
 complete -c ocigc -n '_shtab_ocigc_using synth' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using synth' -l seed -x -d 'default: 0'
@@ -276,4 +283,6 @@ complete -c ocigc -n '_shtab_ocigc_using synth' -l in-use -xka "(__fish_complete
 complete -c ocigc -n '_shtab_ocigc_using synth' -l format -xka "text json" -d 'how to print the result (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using synth' -l log-format -xka "text json" -d 'how to write notes and errors on standard error: text (default), or json with one object per line'
 complete -c ocigc -n '_shtab_ocigc_using synth; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'a new or empty directory'
-
+complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a help -d 'tell more of a command'
+complete -c ocigc -n '_shtab_ocigc_using help' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using help; and test $_shtab_ocigc_npos -eq 0' -ka "ls du tree why report check verify prune rm apply history trash restore run lease synth" -d 'the command'

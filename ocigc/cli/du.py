@@ -87,7 +87,7 @@ _FIELDS: dict[str, Field[_Row]] = {
         falling=True,
     ),
 }
-_FILTERS: dict[str, Callable[[str], Predicate[_Row]]] = {
+FILTERS: dict[str, Callable[[str], Predicate[_Row]]] = {
     "repository": listing.pattern(lambda row: (row[0].name,)),
     "larger": listing.larger(lambda row: row[0].size),
 }
@@ -101,7 +101,7 @@ def _part(size: int, whole: int) -> str:
 def run(args: argparse.Namespace) -> int:
     """Measures the given layouts, or a tree of them."""
     in_use = options.read_in_use(args)
-    wanted = listing.parse_filters(args.filter, _FILTERS)
+    wanted = listing.parse_filters(args.filter, FILTERS)
     if args.recursive:
         results = _measure_tree(args, in_use)
     else:

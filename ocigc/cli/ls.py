@@ -116,7 +116,7 @@ def _older(text: str) -> Predicate[Listed]:
     return lambda each: each.usage.image.created is not None and each.usage.image.created < limit
 
 
-_FILTERS: dict[str, Callable[[str], Predicate[Listed]]] = {
+FILTERS: dict[str, Callable[[str], Predicate[Listed]]] = {
     "reference": listing.pattern(lambda each: each.names),
     "dangling": listing.boolean(lambda each: each.usage.dangling),
     "referrer": listing.boolean(lambda each: each.usage.referrer),
@@ -133,7 +133,7 @@ _FILTERS: dict[str, Callable[[str], Predicate[Listed]]] = {
 def run(args: argparse.Namespace) -> int:
     """Lists the given layouts, or a tree of them."""
     in_use = options.read_in_use(args)
-    wanted = listing.parse_filters(args.filter, _FILTERS)
+    wanted = listing.parse_filters(args.filter, FILTERS)
     wait = args.wait / SECOND
     if args.recursive:
 

@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words == ["--version"]:
             return _version()
+        if words[:1] == ["_complete"]:
+            return _complete(words[1:])
         if not words or words in (["--help"], ["-h"], ["help"]):
             return _overview(_WRONG_USAGE if not words else 0)
         return _command(words)
@@ -43,6 +45,12 @@ def _version() -> int:
 
     print(f"ocigc {__version__}")
     return 0
+
+
+def _complete(words: Sequence[str]) -> int:
+    from ocigc.cli.complete import complete  # noqa: PLC0415
+
+    return complete(words)
 
 
 def _overview(code: int) -> int:

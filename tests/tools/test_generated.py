@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from ocigc.cli.commands import load
+from ocigc.cli.complete import FILTERS
+from ocigc.gc.filters import ACCEPTED
+from tests.helpers.command import ocigc
+from tests.helpers.layouts import LayoutWriter
+
 ROOT = Path(__file__).parents[2]
 MAN = sorted((ROOT / "man").glob("man?/*"))
 BASH, ZSH, FISH = (ROOT / "completions" / name for name in ("bash/ocigc", "zsh/_ocigc", "fish/ocigc.fish"))
+
+SEARCHED = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -77,11 +86,19 @@ def test_mandoc_finds_no_error(page: Path) -> None:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    (tmp_path / "mirror").mkdir()
+    layout = LayoutWriter(tmp_path / "mirror")
+    for name in (
+        "registry.example:5000/team/app:1.0",
+        "registry.example:5000/team/app:1.1",
+        "docker.io/library/alpine:3",
+    ):
+        layout.tag(layout.image(name), name)
+    layout.lease("pull-in-progress", [])
     (tmp_path / "mirror.txt").touch()
     return tmp_path
 
 
+APPS = {"registry.example:5000/team/app:1.0", "registry.example:5000/team/app:1.1"}
 CASES = [
     (("pru",), {"prune"}),
     (("prune", "--dr"), {"--driver", "--dry-run"}),
@@ -90,6 +107,14 @@ CASES = [
     (("prune", "--in-use", "mirror.t"), {"mirror.txt"}),
     (("verify", "--log-format", "j"), {"json"}),
     (("lease", "cr"), {"create"}),
+    (("help", "pru"), {"prune"}),
+    (("rm", "mirror", "alp"), {"alpine:3"}),
+    (("tree", "mirror", "registry.example:5000/team/app:1"), APPS),
+    (("why", "mirror", "registry.example:5000/team/app:1.1"), {"registry.example:5000/team/app:1.1"}),
+    (("lease", "release", "mirror", "pu"), {"pull-in-progress"}),
+    (("ls", "--filter", "dangling=t"), {"dangling=true"}),
+    (("prune", "--filter", "label!"), {"label!="}),
+    (("du", "--sort", "recl"), {"reclaimable"}),
 ]
 
 
@@ -98,20 +123,25 @@ CASES = [
 def test_bash(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
     script = """
         source "$1"; shift
-        complete -p ocigc | grep -q _shtab_ocigc || exit 1
-        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
-        _shtab_ocigc ocigc "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        complete -p ocigc | grep -q -- '-F _ocigc ' || exit 1
+        COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+        # As bash splits it.
+        read -ra COMP_WORDS <<< "$(sed 's/[:=]/ & /g' <<< "$COMP_LINE")"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _ocigc ocigc "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
         printf '%s\\n' "${COMPREPLY[@]}"
     """
-    shown = output("bash", "-c", script, "bash", BASH, "ocigc", *words, cwd=directory)
-    assert set(shown.split()) == expected
+    shown = output("bash", "-c", script, "bash", BASH, "ocigc", *words, cwd=directory, PATH=SEARCHED)
+    apart = re.sub(r"[^:=]*$", "", words[-1])  # bash keeps what stands before its last break
+    assert {apart + word for word in shown.split()} == expected
 
 
 @needs("fish")
 @pytest.mark.parametrize(("words", "expected"), CASES)
 def test_fish(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
     script = "source $argv[1]; complete -C (string join -- ' ' $argv[2..])"
-    shown = output("fish", "--no-config", "-c", script, FISH, "ocigc", *words, cwd=directory, HOME=str(directory))
+    shown = output(
+        "fish", "--no-config", "-c", script, FISH, "ocigc", *words, cwd=directory, HOME=str(directory), PATH=SEARCHED
+    )
     assert {line.split("\t")[0].rstrip("/") for line in shown.splitlines()} == expected
 
 
@@ -122,12 +152,12 @@ def test_zsh(directory: Path, words: tuple[str, ...], expected: set[str]) -> Non
     ours, theirs = pty.openpty()
     typed = f"""
         PS1=; fpath=({ZSH.parent} $fpath); autoload -U compinit; compinit -u -D
-        ocigc() {{ print -rl -- "$@" > called }}
+        ocigc() {{ [[ $1 == _complete ]] && {{ command ocigc "$@"; return }}; print -rl -- "$@" > called }}
         ocigc {" ".join(words)}\t
         exit
     """
     os.write(ours, "\n".join(line.strip(" ") for line in typed.strip().split("\n")).encode() + b"\n")
-    environment = {**os.environ, "TERM": "dumb", "HOME": str(directory)}
+    environment = {**os.environ, "TERM": "dumb", "HOME": str(directory), "PATH": SEARCHED}
     process = subprocess.Popen(
         ["zsh", "-f", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, cwd=directory, env=environment
     )
@@ -142,3 +172,27 @@ def test_zsh(directory: Path, words: tuple[str, ...], expected: set[str]) -> Non
         process.wait(timeout=120)
     called = (directory / "called").read_text().split("\n")[:-1]
     assert [word.rstrip("/") for word in called] == [*words[:-1], *expected]
+
+
+def test_completion_knows_the_keys_that_filters_have() -> None:
+    from ocigc.cli import du, ls  # noqa: PLC0415
+
+    assert set(FILTERS["prune"]) == set(ACCEPTED)
+    assert set(FILTERS["ls"]) == set(ls.FILTERS)
+    assert set(FILTERS["du"]) == set(du.FILTERS)
+    assert all(load(name) for name in FILTERS)
+
+
+def test_completion_says_nothing_where_something_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "oci-layout").write_text("{}")
+    for content in (
+        None,
+        "",
+        "[]",
+        '{"manifests": [1]}',
+        '{"manifests": [{"annotations": {"org.opencontainers.image.ref.name": 7}}]}',
+    ):
+        if content is not None:
+            (tmp_path / "index.json").write_text(content)
+        for kind in ("images", "leases", "runs", "unknown"):
+            assert ocigc("_complete", kind, tmp_path) == ocigc("_complete")
