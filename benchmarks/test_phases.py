@@ -12,12 +12,14 @@ import pytest
 
 from ocigc._native import ffi, lib
 from ocigc.cli.output.plan_text import as_json
-from ocigc.gc.decide import Request, decide
+from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters
 from ocigc.gc.in_use import InUse
+from ocigc.layout.configs import labels_of
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import Snapshot, labels_of, load
+from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import Detail, Store
+from ocigc.pruning.planning import decide
 from ocigc.pruning.prune import Pruned
 from ocigc.synth import Spec, write
 
@@ -80,8 +82,8 @@ def test_decide_and_report(benchmark: Any, snapshot: Snapshot) -> None:
     request = Request(Filters(False, (), ()), InUse(), 1 << 62, 0)
 
     def run() -> int:
-        plan = decide(snapshot.contents, request, labels_of(snapshot))
-        return sum(map(len, as_json(Pruned(snapshot, plan, [], plan.reclaimed, dry_run=True))))
+        plan = decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
+        return sum(map(len, as_json(Pruned(snapshot, plan, [], plan.reclaimed, 0, dry_run=True))))
 
     assert benchmark(run)
 

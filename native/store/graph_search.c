@@ -125,7 +125,8 @@ static int32_t search_node(struct search *search, uint32_t node, struct ocigc_bu
 static void take_failure(struct search *search, uint32_t node, const struct ocigc_error *error)
 {
     pthread_mutex_lock(&search->lock);
-    bool is_fault = search->graph->record & OCIGC_RECORD_FAULTS && error->code != OCIGC_NO_MEMORY &&
+    /* A blob that nothing reaches may refer to one that stays: only a check of all goes on without it. */
+    bool is_fault = search->graph->record & OCIGC_RECORD_DESCRIPTORS && error->code != OCIGC_NO_MEMORY &&
                     error->code != OCIGC_CANCELLED;
     bool recorded = is_fault && ocigc_graph_add_fault(search->graph, node, error);
     if (!recorded && (search->code == OCIGC_OK || node < search->failed)) {

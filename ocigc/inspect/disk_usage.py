@@ -16,11 +16,11 @@ from ocigc.image import ImageRecord, repository_of
 from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
 from ocigc.inspect.usage import Usage, usage, with_condition
 from ocigc.layout import lock
+from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.shared import Elsewhere
-from ocigc.layout.snapshot import with_created
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
 

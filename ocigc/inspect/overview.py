@@ -22,11 +22,12 @@ from ocigc.inspect.sharing import Sharing, sharing
 from ocigc.inspect.summary import Fate, Freed, ImageSummary, Overview, RepositorySummary
 from ocigc.inspect.usage import usage, with_condition
 from ocigc.layout import lock
+from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
 from ocigc.layout.shared import Elsewhere, is_hollow
-from ocigc.layout.snapshot import Snapshot, with_created
+from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions, make_plan, request

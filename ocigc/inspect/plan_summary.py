@@ -13,7 +13,8 @@ from ocigc.gc.plan import Plan, Untagged
 from ocigc.gc.referrers import Relations
 from ocigc.hard_links import Files, HardLinks, on_disk
 from ocigc.image import ImageRecord, repository_of
-from ocigc.layout.snapshot import Snapshot, created
+from ocigc.layout.configs import created
+from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions

@@ -16,10 +16,11 @@ from ocigc.image import Descriptor, ImageRecord
 from ocigc.labels import Lease
 from ocigc.layout import lock
 from ocigc.layout.completeness import incomplete_images
+from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.shared import is_hollow
-from ocigc.layout.snapshot import Snapshot, with_created
+from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import SILENT, Watcher
 
 

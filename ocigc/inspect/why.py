@@ -15,9 +15,11 @@ from ocigc.gc.resolve import only, resolve_blob
 from ocigc.image import ImageRecord, Media
 from ocigc.labels import Lease
 from ocigc.layout import lock
+from ocigc.layout.configs import CONFIG_LIMIT, labels_of
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, detach, labels_of
+from ocigc.layout.relations import detach
+from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NO_NODE, Role, Store, parse_document
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import decide
@@ -91,7 +93,7 @@ def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
 def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
     named = [image.position for image in snapshot.images if image.target.digest == digest]
     filters = only(named, snapshot.images)
-    detach(snapshot, filters.detached)
+    detach(snapshot.images, snapshot.relations, filters.detached, snapshot.store)
     request = Request(filters, InUse(), now, grace=0, orphans=False)
     plan = decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
     return plan.blob_count, plan.reclaimed

@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING
 from ocigc.errors import Refused
 from ocigc.gc.decide import Inputs, Request, conclude, consider
 from ocigc.gc.filters import ConfigLabels, parse_filters
-from ocigc.gc.graph import NO_NODE, Status, others
+from ocigc.gc.graph import NO_NODE, Group, Status, others
 from ocigc.gc.images import NameKind
 from ocigc.gc.in_use import InUse, is_sandbox
+from ocigc.gc.mark import root_groups
 from ocigc.gc.plan import Plan
 from ocigc.gc.protection import protect
 from ocigc.gc.resolve import only, select
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
-from ocigc.layout.snapshot import Snapshot, detach, labels_of, with_created
+from ocigc.labels import SNAPSHOT_LABEL
+from ocigc.layout import label_files
+from ocigc.layout.configs import labels_of, with_created
+from ocigc.layout.relations import detach
+from ocigc.layout.snapshot import Snapshot
 from ocigc.printable import printable
 from ocigc.progress import Watcher
+from ocigc.pruning.journal import Unlease
 from ocigc.times import SECOND, nanoseconds
 
 if TYPE_CHECKING:
@@ -136,6 +142,14 @@ def _decide(snapshot: Snapshot, request: Request) -> Plan:
     return decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)
 
 
+def labels_to_take(snapshot: Snapshot, plan: Plan, driver: str) -> list[Unlease]:
+    """The labels that the plan takes off configs: those of the snapshots of a driver."""
+    label = SNAPSHOT_LABEL + driver
+    digests = snapshot.store.digests(plan.unlease)
+    labels = ((digest, label_files.read(snapshot.layout.dir, digest)) for digest in digests)
+    return [Unlease(digest, label, found[label]) for digest, found in labels if label in found]
+
+
 def forecast(
     snapshot: Snapshot,
     requests: Iterable[Request],
@@ -171,7 +185,7 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
     images = snapshot.images
     selected = select(images, references, snapshot.parts)
     filters = only(selected.whole, images)
-    detach(snapshot, filters.detached)
+    detach(snapshot.images, snapshot.relations, filters.detached, snapshot.store)
     wanted = replace(request, filters=filters, grace=0, orphans=False)
     plan = _decide(snapshot, wanted)
     kept = (kept for kept in plan.kept if kept.position in filters.detached)
@@ -200,7 +214,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     retained = ChainMap(_held(snapshot, request.now), dict(retention.retained))
     if policy.only_keeps:
         return replace(request, filters=replace(request.filters, retained=retained))
-    detach(snapshot, retention.detached)
+    detach(snapshot.images, snapshot.relations, retention.detached, snapshot.store)
     filters = replace(
         request.filters,
         dangling_only=request.filters.dangling_only and request.filters.dangling_stated,
@@ -212,16 +226,21 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
 
 
 def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
-    """By position, the images that neither a policy nor a limit on storage takes: their targets are roots."""
-    store = snapshot.store
-    roots = dict.fromkeys(store.label_roots(), "its content has a gc.root label")
-    leased = (digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources)
-    roots |= {node: "its content is in a lease" for node in map(store.find, leased) if node is not None}
-    if not roots:
+    """By position, the images that neither a policy nor a limit on storage takes: a lease or a label keeps their
+    targets."""
+    store, images = snapshot.store, snapshot.images
+    active = [lease for lease in snapshot.leases if lease.active(now)]
+    labelled = store.label_roots()
+    if not active and not labelled:
         return {}
-    images = snapshot.images
-    targets = zip(images.positions, images.targets(store), strict=True)
-    return {position: roots[node] for position, node in targets if node is not None and node in roots}
+    _, leased, flat = root_groups((), active, (), store)
+    marks = store.mark([leased, flat, Group(labelled)])
+    reasons = ["its content is in a lease", "its content is in a lease", "its content has a gc.root label"]
+    held = {}
+    for position, target in zip(images.positions, images.targets(store), strict=True):
+        if target != NO_NODE and (owner := marks.owner(target)) is not None:
+            held[position] = reasons[owner]
+    return held
 
 
 def _retaining(request: Request, retained: dict[int, str]) -> Request:

@@ -12,8 +12,7 @@ from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
-from ocigc.labels import SNAPSHOT_LABEL
-from ocigc.layout import label_files, lock
+from ocigc.layout import lock
 from ocigc.layout.damage import staying_damage
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import Layout
@@ -25,7 +24,7 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal
 from ocigc.pruning.emptying import emptied
 from ocigc.pruning.journal import Unlease
-from ocigc.pruning.planning import PruneOptions, make_plan
+from ocigc.pruning.planning import PruneOptions, labels_to_take, make_plan
 
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
@@ -167,12 +166,7 @@ def plan_layout(
             raise Refused(
                 f"what another layout needs of {layout.path} is unknown, so nothing was changed: {elsewhere.unknown}"
             )
-        label = SNAPSHOT_LABEL + options.driver
-        unleased = []
-        for digest in snapshot.store.digests(plan.unlease):
-            name = label_files.read(layout.dir, digest).get(label)
-            if name is not None:
-                unleased.append(Unlease(digest, label, name))
+        unleased = labels_to_take(snapshot, plan, options.driver)
         explained = _explained(snapshot, plan) if options.explain else None
         leftovers = [] if options.references is not None else _dead_leftovers(snapshot, request.now, request.grace)
     except BaseException:

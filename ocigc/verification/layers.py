@@ -17,8 +17,9 @@ from typing import IO, Any
 from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.image import Descriptor, Media
+from ocigc.layout.configs import CONFIG_LIMIT, config
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.snapshot import CONFIG_LIMIT, Snapshot, config
+from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Role, parse_children
 from ocigc.progress import Progress, Watcher
 

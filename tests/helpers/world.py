@@ -11,8 +11,9 @@ from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters
 from ocigc.gc.in_use import InUse
 from ocigc.layout import lock
+from ocigc.layout.configs import labels_of
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import labels_of, load
+from ocigc.layout.snapshot import load
 from ocigc.progress import SILENT, Report
 from ocigc.pruning.execute import Executed, Terms, execute
 from ocigc.pruning.planning import decide
