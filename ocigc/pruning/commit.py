@@ -161,6 +161,7 @@ def missing_entries(
         if absent:
             others = set(names).difference(absent)
             added.append(without_names(written, others) if others else written)
+            there.update((name, {target}) for name in absent)
         elif not any(target in there[name] for name in names) and target not in nameless:
             added.append(without_names(written) if names else written)
             nameless.add(target)

@@ -49,9 +49,9 @@ def prepare(layout: Dir, draft: Dir, going: Going) -> None:
         draft.write(_AFTER, _written(left), like)
 
 
-def cut(layout: Dir, run: Dir) -> None:
-    """Takes the entries out. Raises OSError."""
-    _change(layout, run, _BEFORE, _AFTER)
+def cut(layout: Dir, run: Dir) -> bool:
+    """Takes the entries out; whether there were any. Raises OSError."""
+    return _change(layout, run, _BEFORE, _AFTER)
 
 
 def undo(layout: Dir, run: Dir) -> None:
@@ -105,11 +105,11 @@ def _with_tags_of(entry: Any, out: Iterable[Any], names: Collection[str]) -> Any
     return _with_tags(entry, [*tags, *(tag for tag in _tags(entry) if tag not in tags)])
 
 
-def _change(layout: Dir, run: Dir, old: str, new: str) -> None:
+def _change(layout: Dir, run: Dir, old: str, new: str) -> bool:
     if not run.exists(_BEFORE) or not run.exists(_AFTER) or not layout.exists(NAME):
-        return
+        return False
     if layout.read(NAME, LIMIT) != run.read(old, LIMIT):
-        return
+        return False
     run.remove(_NEXT)
     try:
         run.link(new, run, _NEXT)  # which needs no room on a full disk
@@ -117,6 +117,7 @@ def _change(layout: Dir, run: Dir, old: str, new: str) -> None:
         run.write(_NEXT, run.read(new, LIMIT), layout.stat(NAME))
     run.rename(_NEXT, layout, NAME)
     layout.sync()
+    return True
 
 
 def _taken_out(run: Dir) -> list[Any]:

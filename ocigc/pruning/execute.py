@@ -186,7 +186,8 @@ class _Job:
     def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
         """The steps after the commit; None where another program wrote index.json meanwhile, and the run is undone."""
         journal.release_room(self.run)
-        docker_list_change.cut(self.layout.dir, self.run)
+        if docker_list_change.cut(self.layout.dir, self.run):
+            roots = roots.with_list_of(self.layout)
         roots = roots.with_labels_changed(self._unlease())
         self.check()
         snapshot, to_delete = planned, nodes

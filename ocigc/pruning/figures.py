@@ -14,7 +14,7 @@ from ocigc.layout.snapshot import Snapshot
 _BLOBS = 200_000
 """In a store with more blobs, to ask for all their sizes could take longer than the prune itself."""
 
-_IMAGES = 10_000
+_IMAGES = 2_000
 _REPOSITORIES = 500
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused, UsageError
+from ocigc.gc.images import fallback_subject
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
 from ocigc.layout import history, label_files, lock
@@ -18,7 +19,7 @@ from ocigc.layout.index import Index, parse, with_name
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import load
-from ocigc.native import parse_document
+from ocigc.native import Role, parse_children, parse_document
 from ocigc.printable import printable
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import docker_list_change, journal, trash
@@ -187,19 +188,26 @@ def _plan(
     with ExitStack() as stack:
         run = stack.enter_context(state.below(TRASH, chosen.id))
         others = [stack.enter_context(state.below(TRASH, each)) for each in trash.names(state) if each != chosen.id]
+        places = (layout.dir, run, *others)
         content = journal.read_before(run)
         before = parse(content)
-        entries = []
-        for image in images:
-            # An entry whose target is nowhere would be of no use to anybody.
-            if any(_has(place, image.target.digest) for place in (layout.dir, run, *others)):
-                entries += [(position, _written(content, before, position, name)) for position in image.entries]
-        wanted = dict.fromkeys(_reached((layout.dir, run, *others), images))
+        wanted = dict.fromkeys(_reached(places, images))
         for each in docker_list_change.taken_out(run):
             if each.config in wanted:
                 wanted |= dict.fromkeys(each.layers)
         if whole:
             wanted |= dict.fromkeys(digest for digest, _ in blobs_in(run))
+        entries = [
+            (position, _written(content, before, position, name)) for image in images for position in image.entries
+        ]
+        for image in _belonging(places, [each for each in chosen.images if each not in images], wanted):
+            entries += [(position, _written(content, before, position, None)) for position in image.entries]
+        # An entry whose target is nowhere would be of no use to anybody.
+        entries = [
+            (position, entry)
+            for position, entry in entries
+            if any(_has(place, before.entries[position].descriptor.digest) for place in places)
+        ]
     unlease = chosen.journal.unlease if whole else ()
     record = RestoreJournal(journal.new_id(), time.time_ns(), chosen.id, tuple(entries), tuple(unlease))
     return record, list(wanted)
@@ -257,6 +265,30 @@ def _reached(places: Sequence[Dir], images: Iterable[ImageRecord]) -> Iterator[D
             with suppress(MalformedError):
                 content = _read_sound(places, digest)
                 pending += [(child.digest, child.media) for child in parse_document(content, media)]
+
+
+def _belonging(
+    places: Sequence[Dir], others: Sequence[ImageRecord], wanted: dict[Digest, None]
+) -> Iterator[ImageRecord]:
+    """The parts and referrers of what is `wanted` among the other images that a run has removed; what they reach is
+    wanted too."""
+    left = list(others)
+    while found := [image for image in left if _belongs(places, image, wanted)]:
+        left = [image for image in left if image not in found]
+        wanted |= dict.fromkeys(_reached(places, found))
+        yield from found
+
+
+def _belongs(places: Sequence[Dir], image: ImageRecord, wanted: Container[str]) -> bool:
+    if not image.dangling:
+        subjects = [fallback_subject(name) for name in image.names]
+        return all(subject is not None and subject in wanted for subject in subjects)
+    if image.target.digest in wanted:
+        return True
+    with suppress(MalformedError):
+        children = parse_children(_read_sound(places, image.target.digest), Media.NONE)
+        return any(role is Role.SUBJECT and child.digest in wanted for role, child, _ in children)
+    return False
 
 
 def _read_sound(places: Sequence[Dir], digest: Digest) -> bytes:

@@ -1,7 +1,7 @@
 """What other programs may change to keep blobs while a run is under way. It is looked at before blobs are moved, and
 again after:
 
-- index.json and the leases;
+- index.json, the list of docker save (manifest.json), and the leases;
 - label files: somebody may set a `gc.root` or `gc.ref` label while the question stands;
 - new blobs: a manifest that somebody has pushed, and is about to name, keeps what it refers to.
 """
@@ -19,13 +19,13 @@ from itertools import chain
 from ocigc.digest import Digest
 from ocigc.gc.graph import Group, flags
 from ocigc.labels import Lease
-from ocigc.layout import label_files, leases
+from ocigc.layout import docker_list, label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_file import index_digest
 from ocigc.layout.layout import Layout
 from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
-from ocigc.native import Store
+from ocigc.native import Store, sha256
 from ocigc.progress import Watcher
 from ocigc.pruning.put_back import blobs_in, put_back
 from ocigc.times import SECOND
@@ -33,11 +33,12 @@ from ocigc.times import SECOND
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """index.json (its SHA-256), the leases, a number that tells the label files from any others, and by algorithm when
-    the directory of its blobs has changed (or a number that never comes again, if that was so lately that another
-    change might not show)."""
+    """index.json and manifest.json (their SHA-256), the leases, a number that tells the label files from any others.
+    And by algorithm when the directory of its blobs has changed, or a number that never comes again, if that was so
+    lately that another change might not show."""
 
     index: str | None
+    docker_list: str | None
     leases: Sequence[Lease]
     labels: int
     directories: Sequence[tuple[str, int]]
@@ -48,11 +49,15 @@ class Roots:
         OSError."""
         found = leases.load(layout.dir)
         labels = sum(map(_labels, [layout.dir] if run is None else [layout.dir, run]))
-        return cls(index_digest(layout.dir), found, labels, tuple(_directories(layout.dir)))
+        return cls(index_digest(layout.dir), _list_digest(layout.dir), found, labels, tuple(_directories(layout.dir)))
 
     def with_index(self, index: str) -> Roots:
         """The same with another index.json."""
         return replace(self, index=index)
+
+    def with_list_of(self, layout: Layout) -> Roots:
+        """The same with the list of docker save as it is now."""
+        return replace(self, docker_list=_list_digest(layout.dir))
 
     def with_labels_changed(self, change: int) -> Roots:
         """The same, where our own changes have moved the number of the label files by so much."""
@@ -85,6 +90,13 @@ def label_number(directory: Dir, digest: Digest) -> int:
     with suppress(FileNotFoundError), directory.below(label_files.DIRECTORY, algorithm) as parent:
         return _number(algorithm, name, parent.stat(name))
     return 0
+
+
+def _list_digest(layout: Dir) -> str | None:
+    try:
+        return sha256(layout.read(docker_list.NAME, docker_list.LIMIT))
+    except FileNotFoundError:
+        return None
 
 
 def _labels(directory: Dir) -> int:

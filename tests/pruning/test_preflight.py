@@ -1,0 +1,138 @@
+"""What cannot be carried out is refused before anything is changed, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import LayoutWriter, snapshot
+
+PRUNE = ("prune", "--force", "--grace", "0s")
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and file attributes need root")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    writer = LayoutWriter(tmp_path / "layout")
+    writer.tag(writer.image("kept", ["kept"]), "example.com/kept:1")
+    gone = writer.image("gone", ["gone"])
+    writer.tag(gone)
+    writer.labels(gone, {"some": "label"})
+    return writer
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., None]]:
+    """Mounts by mount(8)'s arguments, the last of which is where."""
+    mounted: list[str] = []
+
+    def perform(*arguments: str | Path) -> None:
+        command = ["mount", *map(str, arguments)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip(f"refused here: {' '.join(command)}")
+        mounted.append(command[-1])
+
+    yield perform
+    for path in reversed(mounted):
+        subprocess.run(["umount", path], check=True)
+
+
+def attribute(path: Path, flag: str) -> None:
+    if shutil.which("chattr") is None or subprocess.run(["chattr", flag, path], check=False).returncode:
+        pytest.skip(f"chattr {flag} is refused here")
+
+
+@pytest.mark.parametrize("directory", ["blobs/sha256", "labels/sha256"])
+@pytest.mark.parametrize("flag", ["i", "a"])
+def test_an_immutable_or_append_only_directory(layout: LayoutWriter, directory: str, flag: str) -> None:
+    path = layout.path / directory
+    before = snapshot(layout.path)
+    attribute(path, f"+{flag}")
+    try:
+        refused(ocigc(*PRUNE, layout.path), 3, directory, "lsattr", "nothing was changed")
+        assert snapshot(layout.path) == before
+        assert [each.name for each in (layout.path / ".ocigc").iterdir()] == ["lock"]
+    finally:
+        attribute(path, f"-{flag}")
+    assert ocigc(*PRUNE, layout.path).code == 0
+
+
+@pytest.mark.parametrize("directory", ["blobs/sha256", "labels/sha256", "blobs"])
+@pytest.mark.parametrize("bind", [True, False])
+def test_another_device_or_mount(
+    layout: LayoutWriter, tmp_path: Path, mount: Callable[..., None], directory: str, *, bind: bool
+) -> None:
+    """A bind mount has the same device, but files cannot be moved to and from it either."""
+    path, aside = layout.path / directory, tmp_path / "aside"
+    if bind:
+        path.rename(aside)
+        path.mkdir()
+        mount("--bind", aside, path)
+    else:
+        shutil.copytree(path, aside)
+        mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", path)
+        shutil.copytree(aside, path, dirs_exist_ok=True)
+    before = snapshot(layout.path)
+    refused(ocigc(*PRUNE, layout.path), 3, "another device, mount or quota", "nothing was changed")
+    assert snapshot(layout.path) == before
+
+
+def test_a_read_only_mount(layout: LayoutWriter, mount: Callable[..., None]) -> None:
+    before = snapshot(layout.path)
+    assert ocigc("lease", "ls", layout.path).code == 0
+    mount("--bind", layout.path, layout.path)
+    subprocess.run(["mount", "-o", "remount,bind,ro", layout.path], check=True)
+    refused(ocigc(*PRUNE, layout.path), 3, "Read-only file system")
+    assert ocigc("prune", "-n", layout.path).code == 0
+    assert snapshot(layout.path) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--trash", "1h")])
+def test_an_overlay_of_what_is_read_only(
+    layout: LayoutWriter, tmp_path: Path, mount: Callable[..., None], options: tuple[str, ...]
+) -> None:
+    """The layout lies in the lower layer: what is moved is copied up."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount("-t", "tmpfs", "tmpfs", disk)
+    for name in ("lower", "upper", "work", "merged"):
+        (disk / name).mkdir()
+    shutil.copytree(layout.path, disk / "lower" / "layout")
+    directories = f"lowerdir={disk}/lower,upperdir={disk}/upper,workdir={disk}/work"
+    mount("-t", "overlay", "-o", directories, "overlay", disk / "merged")
+    merged = disk / "merged" / "layout"
+    before = snapshot(merged)
+    assert ocigc(*PRUNE, *options, merged).code == 0
+    assert len(snapshot(merged)) < len(before)
+    assert ocigc("verify", merged).code == 0
+    if options:
+        assert ocigc("restore", merged).code == 0
+        assert snapshot(merged).keys() == before.keys()
+        assert ocigc("verify", merged).code == 0
+
+
+def test_one_file_that_cannot_be_moved_rolls_the_run_back(layout: LayoutWriter) -> None:
+    gone = layout.blob_path(layout.entries[1])
+    before = snapshot(layout.path)
+    attribute(gone, "+i")
+    try:
+        refused(ocigc(*PRUNE, layout.path), 3, "nothing was changed")
+        assert snapshot(layout.path) == before
+        assert {each.name for each in (layout.path / ".ocigc").iterdir()} == {"lock"}
+    finally:
+        attribute(gone, "-i")
+    assert ocigc(*PRUNE, layout.path).code == 0
+
+
+def test_what_a_killed_try_has_left_is_removed(layout: LayoutWriter) -> None:
+    for directory in ("blobs/sha256", "labels/sha256"):
+        (layout.path / directory / ".ocigc-probe").touch()
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert not list(layout.path.rglob(".ocigc-probe"))
