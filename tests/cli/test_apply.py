@@ -116,7 +116,7 @@ def test_a_removal_can_be_reviewed_too(layout: LayoutWriter) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "no valid JSON"),
+        ("", "not valid JSON"),
         ("{}", "not a plan"),
         ("[]", "not a plan"),
         ('{"format": "ocigc plan 1", "layout": 5}', "not a sound plan"),

@@ -32,9 +32,10 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def start(layout: LayoutWriter, script: str, *options: str) -> subprocess.Popen[str]:
-    """The script has begun when it has made the file `begun` in the layout's parent."""
-    words = [*PROGRAM, *options, str(layout.path), "--", "sh", "-c", f"touch {layout.path.parent}/begun; {script}"]
+def start(layout: LayoutWriter, script: str, *, first: str = ":") -> subprocess.Popen[str]:
+    """Runs a script; it has begun, and done what comes `first`, when the file `begun` in the layout's parent is there."""
+    script = f"{first}; touch {layout.path.parent}/begun; {script}"
+    words = [*PROGRAM, str(layout.path), "--", "sh", "-c", script]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen(words, cwd="/", text=True, **pipes)  # type: ignore[call-overload]
     until((layout.path.parent / "begun").exists)
@@ -92,7 +93,7 @@ def test_the_program_keeps_the_lock_when_we_are_killed(layout: LayoutWriter) -> 
 
 
 def test_a_termination_reaches_the_program(layout: LayoutWriter) -> None:
-    process = start(layout, "trap 'exit 5' TERM; while :; do sleep 0.05; done")
+    process = start(layout, "while :; do sleep 0.05; done", first="trap 'exit 5' TERM")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 5

@@ -57,11 +57,11 @@ def test_dry_run_real_run_second_run(tmp_path_factory: pytest.TempPathFactory, *
         (directory / "in-use.json").write_text(json.dumps(containers))
         options += ["--in-use", str(directory / "in-use.json")]
     before = snapshot(layout)
-    dry = ocigc("prune", "--dry-run", *options, layout)
+    trash = ["--trash", "1h"] if drawn["trash"] else []
+    dry = ocigc("prune", "--dry-run", *options, *trash, layout)
     assert dry.code == 0, dry
     assert snapshot(layout) == before
 
-    trash = ["--trash", "1h"] if drawn["trash"] else []
     real = ocigc("prune", "--force", *options, *trash, layout)
     assert real.code == 0, real
     assert {**dry.json, "DryRun": False} == real.json

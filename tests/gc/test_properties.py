@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ocigc.digest import Digest
 from ocigc.gc.decide import Inputs, Request
 from ocigc.gc.filters import parse_filters
-from ocigc.gc.graph import Group, Marks
+from ocigc.gc.graph import NO_NODE, Group, Marks
 from ocigc.gc.in_use import Container, InUse
 from ocigc.gc.mark import lease_roots
 from ocigc.gc.plan import Plan
@@ -77,6 +77,8 @@ class World:
         relations = relate(images, subjects, held, graph)
         for position in subjects.present.keys() - relations.subjects.keys() - set(relations.parts):
             target = images.picked([position]).targets(graph)[0]
+            if target == NO_NODE:
+                continue
             for node in set(subjects.present[position]) - {graph.subject(target)}:
                 graph.remove_referrer(node, target)
         alone = images.picked(each for each in images.positions if each not in relations.parts)
