@@ -33,7 +33,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def start(layout: LayoutWriter, script: str, *, first: str = ":") -> subprocess.Popen[str]:
-    """Runs a script; it has begun, and done what comes `first`, when the file `begun` in the layout's parent is there."""
+    """Runs a script. It has begun, and done what comes `first`, when there is a file `begun` beside the layout."""
     script = f"{first}; touch {layout.path.parent}/begun; {script}"
     words = [*PROGRAM, str(layout.path), "--", "sh", "-c", script]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
