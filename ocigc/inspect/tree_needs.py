@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
 
 from ocigc.digest import Digest
 from ocigc.layout.discover import Found, Tree
@@ -22,10 +21,10 @@ class Beside:
 
     unknown = ""
 
-    def __init__(self, needed: Sequence[Digest]) -> None:
+    def __init__(self, needed: frozenset[Digest]) -> None:
         self._needed = needed
 
-    def needed(self) -> Sequence[Digest]:
+    def needed(self) -> frozenset[Digest]:
         return self._needed
 
     def kept(self, store: Store) -> array[int]:  # noqa: ARG002
@@ -47,7 +46,7 @@ class TreeNeeds:
     def beside(self, found: Found) -> Beside:
         """What the others need of one."""
         own = self._needs[found]
-        return Beside([digest for digest, count in self._count.items() if count > (digest in own)])
+        return Beside(frozenset(self._count).difference(digest for digest in own if self._count[digest] == 1))
 
 
 def _peer(tree: Tree, found: Found) -> Peer:

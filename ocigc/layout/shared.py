@@ -44,7 +44,7 @@ class Elsewhere(Protocol):
     def unknown(self) -> str:
         """Why nobody can tell all that they need; empty where that is known."""
 
-    def needed(self) -> Iterable[str]:
+    def needed(self) -> frozenset[Digest]:
         """The digests of all that they need and have not, at this moment."""
 
     def kept(self, store: Store) -> array[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -115,7 +115,7 @@ def load(
             with _naming(layout):
                 _refuse_corrupt_data(index.entries, targets)
         images = images.located(targets)
-        needed = array("I") if elsewhere is None else _found(elsewhere.needed(), store)
+        needed = array("I") if elsewhere is None else present(elsewhere.needed(), store)
         subjects = _read_manifests(layout, index.entries, images, _held(held, store, now), needed, store, watch)
         _verifying(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
@@ -198,6 +198,14 @@ def _held(leases: Sequence[Lease], store: Store, now: int) -> array[int]:
     """The nodes that leases and labels hold at the instant `now`."""
     resources = (digest for lease in leases if lease.active(now) for digest in lease.resources)
     return _found(resources, store) + store.own_roots()
+
+
+def present(digests: Collection[Digest], store: Store) -> array[int]:
+    """The nodes of those of the digests that are in a store."""
+    if len(digests) > len(store):
+        found = enumerate(store.digests(range(len(store))))
+        return array("I", (node for node, digest in found if digest in digests))
+    return array("I", (node for node in map(store.find, digests) if node is not None))
 
 
 def _found(digests: Iterable[str], store: Store) -> array[int]:

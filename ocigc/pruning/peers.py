@@ -100,9 +100,8 @@ class SharedWith:
     def unknown(self) -> str:
         return next((f"{each.name}: {each.unknown}" for each in self._peers if each.unknown), "")
 
-    def needed(self) -> Iterator[Digest]:
-        for peer in self._peers:
-            yield from peer.look(self._now)
+    def needed(self) -> frozenset[Digest]:
+        return frozenset[Digest]().union(*(peer.look(self._now) for peer in self._peers))
 
     def kept(self, store: Store) -> array[int]:
         return nodes_of(self._peers, store)

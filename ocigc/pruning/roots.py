@@ -133,7 +133,7 @@ def reload(
         roots = Roots.read(layout, run)
         snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record=True, elsewhere=elsewhere)
         with snapshot.store as store:
-            named = chain(_named(snapshot, now), () if elsewhere is None else map(Digest, elsewhere.needed()))
+            named = chain(_named(snapshot, now), () if elsewhere is None else elsewhere.needed())
             missing = {digest for digest in named if store.find(digest) is None}
             missing |= snapshot.absent | set(store.missing())
             if store.faults():

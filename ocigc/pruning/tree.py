@@ -25,6 +25,7 @@ from ocigc.layout.discover import AT_ONCE, Found, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.layout.results import Results
 from ocigc.layout.shared import needs
+from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.progress import Report, Watcher
 from ocigc.pruning.peers import Peer, nodes_of
@@ -71,9 +72,9 @@ class _Wanted:
 
     def beside(self, member: _Member) -> frozenset[Digest]:
         """What any other layout needs."""
-        own = member.counted
         with self._lock:
-            return frozenset(each for each, count in self._layouts.items() if count > (each in own))
+            alone = (digest for digest in member.counted if self._layouts[digest] == 1)
+            return frozenset(self._layouts).difference(alone)
 
 
 class _Quiet:
@@ -100,9 +101,9 @@ class Others:
     def unknown(self) -> str:
         return self._run.unknown_to(self._member)
 
-    def needed(self) -> Sequence[Digest]:
+    def needed(self) -> frozenset[Digest]:
         self._member.asked = self._run.needed_beside(self._member)
-        return sorted(self._member.asked)
+        return self._member.asked
 
     def kept(self, store: Store) -> array[int]:
         return self._run.kept_beside(self._member, store)
@@ -119,7 +120,7 @@ class Others:
         member.needs = needs(snapshot, now)
         member.after = needs(snapshot, now, gone, blobs) if gone or blobs else member.needs
         self._run.recount(member)
-        member.hits = frozenset(digest for digest in member.asked if snapshot.store.find(digest) is not None)
+        member.hits = frozenset(snapshot.store.digests(present(member.asked, snapshot.store)))
         member.going = frozenset(snapshot.store.digests(blobs)) if self._run.has_pools else frozenset()
 
 
@@ -135,6 +136,8 @@ class TreeRun:
         self._watch = watch
         self._members = {found: self._member(found) for found in tree.found}
         self._wanted = _Wanted()
+        self._unread: list[_Member] = []
+        self.has_pools = False
         self._executing = False
         self._shares = False
 
@@ -143,11 +146,6 @@ class TreeRun:
             return self._tree.dir.below(*found.path.split("/"))
 
         return _Member(found.name, lambda: self._tree.open(found), directory, found=found)
-
-    @property
-    def has_pools(self) -> bool:
-        """Whether any layout of the tree has no entry."""
-        return any(member.pool for member in self._members.values())
 
     def as_it_is(self) -> Callable[[Found], Others]:
         """What the layouts need of each other now, before anything goes; for trials. Reads all of them."""
@@ -175,6 +173,8 @@ class TreeRun:
         """Lets a layout count with what it needs at this stage of the run."""
         found = member.needs if self._executing and not member.done else member.after
         self._wanted.count(member, found or frozenset())
+        unread = [each for each in self._unread if each is not member]
+        self._unread = [*unread, member] if member.unknown else unread
 
     def kept_beside(self, member: _Member, store: Store) -> array[int]:
         """What of a pool the other layouts have, and keep."""
@@ -188,8 +188,8 @@ class TreeRun:
     def unknown_to(self, member: _Member) -> str:
         """Why nobody can tell what another layout needs of this one. One that cannot be read, but has blobs of its own,
         is not taken to need those of others, unless layouts of this tree do."""
-        for each in self._beside(member):
-            if each.unknown and (self._shares or member.pool or not each.has_blobs):
+        for each in self._unread:
+            if each is not member and (self._shares or member.pool or not each.has_blobs):
                 return each.unknown if each.unknown.startswith(each.name) else f"{each.name}: {each.unknown}"
         return ""
 
@@ -208,7 +208,7 @@ class TreeRun:
             if self._attempt(pending, work, values, errors, watch, AT_ONCE):
                 return self._results(values, errors, interrupted=True)
             shares = self._shares or any(member.hits for member in self._members.values())
-            again = shares and not self._shares and any(member.unknown for member in self._members.values())
+            again = shares and not self._shares and bool(self._unread)
             self._shares = shares
             pending = ordinary if again else [found for found in ordinary if self._is_outdated(self._members[found])]
             if not pending:
@@ -230,6 +230,7 @@ class TreeRun:
             except (OcigcError, OSError):
                 member.after = member.look(self.now)
             self.recount(member)
+        self.has_pools = any(member.pool for member in self._members.values())
         self._shares = self.has_pools
 
     def _is_outdated(self, member: _Member) -> bool:
@@ -239,7 +240,7 @@ class TreeRun:
             return False
         try:
             with member.open() as layout, Store.scan(layout.fd) as store:
-                return any(store.find(digest) is not None for digest in more)
+                return bool(present(more, store))
         except (OcigcError, OSError):
             return False
 
