@@ -267,9 +267,12 @@ import os, signal, sys, threading
 from ocigc.cli.main import main
 from ocigc.pruning import tree
 saw = tree.Others.saw
+once = threading.Lock()
 def interrupt(self, planned):
     saw(self, planned)
-    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait(1)
+    if once.acquire(blocking=False):
+        os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait(2)
 tree.Others.saw = interrupt
 sys.exit(main(sys.argv[1:]))
