@@ -11,12 +11,11 @@ from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import human_size
 from ocigc.inspect.history import Run, read
-from ocigc.layout.layout import open_layout
 from ocigc.printable import printable
 from ocigc.times import format_rfc3339
 
 _COLUMNS = (
-    Column("TIME"),
+    Column("TIME", time=True),
     Column("RUN"),
     Column("COMMAND"),
     Column("USER", below=80),
@@ -30,7 +29,7 @@ _COLUMNS = (
 
 def run(args: argparse.Namespace) -> int:
     """Lists the runs of one layout, the oldest first."""
-    with open_layout(args.layout, writable=False) as layout:
+    with options.layout(args, writable=False) as layout:
         runs = read(layout)
     shown = runs[-args.last :] if args.last else runs
     args.answered = True

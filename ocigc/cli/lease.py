@@ -17,8 +17,8 @@ from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
 
 _LEASES = (
     Column("LEASE", name=True),
-    Column("CREATED", below=80),
-    Column("EXPIRES"),
+    Column("CREATED", below=80, time=True),
+    Column("EXPIRES", time=True),
     Column("RESOURCES", right=True),
     Column("STATE"),
 )

@@ -14,8 +14,8 @@ from ocigc.cli import options
 from ocigc.cli.command import Command, Group
 from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
-from ocigc.cli.output.tables import Column
-from ocigc.cli.output.words import age_of, full_date, human_size, media_words, short_date
+from ocigc.cli.output.tables import Column, terminal_width
+from ocigc.cli.output.words import age_of, count, full_date, human_size, media_words, short_date
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.printable import printable
@@ -24,6 +24,9 @@ from ocigc.times import SECOND, format_rfc3339
 
 if TYPE_CHECKING:
     from ocigc.layout.discover import Found
+
+
+_WIDE = 100  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,22 @@ def _name(listed: Listed) -> str:
     return "<none>" if image.dangling else printable(", ".join(image.familiar_names))
 
 
+def _short_name(listed: Listed) -> str:
+    """The same on a terminal, where there may be no room for the digest."""
+    image = listed.usage.image
+    narrow = (terminal_width(sys.stdout) or _WIDE) < _WIDE
+    return f"<none>@{image.target.digest.short}" if image.dangling and narrow else _name(listed)
+
+
 def _age(listed: Listed) -> str:
     return age_of(listed.usage.image.created, time.time_ns())
 
 
 FIELDS: dict[str, Field[Listed]] = {
     "layout": Field(Column("LAYOUT", name=True), lambda each: each.layout, lambda each: each.layout),
-    "image": Field(Column("IMAGE", name=True), _name, lambda each: each.usage.image.sort_key),
+    "image": Field(Column("IMAGE", name=True), _name, lambda each: each.usage.image.sort_key, _short_name),
     "digest": Field(
-        Column("DIGEST", below=100),
+        Column("DIGEST", below=_WIDE),
         lambda each: each.usage.image.target.digest,
         lambda each: each.usage.image.target.digest,
         lambda each: each.usage.image.target.digest.short,
@@ -164,7 +174,8 @@ def run(args: argparse.Namespace) -> int:
         for line in listing.listed(found, FIELDS, (*(["layout"] if several else []), *DEFAULT), args.columns):
             print(line)
         if args.recursive:
-            print(f"{len(results.values):,} layouts, {len(found):,} images; {len(results.errors):,} skipped")
+            skipped = f"; {len(results.errors):,} skipped" if results.errors else ""
+            print(f"{count(len(results.values), 'layout')}, {count(len(found), 'image')}{skipped}")
     return options.FAILED if results.errors else 0
 
 

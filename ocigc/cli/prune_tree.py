@@ -140,7 +140,7 @@ class _Pruning:
 
             def look(planned: Pruned) -> None:
                 others.saw(planned)
-                summaries.append(summarize(planned, own, most=most))
+                summaries.append(summarize(planned, own, most=most, layout=found.name))
 
             with prune(layout, own, confirm=confirm, look=look, watch=watch, taken=taken, elsewhere=others) as pruned:
                 answer = _answer(pruned, summaries[-1])
@@ -222,19 +222,16 @@ def _explained(results: Results[_Answer], told: Context) -> Iterator[str]:
 
 def _plan(results: Results[_Answer], told: Context, most: int | None, *, dry_run: bool) -> Iterator[str]:
     summary = together([answer.summary for _, answer in results.values], most)
-    yield from _by_layout(results, told)
-    yield from plan_lines(summary, told, dry_run=dry_run)
+    yield from plan_lines(summary, told, dry_run=dry_run, first=_by_layout(results, told))
     yield from _skipped(results)
 
 
 def _done(results: Results[_Answer], told: Context, most: int | None, *, shown: bool) -> Iterator[str]:
     summary = together([answer.summary for _, answer in results.values], most)
-    if not shown:
-        yield from _by_layout(results, told)
     space = "SpaceReclaimed" if told.expires is None else "SpaceTrashed"
     size = sum(answer.document[space] for _, answer in results.values)
     kept = sum(answer.kept for _, answer in results.values)
-    yield from done_lines(summary, told, size=size, kept=kept, shown=shown)
+    yield from done_lines(summary, told, size=size, kept=kept, shown=shown, first=_by_layout(results, told))
     yield from _skipped(results)
 
 
@@ -245,8 +242,8 @@ def _by_layout(results: Results[_Answer], told: Context) -> Iterator[str]:
         if not answer.summary.empty
     ]
     if changed:
-        yield from layout_lines(changed, told)
         yield ""
+        yield from layout_lines(changed, told)
 
 
 def _skipped(results: Results[_Answer]) -> Iterator[str]:

@@ -23,8 +23,8 @@ from ocigc.times import SECOND, format_rfc3339
 
 _RUNS = (
     Column("RUN"),
-    Column("REMOVED"),
-    Column("KEPT UNTIL", below=80),
+    Column("REMOVED", time=True),
+    Column("KEPT UNTIL", below=80, time=True),
     Column("BLOBS", right=True, below=100),
     Column("SIZE", right=True),
     Column("IMAGE", name=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest
 
 from ocigc.digest import Digest
@@ -27,7 +27,7 @@ class Loss:
 
     `name` is in its familiar form, empty if it has none; `repository` likewise. `created` is an instant, None if nobody
     knows it. `size` (bytes) is that of the image, `frees` what the disk gets back; `referrers` are how many and what
-    they free.
+    they free. `layout` is the path of its layout in a tree.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Loss:
     frees: int
     why: str
     referrers: tuple[int, int] = (0, 0)
+    layout: str = ""
 
     @property
     def total(self) -> int:
@@ -96,7 +97,12 @@ class PlanSummary:
 
 
 def summarize(
-    planned: Pruned, options: PruneOptions, *, most: int | None = None, watch: Watcher = SILENT
+    planned: Pruned,
+    options: PruneOptions,
+    *,
+    most: int | None = None,
+    layout: str = "",
+    watch: Watcher = SILENT,
 ) -> PlanSummary:
     """Puts a plan in figures, with at most so many `losses`. It asks for the status of every file, and reads the
     configs of the images that it lists."""
@@ -105,7 +111,7 @@ def summarize(
     store.stat(report=watch("Reading sizes"))
     losses, count, repositories = _losses(snapshot, plan, options, most)
     return PlanSummary(
-        losses=losses,
+        losses=[replace(each, layout=layout) for each in losses],
         count=count,
         repositories=repositories,
         images=len(plan.pruned),
@@ -152,7 +158,7 @@ def together(parts: Sequence[PlanSummary], most: int | None = None) -> PlanSumma
 
 def _ordered(losses: Iterable[Loss]) -> list[Loss]:
     """By repository, the largest first."""
-    return sorted(losses, key=lambda loss: (loss.repository, -loss.total, loss.name, loss.digest))
+    return sorted(losses, key=lambda loss: (loss.layout, loss.repository, -loss.total, loss.name, loss.digest))
 
 
 def _losses(
@@ -233,8 +239,8 @@ class _Reasons:
         rule = untagged.by or self._rule(untagged.image)
         target = self._store.find(untagged.image.target.digest)
         if target is None:
-            return f"{rule}; its content is absent"
-        return rule if self._leaving[target] else f"{rule}; its content stays"
+            return f"{rule}; absent"
+        return rule if self._leaving[target] else f"{rule}; shared"
 
     def _rule(self, image: ImageRecord) -> str:
         filters = self._options.request.filters

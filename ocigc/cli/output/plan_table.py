@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ocigc.cli.output.tables import Column, table, terminal_width
@@ -22,6 +22,7 @@ SHOWN = 20
 
 _LEFTOVERS_SHOWN = 3
 
+_LAYOUT = Column("LAYOUT", name=True)
 _LOSSES = (
     Column("IMAGE", name=True),
     Column("AGE", right=True),
@@ -29,9 +30,10 @@ _LOSSES = (
     Column("FREES", right=True),
     Column("WHY", cut=True),
 )
+_LOSSES_IN_TREE = tuple(replace(each, below=100) if each.title == "SIZE" else each for each in _LOSSES)
 _REPOSITORIES = (Column("REPOSITORY", name=True), Column("IMAGES", right=True), Column("FREES", right=True))
 _LAYOUTS = (
-    Column("LAYOUT", name=True),
+    _LAYOUT,
     Column("GO", right=True),
     Column("STAY", right=True),
     Column("ORPHANS", right=True, below=80),
@@ -65,13 +67,14 @@ def context(path: str, wanted: PruneOptions, *, recursive: bool = False) -> Cont
     return Context(path, now, expires, recursive, terminal_width(sys.stdout))
 
 
-def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool) -> Iterator[str]:
-    """The plan, before it is carried out."""
+def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool, first: Iterable[str] = ()) -> Iterator[str]:
+    """The plan, before it is carried out; below its title come the `first` lines."""
     if summary.empty:
         yield from _in_grace(summary)
         yield _nothing(summary, run)
         return
     yield f"Plan for {printable(run.path)}{', a dry run' if dry_run else ''}:"
+    yield from first
     yield from _details(summary, run)
     if run.expires is None:
         yield _total("Frees", summary.frees + summary.leftover_bytes, "go", summary, run)
@@ -82,7 +85,9 @@ def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool) -> Iterator
         yield f"The trash keeps them until {format_rfc3339(run.expires)}; the next prune after that frees the space."
 
 
-def done_lines(summary: PlanSummary, run: Context, *, size: int, kept: int, shown: bool) -> Iterator[str]:
+def done_lines(
+    summary: PlanSummary, run: Context, *, size: int, kept: int, shown: bool, first: Iterable[str] = ()
+) -> Iterator[str]:
     """What was done: `size` bytes that went, and `kept` blobs that came into use meanwhile; and where the way back is.
     The plan comes before it unless it was `shown`.
     """
@@ -92,6 +97,7 @@ def done_lines(summary: PlanSummary, run: Context, *, size: int, kept: int, show
         return
     if not shown:
         yield f"Removed from {printable(run.path)}:"
+        yield from first
         yield from _details(summary, run)
     if kept:
         yield f"{count(kept, 'blob')} came into use meanwhile and were kept."
@@ -149,14 +155,23 @@ def _images(summary: PlanSummary, run: Context) -> Iterator[str]:
     shown = summary.losses
     if not summary.count:
         return
-    rows = [row for loss in shown for row in _rows(loss, run.now)]
-    yield from table(_LOSSES, rows, width=run.width)
+    if run.recursive and not all(_says_where(loss) for loss in shown):
+        lines = ((loss.layout, number, row) for loss in shown for number, row in enumerate(_rows(loss, run.now)))
+        rows = [("" if number else layout, *row) for layout, number, row in lines]
+        yield from table((_LAYOUT, *_LOSSES_IN_TREE), rows, width=run.width)
+    else:
+        yield from table(_LOSSES, [row for loss in shown for row in _rows(loss, run.now)], width=run.width)
     if (more := summary.count - len(shown)) > 0:
         yield f"… and {more:,} more (-v lists all)"
     yield ""
     if more > SHOWN and len(summary.repositories) > 1:
         yield from _by_repository(summary, run)
         yield ""
+
+
+def _says_where(loss: Loss) -> bool:
+    """Whether the name of an image tells its layout, as it does where repositories are paths."""
+    return bool(loss.layout) and f"/{loss.name}".rpartition(":")[0].endswith(f"/{loss.layout}")
 
 
 def _rows(loss: Loss, now: int) -> Iterator[tuple[str, ...]]:

@@ -21,7 +21,8 @@ Row = Sequence[str]
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. `right` aligns numbers; on a terminal with fewer columns than `below`, it is left out; with `name`
-    its cells may be shortened in the middle; with `cut`, at their end.
+    its cells may be shortened in the middle; with `cut`, at their end; with `time` they are RFC 3339, and to the minute
+    on a terminal.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Column:
     below: int = 0
     name: bool = False
     cut: bool = False
+    time: bool = False
 
 
 def table(
@@ -45,17 +47,27 @@ def lines(
     """The same, a line at a time. It asks for the rows twice, so that they need not all be there at once."""
     shown = [number for number, each in enumerate(columns) if width is None or width >= each.below]
     picked = [columns[number] for number in shown]
+
+    def cells(row: Row) -> list[str]:
+        return [
+            _minute(row[number]) if width is not None and column.time else row[number]
+            for number, column in zip(shown, picked, strict=True)
+        ]
+
     widths = [measure(each.title) if header else 0 for each in picked]
     for row in rows():
-        for place, number in enumerate(shown):
-            if (length := measure(row[number])) > widths[place]:
-                widths[place] = length
+        widths = list(map(max, widths, map(measure, cells(row))))
     if width is not None:
         _fit(picked, widths, width)
     if header:
         yield _line(picked, widths, [each.title for each in picked])
     for row in rows():
-        yield _line(picked, widths, [row[number] for number in shown])
+        yield _line(picked, widths, cells(row))
+
+
+def _minute(text: str) -> str:
+    """`2026-11-26 15:04` for what RFC 3339 says in UTC."""
+    return f"{text[:10]} {text[11:16]}" if len(text) == 20 and text.endswith("Z") else text
 
 
 def _fit(columns: Sequence[Column], widths: list[int], width: int) -> None:
