@@ -18,7 +18,7 @@ from ocigc.gc.in_use import InUse
 from ocigc.layout.configs import labels_of
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Snapshot, load
-from ocigc.native import Detail, Store
+from ocigc.native import Detail, Store, map_blobs
 from ocigc.pruning.planning import decide
 from ocigc.pruning.prune import Pruned
 from ocigc.synth import Spec, write
@@ -91,3 +91,21 @@ def test_decide_and_report(benchmark: Any, snapshot: Snapshot) -> None:
 def test_verify(benchmark: Any, snapshot: Snapshot) -> None:
     nodes = range(len(snapshot.store))
     assert set(benchmark(lambda: snapshot.store.verify(nodes))) == {1}
+
+
+@pytest.fixture(scope="session")
+def layers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store of large layers: its blobs are long, and in memory once they have been verified."""
+    path: Path = tmp_path_factory.mktemp("bench") / "layers"
+    write(path, Spec(seed=2, images=60, layer_bytes=1 << 20))
+    with Layout(str(path)) as opened, Store.scan(opened.fd, detail=Detail.STATUS) as store:
+        yield store
+
+
+@pytest.mark.parametrize("how", ["read", "mapped"])
+def test_verify_large_blobs(benchmark: Any, layers: Store, how: str) -> None:
+    if how == "mapped":
+        map_blobs()  # for good: the last parameter
+    nodes = range(len(layers))
+    benchmark.extra_info["bytes"] = sum(map(layers.size, nodes))
+    assert set(benchmark(lambda: layers.verify(nodes))) == {1}

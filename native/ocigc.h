@@ -32,8 +32,8 @@ enum ocigc_code {
     OCIGC_CORRUPT = 4,         /* content that does not match its digest */
     OCIGC_UNEXPECTED_FILE = 5, /* a symlink, fifo, socket or device where a regular file or a directory belongs */
     OCIGC_CANCELLED = 6,
-    OCIGC_CHANGED = 7,         /* a file changed while it was read */
-    OCIGC_UNVERIFIABLE = 8     /* a digest of an algorithm that this core cannot compute */
+    OCIGC_CHANGED = 7,     /* a file changed while it was read */
+    OCIGC_UNVERIFIABLE = 8 /* a digest of an algorithm that this core cannot compute */
 };
 
 struct ocigc_error {
@@ -65,7 +65,7 @@ enum ocigc_algorithm {
 const char *ocigc_digest_implementation(int32_t algorithm, uint32_t index);
 
 /* Hashes `count` messages, as many at once as the implementation has lanes. `implementation` NULL means the one in use.
- * `out` receives count * (32 or 64) bytes. OCIGC_UNVERIFIABLE if the algorithm or implementation does not exist here. */
+ * `out` receives count * (32 or 64) bytes. OCIGC_UNVERIFIABLE if this core lacks the algorithm or implementation. */
 int32_t ocigc_digest_many(int32_t algorithm, const char *implementation, size_t count, const uint8_t *const *messages,
                           const size_t *lengths, uint8_t *out, struct ocigc_error *error);
 
@@ -95,9 +95,9 @@ enum ocigc_role {
     OCIGC_ROLE_BLOB = 2,
     OCIGC_ROLE_MANIFEST = 3,
     OCIGC_ROLE_SUBJECT = 4,
-    OCIGC_ROLE_FOUND = 5, /* a descriptor anywhere in a document of unknown form */
-    OCIGC_ROLE_LABEL = 6, /* a gc.ref.content label */
-    OCIGC_ROLE_BACK = 7,  /* a gc.bref.content label: the target keeps this blob */
+    OCIGC_ROLE_FOUND = 5,   /* a descriptor anywhere in a document of unknown form */
+    OCIGC_ROLE_LABEL = 6,   /* a gc.ref.content label */
+    OCIGC_ROLE_BACK = 7,    /* a gc.bref.content label: the target keeps this blob */
     OCIGC_ROLE_EMBEDDED = 8 /* a descriptor of a manifest that is embedded as the `data` of an absent blob */
 };
 
@@ -147,8 +147,8 @@ int32_t ocigc_json_members(const char *bytes, size_t length, struct ocigc_member
                            struct ocigc_error *error);
 
 /* Reads the descriptors of a document. As MANIFEST or INDEX it is read strictly (form, duplicate keys, never both at
- * once), as any other media leniently (valid JSON; every object with a valid "digest", and every "blobSum"). The document
- * keeps no reference to `bytes`. */
+ * once), as any other media leniently (valid JSON; every object with a valid "digest", and every "blobSum"). The
+ * document keeps no reference to `bytes`. */
 int32_t ocigc_document_parse(const char *bytes, size_t length, int32_t media, struct ocigc_document **document,
                              struct ocigc_error *error);
 void ocigc_document_free(struct ocigc_document *document);
@@ -161,8 +161,8 @@ enum ocigc_data {
 };
 
 /* An entry of `manifests` in an index.json. Its digest, its name (empty if none) and its time of creation (empty if
- * none) stand one after the other in the index's text, decoded to UTF-8. A digest of a registered algorithm is stored as
- * one byte, the enum ocigc_algorithm, and the binary digest. */
+ * none) stand one after the other in the index's text, decoded to UTF-8. A digest of a registered algorithm is stored
+ * as one byte, the enum ocigc_algorithm, and the binary digest. */
 struct ocigc_entry {
     int64_t size;
     struct ocigc_span object; /* its { ... } in the file */
@@ -179,7 +179,7 @@ struct ocigc_entry {
 enum ocigc_reference_kind {
     OCIGC_REFERENCE_CONTENT = 0, /* a digest: of a gc.ref.content annotation, or of a descriptor in its `data` */
     OCIGC_REFERENCE_IMAGE = 1,   /* the name of an image: of a gc.ref.image annotation */
-    OCIGC_REFERENCE_SUBJECT = 2, /* the digest of its subject, as containerd exports it: io.containerd.manifest.subject */
+    OCIGC_REFERENCE_SUBJECT = 2, /* the digest of its subject: of an io.containerd.manifest.subject annotation */
     OCIGC_REFERENCE_KIND = 3     /* what it is, as cosign saves it: the `kind` annotation */
 };
 
@@ -201,7 +201,7 @@ struct ocigc_index {
     const char *text;
 };
 
-/* Reads an index.json as strictly as any index; annotations must be strings. The index keeps no reference to `bytes`. */
+/* Reads an index.json as strictly as any index; annotations must be strings. It keeps no reference to `bytes`. */
 int32_t ocigc_index_parse(const char *bytes, size_t length, struct ocigc_index **index, struct ocigc_error *error);
 void ocigc_index_free(struct ocigc_index *index);
 
@@ -216,15 +216,15 @@ enum ocigc_name_form {
 /* Writes the form of each entry's name, and the position of the first entry with the same name and target. */
 int32_t ocigc_index_names(const struct ocigc_index *index, uint8_t *forms, uint32_t *firsts, struct ocigc_error *error);
 
-/* How entries name their images: an entry without a name by `nameless` and its digest, an entry whose flag in `prefixed`
- * is set (NULL: no entry's is) by `prefix` and its name, any other by its name. */
+/* How entries name their images: an entry without a name by `nameless` and its digest, an entry whose flag in
+ * `prefixed` is set (NULL: no entry's is) by `prefix` and its name, any other by its name. */
 struct ocigc_naming {
     const char *nameless;
     const char *prefix;
     const uint8_t *prefixed;
 };
 
-/* Sorts positions of entries by those names, then by digests, both as text, bytewise; those without a name come last. */
+/* Sorts positions of entries by those names, then by digests, both as text, bytewise; nameless ones come last. */
 void ocigc_index_sort(const struct ocigc_index *index, uint32_t *positions, size_t count,
                       const struct ocigc_naming *naming);
 
@@ -258,10 +258,11 @@ enum ocigc_scan_detail {
     OCIGC_SCAN_IDENTITY = 2 /* also what a ledger compares: device, inode, mtime, ctime; 32 bytes per blob */
 };
 
-/* Lists blobs/ below the open directory `layout` into tables sorted by algorithm and digest. A file whose name is a digest
- * of a registered algorithm becomes a node. So does a regular file under an unregistered algorithm, which is never
- * verified or deleted. Other regular files and directories are foreign. OCIGC_UNEXPECTED_FILE for anything else, and for a
- * directory or symlink where a blob must be. A missing blobs/ is an empty store. The descriptor is duplicated. */
+/* Lists blobs/ below the open directory `layout` into tables sorted by algorithm and digest. A file whose name is a
+ * digest of a registered algorithm becomes a node. So does a regular file under an unregistered algorithm, which is
+ * never verified or deleted. Other regular files and directories are foreign. OCIGC_UNEXPECTED_FILE for anything else,
+ * and for a directory or symlink where a blob must be. A missing blobs/ is an empty store. The descriptor is
+ * duplicated. */
 int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc_store **store,
                          struct ocigc_progress *progress, struct ocigc_error *error);
 void ocigc_store_free(ocigc_store *store);
@@ -275,8 +276,8 @@ void ocigc_store_find_targets(const ocigc_store *store, const struct ocigc_index
 size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 /* Lists the nodes whose blobs an earlier scan of the same layout did not find. */
 size_t ocigc_store_added(const ocigc_store *store, const ocigc_store *earlier, uint32_t *out, size_t capacity);
-/* Writes the digests of `count` nodes, each followed by '\n'; returns the bytes written. `out` has room for 256 bytes per
- * node. */
+/* Writes the digests of `count` nodes, each followed by '\n'; returns the bytes written. `out` has room for 256 bytes
+ * per node. */
 size_t ocigc_store_digests(const ocigc_store *store, const uint32_t *nodes, size_t count, char *out);
 
 /* Asks for size, times and links of the files of `nodes` (NULL: of all), if not known yet. A node must have a status
@@ -310,8 +311,8 @@ int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct oci
 size_t ocigc_store_hard_links(const ocigc_store *store, const uint32_t *nodes, size_t count,
                               struct ocigc_hard_link *out, size_t capacity);
 
-/* Reads a blob of at most `limit` bytes into memory that ocigc_bytes_free frees. Verifies it if `verify` is not 0 and this
- * core can compute its digest. */
+/* Reads a blob of at most `limit` bytes into memory that ocigc_bytes_free frees. Verifies it if `verify` is not 0 and
+ * this core can compute its digest. */
 int32_t ocigc_store_read(const ocigc_store *store, uint32_t node, uint64_t limit, int32_t verify, char **bytes,
                          size_t *length, struct ocigc_error *error);
 void ocigc_bytes_free(char *bytes);
@@ -333,8 +334,8 @@ struct ocigc_label {
 };
 
 /* Reads the label files below labels/ of all present blobs. gc.ref.content and gc.bref.content labels become edges.
- * OCIGC_MALFORMED for a file that is not a JSON object from string to string, or is over 1 MiB; OCIGC_UNEXPECTED_FILE for
- * one that is not a regular file. */
+ * OCIGC_MALFORMED for a file that is not a JSON object from string to string, or is over 1 MiB; OCIGC_UNEXPECTED_FILE
+ * for one that is not a regular file. */
 int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error);
 /* The other labels, by node, kind and value; the values stand in *text. */
 const struct ocigc_label *ocigc_graph_labels(const ocigc_store *store, uint32_t *count, const char **text);
@@ -343,11 +344,12 @@ const struct ocigc_label *ocigc_graph_labels(const ocigc_store *store, uint32_t 
  * parses, level by level:
  *   - what its media type says is a manifest or an index;
  *   - whatever their media type says, the nodes given, and the targets of `manifests` and of labels: the content tells
- *     what they are. A blob over 16 MiB is a leaf unless its media type says JSON. So are layers and blobs of manifests;
+ *     what they are. A blob over 16 MiB is a leaf unless its media type says JSON. So are layers and blobs of
+ * manifests;
  *   - other blobs whose media type ends in +json: each object with a digest in them is a descriptor;
  *   - the `data` of a descriptor, if its blob is absent.
- * May be called again with further roots. Stops at the first of them that cannot be read, verified or, if it is a manifest
- * or an index, parsed, and names it by digest. */
+ * May be called again with further roots. Stops at the first of them that cannot be read, verified or, if it is a
+ * manifest or an index, parsed, and names it by digest. */
 int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint8_t *media, size_t count,
                            uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error);
 
@@ -373,8 +375,8 @@ struct ocigc_missing {
     uint8_t is_foreign;       /* a layer that need not be distributed, by its media type */
 };
 
-/* From here on ocigc_graph_expand does not stop at what it records, a sum of enum ocigc_record. A node with a fault has no
- * edges. */
+/* From here on ocigc_graph_expand does not stop at what it records, a sum of enum ocigc_record. A node with a fault has
+ * no edges. */
 void ocigc_graph_record(ocigc_store *store, int32_t what);
 size_t ocigc_graph_fault_count(const ocigc_store *store);
 /* Why; returns its node. In the order of nodes. */
@@ -384,10 +386,10 @@ const struct ocigc_missing *ocigc_graph_missing(const ocigc_store *store, uint32
 /* Nodes whose size is not what a descriptor says, ascending. */
 size_t ocigc_graph_wrong_sizes(const ocigc_store *store, uint32_t *out, size_t capacity);
 
-/* Searches every blob that no expansion has reached (JSON of at most 16 MiB) for a `subject` that is present, and expands
- * those whose subject is reached, until nothing new is reached. A blob that is not a valid JSON object is a leaf. JSON
- * whose stamp is after `newer_than` is expanded too, leniently and whether or not it is sound: a writer may be about to
- * name it. */
+/* Searches every blob that no expansion has reached (JSON of at most 16 MiB) for a `subject` that is present, and
+ * expands those whose subject is reached, until nothing new is reached. A blob that is not a valid JSON object is a
+ * leaf. JSON whose stamp is after `newer_than` is expanded too, leniently and whether or not it is sound: a writer may
+ * be about to name it. */
 int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint32_t threads,
                                    struct ocigc_progress *progress, struct ocigc_error *error);
 
@@ -397,8 +399,8 @@ int32_t ocigc_graph_add_referrer(ocigc_store *store, uint32_t subject, uint32_t 
 void ocigc_graph_remove_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer);
 /* The present subject of an expanded manifest, or UINT32_MAX. */
 uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
-/* The same of `count` nodes (UINT32_MAX: none): out[i] is UINT32_MAX - 1 if nodes[i] has a subject that is absent. Returns
- * how many have a subject. */
+/* The same of `count` nodes (UINT32_MAX: none): out[i] is UINT32_MAX - 1 if nodes[i] has a subject that is absent.
+ * Returns how many have a subject. */
 size_t ocigc_graph_subjects(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 
 enum ocigc_reach {
@@ -408,8 +410,8 @@ enum ocigc_reach {
 };
 
 /* Marks, group after group, what the roots of each group reach and no group before reached. Group i has the roots up to
- * roots[ends[i]], from where the group before it ended, reaches as far as reach[i] says, and owns what it marks under the
- * number `first` + i (`first` is not 0). ocigc_graph_unmark removes all marks. */
+ * roots[ends[i]], from where the group before it ended, reaches as far as reach[i] says, and owns what it marks under
+ * the number `first` + i (`first` is not 0). ocigc_graph_unmark removes all marks. */
 int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32_t *ends, const uint8_t *reach,
                          size_t groups, uint32_t first, struct ocigc_error *error);
 void ocigc_graph_unmark(ocigc_store *store);
@@ -418,8 +420,9 @@ const uint32_t *ocigc_graph_owners(const ocigc_store *store);
 /* The nodes with an owner in low..high (0..0: the unreachable ones), ascending. */
 size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, uint32_t *out, size_t capacity);
 
-/* Visits present blobs as moby's walkPresentChildren does: in preorder (config, layers; manifests), by each descriptor's
- * own media type, every node once. Writes at most `capacity` nodes and medias, and to `count` how many there are. */
+/* Visits present blobs as moby's walkPresentChildren does: in preorder (config, layers; manifests), by each
+ * descriptor's own media type, every node once. Writes at most `capacity` nodes and medias, and to `count` how many
+ * there are. */
 int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
                          size_t capacity, size_t *count, struct ocigc_error *error);
 
@@ -461,12 +464,13 @@ struct ocigc_verify_options {
     struct ocigc_checksum *checksums; /* of SOUND blobs, parallel to `nodes`; may be NULL */
 };
 
-/* From here on this process maps the blobs that it hashes instead of reading them, which saves a copy. It handles SIGBUS for
- * that: a blob that shrinks meanwhile is CHANGED. For a program of its own; a library must not take signals from others. */
+/* From here on this process maps the blobs that it hashes instead of reading them, which saves a copy. It handles
+ * SIGBUS for that: a blob that shrinks meanwhile is CHANGED. For a program of its own; a library must not take signals
+ * from others. */
 int32_t ocigc_map_blobs(struct ocigc_error *error);
 
-/* Hashes the blobs of `nodes`, largest first; verdicts[i] is the enum ocigc_verdict of nodes[i]. A cancel leaves the rest
- * UNCHECKED. `options` NULL: no deadline, no checksums. */
+/* Hashes the blobs of `nodes`, largest first; verdicts[i] is the enum ocigc_verdict of nodes[i]. A cancel leaves the
+ * rest UNCHECKED. `options` NULL: no deadline, no checksums. */
 int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                      const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error);
@@ -478,7 +482,7 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
 typedef struct ocigc_ledger ocigc_ledger;
 
 enum ocigc_selection {
-    OCIGC_SELECT_CHANGED = 0,  /* new, touched since it was verified, or touched so shortly before that it cannot be told */
+    OCIGC_SELECT_CHANGED = 0,  /* new, touched since it was verified, or shortly before */
     OCIGC_SELECT_RECORDED = 1, /* has a checksum to compare with */
     OCIGC_SELECT_UNRECORDED = 2,
     OCIGC_SELECT_OLDER = 3 /* new, touched, or last verified before `instant`; the oldest first */
@@ -517,8 +521,8 @@ enum ocigc_sweep_result {
 };
 
 /* Moves blobs into the open directory `trash` as blobs/<alg>/<encoded>, and their label files as
- * labels/<alg>/<encoded>.json; makes the directories as needed. results[i] is the enum ocigc_sweep_result of nodes[i]. The
- * caller syncs. Stops at the first system call that fails for good. */
+ * labels/<alg>/<encoded>.json; makes the directories as needed. results[i] is the enum ocigc_sweep_result of nodes[i].
+ * The caller syncs. Stops at the first system call that fails for good. */
 int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t *results,
                     struct ocigc_progress *progress, struct ocigc_error *error);
 
@@ -536,9 +540,9 @@ int32_t ocigc_exchange(int32_t first_directory, const char *first, int32_t secon
 void ocigc_return_memory(void);
 
 /* Takes from this thread, and from all that it starts from here on, the right to change anything outside of the `count`
- * open directories, and to execute programs; as far as the kernel knows them, also to truncate files there (Linux 6.2), to
- * use TCP unless `network` is set (6.7), to control devices (6.10), and to reach processes outside by signals or abstract
- * sockets (6.12). OCIGC_SYSTEM if the kernel has no Landlock. */
+ * open directories, and to execute programs; as far as the kernel knows them, also to truncate files there (Linux 6.2),
+ * to use TCP unless `network` is set (6.7), to control devices (6.10), and to reach processes outside by signals or
+ * abstract sockets (6.12). OCIGC_SYSTEM if the kernel has no Landlock. */
 int32_t ocigc_confine(const int32_t *directories, size_t count, int32_t network, struct ocigc_error *error);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-#define OCIGC_MANIFEST_LIMIT (16u << 20) /* bytes; the largest manifest, index or other document that is read */
-#define OCIGC_DIGEST_TEXT_MAX 255u       /* bytes of the longest "alg:encoded": NAME_MAX bounds the encoded part */
+#define OCIGC_MANIFEST_LIMIT  (16u << 20) /* bytes; the largest manifest, index or other document that is read */
+#define OCIGC_DIGEST_TEXT_MAX 255u        /* bytes of the longest "alg:encoded": NAME_MAX bounds the encoded part */
 
 /* Fills `error` (NULL is allowed) and returns `code`, so that callers can `return ocigc_fail(...)`. Bytes of the
  * formatted message outside printable ASCII come out as \xNN, so that no name can reach a terminal raw. */

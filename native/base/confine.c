@@ -1,7 +1,7 @@
 /* confine.c - least privilege: with Landlock, this process can change only what lies below a few directories.
  *
- * Landlock grows with the kernel. Its constants are given here, because the headers that this is built with may be older
- * than the kernel that it runs on; what a kernel does not know is not asked of it. */
+ * Landlock grows with the kernel. Its constants are given here, because the headers that this is built with may be
+ * older than the kernel that it runs on; what a kernel does not know is not asked of it. */
 
 #include "base/base.h"
 
@@ -24,14 +24,15 @@ enum {
 };
 
 /* Rights to change files and directories. */
-#define RIGHT(n) (UINT64_C(1) << (n))
-#define EXECUTE RIGHT(0)
+#define RIGHT(n)   (UINT64_C(1) << (n))
+#define EXECUTE    RIGHT(0)
 #define WRITE_FILE RIGHT(1)
-#define REMOVE_OR_MAKE (RIGHT(4) | RIGHT(5) | RIGHT(6) | RIGHT(7) | RIGHT(8) | RIGHT(9) | RIGHT(10) | RIGHT(11) | RIGHT(12))
-#define REFER RIGHT(13)
-#define TRUNCATE RIGHT(14)
-#define DEVICE_IOCTL RIGHT(15)
-#define BIND_AND_CONNECT_TCP (RIGHT(0) | RIGHT(1))
+#define REMOVE_OR_MAKE                                                                                                 \
+    (RIGHT(4) | RIGHT(5) | RIGHT(6) | RIGHT(7) | RIGHT(8) | RIGHT(9) | RIGHT(10) | RIGHT(11) | RIGHT(12))
+#define REFER                        RIGHT(13)
+#define TRUNCATE                     RIGHT(14)
+#define DEVICE_IOCTL                 RIGHT(15)
+#define BIND_AND_CONNECT_TCP         (RIGHT(0) | RIGHT(1))
 #define ABSTRACT_SOCKETS_AND_SIGNALS (RIGHT(0) | RIGHT(1))
 
 struct ruleset {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 /* Best first. If there are fewer messages, the first kernel with fewer lanes takes over. */
+/* clang-format off */
 static const struct ocigc_kernel *const KERNELS[] = {
 #if defined(__x86_64__)
     &ocigc_sha256_avx512,
@@ -20,6 +21,7 @@ static const struct ocigc_kernel *const KERNELS[] = {
     &ocigc_sha256_portable,
     &ocigc_sha512_portable,
 };
+/* clang-format on */
 enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] };
 
 /* Asked once per kernel: in a virtual machine every cpuid traps to the host. */
@@ -115,7 +117,7 @@ void ocigc_lanes_advance(const struct ocigc_kernels *kernels, struct ocigc_lane 
         if (active[i]->blocks < blocks)
             blocks = active[i]->blocks;
     while (count > 0) {
-        const struct ocigc_kernel *kernel = count > kernels->many->sparse ? kernels->many
+        const struct ocigc_kernel *kernel = count > kernels->many->sparse  ? kernels->many
                                             : count > kernels->few->sparse ? kernels->few
                                                                            : kernels->single;
         uint32_t taken = count < kernel->lanes ? count : kernel->lanes;

@@ -1,5 +1,5 @@
-/* SHA-256 with the cryptographic extension of ARMv8. One stream is bound by the latency of sha256h; two in one loop hide
- * it. */
+/* SHA-256 with the cryptographic extension of ARMv8. One stream is bound by the latency of sha256h; two in one loop
+ * hide it. */
 
 #include "digest/digest.h"
 
@@ -54,8 +54,8 @@ INLINE void compress_lanes(union ocigc_state *states, const uint8_t *const *data
                 abcd[lane] = vsha256hq_u32(abcd[lane], efgh[lane], words);
                 efgh[lane] = vsha256h2q_u32(efgh[lane], abcd_old, words);
                 if (group < 12)
-                    w[now] = vsha256su1q_u32(vsha256su0q_u32(w[now], w[(now + 1) & 3]), w[(now + 2) & 3],
-                                             w[(now + 3) & 3]);
+                    w[now] =
+                        vsha256su1q_u32(vsha256su0q_u32(w[now], w[(now + 1) & 3]), w[(now + 2) & 3], w[(now + 3) & 3]);
             }
         }
 #pragma GCC unroll 2

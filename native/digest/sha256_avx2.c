@@ -21,7 +21,7 @@ INLINE __m256i add(__m256i a, __m256i b)
     return _mm256_add_epi32(a, b);
 }
 
-INLINE __m256i xor(__m256i a, __m256i b)
+INLINE __m256i xor2(__m256i a, __m256i b)
 {
     return _mm256_xor_si256(a, b);
 }
@@ -60,8 +60,7 @@ INLINE void transpose(__m256i rows[8])
 /* Half of a block of every message, as eight words of the schedule. */
 INLINE void load(__m256i words[8], const uint8_t *const *data, size_t offset)
 {
-    const __m256i byte_order =
-        _mm256_broadcastsi128_si256(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
+    const __m256i byte_order = _mm256_broadcastsi128_si256(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
 #pragma GCC unroll 8
     for (int lane = 0; lane < LANES; lane++) {
         __m256i bytes = _mm256_loadu_si256((const __m256i *)(data[lane] + offset));
@@ -75,8 +74,8 @@ INLINE __m256i schedule(const __m256i w[16], int t)
 {
     __m256i far = w[(t + 1) & 15];
     __m256i near = w[(t + 14) & 15];
-    __m256i s0 = xor(xor(rotate(far, 7), rotate(far, 18)), _mm256_srli_epi32(far, 3));
-    __m256i s1 = xor(xor(rotate(near, 17), rotate(near, 19)), _mm256_srli_epi32(near, 10));
+    __m256i s0 = xor2(xor2(rotate(far, 7), rotate(far, 18)), _mm256_srli_epi32(far, 3));
+    __m256i s1 = xor2(xor2(rotate(near, 17), rotate(near, 19)), _mm256_srli_epi32(near, 10));
     return add(add(w[t & 15], s0), add(w[(t + 9) & 15], s1));
 }
 
@@ -98,11 +97,11 @@ TARGET static void compress(union ocigc_state *states, const uint8_t *const *dat
             if (t >= 16)
                 w[t & 15] = schedule(w, t);
             __m256i constant = _mm256_set1_epi32((int)ocigc_sha256_constants[t]);
-            __m256i s1 = xor(xor(rotate(e, 6), rotate(e, 11)), rotate(e, 25));
-            __m256i chosen = xor(g, _mm256_and_si256(e, xor(f, g)));
+            __m256i s1 = xor2(xor2(rotate(e, 6), rotate(e, 11)), rotate(e, 25));
+            __m256i chosen = xor2(g, _mm256_and_si256(e, xor2(f, g)));
             __m256i t1 = add(add(h, add(w[t & 15], constant)), add(s1, chosen));
-            __m256i s0 = xor(xor(rotate(a, 2), rotate(a, 13)), rotate(a, 22));
-            __m256i majority = xor(b, _mm256_and_si256(xor(a, b), xor(b, c)));
+            __m256i s0 = xor2(xor2(rotate(a, 2), rotate(a, 13)), rotate(a, 22));
+            __m256i majority = xor2(b, _mm256_and_si256(xor2(a, b), xor2(b, c)));
             h = g;
             g = f;
             f = e;

@@ -11,11 +11,11 @@ uint32_t ocigc_block_size(int32_t algorithm)
 
 void ocigc_state_start(int32_t algorithm, union ocigc_state *state)
 {
-    static const union ocigc_state sha256 = {.words32 = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
-                                                         0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
-    static const union ocigc_state sha512 = {
-        .words64 = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1,
-                    0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179}};
+    static const union ocigc_state sha256 = {
+        .words32 = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+    static const union ocigc_state sha512 = {.words64 = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b,
+                                                         0xa54ff53a5f1d36f1, 0x510e527fade682d1, 0x9b05688c2b3e6c1f,
+                                                         0x1f83d9abfb41bd6b, 0x5be0cd19137e2179}};
     *state = algorithm == OCIGC_SHA512 ? sha512 : sha256;
 }
 

@@ -1,7 +1,7 @@
 /* document.c - manifests and indexes, read strictly: what two readers could read differently is refused. */
 
-#include "base/vector.h"
 #include "json/document.h"
+#include "base/vector.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,11 +79,11 @@ static bool read_descriptor(struct reader *reader, int32_t role)
     int more;
     while ((more = ocigc_json_next_member(json, &key)) == 1) {
         bool ok = ocigc_json_equals(&key, "digest")        ? ocigc_json_read_string(json, &digest)
-                    : ocigc_json_equals(&key, "mediaType")   ? ocigc_json_read_string(json, &media_type)
-                    : ocigc_json_equals(&key, "size")        ? ocigc_json_read_number(json, &number)
-                    : ocigc_json_equals(&key, "annotations") ? skip_to_end(json, &found.annotations)
-                    : ocigc_json_equals(&key, "data")        ? skip_data(json, &found.data)
-                                                             : skip_unless_ambiguous(json, &key, names);
+                  : ocigc_json_equals(&key, "mediaType")   ? ocigc_json_read_string(json, &media_type)
+                  : ocigc_json_equals(&key, "size")        ? ocigc_json_read_number(json, &number)
+                  : ocigc_json_equals(&key, "annotations") ? skip_to_end(json, &found.annotations)
+                  : ocigc_json_equals(&key, "data")        ? skip_data(json, &found.data)
+                                                           : skip_unless_ambiguous(json, &key, names);
         if (!ok)
             return false;
     }
@@ -170,7 +170,7 @@ static bool read_media_type(struct ocigc_json *json, int32_t *media)
 bool ocigc_strict_scan(struct ocigc_json *json, int32_t media, ocigc_descriptor_sink sink, void *context,
                        int32_t *shape)
 {
-    static const char *const names[] = {"schemaVersion", "mediaType", "config",  "layers", "blobs",
+    static const char *const names[] = {"schemaVersion", "mediaType", "config",   "layers", "blobs",
                                         "manifests",     "subject",   "fsLayers", NULL};
     struct reader reader = {json, sink, context};
     struct ocigc_json_string key;
@@ -225,7 +225,7 @@ int32_t ocigc_document_scan(const char *bytes, size_t length, int32_t media, oci
     ocigc_json_open(&json, bytes, length, strict);
     *shape = OCIGC_SHAPE_NONE;
     bool ok = json.reason == NULL && (strict ? ocigc_strict_scan(&json, media, sink, context, shape)
-                                               : ocigc_lenient_scan(&json, sink, context, shape));
+                                             : ocigc_lenient_scan(&json, sink, context, shape));
     int32_t code = ok ? OCIGC_OK : ocigc_json_is_out_of_memory(&json) ? OCIGC_NO_MEMORY : OCIGC_MALFORMED;
     if (!ok) {
         if (json.duplicate[0] != '\0')

@@ -11,9 +11,9 @@ struct ocigc_found_descriptor {
     int32_t media;
     int64_t size; /* -1 if not given */
     struct ocigc_span object;
-    const char *bytes; /* of the document: the spans are in it */
+    const char *bytes;             /* of the document: the spans are in it */
     struct ocigc_span annotations; /* the value of that member, of whatever type; empty if there is none */
-    struct ocigc_span data; /* the same */
+    struct ocigc_span data;        /* the same */
     const char *media_type;
     uint32_t media_type_length;
     const char *digest;

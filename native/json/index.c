@@ -118,8 +118,7 @@ static int32_t keep_media_type(struct reader *reader, const struct ocigc_found_d
     *number = last;
     if (!ocigc_reserve(&index->media_types, &index->media_type_capacity, last, 1, sizeof *index->media_types))
         return no_memory(reader);
-    index->media_types[index->media_type_count++] =
-        (struct ocigc_span){index->text_length, found->media_type_length};
+    index->media_types[index->media_type_count++] = (struct ocigc_span){index->text_length, found->media_type_length};
     return keep_bytes(reader, found->media_type, found->media_type_length);
 }
 
@@ -144,8 +143,7 @@ static int32_t keep_reference(struct reader *reader, const struct ocigc_json_str
 }
 
 /* What a key means as a label. Any key that means something has to be seen, however it is written. */
-static int32_t meaning_of(struct reader *reader, const struct ocigc_json_string *key,
-                          enum ocigc_label_meaning *meaning)
+static int32_t meaning_of(struct reader *reader, const struct ocigc_json_string *key, enum ocigc_label_meaning *meaning)
 {
     if (!key->escaped) {
         *meaning = ocigc_label_meaning(key->bytes, key->length);

@@ -80,7 +80,8 @@ static bool read_member(struct search *search, const struct ocigc_json_string *k
         return true;
     }
     if (value == '"' && ocigc_json_equals(key, "blobSum"))
-        return ocigc_json_read_string(json, &string) && emit(search, &(struct frame){.start = frame->start, .size = -1}, &string);
+        return ocigc_json_read_string(json, &string) &&
+               emit(search, &(struct frame){.start = frame->start, .size = -1}, &string);
     if (value == '"' && ocigc_json_equals(key, "mediaType")) {
         if (!ocigc_json_read_string(json, &frame->media_type))
             return false;

@@ -498,8 +498,8 @@ bool ocigc_json_skip(struct ocigc_json *json)
     for (;;) {
         char c = ocigc_json_peek(json);
         bool ok = c == '{'   ? ocigc_json_enter_object(json)
-                    : c == '[' ? ocigc_json_enter_array(json)
-                               : skip_scalar(json, c);
+                  : c == '[' ? ocigc_json_enter_array(json)
+                             : skip_scalar(json, c);
         if (!ok)
             return false;
         int more = 0;
@@ -519,7 +519,7 @@ int32_t ocigc_json_check(const char *bytes, size_t length, struct ocigc_error *e
     struct ocigc_json json;
     ocigc_json_open(&json, bytes, length, false);
     bool ok = json.reason == NULL && ocigc_json_skip(&json) &&
-                (ocigc_json_end(&json) || ocigc_json_fail(&json, "unexpected content after the document"));
+              (ocigc_json_end(&json) || ocigc_json_fail(&json, "unexpected content after the document"));
     ocigc_json_close(&json);
     if (ok)
         return OCIGC_OK;

@@ -191,7 +191,8 @@ size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, si
     return found;
 }
 
-static bool is_in_table(const struct ocigc_digest_table *table, const struct ocigc_digest_table *other, uint32_t position)
+static bool is_in_table(const struct ocigc_digest_table *table, const struct ocigc_digest_table *other,
+                        uint32_t position)
 {
     char name[OCIGC_DIGEST_TEXT_MAX + 1];
     if (other == NULL)
@@ -271,7 +272,8 @@ int ocigc_blob_open(const ocigc_store *store, uint32_t node, struct stat *status
     if (fstat(file, status) != 0) {
         ocigc_fail_system(error, errno, "cannot read the status of %s:%s", place.table->name, encoded);
     } else if (!S_ISREG(status->st_mode)) {
-        ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", place.table->name, encoded, ocigc_kind(status->st_mode));
+        ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", place.table->name, encoded,
+                   ocigc_kind(status->st_mode));
     } else {
         return file;
     }

@@ -14,9 +14,9 @@ size_t ocigc_store_digest(const ocigc_store *store, uint32_t node, char *out);
 /* The binary digest of a node: ocigc_algorithm_width bytes; NULL for OCIGC_ALGORITHM_OTHER. */
 const uint8_t *ocigc_blob_digest(const ocigc_store *store, uint32_t node);
 
-/* Opens the blob of a node for reading (openat below blobs/<alg>, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), checks
- * that it is a regular file, and fills `status`. Returns the descriptor, or -1 with `error` filled: OCIGC_SYSTEM with
- * os_errno ENOENT if it is gone, OCIGC_UNEXPECTED_FILE if it is not a regular file. Any thread may call it. */
+/* Opens the blob of a node for reading (openat below blobs/<alg>, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
+ * checks that it is a regular file, and fills `status`. Returns the descriptor, or -1 with `error` filled: OCIGC_SYSTEM
+ * with os_errno ENOENT if it is gone, OCIGC_UNEXPECTED_FILE if it is not a regular file. Any thread may call it. */
 int ocigc_blob_open(const ocigc_store *store, uint32_t node, struct stat *status, struct ocigc_error *error);
 
 /* Whether `status` still shows the file of which ocigc_store_stat asked: its size and the newer of mtime and ctime. */

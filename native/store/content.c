@@ -45,8 +45,8 @@ int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *er
 {
     if (content->loaded)
         return OCIGC_OK;
-    int32_t code = ocigc_blob_load(content->store, content->node, content->file, &content->status,
-                                   OCIGC_MANIFEST_LIMIT, content->buffer, error);
+    int32_t code = ocigc_blob_load(content->store, content->node, content->file, &content->status, OCIGC_MANIFEST_LIMIT,
+                                   content->buffer, error);
     content->loaded = code == OCIGC_OK;
     return code;
 }

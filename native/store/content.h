@@ -21,8 +21,8 @@ void ocigc_content_close(struct ocigc_content *content);
 int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error);
 /* Reads all of it (at most OCIGC_MANIFEST_LIMIT bytes) into the buffer, once. */
 int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *error);
-/* Verifies what is loaded. If the caller has verified the blob, the file must be unchanged since its status was asked for.
- * A blob of an unregistered algorithm is believed. */
+/* Verifies what is loaded. If the caller has verified the blob, the file must be unchanged since its status was asked
+ * for. A blob of an unregistered algorithm is believed. */
 int32_t ocigc_content_check(struct ocigc_content *content, bool is_verified, struct ocigc_error *error);
 
 static inline bool ocigc_content_is_over_limit(const struct ocigc_content *content)

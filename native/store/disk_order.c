@@ -65,7 +65,7 @@ static void take_name(struct search *search, const struct ocigc_digest_table *ta
     uint32_t node = table->first + position;
     if ((search->wanted[node / 8] >> node % 8 & 1) == 0)
         return;
-    search->wanted[node / 8] &= (uint8_t) ~(1u << node % 8); /* a name may be listed twice */
+    search->wanted[node / 8] &= (uint8_t)~(1u << node % 8); /* a name may be listed twice */
     search->found[search->found_count++] = (struct found){entry->d_ino, position_of(search, node)};
 }
 

@@ -136,8 +136,7 @@ uint32_t ocigc_claim_of(int32_t role, int32_t media)
 
 uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t referrer)
 {
-    static const uint32_t verified =
-        OCIGC_NODE_MANIFEST | OCIGC_NODE_INDEX | OCIGC_NODE_DETECT | OCIGC_NODE_JSON;
+    static const uint32_t verified = OCIGC_NODE_MANIFEST | OCIGC_NODE_INDEX | OCIGC_NODE_DETECT | OCIGC_NODE_JSON;
     return ocigc_graph_flags(graph, referrer) & verified ? 0 : OCIGC_NODE_DETECT;
 }
 

@@ -1,14 +1,14 @@
 /* graph.h - the graph of what refers to what.
  *
- * Edges stand in two flat arrays. An expansion is a run of them: the edges of one node. Per node: 2 bytes of flags, 4 for
- * its expansion, 4 for its owner. Per edge: 5 bytes, and 8 more for one that leads back (to a subject). */
+ * Edges stand in two flat arrays. An expansion is a run of them: the edges of one node. Per node: 2 bytes of flags, 4
+ * for its expansion, 4 for its owner. Per edge: 5 bytes, and 8 more for one that leads back (to a subject). */
 #ifndef OCIGC_STORE_GRAPH_H
 #define OCIGC_STORE_GRAPH_H
 
 #include "store/store.h"
 
-/* Flags of a node. A claim says how its content is to be read; it is taken once that has begun. REACHED is the claim that
- * reads nothing, and comes with every other. */
+/* Flags of a node. A claim says how its content is to be read; it is taken once that has begun. REACHED is the claim
+ * that reads nothing, and comes with every other. */
 enum {
     OCIGC_NODE_REACHED = 1 << 0,
     OCIGC_NODE_MANIFEST = 1 << 1, /* strictly as a manifest */

@@ -1,6 +1,6 @@
-/* graph_expand.c - from roots to all that they reach: claimed nodes are read, level by level, on several threads. A thread
- * takes a few nodes at a time and then hands over what it has found. What is claimed meanwhile waits for the next level, so
- * that results do not depend on the number of threads. */
+/* graph_expand.c - from roots to all that they reach: claimed nodes are read, level by level, on several threads. A
+ * thread takes a few nodes at a time and then hands over what it has found. What is claimed meanwhile waits for the
+ * next level, so that results do not depend on the number of threads. */
 #include "base/vector.h"
 #include "store/disk_order.h"
 #include "store/graph_read.h"
@@ -11,8 +11,8 @@
 #include <string.h>
 
 enum {
-    SHARE = 32,           /* tasks that a thread takes at a time */
-    COLD_SHARE = 8,       /* and of those that come from the disk */
+    SHARE = 32,            /* tasks that a thread takes at a time */
+    COLD_SHARE = 8,        /* and of those that come from the disk */
     TASKS_PER_THREAD = 16, /* that make a thread worth starting */
 };
 
@@ -130,8 +130,8 @@ static bool hand_over(struct share *share)
     for (uint32_t i = 0; ok && i < reader->wrong_size_count; i++)
         ok = ocigc_graph_add_wrong_size(graph, reader->wrong_sizes[i]);
     for (uint32_t i = 0; ok && i < reader->missing_count; i++)
-        ok = ocigc_graph_add_missing(graph, &reader->missing[i],
-                                     reader->missing_text + reader->missing[i].digest.start);
+        ok =
+            ocigc_graph_add_missing(graph, &reader->missing[i], reader->missing_text + reader->missing[i].digest.start);
     pthread_mutex_unlock(&level->lock);
     share->found_count = reader->edge_count = reader->queue_count = reader->wrong_size_count = 0;
     reader->missing_count = reader->missing_text_length = 0;

@@ -46,8 +46,7 @@ static bool follow(struct walk *walk, uint32_t node)
     if (!walk->flat) {
         struct ocigc_edges edges = ocigc_graph_edges_of(graph, node);
         for (uint32_t i = 0; i < edges.count; i++)
-            if (edges.targets[i] != UINT32_MAX && !ocigc_edge_is_back(edges.kinds[i]) &&
-                !reach(walk, edges.targets[i]))
+            if (edges.targets[i] != UINT32_MAX && !ocigc_edge_is_back(edges.kinds[i]) && !reach(walk, edges.targets[i]))
                 return false;
     }
     if (walk->forward || (graph->flags[node] & OCIGC_NODE_LEADS_ON) == 0)

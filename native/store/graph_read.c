@@ -1,8 +1,8 @@
 #include "store/graph_read.h"
 
 #include "base/vector.h"
-#include "json/embedded.h"
 #include "store/content.h"
+#include "json/embedded.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,8 +81,8 @@ static bool fail(struct ocigc_reader *reader, int32_t code)
 static int add_embedded(void *context, const struct ocigc_found_descriptor *found);
 static bool finish_lookup(struct ocigc_reader *reader);
 
-/* Reads the `data` of an absent blob in its place. If that is corrupt, the blob is missing; if it is a manifest, that is an
- * error. false: reader->code says why. */
+/* Reads the `data` of an absent blob in its place. If that is corrupt, the blob is missing; if it is a manifest, that
+ * is an error. false: reader->code says why. */
 static bool read_data(struct ocigc_reader *reader, bool *is_missing)
 {
     struct ocigc_lookup lookup = reader->lookup;
@@ -98,8 +98,8 @@ static bool read_data(struct ocigc_reader *reader, bool *is_missing)
     int32_t code = ocigc_embedded_scan(&found, add_embedded, reader);
     if (code == OCIGC_OK)
         return finish_lookup(reader);
-    bool is_manifest = lookup.role == OCIGC_ROLE_MANIFEST || lookup.media == OCIGC_MEDIA_MANIFEST ||
-                       lookup.media == OCIGC_MEDIA_INDEX;
+    bool is_manifest =
+        lookup.role == OCIGC_ROLE_MANIFEST || lookup.media == OCIGC_MEDIA_MANIFEST || lookup.media == OCIGC_MEDIA_INDEX;
     *is_missing = true;
     reader->edge_count = edges;
     reader->missing_count = missing;
@@ -225,8 +225,8 @@ static int32_t parse(struct ocigc_reader *reader, int32_t media, struct ocigc_er
     int32_t shape;
     struct ocigc_error cause = {0};
     reader->code = OCIGC_OK;
-    int32_t code = ocigc_document_scan(reader->buffer.bytes, reader->buffer.length, media, add_descriptor, reader,
-                                       &shape, &cause);
+    int32_t code =
+        ocigc_document_scan(reader->buffer.bytes, reader->buffer.length, media, add_descriptor, reader, &shape, &cause);
     if (code == OCIGC_OK && finish_lookup(reader)) {
         bool ok = order_by_role(reader, first) && claim_edges(reader, first);
         return ok ? OCIGC_OK : ocigc_fail_memory(error);

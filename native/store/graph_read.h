@@ -26,7 +26,7 @@ struct ocigc_reader {
     struct ocigc_buffer buffer;
     uint32_t node; /* that is read */
     struct ocigc_lookup lookup;
-    int32_t code; /* why the document could not be read to its end, if not for its form */
+    int32_t code;                            /* why the document could not be read to its end, if not for its form */
     char corrupt[OCIGC_DIGEST_TEXT_MAX + 1]; /* the digest whose `data` is corrupt */
     uint32_t *targets;
     uint8_t *kinds;

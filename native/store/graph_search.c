@@ -1,11 +1,11 @@
 /* graph_search.c - referrers that nothing names: blobs that nothing has reached, but that are JSON with a `subject`. */
 #include "base/vector.h"
-#include "json/document.h"
 #include "store/content.h"
 #include "store/disk_order.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/parallel.h"
+#include "json/document.h"
 
 #include <errno.h>
 #include <pthread.h>

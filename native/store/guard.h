@@ -1,8 +1,8 @@
 /* guard.h - survives the loss of a mapped file.
  *
- * A file that shrinks while it is mapped, or cannot be read, raises SIGBUS in the thread that touches it. A thread arms its
- * guard with sigsetjmp(ocigc_guard.resume, 1) and is_armed; the handler stores the address and jumps back there. Every other
- * SIGBUS goes to the handler that was there before. */
+ * A file that shrinks while it is mapped, or cannot be read, raises SIGBUS in the thread that touches it. A thread arms
+ * its guard with sigsetjmp(ocigc_guard.resume, 1) and is_armed; the handler stores the address and jumps back there.
+ * Every other SIGBUS goes to the handler that was there before. */
 #ifndef OCIGC_STORE_GUARD_H
 #define OCIGC_STORE_GUARD_H
 

@@ -1,11 +1,11 @@
 /* labels.c - the label files below labels/: which blobs are roots, and what keeps what by a label. */
 #include "base/vector.h"
-#include "json/scanner.h"
 #include "store/disk_order.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/names.h"
 #include "store/parallel.h"
+#include "json/scanner.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -195,7 +195,8 @@ static bool add_missing(struct ocigc_graph *graph, struct reader *reader, uint32
 {
     for (uint32_t i = 0; i < reader->missing_count; i++) {
         reader->missing[i].node = node;
-        if (!ocigc_graph_add_missing(graph, &reader->missing[i], reader->missing_text + reader->missing[i].digest.start))
+        if (!ocigc_graph_add_missing(graph, &reader->missing[i],
+                                     reader->missing_text + reader->missing[i].digest.start))
             return false;
     }
     return true;
@@ -230,7 +231,8 @@ static int32_t read_open(struct label_files *files, struct reader *reader, int f
     if (fstat(file, &status) != 0)
         return ocigc_fail_system(error, errno, "cannot read the status of labels/%s/%s", algorithm, name);
     if (!S_ISREG(status.st_mode))
-        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is %s", algorithm, name, ocigc_kind(status.st_mode));
+        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is %s", algorithm, name,
+                          ocigc_kind(status.st_mode));
     if (status.st_size > FILE_LIMIT)
         return ocigc_fail(error, OCIGC_MALFORMED, "labels/%s/%s: over 1 MiB", algorithm, name);
     ssize_t got = ocigc_read_up_to(file, reader->bytes, FILE_LIMIT);

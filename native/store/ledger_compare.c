@@ -56,7 +56,8 @@ static uint8_t compare(const struct comparison *comparison, uint32_t node, char 
     if (!whole && ocigc_cancelled(comparison->progress))
         return OCIGC_VERDICT_UNCHECKED;
     const struct ocigc_checksum *known = &comparison->ledger->known[node].checksum;
-    return whole && checksum.low == known->low && checksum.high == known->high ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CORRUPT;
+    return whole && checksum.low == known->low && checksum.high == known->high ? OCIGC_VERDICT_SOUND
+                                                                               : OCIGC_VERDICT_CORRUPT;
 }
 
 static void compare_thread(void *context)
@@ -84,8 +85,12 @@ int32_t ocigc_ledger_compare(const ocigc_ledger *ledger, const uint32_t *nodes, 
                              struct ocigc_error *error)
 {
     struct comparison comparison = {
-        .ledger = ledger, .nodes = nodes, .count = count,
-        .deadline = deadline, .verdicts = verdicts, .progress = progress,
+        .ledger = ledger,
+        .nodes = nodes,
+        .count = count,
+        .deadline = deadline,
+        .verdicts = verdicts,
+        .progress = progress,
     };
     uint64_t bytes = 0;
     memset(verdicts, OCIGC_VERDICT_UNCHECKED, count);

@@ -21,11 +21,12 @@ struct header {
     uint32_t version;
     uint32_t byte_order;
     uint64_t counts[ALGORITHM_COUNT]; /* of records, by algorithm */
-    struct ocigc_checksum checksum;         /* of all before it */
+    struct ocigc_checksum checksum;   /* of all before it */
 };
 
 struct details {
-    struct ocigc_identity identity; /* all 0: the file was touched since, but its checksum is still that of the content verified */
+    struct ocigc_identity
+        identity; /* all 0: the file was touched since, but its checksum is still that of the content verified */
     uint64_t size;
     int64_t verified;
     struct ocigc_checksum checksum;
@@ -174,8 +175,7 @@ static int32_t read_header(struct header *header, int file, struct ocigc_error *
     return OCIGC_OK;
 }
 
-int32_t ocigc_ledger_read(ocigc_ledger *ledger, int32_t file, int64_t now, uint64_t *damaged,
-                          struct ocigc_error *error)
+int32_t ocigc_ledger_read(ocigc_ledger *ledger, int32_t file, int64_t now, uint64_t *damaged, struct ocigc_error *error)
 {
     struct header header;
     int32_t code = read_header(&header, file, error);

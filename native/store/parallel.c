@@ -32,8 +32,7 @@ void ocigc_parallel(uint32_t threads, void (*work)(void *context), void *context
     struct job job = {work, context};
     pthread_t others[MOST_THREADS];
     uint32_t started = 0;
-    while (started + 1 < threads && started < MOST_THREADS &&
-           pthread_create(&others[started], NULL, run, &job) == 0)
+    while (started + 1 < threads && started < MOST_THREADS && pthread_create(&others[started], NULL, run, &job) == 0)
         started++;
     work(context);
     while (started > 0)

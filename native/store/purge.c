@@ -16,8 +16,8 @@
 
 enum {
     BATCH_BYTES = 4 << 20, /* of directory entries: some 47,000 sha256 names */
-    SHARE = 64,             /* names that a thread takes at a time */
-    THREADS_A_CORE = 4,     /* removing means waiting for the device, which is told of freed blocks */
+    SHARE = 64,            /* names that a thread takes at a time */
+    THREADS_A_CORE = 4,    /* removing means waiting for the device, which is told of freed blocks */
 };
 
 struct purge {
@@ -41,7 +41,7 @@ static int32_t fail(struct purge *purge, int cause, const char *name)
 {
     if (purge->code == OCIGC_OK)
         purge->code = ocigc_fail_system(purge->error, cause, "cannot remove %s%s%s", purge->name,
-                                         *purge->name != '\0' && *name != '\0' ? "/" : "", name);
+                                        *purge->name != '\0' && *name != '\0' ? "/" : "", name);
     return purge->code;
 }
 

@@ -62,7 +62,8 @@ static int32_t mode_of(int directory, const struct dirent64 *entry, mode_t *mode
 
 static int32_t refuse(struct scan *scan, const char *name, mode_t mode)
 {
-    return ocigc_fail(scan->error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", scan->table->name, name, ocigc_kind(mode));
+    return ocigc_fail(scan->error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", scan->table->name, name,
+                      ocigc_kind(mode));
 }
 
 static int32_t take_other_name(struct scan *scan, const struct dirent64 *entry)
@@ -227,7 +228,7 @@ static uint32_t useful_threads(const struct ocigc_digest_table *table, int32_t d
 }
 
 static int32_t scan_table(ocigc_store *store, struct ocigc_digest_table *table, uint32_t threads,
-                            struct ocigc_progress *progress, struct ocigc_error *error)
+                          struct ocigc_progress *progress, struct ocigc_error *error)
 {
     int directory = ocigc_open_directory(store->blobs, table->name);
     if (directory < 0)

@@ -33,7 +33,8 @@ static int status_of(const ocigc_store *store, struct ocigc_place place, const c
     return cause;
 }
 
-int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct ocigc_hard_link *out, struct ocigc_error *error)
+int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct ocigc_hard_link *out,
+                             struct ocigc_error *error)
 {
     struct ocigc_place place = ocigc_store_place(store, node);
     char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
@@ -54,7 +55,7 @@ int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct oci
 }
 
 static int32_t stat_file(struct job *job, uint32_t node, struct ocigc_status *status, uint64_t *bytes,
-                       struct ocigc_error *error)
+                         struct ocigc_error *error)
 {
     struct ocigc_place place = ocigc_store_place(job->store, node);
     char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
@@ -69,7 +70,8 @@ static int32_t stat_file(struct job *job, uint32_t node, struct ocigc_status *st
     if (cause != 0)
         return ocigc_fail_system(error, cause, "cannot read the file of blobs/%s/%s", algorithm, encoded);
     if (!S_ISREG(file.st_mode))
-        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", algorithm, encoded, ocigc_kind(file.st_mode));
+        return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", algorithm, encoded,
+                          ocigc_kind(file.st_mode));
     if (!ocigc_status_make(job->store, &job->lock, &file, status))
         return ocigc_fail_memory(error);
     *bytes += (uint64_t)file.st_size;
@@ -124,7 +126,7 @@ static void stat_nodes(void *context)
 }
 
 int32_t ocigc_store_stat(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
-                           struct ocigc_progress *progress, struct ocigc_error *error)
+                         struct ocigc_progress *progress, struct ocigc_error *error)
 {
     struct job job = {.store = store, .nodes = nodes, .count = count, .progress = progress, .error = error};
     if (nodes == NULL)

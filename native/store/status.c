@@ -52,9 +52,9 @@ uint32_t ocigc_status_claim(ocigc_store *store, uint32_t node)
 {
     uint32_t place = place_in(&store->status, node);
     int64_t unknown = OCIGC_STAMP_UNKNOWN;
-    bool claimed = place != UINT32_MAX &&
-                   __atomic_compare_exchange_n(&store->status.stamps[place], &unknown, OCIGC_STAMP_NEVER, false,
-                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    bool claimed =
+        place != UINT32_MAX && __atomic_compare_exchange_n(&store->status.stamps[place], &unknown, OCIGC_STAMP_NEVER,
+                                                           false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
     return claimed ? place : UINT32_MAX;
 }
 
@@ -116,7 +116,7 @@ static bool add_link(ocigc_store *store, pthread_mutex_t *lock, const struct sta
 {
     pthread_mutex_lock(lock);
     bool ok = store->inode_count < OCIGC_SIZE_LARGE &&
-                ocigc_reserve(&store->inodes, &store->inode_capacity, store->inode_count, 1, sizeof *store->inodes);
+              ocigc_reserve(&store->inodes, &store->inode_capacity, store->inode_count, 1, sizeof *store->inodes);
     if (ok) {
         store->inodes[store->inode_count] = (struct ocigc_inode){
             .inode = file->st_ino,

@@ -18,12 +18,12 @@ struct ocigc_status {
     int64_t stamp; /* OCIGC_STAMP_UNKNOWN until asked for */
 };
 
-#define OCIGC_STATUS_INODE (UINT64_C(1) << 63)
+#define OCIGC_STATUS_INODE   (UINT64_C(1) << 63)
 #define OCIGC_STATUS_TOUCHED (UINT64_C(1) << 62) /* touched after the scan began */
-#define OCIGC_SIZE_MASK (OCIGC_STATUS_TOUCHED - 1)
-#define OCIGC_SIZE_LARGE (UINT64_C(1) << 30)
-#define OCIGC_STAMP_UNKNOWN INT64_MIN
-#define OCIGC_STAMP_NEVER (OCIGC_STAMP_UNKNOWN + 1) /* of a file that is gone */
+#define OCIGC_SIZE_MASK      (OCIGC_STATUS_TOUCHED - 1)
+#define OCIGC_SIZE_LARGE     (UINT64_C(1) << 30)
+#define OCIGC_STAMP_UNKNOWN  INT64_MIN
+#define OCIGC_STAMP_NEVER    (OCIGC_STAMP_UNKNOWN + 1) /* of a file that is gone */
 
 /* The statuses after a scan of names: of some nodes by their numbers in a set, or of all. */
 struct ocigc_status_table {
@@ -49,6 +49,6 @@ void ocigc_status_put(struct ocigc_store *store, uint32_t place, struct ocigc_st
 
 /* Converts what stat returned. `lock` guards the store's inodes. false: no memory, `status` is unchanged. */
 bool ocigc_status_make(struct ocigc_store *store, pthread_mutex_t *lock, const struct stat *file,
-                      struct ocigc_status *status);
+                       struct ocigc_status *status);
 
 #endif

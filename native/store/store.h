@@ -21,7 +21,7 @@ struct ocigc_graph;
 
 struct ocigc_store {
     int layout;
-    int blobs; /* -1 if there is none */
+    int blobs;                         /* -1 if there is none */
     struct ocigc_digest_table *tables; /* by name, so that nodes are in the order of their digests' text */
     uint32_t table_count;
     uint32_t table_capacity;

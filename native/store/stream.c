@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 enum {
-    WINDOW = 4 << 20,         /* mapped at a time */
+    WINDOW = 4 << 20,        /* mapped at a time */
     WORTH_A_MAP = 256 << 10, /* bytes of a file; mapping a smaller one takes longer than reading it */
 };
 

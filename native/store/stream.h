@@ -22,8 +22,8 @@ struct ocigc_stream {
 
 /* Starts on an open file of `size` bytes, with the stream's buffer. */
 void ocigc_stream_start(struct ocigc_stream *stream, int file, uint64_t size);
-/* The next piece, valid until the next call: its length, 0 at the end, -1 with errno if it cannot be read. A file that has
- * become shorter ends sooner than at `size`, or raises SIGBUS where its piece is touched (see guard.h). */
+/* The next piece, valid until the next call: its length, 0 at the end, -1 with errno if it cannot be read. A file that
+ * has become shorter ends sooner than at `size`, or raises SIGBUS where its piece is touched (see guard.h). */
 ssize_t ocigc_stream_next(struct ocigc_stream *stream, const uint8_t **piece);
 /* Frees what it has mapped. */
 void ocigc_stream_end(struct ocigc_stream *stream);

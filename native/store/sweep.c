@@ -130,7 +130,9 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index)
         return OCIGC_OK;
     if (cause == 0)
         cause = move(way->blobs, name, way->blob_trash);
-    sweep->results[index] = cause == 0 ? OCIGC_SWEEP_MOVED : cause == ENOENT ? OCIGC_SWEEP_MISSING : OCIGC_SWEEP_NOT_TRIED;
+    sweep->results[index] = cause == 0        ? OCIGC_SWEEP_MOVED
+                            : cause == ENOENT ? OCIGC_SWEEP_MISSING
+                                              : OCIGC_SWEEP_NOT_TRIED;
     if (cause == 0 || cause == ENOENT)
         return OCIGC_OK;
     return ocigc_fail_system(sweep->error, cause, "cannot move blobs/%s/%s into the trash", place.table->name, name);
@@ -201,8 +203,7 @@ static int32_t move_leftovers(const struct sweep *sweep, const struct leftovers 
         memcpy(name + length, ".json", sizeof ".json");
         int cause = move(way->labels, name, way->label_trash);
         if (cause != 0 && cause != ENOENT)
-            return ocigc_fail_system(sweep->error, cause, "cannot move labels/%s/%s into the trash", table->name,
-                                     name);
+            return ocigc_fail_system(sweep->error, cause, "cannot move labels/%s/%s into the trash", table->name, name);
     }
     return OCIGC_OK;
 }

@@ -1,8 +1,8 @@
 /* verify.c - hashes blobs from a queue, the largest first, in the lanes of each thread.
  *
- * A lane gets a new blob as soon as its own ends, so that all lanes of a kernel are busy until the queue is empty. With the
- * largest first, no thread is left alone with a large blob at the end; and a blob that would still take longer than all
- * others together goes through a narrower kernel, which is faster for a single blob. */
+ * A lane gets a new blob as soon as its own ends, so that all lanes of a kernel are busy until the queue is empty. With
+ * the largest first, no thread is left alone with a large blob at the end; and a blob that would still take longer than
+ * all others together goes through a narrower kernel, which is faster for a single blob. */
 
 #include "digest/digest.h"
 #include "digest/xxh3.h"
@@ -23,9 +23,9 @@ struct work {
     const uint32_t *order; /* positions in nodes and verdicts, the largest blob first */
     uint8_t *verdicts;
     size_t count;
-    size_t next;   /* shared by the threads, as are `late` and `left` */
-    bool late;     /* the deadline came before the end of the queue */
-    int64_t left;  /* bytes that are not hashed yet */
+    size_t next;  /* shared by the threads, as are `late` and `left` */
+    bool late;    /* the deadline came before the end of the queue */
+    int64_t left; /* bytes that are not hashed yet */
     uint32_t threads;
     int32_t algorithm;
     int64_t deadline;
@@ -160,7 +160,8 @@ static void refill(struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->used;) {
         struct blob *blob = &batch->blobs[i];
-        if (blob->lane.blocks == 0 && !blob->is_padded && blob->stream.done == blob->stream.size && blob->stream.size > 0)
+        if (blob->lane.blocks == 0 && !blob->is_padded && blob->stream.done == blob->stream.size &&
+            blob->stream.size > 0)
             pad(batch, blob, blob->lane.data, blob->stream.size % ocigc_block_size(batch->work->algorithm));
         uint8_t verdict = OCIGC_VERDICT_UNCHECKED;
         if (blob->lane.blocks == 0)

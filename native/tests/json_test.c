@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define DIGEST_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define DIGEST_A   "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DESCRIPTOR "{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"" DIGEST_A "\",\"size\":1}"
 
 static char *exact(const char *text, size_t length)
@@ -84,7 +84,8 @@ static void many_keys(void)
 
 static void strict_documents(void)
 {
-    CHECK(accepted("{\"schemaVersion\":2,\"config\":" DESCRIPTOR ",\"layers\":[" DESCRIPTOR "]}", OCIGC_MEDIA_MANIFEST));
+    CHECK(
+        accepted("{\"schemaVersion\":2,\"config\":" DESCRIPTOR ",\"layers\":[" DESCRIPTOR "]}", OCIGC_MEDIA_MANIFEST));
     CHECK(accepted("{\"manifests\":null,\"annotations\":{\"a\":\"b\"}}", OCIGC_MEDIA_INDEX));
     static const char *const refused[] = {
         "[]",
@@ -162,20 +163,20 @@ static struct ocigc_index *parse_index(const char *text, struct ocigc_error *err
     return index;
 }
 
-#define ENTRY(members) "{\"digest\":\"" DIGEST_A "\",\"size\":1" members "}"
-#define INDEX(entries) "{\"manifests\":[" entries "]}"
+#define ENTRY(members)         "{\"digest\":\"" DIGEST_A "\",\"size\":1" members "}"
+#define INDEX(entries)         "{\"manifests\":[" entries "]}"
 #define ANNOTATED(annotations) INDEX(ENTRY(",\"annotations\":" annotations))
 
 static void indexes(void)
 {
     struct ocigc_error error;
-    static const char text[] = INDEX(
-        ENTRY(",\"mediaType\":\"a\"") "," ENTRY(",\"mediaType\":\"b\",\"annotations\":null") ","
-        ENTRY(",\"mediaType\":\"a\",\"annotations\":{\"org.opencontainers.image.ref.name\":\"r\","
-              "\"io.containerd.image.name\":\"\\u006e\",\"org.opencontainers.image.created\":\"c\","
-              /* a key that is longer than any buffer and not written as it reads */
-              "\"\\u0063ontainerd.io/gc.ref.content.0123456789012345678901234567890123456789012345678901234567890123\":"
-              "\"d\",\"containerd.io/gc.ref.contents\":\"e\"}"));
+    static const char text[] =
+        INDEX(ENTRY(",\"mediaType\":\"a\"") "," ENTRY(",\"mediaType\":\"b\",\"annotations\":null") "," ENTRY(
+            ",\"mediaType\":\"a\",\"annotations\":{\"org.opencontainers.image.ref.name\":\"r\","
+            "\"io.containerd.image.name\":\"\\u006e\",\"org.opencontainers.image.created\":\"c\","
+            /* a key that is longer than any buffer and not written as it reads */
+            "\"\\u0063ontainerd.io/gc.ref.content.0123456789012345678901234567890123456789012345678901234567890123\":"
+            "\"d\",\"containerd.io/gc.ref.contents\":\"e\"}"));
     struct ocigc_index *index = parse_index(text, &error);
     CHECK(index != NULL && index->count == 3 && index->media_type_count == 2);
     const struct ocigc_entry *entries = index->entries;
@@ -183,9 +184,11 @@ static void indexes(void)
     CHECK(entries[0].media_type == 0 && entries[1].media_type == 1 && entries[2].media_type == 0);
     CHECK(entries[0].name_length == 0 && entries[1].name_length == 0 && entries[1].created_length == 0);
     CHECK(entries[2].name_length == 1 && entries[2].created_length == 1);
-    CHECK(entries[2].digest_length == 33 && pool[entries[2].text] == OCIGC_SHA256 && pool[entries[2].text + 32] == '\xaa');
+    CHECK(entries[2].digest_length == 33 && pool[entries[2].text] == OCIGC_SHA256 &&
+          pool[entries[2].text + 32] == '\xaa');
     CHECK(memcmp(pool + entries[2].text + 33, "nc", 2) == 0);
-    CHECK(text[entries[2].object.start] == '{' && entries[2].object.start + entries[2].object.length == strlen(text) - 2);
+    CHECK(text[entries[2].object.start] == '{' &&
+          entries[2].object.start + entries[2].object.length == strlen(text) - 2);
     CHECK(index->reference_count == 1 && index->references[0].entry == 2);
     CHECK(pool[index->references[0].value.start] == 'd');
     ocigc_index_free(index);
@@ -194,7 +197,8 @@ static void indexes(void)
     CHECK(index != NULL && index->count == 0 && index->text_length == 0);
     ocigc_index_free(index);
 
-    static const char *const refused[] = {ANNOTATED("[]"), ANNOTATED("1"), ANNOTATED("{\"a\":1}"), ANNOTATED("{\"a\":null}")};
+    static const char *const refused[] = {ANNOTATED("[]"), ANNOTATED("1"), ANNOTATED("{\"a\":1}"),
+                                          ANNOTATED("{\"a\":null}")};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         CHECK(parse_index(refused[i], &error) == NULL && error.code == OCIGC_MALFORMED);
         CHECK(strcmp(error.message, "manifests[0]: annotations must be an object of strings") == 0);
@@ -213,13 +217,17 @@ static void indexes(void)
 static void order(void)
 {
     struct ocigc_error error;
-    static const char text[] = INDEX(NAMED(DIGEST_A, "a") "," NAMED("x:2", "n@" DIGEST_A) "," ENTRY("") "," /* n@sha256 */
-                                     NAMED("x:1", "n@" DIGEST_A "1") "," "{\"digest\":\"x:0\",\"size\":1}" "," /* n@x:0 */
-                                     NAMED("x:0", "n@x:0:") "," NAMED("x:0", "o") "," NAMED("x:0", "o:") ","
-                                     NAMED("x:0", "a") "," NAMED("x:1", "a") "," NAMED("x:1", "o:b"));
+    static const char text[] =
+        INDEX(NAMED(DIGEST_A, "a") "," NAMED("x:2", "n@" DIGEST_A) "," ENTRY("") "," /* n@sha256 */
+              NAMED("x:1", "n@" DIGEST_A "1") ","
+                                              "{\"digest\":\"x:0\",\"size\":1}"
+                                              "," /* n@x:0 */
+              NAMED("x:0", "n@x:0:") "," NAMED("x:0", "o") "," NAMED("x:0", "o:") "," NAMED("x:0", "a") "," NAMED(
+                  "x:1", "a") "," NAMED("x:1", "o:b"));
     static const uint8_t prefixed[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0};
     static const struct ocigc_naming naming = {"n@", "o:", prefixed}, plain = {"n@", "", NULL};
-    static const uint32_t expected[] = {0, 2, 1, 3, 4, 5, 6, 7, 8, 9, 10}, of_plain[] = {0, 8, 9, 2, 1, 3, 4, 5, 6, 7, 10};
+    static const uint32_t expected[] = {0, 2, 1, 3, 4, 5, 6, 7, 8, 9, 10},
+                          of_plain[] = {0, 8, 9, 2, 1, 3, 4, 5, 6, 7, 10};
     uint32_t positions[] = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
     struct ocigc_index *index = parse_index(text, &error);
     CHECK(index != NULL && index->count == 11);
@@ -233,11 +241,11 @@ static void order(void)
 
 /* An entry that embeds a manifest with a config and the layer x:l. */
 #define EMBEDDED_MANIFEST                                                                                              \
-    "eyJjb25maWciOnsiZGlnZXN0Ijoic2hhMjU2OmFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYW"                                                                       \
-    "FhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWEiLCJzaXplIjoxfSwi"                                                                       \
+    "eyJjb25maWciOnsiZGlnZXN0Ijoic2hhMjU2OmFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYW"                                           \
+    "FhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWEiLCJzaXplIjoxfSwi"                                           \
     "bGF5ZXJzIjpbeyJkaWdlc3QiOiJ4OmwiLCJzaXplIjoxfV19"
-#define EMBEDDED_SIZE "141"
-#define EMBEDDED_DIGEST "sha256:a3d403d58f8ed9ac7bc9b87d231e7220d8f170eadb784ec0bdb1be267134a283"
+#define EMBEDDED_SIZE                 "141"
+#define EMBEDDED_DIGEST               "sha256:a3d403d58f8ed9ac7bc9b87d231e7220d8f170eadb784ec0bdb1be267134a283"
 #define EMBEDDING(digest, size, data) INDEX("{\"digest\":\"" digest "\",\"size\":" size ",\"data\":" data "}")
 
 static void embedded(void)
@@ -333,15 +341,20 @@ static void configs(void)
     const char *text = "{\"Created\":\"t\",\"config\":{\"labels\":{\"a\":\"1\",\"b\":null,\"a\":\"2\\u00e9\\ud800\"}},"
                        "\"rootfs\":{\"diff_ids\":[\"x\",\"y\"]}}";
     struct ocigc_config *config;
-    CHECK(ocigc_config_parse(text, strlen(text), &config, &error) == OCIGC_OK && config->label_count == 2 && config->diff_id_count == 2);
+    CHECK(ocigc_config_parse(text, strlen(text), &config, &error) == OCIGC_OK && config->label_count == 2 &&
+          config->diff_id_count == 2);
     CHECK(config->created.length == 1);
     const struct ocigc_config_label *labels = config->labels;
     const char *value = config->text + labels[0].value.start;
     CHECK(labels[0].value.length == 6 && memcmp(value, "2\xc3\xa9\xef\xbf\xbd", 6) == 0);
     CHECK(labels[1].value.length == 0);
     ocigc_config_free(config);
-    static const char *const refused[] = {"[]", "{\"config\":1}", "{\"config\":{\"Labels\":{\"a\":1}}}", "{\"created\":1}",
-                                          "{\"rootfs\":{\"diff_ids\":\"x\"}}", "{} {}"};
+    static const char *const refused[] = {"[]",
+                                          "{\"config\":1}",
+                                          "{\"config\":{\"Labels\":{\"a\":1}}}",
+                                          "{\"created\":1}",
+                                          "{\"rootfs\":{\"diff_ids\":\"x\"}}",
+                                          "{} {}"};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         CHECK(ocigc_config_parse(refused[i], strlen(refused[i]), &config, &error) == OCIGC_MALFORMED);
 }

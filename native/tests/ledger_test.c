@@ -29,7 +29,8 @@ static void path_of(const ocigc_store *store, uint32_t node, char *path)
 static void write_blob(int number)
 {
     static uint8_t content[1 << 20];
-    size_t size = number < LARGE ? sizeof content - (size_t)number : (size_t)snprintf((char *)content, 32, "%d", number);
+    size_t size =
+        number < LARGE ? sizeof content - (size_t)number : (size_t)snprintf((char *)content, 32, "%d", number);
     const uint8_t *message = content;
     uint8_t digest[32];
     char path[100] = "blobs/sha256/";
@@ -44,7 +45,8 @@ static ocigc_store *scan(void)
 {
     struct ocigc_error error;
     ocigc_store *store;
-    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_IDENTITY, 2, &store, NULL, &error) == OCIGC_OK && ocigc_store_count(store) == BLOBS);
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_IDENTITY, 2, &store, NULL, &error) == OCIGC_OK &&
+          ocigc_store_count(store) == BLOBS);
     return store;
 }
 

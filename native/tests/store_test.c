@@ -253,7 +253,8 @@ static void test_phases(const char *index)
     free(results);
     ocigc_store_free(store);
 
-    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, THREADS, &store, NULL, &error) == OCIGC_OK && ocigc_store_count(store) == 0);
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, THREADS, &store, NULL, &error) == OCIGC_OK &&
+          ocigc_store_count(store) == 0);
     ocigc_store_free(store);
 }
 

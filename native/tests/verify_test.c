@@ -36,7 +36,7 @@ static void write_blob(int number, size_t size)
     free(content);
 }
 
-/* All that the engine reads or maps comes here first, so a test can act between the first piece of a blob and the next. */
+/* All that the engine reads or maps comes here first, so a test can act between the pieces of a blob. */
 static void (*between_pieces)(void);
 
 static void act_between_pieces(void)
@@ -209,7 +209,8 @@ int main(void)
     damage(8, NULL, 0);
 
     ocigc_store *store;
-    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, 2, &store, NULL, &error) == OCIGC_OK && ocigc_store_count(store) == BLOBS);
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, 2, &store, NULL, &error) == OCIGC_OK &&
+          ocigc_store_count(store) == BLOBS);
     CHECK(ocigc_store_stat(store, NULL, 0, 2, NULL, &error) == OCIGC_OK);
     for (uint32_t threads = 0; threads <= 4; threads++) {
         verify(store, threads, verdicts);
