@@ -31,7 +31,7 @@ class ImageRecord:
 
     `name` is the full name, or that of a dangling image; `aliases` are further names of the same entries. `bare_tag` is
     set where the layout gives the tag alone and nobody said of which repository. `nameless` entries have no name at
-    all, not even that of a dangling image. `references` are the digests that its labels hold besides the target.
+    all, not even that of a dangling image. `references` are the digests that its labels refer to.
     `created` is an instant, None until somebody needed it and it was found. `entries` are positions in index.json's
     `manifests`.
     """
@@ -99,7 +99,7 @@ class ImageRecord:
 
 
 class Media(IntEnum):
-    """What a blob is held to be. The numbers are those of the native core's `enum ocigc_media`."""
+    """What a blob is read as. The numbers are those of the native core's `enum ocigc_media`."""
 
     UNKNOWN = 0
     """A leaf: a layer, or a type that says nothing of its form."""

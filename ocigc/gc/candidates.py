@@ -22,9 +22,10 @@ from ocigc.image import ImageRecord, dangling_name
 
 
 @dataclass(frozen=True, slots=True)
-class Follower:
+class Dependent:
     """An image, by its position, that stays if one of its subjects does (nodes), or its own target (NO_NODE: that does
-    not count). `reason` is why it stays then."""
+    not count). `reason` says why it stays then.
+    """
 
     position: int
     subjects: Sequence[int]
@@ -37,7 +38,7 @@ class Candidates:
     """What may become of the `images` that are not parts.
 
     The `named` stay, as only dangling images are asked for; of the others, the `kept` stay, the `pruned` go, and the
-    `followers` wait for the mark. The `dangling` are those of the pruned that leave a dangling image.
+    `dependents` wait for the mark. The `dangling` are those of the pruned that leave a dangling image.
     """
 
     images: Images
@@ -45,7 +46,7 @@ class Candidates:
     kept: KeptImages
     pruned: Images
     dangling: Images
-    followers: Sequence[Follower]
+    dependents: Sequence[Dependent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,14 @@ class _Judge:
     relations: Relations
     in_grace: Container[int]
 
-    def decide(self, image: ImageRecord) -> Kept | Follower | None:
+    def decide(self, image: ImageRecord) -> Kept | Dependent | None:
         """Why the image stays, or what it follows; None for a candidate."""
         position = image.position
         subjects = self.relations.subjects.get(position)
         if subjects is None or position in self.filters.detached:
             labelled = self.relations.labelled.get(position)
             kept = self._kept_by_itself(image)
-            return kept if labelled is None or kept else Follower(position, labelled, reason=KeepReason.LABEL_KEPT)
+            return kept if labelled is None or kept else Dependent(position, labelled, reason=KeepReason.LABEL_KEPT)
         # A name of its own may keep a referrer; a fallback tag is none, unless what it refers to is its own content.
         named = name_kind(image.names) == NameKind.NAMED or position in self.relations.reaching
         kept = self._kept_by_itself(image) if named and not image.nameless else self._kept_by_name(image)
@@ -75,7 +76,7 @@ class _Judge:
         if kept is not None:
             return kept
         target = self.graph.find(image.target.digest) if image.nameless else None
-        return Follower(position, subjects, NO_NODE if target is None else target)
+        return Dependent(position, subjects, NO_NODE if target is None else target)
 
     def _kept_by_itself(self, image: ImageRecord) -> Kept | None:
         position = image.position
@@ -109,12 +110,12 @@ def find_candidates(
         named = images.of_kind(NameKind.NAMED)
         considered = images.of_kind(NameKind.NAMELESS, NameKind.DANGLING, NameKind.FALLBACK)
     judge = _Judge(graph, filters, protection, config_labels, relations, in_grace)
-    kept, followers = KeptImages(), []
+    kept, dependents = KeptImages(), []
     alone, candidates = array("I"), array("I")
     for image in considered:
         decision = judge.decide(image)
-        if isinstance(decision, Follower):
-            followers.append(decision)
+        if isinstance(decision, Dependent):
+            dependents.append(decision)
             continue
         alone.append(image.position)
         if decision is None:
@@ -123,7 +124,7 @@ def find_candidates(
             kept.add(decision)
     pruned = images.picked(candidates)
     if not protection.of_content:
-        return Candidates(images, named, kept, pruned, images.picked(()), followers)
+        return Candidates(images, named, kept, pruned, images.picked(()), dependents)
     pruned_positions, dangling = array("I"), array("I")
     for image, user in _last_names(pruned.in_order(), (named, images.picked(alone)), protection, graph):
         if user is not None and (user.keeps_name or image.dangling):
@@ -135,7 +136,7 @@ def find_candidates(
             dangling.append(image.position)
     known = {image.name for image in images.of_kind(NameKind.NAMELESS, NameKind.DANGLING)} if dangling else ()
     unknown = (position for position in dangling if dangling_name(images[position].target.digest) not in known)
-    return Candidates(images, named, kept, images.picked(pruned_positions), images.picked(unknown), followers)
+    return Candidates(images, named, kept, images.picked(pruned_positions), images.picked(unknown), dependents)
 
 
 def _last_names(

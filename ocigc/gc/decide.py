@@ -18,7 +18,7 @@ from ocigc.gc.filters import ConfigLabels, Filters
 from ocigc.gc.graph import Graph, flags
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
-from ocigc.gc.mark import Marked, mark, settle
+from ocigc.gc.mark import Marked, complete, mark
 from ocigc.gc.plan import Plan
 from ocigc.gc.protection import protect
 from ocigc.gc.referrers import Relations
@@ -29,8 +29,9 @@ from ocigc.labels import Lease
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a layout holds: its images, and how they hang together; the `parts` are not among them. `label_roots` are
-    the nodes with a `gc.root` label."""
+    """What is in a layout: its images, without the `parts`, and their relations; leases; and the nodes that are roots
+    by themselves, as a `gc.root` label makes them.
+    """
 
     images: Images
     parts: Images
@@ -71,7 +72,7 @@ def consider(
 
 def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequence[int] = ()) -> Plan:
     """The plan of a prune. `in_grace` are the unreachable nodes in grace."""
-    marked = settle(marked, inputs.parts, in_grace if request.orphans else marked.unreachable())
+    marked = complete(marked, inputs.parts, in_grace if request.orphans else marked.unreachable())
     graph, candidates = marked.graph, marked.candidates
     unaccounted = flags(marked.leaving(), len(graph))
     deleted, unnamed = array("I"), array("I")
@@ -104,7 +105,7 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
         named=candidates.named,
         unlease=_unlease(surviving_configs, remaining, graph) if request.rules.unleases else (),
         orphans=array("I", compress(range(len(graph)), unaccounted) if True in unaccounted else ()),
-        spared=len(in_grace),
+        in_grace=len(in_grace),
     )
 
 

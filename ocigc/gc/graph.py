@@ -18,8 +18,9 @@ ABSENT = NO_NODE - 1
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Roots that own what they reach: edges forward, subjects backward. If `flat`, only themselves and their referrers;
-    if `forward`, over edges forward alone."""
+    """Roots that are marked together. They reach over edges forward and subjects backward; if `flat`, only themselves
+    and their referrers; if `forward`, over edges forward alone.
+    """
 
     roots: Sequence[int]
     flat: bool = False
@@ -27,54 +28,59 @@ class Group:
 
 
 class Marks(Protocol):
-    """Who holds what, where the first group that reaches a node holds it."""
+    """The owner of each node: the group that reached it first."""
 
     def add(self, groups: Iterable[Group]) -> None:
-        """Lets further groups, in turn, hold what they reach and nobody holds yet."""
+        """Marks, group after group, what each reaches and no group before it has reached."""
 
     def owner(self, node: int) -> int | None:
-        """The position of the group that holds a node, or None."""
+        """The number of the group that owns a node, from 0; None if no group reaches it."""
 
     def owned(self, first: int, stop: int) -> Sequence[int]:
-        """The nodes held by the groups at positions first .. stop-1, ascending."""
+        """The nodes that the groups first .. stop-1 own, ascending."""
 
     def unreachable(self) -> Sequence[int]:
-        """The nodes that no group holds, ascending."""
+        """The nodes that no group reaches, ascending."""
 
 
 class Graph(Protocol):
-    """A store's blobs and edges. Answers are of the moment it was read; nothing here reads a file."""
+    """The blobs of a store, as nodes, and the edges between them, as they were read at one moment. No method reads a
+    file.
+    """
 
     def __len__(self) -> int:
         """How many nodes there are: 0 .. len - 1."""
 
     def find(self, digest: str) -> int | None:
-        """The node of a digest, or None where the blob is absent."""
+        """The node of a digest; None if the blob is absent."""
 
     def find_longer(self, beginning: str) -> int | None:
-        """The first node whose digest is longer than this and begins with it, or None. Nodes are in the order of their
-        algorithms' names, then of their digests."""
+        """The first node whose digest begins with this and is longer; None if there is none. Nodes are in the order of
+        their algorithms' names, then of their digests.
+        """
 
     def digest(self, node: int) -> Digest:
         """`alg:encoded`."""
 
     def sweepable(self, nodes: Sequence[int]) -> Sequence[int]:
-        """Those that may ever be deleted: not under an unregistered algorithm."""
+        """Those that may be deleted: blobs of a registered algorithm."""
 
     def subject(self, node: int) -> int | None:
-        """The present subject of a manifest."""
+        """The present subject of a manifest; None if it has none."""
 
     def subjects(self, nodes: Sequence[int]) -> Iterable[tuple[int, int]]:
-        """Of those of the nodes (NO_NODE: none) that have a subject, their place and that, which may be ABSENT."""
+        """The subjects of nodes, each with the place of the node that has it; ABSENT for one that is absent. A node may
+        be NO_NODE, and have none.
+        """
 
     def walk(self, target: Descriptor) -> Sequence[tuple[int, Media]]:
         """Present blobs in preorder, each once, as moby's `walkPresentChildren` visits them."""
 
     def walk_from(self, node: int, media: Media) -> Sequence[tuple[int, Media]]:
-        """The same from a node that is held to be of a media."""
+        """The same from a node that is read as a media."""
 
     def mark(self, groups: Iterable[Group]) -> Marks:
-        """Lets each group in turn hold what it reaches and nobody holds yet."""
+        """Marks, group after group, what each reaches and no group before it has reached."""
 
 
 class Status(Protocol):

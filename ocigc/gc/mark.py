@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from ocigc.gc.candidates import Candidates, Follower
+from ocigc.gc.candidates import Candidates, Dependent
 from ocigc.gc.graph import NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images
 from ocigc.gc.plan import Kept, KeptImages
@@ -19,21 +19,21 @@ from ocigc.labels import Lease
 
 # The groups of every mark: images that stay, leases and labels, flat leases; then the images that go, the last to go
 # first; then the parts that go.
-_IMAGES, _HELD, _FLAT, _PRUNED = range(4)
+_IMAGES, _OTHER_ROOTS, _FLAT_LEASES, _PRUNED = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """What stays and goes, and who owns what. `pruned` are in the order of pruning, with the `followers` that go. Of
+    """What stays and goes, and who owns what. `pruned` are in the order of pruning, with the `dependents` that go. Of
     the parts, the entries of `going_parts` go, and those of `kept_parts` stay.
     """
 
     graph: Graph
-    held: Sequence[Group]
+    other_roots: Sequence[Group]
     marks: Marks
     candidates: Candidates
     kept: KeptImages
-    followers: Sequence[Follower]
+    dependents: Sequence[Dependent]
     pruned: Images
     going_parts: Images
     kept_parts: Images
@@ -66,60 +66,60 @@ def mark(
     candidates: Candidates, parts: Images, leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph
 ) -> Marked:
     """Marks as if all that might go did. `leases` are active ones."""
-    held = root_groups((), leases, label_roots, graph)[_HELD:]
-    return _mark(graph, held, candidates, candidates.kept, candidates.followers, parts, parts.picked(()))
+    other_roots = root_groups((), leases, label_roots, graph)[_OTHER_ROOTS:]
+    return _mark(graph, other_roots, candidates, candidates.kept, candidates.dependents, parts, parts.picked(()))
 
 
-def settle(marked: Marked, parts: Images, in_grace: Sequence[int]) -> Marked:
-    """Marks until all that stays has its referrers and parts. `in_grace` are unreachable nodes that stay, with all that
-    they reach.
+def complete(marked: Marked, parts: Images, in_grace: Sequence[int]) -> Marked:
+    """Marks again until all that stays has its referrers and parts. `in_grace` are unreachable nodes that stay, with
+    all that they reach.
     """
     while True:
         marked.marks.add([Group(in_grace)])
-        kept, followers = _followed(marked)
+        kept, dependents = _with_dependents(marked)
         places = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
         stay = frozenset(position for position, node in places if marked.stays_with_image(node))
         kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))
         going_parts = parts.picked(each for each in marked.going_parts.positions if each not in stay)
         is_new = any(not marked.stays_with_image(node) for node in kept_parts.roots(marked.graph))
-        if not is_new and len(followers) == len(marked.followers):
+        if not is_new and len(dependents) == len(marked.dependents):
             return replace(marked, going_parts=going_parts, kept_parts=kept_parts)
         # What stays is a root itself: it may keep what would have gone.
-        marked = _mark(marked.graph, marked.held, marked.candidates, kept, followers, going_parts, kept_parts)
+        marked = _mark(marked.graph, marked.other_roots, marked.candidates, kept, dependents, going_parts, kept_parts)
 
 
-def _followed(marked: Marked) -> tuple[KeptImages, Sequence[Follower]]:
-    """What is kept, with the followers whose subject stays; and the other followers."""
-    kept, followers = marked.kept.copy(), []
-    for each in marked.followers:
+def _with_dependents(marked: Marked) -> tuple[KeptImages, Sequence[Dependent]]:
+    """The images that are kept, with the dependents whose subject stays; and the other dependents."""
+    kept, dependents = marked.kept.copy(), []
+    for each in marked.dependents:
         by = next(filter(marked.stays, each.subjects), None)
         if by is None and marked.stays_with_image(each.target):
             by = each.target
         if by is None:
-            followers.append(each)
+            dependents.append(each)
         else:
             kept.add(Kept(each.position, each.reason, marked.graph.digest(by)))
-    return kept, followers
+    return kept, dependents
 
 
 def _mark(
     graph: Graph,
-    held: Sequence[Group],
+    other_roots: Sequence[Group],
     candidates: Candidates,
     kept: KeptImages,
-    followers: Sequence[Follower],
+    dependents: Sequence[Dependent],
     going_parts: Images,
     kept_parts: Images,
 ) -> Marked:
     images = candidates.images
     staying = candidates.named.roots(graph) + candidates.dangling.roots(graph)
     staying += images.picked(kept.positions).roots(graph) + kept_parts.roots(graph)
-    going = chain(candidates.pruned.positions, (follower.position for follower in followers))
+    going = chain(candidates.pruned.positions, (dependent.position for dependent in dependents))
     pruned = images.picked(going).in_order()
-    marks = graph.mark([Group(staying), *held])
+    marks = graph.mark([Group(staying), *other_roots])
     marks.add(images.picked(reversed(pruned.positions)).groups(graph))
     marks.add([Group(going_parts.roots(graph))])
-    return Marked(graph, held, marks, candidates, kept, followers, pruned, going_parts, kept_parts)
+    return Marked(graph, other_roots, marks, candidates, kept, dependents, pruned, going_parts, kept_parts)
 
 
 def root_groups(

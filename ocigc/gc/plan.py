@@ -102,7 +102,7 @@ class Plan:
     go. `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images
     that stay, `judged` had to be looked at, the `named` did not; those at the positions of `renamed` lose some of their
     names. `unlease` are configs (nodes) that no remaining image refers to. `orphans` are all other blobs (nodes) that
-    go; `spared` counts the orphans in grace. `reclaimed` is in bytes, as the status of the files tells.
+    go; `in_grace` counts the orphans in grace. `reclaimed` is in bytes, as the status of the files tells.
     """
 
     images: Images
@@ -118,7 +118,7 @@ class Plan:
     named: Images
     unlease: Sequence[int]
     orphans: Sequence[int]
-    spared: int
+    in_grace: int
     reclaimed: int = 0
     renamed: Mapping[int, Collection[str]] = field(default_factory=dict)
 

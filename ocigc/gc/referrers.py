@@ -78,13 +78,13 @@ def _find(digest: str, graph: Graph) -> int | None:
     return found
 
 
-def relate(images: Images, subjects: Subjects, held: Sequence[int], graph: Graph) -> Relations:
-    """The relations of all entries of a layout, whose graph has an edge from each subject to its referrers. `held` are
-    the nodes that leases and labels hold.
+def relate(images: Images, subjects: Subjects, others: Sequence[int], graph: Graph) -> Relations:
+    """The relations of all entries of a layout, whose graph has an edge from each subject to its referrers. `others`
+    are the roots besides images: of leases and labels.
 
     An image whose subject only it itself reaches is not a referrer: it would keep itself.
     """
-    circular = _circular(images, subjects.present, held, graph) if subjects.present else ()
+    circular = _circular(images, subjects.present, others, graph) if subjects.present else ()
     present = {position: nodes for position, nodes in subjects.present.items() if position not in circular}
     parts = _parts(images, present, graph)
     alone = frozenset(parts)
@@ -103,7 +103,7 @@ def relate(images: Images, subjects: Subjects, held: Sequence[int], graph: Graph
 
 
 def _circular(
-    images: Images, subjects: Mapping[int, Sequence[int]], held: Sequence[int], graph: Graph
+    images: Images, subjects: Mapping[int, Sequence[int]], others: Sequence[int], graph: Graph
 ) -> Collection[int]:
     """The positions of those that keep themselves, or each other in turn, if they follow their subjects."""
 
@@ -111,7 +111,7 @@ def _circular(
         return [each for each in positions if all(marks.owner(node) is None for node in subjects[each])]
 
     alone = images.picked(position for position in images.positions if position not in subjects)
-    marks = graph.mark([Group(alone.roots(graph)), Group(held)])
+    marks = graph.mark([Group(alone.roots(graph)), Group(others)])
     doubtful = unreached(subjects, marks)
     if not doubtful:
         return ()

@@ -121,7 +121,7 @@ def summarize(
         files=[store.files(range(len(store)))],
         orphans=len(plan.orphans),
         orphan_bytes=store.freed(plan.orphans),
-        in_grace=plan.spared,
+        in_grace=plan.in_grace,
         labels=len(plan.unlease),
         renamed=len(plan.renamed),
         leftovers=[file for each in planned.leftovers for file in each.files],

@@ -202,7 +202,7 @@ class IndexImages:
             yield () if target == NO_NODE else graph.walk_from(target, media(position))
 
     def _references(self, position: int) -> tuple[str, ...]:
-        """An image holds what any of its entries does."""
+        """An image refers to what any of its entries does."""
         references = self._names.entries.references()
         positions = (position, *self._facts.again.get(position, ()))
         return tuple(digest for each in positions for digest in references.get(each, ()))

@@ -23,11 +23,13 @@ def add_referrers(images: IndexImages, entries: Entries, store: Store) -> Subjec
     return subjects
 
 
-def related(images: IndexImages, entries: Entries, subjects: Subjects, held: Sequence[int], store: Store) -> Relations:
-    """The relations of all entries. No edge is left to what turns out not to be a referrer. `held` are the nodes that
-    leases and labels hold.
+def related(
+    images: IndexImages, entries: Entries, subjects: Subjects, others: Sequence[int], store: Store
+) -> Relations:
+    """The relations of all entries. No edge is left to what turns out not to be a referrer. `others` are the roots
+    besides images: of leases and labels.
     """
-    relations = relate(images, subjects, held, store)
+    relations = relate(images, subjects, others, store)
     alone = [each for each in subjects.present if each not in relations.subjects and each not in relations.parts]
     for position, target in zip(alone, images.picked(alone).targets(store), strict=True):
         stated = None if target == NO_NODE else store.subject(target)

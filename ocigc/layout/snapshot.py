@@ -89,16 +89,16 @@ def load(
 ) -> Snapshot:
     """Reads a layout. Raises Refused where what an image or lease refers to cannot be known, unless that is recorded.
 
-    `repository` (normalised) owns bare tags; leases that ended before the instant `now` hold nothing. What orphaned
+    `repository` (normalised) owns bare tags; leases that ended before the instant `now` keep nothing. What orphaned
     manifests newer than `in_grace_after` refer to is read too. With `record_damage`, the store records bad manifests as
     its faults; with `record`, also all that is wrong with descriptors. `taken` are the hard links that this run has
     removed from other layouts: they make nothing here newer. What other layouts need, by what `elsewhere` tells, is a
     root here.
     """
-    # Whoever lets go of a lease has named in index.json what it held, and whoever names it there has written it: so
-    # leases are read first, and blobs last.
+    # A writer writes the blobs, then names the image in index.json, then releases its lease: so leases are read first,
+    # and blobs last.
     with _naming(layout):
-        held = leases.load(layout.dir)
+        all_leases = leases.load(layout.dir)
     detail = Detail.IDENTITY if record else Detail.NAMES
     scanned = partial(_scanned, layout, repository, detail, taken, watch)
     try:
@@ -116,11 +116,14 @@ def load(
                 _refuse_corrupt_data(index.entries, targets)
         images = images.located(targets)
         needed = array("I") if elsewhere is None else present(elsewhere.needed(), store)
-        subjects = _read_manifests(layout, index.entries, images, _held(held, store, now), needed, store, watch)
+        # A file of 0 bytes that another layout needs is kept, but tells nothing.
+        told = array("I", (node for node in needed if store.size(node)))
+        others = _other_roots(all_leases, store, now) + told
+        subjects = _read_manifests(layout, index.entries, images, others, store, watch)
         _verifying(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
             docker_list.hold(layout.dir, images.roots(store), store, tolerant=record)
-        found = relations.related(images, index.entries, subjects, _held(held, store, now), store)
+        found = relations.related(images, index.entries, subjects, _other_roots(all_leases, store, now), store)
         if elsewhere is not None and not index.entries:
             needed += elsewhere.kept(store)
     except BaseException:
@@ -128,22 +131,19 @@ def load(
         raise
     parts = frozenset(found.parts)
     alone = images.picked(each for each in images.positions if each not in parts) if parts else images
-    return Snapshot(layout, repository, index, targets, alone, images.picked(parts), found, held, store, needed)
+    return Snapshot(layout, repository, index, targets, alone, images.picked(parts), found, all_leases, store, needed)
 
 
 def _read_manifests(
     layout: Layout,
     entries: Entries,
     images: IndexImages,
-    held: array[int],
-    needed: array[int],
+    others: array[int],
     store: Store,
     watch: Watcher,
 ) -> Subjects:
-    """Reads what entries, leases and labels (`held`) and other layouts (`needed`) reach; the subjects of referrers."""
+    """Reads the manifests that the entries and the `others` among the roots reach; gives the subjects of referrers."""
     relations.follow_back_labels(images, store)
-    # A file of 0 bytes is kept, but tells nothing.
-    others = held + array("I", (node for node in needed if store.size(node)))
     references, medias = entries.reference_roots(store)
     roots = entries.targets(store) + references + others
     types = entries.medias() + medias + bytes([Media.NONE]) * len(others)
@@ -194,8 +194,8 @@ def _refuse_corrupt_data(entries: Entries, targets: array[int]) -> None:
             raise CorruptError(f"index.json: manifests[{position}]: the data of {digest} is not what its digest says")
 
 
-def _held(leases: Sequence[Lease], store: Store, now: int) -> array[int]:
-    """The nodes that leases and labels hold at the instant `now`."""
+def _other_roots(leases: Sequence[Lease], store: Store, now: int) -> array[int]:
+    """The roots besides images at the instant `now`: of leases, and by labels."""
     resources = (digest for lease in leases if lease.active(now) for digest in lease.resources)
     return _found(resources, store) + store.own_roots()
 

@@ -51,6 +51,6 @@ def _have_content(images: Images, store: Store) -> bool:
 def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:
     """A layout without any entry may hold blobs for others: it is not to lose all that are old enough."""
     store = snapshot.store
-    if plan.blob_count and plan.blob_count + plan.spared >= len(store.sweepable(range(len(store)))):
+    if plan.blob_count and plan.blob_count + plan.in_grace >= len(store.sweepable(range(len(store)))):
         return "it has no image, and this would delete every blob: other layouts may need them"
     return ""

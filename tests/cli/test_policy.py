@@ -297,3 +297,23 @@ def test_orphaned_referrers_go_if_a_rule_says_so(tmp_path: Path) -> None:
     assert [each["annotations"] for each in json.loads((mirror.path / "index.json").read_text())["manifests"]] == [
         {"org.opencontainers.image.ref.name": "reg.example/app:1"}
     ]
+
+
+@pytest.mark.parametrize("kept_by", ["lease", "flat lease", "label"])
+def test_a_policy_takes_nothing_that_a_lease_or_a_label_reaches(tmp_path: Path, kept_by: str) -> None:
+    mirror = LayoutWriter(tmp_path / "mirror")
+    child = mirror.image("child")
+    index = mirror.index([child])
+    mirror.tag(child, "reg.example/app:child")
+    mirror.tag(index, "reg.example/app:index")
+    mirror.tag(mirror.image("other"), "reg.example/app:other")
+    if kept_by == "label":
+        mirror.labels(index, {"containerd.io/gc.root": "1"})
+    else:
+        mirror.lease("copy", [index], **({"flat": "true"} if kept_by == "flat lease" else {}))
+    policy = write(tmp_path, '[[rule]]\ndeny = ["reg.example/app:*"]\n')
+    expected = ["reg.example/app:other"]
+    if kept_by == "flat lease":
+        expected.insert(0, "reg.example/app:child")
+    assert gone(prune(mirror, "--policy", policy, "--grace", "0s")) == expected
+    assert gone(prune(mirror, "-a", "--keep-storage", "1B", "--grace", "0s")) == expected

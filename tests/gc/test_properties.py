@@ -240,4 +240,4 @@ def test_the_order_of_the_index_does_not_matter(world: World, shuffled: random.R
     assert list(plan.dangling) == list(other.dangling)
     assert sorted(plan.parts.positions) == sorted(other.parts.positions)
     assert (plan.unlease, plan.orphans) == (other.unlease, other.orphans)
-    assert (plan.spared, plan.reclaimed) == (other.spared, other.reclaimed)
+    assert (plan.in_grace, plan.reclaimed) == (other.in_grace, other.reclaimed)

@@ -61,7 +61,7 @@ def as_metrics(pruned: Pruned) -> dict[str, int]:
         "blobs": len(pruned.snapshot.store) - pruned.removed,
         "removed_images": len(plan.pruned),
         "removed_blobs": pruned.removed,
-        "young_orphans": plan.spared,
+        "young_orphans": plan.in_grace,
     }
 
 
