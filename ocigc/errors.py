@@ -25,6 +25,10 @@ class Refused(OcigcError):
     """The run was refused or failed; nothing was lost, and the message says what stands where."""
 
 
+class Busy(Refused):
+    """Another run, or another program, has the lock."""
+
+
 class MalformedError(Refused):
     """Content of the layout that is not what it has to be."""
 

@@ -149,9 +149,11 @@ def _command_first(words: Sequence[str]) -> list[str]:
 
 
 def _message(error: OcigcError, args: Namespace) -> str:
-    """What is wrong, and, where somebody gave something else than a layout, what that is."""
-    from ocigc.errors import NotALayout  # noqa: PLC0415
+    """What is wrong, and which option helps; where somebody gave something else than a layout, what that is."""
+    from ocigc.errors import Busy, NotALayout  # noqa: PLC0415
 
+    if isinstance(error, Busy):
+        return f"{error}, or use --wait"
     if isinstance(error, NotALayout):
         from ocigc.cli.recognize import recognize  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, UsageError
+from ocigc.errors import MalformedError, Refused, UsageError
 from ocigc.labels import Lease
 from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir, naming
@@ -18,7 +18,9 @@ from ocigc.printable import printable
 
 DIRECTORY = "leases"
 SUFFIX = ".json"
-_LIMIT = 64 << 20  # bytes
+_LIMIT = 16 << 20  # bytes
+_MOST = 10_000
+_TOTAL = 256 << 20  # bytes
 _IDENTITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -29,11 +31,17 @@ def load(layout: Dir) -> list[Lease]:
         names = [name for name in layout.names_below(DIRECTORY) if name.endswith(SUFFIX)]
         if not names:
             return []
+        if len(names) > _MOST:
+            raise Refused(f"{DIRECTORY}: more than {_MOST:,} leases; release those that are over")
+        left = _TOTAL
         with layout.below(DIRECTORY) as parent:
             for name in names:
                 path = printable(f"{DIRECTORY}/{name}")
                 with naming(path):
                     content = parent.read(name, _LIMIT)
+                left -= len(content)
+                if left < 0:
+                    raise Refused(f"{DIRECTORY}: more than {_TOTAL:,} bytes of leases; release those that are over")
                 leases.append(_lease(strict_json.loads(content, path), path))
     return leases
 

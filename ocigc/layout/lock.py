@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ocigc.errors import Refused
+from ocigc.errors import Busy, Refused
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 
@@ -108,7 +108,7 @@ def _acquire(fd: int, operation: int, wait: float) -> None:
             return fcntl.flock(fd, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise Refused("a prune operation is already running: wait for it, or use --wait") from None
+                raise Busy("a prune operation is already running: wait for it") from None
         time.sleep(_RETRY_SECONDS)
 
 
@@ -122,7 +122,7 @@ def index_lock(layout: Layout, wait: float) -> Iterator[None]:
     deadline = time.monotonic() + max(wait, _INDEX_WAIT)
     while (fd := _try_index_lock(layout)) is None:
         if time.monotonic() >= deadline:
-            raise Refused(f"{layout.path}/{_INDEX_LOCK}: another program is changing {INDEX}; run it again")
+            raise Busy(f"{layout.path}/{_INDEX_LOCK}: another program is changing {INDEX}: wait for it")
         time.sleep(_INDEX_RETRY_SECONDS)
     try:
         yield

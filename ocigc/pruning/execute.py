@@ -24,7 +24,7 @@ from functools import partial
 from itertools import chain
 
 from ocigc.digest import Digest
-from ocigc.errors import Interrupted, OcigcError, Refused
+from ocigc.errors import Busy, Interrupted, OcigcError, Refused
 from ocigc.gc.plan import Plan
 from ocigc.layout import label_files
 from ocigc.layout.dirfd import Dir, naming
@@ -239,7 +239,8 @@ class _Job:
                     "before"
                 ) from None
             if isinstance(error, (OcigcError, OSError)):
-                raise Refused(f"{_reason(error)}; the run was rolled back: nothing was changed") from error
+                kind = Busy if isinstance(error, Busy) else Refused
+                raise kind(f"{_reason(error)}; the run was rolled back: nothing was changed") from error
             raise
 
     def _unlease(self) -> int:

@@ -81,6 +81,8 @@ def verify(layout: Layout, options: VerifyOptions = VerifyOptions(), *, watch: W
             for source in options.repair_from:
                 stack.enter_context(lock.shared(source, options.wait))
             result = _mend(layout, options, state, watch)
+            figures = {"corrupt": len(result.corrupt), "repaired": len(result.repaired or ())}
+            history.append(layout, state, token_hex(8), "verify --repair-from", figures, watch)
         else:
             stack.enter_context(lock.shared(layout, options.wait))
             snapshot, result, _ = _look(layout, options, frozenset(), watch)

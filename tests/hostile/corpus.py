@@ -356,6 +356,12 @@ _FORMS = [
 # Content that is too large
 
 
+def _many_leases(layout: LayoutWriter) -> None:
+    (layout.path / "leases").mkdir(exist_ok=True)
+    for number in range(10_001):
+        (layout.path / "leases" / f"{number}.json").write_bytes(b"{}")
+
+
 def _sparse(place: str, size: int, layout: LayoutWriter) -> None:
     path = layout.path / place
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -398,6 +404,7 @@ _NO_ROOM = "far too large, and takes no room on disk"
 _SIZES = [
     Case("sparse-index", _NO_ROOM, partial(_sparse, "index.json", 513 * MIB), 3, "index.json"),
     Case("sparse-marker", _NO_ROOM, partial(_sparse, "oci-layout", 65 * MIB), 2, "oci-layout"),
+    Case("many-leases", "each is read into memory", _many_leases, 3, "10,000 leases"),
     Case("sparse-lease", _NO_ROOM, partial(_sparse, "leases/lease.json", 65 * MIB), 3, "lease.json"),
     Case("sparse-sidecar", _NO_ROOM, partial(_sparse, _PLACES["sidecar"], 65 * MIB), 3, "labels/"),
     Case("sparse-policy", _NO_ROOM, partial(_sparse, "ocigc.toml", 65 * MIB), 3, "ocigc.toml"),
