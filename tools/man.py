@@ -107,7 +107,14 @@ def _usage(parser: argparse.ArgumentParser) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
+    for group in parser._action_groups:
+        titled = group not in (parser._positionals, parser._optionals)
+        yield from [f'.SS "{group.title}"'] if titled else []
+        yield from _group(group._group_actions, parser)
+
+
+def _group(actions: list[argparse.Action], parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in actions:
         if isinstance(action, argparse._SubParsersAction) or action.help == argparse.SUPPRESS:
             continue
         names = ", ".join(f"\\fB{_escaped(name)}\\fP" for name in action.option_strings)

@@ -28,14 +28,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "Carries out a plan that `ocigc prune -n --plan-out` has saved: exactly that, as of the instant at which it was "
-    "made. If planning again takes anything else, because the layout has changed since, nothing is done.",
+    "Carries out exactly the plan that `ocigc prune -n --plan-out` saved, as of the time when it was made. It plans "
+    "again first, and does nothing if the result differs because the layout has changed.",
     (
-        Option("plan", metavar="PLAN", help="the file of the plan"),
+        Option("plan", metavar="PLAN", help="the saved plan"),
         Option("layout", metavar="LAYOUT", nargs="?", help="where the layout is now (default: where it was)"),
         options.DRY_RUN,
         options.FORCE,
-        options.VERBOSE.but(help="list all images that go, not just the largest"),
+        options.VERBOSE,
         options.WAIT,
         options.FORMAT,
     ),

@@ -138,12 +138,12 @@ def _lines(findings: Findings) -> Iterator[str]:
 
 
 COMMAND = Command(
-    "Checks sizes, manifests, leases, labels and names. Only manifests are hashed: `ocigc verify` hashes everything. "
-    "An image that lacks its config or a layer is incomplete; one that lacks whole platforms is sparse, and fine.",
+    "Checks sizes, manifests, leases, labels and names. It hashes only manifests; `ocigc verify` hashes everything. "
+    "An image that lacks its config or a layer is incomplete; one that lacks whole platforms is sparse, which is fine.",
     (options.LAYOUT, options.RECURSIVE, options.SPARSE, options.WAIT, options.FORMAT),
     run,
     examples=(
-        ("ocigc check mirror", "before a release, say: seconds where verify takes hours"),
+        ("ocigc check mirror", "before a release: it takes seconds where verify takes hours"),
         ("ocigc check --recursive zot", "all layouts below a directory"),
         ("ocigc check --format json mirror", ""),
     ),

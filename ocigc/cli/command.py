@@ -131,7 +131,7 @@ class Command:
             if isinstance(each, Option) and not each.flags[0].startswith("-"):
                 name = each.settings["metavar"]
                 several = "..." if each.settings.get("nargs") in ("+", "*") else ""
-                words.append(f"[{name}]" if each.settings.get("nargs") in ("?", "*") else name + several)
+                words.append(f"[{name}{several}]" if each.settings.get("nargs") in ("?", "*") else name + several)
         return " ".join(words + (["COMMAND ..."] if self.commands else []))
 
     def _example_lines(self) -> Iterator[str]:
@@ -151,7 +151,7 @@ LOG_FORMAT = Option(
     "--log-format",
     choices=("text", "json"),
     default="text",
-    help="how to write notes and errors on standard error: text (default), or json with one object per line",
+    help="format of notes and errors on standard error: text (default), or json, one object per line",
 )
 
 

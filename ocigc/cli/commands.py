@@ -43,10 +43,10 @@ GROUPS = {
 }
 SUMMARIES = {name: summary for commands in GROUPS.values() for name, summary in commands.items()}
 
-DESCRIPTION = "Prune, verify and understand OCI image layouts: directories full of container images."
+DESCRIPTION = "Prune, verify and understand OCI image layouts, directories of container images."
 EXIT_STATUS = """\
-exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or not a layout, 3 refused or failed with
-nothing lost"""
+exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or
+not a layout, 3 refused or failed with nothing lost"""
 
 # What people type who come from docker, podman, skopeo or git.
 _ELSEWHERE = {

@@ -279,7 +279,7 @@ COMMAND = Command(
             "what to show",
             options.VERBOSE.but(help="show each image, too"),
             listing.filter_option(
-                "only repositories that match: repository=PATTERN (as in 'team/*'), larger=SIZE; may be given again; "
+                "only repositories that match: repository=PATTERN (as in 'team/*'), larger=SIZE; may be repeated; "
                 "totals count all"
             ),
             listing.sort_option(_FIELDS),
@@ -288,10 +288,7 @@ COMMAND = Command(
             listing.QUIET,
             options.FORMAT,
         ),
-        options.IN_USE,
-        options.MIRROR,
-        options.ALLOW_NONE_IN_USE,
-        options.REPOSITORY,
+        options.in_use_group(),
         options.RULES,
         options.WAIT,
         options.METRICS_FILE,

@@ -72,11 +72,11 @@ def _size(value: object) -> str:
 
 
 COMMAND = Command(
-    "Lists the runs that changed or verified a layout: when, who, which command, and what was there after it. The "
-    "oldest come first. `ocigc restore` takes the ids of runs that are still in the trash.",
+    "Lists the runs that changed or verified a layout, the oldest first: when, who, which command, and what the "
+    "layout held afterwards. `ocigc restore` takes the ids of runs that are still in the trash.",
     (
         options.LAYOUT,
-        Option("--last", metavar="N", type=options.argument_type(_number), default=0, help="only the last N runs"),
+        Option("--last", metavar="N", type=options.argument_type(_number), default=0, help="show only the last N runs"),
         options.FORMAT,
     ),
     run,

@@ -107,12 +107,17 @@ COMMAND = Command(
                 "Makes a lease.",
                 (
                     options.LAYOUT,
-                    Option("resources", metavar="DIGEST|REF", nargs="+", help="what it keeps"),
-                    Option("--id", default=None, help="its name (default: a new one)"),
+                    Option(
+                        "resources",
+                        metavar="DIGEST|REF",
+                        nargs="+",
+                        help="what to keep: digests, which need not be present yet, or names of images",
+                    ),
+                    Option("--id", default=None, help="the name of the lease (default: a random one)"),
                     Option(
                         "--expire",
                         metavar="TIME",
-                        help="when it ends: a duration such as 2h, or an RFC 3339 time (default: never)",
+                        help="when it ends: after a duration such as 2h, or at an RFC 3339 time (default: never)",
                     ),
                     Option("--flat", action="store_true", help="keep only these blobs, not what they refer to"),
                     options.WAIT,
@@ -125,7 +130,7 @@ COMMAND = Command(
             "end a lease",
             Command(
                 "Ends leases.",
-                (options.LAYOUT, Option("ids", metavar="ID", nargs="+", help="its name"), options.WAIT),
+                (options.LAYOUT, Option("ids", metavar="ID", nargs="+", help="the name of a lease"), options.WAIT),
                 _release,
             ),
         ),

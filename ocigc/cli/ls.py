@@ -215,9 +215,9 @@ def usage_lines(found: Sequence[Usage]) -> list[str]:
 
 
 COMMAND = Command(
-    "Lists images with their sizes, and how much of each no other image of its layout has. On a terminal the table "
-    "fits: below 100 columns it leaves out DIGEST and SHARED, below 80 also CREATED, and it shortens names in the "
-    "middle. Piped output is whole.",
+    "Lists images with their sizes, and with how much of each no other image of its layout has. On a terminal the "
+    "table fits the window: below 100 columns DIGEST and SHARED are left out, below 80 also CREATED, and names are "
+    "shortened in the middle. Piped output is complete.",
     (
         options.LAYOUTS,
         options.RECURSIVE,
@@ -226,8 +226,8 @@ COMMAND = Command(
             listing.filter_option(
                 "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "
                 "orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, "
-                "or longer ago than 30d), larger=SIZE; may be given again: of one key any, of all keys "
-                "each has to match"
+                "or longer ago than 30d), larger=SIZE; may be repeated: values of one key are "
+                "alternatives, different keys have to match together"
             ),
             listing.sort_option(FIELDS),
             listing.REVERSE,
@@ -235,19 +235,16 @@ COMMAND = Command(
             listing.QUIET,
             options.FORMAT,
         ),
-        options.IN_USE,
-        options.MIRROR,
-        options.ALLOW_NONE_IN_USE,
-        options.REPOSITORY,
+        options.in_use_group(),
         options.WAIT,
     ),
     run,
     examples=(
         ("ocigc ls mirror", "a table"),
         ("ocigc ls --sort size --columns image,size,age mirror", "the largest first"),
-        ("ocigc ls -q --filter until=90d mirror", "names of what is older than 90 days"),
-        ("ocigc ls --in-use used.json mirror", "mark what the containers of `docker inspect` use"),
-        ("ocigc ls --format json mirror", "one JSON array, whole digests and sizes in bytes"),
+        ("ocigc ls -q --filter until=90d mirror", "the names of images older than 90 days"),
+        ("ocigc ls --in-use used.json mirror", "mark what the containers in used.json use"),
+        ("ocigc ls --format json mirror", "one JSON array, with whole digests and sizes in bytes"),
         ("ocigc ls --recursive --repository registry.example zot", "all layouts below a directory"),
     ),
 )

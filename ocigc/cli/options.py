@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.cli import log
-from ocigc.cli.command import Option
+from ocigc.cli.command import Group, Item, Option
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.errors import OcigcError, Refused, UsageError
 from ocigc.gc.in_use import InUse, parse_mirror
@@ -73,28 +73,28 @@ REFERENCE = Option(
     "REPOSITORY:TAG",
 )
 
-FORMAT = Option("--format", choices=("text", "json"), default="text", help="how to print the result (default: text)")
+FORMAT = Option("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 """A command with it sets `args.answered` where it begins to print its result."""
 
 REPOSITORY = Option(
     "--repository",
     metavar="REPO",
-    help="the repository to which the layout's bare tags belong, for example docker.io/library/alpine; with "
-    "--recursive, what goes before the path of each layout",
+    help="the repository that bare tags in the layout belong to, for example docker.io/library/alpine; with "
+    "--recursive, a prefix for the path of each layout",
 )
 
 RULES = Option(
     "--rules",
     choices=("seed", "docker-29"),
     default="seed",
-    help="which version's rules of `docker image prune` decide: seed (default), those of docker 25 with the containerd "
-    "image store, or docker-29, those of docker 29",
+    help="which `docker image prune` to follow: seed (default) is docker 25 with the containerd image store, "
+    "docker-29 is docker 29",
 )
 
 RECURSIVE = Option(
     "--recursive",
     action="store_true",
-    help="work on every layout in LAYOUT and below it; the path of each is its repository",
+    help="process every layout in and below LAYOUT; the path of each is its repository",
 )
 
 IN_USE = Option(
@@ -102,8 +102,8 @@ IN_USE = Option(
     metavar="FILE",
     action="append",
     default=[],
-    help="what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, or a list of "
-    "references; - is standard input; may be given again",
+    help="a list of what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, "
+    "or a plain list of references; - is standard input; may be repeated",
 )
 
 MIRROR = Option(
@@ -112,51 +112,79 @@ MIRROR = Option(
     type=argument_type(parse_mirror),
     action="append",
     default=[],
-    help="what is in use below FROM, a registry or a repository, is kept here below TO, for example "
-    "docker.io=mirror.lan:5000; may be given again",
+    help="an image in use below FROM (a registry or repository) is kept here below TO, for example "
+    "docker.io=mirror.lan:5000; may be repeated",
 )
 
 IN_USE_STRICT = Option(
-    "--in-use-strict", action="store_true", help="refuse to work if something that is in use matches no image here"
+    "--in-use-strict", action="store_true", help="refuse to run if something in use matches no image here"
 )
 
-ALLOW_NONE_IN_USE = Option(
-    "--allow-none-in-use", action="store_true", help="accept --in-use files that name no image at all"
-)
+ALLOW_NONE_IN_USE = Option("--allow-none-in-use", action="store_true", help="accept --in-use files that list nothing")
+
+
+def in_use_group(*more: Item) -> Group:
+    """The options about what is in use."""
+    return Group("what is in use", IN_USE, MIRROR, ALLOW_NONE_IN_USE, *more, REPOSITORY)
+
 
 WAIT = Option(
     "--wait",
     metavar="DURATION",
     type=duration,
     default=0,
-    help="how long to wait for another run on the same layout, for example 10m (default: do not wait)",
+    help="how long to wait for another run on the same layout, for example 10m (default: fail at once)",
 )
 
-SPARSE = Option("--sparse", action="store_true", help="accept images that lack blobs, whichever those are")
+SPARSE = Option("--sparse", action="store_true", help="accept incomplete images")
 
 MAX_DELETE = Option(
     "--max-delete",
     metavar="LIMIT",
     type=max_delete,
-    help="refuse a run that would take more than this, for example 20%% (of the images or of the bytes), 200GB, or 50 "
-    "(images)",
+    help="refuse a run that would remove more than this: a share (20%% of the images or bytes), a size (200GB) or a "
+    "number of images (50)",
 )
 
 PLAN_OUT = Option(
-    "--plan-out", metavar="FILE", help="with -n, save the plan there, for `ocigc apply` to carry out exactly that"
+    "--plan-out", metavar="FILE", help="with -n, save the plan to FILE; `ocigc apply` carries out exactly that"
 )
 
-DRY_RUN = Option("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
+DRY_RUN = Option("-n", "--dry-run", action="store_true", help="show what would be done and change nothing")
 
-FORCE = Option("-f", "--force", action="store_true", help="do not ask")
+FORCE = Option("-f", "--force", action="store_true", help="do not ask for confirmation")
 
-VERBOSE = Option("-v", "--verbose", action="store_true")
+VERBOSE = Option("-v", "--verbose", action="store_true", help="list all images, not only the largest")
+
+ALLOW_EMPTY = Option("--allow-empty", action="store_true", help="continue even if no image would remain")
+
+TRASH = Option(
+    "--trash",
+    metavar="DURATION",
+    type=duration,
+    help="keep what is removed for this long, for example 7d; `ocigc restore` brings it back (default: free the space "
+    "at once)",
+)
+
+SHARED_WITH = Option(
+    "--shared-with",
+    metavar="LAYOUT",
+    action="append",
+    default=[],
+    help="another layout whose blobs may be stored here: what it needs and lacks is kept; may be repeated",
+)
+
+DRIVER = Option(
+    "--driver",
+    metavar="NAME",
+    default="overlayfs",
+    help="the snapshotter whose labels are removed from configs of removed images (default: overlayfs)",
+)
 
 METRICS_FILE = Option(
     "--metrics-file",
     metavar="FILE",
-    help="write the figures of the run there, for the textfile collector of Prometheus' node_exporter, which reads "
-    "*.prom",
+    help="write metrics of the run to FILE, for the textfile collector of Prometheus' node_exporter (it reads *.prom)",
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocigc.cli import options
-from ocigc.cli.command import Command, Option
+from ocigc.cli.command import Command, Group, Option
 from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
 from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.tables import terminal_width
@@ -31,40 +31,19 @@ if TYPE_CHECKING:
     from ocigc.gc.policy import Policy
 
 RUN_OPTIONS = (
-    options.IN_USE,
-    options.MIRROR,
-    options.IN_USE_STRICT,
-    options.ALLOW_NONE_IN_USE,
-    options.REPOSITORY,
-    options.RULES,
-    Option(
-        "--driver",
-        metavar="NAME",
-        default="overlayfs",
-        help="the snapshotter whose labels are removed from configs that no image has any more (default: overlayfs)",
+    options.in_use_group(options.IN_USE_STRICT),
+    Group(
+        "how to run",
+        options.DRY_RUN,
+        options.FORCE,
+        options.TRASH,
+        options.MAX_DELETE,
+        options.PLAN_OUT,
+        options.ALLOW_EMPTY,
+        options.SHARED_WITH,
+        options.DRIVER,
+        options.WAIT,
     ),
-    options.DRY_RUN,
-    options.PLAN_OUT,
-    options.FORCE,
-    options.MAX_DELETE,
-    options.VERBOSE.but(help="list all images that go, not just the largest"),
-    Option("--allow-empty", action="store_true", help="go on even if no image at all would remain"),
-    Option(
-        "--shared-with",
-        metavar="LAYOUT",
-        action="append",
-        default=[],
-        help="another layout whose blobs may lie here: what it needs and has not stays; may be given again",
-    ),
-    Option(
-        "--trash",
-        metavar="DURATION",
-        type=options.duration,
-        help="keep what is removed for so long, for example 7d, so that `ocigc restore` can bring it back (default: "
-        "free the space at once)",
-    ),
-    options.WAIT,
-    options.FORMAT,
 )
 """What whoever removes images may ask for."""
 
@@ -232,49 +211,62 @@ def failure(message: str, args: argparse.Namespace) -> str:
 
 
 COMMAND = Command(
-    "Removes images from an OCI image layout by the rules of `docker image prune`, and then every blob that nothing "
-    "reaches. Without -a only dangling images go: those without a name.",
+    "Removes images by the rules of `docker image prune`, and then every blob that nothing reaches. Without -a only "
+    "dangling images go: those without a name.",
     (
         options.LAYOUT,
         options.RECURSIVE,
-        Option("-a", "--all", action="store_true", help="all images that are not in use, not just dangling ones"),
-        Option(
-            "--filter",
-            metavar="KEY[!]=VALUE",
-            action="append",
-            default=[],
-            help="only images that match: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; may be "
-            "given again",
+        Group(
+            "what goes",
+            Option(
+                "-a", "--all", action="store_true", help="remove all images that are not in use, not only dangling ones"
+            ),
+            Option(
+                "--filter",
+                metavar="KEY[!]=VALUE",
+                action="append",
+                default=[],
+                help="only images that match: until=TIME (created before TIME, or longer ago than 30d), "
+                "label=KEY[=VALUE], label!=KEY[=VALUE], dangling=BOOL; may be repeated",
+            ),
+            Option(
+                "--policy",
+                metavar="FILE",
+                help="rules for what to keep, by repository and tag (default: ocigc.toml in the layout or at the root "
+                "of the tree)",
+            ),
+            Option("--no-policy", action="store_true", help="ignore the policy in the layout"),
+            Option(
+                "--keep-storage",
+                metavar="SIZE",
+                type=options.argument_type(parse_size),
+                help="remove only as many images as needed, the oldest first, for all blobs to fit into SIZE, for "
+                "example 200GB",
+            ),
+            Option(
+                "--grace",
+                metavar="DURATION",
+                type=options.duration,
+                default=3600 * SECOND,
+                help="keep unreachable blobs and nameless images that are younger than this: a tool may be about to "
+                "use them (default: 1h)",
+            ),
+            options.RULES,
         ),
-        Option(
-            "--grace",
-            metavar="DURATION",
-            type=options.duration,
-            default=3600 * SECOND,
-            help="orphans younger than this stay, as somebody may be about to use them (default: 1h)",
-        ),
-        Option(
-            "--policy",
-            metavar="FILE",
-            help="what to keep, by repository and tag (default: ocigc.toml in the layout or at the root of the tree)",
-        ),
-        Option("--no-policy", action="store_true", help="do not use the policy that lies in the layout"),
-        Option(
-            "--keep-storage",
-            metavar="SIZE",
-            type=options.argument_type(parse_size),
-            help="remove only as many images, the oldest first, as it takes for the blobs to fit into SIZE, for "
-            "example 200GB",
-        ),
-        Option("--explain", action="store_true", help="say of each image which rule kept or took it"),
         *RUN_OPTIONS,
-        options.METRICS_FILE,
+        Group(
+            "output",
+            options.VERBOSE,
+            Option("--explain", action="store_true", help="print, for each image, the rule that keeps or removes it"),
+            options.FORMAT,
+            options.METRICS_FILE,
+        ),
     ),
     run,
     examples=(
         ("ocigc prune mirror", "show and remove dangling images and orphaned blobs"),
-        ("ocigc prune -a --in-use used.json mirror", "remove all that the containers of `docker inspect` do not use"),
-        ("ocigc prune -a --filter until=30d -n mirror", "what would go of the images older than 30 days"),
+        ("ocigc prune -a --in-use used.json mirror", "remove all images that the containers in used.json do not use"),
+        ("ocigc prune -a --filter until=30d -n mirror", "show which images older than 30 days would go"),
         ("ocigc prune -a --filter label!=keep --force --format json mirror", "from cron: no question, one JSON object"),
     ),
     exit_status="0 done, 2 wrong usage or not a layout, 3 refused or failed with nothing lost",

@@ -121,15 +121,15 @@ def _look_at_tree(
 
 
 COMMAND = Command(
-    "Writes one web page that needs no network and no server: what is stored, what a prune would free, how the store "
-    "grows and what a policy would do; the bytes by registry, repository, image and layer.",
+    "Writes one self-contained web page: what is stored, what a prune would free, how the store grows and what a "
+    "policy would do, by registry, repository, image and layer.",
     (
         options.LAYOUT,
         Option(
             "-o",
             "--output",
             metavar="FILE",
-            help="where to write the page; an older report is replaced, nothing else ever is; - is standard output",
+            help="where to write the page (- is standard output); only an older report is ever overwritten",
         ),
         Option(
             "--format",
@@ -139,10 +139,7 @@ COMMAND = Command(
         ),
         Option("--compare", metavar="FILE", help="an earlier report of --format json: the page says what is different"),
         options.RECURSIVE,
-        options.IN_USE,
-        options.MIRROR,
-        options.ALLOW_NONE_IN_USE,
-        options.REPOSITORY,
+        options.in_use_group(),
         options.RULES,
         options.WAIT,
     ),
@@ -151,7 +148,7 @@ COMMAND = Command(
         ("ocigc report mirror -o store.html", "then open store.html in a browser"),
         ("ocigc report --in-use used.json mirror -o store.html", "what is in use is not shown as reclaimable"),
         ("ocigc report --recursive zot -o zot.html", "one page for all layouts below a directory"),
-        ("ocigc report --format json mirror > monday.json", "a snapshot, to compare with on friday"),
-        ("ocigc report --compare monday.json mirror -o friday.html", "what is new, gone and grown since"),
+        ("ocigc report --format json mirror > monday.json", "a snapshot to compare with later"),
+        ("ocigc report --compare monday.json mirror -o friday.html", "what is new, gone and grown since then"),
     ),
 )

@@ -77,12 +77,15 @@ COMMAND = Command(
             "--image", metavar="REF", help="bring back only this image: its name, its digest or the beginning of that"
         ),
         Option(
-            "--as", dest="name", metavar="NAME", help="the name that the image gets, if its own means another one now"
+            "--as",
+            dest="name",
+            metavar="NAME",
+            help="the name to restore it under, if its own now belongs to another image",
         ),
         Option(
             "--interrupted",
             action="store_true",
-            help="undo a run that was interrupted, instead of letting the next one finish it",
+            help="undo an interrupted run instead of finishing it",
         ),
         options.RECURSIVE,
         options.WAIT,

@@ -53,9 +53,9 @@ def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 COMMAND = Command(
-    "Runs a program that writes to a layout, such as skopeo or oras, and lets no prune of that layout start until it "
-    "has ended. It first waits for a prune that runs. Leases on all that is present protect it from who "
-    "does not see the lock.",
+    "Runs a program that writes to a layout, such as skopeo or oras, and keeps prunes of that layout from starting "
+    "until it ends. It first waits for a prune that is running. Leases on everything present protect it from tools "
+    "that ignore the lock.",
     (
         options.LAYOUT,
         Option("program", metavar="PROGRAM", nargs="+", help="the program and its arguments, after --"),
@@ -68,5 +68,6 @@ COMMAND = Command(
         ("ocigc run mirror -- skopeo copy docker://alpine oci:mirror:alpine", ""),
         ("ocigc run mirror -- sh -c 'oras cp ... && oras cp ...'", "several writers under one lock"),
     ),
-    exit_status="the program's own; 128 and the signal's number where one ended it; 2 wrong usage, 3 no lock to be had",
+    exit_status="that of the program, or 128 plus the number of the signal that ended it; 2 wrong usage, 3 the lock "
+    "could not be taken",
 )

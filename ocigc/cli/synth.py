@@ -53,7 +53,7 @@ COMMAND = Command(
     "labels and orphans. The same seed and options give the same layout.",
     (
         options.LAYOUT.but(type=Path, help="a new or empty directory"),
-        Option("--seed", metavar="N", type=_count, default=_DEFAULTS.seed, help="default: %(default)s"),
+        Option("--seed", metavar="N", type=_count, default=_DEFAULTS.seed, help="the seed (default: %(default)s)"),
         Option(
             "--images",
             metavar="N",
@@ -69,10 +69,10 @@ COMMAND = Command(
             help="the median size of a layer (default: 16KiB)",
         ),
         Option(
-            "--blobs", metavar="N", type=_count, help="as many images with tiny layers as it takes for so many blobs"
+            "--blobs", metavar="N", type=_count, help="instead, as many images with tiny layers as give this many blobs"
         ),
         Option(
-            "--in-use", metavar="FILE", type=Path, help="write a list of containers there that use some of the images"
+            "--in-use", metavar="FILE", type=Path, help="also write a list of containers that use some of the images"
         ),
         options.FORMAT,
     ),

@@ -126,7 +126,7 @@ def _as_json(each: Trashed) -> dict[str, object]:
 
 
 COMMAND = Command(
-    "Shows what `ocigc prune --trash` has kept, so that `ocigc restore` can bring it back, and empties it.",
+    "Lists and empties the trash: what `ocigc prune --trash` removed and `ocigc restore` can bring back.",
     commands={
         "ls": (
             "list the runs in the trash",
@@ -143,7 +143,7 @@ COMMAND = Command(
                 (
                     options.LAYOUT,
                     Option("run_ids", metavar="RUN", nargs="*", help="only these runs (default: all)"),
-                    Option("-f", "--force", action="store_true", help="do not ask"),
+                    Option("-f", "--force", action="store_true", help="do not ask for confirmation"),
                     options.RECURSIVE,
                     options.WAIT,
                 ),

@@ -114,8 +114,8 @@ def _line(leaf: Leaf) -> str:
 
 
 COMMAND = Command(
-    "Shows an image as a tree: its manifests, configs and layers, what refers to them, and what of all that is absent. "
-    "What occurs again is marked, and not unfolded again.",
+    "Shows what an image consists of: its manifests, configs and layers, what refers to them, and which of them are "
+    "absent. Repeated content is marked, and not expanded again.",
     (
         options.LAYOUT,
         options.REFERENCE,
@@ -127,7 +127,7 @@ COMMAND = Command(
     run,
     examples=(
         ("ocigc tree mirror alpine:3.18", ""),
-        ("ocigc tree --recursive zot team/app:1.2", "the image of that name below zot"),
+        ("ocigc tree --recursive zot team/app:1.2", "the image of that name anywhere below zot"),
         ("ocigc tree --format json mirror sha256:5f2d01ab", ""),
     ),
 )

@@ -194,15 +194,15 @@ def _verdict(result: Verification) -> str:
 
 
 COMMAND = Command(
-    "Checks every blob against its name, every descriptor's size against its blob, and every reachable manifest "
-    "against its form. It changes nothing but what --repair-from mends and its ledger of what it has verified, in "
-    ".ocigc, which it makes where --changed, --quick, --older-than or --budget asks for it. An image that lacks its "
-    "config or a layer is incomplete; one that lacks whole platforms is sparse, and fine.",
+    "Checks every blob against its digest, the size in every descriptor against its blob, and the form of every "
+    "reachable manifest. An image that lacks its config or a layer is incomplete; one that lacks whole platforms is "
+    "sparse, which is fine. Nothing is changed, except what --repair-from repairs, and the ledger in .ocigc that "
+    "--changed, --quick, --older-than and --budget keep.",
     (
         options.LAYOUT,
         options.RECURSIVE,
         Option(
-            "-j", "--jobs", metavar="N", type=_jobs, default=0, help="how many threads hash (default: one per core)"
+            "-j", "--jobs", metavar="N", type=_jobs, default=0, help="number of hashing threads (default: one per core)"
         ),
         Option(
             "--reachable",
@@ -212,7 +212,7 @@ COMMAND = Command(
         Option(
             "--deep",
             action="store_true",
-            help="unpack every layer of an image, too, and compare it with what its config says",
+            help="also unpack the layers of every image and compare them with its config",
         ),
         options.SPARSE,
         Option(
@@ -220,28 +220,32 @@ COMMAND = Command(
             metavar="LAYOUT",
             action="append",
             default=[],
-            help="put sound copies from another layout in the place of what is corrupt or missing; may be given again",
+            help="replace corrupt and missing blobs with verified copies from another layout; may be repeated",
         ),
         OneOf(
-            Option("--changed", action="store_true", help="hash only what is new or was touched since it was verified"),
+            Option(
+                "--changed",
+                action="store_true",
+                help="hash only blobs that are new or touched since they were verified",
+            ),
             Option(
                 "--quick",
                 action="store_true",
-                help="read everything, but compare what was verified before with its XXH3-128: finds bit rot, not "
-                "forgery",
+                help="read everything, but compare blobs that were verified before by their XXH3-128: finds bit rot, "
+                "not forgery",
             ),
             Option(
                 "--older-than",
                 metavar="DURATION",
                 type=options.duration,
-                help="hash only what was not verified for so long, for example 30d; the oldest first",
+                help="hash only blobs that were last verified longer ago than this, for example 30d; the oldest first",
             ),
         ),
         Option(
             "--budget",
             metavar="DURATION",
             type=options.duration,
-            help="begin no further blob after so long, for example 10m; without more, the oldest go first",
+            help="start no further blob after this long, for example 10m; alone, the oldest go first",
         ),
         options.WAIT,
         options.FORMAT,
@@ -250,14 +254,14 @@ COMMAND = Command(
     run,
     examples=(
         ("ocigc verify mirror", "hash every blob, check every size and manifest"),
-        ("ocigc verify --format json mirror", "one JSON object, for a machine"),
-        ("ocigc verify --reachable mirror", "leave out what the next prune removes anyway"),
-        ("ocigc verify --changed mirror", "hash only what is new or was touched since the last time"),
-        ("ocigc verify --older-than 30d --budget 10m mirror", "every night: all is hashed once a month"),
+        ("ocigc verify --format json mirror", "one JSON object"),
+        ("ocigc verify --reachable mirror", "skip what the next prune removes anyway"),
+        ("ocigc verify --changed mirror", "hash only what is new or was touched since the last run"),
+        ("ocigc verify --older-than 30d --budget 10m mirror", "every night: everything is hashed once a month"),
         ("ocigc verify --deep mirror", "also unpack every layer"),
-        ("ocigc verify --repair-from /mnt/other mirror", "mend what is corrupt or missing with sound copies"),
+        ("ocigc verify --repair-from /mnt/other mirror", "repair corrupt and missing blobs"),
     ),
-    exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a "
-    "layout, 3 something could not be checked; a budget that is used up is no failure",
+    exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a layout, 3 "
+    "something could not be checked; an exhausted budget is not a failure",
     failure=failure,
 )

@@ -125,7 +125,7 @@ COMMAND = Command(
     (
         options.LAYOUT,
         options.REFERENCE.but(
-            metavar="REF|DIGEST", help="an image's name, a pattern that fits one, a digest, or the beginning of one"
+            metavar="REF|DIGEST", help="an image's name, a pattern that matches one, a digest, or the beginning of one"
         ),
         options.RECURSIVE,
         options.REPOSITORY,
@@ -137,6 +137,6 @@ COMMAND = Command(
         ("ocigc why mirror sha256:5f2d01ab", "every path from an image, a lease or a label to this blob"),
         ("ocigc why mirror alpine:3.18", "the same for an image, and what would go with its last name"),
     ),
-    exit_status="0 something keeps it, 1 nothing does, or it is absent, 2 wrong usage or no such image or blob, 3 "
+    exit_status="0 something keeps it, 1 nothing does or it is absent, 2 wrong usage or no such image or blob, 3 "
     "failed",
 )

@@ -20,7 +20,7 @@ T = TypeVar("T")
 QUIET = Option(
     "-q", "--quiet", action="store_true", help="print only names, one per line, or digests where there is none"
 )
-REVERSE = Option("--reverse", action="store_true", help="the other way round")
+REVERSE = Option("--reverse", action="store_true", help="reverse the order")
 
 
 @dataclass(frozen=True, slots=True)
