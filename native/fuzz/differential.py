@@ -66,7 +66,7 @@ def check_digest(content: bytes) -> None:
         number = 0
         while (kernel := lib.ocigc_digest_implementation(algorithm, number)) != ffi.NULL:
             out = ffi.new("uint8_t[64]")
-            code = lib.ocigc_digest_many(algorithm, kernel, 1, [message], [len(content)], out)
+            code = lib.ocigc_digest_many(algorithm, kernel, 1, [message], [len(content)], out, ffi.NULL)
             assert code == lib.OCIGC_OK
             assert ffi.buffer(out)[: len(wanted)] == wanted, ffi.string(kernel)
             number += 1
