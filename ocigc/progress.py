@@ -42,4 +42,17 @@ class Silent:
         """Is not told to anybody."""
 
 
+class Quiet:
+    """Shows the progress of a first look or a trial, and leaves its notes to the run itself."""
+
+    def __init__(self, watch: Watcher) -> None:
+        self._watch = watch
+
+    def __call__(self, step: str, /) -> Report | None:
+        return self._watch(step)
+
+    def note(self, message: str) -> None:
+        """Is told when it counts."""
+
+
 SILENT = Silent()

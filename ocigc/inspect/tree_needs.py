@@ -7,12 +7,11 @@ would, but for what several layouts would let go of together.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 
 from ocigc.digest import Digest
 from ocigc.layout.discover import Found, Tree
 from ocigc.native import Store
-from ocigc.pruning.peers import Peer
+from ocigc.pruning.peers import Peer, Wanted
 
 
 class Beside:
@@ -40,13 +39,13 @@ class TreeNeeds:
 
     def __init__(self, tree: Tree, now: int) -> None:
         alone = len(tree.found) == 1
-        self._needs = {found: frozenset() if alone else _peer(tree, found).look(now) for found in tree.found}
-        self._count = Counter(digest for needs in self._needs.values() for digest in needs)
+        self._wanted = Wanted()
+        for found in () if alone else tree.found:
+            self._wanted.count(found.path, _peer(tree, found).look(now))
 
     def beside(self, found: Found) -> Beside:
         """What the others need of one."""
-        own = self._needs[found]
-        return Beside(frozenset(self._count).difference(digest for digest in own if self._count[digest] == 1))
+        return Beside(self._wanted.beside(found.path))
 
 
 def _peer(tree: Tree, found: Found) -> Peer:

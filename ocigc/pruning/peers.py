@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TypeVar
 
 from ocigc.digest import Digest
@@ -86,6 +88,32 @@ def _has_blobs(directory: Dir) -> bool:
         return bool(directory.names_below("blobs"))
     except OSError:
         return False
+
+
+class Wanted:
+    """How many layouts need each digest."""
+
+    def __init__(self) -> None:
+        self._layouts: Counter[Digest] = Counter()
+        self._counted: dict[str, frozenset[Digest]] = {}
+        self._lock = Lock()
+
+    def count(self, path: str, digests: frozenset[Digest]) -> None:
+        """Lets the layout at that path count with these digests, and no longer with those before."""
+        with self._lock:
+            before = self._counted.get(path, frozenset())
+            self._layouts.update(digests - before)
+            for digest in before - digests:
+                self._layouts[digest] -= 1
+                if not self._layouts[digest]:
+                    del self._layouts[digest]
+            self._counted[path] = digests
+
+    def beside(self, path: str) -> frozenset[Digest]:
+        """What any layout but that one needs."""
+        with self._lock:
+            own = self._counted.get(path, frozenset())
+            return frozenset(self._layouts).difference(digest for digest in own if self._layouts[digest] == 1)
 
 
 class SharedWith:

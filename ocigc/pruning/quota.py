@@ -12,7 +12,7 @@ from ocigc.image import ImageRecord
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.layout.shared import Elsewhere
-from ocigc.progress import Report, Watcher
+from ocigc.progress import Quiet, Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.prune import Pruned, prune
 
@@ -27,19 +27,6 @@ class _Part:
     before: Files
     after: Files
     ages: list[Age]
-
-
-class _Quiet:
-    """Shows the progress of trials, and leaves their notes to the run itself."""
-
-    def __init__(self, watch: Watcher) -> None:
-        self._watch = watch
-
-    def __call__(self, step: str, /) -> Report | None:
-        return self._watch(step)
-
-    def note(self, message: str) -> None:
-        """Is told when it counts."""
 
 
 def fit(
@@ -63,7 +50,7 @@ def fit(
             with prune(layout, own, watch=member, elsewhere=elsewhere(found)) as pruned:
                 return _part(found, pruned)
 
-        results = each_layout(tree, work, _Quiet(watch))
+        results = each_layout(tree, work, Quiet(watch))
         if results.interrupted:
             raise KeyboardInterrupt
         return [part for _, part in results.values]

@@ -10,16 +10,14 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from threading import Lock
 from typing import TypeVar
 
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused
-from ocigc.layout import leases
+from ocigc.layout import label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import AT_ONCE, Found, Tree, each_layout
 from ocigc.layout.layout import Layout
@@ -27,8 +25,8 @@ from ocigc.layout.results import Results
 from ocigc.layout.shared import needs
 from ocigc.layout.snapshot import present
 from ocigc.native import Store
-from ocigc.progress import Report, Watcher
-from ocigc.pruning.peers import Peer, nodes_of
+from ocigc.progress import Quiet, Watcher
+from ocigc.pruning.peers import Peer, Wanted, nodes_of
 from ocigc.pruning.prune import Pruned
 
 _MOST_ROUNDS = 20
@@ -38,56 +36,18 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Member(Peer):
-    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned; `counted`
-    is what it counts with at this moment. `pool`: it has no entry. By its last plan it was `asked` for these digests,
-    holds the `hits` of them, and lets go of the blobs `going`. `done`: its plan has been carried out.
+    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. `pool`:
+    it has no entry. By its last plan it was `asked` for these digests, keeps the `hits` of them, and lets go of the
+    blobs `going`. `done`: its plan has been carried out.
     """
 
     found: Found = field(kw_only=True)
     after: frozenset[Digest] | None = None
-    counted: frozenset[Digest] = frozenset()
     pool: bool = False
     asked: frozenset[Digest] = frozenset()
     hits: frozenset[Digest] = frozenset()
     going: frozenset[Digest] = frozenset()
     done: bool = False
-
-
-class _Wanted:
-    """How many layouts need each digest."""
-
-    def __init__(self) -> None:
-        self._layouts: Counter[Digest] = Counter()
-        self._lock = Lock()
-
-    def count(self, member: _Member, digests: frozenset[Digest]) -> None:
-        """Lets a layout count with these digests, and no longer with those before."""
-        with self._lock:
-            self._layouts.update(digests - member.counted)
-            for digest in member.counted - digests:
-                self._layouts[digest] -= 1
-                if not self._layouts[digest]:
-                    del self._layouts[digest]
-            member.counted = digests
-
-    def beside(self, member: _Member) -> frozenset[Digest]:
-        """What any other layout needs."""
-        with self._lock:
-            alone = (digest for digest in member.counted if self._layouts[digest] == 1)
-            return frozenset(self._layouts).difference(alone)
-
-
-class _Quiet:
-    """Shows the progress of a first look, and leaves its notes to the run itself."""
-
-    def __init__(self, watch: Watcher) -> None:
-        self._watch = watch
-
-    def __call__(self, step: str, /) -> Report | None:
-        return self._watch(step)
-
-    def note(self, message: str) -> None:
-        """Is told when it counts."""
 
 
 class Others:
@@ -135,7 +95,7 @@ class TreeRun:
         self._tree = tree
         self._watch = watch
         self._members = {found: self._member(found) for found in tree.found}
-        self._wanted = _Wanted()
+        self._wanted = Wanted()
         self._unread: list[_Member] = []
         self.has_pools = False
         self._executing = False
@@ -167,12 +127,12 @@ class TreeRun:
                 if other.stamp != other.stamp_now():
                     other.after = other.look(self.now)
                     self.recount(other)
-        return self._wanted.beside(member)
+        return self._wanted.beside(member.found.path)
 
     def recount(self, member: _Member) -> None:
         """Lets a layout count with what it needs at this stage of the run."""
         found = member.needs if self._executing and not member.done else member.after
-        self._wanted.count(member, found or frozenset())
+        self._wanted.count(member.found.path, found or frozenset())
         unread = [each for each in self._unread if each is not member]
         self._unread = [*unread, member] if member.unknown else unread
 
@@ -197,7 +157,7 @@ class TreeRun:
 
     def plan(self, work: Work[T], *, quietly: bool = False) -> Results[T]:
         """Plans all layouts, by work that is a dry run."""
-        watch = _Quiet(self._watch) if quietly else self._watch
+        watch = Quiet(self._watch) if quietly else self._watch
         self._look_at_indexes()
         values: dict[str, T] = {}
         errors: dict[str, str] = {}
@@ -213,7 +173,7 @@ class TreeRun:
             pending = ordinary if again else [found for found in ordinary if self._is_outdated(self._members[found])]
             if not pending:
                 break
-            watch = _Quiet(self._watch)
+            watch = Quiet(self._watch)
         interrupted = self._attempt(pools, work, values, errors, watch, AT_ONCE)
         return self._results(values, errors, interrupted=interrupted)
 
@@ -227,6 +187,8 @@ class TreeRun:
                 with member.open() as layout:
                     member.pool = not layout.read_index().entries
                     leases.load(layout.dir)
+                    if member.pool and any(map(layout.dir.exists, (leases.DIRECTORY, label_files.DIRECTORY))):
+                        member.after = member.look(self.now)
             except (OcigcError, OSError):
                 member.after = member.look(self.now)
             self.recount(member)
@@ -267,7 +229,8 @@ class TreeRun:
                 more += found_now.items()
             else:
                 values |= found_now
-            pending = [member.found for member in members if self._holds_too_much(member)]
+            more_goes = filter(self._holds_too_much, members)
+            pending = [member.found for member in more_goes if member.name not in errors]
             if not pending:
                 break
         interrupted = self._attempt(pools, work, values, errors, self._watch, 1)

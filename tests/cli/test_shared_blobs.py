@@ -188,6 +188,16 @@ def test_a_pool_lets_go_of_what_no_layout_keeps(tmp_path: Path) -> None:
     assert has(pool, [also_blobs[3], kept_blobs[2]])
 
 
+def test_what_a_lease_of_a_pool_needs(tmp_path: Path) -> None:
+    one = make(tmp_path, "one")
+    one.tag(image(one, "own")[0], "1")
+    pool = linked_pool(tmp_path, one)
+    manifest, blobs = image(one, "leased")
+    pool.lease("copy", [manifest])
+    tree(tmp_path)
+    assert has(one, blobs)
+
+
 def test_a_pool_alone_is_refused(tmp_path: Path) -> None:
     one = make(tmp_path, "one")
     kept, blobs = image(one, "kept")
