@@ -20,10 +20,10 @@ from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.mark import Marked, complete, mark
 from ocigc.gc.plan import Plan
-from ocigc.gc.protection import protect
+from ocigc.gc.protection import Protection, protect
 from ocigc.gc.referrers import Relations
 from ocigc.gc.rule_sets import SEED, RuleSet
-from ocigc.image import Media
+from ocigc.image import DANGLING_PREFIX, Media
 from ocigc.labels import Lease
 
 
@@ -67,12 +67,22 @@ def consider(
     protection = protect(request.in_use, images, graph, request.rules)
     candidates = find_candidates(images, inputs.relations, graph, request.filters, protection, config_labels, in_grace)
     active = [lease for lease in inputs.leases if lease.active(request.now)]
-    return mark(candidates, inputs.parts, active, inputs.label_roots, graph)
+    used = _parts_in_use(inputs.parts, protection, graph)
+    return mark(candidates, inputs.parts, used, active, inputs.label_roots, graph)
+
+
+def _parts_in_use(parts: Images, protection: Protection, graph: Graph) -> Images:
+    """The parts that containers use by their digests. To moby they are dangling images, whose names it protects."""
+    names = (name for name in protection.names if name.startswith(DANGLING_PREFIX)) if parts else ()
+    used = {graph.find(name.removeprefix(DANGLING_PREFIX)) for name in names}
+    places = zip(parts.positions, parts.targets(graph), strict=True)
+    return parts.picked(position for position, node in places if node in used) if used else parts.picked(())
 
 
 def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequence[int] = ()) -> Plan:
     """The plan of a prune. `in_grace` are the unreachable nodes in grace."""
-    marked = complete(marked, inputs.parts, in_grace if request.orphans else marked.unreachable())
+    staying = in_grace if request.orphans else marked.unreachable()
+    marked = complete(marked, inputs.parts, inputs.relations.absent_parts, staying)
     graph, candidates = marked.graph, marked.candidates
     unaccounted = flags(marked.leaving(), len(graph))
     deleted, unnamed = array("I"), array("I")

@@ -7,7 +7,7 @@ blob goes with the last image that reached it. Parts, referrers and the grace of
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -63,22 +63,31 @@ class Marked:
 
 
 def mark(
-    candidates: Candidates, parts: Images, leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph
+    candidates: Candidates,
+    parts: Images,
+    parts_in_use: Images,
+    leases: Sequence[Lease],
+    label_roots: Sequence[int],
+    graph: Graph,
 ) -> Marked:
-    """Marks as if all that might go did. `leases` are active ones."""
+    """Marks as if all that might go did, but for parts that are in use. `leases` are active ones."""
     other_roots = root_groups((), leases, label_roots, graph)[_OTHER_ROOTS:]
-    return _mark(graph, other_roots, candidates, candidates.kept, candidates.dependents, parts, parts.picked(()))
+    used = frozenset(parts_in_use.positions)
+    going = parts.picked(position for position in parts.positions if position not in used) if used else parts
+    return _mark(graph, other_roots, candidates, candidates.kept, candidates.dependents, going, parts_in_use)
 
 
-def complete(marked: Marked, parts: Images, in_grace: Sequence[int]) -> Marked:
-    """Marks again until all that stays has its referrers and parts. `in_grace` are unreachable nodes that stay, with
-    all that they reach.
+def complete(marked: Marked, parts: Images, absent: Mapping[int, Sequence[int]], in_grace: Sequence[int]) -> Marked:
+    """Marks again until all that stays has its referrers and parts. Of parts that are `absent`, by position, the nodes
+    that refer to them stand for them. `in_grace` are unreachable nodes that stay, with all that they reach.
     """
     while True:
         marked.marks.add([Group(in_grace)])
         kept, dependents = _with_dependents(marked)
         places = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
-        stay = frozenset(position for position, node in places if marked.stays_with_image(node))
+        stay = frozenset(
+            position for position, node in places if any(map(marked.stays_with_image, absent.get(position, (node,))))
+        )
         kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))
         going_parts = parts.picked(each for each in marked.going_parts.positions if each not in stay)
         is_new = any(not marked.stays_with_image(node) for node in kept_parts.roots(marked.graph))

@@ -32,9 +32,9 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """The positions of the parts among the entries of a layout; the subjects of the referrers, of which those of
-    `reaching` are reached by the referrer too; the orphaned, as above; and the images to whose name a label refers,
-    with the nodes that have it.
+    """How the entries of a layout belong together, by their positions: the `parts`, and of those that are absent the
+    nodes that refer to them; the `subjects` of the referrers, of which those of `reaching` reach them themselves; the
+    `orphaned`, as above; and the images that are `labelled`, with the nodes whose labels refer to their names.
     """
 
     parts: Sequence[int] = ()
@@ -42,6 +42,7 @@ class Relations:
     reaching: frozenset[int] = frozenset()
     orphaned: Mapping[int, str] = field(default_factory=dict)
     labelled: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    absent_parts: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 def find_subjects(images: Images, graph: Graph, stated: Mapping[int, Collection[str]] | None = None) -> Subjects:
@@ -78,15 +79,23 @@ def _find(digest: str, graph: Graph) -> int | None:
     return found
 
 
-def relate(images: Images, subjects: Subjects, others: Sequence[int], graph: Graph) -> Relations:
+def relate(
+    images: Images,
+    subjects: Subjects,
+    others: Sequence[int],
+    graph: Graph,
+    absent: Mapping[int, Sequence[int]] | None = None,
+) -> Relations:
     """The relations of all entries of a layout, whose graph has an edge from each subject to its referrers. `others`
-    are the roots besides images: of leases and labels.
+    are the roots besides images: of leases and labels. `absent` are images without a name that are absent, by position,
+    to which the nodes refer.
 
     An image whose subject only it itself reaches is not a referrer: it would keep itself.
     """
     circular = _circular(images, subjects.present, others, graph) if subjects.present else ()
     present = {position: nodes for position, nodes in subjects.present.items() if position not in circular}
     parts = _parts(images, present, graph)
+    parts.extend((absent or {}).keys() - frozenset(parts))
     alone = frozenset(parts)
     present = {position: nodes for position, nodes in present.items() if position not in alone}
     referrers = images.picked(present)
@@ -96,6 +105,7 @@ def relate(images: Images, subjects: Subjects, others: Sequence[int], graph: Gra
         present,
         frozenset(position for (position, nodes), walk in walks if any(node in nodes for node, _ in walk)),
         {position: digest for position, digest in subjects.orphaned.items() if position not in alone},
+        absent_parts=absent or {},
     )
 
 

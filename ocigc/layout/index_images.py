@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 
 from ocigc.errors import UsageError
@@ -75,8 +75,8 @@ def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What is known besides, by position: a NameKind of each entry that stands for an image, and that image's further
-    entries; whether any has several names; the nodes of targets (NO_NODE where that is absent), and when images were
-    created (nothing before somebody needed that).
+    entries; whether any has several names; the nodes of targets (NO_NODE if absent); when images were created (nothing
+    until that is asked for); and the media of targets whose media type does not tell it.
     """
 
     kinds: bytes
@@ -84,6 +84,7 @@ class _Facts:
     lists: bool
     targets: Sequence[int] = ()
     created: Sequence[int | None] = ()
+    forms: Mapping[int, Media] = field(default_factory=dict)
 
 
 class IndexImages:
@@ -123,6 +124,10 @@ class IndexImages:
         """The same in a store, where these are the nodes of the entries' targets."""
         return IndexImages(self._names, replace(self._facts, targets=targets), self._positions)
 
+    def read_as(self, forms: Mapping[int, Media]) -> IndexImages:
+        """The same, with the media of targets, by position, whose media type does not tell it."""
+        return IndexImages(self._names, replace(self._facts, forms=forms), self._positions)
+
     def __len__(self) -> int:
         return len(self._positions)
 
@@ -133,6 +138,8 @@ class IndexImages:
         names, facts = self._names, self._facts
         target, text = names.entries.target(position)
         full = (dangling_name(target.digest),) if text is None else names.full(position, text)
+        if position in facts.forms:
+            target = replace(target, media=facts.forms[position])
         return ImageRecord(
             full[0],
             target,
@@ -197,9 +204,9 @@ class IndexImages:
         return array("I", (node for node in self.targets(graph) if node != NO_NODE))
 
     def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
-        media = self._names.entries.media
+        media, forms = self._names.entries.media, self._facts.forms
         for position, target in zip(self._positions, self.targets(graph), strict=True):
-            yield () if target == NO_NODE else graph.walk_from(target, media(position))
+            yield () if target == NO_NODE else graph.walk_from(target, forms.get(position) or media(position))
 
     def _references(self, position: int) -> tuple[str, ...]:
         """An image refers to what any of its entries does."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from ocigc.gc.images import Images
+from ocigc.gc.images import Images, NameKind
 from ocigc.gc.referrers import Relations, Subjects, find_subjects, relate
 from ocigc.layout.cosign import stated_subjects
+from ocigc.layout.documents import Documents
 from ocigc.layout.index_images import IndexImages
-from ocigc.native import NO_NODE, Entries, Store
+from ocigc.native import NO_NODE, Entries, Role, Store
 
 
 def add_referrers(images: IndexImages, entries: Entries, store: Store) -> Subjects:
@@ -29,12 +30,28 @@ def related(
     """The relations of all entries. No edge is left to what turns out not to be a referrer. `others` are the roots
     besides images: of leases and labels.
     """
-    relations = relate(images, subjects, others, store)
+    relations = relate(images, subjects, others, store, _absent_parts(images, store))
     alone = [each for each in subjects.present if each not in relations.subjects and each not in relations.parts]
     for position, target in zip(alone, images.picked(alone).targets(store), strict=True):
         stated = None if target == NO_NODE else store.subject(target)
         _each(store.remove_referrer, (node for node in subjects.present[position] if node != stated), target)
     return replace(relations, labelled=_labelled(images, entries, store))
+
+
+def _absent_parts(images: IndexImages, store: Store) -> Mapping[int, Sequence[int]]:
+    """By position the images without a name that are absent, and the manifests and indexes that refer to them."""
+    nameless = images.of_kind(NameKind.NAMELESS)
+    places = zip(nameless.positions, nameless.targets(store), strict=True)
+    absent = {images[position].target.digest: position for position, node in places if node == NO_NODE}
+    if not absent:
+        return {}
+    documents = Documents(store)
+    found: dict[int, list[int]] = {}
+    for node in store.incomplete():
+        for child in documents.children(node):
+            if (position := absent.get(child.descriptor.digest)) is not None and child.role != Role.SUBJECT:
+                found.setdefault(position, []).append(node)
+    return found
 
 
 def detach(images: Images, relations: Relations, detached: Iterable[int], store: Store) -> None:

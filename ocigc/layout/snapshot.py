@@ -120,6 +120,7 @@ def load(
         told = array("I", (node for node in needed if store.size(node)))
         others = _other_roots(all_leases, store, now) + told
         subjects = _read_manifests(layout, index.entries, images, others, store, watch)
+        images = images.read_as(_forms(index.entries, targets, store))
         _verifying(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
             docker_list.hold(layout.dir, images.roots(store), store, tolerant=record)
@@ -149,6 +150,16 @@ def _read_manifests(
     types = entries.medias() + medias + bytes([Media.NONE]) * len(others)
     _verifying(layout, store, lambda: store.expand(roots, types, watch("Reading manifests")))
     return relations.add_referrers(images, entries, store)
+
+
+def _forms(entries: Entries, targets: array[int], store: Store) -> dict[int, Media]:
+    """What targets have been read as whose media type does not tell it: `oras tag` writes such types."""
+    medias, unknown = entries.medias(), {Media.UNKNOWN, Media.NONE}
+    if not unknown.intersection(medias):
+        return {}
+    places = ((position, targets[position]) for position, media in enumerate(medias) if media in unknown)
+    found = ((position, store.form(node)) for position, node in places if node != NO_NODE)
+    return {position: form for position, form in found if form != Media.UNKNOWN}
 
 
 @contextmanager

@@ -190,3 +190,50 @@ def test_filters_come_first(layout: LayoutWriter) -> None:
     layout.tag(layout.image("kept"), "1")
     assert prune(layout, "--filter", "until=2023-01-01") == []
     assert prune(layout, "--filter", "until=2025-01-01") == digests(lone)
+
+
+def test_a_part_that_is_absent_stays_listed_with_its_index(layout: LayoutWriter) -> None:
+    amd, arm = platforms(layout, "app")
+    layout.tag(layout.index([amd, arm]), "reg.example/app:1")
+    layout.tag(layout.image("kept"), "reg.example/kept:1")
+    layout.blob_path(arm).unlink()
+    before = listed(layout)
+    assert prune(layout) == []
+    assert listed(layout) == before
+    assert ocigc("rm", "-f", layout.path, "reg.example/app:1").code == 0
+    assert len(listed(layout)) == 1
+
+
+def test_an_absent_image_that_nothing_lists_is_dangling(layout: LayoutWriter) -> None:
+    gone = layout.image("gone")
+    layout.entry(gone)
+    layout.tag(layout.image("kept"), "kept")
+    layout.blob_path(gone).unlink()
+    assert prune(layout) == digests(gone)
+
+
+def test_a_part_that_a_container_uses_stays_without_its_image(layout: LayoutWriter) -> None:
+    """To docker an entry without a name is a dangling image, and in use."""
+    amd, arm = platforms(layout, "app")
+    layout.tag(layout.index([amd, arm]), "reg.example/app:1")
+    used = json.dumps([{"Id": "c", "Image": arm["digest"], "Config": {"Image": "somewhere.example/else:1"}}])
+    assert prune(layout, "-a", "--allow-empty", used=used) == ["reg.example/app:1"]
+    assert listed(layout) == digests(arm)
+    assert layout.has(arm)
+    assert not layout.has(amd)
+
+
+def test_what_oras_tags_is_walked_whatever_its_type(layout: LayoutWriter) -> None:
+    """`oras tag` writes application/octet-stream."""
+    image = layout.image("app", ["layer"], created="2024-01-01T00:00:00Z")
+    index = layout.index([image])
+    for target, name in ((image, "image"), (index, "index")):
+        layout.tag({**target, "mediaType": "application/octet-stream"}, name)
+    layout.tag({"digest": image["digest"], "size": image["size"]}, "no-type")
+    sizes = {
+        each["Name"]: (each["Size"], each["Created"]) for each in ocigc("ls", "--format", "json", layout.path).json
+    }
+    whole = sum(layout.blob_path({"digest": digest}).stat().st_size for digest in layout.present())
+    assert sizes["index"] == (whole, "2024-01-01T00:00:00Z")
+    assert sizes["image"] == sizes["no-type"] == (whole - index["size"], "2024-01-01T00:00:00Z")
+    assert prune(layout, "-a", "--filter", "label=x", used="x:image\n") == []

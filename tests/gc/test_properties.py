@@ -178,11 +178,15 @@ def test_every_image_goes_or_stays_once(world: World, prune_all: bool) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans())
-def test_a_part_stays_as_long_as_an_image_reaches_it(world: World, prune_all: bool) -> None:
+def test_a_part_stays_as_long_as_an_image_reaches_it_or_a_container_uses_it(world: World, prune_all: bool) -> None:
     inputs = world.inputs()
-    plan = plan_of(inputs, request(world.in_use(), prune_all=prune_all))
+    in_use = world.in_use()
+    plan = plan_of(inputs, request(in_use, prune_all=prune_all))
     graph = inputs.graph
-    images = [image for image in remaining(inputs, plan) if image.position not in inputs.parts.positions]
+    used = {container.image_id for container in in_use.containers}
+    parts = inputs.parts.positions
+    left = remaining(inputs, plan)
+    images = [image for image in left if image.position not in parts or image.target.digest in used]
     marks = graph.mark([Group(RecordImages(images).roots(graph))])
     for part in inputs.parts:
         node = graph.find(part.target.digest)
