@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from struct import Struct
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 from ocigc._native import ffi, lib
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.gc import graph
+from ocigc.interrupts import held_back
 from ocigc.progress import Progress, Report
 
 NO_NODE = graph.NO_NODE
@@ -70,8 +70,9 @@ def long_call(function: Callable[..., int], *arguments: Any, report: Report | No
             if report is not None:
                 report(Progress(progress.items, progress.bytes, progress.total_items, progress.total_bytes))
     except BaseException:
-        progress.cancel = 1
-        running.finish()
+        with held_back():  # what the call works on is freed next
+            progress.cancel = 1
+            running.finish()
         raise
     if running.result() != lib.OCIGC_OK:
         raise exception(error)
@@ -96,10 +97,9 @@ class Background(Generic[T]):
         return self._ended.wait(seconds)
 
     def finish(self) -> None:
-        """Waits for the end of a call that has begun, whatever interrupts come."""
-        while self._begun.is_set() and not self._ended.is_set():
-            with suppress(KeyboardInterrupt):
-                self._ended.wait()
+        """Waits for the end of a call that has begun."""
+        if self._begun.is_set():
+            self._ended.wait()
 
     def result(self) -> T:
         """Waits for the call, and returns what it returned or raises what it raised."""

@@ -151,18 +151,22 @@ def missing_entries(
         for name in () if text is None else split_names(text):
             there.setdefault(name, set()).add(target)
     added, moved = [], []
+    back: set[tuple[str, bytes]] = set()
     for position in sorted(set(positions)):
         text, target = source.entries.name(position)
         names = () if text is None else split_names(text)
         entry = source.entries[position]
         written = content[entry.start : entry.end]
-        absent = [name for name in names if name not in there]
+        absent = [name for name in names if name not in there and (name, target) not in back]
         moved += [name for name in names if target not in there.get(name, (target,))]
         if absent:
             others = set(names).difference(absent)
             added.append(without_names(written, others) if others else written)
-            there.update((name, {target}) for name in absent)
-        elif not any(target in there[name] for name in names) and target not in nameless:
+            back.update((name, target) for name in absent)
+        elif (
+            not any((name, target) in back or target in there.get(name, ()) for name in names)
+            and target not in nameless
+        ):
             added.append(without_names(written) if names else written)
             nameless.add(target)
     return added, moved

@@ -26,6 +26,7 @@ from itertools import chain
 from ocigc.digest import Digest
 from ocigc.errors import Busy, Interrupted, OcigcError, Refused
 from ocigc.gc.plan import Plan
+from ocigc.interrupts import held_back
 from ocigc.layout import label_files
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import IndexChange
@@ -37,7 +38,6 @@ from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
 from ocigc.pruning import docker_list_change, journal, preflight
 from ocigc.pruning.commit import Standing, commit, standing
-from ocigc.pruning.interrupts import held_back
 from ocigc.pruning.journal import UNLEASED, WAY_BACK, Journal, Unlease
 from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roll_back import roll_back

@@ -12,6 +12,7 @@ from ocigc.errors import MalformedError, Refused, UsageError
 from ocigc.gc.images import fallback_subject
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
+from ocigc.interrupts import held_back
 from ocigc.layout import history, label_files, lock
 from ocigc.layout.blob_check import hasher
 from ocigc.layout.dirfd import Dir, naming
@@ -25,7 +26,6 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import docker_list_change, journal, trash
 from ocigc.pruning.bring_back import carry_out
 from ocigc.pruning.execute import Terms
-from ocigc.pruning.interrupts import held_back
 from ocigc.pruning.journal import RUN, TRASH, RestoreJournal
 from ocigc.pruning.put_back import blobs_in
 from ocigc.pruning.recover import recover

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -234,11 +235,15 @@ def test_an_interrupt_leaves_a_report(tmp_path: Path) -> None:
         store = LayoutWriter(tmp_path / f"l{number:03}")
         store.tag(store.image(f"gone {number}", [f"gone {number}"]))
         store.tag(store.image("kept", ["kept"]), "1")
-    command = [sys.executable, "-m", "ocigc", "prune", "--recursive", "--force", "--format", "json", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/")
-    while not (tmp_path / "l002" / ".ocigc").exists():
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
+    (tmp_path / "l150" / ".ocigc").mkdir()
+    command = [sys.executable, "-m", "ocigc", "prune", "--recursive", "--force", "--format", "json", "--wait", "60s"]
+    with (tmp_path / "l150" / ".ocigc" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen([*command, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd="/")
+        while not (tmp_path / "l149" / ".ocigc" / "history.jsonl").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
     output, _ = process.communicate(timeout=60)
     answer = json.loads(output)
     assert process.returncode == 3

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a layout is changed: they are held back, and asked for where a run can be rolled back."""
+"""SIGINT and SIGTERM, held back while something must not be interrupted, and asked for where it may be."""
 
 from __future__ import annotations
 
