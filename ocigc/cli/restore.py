@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     with options.layout(args, writable=True) as layout, progress_line() as progress:
         restored = work(layout, progress)
     _show(restored, "")
-    return 1 if restored.missing else 0
+    return 0 if restored.is_whole else 1
 
 
 def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Restored]) -> int:
@@ -53,7 +53,7 @@ def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Resto
         raise UsageError(f"{printable(args.layout)}: there is nothing to restore in any of its layouts")
     if results.errors:
         return options.FAILED
-    return 1 if any(restored.missing for _, restored in found) else 0
+    return 0 if all(restored.is_whole for _, restored in found) else 1
 
 
 def _show(restored: Restored, layout: str) -> None:
@@ -64,6 +64,8 @@ def _show(restored: Restored, layout: str) -> None:
         options.note(
             f"{layout}{printable(name)}: this name means another image now, so the image is back without it (--as NAME)"
         )
+    for digest in restored.damaged:
+        options.note(f"{layout}damaged: {digest}: its copy in the trash cannot be read, or is not sound")
     for digest in restored.missing:
         options.note(f"{layout}missing: {digest}: a later prune has removed it for good, or it was never here")
 

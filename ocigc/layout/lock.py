@@ -40,7 +40,8 @@ def exclusive(layout: Layout, wait: float) -> Iterator[Dir]:
         _acquire(fd, fcntl.LOCK_EX, wait)
         yield state
     finally:
-        os.close(fd)
+        with suppress(OSError):
+            os.close(fd)
         state.close()
 
 
@@ -55,7 +56,8 @@ def writing(layout: Layout, wait: float) -> Iterator[tuple[Dir, int]]:
         _acquire(fd, fcntl.LOCK_SH, wait)
         yield state, fd
     finally:
-        os.close(fd)
+        with suppress(OSError):
+            os.close(fd)
         state.close()
 
 
@@ -98,7 +100,8 @@ def shared(layout: Layout, wait: float) -> Iterator[None]:
         _acquire(fd, fcntl.LOCK_SH, wait)
         yield
     finally:
-        os.close(fd)
+        with suppress(OSError):
+            os.close(fd)
 
 
 def _acquire(fd: int, operation: int, wait: float) -> None:
@@ -129,7 +132,8 @@ def index_lock(layout: Layout, wait: float) -> Iterator[None]:
     finally:
         with suppress(OSError):
             layout.dir.remove(_INDEX_LOCK)
-        os.close(fd)
+        with suppress(OSError):
+            os.close(fd)
 
 
 def clear_index_lock(layout: Layout) -> None:

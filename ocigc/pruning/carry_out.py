@@ -69,7 +69,8 @@ def carry_out(
             outcome = execute(planned.snapshot, planned.plan, planned.unleased, roots, state, terms, watch)
         except NoRoom as full:
             with planned:
-                earlier = earlier.and_room(_make_room(planned, roots, full, options.trash is None))
+                for_good = expires is None and not (elsewhere is not None and elsewhere.changed())
+                earlier = earlier.and_room(_make_room(planned, roots, full, orphans=for_good))
             confirm = None  # what is left of the plan was shown
             continue
         except BaseException:
@@ -130,20 +131,20 @@ def _recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recove
     return recovered
 
 
-def _make_room(planned: Pruned, roots: Roots, full: NoRoom, for_good: bool) -> _Earlier:
-    """Frees what needs no journal: leftovers and, unless they are to be kept in the trash, orphans. Raises NoRoom where
-    there is nothing of the kind."""
+def _make_room(planned: Pruned, roots: Roots, full: NoRoom, *, orphans: bool) -> _Earlier:
+    """Frees what needs no journal: leftovers and, if they may go for good, orphans. Raises NoRoom where there is
+    nothing of the kind."""
     layout = planned.snapshot.layout
     leftovers = tuple(remove_leftovers(layout.dir, planned.leftovers)[0])
     freed = sum(each.size for each in leftovers)
-    orphans = []
-    if for_good and freed < full.needed:
+    gone = []
+    if orphans and freed < full.needed:
         with naming(layout.path):
-            orphans = free_orphans(planned.snapshot, planned.plan, roots, full.needed - freed)
-    freed += sum(size for _, size in orphans)
+            gone = free_orphans(planned.snapshot, planned.plan, roots, full.needed - freed)
+    freed += sum(size for _, size in gone)
     if not freed:
         raise full
-    return _Earlier(tuple(digest for digest, _ in orphans), leftovers, freed)
+    return _Earlier(tuple(digest for digest, _ in gone), leftovers, freed)
 
 
 def _cleared(layout: Layout, done: Pruned, watch: Watcher) -> Pruned:

@@ -101,6 +101,7 @@ def execute(
         removed=tuple(sorted(chain(plan.pruned.entries, plan.parts.entries))),
         renamed=tuple((position, tuple(names)) for position, names in sorted(change.renamed.items())),
         unlease=tuple(unlease),
+        shared=terms.elsewhere is not None,
     )
     room = needed_after(len(to_delete), len(unlease))
 

@@ -76,7 +76,8 @@ class Unlease:
 @dataclass(frozen=True, slots=True)
 class Journal:
     """A prune. `started` is an instant; `in_grace_after` the one since when what has come is in grace; `expires` the
-    one until which what is removed is kept in the trash, None where it is not.
+    one until which what is removed is kept in the trash, None where it is not. `shared` says that the plan heeds what
+    other layouts need.
 
     `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions, in the index before, of
     entries that go or lose all their names; `renamed` those of entries that lose some names, with these.
@@ -91,6 +92,7 @@ class Journal:
     removed: tuple[int, ...]
     renamed: tuple[tuple[int, tuple[str, ...]], ...]
     unlease: tuple[Unlease, ...]
+    shared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +291,7 @@ def _read_prune(document: Mapping[str, Any]) -> Journal:
         removed=tuple(map(_position, document["removed"])),
         renamed=tuple((_position(at), tuple(map(_text, names))) for at, names in document["renamed"]),
         unlease=tuple(map(_unlease, document["unlease"])),
+        shared=document["shared"] is True,
     )
 
 

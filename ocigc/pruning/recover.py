@@ -44,7 +44,9 @@ def recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recover
             if isinstance(record, RestoreJournal):
                 carry_out(layout, state, run, record, terms.wait)
                 return Recovered("finished an earlier restore that was interrupted")
-            if standing(layout, run, record) is Standing.COMMITTED:
+            # What other layouts have come to need since is known to a prune of all of them alone.
+            knows_enough = terms.elsewhere is not None or not record.shared
+            if standing(layout, run, record) is Standing.COMMITTED and knows_enough:
                 done = finish(layout, state, run, record, terms, watch)
                 if done is not None:
                     freed, trashed = (done.size, 0) if record.expires is None else (0, done.size)

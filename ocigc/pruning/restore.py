@@ -43,14 +43,20 @@ class NothingToRestore(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: images, and how many blobs. `missing` are the digests of blobs that are nowhere any more, or of
-    which there is no sound copy; `moved_on` the names that mean another image by now, so that the one which had them is
-    back without them."""
+    """What came back: images, and how many blobs. `missing` are the digests of blobs that are nowhere any more,
+    `damaged` of those whose copy in the trash cannot be read, or is not sound; `moved_on` the names that mean another
+    image by now, so that the one which had them is back without them."""
 
     images: Sequence[ImageRecord]
     blobs: int
     missing: Sequence[Digest]
+    damaged: Sequence[Digest] = ()
     moved_on: Sequence[str] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every image that came back has all that it had."""
+        return not (self.missing or self.damaged)
 
 
 def trashed(layout: Layout, *, wait: float = 0) -> list[Trashed]:
@@ -113,7 +119,8 @@ def restore(
         missing = _missing(layout, images, terms.now, watch)
         figures = {"images": len(images), "blobs": came.blobs}
         history.append(layout, state, chosen.id, "restore", figures, watch)
-    return Restored(images, came.blobs, sorted({*missing, *came.damaged}), came.moved_on)
+    missing = [digest for digest in missing if digest not in came.damaged]
+    return Restored(images, came.blobs, missing, came.damaged, came.moved_on)
 
 
 def undo_interrupted(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Restored:
@@ -280,7 +287,7 @@ def _belonging(
 
 
 def _belongs(places: Sequence[Dir], image: ImageRecord, wanted: Container[str]) -> bool:
-    if not image.dangling:
+    if not image.nameless:
         subjects = [fallback_subject(name) for name in image.names]
         return all(subject is not None and subject in wanted for subject in subjects)
     if image.target.digest in wanted:

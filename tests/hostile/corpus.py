@@ -593,7 +593,7 @@ _SHAPES = [
 
 def _journal(**fields: Any) -> bytes:
     sound = {"kind": "prune", "id": "0123abcd", "started": 1, "in_grace_after": 1, "expires": 1}
-    sound |= {"before": "0" * 64, "after": "0" * 64, "removed": [], "renamed": [], "unlease": []}
+    sound |= {"before": "0" * 64, "after": "0" * 64, "removed": [], "renamed": [], "unlease": [], "shared": False}
     return json.dumps({"version": 2, **sound, **fields}).encode()
 
 
