@@ -127,7 +127,7 @@ def _lines(findings: Findings) -> Iterator[str]:
     for incomplete in findings.incomplete:
         yield f"{paint('incomplete', 'red', sys.stdout)}: {incomplete_as_text(incomplete)}"
     for name in findings.expired_leases:
-        yield f"expired lease, which holds nothing any more: {printable(name)}"
+        yield f"expired lease, which keeps nothing any more: {printable(name)}"
     for name in findings.leftovers:
         yield f"leftover of another tool, which a prune removes once it is old: {printable(name)}"
     missing = [each for each in findings.affected if each.state == "missing"]

@@ -165,7 +165,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            self.error(f"there is no option or argument {unknown[0]}{self._near(unknown[0])}")
+            self.error(f"unknown option or argument {unknown[0]}{self._near(unknown[0])}")
         return parsed
 
     def _near(self, word: str) -> str:

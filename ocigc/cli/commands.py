@@ -86,7 +86,7 @@ def find(words: Sequence[str]) -> tuple[str, Command, list[str]]:
     if name.startswith("-"):
         raise UsageError(f"expected a COMMAND before the option {printable(name)} (see ocigc --help)")
     if name not in SUMMARIES:
-        raise UsageError(f"there is no command {printable(name)!r}: {_suggestion(name)}")
+        raise UsageError(f"{printable(name)!r} is not a command: {_suggestion(name)}")
     command = load(name)
     rest = list(words[1:])
     while command.commands and rest and not rest[0].startswith("-"):

@@ -191,7 +191,7 @@ METRICS_FILE = Option(
 def open_metrics_file(args: argparse.Namespace) -> MetricsFile:
     """The file that --metrics-file names. Raises UsageError."""
     if getattr(args, "dry_run", False):
-        raise UsageError("--metrics-file: a dry run does nothing that could be recorded; leave one of the two out")
+        raise UsageError("--metrics-file: a dry run has nothing to record; leave out one of the two")
     from ocigc.cli.output.metrics import MetricsFile  # noqa: PLC0415
 
     return MetricsFile(args.metrics_file, args.command, args.layout)
@@ -272,7 +272,7 @@ def read_in_use(args: argparse.Namespace) -> InUse:
         except UsageError as error:
             raise UsageError(f"--in-use {error}") from None
     if names and not found and not args.allow_none_in_use:
-        raise UsageError("--in-use: nothing is in use, by what the files say; if that is so, give --allow-none-in-use")
+        raise UsageError("--in-use: the files list nothing that is in use; if that is right, give --allow-none-in-use")
     return found
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
+from ocigc.cli.output.words import count
 from ocigc.errors import UsageError
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
@@ -59,10 +60,10 @@ def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Resto
 def _show(restored: Restored, layout: str) -> None:
     for image in restored.images:
         print(f"{layout}restored: {printable(image.familiar)}")
-    print(f"{layout}{restored.blobs:,} blobs came back")
+    print(f"{layout}{count(restored.blobs, 'blob')} restored")
     for name in restored.moved_on:
         options.note(
-            f"{layout}{printable(name)}: this name means another image now, so the image is back without it (--as NAME)"
+            f"{layout}{printable(name)}: this name is another image's now, so the image is back without it (--as NAME)"
         )
     for digest in restored.damaged:
         options.note(f"{layout}damaged: {digest}: its copy in the trash cannot be read, or is not sound")

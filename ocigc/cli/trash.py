@@ -11,7 +11,7 @@ from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
-from ocigc.cli.output.words import human_size
+from ocigc.cli.output.words import count, human_size
 from ocigc.errors import UsageError
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
@@ -71,7 +71,7 @@ def empty(args: argparse.Namespace) -> int:
     else:
         with options.layout(args, writable=True) as layout, progress_line() as progress:
             gone = empty_trash(layout, args.run_ids, wait=wait, watch=progress)
-    print(f"{len(gone):,} runs, {human_size(sum(each.size for each in gone))} freed")
+    print(f"{count(len(gone), 'run')} removed, {human_size(sum(each.size for each in gone))} freed")
     return options.FAILED if failed else 0
 
 

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         wanted = _options(args, sources)
         if args.recursive:
             if sources:
-                raise UsageError("--repair-from: mend one layout at a time, without --recursive")
+                raise UsageError("--repair-from repairs one layout at a time: leave out --recursive")
             results = options.each_layout(
                 args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=wanted.keeps_ledger
             )

@@ -1,4 +1,4 @@
-"""`ocigc why`: what holds a blob."""
+"""`ocigc why`: what keeps a blob."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ocigc.cli import options
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import progress_line
-from ocigc.cli.output.words import human_size
+from ocigc.cli.output.words import count, human_size
 from ocigc.gc.resolve import NoSuchImage
 from ocigc.inspect.why import Chain, RetainingPaths, why
 from ocigc.layout.layout import Layout
@@ -96,7 +96,7 @@ def _as_text(reason: RetainingPaths, now: int) -> Iterator[str]:
         for digest in reason.mentioned_by:
             yield f"  {digest} refers to it"
         if not reason.mentioned_by and not reason.images:
-            yield "  nothing that is held refers to it"
+            yield "  nothing that is kept refers to it"
         return
     yield f"{reason.digest}: {human_size(reason.size)}"
     for chain in reason.chains[:_SHOWN]:
@@ -105,11 +105,11 @@ def _as_text(reason: RetainingPaths, now: int) -> Iterator[str]:
         yield f"  and {len(reason.chains) - _SHOWN:,} more (--format json lists all)"
     if not reason.chains:
         hours = (now - reason.touched) / (3600 * SECOND)
-        yield "  nothing holds it: an orphan, which a prune removes once it is older than --grace"
+        yield "  nothing keeps it: it is an orphan, which a prune removes once it is older than --grace"
         yield f"  last touched {format_rfc3339(reason.touched)}, {hours:,.1f} hours ago"
     if reason.images:
         names = printable(", ".join(reason.images))
-        yield f"  without {names}: {reason.blobs:,} blobs, {human_size(reason.freed)} would go"
+        yield f"  without {names}, {count(reason.blobs, 'blob')} would go: {human_size(reason.freed)}"
 
 
 def _line(chain: Chain) -> str:

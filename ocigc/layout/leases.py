@@ -49,7 +49,7 @@ def load(layout: Dir) -> list[Lease]:
 def create(layout: Dir, state: Dir, lease: Lease) -> None:
     """Writes a new lease. `state` is an open directory on the same file system. Raises UsageError and OSError."""
     if not _IDENTITY.fullmatch(lease.id):
-        raise UsageError(f"{printable(lease.id)!r} is no name of a lease: letters, digits, '.', '_' and '-'")
+        raise UsageError(f"{printable(lease.id)!r} is not a lease's name: use letters, digits, '.', '_' and '-'")
     document = {
         "id": lease.id,
         "created": lease.created,

@@ -193,11 +193,11 @@ def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Wa
     more = f" (and {len(damage) - 1:,} more)" if len(damage) > 1 else ""
     if options.references is not None:
         if plan.blob_count:
-            watch.note(f"{path}: all blobs stay until this is mended, as they may belong to it: {first}{more}")
+            watch.note(f"{path}: all blobs stay until this is repaired, as they may belong to it: {first}{more}")
         return plan.keeping_blobs()
     raise Refused(
-        f"{path}: {first}{more}; what it refers to is unknown, so nothing was changed: mend it from another layout "
-        "with `ocigc verify --repair-from`, or remove the image with `ocigc rm`"
+        f"{path}: {first}{more}; what it refers to is unknown, so nothing was changed: repair it from another "
+        "layout with `ocigc verify --repair-from`, or remove the image with `ocigc rm`"
     )
 
 

@@ -81,7 +81,7 @@ def journals(state: Dir) -> Iterator[tuple[Dir, Journal]]:
         with naming(path), state.below(TRASH, name) as run:
             record = journal.read_prune(run, path)
             if record.id != name:
-                raise MalformedError(f"{path}: holds the journal of another run; move it away")
+                raise MalformedError(f"{path}: has the journal of another run; move it away")
             yield run, record
 
 

@@ -101,7 +101,7 @@ def _open_new(state: Dir) -> int:
             fcntl.flock(fd, fcntl.LOCK_EX)
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-                raise Refused(f"{_NEW} beside it is no file of ours; remove it")
+                raise Refused(f"{_NEW} beside it is not a file of ocigc; remove it")
             if status.st_nlink == 1 and state.stat(_NEW).st_ino == status.st_ino:
                 os.ftruncate(fd, 0)
                 return fd

@@ -153,7 +153,7 @@ def test_a_snapshot_for_other_programs(layout: LayoutWriter, tmp_path: Path) -> 
     for _ in range(2):
         assert ocigc("report", layout.path, "--format", "json", "-o", output).code == 0
     assert json.loads(output.read_text())["Size"] == du["Size"]
-    refused(ocigc("report", layout.path, "-o", output), 2, "something else")
+    refused(ocigc("report", layout.path, "-o", output), 2, "other content")
 
 
 def test_what_is_different_since_an_earlier_snapshot(layout: LayoutWriter, tmp_path: Path) -> None:
@@ -315,11 +315,11 @@ def test_nothing_else_is_ever_replaced(layout: LayoutWriter, tmp_path: Path) -> 
     other = tmp_path / "other.html"
     other.write_text("mine")
     before = snapshot(tmp_path)
-    refused(ocigc("report", layout.path, "-o", other), 2, "other.html", "something else")
-    refused(ocigc("report", layout.path, "-o", layout.path / "index.json"), 2, "something else")
+    refused(ocigc("report", layout.path, "-o", other), 2, "other.html", "other content")
+    refused(ocigc("report", layout.path, "-o", layout.path / "index.json"), 2, "other content")
     refused(ocigc("report", layout.path, "-o", tmp_path), 2, "not a plain file")
     refused(ocigc("report", layout.path, "-o", f"{tmp_path}/"), 2, "not a directory")
-    refused(ocigc("report", layout.path, "-o", tmp_path / "absent" / "a.html"), 2, "has to be there")
+    refused(ocigc("report", layout.path, "-o", tmp_path / "absent" / "a.html"), 2, "must exist")
     refused(ocigc("report", layout.path), 2, "--output")
     assert snapshot(tmp_path) == before
     (tmp_path / "link.html").symlink_to(other)

@@ -56,7 +56,7 @@ def test_orphans_and_the_absent(layout: LayoutWriter) -> None:
     layout.blob_path(layer).unlink()
     result = ocigc("why", layout.path, orphan["digest"])
     assert result.code == 1
-    assert "nothing holds it: an orphan" in result.out
+    assert "nothing keeps it: it is an orphan" in result.out
     result = ocigc("why", "--format", "json", layout.path, layer["digest"])
     assert result.code == 1
     assert result.json["Present"] is False

@@ -85,7 +85,7 @@ def _named(text: str, fields: Fields[Any]) -> list[str]:
     names = [name.strip().lower() for name in text.split(",")]
     unknown = next((name for name in names if name not in fields), None)
     if unknown is not None:
-        raise UsageError(f"--columns: there is no {printable(unknown)!r}: choose from {', '.join(fields)}")
+        raise UsageError(f"--columns: {printable(unknown)!r} is not a column: choose from {', '.join(fields)}")
     return names
 
 

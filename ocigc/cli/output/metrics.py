@@ -30,13 +30,13 @@ class MetricsFile:
         self._measured: dict[str, float] = {}
         self._repositories: dict[str, Mapping[str, float]] = {}
         if not self._name:
-            raise UsageError(f"--metrics-file {self._shown}: a file is wanted, not a directory")
+            raise UsageError(f"--metrics-file {self._shown}: expected a file, not a directory")
         parent = os.path.dirname(path) or "."
         try:
             self._parent = Dir.at(parent)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no path"
-            raise UsageError(f"--metrics-file {self._shown}: {reason}: its directory has to be there") from None
+            raise UsageError(f"--metrics-file {self._shown}: {reason}: its directory must exist") from None
         try:
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._parent.fd, effective_ids=True):
                 raise UsageError(f"--metrics-file {self._shown}: its directory cannot be written to")
@@ -60,7 +60,7 @@ class MetricsFile:
             raise UsageError(f"--metrics-file {self._shown}: {getattr(error, 'strerror', None) or error}") from None
         except ValueError:
             raise UsageError(
-                f"--metrics-file {self._shown}: this file holds something else; give every command and layout a file "
+                f"--metrics-file {self._shown}: this file has other content; give every command and layout a file "
                 "of its own"
             ) from None
 

@@ -27,12 +27,12 @@ class OutputFile:
         if path == "-":
             return
         if not self._name:
-            raise UsageError(f"{self._shown}: a file is wanted, not a directory")
+            raise UsageError(f"{self._shown}: expected a file, not a directory")
         try:
             self._parent = Dir.at(os.path.dirname(path) or ".")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no path"
-            raise UsageError(f"{self._shown}: {reason}: its directory has to be there") from None
+            raise UsageError(f"{self._shown}: {reason}: its directory must exist") from None
         try:
             self._replaceable(self._parent)
         except BaseException:
@@ -67,7 +67,7 @@ class OutputFile:
             reason = getattr(error, "strerror", None) or "not a plain file"
             raise UsageError(f"{self._shown}: {reason}; name another file") from None
         if not ours:
-            raise UsageError(f"{self._shown}: this file holds something else; name another, or remove it")
+            raise UsageError(f"{self._shown}: this file has other content; name another, or remove it")
 
     def write(self, content: bytes) -> None:
         """Writes the file, at once or not at all. Raises Refused and UsageError."""
