@@ -134,7 +134,7 @@ def test_what_is_not_a_plan(layout: LayoutWriter, content: str, words: str) -> N
 def test_a_plan_never_takes_the_place_of_another_file(layout: LayoutWriter) -> None:
     precious = layout.path.parent / "precious"
     precious.write_text("mine")
-    refused(ocigc("prune", "-n", "--plan-out", precious, layout.path), 2, "precious", "something else")
+    refused(ocigc("prune", "-n", "--plan-out", precious, layout.path), 2, "precious", "other content")
     assert precious.read_text() == "mine"
     refused(ocigc("prune", "--force", "--plan-out", layout.path.parent / "p", layout.path), 2, "--dry-run")
 
