@@ -1,4 +1,9 @@
-"""What can go wrong, by exit code. Every message is one line: what is wrong, where, and what to do."""
+"""What can go wrong, by exit code. Every message is one line: what is wrong, where, and what to do.
+
+Text from outside goes into a message through `printable`.
+"""
+
+from __future__ import annotations
 
 
 class OcigcError(Exception):
@@ -39,3 +44,8 @@ class CorruptError(Refused):
 
 class Interrupted(KeyboardInterrupt):
     """Interrupted by a signal; the message says what stands where."""
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal could take for more than a character."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from ocigc.cli import options, prune
 from ocigc.cli.command import Command, Option
-from ocigc.errors import MalformedError, UsageError
-from ocigc.printable import printable
+from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.pruning.saved_plan import read
 from ocigc.times import SECOND
 

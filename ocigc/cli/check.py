@@ -19,7 +19,7 @@ from ocigc.cli.output.findings import (
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import count
-from ocigc.printable import printable
+from ocigc.errors import printable
 from ocigc.times import SECOND
 from ocigc.verification.check import Findings, check
 

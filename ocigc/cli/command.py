@@ -11,8 +11,7 @@ from functools import cache
 from typing import Any, NoReturn, Protocol
 
 from ocigc.cli.output.tables import terminal_width
-from ocigc.errors import UsageError
-from ocigc.printable import printable
+from ocigc.errors import UsageError, printable
 
 # argparse speaks English, as all else does here: to look for translations takes longer than to parse.
 argparse._ = str  # type: ignore[attr-defined]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ocigc.errors import UsageError
-from ocigc.printable import printable
+from ocigc.errors import UsageError, printable
 
 TYPE_CHECKING = False  # to load typing takes longer than to print the help
 if TYPE_CHECKING:

@@ -18,18 +18,17 @@ from ocigc.cli.output.store_metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size, percent
+from ocigc.errors import printable
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.disk_usage import Consumption, Repository, du, freed, together
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND
 
 if TYPE_CHECKING:
-    from ocigc.layout.discover import Found
-    from ocigc.layout.results import Results
+    from ocigc.layout.discover import Found, Results
 
 Members = Sequence[tuple[str, Consumption]]
 """Several layouts, by their paths; empty for a layout alone."""

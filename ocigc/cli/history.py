@@ -10,8 +10,8 @@ from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import human_size
+from ocigc.errors import printable
 from ocigc.inspect.history import Run, read
-from ocigc.printable import printable
 from ocigc.times import format_rfc3339
 
 _COLUMNS = (

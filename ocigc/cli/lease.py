@@ -10,9 +10,8 @@ import time
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.inspect.lease import held, hold, release
-from ocigc.printable import printable
 from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
 
 _LEASES = (

@@ -16,9 +16,9 @@ from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.tables import Column, terminal_width
 from ocigc.cli.output.words import age_of, count, full_date, human_size, media_words, short_date
+from ocigc.errors import printable
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
 

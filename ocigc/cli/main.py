@@ -168,7 +168,7 @@ def _message(error: OcigcError, args: Namespace) -> str:
 
 
 def _describe(error: OSError, args: Namespace) -> str:
-    from ocigc.printable import printable  # noqa: PLC0415
+    from ocigc.errors import printable  # noqa: PLC0415
 
     if args.answered:
         return f"standard output: {error.strerror or error}; only the report is lost"

@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, TypeVar
 from ocigc.cli import log
 from ocigc.cli.command import Group, Item, Option
 from ocigc.cli.output.terminal import paint, progress_line
-from ocigc.errors import OcigcError, Refused, UsageError
+from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.gc.in_use import InUse, parse_mirror
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout, open_layout
 from ocigc.native import confine as confine_to
-from ocigc.printable import printable
 from ocigc.times import parse_duration
 
 if TYPE_CHECKING:
     from ocigc.cli.output.metrics import MetricsFile
     from ocigc.gc.unmatched import Matching
-    from ocigc.layout.discover import Found, Tree, Work
-    from ocigc.layout.results import Results
+    from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
     from ocigc.pruning.max_delete import MaxDelete
 
@@ -371,7 +369,7 @@ def each_given(
 ) -> Results[T]:
     """Reads every layout that was given, and says what of `in_use` matches no image of it. What is wrong with the only
     layout is raised; of several, it is said, and the others go on."""
-    from ocigc.layout.results import Results  # noqa: PLC0415
+    from ocigc.layout.discover import Results  # noqa: PLC0415
 
     values, errors = [], []
     for path in args.layouts:

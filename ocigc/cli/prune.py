@@ -17,11 +17,10 @@ from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.cli.output.words import parse_size
-from ocigc.errors import Refused, UsageError
+from ocigc.errors import Refused, UsageError, printable
 from ocigc.gc.decide import Request
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.plan_summary import summarize
-from ocigc.printable import printable
 from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.prune import Pruned, prune
 from ocigc.times import SECOND

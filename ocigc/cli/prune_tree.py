@@ -27,9 +27,8 @@ from ocigc.gc.explain import Explanation
 from ocigc.hard_links import HardLinks
 from ocigc.inspect.locate import locate
 from ocigc.inspect.plan_summary import PlanSummary, summarize, together
-from ocigc.layout.discover import Found, Tree
+from ocigc.layout.discover import Found, Results, Tree
 from ocigc.layout.layout import Layout
-from ocigc.layout.results import Results
 from ocigc.progress import Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy

@@ -13,8 +13,8 @@ from contextlib import suppress
 from itertools import islice
 from shlex import quote
 
+from ocigc.errors import printable
 from ocigc.layout.layout import INDEX, MARKER
-from ocigc.printable import printable
 
 _ENTRIES = 1000  # names of a directory that are looked at
 _MEMBERS = 200  # members of an archive that are looked at

@@ -16,7 +16,7 @@ from ocigc.cli.output.output_file import OutputFile
 from ocigc.cli.output.report_json import Circumstances, as_json
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import human_size
-from ocigc.errors import MalformedError, UsageError
+from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
@@ -26,7 +26,6 @@ from ocigc.inspect.summary import Overview, together
 from ocigc.inspect.tree_needs import TreeNeeds
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND

@@ -9,10 +9,9 @@ from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.restore import NothingToRestore, Restored, restore, undo_interrupted
 from ocigc.times import SECOND

@@ -12,10 +12,9 @@ from types import FrameType
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.layout.guard import guard
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.times import SECOND
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

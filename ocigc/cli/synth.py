@@ -10,8 +10,7 @@ from pathlib import Path
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.words import human_size, parse_size
-from ocigc.errors import UsageError
-from ocigc.printable import printable
+from ocigc.errors import UsageError, printable
 from ocigc.synth import Spec, Summary, write
 
 

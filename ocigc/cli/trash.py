@@ -12,10 +12,9 @@ from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.restore import empty_trash, trashed
 from ocigc.pruning.trash import Trashed

@@ -11,8 +11,8 @@ from ocigc.cli import options
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import human_size, media_words
+from ocigc.errors import printable
 from ocigc.inspect.tree import Leaf, tree
-from ocigc.printable import printable
 from ocigc.times import SECOND
 
 _DEEPEST = 32  # levels that are drawn; what lies deeper is only numbered

@@ -12,10 +12,10 @@ from ocigc.cli import options
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size
+from ocigc.errors import printable
 from ocigc.gc.resolve import NoSuchImage
 from ocigc.inspect.why import Chain, RetainingPaths, why
 from ocigc.layout.layout import Layout
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
 

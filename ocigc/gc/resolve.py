@@ -9,12 +9,11 @@ from fnmatch import fnmatchcase
 from itertools import islice
 
 from ocigc.digest import Digest
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.gc.filters import Filters
 from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images
 from ocigc.image import ImageRecord
-from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
 
 _SHOWN = 5

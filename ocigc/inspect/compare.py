@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ocigc import strict_json
 from ocigc.errors import MalformedError
 from ocigc.inspect.summary import ImageSummary, Overview
-from ocigc.layout import strict_json
 from ocigc.times import parse_rfc3339
 
 Key = tuple[str, str]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ocigc.errors import OcigcError
+from ocigc.errors import OcigcError, printable
 from ocigc.gc.resolve import NoSuchImage, near, resolve_images
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.index_images import IndexImages
-from ocigc.printable import printable
 
 
 def locate(

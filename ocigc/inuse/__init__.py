@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 from typing import Any
 
+from ocigc import strict_json
 from ocigc.errors import MalformedError, UsageError
 from ocigc.gc.in_use import InUse
 from ocigc.inuse import cri, docker, kubernetes, orchestrators
 from ocigc.inuse import text as texts
 from ocigc.inuse.mention import Source
-from ocigc.layout import strict_json
 
 _SOURCES: tuple[Source, ...] = (
     docker.PODMAN_INSPECT,

@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.inuse.mention import Source, mention, possible, union
-from ocigc.printable import printable
 
 # Here an image has to be named: what is not a reference is an error.
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers", "services"))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
-from ocigc.printable import printable
 from ocigc.reference import InvalidReference, parse_normalized
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")  # docker-pullable://, docker://, containerd://, cri-o://

@@ -1,21 +1,31 @@
-"""What image configs and manifests say of images: labels, and when they were created."""
+"""What image configs and manifests say of images: labels, and when they were created.
+
+Attestations of buildx are manifests in an index that describe a sibling. They are not images of a platform, so a rule
+set may pass over their configs.
+
+Source: moby `setupLabelFilter` at docker-v29.7.2; buildx "Attestation storage".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from ocigc.errors import Refused
+from ocigc import strict_json
+from ocigc.errors import MalformedError, Refused
 from ocigc.gc.rule_sets import RuleSet
 from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
-from ocigc.layout import strict_json
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import Config, Store, parse_config
+from ocigc.native import Config, Store, media_of, parse_config
 from ocigc.times import parse_rfc3339
 
 CONFIG_LIMIT = 16 << 20  # bytes
 _NO_BUILD_BEFORE = parse_rfc3339("1990-01-01T00:00:00Z")
+ATTESTATION = "vnd.docker.reference.type"
+"""The annotation of a descriptor that makes its manifest one."""
+_INDEX_LIMIT = 16 << 20  # bytes of an index
 
 
 def config(store: Store, node: int) -> Config | None:
@@ -36,8 +46,6 @@ def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool =
     """
     nodes: Sequence[int | None] = _configs(store, image)
     if skip_attestations and (target := store.find(image.target.digest)) is not None:
-        from ocigc.layout.attestations import configs_beside  # noqa: PLC0415
-
         nodes = configs_beside(store, target, image.target.media)
     configs = (None if node is None else config(store, node) for node in nodes)
     return [None if found is None else found.labels for found in configs]
@@ -101,3 +109,44 @@ def _annotated_creation(store: Store, node: int) -> str | None:
 def labels_of(snapshot: Snapshot, rules: RuleSet) -> Callable[[ImageRecord], list[dict[str, str] | None]]:
     """What the label filters of a rule set ask."""
     return partial(config_labels, snapshot.store, skip_attestations=rules.skips_attestations)
+
+
+def configs_beside(store: Store, node: int, media: Media) -> list[int | None]:
+    """The present configs below a node, but those of attestations; None for an index that cannot be read."""
+    found: dict[int | None, None] = {}  # a set in the order of the walk
+    seen: set[tuple[int, Media]] = set()
+    pending = [(node, media)]
+    while pending:
+        node, media = pending.pop()
+        if (node, media) in seen:
+            continue
+        seen.add((node, media))
+        if media != Media.INDEX:
+            found |= dict.fromkeys(child for child, kind in store.walk_from(node, media) if kind == Media.CONFIG)
+            continue
+        try:
+            children = _children(store, node)
+        except Refused:
+            found[None] = None
+            continue
+        pending += reversed(children)
+    return list(found)
+
+
+def _children(store: Store, node: int) -> list[tuple[int, Media]]:
+    """What an index lists, is present and is not an attestation. Raises Refused."""
+    name = store.digest(node)
+    document = strict_json.loads(store.read(node, _INDEX_LIMIT), name)
+    if not isinstance(document, dict) or not isinstance(listed := document.get("manifests") or [], list):
+        raise MalformedError(f"{name}: not an image index")
+    children = []
+    for each in listed:
+        if not isinstance(each, dict) or not isinstance(each.get("digest"), str):
+            raise MalformedError(f"{name}: an entry of manifests is not a descriptor")
+        media = media_of(each["mediaType"]) if isinstance(each.get("mediaType"), str) else Media.UNKNOWN
+        annotations: Any = each.get("annotations")
+        attests = isinstance(annotations, dict) and ATTESTATION in annotations
+        child = store.find(each["digest"])
+        if child is not None and not (attests and media == Media.MANIFEST):
+            children.append((child, media))
+    return children

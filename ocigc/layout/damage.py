@@ -1,12 +1,13 @@
-"""Damage: manifests and indexes that are here, but cannot be read, verified or parsed.
+"""Damage: manifests and indexes that are present but cannot be read, verified or parsed, and the images that bad or
+missing blobs belong to.
 
-What such a manifest refers to is unknown. Whoever only looks at a layout goes on and says so; whoever removes something
-must not, unless the damaged image goes too.
+Nobody knows what a damaged manifest refers to. A command that only reads goes on and says so. A command that removes
+something must stop, unless the damaged image goes too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +15,7 @@ from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError
 from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
+from ocigc.layout.documents import Documents
 from ocigc.layout.layout import Layout
 from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
@@ -106,3 +108,50 @@ def _reaching(images: Images, store: Store, node: int) -> Iterator[str]:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """A blob, what is wrong with it, and the names of the images of a layout (by its path) that it belongs to; an image
+    without a name by its digest."""
+
+    layout: str
+    digest: str
+    state: str
+    images: Sequence[str]
+
+
+def affected(snapshot: Snapshot, states: Mapping[str, Iterable[str]], missing: Collection[str]) -> list[Affected]:
+    """What is wrong with a layout, by image: digests by what is wrong with them, and those that are `missing`."""
+    store = snapshot.store
+    found = [(digest, state, store.find(digest)) for state, digests in states.items() for digest in digests]
+    parents = _parents(store, missing) if missing else {}
+    nodes = {node for _, _, node in found if node is not None} | {node for each in parents.values() for node in each}
+    if not nodes and not missing:
+        return []
+    names = image_names(snapshot.images, store, nodes)
+    wanted = set(missing)
+    targets: dict[str, list[str]] = {}
+    for image in snapshot.images if wanted else ():
+        if image.target.digest in wanted:
+            targets.setdefault(image.target.digest, []).append(image.familiar)
+    path = snapshot.layout.path
+    lines = [
+        Affected(path, digest, state, names.get(node, ()) if node is not None else ()) for digest, state, node in found
+    ]
+    for digest in sorted(wanted):
+        owners = {name for node in parents.get(digest, ()) for name in names.get(node, ())}
+        lines.append(Affected(path, digest, "missing", sorted(owners.union(targets.get(digest, ())))))
+    return lines
+
+
+def _parents(store: Store, missing: Collection[str]) -> dict[str, list[int]]:
+    """By missing digest the manifests and indexes that refer to it."""
+    wanted = frozenset(missing)
+    documents = Documents(store)
+    parents: dict[str, list[int]] = {}
+    for node in store.incomplete():
+        for child in documents.children(node):
+            if child.descriptor.digest in wanted:
+                parents.setdefault(child.descriptor.digest, []).append(node)
+    return parents

@@ -1,4 +1,7 @@
-"""Layouts below a directory: found by openat alone, so that no symlink leads out of it."""
+"""Trees of layouts: which layouts lie below a directory, and how work runs over all of them.
+
+They are found by openat alone, so that no symlink leads out of the tree.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,22 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPo
 from dataclasses import dataclass
 from threading import Event
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
-from ocigc.errors import NotALayout, OcigcError, Refused, UsageError
+from ocigc.errors import NotALayout, OcigcError, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
-from ocigc.layout.results import Results
-from ocigc.printable import printable
 from ocigc.progress import Progress, Report, Watcher
 
 _DEPTH = 64
 _BLOBS = "blobs"
 _OWN = frozenset((_BLOBS, "labels", "leases", STATE))
+AT_ONCE = 2
+"""While one waits for the disk, the other works."""
+_POLL_SECONDS = 0.2
+T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +119,6 @@ class Tree:
                 yield Found(below, f"cannot be searched: {error.strerror}")
 
 
-AT_ONCE = 2
-"""While one waits for the disk, the other works."""
-_POLL_SECONDS = 0.2
-
-T = TypeVar("T")
 Work = Callable[[Layout, Found, Watcher], T]
 
 
@@ -219,3 +220,14 @@ def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted:
         except (KeyboardInterrupt, CancelledError) as error:
             errors.append(f"{found.name}: {str(error) or 'interrupted; nothing is lost'}")
     return Results(values, errors, interrupted)
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Generic[_T]):
+    """What came of each layout, by its path below the root, and what went wrong, each beginning with such a path; both
+    in the order of the paths.
+    """
+
+    values: Sequence[tuple[str, _T]]
+    errors: Sequence[str]
+    interrupted: bool = False

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ocigc import strict_json
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError
 from ocigc.gc.graph import Group
-from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir
 from ocigc.native import Store
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+from ocigc import strict_json
 from ocigc.digest import Digest
-from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir, naming
 
 DIRECTORY = "labels"

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ocigc.errors import NotALayout, Refused, UsageError
-from ocigc.layout import strict_json
+from ocigc import strict_json
+from ocigc.errors import NotALayout, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.native import confine, return_memory, sha256
-from ocigc.printable import printable
 
 VERSION = "1.0.0"
 STATE = ".ocigc"

@@ -8,13 +8,12 @@ import re
 from contextlib import suppress
 from typing import Any
 
+from ocigc import strict_json
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Refused, UsageError
+from ocigc.errors import MalformedError, Refused, UsageError, printable
 from ocigc.labels import Lease
-from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import MARKER
-from ocigc.printable import printable
 
 DIRECTORY = "leases"
 SUFFIX = ".json"

@@ -9,7 +9,6 @@ from typing import Any
 
 _EXPORTS = {
     "calls": ("NEVER", "NO_NODE", "Background", "Unverifiable"),
-    "digests": ("sha256",),
     "documents": (
         "Config",
         "Role",
@@ -19,6 +18,7 @@ _EXPORTS = {
         "parse_children",
         "parse_config",
         "parse_document",
+        "sha256",
     ),
     "index": ("Entries", "NameForm"),
     "ledger": ("Ledger", "Selection"),

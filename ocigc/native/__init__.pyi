@@ -1,8 +1,17 @@
 """What `ocigc.native` exports, for type checkers."""
 
 from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable
-from ocigc.native.digests import sha256
-from ocigc.native.documents import Config, Member, Role, media_of, members, parse_children, parse_config, parse_document
+from ocigc.native.documents import (
+    Config,
+    Member,
+    Role,
+    media_of,
+    members,
+    parse_children,
+    parse_config,
+    parse_document,
+    sha256,
+)
 from ocigc.native.index import Entries, NameForm
 from ocigc.native.ledger import Ledger, Selection
 from ocigc.native.store import Detail, Missing, Store, Swept, Verdict

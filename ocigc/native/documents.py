@@ -1,4 +1,4 @@
-"""Manifests, indexes and image configs, parsed."""
+"""Content in memory: manifests, indexes and image configs are parsed here, and SHA-256 is computed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if any(media != getattr(lib, f"OCIGC_MEDIA_{media.name}") for media in Media):
 
 _DESCRIPTOR = struct_of("ocigc_descriptor")
 _MEMBER = struct_of("ocigc_member")
+ALGORITHMS: dict[int, str] = {lib.OCIGC_SHA256: "sha256", lib.OCIGC_SHA512: "sha512", lib.OCIGC_BLAKE3: "blake3"}
 
 
 class Role(IntEnum):
@@ -142,3 +143,11 @@ def parse_config(content: bytes) -> Config:
         )
     finally:
         lib.ocigc_config_free(config)
+
+
+def sha256(content: bytes) -> str:
+    """In hex. (Loading hashlib takes longer than hashing most contents.)"""
+    out = ffi.new("uint8_t[32]")
+    messages = ffi.new("uint8_t *[]", [ffi.from_buffer("uint8_t[]", content)])
+    call(lib.ocigc_digest_many, lib.OCIGC_SHA256, ffi.NULL, 1, messages, ffi.new("size_t[]", [len(content)]), out)
+    return bytes(out).hex()

@@ -12,8 +12,7 @@ from ocigc.digest import Digest
 from ocigc.errors import MalformedError
 from ocigc.image import Descriptor, Entry, Media
 from ocigc.native.calls import bytes_pointer, call, exception, memory, message, pointer, struct_of
-from ocigc.native.digests import ALGORITHMS
-from ocigc.native.documents import MEDIAS
+from ocigc.native.documents import ALGORITHMS, MEDIAS
 
 if TYPE_CHECKING:
     from ocigc.native.store import Store

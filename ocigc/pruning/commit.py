@@ -2,19 +2,25 @@
 
 `before` is index.json as the run was planned on it, `after` as it is to be. Anything else is another program's, and
 none of its entries is ever lost: they are in the file that stays, or are added to it.
+
+Some writers take no lock. So a new index.json is written aside and takes its place by an exchange of the two names, and
+the file that it displaces is compared with what was expected. If it differs, another program has written in this very
+moment, and the two are exchanged back. Where the file system cannot exchange two names, a second name (a hard link)
+keeps the old file for that comparison.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import Enum
 
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse, without_names
-from ocigc.layout.index_file import index_digest, put_in_place, settle
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
-from ocigc.native import sha256
+from ocigc.layout.lock import index_lock
+from ocigc.native import exchange, sha256
 from ocigc.pruning.journal import RUN, Journal, read_before
 from ocigc.reference import split_names
 
@@ -22,6 +28,7 @@ _THEIRS = "index.theirs"
 """What another program has written, until its entries are in index.json."""
 
 _ATTEMPTS = 20
+_DISPLACED = "index.old"
 
 
 class Standing(Enum):
@@ -34,7 +41,7 @@ class Standing(Enum):
 
 def standing(layout: Layout, run: Dir, record: Journal) -> Standing:
     """How far a run has come, by what stands where. Raises OSError and Refused."""
-    settle(run)
+    end_exchange(run)
     current, aside = index_digest(layout.dir), index_digest(run)
     if run.exists(_THEIRS) or aside not in (record.before, record.after, None):
         return Standing.CONTESTED
@@ -170,3 +177,53 @@ def missing_entries(
             added.append(without_names(written) if names else written)
             nameless.add(target)
     return added, moved
+
+
+def index_digest(directory: Dir) -> str | None:
+    """The SHA-256, in hex, of the index.json in a directory; None where there is none. Raises OSError and Refused."""
+    from hashlib import sha256  # noqa: PLC0415
+
+    digest = sha256()
+    try:
+        for piece in directory.pieces(INDEX, INDEX_LIMIT):
+            digest.update(piece)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
+def put_in_place(layout: Layout, aside: Dir, expected: str, wait: float) -> bool:
+    """Puts the index.json in the directory `aside` in place of that of the layout, if the SHA-256 of that is still
+    `expected`; what it has displaced is in `aside` then, or nothing. Waits up to `wait` seconds for BuildKit.
+
+    If it returns False, the layout has what another program has written. `aside` has ours, or what yet another program
+    has made of it while it was in place. Raises Refused and OSError.
+    """
+    with index_lock(layout, wait):
+        if index_digest(layout.dir) != expected:
+            return False
+        _swap(layout, aside)
+        if index_digest(aside) in (expected, None):
+            return True
+        _swap(layout, aside)
+        return False
+
+
+def end_exchange(aside: Dir) -> None:
+    """Ends an exchange that was cut off, so that `aside` has what `put_in_place` says. Raises OSError."""
+    if aside.exists(INDEX):
+        aside.remove(_DISPLACED)
+    elif aside.exists(_DISPLACED):
+        aside.rename(_DISPLACED, aside, INDEX)
+
+
+def _swap(layout: Layout, aside: Dir) -> None:
+    if not exchange(aside.fd, INDEX, layout.fd, INDEX):
+        aside.remove(_DISPLACED)
+        with suppress(OSError):  # not every file system has links
+            layout.dir.link(INDEX, aside, _DISPLACED)
+        aside.rename(INDEX, layout.dir)
+        with suppress(FileNotFoundError):
+            aside.rename(_DISPLACED, aside, INDEX)
+    layout.dir.sync()
+    aside.sync()

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ocigc import strict_json
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError
-from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.docker_list import LIMIT, NAME, Listed, listed
 from ocigc.reference import in_full

@@ -29,14 +29,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from ocigc import strict_json
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, OcigcError
-from ocigc.layout import strict_json
+from ocigc.errors import MalformedError, OcigcError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import NEVER, purge
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 
 WAY_BACK = "`ocigc restore --interrupted` undoes it"

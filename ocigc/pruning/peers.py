@@ -11,14 +11,13 @@ from threading import Lock
 from typing import TypeVar
 
 from ocigc.digest import Digest
-from ocigc.errors import OcigcError, Refused, UsageError
+from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
 from ocigc.layout.shared import mentioned, needs, needs_of_index
 from ocigc.layout.snapshot import load
 from ocigc.native import Store
-from ocigc.printable import printable
 from ocigc.progress import SILENT
 
 Stamp = tuple[tuple[int, ...], ...]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ocigc.errors import Refused
+from ocigc.errors import Refused, printable
 from ocigc.gc.decide import Inputs, Request, conclude, consider
 from ocigc.gc.filters import ConfigLabels, parse_filters
 from ocigc.gc.graph import NO_NODE, Group, Status, others
@@ -27,7 +27,6 @@ from ocigc.layout import label_files
 from ocigc.layout.configs import labels_of, with_created
 from ocigc.layout.relations import detach
 from ocigc.layout.snapshot import Snapshot
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.pruning.journal import Unlease
 from ocigc.times import SECOND, nanoseconds

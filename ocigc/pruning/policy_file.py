@@ -10,12 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ocigc.errors import UsageError
+from ocigc.errors import UsageError, printable
 from ocigc.gc.filters import label_check
 from ocigc.gc.policy import Period, Policy, Rule
 from ocigc.gc.regex import Regex
 from ocigc.layout.dirfd import Dir, naming
-from ocigc.printable import printable
 from ocigc.progress import Watcher
 from ocigc.semver import parse_range
 from ocigc.times import parse_duration

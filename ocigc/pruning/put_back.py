@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from ocigc import strict_json
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
-from ocigc.layout import label_files, strict_json
+from ocigc.layout import label_files
 from ocigc.layout.blob_check import WITHOUT_BLAKE3, verdict
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout

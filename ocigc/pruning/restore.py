@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Refused, UsageError
+from ocigc.errors import MalformedError, Refused, UsageError, printable
 from ocigc.gc.images import fallback_subject
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
@@ -21,7 +21,6 @@ from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import load
 from ocigc.native import Role, parse_children, parse_document
-from ocigc.printable import printable
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import docker_list_change, journal, trash
 from ocigc.pruning.bring_back import carry_out

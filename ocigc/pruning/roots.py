@@ -21,12 +21,12 @@ from ocigc.gc.graph import Group, flags
 from ocigc.labels import Lease
 from ocigc.layout import docker_list, label_files, leases
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.index_file import index_digest
 from ocigc.layout.layout import Layout
 from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import Store, sha256
 from ocigc.progress import Watcher
+from ocigc.pruning.commit import index_digest
 from ocigc.pruning.put_back import blobs_in, put_back
 from ocigc.times import SECOND
 

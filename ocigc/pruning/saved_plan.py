@@ -10,17 +10,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ocigc.errors import MalformedError, Refused
+from ocigc import strict_json
+from ocigc.errors import MalformedError, Refused, printable
 from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters, LabelCheck
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
-from ocigc.layout import strict_json
-from ocigc.plain import plain, restored
-from ocigc.printable import printable
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import parse_policy
 from ocigc.pruning.prune import Pruned
+from ocigc.strict_json import plain, restored
 from ocigc.times import nanoseconds
 
 MARK = b'{\n "format": "ocigc plan 1",\n'

@@ -12,15 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ocigc.errors import MalformedError, Refused
+from ocigc import strict_json
+from ocigc.errors import MalformedError, Refused, printable
 from ocigc.image import ImageRecord
-from ocigc.layout import strict_json
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.native import NEVER
-from ocigc.printable import printable
 from ocigc.pruning import journal
 from ocigc.pruning.commit import missing_entries
 from ocigc.pruning.journal import TRASH, Journal

@@ -19,9 +19,8 @@ from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused
 from ocigc.layout import label_files, leases
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.discover import AT_ONCE, Found, Tree, each_layout
+from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
-from ocigc.layout.results import Results
 from ocigc.layout.shared import needs
 from ocigc.layout.snapshot import present
 from ocigc.native import Store

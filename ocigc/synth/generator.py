@@ -10,8 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ocigc.errors import UsageError
-from ocigc.printable import printable
+from ocigc.errors import UsageError, printable
 from ocigc.synth.blobs import BlobWriter, Descriptor, layer
 from ocigc.times import SECOND, format_rfc3339, parse_rfc3339
 

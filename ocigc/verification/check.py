@@ -9,13 +9,13 @@ from dataclasses import dataclass, fields
 from ocigc.errors import CorruptError, MalformedError
 from ocigc.layout import label_files, lock
 from ocigc.layout.completeness import Incomplete, incomplete_images
+from ocigc.layout.damage import Affected, affected
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import find_leftovers, partial_names
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
-from ocigc.verification.affected import Affected, affected
 from ocigc.verification.scan import wrong_sizes
 
 _SUFFIX = ".json"

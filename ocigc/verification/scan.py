@@ -18,7 +18,7 @@ from ocigc.progress import Watcher
 
 if TYPE_CHECKING:
     from ocigc.layout.completeness import Incomplete
-    from ocigc.verification.affected import Affected
+    from ocigc.layout.damage import Affected
     from ocigc.verification.layers import Deep
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ocigc.errors import UsageError
 from ocigc.layout import history, lock
 from ocigc.layout.completeness import incomplete_images
+from ocigc.layout.damage import affected
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
@@ -21,7 +22,6 @@ from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import nanoseconds
 from ocigc.verification import ledger
-from ocigc.verification.affected import affected
 from ocigc.verification.scan import Scope, Terms, Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
 

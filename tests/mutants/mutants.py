@@ -48,13 +48,13 @@ MUTANTS = (
     ),
     Mutant(
         "another's index.json is not swapped back",
-        "layout/index_file.py",
+        "pruning/commit.py",
         "        _swap(layout, aside)\n        return False",
         "        return False",
         (WRITERS,),
     ),
     Mutant(
-        "the exchange is not synced", "layout/index_file.py", "    layout.dir.sync()\n    aside.sync()\n", "", (POWER,)
+        "the exchange is not synced", "pruning/commit.py", "    layout.dir.sync()\n    aside.sync()\n", "", (POWER,)
     ),
     Mutant("files are not synced", "layout/dirfd.py", "            os.fsync(file.fileno())\n", "", (POWER,)),
     Mutant(

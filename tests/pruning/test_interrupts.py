@@ -189,9 +189,9 @@ def test_an_index_that_was_displaced_when_it_was_killed_is_not_lost(
     world: World, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two exchanges: the other program's index.json lies in the run's directory."""
-    from ocigc.layout import index_file  # noqa: PLC0415
+    from ocigc.pruning import commit  # noqa: PLC0415
 
-    index, real, new = world.writer.path / "index.json", index_file.exchange, world.writer.image("new", ["new"])
+    index, real, new = world.writer.path / "index.json", commit.exchange, world.writer.image("new", ["new"])
     new["annotations"] = {"org.opencontainers.image.ref.name": "example.com/new:1"}
 
     def exchange(*arguments: object) -> bool:
@@ -200,7 +200,7 @@ def test_an_index_that_was_displaced_when_it_was_killed_is_not_lost(
         real(*arguments)  # type: ignore[arg-type]
         raise Killed
 
-    monkeypatch.setattr(index_file, "exchange", exchange)
+    monkeypatch.setattr(commit, "exchange", exchange)
     with pytest.raises(Killed):
         world.prune()
     monkeypatch.undo()

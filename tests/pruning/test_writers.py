@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from ocigc.errors import Refused
-from ocigc.layout import index_file
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load
+from ocigc.pruning import commit
 from tests.helpers.layouts import Descriptor
 from tests.helpers.world import World
 
@@ -189,7 +189,7 @@ def test_an_index_that_is_written_in_the_moment_of_the_exchange_is_kept(
     world: World, monkeypatch: pytest.MonkeyPatch, *, writes_again: bool
 ) -> None:
     """It is displaced, and comes back; what yet another writer puts in the place of ours meanwhile is added to it."""
-    index, real = world.writer.path / "index.json", index_file.exchange
+    index, real = world.writer.path / "index.json", commit.exchange
     new = [world.writer.image(f"new {number}", [f"new {number}"]) for number in range(2)]
 
     def write(image: Descriptor) -> None:
@@ -202,7 +202,7 @@ def test_an_index_that_is_written_in_the_moment_of_the_exchange_is_kept(
         next(moments, lambda: None)()
         return real(*arguments)
 
-    monkeypatch.setattr(index_file, "exchange", exchange)
+    monkeypatch.setattr(commit, "exchange", exchange)
     assert world.prune() is None
     digests = [entry["digest"] for entry in json.loads(index.read_text())["manifests"]]
     named = [*world.writer.entries, new[0], *(new[1:] if writes_again else [])]
@@ -226,7 +226,7 @@ def test_without_an_exchange_a_writer_in_the_last_moment_is_kept_too(
         next(moments, lambda: None)()
         return False
 
-    monkeypatch.setattr(index_file, "exchange", exchange)
+    monkeypatch.setattr(commit, "exchange", exchange)
     assert world.prune() is None
     digests = [entry["digest"] for entry in json.loads(index.read_text())["manifests"]]
     assert digests == [entry["digest"] for entry in (*world.writer.entries, new)]
@@ -258,7 +258,7 @@ def test_the_lock_of_buildkit_is_respected(world: World) -> None:
 
 
 def test_the_lock_of_buildkit_is_held_while_index_json_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, tried = index_file.exchange, []
+    real, tried = commit.exchange, []
 
     def exchange(*arguments: Any) -> bool:
         with (world.writer.path / "index.json.lock").open("w") as file:
@@ -268,7 +268,7 @@ def test_the_lock_of_buildkit_is_held_while_index_json_changes(world: World, mon
                 tried.append("refused")
         return real(*arguments)
 
-    monkeypatch.setattr(index_file, "exchange", exchange)
+    monkeypatch.setattr(commit, "exchange", exchange)
     assert world.prune() is not None
     assert tried == ["refused"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ocigc.cli.output.words import human_size
+from ocigc.errors import printable
 from ocigc.layout.completeness import Incomplete
-from ocigc.printable import printable
-from ocigc.verification.affected import Affected
+from ocigc.layout.damage import Affected
 
 _SHOWN = 5
 

@@ -12,8 +12,7 @@ from typing import Any, Generic, TypeVar
 from ocigc.cli.command import Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import parse_size
-from ocigc.errors import UsageError
-from ocigc.printable import printable
+from ocigc.errors import UsageError, printable
 
 T = TypeVar("T")
 

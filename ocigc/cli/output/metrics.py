@@ -6,9 +6,8 @@ import os
 import time
 from collections.abc import Mapping
 
-from ocigc.errors import Refused, UsageError
+from ocigc.errors import Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
-from ocigc.printable import printable
 
 _MODE = 0o644  # the collector is another user
 _LIMIT = 16 << 20  # bytes

@@ -7,9 +7,8 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from ocigc.errors import Refused, UsageError
+from ocigc.errors import Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
-from ocigc.printable import printable
 
 
 class OutputFile:

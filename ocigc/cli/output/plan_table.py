@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import age, agree, count, human_size, percent
+from ocigc.errors import printable
 from ocigc.inspect.plan_summary import Loss, PlanSummary
-from ocigc.printable import printable
 from ocigc.pruning.planning import PruneOptions
 from ocigc.times import SECOND, format_rfc3339, nanoseconds
 

@@ -14,12 +14,12 @@ from typing import Any
 from ocigc.cli.output.html.growth_chart import growth_chart
 from ocigc.cli.output.html.words import shown
 from ocigc.cli.output.report_json import Circumstances, states
+from ocigc.errors import printable
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import Media
 from ocigc.inspect.growth import Fit
 from ocigc.inspect.sharing import NOBODY
 from ocigc.inspect.summary import Amounts, ImageSummary, Overview, RepositorySummary
-from ocigc.printable import printable
 from ocigc.times import SECOND
 
 _ROOM = 14_000_000  # bytes

@@ -13,10 +13,10 @@ from ocigc.cli.output.html.changed import changed
 from ocigc.cli.output.html.document import document
 from ocigc.cli.output.html.growth_chart import history_until
 from ocigc.cli.output.report_json import Circumstances
+from ocigc.errors import printable
 from ocigc.inspect.compare import Changes
 from ocigc.inspect.growth import Fit
 from ocigc.inspect.summary import Overview
-from ocigc.printable import printable
 from ocigc.times import format_rfc3339
 
 MARK = b"<!doctype html>\n<!-- ocigc report -->\n"

@@ -7,11 +7,11 @@ from html import escape
 
 from ocigc.cli.output.report_json import Circumstances
 from ocigc.cli.output.words import human_size
+from ocigc.errors import printable
 from ocigc.inspect.compare import Changes
 from ocigc.inspect.growth import DAY, Fit
 from ocigc.inspect.health import Health
 from ocigc.inspect.summary import Overview
-from ocigc.printable import printable
 from ocigc.times import format_rfc3339
 
 TOLD = 12

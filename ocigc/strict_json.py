@@ -1,16 +1,70 @@
-"""Dataclasses as JSON values and back, for what is written to a file or sent to another process.
+"""JSON, read strictly, and dataclasses as JSON values and back.
 
-What is read back is a stranger's until it has been checked: every value has to be of the type that its field states.
+Leases, label files, the journal and lists of what is in use are read with it. What is read may be anybody's: a key may
+stand only once in an object, and a value must have the type that its field states.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from ocigc.errors import MalformedError
+
+_SPACE = re.compile(r"[ \t\r\n]*")
 T = TypeVar("T")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return members
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+
+def loads(content: bytes, name: str) -> Any:
+    """The document. Raises MalformedError, naming the file, for what is not JSON or has a key twice."""
+    try:
+        return _DECODER.decode(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error, name) from None
+
+
+def load_all(text: str, name: str) -> list[Any]:
+    """The documents in a text, which stand one after the other. Raises MalformedError as `loads` does."""
+    documents = []
+    position = _SPACE.match(text).end()  # type: ignore[union-attr]
+    try:
+        while position < len(text):
+            document, position = _DECODER.raw_decode(text, position)
+            documents.append(document)
+            position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error, name) from None
+    return documents
+
+
+def _malformed(error: Exception, name: str) -> MalformedError:
+    reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+    return MalformedError(f"{name}: not valid JSON: {reason}")
+
+
+def string_map(document: Any, name: str) -> dict[str, str]:
+    """A JSON object from string to string. Raises MalformedError, naming the file."""
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        raise MalformedError(f"{name}: must be a JSON object from string to string")
+    return document
 
 
 def plain(value: Any) -> Any:
