@@ -70,12 +70,22 @@ def test_what_nothing_leaves_need_not_be_writable(layout: LayoutWriter) -> None:
 
 
 @pytest.mark.parametrize("option", ["--force", "--dry-run"])
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_manifest_that_may_not_be_read(layout: LayoutWriter, number: int, option: str) -> None:
-    layout.blob_path(layout.entries[number]).chmod(0o200)
+def test_a_manifest_that_may_not_be_read_stops_the_run_where_its_image_stays(layout: LayoutWriter, option: str) -> None:
+    layout.blob_path(layout.entries[0]).chmod(0o200)
     before = snapshot(layout.path)
     result = prune(layout, option)
     assert result.returncode == 3, result
     assert len(result.stderr.splitlines()) == 1
     assert "Permission denied" in result.stderr
     assert snapshot(layout.path) == before
+
+
+def test_an_image_whose_manifest_may_not_be_read_can_go(layout: LayoutWriter) -> None:
+    manifest = layout.blob_path(layout.entries[1])
+    manifest.chmod(0o200)
+    before = snapshot(layout.path)
+    result = prune(layout)
+    assert result.returncode == 0, result
+    assert not manifest.exists()
+    blobs = {name for name in before if name.startswith("blobs/")}
+    assert {name for name in blobs if not (layout.path / name).exists()} == {str(manifest.relative_to(layout.path))}

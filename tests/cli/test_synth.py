@@ -83,4 +83,5 @@ def test_dry_run_real_run_second_run(tmp_path_factory: pytest.TempPathFactory, *
         assert {k: v for k, v in snapshot(layout).items() if k.startswith("blobs")} == {
             k: v for k, v in before.items() if k.startswith("blobs")
         }
-        assert ocigc("prune", "--dry-run", *options, layout).json == dry.json
+        once_more = ocigc("prune", "--dry-run", *options, *trash, layout)
+        assert once_more.json == {**dry.json, "SpaceTrashed": 0}, "the trash still has the bytes"
