@@ -265,6 +265,28 @@ enum ocigc_scan_detail {
  * duplicated. */
 int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc_store **store,
                          struct ocigc_progress *progress, struct ocigc_error *error);
+enum ocigc_archive_kind {
+    OCIGC_ARCHIVE_BLOB = 0,
+    OCIGC_ARCHIVE_LABEL = 1,  /* the label file of a blob */
+    OCIGC_ARCHIVE_FOREIGN = 2 /* another file or directory below blobs/ */
+};
+
+/* A member of an archive. Its name stands in the text that comes with the members: the digest "alg:encoded" of the
+ * blob, or "alg/name" of a foreign file. */
+struct ocigc_archive_member {
+    uint64_t start; /* of its content in the archive */
+    uint64_t size;
+    int64_t modified; /* its mtime, an instant */
+    struct ocigc_span name;
+    uint32_t links; /* names that its content has in the archive */
+    int32_t kind;   /* enum ocigc_archive_kind */
+};
+
+/* Makes a store of the members of an archive, an open file, of which the descriptor is duplicated. Each digest has at
+ * most one blob and one label file. The store knows every status: the ctime of each blob is that of the archive. It can
+ * neither be swept nor have a ledger. OCIGC_MALFORMED for what is not a digest. */
+int32_t ocigc_store_of_archive(int32_t file, const char *names, const struct ocigc_archive_member *members,
+                               uint32_t count, ocigc_store **store, struct ocigc_error *error);
 void ocigc_store_free(ocigc_store *store);
 
 uint32_t ocigc_store_count(const ocigc_store *store);

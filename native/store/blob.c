@@ -1,3 +1,4 @@
+#include "store/archive.h"
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/store.h"
@@ -23,6 +24,7 @@ void ocigc_store_free(ocigc_store *store)
     for (uint32_t i = 0; i < store->foreign_kept; i++)
         free(store->foreign[i]);
     free(store->foreign);
+    ocigc_archive_free(store->archive);
     if (store->blobs >= 0)
         close(store->blobs);
     if (store->layout >= 0)
@@ -240,43 +242,4 @@ int ocigc_blob_unchanged(const ocigc_store *store, uint32_t node, const struct s
 {
     return S_ISREG(status->st_mode) && (uint64_t)status->st_size == ocigc_store_size(store, node) &&
            ocigc_stamp(status) == ocigc_store_stamp(store, node);
-}
-
-static int open_blob(const ocigc_store *store, struct ocigc_place place, const char *encoded)
-{
-    if (place.table->directory >= 0)
-        return ocigc_open_file(place.table->directory, encoded);
-    int directory = ocigc_open_directory(store->blobs, place.table->name);
-    if (directory < 0)
-        return -1;
-    int file = ocigc_open_file(directory, encoded);
-    int cause = errno;
-    close(directory);
-    errno = cause;
-    return file;
-}
-
-int ocigc_blob_open(const ocigc_store *store, uint32_t node, struct stat *status, struct ocigc_error *error)
-{
-    struct ocigc_place place = ocigc_store_place(store, node);
-    char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
-    ocigc_table_encoded(place.table, place.position, encoded);
-    int file = open_blob(store, place, encoded);
-    if (file < 0) {
-        if (errno == ELOOP || errno == ENXIO) /* a symlink; a socket, or a device that is not there */
-            ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is not a regular file", place.table->name, encoded);
-        else
-            ocigc_fail_system(error, errno, "cannot open %s:%s", place.table->name, encoded);
-        return -1;
-    }
-    if (fstat(file, status) != 0) {
-        ocigc_fail_system(error, errno, "cannot read the status of %s:%s", place.table->name, encoded);
-    } else if (!S_ISREG(status->st_mode)) {
-        ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s/%s is %s", place.table->name, encoded,
-                   ocigc_kind(status->st_mode));
-    } else {
-        return file;
-    }
-    close(file);
-    return -1;
 }

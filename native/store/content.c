@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FIRST_BYTES = 4096 };
 
@@ -12,22 +11,21 @@ int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *sto
                            struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     *content = (struct ocigc_content){.store = store, .node = node, .buffer = buffer};
-    content->file = ocigc_blob_open(store, node, &content->status, error);
-    return content->file >= 0 ? OCIGC_OK : error->code;
+    return ocigc_blob_open(store, node, &content->blob, error) ? OCIGC_OK : error->code;
 }
 
 void ocigc_content_close(struct ocigc_content *content)
 {
-    close(content->file);
+    ocigc_blob_close(&content->blob);
 }
 
 int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error)
 {
     char bytes[FIRST_BYTES];
-    ssize_t got;
-    do
-        got = pread(content->file, bytes, sizeof bytes, 0);
-    while (got < 0 && errno == EINTR);
+    size_t wanted = sizeof bytes;
+    if ((uint64_t)content->blob.status.st_size < wanted)
+        wanted = (size_t)content->blob.status.st_size;
+    ssize_t got = ocigc_read_at(content->blob.file, ocigc_blob_start(&content->blob), bytes, wanted);
     if (got < 0) {
         int cause = errno;
         char digest[OCIGC_DIGEST_TEXT_MAX + 1];
@@ -45,8 +43,8 @@ int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *er
 {
     if (content->loaded)
         return OCIGC_OK;
-    int32_t code = ocigc_blob_load(content->store, content->node, content->file, &content->status, OCIGC_MANIFEST_LIMIT,
-                                   content->buffer, error);
+    int32_t code =
+        ocigc_blob_load(content->store, content->node, &content->blob, OCIGC_MANIFEST_LIMIT, content->buffer, error);
     content->loaded = code == OCIGC_OK;
     return code;
 }
@@ -57,8 +55,8 @@ int32_t ocigc_content_check(struct ocigc_content *content, bool is_verified, str
         return OCIGC_OK;
     int32_t code = OCIGC_OK;
     if (!is_verified)
-        code = ocigc_blob_check(content->store, content->node, content->file, &content->status, content->buffer, error);
-    else if (!ocigc_blob_unchanged(content->store, content->node, &content->status))
+        code = ocigc_blob_check(content->store, content->node, &content->blob, content->buffer, error);
+    else if (!ocigc_blob_unchanged(content->store, content->node, &content->blob.status))
         code = ocigc_blob_fail_changed(content->store, content->node, error);
     content->checked = code == OCIGC_OK;
     return code;

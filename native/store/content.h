@@ -7,8 +7,7 @@
 struct ocigc_content {
     const ocigc_store *store;
     uint32_t node;
-    int file;
-    struct stat status;
+    struct ocigc_blob blob;
     bool loaded;
     bool checked;
     struct ocigc_buffer *buffer;
@@ -27,7 +26,7 @@ int32_t ocigc_content_check(struct ocigc_content *content, bool is_verified, str
 
 static inline bool ocigc_content_is_over_limit(const struct ocigc_content *content)
 {
-    return (uint64_t)content->status.st_size > OCIGC_MANIFEST_LIMIT;
+    return (uint64_t)content->blob.status.st_size > OCIGC_MANIFEST_LIMIT;
 }
 
 #endif

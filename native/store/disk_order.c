@@ -1,5 +1,6 @@
 #include "store/disk_order.h"
 
+#include "store/archive.h"
 #include "store/files.h"
 #include "store/names.h"
 
@@ -27,12 +28,11 @@ struct search {
 
 static bool is_in_memory(const ocigc_store *store, uint32_t node)
 {
-    struct stat status;
-    int file = ocigc_blob_open(store, node, &status, NULL);
-    if (file < 0)
+    struct ocigc_blob blob;
+    if (!ocigc_blob_open(store, node, &blob, NULL))
         return true; /* whatever is wrong, whoever reads it is told */
-    bool in_memory = status.st_size == 0 || ocigc_is_in_memory(file, 0);
-    close(file);
+    bool in_memory = blob.status.st_size == 0 || ocigc_is_in_memory(blob.file, ocigc_blob_start(&blob));
+    ocigc_blob_close(&blob);
     return in_memory;
 }
 
@@ -67,6 +67,16 @@ static void take_name(struct search *search, const struct ocigc_digest_table *ta
         return;
     search->wanted[node / 8] &= (uint8_t)~(1u << node % 8); /* a name may be listed twice */
     search->found[search->found_count++] = (struct found){entry->d_ino, position_of(search, node)};
+}
+
+/* In an archive, where a blob begins is its inode. */
+static void take_extents(struct search *search, const struct ocigc_archive *archive)
+{
+    for (uint32_t i = 0; i < search->count; i++) {
+        uint32_t node = search->nodes[i];
+        search->wanted[node / 8] &= (uint8_t)~(1u << node % 8);
+        search->found[search->found_count++] = (struct found){archive->blobs[node].start, i};
+    }
 }
 
 /* The directory was listed a moment ago, so to list it again needs no disk. */
@@ -119,7 +129,9 @@ uint32_t *ocigc_disk_order(const ocigc_store *store, const uint32_t *nodes, uint
     bool ok = order != NULL && search.wanted != NULL && search.found != NULL;
     for (uint32_t i = 0; ok && i < count; i++)
         search.wanted[nodes[i] / 8] |= (uint8_t)(1u << nodes[i] % 8);
-    for (uint32_t i = 0; ok && i < store->table_count; i++)
+    if (ok && store->archive != NULL)
+        take_extents(&search, store->archive);
+    for (uint32_t i = 0; ok && store->archive == NULL && i < store->table_count; i++)
         ok = list(&search, store, &store->tables[i]);
     if (ok) {
         qsort(search.found, search.found_count, sizeof *search.found, by_inode);

@@ -78,6 +78,21 @@ ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity)
     return (ssize_t)used;
 }
 
+ssize_t ocigc_read_at(int file, uint64_t start, char *bytes, size_t capacity)
+{
+    size_t used = 0;
+    while (used < capacity) {
+        ssize_t got = pread(file, bytes + used, capacity - used, (off_t)(start + used));
+        if (got == 0)
+            break;
+        if (got > 0)
+            used += (size_t)got;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)used;
+}
+
 const char *ocigc_kind(mode_t mode)
 {
     switch (mode & S_IFMT) {

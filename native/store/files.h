@@ -23,6 +23,8 @@ bool ocigc_is_in_memory(int file, uint64_t offset);
 
 /* Reads until `capacity` bytes or the end of the file; the bytes read, or -1 with errno set. */
 ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity);
+/* The same from a position on; it does not move the file's own. */
+ssize_t ocigc_read_at(int file, uint64_t start, char *bytes, size_t capacity);
 
 /* "a symlink", "a fifo", ... */
 const char *ocigc_kind(mode_t mode);

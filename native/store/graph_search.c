@@ -74,7 +74,7 @@ static int32_t parse(struct search *search, struct ocigc_content *content, struc
 {
     bool may_be = false;
     int32_t shape;
-    if (content->status.st_size == 0 || ocigc_content_is_over_limit(content))
+    if (content->blob.status.st_size == 0 || ocigc_content_is_over_limit(content))
         return OCIGC_OK;
     int32_t code = ocigc_content_may_be_object(content, &may_be, error);
     if (code != OCIGC_OK || !may_be)
@@ -108,7 +108,7 @@ static int32_t search_node(struct search *search, uint32_t node, struct ocigc_bu
         return OCIGC_OK; /* it is gone */
     if (code != OCIGC_OK)
         return code;
-    finding.is_newer = ocigc_stamp(&content.status) > search->newer_than;
+    finding.is_newer = ocigc_stamp(&content.blob.status) > search->newer_than;
     code = parse(search, &content, &finding, error);
     ocigc_content_close(&content);
     if (code != OCIGC_OK)

@@ -1,5 +1,6 @@
 /* labels.c - the label files below labels/: which blobs are roots, and what keeps what by a label. */
 #include "base/vector.h"
+#include "store/archive.h"
 #include "store/disk_order.h"
 #include "store/files.h"
 #include "store/graph.h"
@@ -22,17 +23,19 @@ enum {
 };
 
 static const char SUFFIX[] = ".json";
+#define GONE SIZE_MAX
 
 struct label_file {
-    uint64_t inode;
+    uint64_t inode; /* where it begins, in an archive */
     uint32_t node;
+    uint32_t size; /* in an archive */
 };
 
 /* One directory's label files, shared by the threads. */
 struct label_files {
     ocigc_store *store;
     const struct ocigc_digest_table *table;
-    int directory;
+    int directory;            /* -1 in an archive */
     struct label_file *items; /* by inode: so each block of inodes is read once */
     uint32_t count, capacity;
     uint32_t next;
@@ -244,8 +247,9 @@ static int32_t read_open(struct label_files *files, struct reader *reader, int f
     return OCIGC_OK;
 }
 
-static int32_t read_label_file(struct label_files *files, struct reader *reader, uint32_t node, const char *name,
-                               struct ocigc_error *error)
+/* Reads it out of the directory. *length stays as it is if the file is gone. */
+static int32_t read_file(struct label_files *files, struct reader *reader, const char *name, size_t *length,
+                         struct ocigc_error *error)
 {
     int file = ocigc_open_file(files->directory, name);
     if (file < 0 && errno == ENOENT)
@@ -254,9 +258,36 @@ static int32_t read_label_file(struct label_files *files, struct reader *reader,
         return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is not a regular file", files->table->name, name);
     if (file < 0)
         return ocigc_fail_system(error, errno, "cannot open labels/%s/%s", files->table->name, name);
-    size_t length = 0;
-    int32_t code = read_open(files, reader, file, name, &length, error);
+    int32_t code = read_open(files, reader, file, name, length, error);
     close(file);
+    return code;
+}
+
+/* Reads it out of an archive. */
+static int32_t read_member(struct label_files *files, struct reader *reader, const struct label_file *item,
+                           const char *name, size_t *length, struct ocigc_error *error)
+{
+    const char *algorithm = files->table->name;
+    if (item->size > FILE_LIMIT)
+        return ocigc_fail(error, OCIGC_MALFORMED, "labels/%s/%s: over 1 MiB", algorithm, name);
+    ssize_t got = ocigc_read_at(files->store->archive->file, item->inode, reader->bytes, item->size);
+    if (got < 0)
+        return ocigc_fail_system(error, errno, "cannot read labels/%s/%s", algorithm, name);
+    if (got != (ssize_t)item->size)
+        return ocigc_fail(error, OCIGC_CHANGED, "labels/%s/%s changed while it was read", algorithm, name);
+    *length = item->size;
+    return OCIGC_OK;
+}
+
+static int32_t read_label_file(struct label_files *files, struct reader *reader, const struct label_file *item,
+                               const char *name, struct ocigc_error *error)
+{
+    size_t length = GONE;
+    uint32_t node = item->node;
+    int32_t code = files->directory < 0 ? read_member(files, reader, item, name, &length, error)
+                                        : read_file(files, reader, name, &length, error);
+    if (code == OCIGC_OK && length == GONE)
+        return OCIGC_OK;
     if (code == OCIGC_OK)
         code = parse(files, reader, length, name, error);
     if (code == OCIGC_OK)
@@ -301,7 +332,7 @@ static int32_t list(struct label_files *files, struct ocigc_error *error)
             if (!ocigc_reserve(&files->items, &files->capacity, files->count, 1, sizeof *files->items))
                 code = ocigc_fail_memory(error);
             else
-                files->items[files->count++] = (struct label_file){entry->d_ino, node};
+                files->items[files->count++] = (struct label_file){.inode = entry->d_ino, .node = node};
         }
     }
     if (taken < 0)
@@ -327,7 +358,7 @@ static int32_t read_share(struct label_files *files, struct reader *reader, uint
         return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
     for (uint32_t i = first; i < end; i++) {
         write_name(files, files->items[i].node, name);
-        int32_t code = read_label_file(files, reader, files->items[i].node, name, error);
+        int32_t code = read_label_file(files, reader, &files->items[i], name, error);
         if (code != OCIGC_OK)
             return code;
     }
@@ -373,7 +404,7 @@ static bool is_cold(const struct label_files *files)
     for (uint32_t i = 0; i < SAMPLES; i++) {
         char name[OCIGC_DIGEST_TEXT_MAX + sizeof SUFFIX];
         write_name(files, files->items[(uint64_t)files->count * i / SAMPLES].node, name);
-        int file = ocigc_open_file(files->directory, name);
+        int file = files->directory < 0 ? -1 : ocigc_open_file(files->directory, name);
         if (file >= 0) {
             cold += !ocigc_is_in_memory(file, 0);
             close(file);
@@ -406,6 +437,22 @@ static int open_optional(int parent, const char *name, const char *path, int32_t
     return -1;
 }
 
+/* Reads what has been listed, and frees the list. */
+static int32_t read_all(struct label_files *files, struct ocigc_error *error)
+{
+    int32_t code = OCIGC_OK;
+    if (files->count > 0) {
+        pthread_mutex_init(&files->lock, NULL);
+        ocigc_parallel(threads_for(files), read_files, files);
+        pthread_mutex_destroy(&files->lock);
+        code = files->code;
+        if (code != OCIGC_OK && error != NULL)
+            *error = files->error;
+    }
+    free(files->items);
+    return code;
+}
+
 static int32_t read_directory(ocigc_store *store, const struct ocigc_digest_table *table, int labels,
                               struct ocigc_progress *progress, struct ocigc_error *error)
 {
@@ -416,17 +463,46 @@ static int32_t read_directory(ocigc_store *store, const struct ocigc_digest_tabl
     if (files.directory < 0)
         return files.code;
     int32_t code = list(&files, error);
-    if (code == OCIGC_OK && files.count > 0) {
-        pthread_mutex_init(&files.lock, NULL);
-        ocigc_parallel(threads_for(&files), read_files, &files);
-        pthread_mutex_destroy(&files.lock);
-        code = files.code;
-        if (code != OCIGC_OK && error != NULL)
-            *error = files.error;
-    }
+    if (code == OCIGC_OK)
+        code = read_all(&files, error);
+    else
+        free(files.items);
     close(files.directory);
-    free(files.items);
     return code;
+}
+
+static int32_t read_directories(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error)
+{
+    int32_t code;
+    int labels = open_optional(store->layout, "labels", "labels", &code, error);
+    if (labels < 0)
+        return code;
+    for (uint32_t i = 0; code == OCIGC_OK && i < store->table_count; i++)
+        code = read_directory(store, &store->tables[i], labels, progress, error);
+    close(labels);
+    return code;
+}
+
+static int32_t read_members(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error)
+{
+    const struct ocigc_archive *archive = store->archive;
+    uint32_t next = 0;
+    for (uint32_t i = 0; next < archive->label_count && i < store->table_count; i++) {
+        const struct ocigc_digest_table *table = &store->tables[i];
+        struct label_files files = {.store = store, .table = table, .directory = -1, .progress = progress};
+        for (; next < archive->label_count && archive->labels[next].node - table->first < table->count; next++) {
+            const struct ocigc_label_extent *label = &archive->labels[next];
+            if (!ocigc_reserve(&files.items, &files.capacity, files.count, 1, sizeof *files.items)) {
+                free(files.items);
+                return ocigc_fail_memory(error);
+            }
+            files.items[files.count++] = (struct label_file){label->start, label->node, label->size};
+        }
+        int32_t code = read_all(&files, error);
+        if (code != OCIGC_OK)
+            return code;
+    }
+    return OCIGC_OK;
 }
 
 static int by_node(const void *left, const void *right, void *text)
@@ -444,13 +520,8 @@ static int by_node(const void *left, const void *right, void *text)
 int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error)
 {
     struct ocigc_graph *graph = store->graph;
-    int32_t code;
-    int labels = open_optional(store->layout, "labels", "labels", &code, error);
-    if (labels < 0)
-        return code;
-    for (uint32_t i = 0; code == OCIGC_OK && i < store->table_count; i++)
-        code = read_directory(store, &store->tables[i], labels, progress, error);
-    close(labels);
+    int32_t code =
+        store->archive != NULL ? read_members(store, progress, error) : read_directories(store, progress, error);
     if (graph->label_count > 0)
         qsort_r(graph->labels, graph->label_count, sizeof *graph->labels, by_node, graph->label_text);
     ocigc_referrers_sort(graph);

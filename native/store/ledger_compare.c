@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CHUNK (256u << 10) /* fits into a core's own cache */
 
@@ -43,16 +42,15 @@ static bool check_file(const struct comparison *comparison, int file, char *buff
 /* If it differs, only the digest can tell what is wrong. */
 static uint8_t compare(const struct comparison *comparison, uint32_t node, char *buffer)
 {
-    struct stat status;
+    struct ocigc_blob blob;
     struct ocigc_error error;
     struct ocigc_checksum checksum;
-    int file = ocigc_blob_open(comparison->ledger->store, node, &status, &error);
-    if (file < 0)
+    if (!ocigc_blob_open(comparison->ledger->store, node, &blob, &error))
         return OCIGC_VERDICT_CORRUPT;
-    if (status.st_size > (off_t)CHUNK)
-        posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
-    bool whole = check_file(comparison, file, buffer, &checksum);
-    close(file);
+    if (blob.status.st_size > (off_t)CHUNK)
+        posix_fadvise(blob.file, 0, 0, POSIX_FADV_SEQUENTIAL);
+    bool whole = check_file(comparison, blob.file, buffer, &checksum);
+    ocigc_blob_close(&blob);
     if (!whole && ocigc_cancelled(comparison->progress))
         return OCIGC_VERDICT_UNCHECKED;
     const struct ocigc_checksum *known = &comparison->ledger->known[node].checksum;

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void ocigc_buffer_free(struct ocigc_buffer *buffer)
 {
@@ -34,17 +33,18 @@ int32_t ocigc_blob_fail_changed(const ocigc_store *store, uint32_t node, struct 
     return ocigc_fail(error, OCIGC_CHANGED, "%s changed while it was read", digest);
 }
 
-static bool unchanged(int file, const struct stat *before)
+static bool unchanged(const struct ocigc_blob *blob)
 {
     struct stat now;
-    return fstat(file, &now) == 0 && now.st_size == before->st_size && ocigc_stamp(&now) == ocigc_stamp(before);
+    return ocigc_blob_status(blob, &now) && now.st_size == blob->status.st_size &&
+           ocigc_stamp(&now) == ocigc_stamp(&blob->status);
 }
 
-int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const struct stat *status, uint64_t limit,
+int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, const struct ocigc_blob *blob, uint64_t limit,
                         struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
-    uint64_t size = (uint64_t)status->st_size;
+    uint64_t size = (uint64_t)blob->status.st_size;
     if (size > limit) {
         ocigc_store_digest(store, node, digest);
         return ocigc_fail(error, OCIGC_MALFORMED, "%s has %llu bytes, of which at most %llu may be read", digest,
@@ -52,7 +52,7 @@ int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const
     }
     if (!reserve(buffer, size + 1)) /* one more, for an empty blob */
         return ocigc_fail_memory(error);
-    ssize_t got = ocigc_read_up_to(file, buffer->bytes, size);
+    ssize_t got = ocigc_read_at(blob->file, ocigc_blob_start(blob), buffer->bytes, size);
     if (got < 0) {
         int cause = errno;
         ocigc_store_digest(store, node, digest);
@@ -62,7 +62,7 @@ int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const
     return buffer->length == size ? OCIGC_OK : ocigc_blob_fail_changed(store, node, error);
 }
 
-int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, const struct stat *status,
+int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, const struct ocigc_blob *blob,
                          const struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     int32_t algorithm = ocigc_store_algorithm(store, node);
@@ -71,7 +71,7 @@ int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, cons
     int32_t code = ocigc_digest_many(algorithm, NULL, 1, &bytes, &buffer->length, actual, NULL);
     if (code == OCIGC_OK && memcmp(actual, ocigc_blob_digest(store, node), ocigc_algorithm_width(algorithm)) == 0)
         return OCIGC_OK;
-    if (code == OCIGC_OK && !unchanged(file, status))
+    if (code == OCIGC_OK && !unchanged(blob))
         return ocigc_blob_fail_changed(store, node, error);
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];
     ocigc_store_digest(store, node, digest);
@@ -82,27 +82,26 @@ int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, cons
 
 /* Content that matches its digest is right, whatever happened to the file. Other content must at least not have changed
  * meanwhile. */
-static int32_t load_and_check(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify, int file,
-                              const struct stat *status, struct ocigc_buffer *buffer, struct ocigc_error *error)
+static int32_t load_and_check(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify,
+                              const struct ocigc_blob *blob, struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
-    int32_t code = ocigc_blob_load(store, node, file, status, limit, buffer, error);
+    int32_t code = ocigc_blob_load(store, node, blob, limit, buffer, error);
     if (code != OCIGC_OK)
         return code;
     int32_t algorithm = ocigc_store_algorithm(store, node);
     if (verify && algorithm != OCIGC_ALGORITHM_OTHER && algorithm != OCIGC_BLAKE3)
-        return ocigc_blob_check(store, node, file, status, buffer, error);
-    return unchanged(file, status) ? OCIGC_OK : ocigc_blob_fail_changed(store, node, error);
+        return ocigc_blob_check(store, node, blob, buffer, error);
+    return unchanged(blob) ? OCIGC_OK : ocigc_blob_fail_changed(store, node, error);
 }
 
 int32_t ocigc_blob_read(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify,
                         struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
-    struct stat status;
-    int file = ocigc_blob_open(store, node, &status, error);
-    if (file < 0)
+    struct ocigc_blob blob;
+    if (!ocigc_blob_open(store, node, &blob, error))
         return error != NULL ? error->code : OCIGC_SYSTEM;
-    int32_t code = load_and_check(store, node, limit, verify, file, &status, buffer, error);
-    close(file);
+    int32_t code = load_and_check(store, node, limit, verify, &blob, buffer, error);
+    ocigc_blob_close(&blob);
     return code;
 }
 

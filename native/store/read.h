@@ -18,10 +18,10 @@ void ocigc_buffer_free(struct ocigc_buffer *buffer);
 int32_t ocigc_blob_read(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify,
                         struct ocigc_buffer *buffer, struct ocigc_error *error);
 
-/* Its steps, for an open `file` with this status. */
-int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, int file, const struct stat *status, uint64_t limit,
+/* Its steps, for an open blob. */
+int32_t ocigc_blob_load(const ocigc_store *store, uint32_t node, const struct ocigc_blob *blob, uint64_t limit,
                         struct ocigc_buffer *buffer, struct ocigc_error *error);
-int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, int file, const struct stat *status,
+int32_t ocigc_blob_check(const ocigc_store *store, uint32_t node, const struct ocigc_blob *blob,
                          const struct ocigc_buffer *buffer, struct ocigc_error *error);
 
 /* OCIGC_CHANGED. */

@@ -33,7 +33,7 @@ struct share {
     struct ocigc_digest_table found;
 };
 
-static bool keep_foreign(ocigc_store *store, const char *directory, const char *name)
+bool ocigc_store_keep_foreign(ocigc_store *store, const char *directory, const char *name)
 {
     store->foreign_count++;
     if (store->foreign_kept == FOREIGN_KEPT)
@@ -77,7 +77,8 @@ static int32_t take_other_name(struct scan *scan, const struct dirent64 *entry)
         return OCIGC_OK;
     if (!S_ISREG(mode) && !S_ISDIR(mode))
         return refuse(scan, entry->d_name, mode);
-    return keep_foreign(scan->store, scan->table->name, entry->d_name) ? OCIGC_OK : ocigc_fail_memory(scan->error);
+    return ocigc_store_keep_foreign(scan->store, scan->table->name, entry->d_name) ? OCIGC_OK
+                                                                                   : ocigc_fail_memory(scan->error);
 }
 
 /* The same, with its whole status if the scan is to keep that. */
@@ -129,7 +130,7 @@ static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *
         code = ocigc_fail_system(scan->error, cause, "cannot read the status of blobs/%s/%s", algorithm, entry->d_name);
     else if (registered || !S_ISDIR(mode))
         code = refuse(scan, entry->d_name, mode);
-    else if (!keep_foreign(scan->store, algorithm, entry->d_name))
+    else if (!ocigc_store_keep_foreign(scan->store, algorithm, entry->d_name))
         code = ocigc_fail_memory(scan->error);
     scan->code = code;
     pthread_mutex_unlock(&scan->lock);
@@ -272,7 +273,7 @@ static int32_t take_top_name(ocigc_store *store, const struct dirent64 *entry, s
     if (!S_ISREG(mode) && !S_ISDIR(mode))
         return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s is %s", entry->d_name, ocigc_kind(mode));
     if (S_ISREG(mode) || !is_algorithm(entry->d_name))
-        return keep_foreign(store, "", entry->d_name) ? OCIGC_OK : ocigc_fail_memory(error);
+        return ocigc_store_keep_foreign(store, "", entry->d_name) ? OCIGC_OK : ocigc_fail_memory(error);
     if (!ocigc_reserve(&store->tables, &store->table_capacity, store->table_count, 1, sizeof *store->tables))
         return ocigc_fail_memory(error);
     struct ocigc_digest_table *table = &store->tables[store->table_count++];

@@ -21,18 +21,6 @@ struct job {
     struct ocigc_error *error;
 };
 
-static int status_of(const ocigc_store *store, struct ocigc_place place, const char *encoded, struct stat *file)
-{
-    if (place.table->directory >= 0)
-        return ocigc_stat(place.table->directory, encoded, file);
-    int directory = ocigc_open_directory(store->blobs, place.table->name);
-    if (directory < 0)
-        return errno;
-    int cause = ocigc_stat(directory, encoded, file);
-    close(directory);
-    return cause;
-}
-
 int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct ocigc_hard_link *out,
                              struct ocigc_error *error)
 {
@@ -40,7 +28,7 @@ int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct oci
     char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
     struct stat file;
     ocigc_table_encoded(place.table, place.position, encoded);
-    int cause = status_of(store, place, encoded, &file);
+    int cause = ocigc_blob_stat(store, node, &file);
     if (cause != 0)
         return ocigc_fail_system(error, cause, "cannot read the file of blobs/%s/%s", place.table->name, encoded);
     *out = (struct ocigc_hard_link){
@@ -61,7 +49,7 @@ static int32_t stat_file(struct job *job, uint32_t node, struct ocigc_status *st
     char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
     struct stat file;
     ocigc_table_encoded(place.table, place.position, encoded);
-    int cause = status_of(job->store, place, encoded, &file);
+    int cause = ocigc_blob_stat(job->store, node, &file);
     const char *algorithm = place.table->name;
     if (cause == ENOENT) {
         *status = (struct ocigc_status){0, OCIGC_STAMP_NEVER};

@@ -18,10 +18,12 @@ struct ocigc_inode {
 };
 
 struct ocigc_graph;
+struct ocigc_archive;
 
 struct ocigc_store {
     int layout;
     int blobs;                         /* -1 if there is none */
+    struct ocigc_archive *archive;     /* in which all blobs lie; NULL if they are files of the layout */
     struct ocigc_digest_table *tables; /* by name, so that nodes are in the order of their digests' text */
     uint32_t table_count;
     uint32_t table_capacity;
@@ -57,6 +59,9 @@ const struct ocigc_digest_table *ocigc_store_table(const ocigc_store *store, con
 uint32_t ocigc_store_find_digest(const ocigc_store *store, const struct ocigc_digest *digest, const char *text,
                                  size_t length);
 void ocigc_store_prefetch(const ocigc_store *store, const struct ocigc_digest *digest);
+
+/* Adds a file below blobs/ that is not a blob. false: no memory. */
+bool ocigc_store_keep_foreign(ocigc_store *store, const char *directory, const char *name);
 
 /* The node whose label file has this name in the directory labels/<alg>, or UINT32_MAX. */
 uint32_t ocigc_label_file_node(const struct ocigc_digest_table *table, const char *name);

@@ -11,17 +11,18 @@ enum { OCIGC_PIECE = 64 << 10 }; /* the pieces of all lanes of a thread fit into
 
 struct ocigc_stream {
     int file;
+    uint64_t start; /* of the content in the file */
     uint64_t size;
     uint64_t done;   /* bytes passed on */
     uint8_t *buffer; /* OCIGC_PIECE bytes */
     bool is_mapped;
-    uint8_t *window; /* the part that is mapped, NULL if none is */
-    uint64_t window_start;
+    uint8_t *window;       /* the part that is mapped, NULL if none is */
+    uint64_t window_start; /* in the file, a multiple of the page size */
     size_t window_length;
 };
 
-/* Starts on an open file of `size` bytes, with the stream's buffer. */
-void ocigc_stream_start(struct ocigc_stream *stream, int file, uint64_t size);
+/* Starts on `size` bytes of an open file, from `start` on, with the stream's buffer. */
+void ocigc_stream_start(struct ocigc_stream *stream, int file, uint64_t start, uint64_t size);
 /* The next piece, valid until the next call: its length, 0 at the end, -1 with errno if it cannot be read. A file that
  * has become shorter ends sooner than at `size`, or raises SIGBUS where its piece is touched (see guard.h). */
 ssize_t ocigc_stream_next(struct ocigc_stream *stream, const uint8_t **piece);

@@ -39,7 +39,7 @@ struct blob {
     struct ocigc_stream stream;
     uint8_t *tail; /* its last bytes and the padding: OCIGC_BLOCK_MAX + OCIGC_PADDING_MAX */
     uint32_t position;
-    struct stat status;
+    struct ocigc_blob content;
     bool is_padded;
     struct ocigc_xxh3 checksum;
 };
@@ -71,7 +71,7 @@ static void drop(struct batch *batch, uint32_t index)
 {
     struct blob dropped = batch->blobs[index];
     ocigc_stream_end(&dropped.stream);
-    close(dropped.stream.file);
+    ocigc_blob_close(&dropped.content);
     count_down(batch->work, dropped.stream.size - dropped.stream.done);
     batch->blobs[index] = batch->blobs[--batch->used];
     batch->blobs[batch->used] = dropped; /* its buffers stay in use */
@@ -123,15 +123,14 @@ static uint8_t fill(const struct batch *batch, struct blob *blob)
 /* Whether what was read is still all that stands under the blob's name. */
 static bool is_still_there(const struct batch *batch, const struct blob *blob)
 {
+    const struct stat *before = &blob->content.status;
     struct stat now;
-    if (fstat(blob->stream.file, &now) != 0 || now.st_size != blob->status.st_size)
+    if (!ocigc_blob_status(&blob->content, &now) || now.st_size != before->st_size)
         return false;
-    if (now.st_nlink == blob->status.st_nlink)
+    if (now.st_nlink == before->st_nlink)
         return true;
-    int file = ocigc_blob_open(batch->work->store, batch->work->nodes[blob->position], &now, NULL);
-    if (file >= 0)
-        close(file);
-    return file >= 0 && now.st_ino == blob->status.st_ino && now.st_dev == blob->status.st_dev;
+    int cause = ocigc_blob_stat(batch->work->store, batch->work->nodes[blob->position], &now);
+    return cause == 0 && now.st_ino == before->st_ino && now.st_dev == before->st_dev;
 }
 
 /* The verdict on a blob that is hashed to its end. */
@@ -148,8 +147,9 @@ static uint8_t judge(const struct batch *batch, const struct blob *blob)
             work->checksums[blob->position] = ocigc_xxh3_finish(&blob->checksum);
         return is_still_there(batch, blob) ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CHANGED;
     }
-    bool changed = fstat(blob->stream.file, &status) != 0 || !ocigc_blob_unchanged(work->store, node, &status) ||
-                   pread(blob->stream.file, &beyond, 1, (off_t)blob->stream.size) != 0;
+    bool changed =
+        !ocigc_blob_status(&blob->content, &status) || !ocigc_blob_unchanged(work->store, node, &status) ||
+        (blob->content.extent == NULL && pread(blob->stream.file, &beyond, 1, (off_t)blob->stream.size) != 0);
     return changed ? OCIGC_VERDICT_CHANGED : OCIGC_VERDICT_CORRUPT;
 }
 
@@ -191,10 +191,10 @@ static bool start_blob(struct batch *batch, uint32_t position)
     struct blob *blob = &batch->blobs[batch->used];
     uint32_t node = work->nodes[position];
     struct ocigc_error error;
-    int file = ocigc_blob_open(work->store, node, &blob->status, &error);
-    if (file < 0 && (error.os_errno == EMFILE || error.os_errno == ENFILE) && batch->used > 0)
+    bool is_open = ocigc_blob_open(work->store, node, &blob->content, &error);
+    if (!is_open && (error.os_errno == EMFILE || error.os_errno == ENFILE) && batch->used > 0)
         return false;
-    if (file < 0) {
+    if (!is_open) {
         count_down(work, ocigc_store_size(work->store, node));
         set_verdict(batch, position, error.os_errno == ENOENT ? OCIGC_VERDICT_GONE : OCIGC_VERDICT_UNREADABLE);
         return true;
@@ -203,11 +203,12 @@ static bool start_blob(struct batch *batch, uint32_t position)
     blob->position = position;
     blob->is_padded = false;
     blob->lane.blocks = 0;
-    ocigc_stream_start(&blob->stream, file, (uint64_t)blob->status.st_size);
+    ocigc_stream_start(&blob->stream, blob->content.file, ocigc_blob_start(&blob->content),
+                       (uint64_t)blob->content.status.st_size);
     ocigc_state_start(work->algorithm, &blob->lane.state);
     if (work->checksums != NULL)
         ocigc_xxh3_start(&blob->checksum);
-    if (!ocigc_blob_unchanged(work->store, node, &blob->status))
+    if (!ocigc_blob_unchanged(work->store, node, &blob->content.status))
         finish(batch, batch->used - 1, OCIGC_VERDICT_CHANGED);
     return true;
 }

@@ -152,8 +152,8 @@ static void test_change_while_reading(void)
 
     CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
     write_file(blobs, name, "CONTENT");
-    CHECK(fchmod(content.file, 0600) == 0); /* a new ctime, whatever the clock's grain */
-    content.status.st_ctim.tv_nsec--;
+    CHECK(fchmod(content.blob.file, 0600) == 0); /* a new ctime, whatever the clock's grain */
+    content.blob.status.st_ctim.tv_nsec--;
     CHECK(ocigc_content_load(&content, &error) == OCIGC_OK);
     CHECK(ocigc_content_check(&content, false, &error) == OCIGC_CHANGED);
     ocigc_content_close(&content);
@@ -187,10 +187,10 @@ static void evict(const ocigc_store *store)
 {
     sync();
     for (uint32_t node = 0; node < ocigc_store_count(store); node++) {
-        struct stat status;
-        int file = ocigc_blob_open(store, node, &status, &error);
-        CHECK(file >= 0 && posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0);
-        close(file);
+        struct ocigc_blob blob;
+        CHECK(ocigc_blob_open(store, node, &blob, &error));
+        CHECK(posix_fadvise(blob.file, 0, 0, POSIX_FADV_DONTNEED) == 0);
+        ocigc_blob_close(&blob);
     }
 }
 
