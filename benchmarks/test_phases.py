@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ocigc._native import ffi, lib
-from ocigc.cli.output.plan_text import as_json
+from ocigc.cli.output.plan_json import as_json
 from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters
 from ocigc.gc.in_use import InUse

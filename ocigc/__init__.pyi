@@ -14,9 +14,6 @@ from ocigc.gc.rule_sets import SEED as SEED
 from ocigc.gc.rule_sets import RuleSet as RuleSet
 from ocigc.inspect.disk_usage import Consumption as Consumption
 from ocigc.inspect.disk_usage import du as du
-from ocigc.inspect.lease import held as held
-from ocigc.inspect.lease import hold as hold
-from ocigc.inspect.lease import release as release
 from ocigc.inspect.overview import overview as overview
 from ocigc.inspect.summary import Overview as Overview
 from ocigc.inspect.tree import Leaf as Leaf
@@ -27,6 +24,9 @@ from ocigc.inspect.why import RetainingPaths as RetainingPaths
 from ocigc.inspect.why import why as why
 from ocigc.inuse import parse_in_use as parse_in_use
 from ocigc.layout.layout import Layout as Layout
+from ocigc.layout.protect import held as held
+from ocigc.layout.protect import hold as hold
+from ocigc.layout.protect import release as release
 from ocigc.progress import Watcher as Watcher
 from ocigc.pruning.planning import PruneOptions as PruneOptions
 from ocigc.pruning.planning import request as request

@@ -33,7 +33,7 @@ def _constant(name: str) -> float:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def loads(content: bytes, name: str) -> Any:
+def parse_json(content: bytes, name: str) -> Any:
     """The document. Raises MalformedError, naming the file, for what is not JSON or has a key twice."""
     try:
         return _DECODER.decode(content.decode("utf-8"))
@@ -41,8 +41,8 @@ def loads(content: bytes, name: str) -> Any:
         raise _malformed(error, name) from None
 
 
-def load_all(text: str, name: str) -> list[Any]:
-    """The documents in a text, which stand one after the other. Raises MalformedError as `loads` does."""
+def parse_all_json(text: str, name: str) -> list[Any]:
+    """The documents in a text, which stand one after the other. Raises MalformedError as `parse_json` does."""
     documents = []
     position = _SPACE.match(text).end()  # type: ignore[union-attr]
     try:

@@ -14,7 +14,7 @@ from ocigc.cli.command import Command, Group
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
-from ocigc.cli.output.store_metrics import repository_metrics, store_metrics
+from ocigc.cli.output.metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size, percent
@@ -142,8 +142,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
-    from ocigc.inspect.tree_needs import TreeNeeds  # noqa: PLC0415
     from ocigc.layout.discover import Tree, each_layout  # noqa: PLC0415
+    from ocigc.pruning.peers import TreeNeeds  # noqa: PLC0415
 
     with progress_line() as progress, Tree(args.layout, progress.note) as tree:
         options.confine(args)

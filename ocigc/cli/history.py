@@ -11,7 +11,7 @@ from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import human_size
 from ocigc.errors import printable
-from ocigc.inspect.history import Run, read
+from ocigc.layout.history import Run, read
 from ocigc.times import format_rfc3339
 
 _COLUMNS = (

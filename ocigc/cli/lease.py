@@ -11,7 +11,7 @@ from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.errors import UsageError, printable
-from ocigc.inspect.lease import held, hold, release
+from ocigc.layout.protect import held, hold, release
 from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
 
 _LEASES = (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import io
+import os
 import sys
 from itertools import pairwise
 
-from ocigc.cli import streams
-
 TYPE_CHECKING = False  # to load typing takes longer than `ocigc --version`
+
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     # A run makes millions of values and hardly a cycle: to look for cycles among them takes a third of its time.
     gc.disable()
-    streams.prepare()
+    _prepare_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if words == ["--version"]:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _overview(_WRONG_USAGE if not words else 0)
         return _command(words)
     finally:
-        streams.settle()
+        _flush_streams()
         # Nor is there time to look for any at the end.
         gc.freeze()
 
@@ -201,3 +202,24 @@ def _wants_json(args: Namespace, words: Sequence[str]) -> bool:
 
 def _given(option: str, value: str, words: Sequence[str]) -> bool:
     return f"{option}={value}" in words or (option, value) in pairwise(words)
+
+
+def _prepare_streams() -> None:
+    """Puts /dev/null in place of standard streams that the caller has closed. The others can write any text then."""
+    for name in ("stdin", "stdout", "stderr"):
+        # In this order: the lowest free descriptor is then that of the stream itself, and no other file gets it.
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))  # noqa: SIM115
+        elif name != "stdin" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush_streams() -> None:
+    """Writes what is left. Where that fails, the interpreter must not try it again at its end, and fail again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # /dev/null may be out of reach by now.
+            os.dup2(os.pipe()[1], stream.fileno())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ocigc.gc.unmatched import Matching
     from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
-    from ocigc.pruning.max_delete import MaxDelete
+    from ocigc.pruning.limits import MaxDelete
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ duration = argument_type(parse_duration)
 def max_delete(text: str) -> MaxDelete:
     """The value of --max-delete."""
     from ocigc.cli.output.words import parse_size  # noqa: PLC0415
-    from ocigc.pruning.max_delete import parse_max_delete  # noqa: PLC0415
+    from ocigc.pruning.limits import parse_max_delete  # noqa: PLC0415
 
     try:
         return parse_max_delete(text, parse_size)
@@ -341,8 +341,8 @@ def where_found(
     """Works on those layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags;
     with `blobs` on all, if it may name a blob. Says what went wrong. Raises UsageError."""
     from ocigc.gc.resolve import NoSuchImage  # noqa: PLC0415
-    from ocigc.inspect.locate import locate  # noqa: PLC0415
     from ocigc.layout import discover  # noqa: PLC0415
+    from ocigc.layout.discover import locate  # noqa: PLC0415
 
     with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
         confine(args)

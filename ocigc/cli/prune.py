@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Group, Option
+from ocigc.cli.output.plan_json import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
-from ocigc.cli.output.plan_text import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.cli.output.words import parse_size
@@ -200,7 +200,10 @@ def _plan_file(name: str) -> OutputFile:
 
 def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:
     """What of a plan --max-delete does not allow."""
-    excess = None if args.max_delete is None else args.max_delete.excess(planned)
+    if args.max_delete is None:
+        return None
+    size = planned.reclaimed + planned.trashed
+    excess = args.max_delete.excess(planned.snapshot.store, planned.plan, size)
     return None if excess is None else f"{excess}, more than --max-delete {args.max_delete.text} allows"
 
 

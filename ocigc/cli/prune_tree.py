@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ocigc.cli import log, options
+from ocigc.cli.output.plan_json import as_metrics, document
 from ocigc.cli.output.plan_table import (
     SHOWN,
     Context,
@@ -19,22 +20,20 @@ from ocigc.cli.output.plan_table import (
     layout_lines,
     plan_lines,
 )
-from ocigc.cli.output.plan_text import as_metrics, document
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.errors import Refused
 from ocigc.gc.explain import Explanation
 from ocigc.hard_links import HardLinks
-from ocigc.inspect.locate import locate
 from ocigc.inspect.plan_summary import PlanSummary, summarize, together
-from ocigc.layout.discover import Found, Results, Tree
+from ocigc.layout.discover import Found, Results, Tree, locate
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import Pruned, prune
+from ocigc.pruning.prune_tree import Others, TreeRun, Work
 from ocigc.pruning.quota import fit
-from ocigc.pruning.tree import Others, TreeRun, Work
 
 _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 

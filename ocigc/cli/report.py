@@ -23,10 +23,10 @@ from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
 from ocigc.inspect.summary import Overview, together
-from ocigc.inspect.tree_needs import TreeNeeds
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
+from ocigc.pruning.peers import TreeNeeds
 from ocigc.pruning.policy_file import own_policy
 from ocigc.times import SECOND
 

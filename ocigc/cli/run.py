@@ -13,8 +13,8 @@ from types import FrameType
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
 from ocigc.errors import UsageError, printable
-from ocigc.layout.guard import guard
 from ocigc.layout.layout import Layout
+from ocigc.layout.protect import guard
 from ocigc.times import SECOND
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ocigc import strict_json
 from ocigc.errors import MalformedError
 from ocigc.inspect.summary import ImageSummary, Overview
+from ocigc.strict_json import parse_json
 from ocigc.times import parse_rfc3339
 
 Key = tuple[str, str]
@@ -57,7 +57,7 @@ class Changes:
 
 def parse_earlier(content: bytes, name: str) -> Earlier:
     """A report in JSON. Raises MalformedError, naming the file, for what is none."""
-    document = strict_json.loads(content, name)
+    document = parse_json(content, name)
     try:
         return _earlier(document)
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
+from ocigc.layout.history import Run
 from ocigc.times import SECOND
 
 DAY = 86_400 * SECOND
@@ -36,6 +38,24 @@ class Fit:
     slope: float
     size: float
     full: int | None
+
+
+def points_of(runs: list[Run]) -> list[Point]:
+    """How much there was after each run that says so. One that does not say it by repository has the shares of the last
+    that did."""
+    found = []
+    shares: dict[str, int] = {}
+    for run in runs:
+        size, repositories = run.line.get("bytes"), run.line.get("repositories")
+        if isinstance(repositories, dict):
+            shares = {name: each for name, each in repositories.items() if _is_size(each)}
+        if _is_size(size):
+            found.append(Point(run.time, size, shares))
+    return found
+
+
+def _is_size(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def fit(points: Sequence[Point], now: int, free: int | None) -> Fit | None:

@@ -10,9 +10,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from ocigc.errors import Refused
-from ocigc.inspect import history
-from ocigc.inspect.history import Run
+from ocigc.layout import history
 from ocigc.layout.completeness import incomplete_images
+from ocigc.layout.history import Run
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Detail, Ledger, Selection, Store

@@ -11,7 +11,7 @@ from ocigc.image import Media
 from ocigc.inspect.sharing import NOBODY, Sharing
 from ocigc.inspect.summary import Amounts, Blob, Fate, Group, Unit
 from ocigc.layout.completeness import incomplete_images
-from ocigc.layout.documents import Documents
+from ocigc.layout.manifests import Documents
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 

@@ -15,13 +15,13 @@ from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import Files
 from ocigc.image import ImageRecord, repository_of
-from ocigc.inspect import history
+from ocigc.inspect.growth import points_of
 from ocigc.inspect.health import disk_of, health_of
 from ocigc.inspect.holdings import Holdings, lacking_by_target
 from ocigc.inspect.sharing import Sharing, sharing
 from ocigc.inspect.summary import Fate, Freed, ImageSummary, Overview, RepositorySummary
 from ocigc.inspect.usage import usage, with_condition
-from ocigc.layout import lock
+from ocigc.layout import history, lock
 from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
@@ -148,7 +148,7 @@ class _Look:
             leaving=[(_files(plans[0], store), _files(plans[1], store))],
             health=health_of(self.layout, snapshot, now, self.refused),
             disk=disk_of(self.layout),
-            history=history.points(history.read(self.layout)),
+            history=points_of(history.read(self.layout)),
             policy=self._policy_text(),
             leftovers=sum(len(each.files) for each in leftovers),
             leftovers_size=sum(each.size for each in leftovers),

@@ -13,8 +13,8 @@ from ocigc.image import Descriptor, Media
 from ocigc.layout import lock
 from ocigc.layout.configs import CONFIG_LIMIT
 from ocigc.layout.damage import load_noting
-from ocigc.layout.documents import Documents
 from ocigc.layout.layout import Layout
+from ocigc.layout.manifests import Documents
 from ocigc.layout.shared import is_hollow
 from ocigc.native import Role, Store, media_of
 from ocigc.progress import SILENT, Watcher

@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 from typing import Any
 
-from ocigc import strict_json
 from ocigc.errors import MalformedError, UsageError
 from ocigc.gc.in_use import InUse
 from ocigc.inuse import cri, docker, kubernetes, orchestrators
 from ocigc.inuse import text as texts
 from ocigc.inuse.mention import Source
+from ocigc.strict_json import parse_all_json
 
 _SOURCES: tuple[Source, ...] = (
     docker.PODMAN_INSPECT,
@@ -52,7 +52,7 @@ def _decode(data: bytes, name: str) -> str:
 def _json(text: str, name: str) -> Any:
     """A document, or the list of all that stand one after the other: a command may have been run several times."""
     try:
-        documents = strict_json.load_all(text, name)
+        documents = parse_all_json(text, name)
     except MalformedError as error:
         raise UsageError(str(error)) from None
     if len(documents) == 1:

@@ -15,7 +15,7 @@ from ocigc.digest import Digest
 from ocigc.gc.graph import NO_NODE, Graph
 from ocigc.gc.images import Images
 from ocigc.image import Descriptor, ImageRecord, Media
-from ocigc.layout.documents import Child, Documents
+from ocigc.layout.manifests import Child, Documents
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Role
 

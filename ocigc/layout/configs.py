@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ocigc import strict_json
 from ocigc.errors import MalformedError, Refused
 from ocigc.gc.rule_sets import RuleSet
 from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Config, Store, media_of, parse_config
+from ocigc.strict_json import parse_json
 from ocigc.times import parse_rfc3339
 
 CONFIG_LIMIT = 16 << 20  # bytes
@@ -98,7 +98,7 @@ def _annotated_creation(store: Store, node: int) -> str | None:
         content = store.read(node, CONFIG_LIMIT)
         if CREATED_ANNOTATION.encode() not in content:
             return None
-        document = strict_json.loads(content, store.digest(node))
+        document = parse_json(content, store.digest(node))
     except Refused:
         return None
     annotations = document.get("annotations") if isinstance(document, dict) else None
@@ -136,7 +136,7 @@ def configs_beside(store: Store, node: int, media: Media) -> list[int | None]:
 def _children(store: Store, node: int) -> list[tuple[int, Media]]:
     """What an index lists, is present and is not an attestation. Raises Refused."""
     name = store.digest(node)
-    document = strict_json.loads(store.read(node, _INDEX_LIMIT), name)
+    document = parse_json(store.read(node, _INDEX_LIMIT), name)
     if not isinstance(document, dict) or not isinstance(listed := document.get("manifests") or [], list):
         raise MalformedError(f"{name}: not an image index")
     children = []

@@ -15,8 +15,8 @@ from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError
 from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
-from ocigc.layout.documents import Documents
 from ocigc.layout.layout import Layout
+from ocigc.layout.manifests import Documents
 from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER, NO_NODE, Store

@@ -6,7 +6,7 @@ They are found by openat alone, so that no symlink leads out of the tree.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from ocigc.errors import NotALayout, OcigcError, Refused, UsageError, printable
+from ocigc.gc.resolve import NoSuchImage, near, resolve_images
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.index_images import repository_name
+from ocigc.layout.index_images import IndexImages, repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.progress import Progress, Report, Watcher
 
@@ -231,3 +232,34 @@ class Results(Generic[_T]):
     values: Sequence[tuple[str, _T]]
     errors: Sequence[str]
     interrupted: bool = False
+
+
+def locate(
+    tree: Tree, references: Iterable[str], repository: Callable[[Found], str | None]
+) -> Mapping[Found, Sequence[str]]:
+    """Of each layout that has any of the images, the references that name them there. Layouts that cannot be read are
+    passed over. Raises NoSuchImage for a reference that names an image in none.
+    """
+    wanted = list(references)
+    found: dict[Found, list[str]] = {}
+    names: list[str] = []
+    for member in tree.found:
+        try:
+            with tree.open(member) as layout:
+                images = IndexImages.of(layout.read_index().entries, repository(member))
+        except (OcigcError, OSError):
+            continue
+        for reference in wanted:
+            try:
+                resolve_images(images, reference)
+            except NoSuchImage:
+                continue
+            found.setdefault(member, []).append(reference)
+        names += [name for image in images if not image.dangling for name in image.familiar_names]
+    there = {reference for each in found.values() for reference in each}
+    for reference in wanted:
+        if reference not in there:
+            raise NoSuchImage(
+                f"{printable(tree.path)}: no layout has an image {printable(reference)!r}{near(names, reference)}"
+            )
+    return found

@@ -15,19 +15,22 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
 from ocigc.errors import Refused
 from ocigc.layout.dirfd import Dir, resemble
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.progress import Watcher
-from ocigc.times import format_rfc3339
+from ocigc.times import format_rfc3339, parse_rfc3339
 
 NAME = "history.jsonl"
 LIMIT = 4 << 20
 """Bytes: a file that would grow beyond keeps its newer half."""
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ_LIMIT = 2 * LIMIT
 
 
 def append(layout: Layout, state: Dir, run: str, command: str, figures: Mapping[str, object], watch: Watcher) -> None:
@@ -79,3 +82,30 @@ def _write(state: Dir, fd: int, line: bytes) -> None:
         return
     newer = os.pread(fd, LIMIT // 2, max(0, size - LIMIT // 2))
     state.replace(NAME, newer[newer.find(b"\n") + 1 :] + line.removeprefix(b"\n"), os.fstat(fd))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: when it ended (an instant), its command, and the line as it stands."""
+
+    time: int
+    command: str
+    line: Mapping[str, Any]
+
+
+def read(layout: Layout) -> list[Run]:
+    """All runs, the oldest first. A line that is damaged or says no time is passed over, as is a file that cannot be
+    read: the history is never a reason to stop.
+    """
+    with suppress(OSError, Refused):
+        with layout.dir.below(STATE) as state:
+            content = state.read(NAME, _READ_LIMIT)
+        return sorted(_runs(content), key=lambda run: run.time)
+    return []
+
+
+def _runs(content: bytes) -> Iterator[Run]:
+    for line in content.splitlines():
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            record = json.loads(line)
+            yield Run(parse_rfc3339(record["time"]), str(record["command"]), record)

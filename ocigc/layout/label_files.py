@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from ocigc import strict_json
 from ocigc.digest import Digest
 from ocigc.layout.dirfd import Dir, naming
+from ocigc.strict_json import parse_json, string_map
 
 DIRECTORY = "labels"
 SUFFIX = ".json"
@@ -32,7 +32,7 @@ def read(layout: Dir, digest: Digest) -> dict[str, str]:
                 content = parent.read(name, LIMIT)
         except FileNotFoundError:
             return {}
-    return strict_json.string_map(strict_json.loads(content, path), path)
+    return string_map(parse_json(content, path), path)
 
 
 def remove_label(layout: Dir, aside: Dir, digest: Digest, label: str) -> None:
@@ -55,7 +55,7 @@ def return_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str
     labels = read(layout, digest)
     with suppress(FileNotFoundError), aside.below(directory) as kept, layout.below(DIRECTORY, directory) as parent:
         content = kept.read(name, LIMIT)
-        before = strict_json.string_map(strict_json.loads(content, name), name)
+        before = string_map(parse_json(content, name), name)
         if parent.exists(name) and before == {**labels, label: value} and label not in labels:
             kept.rename(name, parent)
             parent.sync()

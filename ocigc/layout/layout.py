@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ocigc import strict_json
 from ocigc.errors import NotALayout, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.native import confine, return_memory, sha256
+from ocigc.strict_json import parse_json
 
 VERSION = "1.0.0"
 STATE = ".ocigc"
@@ -44,7 +44,7 @@ class Layout:
 
     def _check_marker(self) -> None:
         try:
-            marker = self.dir.parsed(MARKER, _MARKER_LIMIT, lambda content: strict_json.loads(content, MARKER))
+            marker = self.dir.parsed(MARKER, _MARKER_LIMIT, lambda content: parse_json(content, MARKER))
         except FileNotFoundError:
             raise self._not_one(f"not an OCI image layout: no file {MARKER!r} in it{self._advice()}") from None
         except OSError as error:

@@ -8,12 +8,12 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from ocigc import strict_json
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused, UsageError, printable
 from ocigc.labels import Lease
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import MARKER
+from ocigc.strict_json import parse_json, string_map
 
 DIRECTORY = "leases"
 SUFFIX = ".json"
@@ -41,7 +41,7 @@ def load(layout: Dir) -> list[Lease]:
                 left -= len(content)
                 if left < 0:
                     raise Refused(f"{DIRECTORY}: more than {_TOTAL:,} bytes of leases; release those that are over")
-                leases.append(_lease(strict_json.loads(content, path), path))
+                leases.append(_lease(parse_json(content, path), path))
     return leases
 
 
@@ -91,7 +91,7 @@ def _lease(document: Any, path: str) -> Lease:
     if not isinstance(identity, str) or not isinstance(created, str):
         raise MalformedError(f'{path}: a lease must have a string "id", and "created" must be a string')
     labels, resources = document.get("labels"), document.get("resources")
-    labels = {} if labels is None else strict_json.string_map(labels, f"{path}: labels")
+    labels = {} if labels is None else string_map(labels, f"{path}: labels")
     resources = [] if resources is None else resources
     if not isinstance(resources, list):
         raise MalformedError(f'{path}: "resources" must be an array')

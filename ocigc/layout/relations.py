@@ -20,8 +20,8 @@ from ocigc.errors import Refused
 from ocigc.gc.images import Images, NameKind
 from ocigc.gc.referrers import Relations, Subjects, find_subjects, relate
 from ocigc.image import Media
-from ocigc.layout.documents import Documents
 from ocigc.layout.index_images import IndexImages
+from ocigc.layout.manifests import Documents
 from ocigc.native import NO_NODE, Entries, Role, Store, parse_children
 
 _PREFIXES = ("dev.cosignproject.cosign/", "dev.hauler/")

@@ -15,12 +15,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
-from ocigc.layout import label_files
+from ocigc.layout import docker_list, label_files
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import Layout
-from ocigc.pruning import docker_list_change, journal, trash
+from ocigc.pruning import journal, trash
 from ocigc.pruning.commit import add_entries, missing_entries
 from ocigc.pruning.journal import TRASH, RestoreJournal
 from ocigc.pruning.put_back import copy_back
@@ -55,7 +55,7 @@ def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait
     if record.run in trash.names(state):
         with state.below(TRASH, record.run) as source_run:
             names = {in_full(name) for image in image_records(source.entries) for name in image.names}
-            docker_list_change.bring_back(layout.dir, source_run, names)
+            docker_list.bring_back(layout.dir, source_run, names)
         trash.note_restored(state, record.run, (position for position, _ in record.entries), record.started)
     journal.discard(state)
     return BroughtBack(len(back), sorted(damaged), moved_on)

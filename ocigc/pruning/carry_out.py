@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
+from ocigc.gc.graph import others
+from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
+from ocigc.image import repository_of
 from ocigc.layout import history
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, remove_leftovers
 from ocigc.layout.shared import Elsewhere
+from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import Watcher
 from ocigc.pruning import trash
-from ocigc.pruning.emptying import emptied
 from ocigc.pruning.execute import Executed, Terms, execute
-from ocigc.pruning.figures import size_without, sizes_by_repository
+from ocigc.pruning.limits import emptied
 from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.preflight import NoRoom, free_orphans
 from ocigc.pruning.prune import Pruned, plan_layout
 from ocigc.pruning.recover import Recovered, recover
-from ocigc.pruning.room import NoRoom, free_orphans
 from ocigc.pruning.roots import Roots
 from ocigc.times import nanoseconds
 
 _ATTEMPTS = 5
+_BLOBS = 200_000
+"""In a store with more blobs, to ask for all their sizes could take longer than the prune itself."""
+_IMAGES = 2_000
+_REPOSITORIES = 500
 
 
 def carry_out(
@@ -175,3 +184,27 @@ def _record(
         figures["repositories"] = dict(repositories)
     command = "prune" if options.references is None else "rm"
     history.append(layout, state, outcome.run, command, figures, watch)
+
+
+def sizes_by_repository(snapshot: Snapshot, plan: Plan) -> Mapping[str, int]:
+    """Bytes of the blobs that the images of each repository have once the plan has been carried out, of the largest
+    repositories; none where that would take long to find out."""
+    store = snapshot.store
+    if len(store) > _BLOBS or plan.staying > _IMAGES:
+        return {}
+    staying = chain((each.position for each in plan.kept), plan.dangling.positions)
+    nodes: dict[str, set[int]] = {}
+    for image in plan.images.picked(staying):
+        found = nodes.setdefault(repository_of(image, snapshot.repository), set())
+        found.update(node for node, _ in store.walk(image.target))
+    nodes.pop("", None)
+    sizes = {name: store.files(array("I", found)).size for name, found in nodes.items()}
+    largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:_REPOSITORIES]
+    return {name: sizes[name] for name in sorted(largest)}
+
+
+def size_without(snapshot: Snapshot, gone: Iterable[int]) -> int | None:
+    """Bytes of all blobs but those (nodes); None where that would take long to find out."""
+    if len(snapshot.store) > _BLOBS:
+        return None
+    return snapshot.store.files(others(gone, snapshot.store)).size

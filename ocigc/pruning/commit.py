@@ -15,13 +15,17 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum
 
+from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
+from ocigc.layout import docker_list, label_files
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse, without_names
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.layout.lock import index_lock
 from ocigc.native import exchange, sha256
-from ocigc.pruning.journal import RUN, Journal, read_before
+from ocigc.pruning import journal
+from ocigc.pruning.journal import RUN, UNLEASED, Journal, read_before
+from ocigc.pruning.put_back import blobs_in, put_back
 from ocigc.reference import split_names
 
 _THEIRS = "index.theirs"
@@ -227,3 +231,43 @@ def _swap(layout: Layout, aside: Dir) -> None:
             aside.rename(_DISPLACED, aside, INDEX)
     layout.dir.sync()
     aside.sync()
+
+
+def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: float) -> list[Digest]:
+    """Undoes a run whose blobs are not freed yet, and removes its journal; the digests of the blobs that came back.
+
+    index.json comes last: an interruption leaves a run that can be finished as well as undone. Waits up to `wait`
+    seconds for BuildKit. Raises Refused and OSError; nothing is lost then.
+    """
+    taken = [digest for digest, _ in blobs_in(run)]
+    put_back(layout, run, [*taken, *_labelled(run)])
+    with run.ensure(UNLEASED) as kept:
+        for unlease in record.unlease:
+            label_files.return_label(layout.dir, kept, unlease.digest, unlease.label, unlease.value)
+    docker_list.undo(layout.dir, run)
+    undo(layout, run, record, wait)
+    for digest in taken:
+        if not _is_there(layout, digest):
+            raise Refused(f"blobs/{digest.path}: did not come back")
+    journal.discard(state)
+    return taken
+
+
+def _labelled(run: Dir) -> list[Digest]:
+    """The digests of which a run has taken out the label files."""
+    found = []
+    for algorithm in run.names_below(label_files.DIRECTORY):
+        for name in run.names_below(label_files.DIRECTORY, algorithm):
+            digest = Digest.parse_registered(f"{algorithm}:{name.removesuffix(label_files.SUFFIX)}")
+            if digest is not None:
+                found.append(digest)
+    return found
+
+
+def _is_there(layout: Layout, digest: Digest) -> bool:
+    algorithm, encoded = digest.parts
+    try:
+        with layout.dir.below("blobs", algorithm) as directory:
+            return directory.exists(encoded)
+    except FileNotFoundError:
+        return False

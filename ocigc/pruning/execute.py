@@ -27,7 +27,7 @@ from ocigc.digest import Digest
 from ocigc.errors import Busy, Interrupted, OcigcError, Refused
 from ocigc.gc.plan import Plan
 from ocigc.interrupts import held_back
-from ocigc.layout import label_files
+from ocigc.layout import docker_list, label_files
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import IndexChange
 from ocigc.layout.index_images import written_names
@@ -36,12 +36,11 @@ from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
-from ocigc.pruning import docker_list_change, journal, preflight
-from ocigc.pruning.commit import Standing, commit, standing
+from ocigc.pruning import journal, preflight
+from ocigc.pruning.commit import Standing, commit, roll_back, standing
 from ocigc.pruning.journal import UNLEASED, WAY_BACK, Journal, Unlease
+from ocigc.pruning.preflight import asking_for, needed, needed_after
 from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
-from ocigc.pruning.roll_back import roll_back
-from ocigc.pruning.room import asking_for, needed, needed_after
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
 from ocigc.reference import in_full
 
@@ -110,8 +109,8 @@ def execute(
         with asking_for(layout, needed(snapshot, len(to_delete), len(unlease))):
             preflight.check(layout, state, store, to_delete)
             digests = store.digests(to_delete)
-            going = docker_list_change.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))
-            prepare = partial(docker_list_change.prepare, layout.dir, going=going)
+            going = docker_list.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))
+            prepare = partial(docker_list.prepare, layout.dir, going=going)
             record = journal.open_run(state, layout, wanted, snapshot.index, change, digests, room, prepare)
         if record is None:
             return None
@@ -187,7 +186,7 @@ class _Job:
     def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
         """The steps after the commit; None where another program wrote index.json meanwhile, and the run is undone."""
         journal.release_room(self.run)
-        if docker_list_change.cut(self.layout.dir, self.run):
+        if docker_list.cut(self.layout.dir, self.run):
             roots = roots.with_list_of(self.layout)
         roots = roots.with_labels_changed(self._unlease())
         self.check()
@@ -207,7 +206,7 @@ class _Job:
     def finish(self) -> Finished | None:
         """The same for a run that was cut off: all is read anew."""
         journal.release_room(self.run)
-        docker_list_change.cut(self.layout.dir, self.run)
+        docker_list.cut(self.layout.dir, self.run)
         self._unlease()
         snapshot, roots = self._reload()
         with snapshot.store:

@@ -29,7 +29,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ocigc import strict_json
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, OcigcError, printable
 from ocigc.layout.dirfd import Dir
@@ -37,6 +36,7 @@ from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import NEVER, purge
 from ocigc.progress import Watcher
+from ocigc.strict_json import parse_json
 
 WAY_BACK = "`ocigc restore --interrupted` undoes it"
 """What else there is to do about a run that was interrupted."""
@@ -253,7 +253,7 @@ def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
 def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
     """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
     path = f"{path}/{JOURNAL}"
-    document: Any = strict_json.loads(run.read(JOURNAL, _LIMIT), path)
+    document: Any = parse_json(run.read(JOURNAL, _LIMIT), path)
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version != _VERSION:
         raise MalformedError(

@@ -1,4 +1,8 @@
-"""Other layouts that may share blobs with the one that is pruned: what they need of it."""
+"""Other layouts that may share blobs with the one that is pruned: what they need of it.
+
+A prune of a tree counts what the layouts need once it is done. `TreeNeeds` counts what they need now, for a command
+that only reads. So it never announces more than a prune would take, but for blobs that several layouts lose together.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from typing import TypeVar
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
+from ocigc.layout.discover import Found, Tree
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
 from ocigc.layout.shared import mentioned, needs, needs_of_index
@@ -169,3 +174,41 @@ def _at(path: str) -> Peer:
             raise UsageError(f"{shown}: {error.strerror}: expected the directory of an image layout") from None
         return peer
     raise UsageError(f"{printable(path)}: not a path")
+
+
+class Beside:
+    """Implements `Elsewhere` for one layout of a tree. What others have too does not count: a file that has several
+    names goes with the last."""
+
+    unknown = ""
+
+    def __init__(self, needed: frozenset[Digest]) -> None:
+        self._needed = needed
+
+    def needed(self) -> frozenset[Digest]:
+        return self._needed
+
+    def kept(self, store: Store) -> array[int]:  # noqa: ARG002
+        return array("I")
+
+    def changed(self) -> bool:
+        return False
+
+
+class TreeNeeds:
+    """What each layout of a tree needs and has not, at the instant `now`. Of one that cannot be read that is what its
+    entries name."""
+
+    def __init__(self, tree: Tree, now: int) -> None:
+        alone = len(tree.found) == 1
+        self._wanted = Wanted()
+        for found in () if alone else tree.found:
+            self._wanted.count(found.path, _peer(tree, found).look(now))
+
+    def beside(self, found: Found) -> Beside:
+        """What the others need of one."""
+        return Beside(self._wanted.beside(found.path))
+
+
+def _peer(tree: Tree, found: Found) -> Peer:
+    return Peer(found.name, lambda: tree.open(found), lambda: tree.dir.below(*found.path.split("/")))

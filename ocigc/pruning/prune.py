@@ -22,8 +22,8 @@ from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal
-from ocigc.pruning.emptying import emptied
 from ocigc.pruning.journal import Unlease
+from ocigc.pruning.limits import emptied
 from ocigc.pruning.planning import PruneOptions, labels_to_take, make_plan
 
 if TYPE_CHECKING:

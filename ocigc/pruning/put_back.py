@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ocigc import strict_json
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout import label_files
@@ -24,6 +23,7 @@ from ocigc.layout.blob_check import WITHOUT_BLAKE3, verdict
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
 from ocigc.native import Verdict
+from ocigc.strict_json import parse_json, string_map
 
 _PATIENCE = 1.0  # seconds, for a writer that is about to finish the file in the way
 _RETRY_SECONDS = 0.05
@@ -230,7 +230,7 @@ class _Way:
 def _is_sidecar(directory: Dir, name: str) -> bool:
     try:
         content = directory.read(name, label_files.LIMIT)
-        strict_json.string_map(strict_json.loads(content, name), name)
+        string_map(parse_json(content, name), name)
     except (OSError, Refused):
         return False
     return True

@@ -13,10 +13,9 @@ from ocigc.layout.lock import clear_index_lock
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.bring_back import carry_out
-from ocigc.pruning.commit import Standing, standing
+from ocigc.pruning.commit import Standing, roll_back, standing
 from ocigc.pruning.execute import Terms, finish
 from ocigc.pruning.journal import RUN, WAY_BACK, RestoreJournal
-from ocigc.pruning.roll_back import roll_back
 
 
 @dataclass(frozen=True, slots=True)

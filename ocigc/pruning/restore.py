@@ -13,7 +13,7 @@ from ocigc.gc.images import fallback_subject
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
 from ocigc.interrupts import held_back
-from ocigc.layout import history, label_files, lock
+from ocigc.layout import docker_list, history, label_files, lock
 from ocigc.layout.blob_check import hasher
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, parse, with_name
@@ -22,13 +22,13 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import load
 from ocigc.native import Role, parse_children, parse_document
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import docker_list_change, journal, trash
+from ocigc.pruning import journal, trash
 from ocigc.pruning.bring_back import carry_out
+from ocigc.pruning.commit import roll_back
 from ocigc.pruning.execute import Terms
 from ocigc.pruning.journal import RUN, TRASH, RestoreJournal
 from ocigc.pruning.put_back import blobs_in
 from ocigc.pruning.recover import recover
-from ocigc.pruning.roll_back import roll_back
 from ocigc.pruning.trash import MANIFEST_LIMIT, Trashed
 from ocigc.reference import split_names
 
@@ -198,7 +198,7 @@ def _plan(
         content = journal.read_before(run)
         before = parse(content)
         wanted = dict.fromkeys(_reached(places, images))
-        for each in docker_list_change.taken_out(run):
+        for each in docker_list.taken_out(run):
             if each.config in wanted:
                 wanted |= dict.fromkeys(each.layers)
         if whole:

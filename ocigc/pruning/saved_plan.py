@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ocigc import strict_json
 from ocigc.errors import MalformedError, Refused, printable
 from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters, LabelCheck
@@ -19,7 +18,7 @@ from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import parse_policy
 from ocigc.pruning.prune import Pruned
-from ocigc.strict_json import plain, restored
+from ocigc.strict_json import parse_json, plain, restored
 from ocigc.times import nanoseconds
 
 MARK = b'{\n "format": "ocigc plan 1",\n'
@@ -164,7 +163,7 @@ def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None) 
 
 def read(content: bytes, name: str) -> SavedPlan:
     """The plan in a file of that name. Raises MalformedError."""
-    document = strict_json.loads(content, name)
+    document = parse_json(content, name)
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise MalformedError(f"{name}: not a plan that this version of ocigc has saved")
     try:

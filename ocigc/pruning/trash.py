@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ocigc import strict_json
 from ocigc.errors import MalformedError, Refused, printable
 from ocigc.image import ImageRecord
 from ocigc.layout.dirfd import Dir, naming
@@ -24,6 +23,7 @@ from ocigc.pruning import journal
 from ocigc.pruning.commit import missing_entries
 from ocigc.pruning.journal import TRASH, Journal
 from ocigc.pruning.put_back import blobs_in
+from ocigc.strict_json import parse_json
 from ocigc.times import SECOND
 
 MANIFEST_LIMIT = 16 << 20  # bytes
@@ -102,7 +102,7 @@ def _trashed(run: Dir, record: Journal) -> Trashed:
 
 def _restored(run: Dir) -> tuple[frozenset[int], int | None]:
     try:
-        document = strict_json.loads(run.read(_RESTORED, _RESTORED_LIMIT), _RESTORED)
+        document = parse_json(run.read(_RESTORED, _RESTORED_LIMIT), _RESTORED)
         positions, at = document["positions"], document["at"]
         if not all(isinstance(each, int) for each in (*positions, at)) or not -NEVER <= at <= NEVER:
             raise MalformedError(_RESTORED)

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from ocigc.errors import UsageError, printable
-from ocigc.synth.blobs import BlobWriter, Descriptor, layer
+from ocigc.synth.blob_writer import BlobWriter, Descriptor, layer
 from ocigc.times import SECOND, format_rfc3339, parse_rfc3339
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ocigc.gc.decide import Request
 from ocigc.gc.filters import Filters
 from ocigc.gc.in_use import InUse
-from ocigc.inspect.lease import held, hold, release
 from ocigc.layout import lock
 from ocigc.layout.configs import labels_of
 from ocigc.layout.layout import Layout
+from ocigc.layout.protect import held, hold, release
 from ocigc.layout.snapshot import load
 from ocigc.progress import SILENT, Report
 from ocigc.pruning import trash

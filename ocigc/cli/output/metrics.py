@@ -4,15 +4,64 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from ocigc.errors import Refused, UsageError, printable
+from ocigc.inspect.disk_usage import Consumption, freed
+from ocigc.inspect.health import Disk, Health
 from ocigc.layout.dirfd import Dir
+from ocigc.times import SECOND
 
 _MODE = 0o644  # the collector is another user
 _LIMIT = 16 << 20  # bytes
 _REPOSITORIES = 1000
 _SUCCESS = "last_success_timestamp_seconds"
+_PREFIX = "ocigc_"
+HELP = {
+    "last_run_timestamp_seconds": "When the last run ended, in seconds since 1970.",
+    "last_success_timestamp_seconds": "When the last run ended that had exit code 0; 0 if none ever had.",
+    "last_exit_code": "The exit code of the last run: 0 sound, 1 something found, 2 wrong usage, 3 refused or failed.",
+    "duration_seconds": "How long the last run took.",
+    "layouts": "Layouts that the last run found.",
+    "failed_layouts": "Layouts that the last run had to skip.",
+    "images": "Images that the last run left.",
+    "blobs": "Blobs that the last run left.",
+    "removed_images": "Images that the last run untagged.",
+    "removed_blobs": "Blobs that the last run removed.",
+    "reclaimed_bytes": "Bytes that the last run freed.",
+    "young_orphans": "Blobs that nothing holds and that the last run left because they are young.",
+    "checked_blobs": "Blobs that the last run hashed.",
+    "checked_bytes": "Bytes that the last run hashed.",
+    "unchecked_blobs": "Blobs that the last run did not come to, as it was interrupted.",
+    "skipped_blobs": "Blobs that the last run did not read, by the ledger.",
+    "compared_blobs": "Blobs that the last run only compared with the ledger.",
+    "left_blobs": "Blobs that the last run left, as its budget was used up.",
+    "corrupt_blobs": "Blobs that are not what their digest says.",
+    "wrong_size_blobs": "Blobs whose size is not what a descriptor says.",
+    "malformed_manifests": "Manifests that are none though their digest is right.",
+    "missing_blobs": "Blobs that a descriptor names and that are absent; normal in a sparse layout.",
+    "incomplete_images": "Images that lack their content, their config or a layer.",
+    "incomplete_bytes": "Bytes that these images lack.",
+    "unsupported_blobs": "Blobs of an algorithm that cannot be checked.",
+    "check_errors": "What could not be checked.",
+    "store_bytes": "Bytes of all blobs.",
+    "store_disk_bytes": "Bytes that all blobs take on the disk: a file with several names once.",
+    "reclaimable_bytes": "Bytes that a prune would free.",
+    "reclaimable_all_bytes": "Bytes that a prune of all that is not in use would free.",
+    "trash_bytes": "Bytes of what earlier runs have removed and keep to be restored.",
+    "trash_runs": "Runs that can be restored.",
+    "damaged_manifests": "Manifests that cannot be read or believed; where there are any, nothing is reclaimable.",
+    "oldest_verification_timestamp_seconds": "When the blob was verified that has waited longest since, or came if it "
+    "never was, in seconds since 1970; 0 if nothing ever was.",
+    "disk_size_bytes": "Bytes of the file system.",
+    "disk_free_bytes": "Bytes that are free on the file system.",
+    "repository_images": "Images of a repository.",
+    "repository_bytes": "Bytes of the blobs of a repository, those that it shares too.",
+    "repository_unique_bytes": "Bytes of the blobs that only this repository has.",
+    "repository_reclaimable_bytes": "Bytes of a repository's blobs that a prune of all that is not in use would take.",
+}
+"""Of every metric, a gauge, what it is: collectors want the same in whatever file it stands."""
 
 
 class MetricsFile:
@@ -95,54 +144,6 @@ class MetricsFile:
             ) from None
 
 
-_PREFIX = "ocigc_"
-
-HELP = {
-    "last_run_timestamp_seconds": "When the last run ended, in seconds since 1970.",
-    "last_success_timestamp_seconds": "When the last run ended that had exit code 0; 0 if none ever had.",
-    "last_exit_code": "The exit code of the last run: 0 sound, 1 something found, 2 wrong usage, 3 refused or failed.",
-    "duration_seconds": "How long the last run took.",
-    "layouts": "Layouts that the last run found.",
-    "failed_layouts": "Layouts that the last run had to skip.",
-    "images": "Images that the last run left.",
-    "blobs": "Blobs that the last run left.",
-    "removed_images": "Images that the last run untagged.",
-    "removed_blobs": "Blobs that the last run removed.",
-    "reclaimed_bytes": "Bytes that the last run freed.",
-    "young_orphans": "Blobs that nothing holds and that the last run left because they are young.",
-    "checked_blobs": "Blobs that the last run hashed.",
-    "checked_bytes": "Bytes that the last run hashed.",
-    "unchecked_blobs": "Blobs that the last run did not come to, as it was interrupted.",
-    "skipped_blobs": "Blobs that the last run did not read, by the ledger.",
-    "compared_blobs": "Blobs that the last run only compared with the ledger.",
-    "left_blobs": "Blobs that the last run left, as its budget was used up.",
-    "corrupt_blobs": "Blobs that are not what their digest says.",
-    "wrong_size_blobs": "Blobs whose size is not what a descriptor says.",
-    "malformed_manifests": "Manifests that are none though their digest is right.",
-    "missing_blobs": "Blobs that a descriptor names and that are absent; normal in a sparse layout.",
-    "incomplete_images": "Images that lack their content, their config or a layer.",
-    "incomplete_bytes": "Bytes that these images lack.",
-    "unsupported_blobs": "Blobs of an algorithm that cannot be checked.",
-    "check_errors": "What could not be checked.",
-    "store_bytes": "Bytes of all blobs.",
-    "store_disk_bytes": "Bytes that all blobs take on the disk: a file with several names once.",
-    "reclaimable_bytes": "Bytes that a prune would free.",
-    "reclaimable_all_bytes": "Bytes that a prune of all that is not in use would free.",
-    "trash_bytes": "Bytes of what earlier runs have removed and keep to be restored.",
-    "trash_runs": "Runs that can be restored.",
-    "damaged_manifests": "Manifests that cannot be read or believed; where there are any, nothing is reclaimable.",
-    "oldest_verification_timestamp_seconds": "When the blob was verified that has waited longest since, or came if it "
-    "never was, in seconds since 1970; 0 if nothing ever was.",
-    "disk_size_bytes": "Bytes of the file system.",
-    "disk_free_bytes": "Bytes that are free on the file system.",
-    "repository_images": "Images of a repository.",
-    "repository_bytes": "Bytes of the blobs of a repository, those that it shares too.",
-    "repository_unique_bytes": "Bytes of the blobs that only this repository has.",
-    "repository_reclaimable_bytes": "Bytes of a repository's blobs that a prune of all that is not in use would take.",
-}
-"""Of every metric, a gauge, what it is: collectors want the same in whatever file it stands."""
-
-
 def label_set(command: str, layout: str) -> str:
     """The labels of all metrics of a run."""
     return f'{{command="{_escaped(command)}",layout="{_escaped(layout)}"}}'
@@ -193,3 +194,54 @@ def read_exposition(text: str, label: str) -> dict[str, float]:
         if line.startswith(metric + label):
             values[metric.removeprefix(_PREFIX)] = float(value)
     return values
+
+
+def store_metrics(consumption: Consumption) -> dict[str, float]:
+    """The figures of a store, or of a tree of them, by the names of their metrics."""
+    reclaimable, reclaimable_all = (
+        sum(freed(files)) + consumption.leftovers_freed for files in (consumption.dangling, consumption.unused)
+    )
+    return {
+        "images": len(consumption.images),
+        "blobs": consumption.blobs,
+        "store_bytes": consumption.size,
+        "store_disk_bytes": consumption.disk,
+        "reclaimable_bytes": reclaimable,
+        "reclaimable_all_bytes": reclaimable_all,
+        **_health(consumption.health),
+        **_disks(consumption.disks),
+    }
+
+
+def _health(each: Sequence[Health]) -> dict[str, float]:
+    verified = [0 if health.verified is None else health.verified for health in each]
+    return {
+        "trash_bytes": sum(health.trashed for health in each),
+        "trash_runs": sum(health.runs for health in each),
+        "incomplete_images": sum(health.incomplete for health in each),
+        "damaged_manifests": sum(len(health.damaged) for health in each),
+        "oldest_verification_timestamp_seconds": min(verified, default=0) / SECOND,
+    }
+
+
+def _disks(disks: Sequence[Disk]) -> dict[str, float]:
+    """Of several disks that with the least room: it is full first."""
+    if not disks:
+        return {}
+    disk = min(disks, key=lambda disk: disk.free)
+    return {"disk_size_bytes": disk.total, "disk_free_bytes": disk.free}
+
+
+def repository_metrics(consumption: Consumption) -> Mapping[str, Mapping[str, float]]:
+    """The figures of each repository, by its name as `du` shows it; of one name in several layouts, the sum."""
+    found: dict[str, Counter[str]] = {}
+    for each in consumption.repositories:
+        found.setdefault(each.name or "<none>", Counter()).update(
+            {
+                "repository_images": each.images,
+                "repository_bytes": each.size,
+                "repository_unique_bytes": each.unique,
+                "repository_reclaimable_bytes": each.reclaimable,
+            }
+        )
+    return found

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ocigc.cli.output.html.growth_chart import growth_chart
-from ocigc.cli.output.html.words import shown
+from ocigc.cli.output.html.headline import shown
 from ocigc.cli.output.report_json import Circumstances, states
 from ocigc.errors import printable
 from ocigc.gc.images import NameKind, name_kind

@@ -1,22 +1,35 @@
-"""Leases: blobs that are held while somebody is at work."""
+"""Protects blobs from prunes while somebody works: by a lease, or for as long as a program runs.
+
+While a program that knows nothing of ocigc writes to a layout, `guard` keeps the lock, so that no prune can start. The
+program inherits the lock, and so keeps it for as long as it runs, whatever happens to ocigc. Where locks do not reach
+(another machine, a file system without them), leases on all blobs that are present protect them.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from ocigc.digest import Digest
+from ocigc.errors import UsageError
 from ocigc.gc.resolve import resolve_images
 from ocigc.labels import EXPIRE_LABEL, FLAT_LABEL, Lease
 from ocigc.layout import leases, lock
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
-from ocigc.times import format_rfc3339, instant, nanoseconds
+from ocigc.native import Store
+from ocigc.times import SECOND, format_rfc3339, instant, nanoseconds
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+_LEASED_FOR = 7 * 86_400 * SECOND  # what a crash leaves behind ends by itself
+_PER_LEASE = 200_000  # digests: a file of some 20 MB
 
 
 def hold(
@@ -71,3 +84,37 @@ def _digests(layout: Layout, resource: str) -> list[Digest]:
     if not found and (digest := Digest.parse_registered(resource)) is not None:
         return [digest]
     return found or [image.target.digest for image in resolve_images(images, resource)]
+
+
+@contextmanager
+def guard(layout: Layout, wait: float) -> Iterator[int]:
+    """Holds off every prune of a layout until the block ends; waits up to `wait` seconds for one that runs.
+
+    Gives the descriptor of the lock, for the program to inherit. Raises Refused.
+    """
+    with lock.writing(layout, wait) as (state, descriptor):
+        made = _lease_all(layout, state)
+        try:
+            yield descriptor
+        finally:
+            for identity in made:
+                with suppress(UsageError):  # somebody has released it
+                    leases.release(layout.dir, identity)
+
+
+def _lease_all(layout: Layout, state: Dir) -> list[str]:
+    """Flat leases on every blob that is present; their names."""
+    now = time.time_ns()
+    run = f"run-{os.urandom(4).hex()}"
+    labels = {EXPIRE_LABEL: format_rfc3339(now + _LEASED_FOR), FLAT_LABEL: "true"}
+    made: list[str] = []
+    with Store.scan(layout.fd) as store:
+        present: Iterator[Digest] = store.digests(range(len(store)))
+        for number in count(1):
+            resources = tuple(islice(present, _PER_LEASE))
+            if not resources:
+                return made
+            lease = Lease(f"{run}-{number}", labels, resources, format_rfc3339(now))
+            leases.create(layout.dir, state, lease)
+            made.append(lease.id)
+    return made

@@ -1,7 +1,14 @@
-"""Runs that would empty a layout: many tools write layouts whose only image has no name, and a pool of blobs for other
-layouts names none at all."""
+"""Limits: whether a plan would empty a layout, and whether it takes more than its caller allows.
+
+Many tools write layouts whose only image has no name, and a pool of blobs for other layouts names none at all. So a run
+that would empty a layout is refused unless that is meant.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from ocigc.gc.graph import NO_NODE
 from ocigc.gc.images import Images, NameKind
@@ -10,6 +17,7 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 
 _NAMED = (NameKind.NAMED, NameKind.FALLBACK)
+_PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]+)?|100)\s?%")
 
 
 def emptied(snapshot: Snapshot, plan: Plan, *, in_tree: bool = False) -> str:
@@ -54,3 +62,37 @@ def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:
     if plan.blob_count and plan.blob_count + plan.in_grace >= len(store.sweepable(range(len(store)))):
         return "it has no image, and this would delete every blob: other layouts may need them"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaxDelete:
+    """A limit on a run: `percent` of the images and of the bytes, `size` in bytes, or a number of `images`."""
+
+    text: str
+    percent: float | None = None
+    size: int | None = None
+    images: int | None = None
+
+    def excess(self, store: Store, plan: Plan, size: int) -> str | None:
+        """What of a plan is over the limit; None where all is within it. `size` is in bytes: what the plan frees, or
+        moves to the trash."""
+        images = len(plan.pruned)
+        of_images, of_size = len(plan.images), sum(map(store.size, range(len(store)))) if self.percent else 0
+        if self.images is not None and images > self.images:
+            return f"{images:,} images would go"
+        if self.size is not None and size > self.size:
+            return f"{size:,} bytes would go"
+        if self.percent is not None and images * 100 > self.percent * of_images:
+            return f"{images:,} of {of_images:,} images would go"
+        if self.percent is not None and size * 100 > self.percent * of_size:
+            return f"{size:,} of {of_size:,} bytes would go"
+        return None
+
+
+def parse_max_delete(text: str, parse_size: Callable[[str], int]) -> MaxDelete:
+    """`20%`, `200GB` or `50` (images). Raises ValueError."""
+    if (percent := _PERCENT.fullmatch(text)) is not None:
+        return MaxDelete(text, percent=float(percent[1]))
+    if text.isascii() and text.isdecimal():
+        return MaxDelete(text, images=int(text))
+    return MaxDelete(text, size=parse_size(text))

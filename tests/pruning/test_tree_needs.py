@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ocigc.inspect.tree_needs import TreeNeeds
 from ocigc.layout.discover import Tree
+from ocigc.pruning.peers import TreeNeeds
 from tests.helpers.layouts import LayoutWriter
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ocigc.digest import Digest
+from ocigc.layout import docker_list
 from ocigc.layout.dirfd import Dir
-from ocigc.pruning import docker_list_change
 from tests.helpers.command import ocigc
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
@@ -87,21 +87,21 @@ def test_each_step_may_be_repeated_and_what_another_has_written_stays(saved: Lay
     def one(configs: Collection[Digest]) -> list[Digest]:
         return sorted(configs)[:1]
 
-    going = docker_list_change.Going(one, lambda _: ())
+    going = docker_list.Going(one, lambda _: ())
     with Dir.at(saved.path) as layout, Dir.at(tmp_path / "run") as run:
-        docker_list_change.undo(layout, run)
-        docker_list_change.cut(layout, run)
+        docker_list.undo(layout, run)
+        docker_list.cut(layout, run)
         assert list_path.read_bytes() == before
-        docker_list_change.prepare(layout, run, going)
+        docker_list.prepare(layout, run, going)
         for step, expected in (("cut", 2), ("cut", 2), ("undo", 3), ("undo", 3), ("cut", 2)):
-            getattr(docker_list_change, step)(layout, run)
+            getattr(docker_list, step)(layout, run)
             assert len(_listed(saved)) == expected
         list_path.write_text("[]")
-        docker_list_change.undo(layout, run)
-        docker_list_change.cut(layout, run)
+        docker_list.undo(layout, run)
+        docker_list.cut(layout, run)
         assert list_path.read_text() == "[]"
         list_path.unlink()
-        docker_list_change.undo(layout, run)
+        docker_list.undo(layout, run)
         assert not list_path.exists()
     assert not [path for path in saved.path.iterdir() if path.name.startswith(".ocigc-")]
 
