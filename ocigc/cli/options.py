@@ -43,7 +43,13 @@ def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
     return convert
 
 
-duration = argument_type(parse_duration)
+def duration(text: str) -> int:
+    """Nanoseconds of a length of time that an option gives."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        expected = "expected numbers with units, as in 30m, 1h30m, 7d or 4w"
+        raise argparse.ArgumentTypeError(f"{printable(str(error))}: {expected}") from None
 
 
 def max_delete(text: str) -> MaxDelete:
@@ -225,9 +231,16 @@ def naming(opened: Layout) -> Iterator[None]:
     try:
         yield
     except OcigcError as error:
-        if opened.path not in str(error):
+        if not _names(str(error), opened.path):
             error.args = (f"{opened.path}: {error}",)
         raise
+
+
+def _names(message: str, path: str) -> bool:
+    """Whether a message has a path, or one below it, as a word of its own."""
+    import re  # noqa: PLC0415
+
+    return re.search(rf"(?<![^\s'\"(=]){re.escape(path)}(?![^\s'\"),:;/])", message) is not None
 
 
 def _metrics_directory(args: argparse.Namespace) -> list[int]:
