@@ -35,9 +35,9 @@ def recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recover
     and Interrupted."""
     with naming(f"{layout.path}/{STATE}"):
         preflight.clean(layout, state)
+        clear_index_lock(layout)
         if not journal.pending(state):
             return _freed(state)
-        clear_index_lock(layout)
         with naming(f"{layout.path}/{STATE}/{RUN}"), state.below(RUN) as run:
             record = journal.read(run)
             if isinstance(record, RestoreJournal):

@@ -69,6 +69,9 @@ class Change:
     needs: set[Change]
     durable: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.at}: {', '.join(name for _, name, _ in self.names)}"
+
     def pending(self, at: int) -> bool:
         """Whether it may be lost when all stopped behind a call."""
         return self.at <= at and (self.durable is None or self.durable > at)
@@ -76,10 +79,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a disk holds: files by path, with mode and content, directories without content. `links` are hard links."""
+    """What a disk holds: files by path, with mode and content, directories without content. `links` are hard links.
+    `cause` says how that came about."""
 
     files: tuple[tuple[str, int, bytes | None], ...]
     links: tuple[tuple[str, str], ...]
+    cause: str = field(compare=False)
+
+    def __repr__(self) -> str:
+        return self.cause
 
     def write(self, root: Path) -> Path:
         """Writes it to a directory that is not there yet."""
@@ -221,7 +229,8 @@ class History:
             else:
                 files.append((path, file.mode, None))
                 pending += [(f"{path}/{name}", child) for name, child in names.get(file, {}).items()]
-        return State(tuple(sorted(files, key=lambda file: file[0])), tuple(sorted(links)))
+        cause = f"power lost after change {at}, files {unsynced.name.lower()}, lost: {sorted(map(str, lost))}"
+        return State(tuple(sorted(files, key=lambda file: file[0])), tuple(sorted(links)), cause)
 
 
 def _losses(pending: Sequence[Change], rng: random.Random) -> Iterator[set[Change]]:

@@ -4,6 +4,7 @@ undisturbed one does. This is the short form; `make faults` does all of it, on a
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
 
-EACH = 2  # trials of each kind on each layout
+EACH = int(os.environ.get("OCIGC_FAULTS_EACH", "2"))  # trials of each kind on each layout
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
