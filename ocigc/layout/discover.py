@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from ocigc.errors import NotALayout, OcigcError, Refused, UsageError, printable
 from ocigc.gc.resolve import NoSuchImage, near, resolve_images
@@ -19,6 +18,9 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import IndexImages, repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.progress import Progress, Report, Watcher
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _DEPTH = 64
 _BLOBS = "blobs"
@@ -176,6 +178,9 @@ def each_layout(
 ) -> Results[T]:
     """Does a piece of work on every layout of a tree, or on some of them in this order, `at_once` of them at a time. An
     interrupt lets what has begun come to an orderly end, and is among the errors."""
+    # To load this takes longer than a small command that needs no tree.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
     layouts = tree.found if among is None else among
     stop = Event()
     members = _Members(watch, stop)
@@ -202,6 +207,8 @@ def each_layout(
 
 
 def _await(running: Sequence[Future[T]], report: Report | None, members: _Members) -> None:
+    from concurrent.futures import FIRST_COMPLETED, wait  # noqa: PLC0415
+
     left: set[Future[T]] = set(running)
     while left:
         _, left = wait(left, _POLL_SECONDS, FIRST_COMPLETED)
@@ -210,6 +217,8 @@ def _await(running: Sequence[Future[T]], report: Report | None, members: _Member
 
 
 def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
+    from concurrent.futures import CancelledError  # noqa: PLC0415
+
     values, errors = [], []
     for found, future in zip(layouts, running, strict=True):
         try:
