@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ocigc.strict_json import plain, restored
+from ocigc.plain import plain, restored
 
 
 @dataclass(frozen=True)
