@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             if sources:
                 raise UsageError("--repair-from repairs one layout at a time: leave out --recursive")
             results = options.each_layout(
-                args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=wanted.keeps_ledger
+                args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=True
             )
             members = results.values
             result = together(members, results.errors)

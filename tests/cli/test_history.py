@@ -44,3 +44,11 @@ def test_lines_that_are_not_ours_are_passed_over(layout: LayoutWriter) -> None:
 def test_a_history_that_is_not_a_file(layout: LayoutWriter) -> None:
     (layout.path / ".ocigc" / "history.jsonl").mkdir(parents=True)
     assert ocigc("history", "--format", "json", layout.path).json == []
+
+
+def test_a_tree_that_is_verified_is_in_the_history_of_its_layouts(layout: LayoutWriter) -> None:
+    (layout.path / ".ocigc").mkdir()
+    result = ocigc("verify", "--recursive", layout.path.parent)
+    assert result.code == 0, result
+    assert result.err == ""
+    assert [run["command"] for run in ocigc("history", "--format", "json", layout.path).json] == ["verify"]

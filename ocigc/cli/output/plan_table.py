@@ -78,10 +78,11 @@ def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool, first: Iter
     yield from _details(summary, run)
     if run.expires is None:
         yield _total("Frees", summary.frees + summary.leftover_bytes, "go", summary, run)
-        if (linked := summary.bytes - summary.frees) > 0:
-            yield f"{human_size(linked)} more have further names (hard links): they are freed with the last of these."
     else:
         yield _total("Moves", summary.frees, "go", summary, run)
+    if (linked := summary.bytes - summary.frees) > 0:
+        yield f"{human_size(linked)} more have further names (hard links): they are freed with the last of these."
+    if run.expires is not None:
         yield f"The trash keeps them until {format_rfc3339(run.expires)}; the next prune after that frees the space."
 
 
