@@ -179,7 +179,7 @@ struct ocigc_entry {
 enum ocigc_reference_kind {
     OCIGC_REFERENCE_CONTENT = 0, /* a digest: of a gc.ref.content annotation, or of a descriptor in its `data` */
     OCIGC_REFERENCE_IMAGE = 1,   /* the name of an image: of a gc.ref.image annotation */
-    OCIGC_REFERENCE_SUBJECT = 2, /* the digest of its subject: of an io.containerd.manifest.subject annotation */
+    OCIGC_REFERENCE_SUBJECT = 2, /* a digest: of an io.containerd.manifest.subject annotation, or in its `data` */
     OCIGC_REFERENCE_KIND = 3     /* what it is, as cosign saves it: the `kind` annotation */
 };
 

@@ -105,11 +105,11 @@ static int32_t scan_at(const struct ocigc_found_descriptor *found, ocigc_descrip
 static int forward(void *context, const struct ocigc_found_descriptor *found)
 {
     struct scan *scan = context;
-    if (found->role == OCIGC_ROLE_SUBJECT)
+    if (found->role == OCIGC_ROLE_SUBJECT && scan->depth > 0)
         return 0;
     if (scan->sink(scan->context, found) != 0)
         scan->code = OCIGC_NO_MEMORY;
-    else if (found->data.length > 0 && ocigc_embedded_media(found->role, found->media) != OCIGC_MEDIA_LAYER)
+    else if (found->role != OCIGC_ROLE_SUBJECT && found->data.length > 0 && ocigc_embedded_media(found->role, found->media) != OCIGC_MEDIA_LAYER)
         scan->code = scan_at(found, scan->sink, scan->context, scan->depth + 1);
     return scan->code == OCIGC_OK ? 0 : -1;
 }

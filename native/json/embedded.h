@@ -4,8 +4,8 @@
 
 #include "json/document.h"
 
-/* Decodes and verifies the `data` of a descriptor, and passes the descriptors in it to the sink, subjects excepted; so,
- * in turn, for what they carry as `data`. OCIGC_CORRUPT if a content does not match its descriptor, or is a manifest or
+/* Decodes and verifies the `data` of a descriptor, and passes the descriptors in it to the sink; so, in turn, for
+ * what they carry as `data`, but for subjects. OCIGC_CORRUPT if a content does not match its descriptor, or is a manifest or
  * an index that cannot be parsed; OCIGC_NO_MEMORY. A digest that this core cannot compute is believed. */
 int32_t ocigc_embedded_scan(const struct ocigc_found_descriptor *found, ocigc_descriptor_sink sink, void *context);
 

@@ -207,8 +207,9 @@ static int add_embedded(void *context, const struct ocigc_found_descriptor *foun
     struct reader *reader = context;
     struct ocigc_span span = {reader->index->text_length, found->digest_length};
     int32_t media = ocigc_embedded_media(found->role, found->media);
+    uint8_t kind = found->role == OCIGC_ROLE_SUBJECT ? OCIGC_REFERENCE_SUBJECT : OCIGC_REFERENCE_CONTENT;
     bool ok = keep_bytes(reader, found->digest, found->digest_length) == OCIGC_OK &&
-              add_reference(reader, span, OCIGC_REFERENCE_CONTENT, media) == OCIGC_OK;
+              add_reference(reader, span, kind, media) == OCIGC_OK;
     return ok ? 0 : -1;
 }
 

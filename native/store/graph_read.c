@@ -170,6 +170,8 @@ static int add_embedded(void *context, const struct ocigc_found_descriptor *foun
 {
     struct ocigc_reader *reader = context;
     int32_t media = ocigc_embedded_media(found->role, found->media);
+    if (found->role == OCIGC_ROLE_SUBJECT)
+        return 0;
     if (!add_edge(reader, found, ocigc_kind_of_edge(OCIGC_ROLE_EMBEDDED, media)))
         return -1;
     reader->lookup.data.length = 0; /* ocigc_embedded_scan reads it next */

@@ -152,7 +152,8 @@ class Entries:
         return self._references
 
     def subjects(self) -> Mapping[int, str]:
-        """The digests of subjects that entries give (`io.containerd.manifest.subject`), by position."""
+        """The digests of subjects that entries give (`io.containerd.manifest.subject`, or a manifest that they embed),
+        by position."""
         return self._subjects
 
     def kinds(self) -> Mapping[int, str]:

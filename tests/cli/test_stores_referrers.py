@@ -358,3 +358,18 @@ def test_a_subject_in_the_entry_counts(layout: LayoutWriter) -> None:
     assert prune(layout) == []
     assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 2
     assert not layout.has(notes)
+
+
+@NAMES
+def test_the_subject_of_an_embedded_manifest_counts(layout: LayoutWriter, name: str | None) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    sbom = about(layout, app, "sbom")
+    path = layout.blob_path(sbom)
+    tag(layout, sbom | {"data": base64.b64encode(path.read_bytes()).decode()}, app, name)
+    path.unlink()
+    content = layout.blob("sbom")
+    assert prune(layout, "-a", used="reg.example/app:1\nreg.example/kept:1\n") == []
+    assert layout.has(content)
+    assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 2
+    assert not layout.has(content)
