@@ -10,11 +10,21 @@ from dataclasses import dataclass
 
 from ocigc.times import parse_rfc3339
 
+ROOT_LABEL = "containerd.io/gc.root"
+"""The blob is a root, whatever the value."""
+CONTENT_LABEL = "containerd.io/gc.ref.content"
+"""Alone or followed by `.` or `/`: the blob refers to the digest in the value."""
 SNAPSHOT_LABEL = "containerd.io/gc.ref.snapshot."
-
-
+"""Followed by the name of a snapshotter."""
 EXPIRE_LABEL = "containerd.io/gc.expire"
+"""Of a lease: when it ends, RFC 3339."""
 FLAT_LABEL = "containerd.io/gc.flat"
+"""Of a lease: it holds its resources alone, not what they refer to."""
+
+
+def is_content_reference(key: str) -> bool:
+    """Whether a label refers to content."""
+    return key.startswith(CONTENT_LABEL) and key[len(CONTENT_LABEL) :][:1] in ("", ".", "/")
 
 
 @dataclass(frozen=True, slots=True)

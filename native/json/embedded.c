@@ -109,7 +109,8 @@ static int forward(void *context, const struct ocigc_found_descriptor *found)
         return 0;
     if (scan->sink(scan->context, found) != 0)
         scan->code = OCIGC_NO_MEMORY;
-    else if (found->role != OCIGC_ROLE_SUBJECT && found->data.length > 0 && ocigc_embedded_media(found->role, found->media) != OCIGC_MEDIA_LAYER)
+    else if (found->role != OCIGC_ROLE_SUBJECT && found->data.length > 0 &&
+             ocigc_embedded_media(found->role, found->media) != OCIGC_MEDIA_LAYER)
         scan->code = scan_at(found, scan->sink, scan->context, scan->depth + 1);
     return scan->code == OCIGC_OK ? 0 : -1;
 }

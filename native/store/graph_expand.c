@@ -63,7 +63,7 @@ static bool claim_linked(struct share *share, uint32_t node)
     pthread_mutex_lock(&level->lock);
     struct ocigc_edges edges = ocigc_graph_edges_of(graph, node);
     for (uint32_t i = 0; ok && i < edges.count; i++)
-        if (ocigc_edge_role(edges.kinds[i]) == OCIGC_ROLE_LABEL)
+        if (ocigc_edge_role(edges.kinds[i]) == OCIGC_ROLE_LABEL && edges.targets[i] != UINT32_MAX)
             ok = ocigc_reader_claim(&share->reader, edges.targets[i], OCIGC_NODE_DETECT);
     for (uint32_t i = ocigc_referrers_first(graph, node);
          ok && i < graph->referrers_sorted && ocigc_subject_of(graph->referrers[i]) == node; i++) {

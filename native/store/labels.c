@@ -116,7 +116,7 @@ static bool add_content(struct reader *reader, bool is_back, size_t key_length, 
     uint32_t target = ocigc_store_find_digest(reader->store, &digest, reader->value, length);
     if (target != UINT32_MAX)
         return add_edge(reader, target, is_back ? OCIGC_ROLE_BACK : OCIGC_ROLE_LABEL);
-    return is_back || take_missing(reader, length);
+    return is_back || (add_edge(reader, UINT32_MAX, OCIGC_ROLE_LABEL) && take_missing(reader, length));
 }
 
 static bool take_label(struct reader *reader, const struct ocigc_json_string *key,

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import Media
-from ocigc.labels import Lease
-from ocigc.layout import leases
+from ocigc.labels import ROOT_LABEL, Lease, is_content_reference
+from ocigc.layout import docker_list, label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, Layout
@@ -77,6 +78,9 @@ def needs(
     for node in chain(store.incomplete(), faults):
         if node not in going:
             found.update(_absent(_children(store, node), store))
+            found.update(_absent(_labelled(snapshot.layout, store.digest(node)), store))
+    found.update(_absent(_rooted(snapshot.layout, store), store))
+    found.update(_absent(_listed(snapshot.layout, frozenset(store.digests(going))), store))
     hollow = (node for node in range(len(store)) if node not in going and is_hollow(store, node))
     found.update(store.digests(hollow))
     return frozenset(found)
@@ -86,7 +90,9 @@ def needs_of_index(layout: Layout, now: int) -> frozenset[Digest]:
     """The same of a layout whose blobs cannot be looked at: all that its entries and leases name. Raises Refused."""
     index = layout.read_index()
     targets = (entry.descriptor.digest for entry in index.entries)
-    return frozenset(chain(targets, _named(index, leases.load(layout.dir), now, ())))
+    named = _named(index, leases.load(layout.dir), now, ())
+    labelled = (each for digest in _label_files(layout) for each in _labelled(layout, digest))
+    return frozenset(chain(targets, named, labelled, _rooted(layout), _listed(layout)))
 
 
 def mentioned(directory: Dir) -> frozenset[Digest]:
@@ -105,6 +111,37 @@ def _named(index: Index, held: Sequence[Lease], now: int, entries: Collection[in
     for lease in held:
         if lease.active(now):
             yield from map(Digest, lease.resources)
+
+
+def _label_files(layout: Layout) -> Iterator[Digest]:
+    """The digests of the blobs that have labels, whether or not they are here."""
+    for algorithm in layout.dir.names_below(label_files.DIRECTORY):
+        with suppress(NotADirectoryError):
+            for name in layout.dir.names_below(label_files.DIRECTORY, algorithm):
+                digest = Digest.parse_registered(f"{algorithm}:{name.removesuffix(label_files.SUFFIX)}")
+                if digest is not None and name.endswith(label_files.SUFFIX):
+                    yield digest
+
+
+def _labelled(layout: Layout, digest: Digest) -> Iterator[Digest]:
+    """What the labels of a blob refer to. Raises Refused."""
+    for key, value in label_files.read(layout.dir, digest).items():
+        if is_content_reference(key) and Digest.recognises(value):
+            yield Digest(value)
+
+
+def _rooted(layout: Layout, store: Store | None = None) -> Iterator[Digest]:
+    """What `gc.root` labels make a root and is not in the store; without one, all of that. Raises Refused."""
+    for digest in _label_files(layout):
+        if (store is None or store.find(digest) is None) and ROOT_LABEL in label_files.read(layout.dir, digest):
+            yield digest
+
+
+def _listed(layout: Layout, going: Collection[Digest] = ()) -> Iterator[Digest]:
+    """What the list of `docker save` names, but for entries whose config goes. Raises Refused."""
+    for entry in docker_list.read(layout.dir):
+        if entry.config not in going:
+            yield from (*(() if entry.config is None else (entry.config,)), *entry.layers)
 
 
 def _absent(digests: Iterable[Digest], store: Store) -> Iterator[Digest]:

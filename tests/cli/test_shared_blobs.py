@@ -253,6 +253,49 @@ def test_shared_with_a_layout_that_needs_blobs(tmp_path: Path) -> None:
     assert has(a, blobs)
 
 
+def listed(layout: LayoutWriter, wanted: list[Descriptor]) -> None:
+    """By the list of `docker save`, of an image whose manifest names no layers (moby#47065)."""
+    config = layout.config("saved")
+    layout.tag(layout.manifest(config, []), "saved")
+    paths = [f"blobs/{each['digest'].replace(':', '/')}" for each in (config, *wanted)]
+    entry = {"Config": paths[0], "RepoTags": ["reg.example/saved:1"], "Layers": paths[1:]}
+    (layout.path / "manifest.json").write_text(json.dumps([entry]))
+
+
+def labelled(layout: LayoutWriter, wanted: list[Descriptor]) -> None:
+    layer = layout.blob(b"\x1f\x8b a layer")
+    layout.tag(layout.manifest(layout.config("labelled"), [layer]), "labelled")
+    layout.labels(layer, {"containerd.io/gc.ref.content.0": wanted[0]["digest"]})
+
+
+def rooted(layout: LayoutWriter, wanted: list[Descriptor]) -> None:
+    layout.labels(wanted[0], {"containerd.io/gc.root": "2026-01-01T00:00:00Z"})
+
+
+@pytest.mark.parametrize("blobs_elsewhere", [False, True])
+@pytest.mark.parametrize("need", [listed, labelled, rooted])
+def test_what_lists_and_labels_of_a_sibling_need(
+    need: Callable[[LayoutWriter, list[Descriptor]], None], blobs_elsewhere: bool, tmp_path: Path
+) -> None:
+    a, b = make(tmp_path, "a"), make(tmp_path, "b")
+    a.tag(image(a, "own")[0], "1")
+    b.tag(image(b, "other")[0], "1")
+    _, blobs = image(a, "shared")
+    need(b, blobs)
+    if blobs_elsewhere:
+        shutil.move(b.path / "blobs", tmp_path / "apart")
+        (b.path / "blobs").symlink_to("../apart")
+    ocigc("prune", "--force", "--grace", "0s", "--shared-with", b.path, a.path)
+    assert has(a, blobs)
+    tree(tmp_path, code=3 if blobs_elsewhere else 0)
+    assert has(a, blobs)
+    if not blobs_elsewhere:
+        (b.path / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(b.path / "labels", ignore_errors=True)
+        tree(tmp_path)
+        assert not any(map(a.has, blobs))
+
+
 @pytest.mark.parametrize("where", ["blobs", "blobs/sha256"])
 def test_a_symlinked_blob_directory(where: str, tmp_path: Path) -> None:
     a, b = make(tmp_path, "a"), make(tmp_path, "b")
