@@ -23,6 +23,7 @@ from ocigc.inspect.usage import images as images
 from ocigc.inspect.why import RetainingPaths as RetainingPaths
 from ocigc.inspect.why import why as why
 from ocigc.inuse import parse_in_use as parse_in_use
+from ocigc.layout.archive import Archive as Archive
 from ocigc.layout.layout import Layout as Layout
 from ocigc.layout.protect import held as held
 from ocigc.layout.protect import hold as hold

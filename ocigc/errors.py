@@ -26,6 +26,10 @@ class NotALayout(UsageError):
         self.path = path
 
 
+class CutOffArchive(NotALayout):
+    """An archive that ends too soon, before anything tells what it should have."""
+
+
 class Refused(OcigcError):
     """The run was refused or failed; nothing was lost, and the message says what stands where."""
 

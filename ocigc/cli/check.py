@@ -19,7 +19,7 @@ from ocigc.cli.output.findings import (
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import count
-from ocigc.errors import printable
+from ocigc.errors import CutOffArchive, printable
 from ocigc.times import SECOND
 from ocigc.verification.check import Findings, check
 
@@ -52,8 +52,12 @@ def run(args: argparse.Namespace) -> int:
     """Checks one layout, or a tree of them."""
     if args.recursive:
         return _check_tree(args)
-    with options.layout(args, writable=False) as layout, progress_line() as progress:
-        findings = check(layout, sparse=args.sparse, wait=args.wait / SECOND, watch=progress)
+    try:
+        with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
+            findings = check(layout, sparse=args.sparse, wait=args.wait / SECOND, watch=progress)
+    except CutOffArchive as error:
+        error.exit_code = 1  # that is what was to be found
+        raise
     args.answered = True
     if args.format == "json":
         json.dump(_as_json(findings), sys.stdout)
@@ -140,7 +144,7 @@ def _lines(findings: Findings) -> Iterator[str]:
 COMMAND = Command(
     "Checks sizes, manifests, leases, labels and names. It hashes only manifests; `ocigc verify` hashes everything. "
     "An image that lacks its config or a layer is incomplete; one that lacks whole platforms is sparse, which is fine.",
-    (options.LAYOUT, options.RECURSIVE, options.SPARSE, options.WAIT, options.FORMAT),
+    (options.READABLE, options.RECURSIVE, options.SPARSE, options.WAIT, options.FORMAT),
     run,
     examples=(
         ("ocigc check mirror", "before a release: it takes seconds where verify takes hours"),

@@ -67,7 +67,11 @@ def max_delete(text: str) -> MaxDelete:
 
 LAYOUT = Option("layout", metavar="LAYOUT", help="the directory of an OCI image layout")
 
-LAYOUTS = Option("layouts", metavar="LAYOUT", nargs="+", help="directories of OCI image layouts")
+READABLE = LAYOUT.but(help="the directory of an OCI image layout, or a tar archive of one")
+
+LAYOUTS = Option(
+    "layouts", metavar="LAYOUT", nargs="+", help="directories of OCI image layouts, or tar archives of them"
+)
 """The first of them is `args.layout`, too."""
 
 REFERENCE = Option(
@@ -218,11 +222,22 @@ def confine(args: argparse.Namespace, *directories: int) -> None:
 
 
 @contextmanager
-def layout(args: argparse.Namespace, *, writable: bool, also: Sequence[int] = ()) -> Iterator[Layout]:
-    """Opens LAYOUT. What may be changed from here on lies in it, if it is to be `writable`, below the open directories
-    `also`, or is --metrics-file. What goes wrong names it. Raises UsageError."""
-    with open_layout(args.layout, writable=writable, also=[*also, *_metrics_directory(args)]) as opened, naming(opened):
+def layout(
+    args: argparse.Namespace, *, writable: bool, archives: bool = False, also: Sequence[int] = ()
+) -> Iterator[Layout]:
+    """Opens LAYOUT; with `archives`, it may be an archive of one. What may be changed from here on lies in it, if it
+    is to be `writable`, below the open directories `also`, or is --metrics-file. What goes wrong names it. Raises
+    UsageError."""
+    also = [*also, *_metrics_directory(args)]
+    with open_layout(args.layout, writable=writable, archives=archives, also=also) as opened, naming(opened):
+        note_trouble(opened)
         yield opened
+
+
+def note_trouble(opened: Layout) -> None:
+    """Tells what is wrong with an archive as such."""
+    if opened.trouble:
+        note(f"{opened.path}: {opened.trouble}")
 
 
 @contextmanager
@@ -388,10 +403,11 @@ def each_given(
     for path in args.layouts:
         try:
             with (
-                open_layout(path, writable=False, also=_metrics_directory(args)) as layout,
+                open_layout(path, writable=False, archives=True, also=_metrics_directory(args)) as layout,
                 naming(layout),
                 progress_line() as progress,
             ):
+                note_trouble(layout)
                 if in_use:
                     note_unmatched(in_use, layout, repository(args))
                 values.append((printable(path), work(layout, progress)))

@@ -13,11 +13,10 @@ from contextlib import suppress
 from itertools import islice
 from shlex import quote
 
-from ocigc.errors import printable
+from ocigc.errors import MalformedError, printable
 from ocigc.layout.layout import INDEX, MARKER
 
 _ENTRIES = 1000  # names of a directory that are looked at
-_MEMBERS = 200  # members of an archive that are looked at
 _SHOWN = 3
 
 _ENGINES = {
@@ -107,26 +106,38 @@ def _file(path: str) -> str | None:
     compressed = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ", "xz"), (b"BZh", "bzip2"))
     for magic, name in compressed:
         if beginning.startswith(magic):
-            return f"it is a file compressed by {name}: unpack it into a directory first, {_unpack(path)}"
+            return _compressed(path, name)
     return None
+
+
+def _compressed(path: str, name: str) -> str:
+    shown = quote(printable(path))
+    as_it_is = "; `ocigc verify` reads it as it is" if name in ("gzip", "zstd") else ""
+    return f"it is a file compressed by {name}: decompress it first, as in `{name} -dk {shown}`{as_it_is}"
 
 
 def _unpack(path: str) -> str:
     return f"as in `mkdir DIRECTORY && tar -xf {quote(printable(path))} -C DIRECTORY`"
 
 
-def _archive(path: str) -> str:
-    import tarfile  # noqa: PLC0415
+def _archive(path: str) -> str | None:
+    from ocigc.layout.archive import look_into  # noqa: PLC0415
 
-    names = set()
-    with suppress(tarfile.TarError), tarfile.open(path, "r:") as archive:
-        names = {member.name.removeprefix("./") for member in islice(archive, _MEMBERS)}
+    try:
+        names, layouts = look_into(path)
+    except MalformedError:
+        return None
     shown = quote(printable(path))
-    if MARKER in names:
-        return f"it is an archive of a layout: unpack it into a directory first, {_unpack(path)}"
+    if layouts == 1:
+        return (
+            f"it is an archive of a layout: `verify`, `ls` and what else only reads take {shown} as it is; to change "
+            f"it, unpack it into a directory first, {_unpack(path)}"
+        )
+    if layouts:
+        return f"it is an archive of {layouts:,} layouts: unpack it into a directory first, {_unpack(path)}"
     if "manifest.json" in names:
         copy = f"skopeo copy docker-archive:{shown} oci:DIRECTORY:TAG"
-        return f"it is an archive of `docker save`: make a layout of it, as in `{copy}`"
+        return f"it is an archive of `docker save` before docker 25: make a layout of it, as in `{copy}`"
     return "it is a tar archive, but not of a layout"
 
 

@@ -77,7 +77,10 @@ def _earlier(args: argparse.Namespace) -> Earlier | None:
 
 def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[Overview, Sequence[str], Sequence[str]]:
     repository = options.repository(args)
-    with options.layout(args, writable=False, also=output.directories) as layout, progress_line() as progress:
+    with (
+        options.layout(args, writable=False, archives=True, also=output.directories) as layout,
+        progress_line() as progress,
+    ):
         options.note_unmatched(in_use, layout, repository)
         found = overview(
             layout,
@@ -123,7 +126,7 @@ COMMAND = Command(
     "Writes one self-contained web page: what is stored, what a prune would free, how the store grows and what a "
     "policy would do, by registry, repository, image and layer.",
     (
-        options.LAYOUT,
+        options.READABLE,
         Option(
             "-o",
             "--output",

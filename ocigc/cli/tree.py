@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         found, failed = results.values, bool(results.errors)
     else:
         repository, failed = options.repository(args), False
-        with options.layout(args, writable=False) as layout, progress_line() as progress:
+        with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
             found = [("", tree(layout, args.reference, repository=repository, wait=wait, watch=progress))]
     if args.format == "json":
         layouts = [({"Layout": name} if name else {}, leaf) for name, leaves in found for leaf in leaves]
@@ -117,7 +117,7 @@ COMMAND = Command(
     "Shows what an image consists of: its manifests, configs and layers, what refers to them, and which of them are "
     "absent. Repeated content is marked, and not expanded again.",
     (
-        options.LAYOUT,
+        options.READABLE,
         options.REFERENCE,
         options.RECURSIVE,
         options.REPOSITORY,

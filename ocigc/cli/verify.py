@@ -20,8 +20,8 @@ from ocigc.cli.output.findings import (
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import clock, paint, progress_line
 from ocigc.cli.output.words import human_size
-from ocigc.errors import UsageError
-from ocigc.layout.layout import Layout
+from ocigc.errors import CutOffArchive, UsageError
+from ocigc.layout.layout import Layout, open_either
 from ocigc.native import map_blobs
 from ocigc.times import SECOND
 from ocigc.verification import ledger
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     members: Sequence[tuple[str, Verification]] = ()
     map_blobs()
     with ExitStack() as stack:
-        sources = [stack.enter_context(Layout(path)) for path in args.repair_from]
+        sources = [stack.enter_context(open_either(path)) for path in args.repair_from]
         wanted = _options(args, sources)
         if args.recursive:
             if sources:
@@ -77,10 +77,7 @@ def run(args: argparse.Namespace) -> int:
             with options.layout(args, writable=True) as layout, progress_line() as progress:
                 result = verify(layout, wanted, watch=progress)
         else:
-            with Layout(args.layout) as layout, progress_line() as progress:
-                with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
-                    options.confine(args, *directories)
-                result = verify(layout, wanted, watch=progress)
+            result = _verify_one(args, wanted)
     options.measure(args, _as_metrics(result))
     args.answered = True
     if result.unchecked:
@@ -94,6 +91,19 @@ def run(args: argparse.Namespace) -> int:
     if result.errors or result.unchecked:
         return options.FAILED
     return 0 if result.sound else 1
+
+
+def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification:
+    """Verifies a layout, or an archive of one: that it is cut off is what was to be found."""
+    try:
+        with open_either(args.layout) as layout, progress_line() as progress:
+            if not layout.is_cut_off:
+                options.note_trouble(layout)
+            with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
+                options.confine(args, *directories)
+            return verify(layout, wanted, watch=progress)
+    except CutOffArchive as error:
+        return Verification(0, 0, (), (), (), (), (), (), cut_off=str(error))
 
 
 def failure(message: str, _: argparse.Namespace) -> str:
@@ -132,7 +142,7 @@ def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
         "Affected": list(map(affected_as_json, result.affected)),
         "Sound": result.sound and not (result.errors or result.unchecked),
         "Seconds": result.seconds,
-        "Errors": [*result.malformed, *result.errors],
+        "Errors": [*([result.cut_off] if result.cut_off else []), *result.malformed, *result.errors],
     }
     if result.repaired is not None:
         document["Repaired"] = list(result.repaired)
@@ -159,6 +169,7 @@ def _print(result: Verification, members: Sequence[tuple[str, Verification]]) ->
         ("wrong size", "red", by_state.get("wrong size", ())),
         ("malformed", "red", [named(line, result.affected) for line in result.malformed]),
         ("error", "red", result.errors),
+        ("cut off", "red", [result.cut_off] if result.cut_off else ()),
         ("incomplete", "red", list(map(incomplete_as_text, result.incomplete))),
         ("missing", "yellow", by_state.get("missing", ())),
         ("unsupported", "yellow", result.unsupported),
@@ -199,7 +210,7 @@ COMMAND = Command(
     "sparse, which is fine. Nothing is changed, except what --repair-from repairs, and the ledger in .ocigc that "
     "--changed, --quick, --older-than and --budget keep.",
     (
-        options.LAYOUT,
+        options.READABLE,
         options.RECURSIVE,
         Option(
             "-j", "--jobs", metavar="N", type=_jobs, default=0, help="number of hashing threads (default: one per core)"
@@ -220,7 +231,8 @@ COMMAND = Command(
             metavar="LAYOUT",
             action="append",
             default=[],
-            help="replace corrupt and missing blobs with verified copies from another layout; may be repeated",
+            help="replace corrupt and missing blobs with verified copies from another layout or archive; may be "
+            "repeated",
         ),
         OneOf(
             Option(

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     if args.recursive:
         return _recursive(args, wait)
     repository = options.repository(args)
-    with options.layout(args, writable=False) as layout, progress_line() as progress:
+    with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
         reason = why(layout, args.reference, repository=repository, wait=wait, watch=progress)
     if args.format == "json":
         json.dump(_as_json(reason), sys.stdout)
@@ -123,7 +123,7 @@ def _line(chain: Chain) -> str:
 COMMAND = Command(
     "Shows what keeps a blob: one path from every image, lease or label that reaches it.",
     (
-        options.LAYOUT,
+        options.READABLE,
         options.REFERENCE.but(
             metavar="REF|DIGEST", help="an image's name, a pattern that matches one, a digest, or the beginning of one"
         ),

@@ -38,7 +38,7 @@ def verdict(directory: Dir, digest: Digest) -> Verdict:
         return Verdict.UNSUPPORTED
     try:
         with directory.below("blobs", algorithm) as parent:
-            with open(parent.open_plain(encoded), "rb", buffering=0) as file:
+            with parent.reader(encoded) as file:
                 while chunk := file.read(_CHUNK):
                     content.update(chunk)
     except FileNotFoundError:

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -134,6 +135,10 @@ class Dir:
         os.close(fd)
         raise Refused(f"{printable(name)}: not a plain file; remove it or put the file in its place")
 
+    def reader(self, name: str) -> BufferedReader:
+        """The same as a file object, which the caller closes."""
+        return open(self.open_plain(name), "rb")
+
     def read(self, name: str, limit: int) -> bytes:
         """A plain file of at most `limit` bytes. Raises Refused for what is larger, or something else."""
         # As a rule one piece, which join gives as it is.
@@ -141,7 +146,7 @@ class Dir:
 
     def pieces(self, name: str, limit: int, length: int = _CHUNK) -> Iterator[bytes]:
         """The same, in pieces of at most `length` bytes."""
-        with open(self.open_plain(name), "rb", buffering=0) as file:
+        with self.reader(name) as file:
             total = 0
             while piece := file.read(min(length, limit + 1 - total)):
                 total += len(piece)

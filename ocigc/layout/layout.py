@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from stat import S_ISREG
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ocigc.errors import NotALayout, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.native import confine, return_memory, sha256
 from ocigc.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from ocigc.hard_links import HardLinks
+    from ocigc.native import Detail, Store
+    from ocigc.progress import Report
 
 VERSION = "1.0.0"
 STATE = ".ocigc"
@@ -25,6 +31,13 @@ T = TypeVar("T")
 
 class Layout:
     """An open layout: everything below it is reached through `dir`, never by a path. `path` is for messages."""
+
+    is_archive = False
+    """Whether it is an `Archive`, which can only be read."""
+    trouble = ""
+    """What is wrong with an archive as such."""
+    is_cut_off = False
+    """Whether an archive ends too soon, so that something is missing."""
 
     def __init__(self, path: str | os.PathLike[str], directory: Dir | None = None) -> None:
         """Takes over the open directory. Raises UsageError where it is not an image layout."""
@@ -85,6 +98,14 @@ class Layout:
         """The descriptor of its directory."""
         return self.dir.fd
 
+    def scan(
+        self, report: Report | None = None, detail: Detail | None = None, taken: HardLinks | None = None, /
+    ) -> Store:
+        """Its blobs, as `Blobs.scan` finds them. Raises Refused."""
+        from ocigc.native import Detail, Store  # noqa: PLC0415
+
+        return Store.scan(self.fd, report, Detail.NAMES if detail is None else detail, taken)
+
     def read_index(self) -> Index:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""
         return self._read_index(lambda: self.dir.parsed(INDEX, INDEX_LIMIT, parse))
@@ -109,11 +130,25 @@ class Layout:
             raise type(error)(f"{self.path}/{error}") from None
 
 
-def open_layout(path: str, *, writable: bool, also: Sequence[int] = ()) -> Layout:
+def open_either(path: str | os.PathLike[str]) -> Layout:
+    """Opens the directory of a layout, or an archive of one. Raises UsageError, and MalformedError for an archive that
+    cannot be read."""
+    try:
+        is_file = S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        return Layout(path)
+    from ocigc.layout.archive import Archive  # noqa: PLC0415
+
+    return Archive(path)
+
+
+def open_layout(path: str, *, writable: bool, archives: bool = False, also: Sequence[int] = ()) -> Layout:
     """Opens a layout for a command: one that keeps no more memory than it needs, and gives up, for good, the right to
     change anything but what lies in it, if it is to be `writable`, and below the open directories `also`. A kernel
-    without Landlock is no reason to stop. Raises UsageError."""
+    without Landlock is no reason to stop. With `archives`, it may be an archive. Raises UsageError."""
     return_memory()
-    layout = Layout(path)
+    layout = open_either(path) if archives else Layout(path)
     confine(*([layout.fd] if writable else []), *also)
     return layout

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ocigc.errors import Busy, Refused
+from ocigc.errors import Busy, Refused, UsageError
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 
@@ -62,7 +62,9 @@ def writing(layout: Layout, wait: float) -> Iterator[tuple[Dir, int]]:
 
 
 def make_state(layout: Layout) -> None:
-    """Makes the state directory where there is none. Raises OSError."""
+    """Makes the state directory where there is none. Raises OSError, and UsageError for an archive."""
+    if layout.is_archive:
+        raise UsageError(f"{layout.path}: an archive is only read: unpack it into a directory first")
     with suppress(FileExistsError):
         layout.dir.make(STATE)
         layout.dir.sync()

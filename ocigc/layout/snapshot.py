@@ -189,7 +189,7 @@ def _scanned(
         return index, IndexImages.of(index.entries, repository)
 
     with Background(read) as reading:  # to list names keeps but one core busy
-        store = Store.scan(layout.fd, watch("Scanning blobs"), detail, taken)
+        store = layout.scan(watch("Scanning blobs"), detail, taken)
     try:
         return *reading.result(), store
     except BaseException:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 _EXPORTS = {
+    "blobs": ("ArchiveMember", "MemberKind"),
     "calls": ("NEVER", "NO_NODE", "Background", "Unverifiable"),
     "documents": (
         "Config",

@@ -1,5 +1,6 @@
 """What `ocigc.native` exports, for type checkers."""
 
+from ocigc.native.blobs import ArchiveMember, MemberKind
 from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable
 from ocigc.native.documents import (
     Config,
@@ -20,12 +21,14 @@ from ocigc.native.system import confine, exchange, map_blobs, purge, return_memo
 __all__ = [
     "NEVER",
     "NO_NODE",
+    "ArchiveMember",
     "Background",
     "Config",
     "Detail",
     "Entries",
     "Ledger",
     "Member",
+    "MemberKind",
     "Missing",
     "NameForm",
     "Role",

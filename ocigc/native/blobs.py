@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.hard_links import Files, HardLinks, Name
-from ocigc.native.calls import NO_NODE, call, listed, long_call, node_array, pointer
+from ocigc.native.calls import NEVER, NO_NODE, call, listed, long_call, node_array, pointer, struct_of
 from ocigc.progress import Report
 
 _BATCH = 1024  # nodes
+_MEMBER = struct_of("ocigc_archive_member")
 
 
 class Detail(IntEnum):
@@ -25,6 +26,25 @@ class Detail(IntEnum):
     NAMES = lib.OCIGC_SCAN_NAMES
     STATUS = lib.OCIGC_SCAN_STATUS
     IDENTITY = lib.OCIGC_SCAN_IDENTITY
+
+
+class MemberKind(IntEnum):
+    """What a member of an archive is: `enum ocigc_archive_kind`."""
+
+    BLOB = lib.OCIGC_ARCHIVE_BLOB
+    LABEL = lib.OCIGC_ARCHIVE_LABEL
+    FOREIGN = lib.OCIGC_ARCHIVE_FOREIGN
+
+
+class ArchiveMember(NamedTuple):
+    """A member of an archive: `struct ocigc_archive_member`. A blob and its label file are named by the digest."""
+
+    kind: MemberKind
+    name: str
+    start: int
+    size: int
+    modified: int
+    links: int
 
 
 class Blobs:
@@ -51,6 +71,20 @@ class Blobs:
         found = ffi.new("ocigc_store **")
         long_call(lib.ocigc_store_scan, layout, detail, 0, found, report=report)
         return cls(found[0], detail, taken)
+
+    @classmethod
+    def of_archive(cls, archive: int, members: Iterable[ArchiveMember]) -> Self:
+        """The blobs of an open archive, of which each has one member. Raises Refused."""
+        names, rows = bytearray(), bytearray()
+        for kind, name, start, size, modified, links in members:
+            encoded = name.encode("utf-8", "surrogateescape")
+            stamp = min(max(modified, -NEVER), NEVER)
+            rows += _MEMBER.pack(start, size, stamp, len(names), len(encoded), links, kind)
+            names += encoded
+        found = ffi.new("ocigc_store **")
+        texts, array_ = ffi.from_buffer(names), ffi.from_buffer("struct ocigc_archive_member[]", rows)
+        call(lib.ocigc_store_of_archive, archive, texts, array_, len(rows) // _MEMBER.size, found)
+        return cls(found[0], Detail.STATUS, None)
 
     def close(self) -> None:
         """Frees all memory now."""

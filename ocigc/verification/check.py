@@ -81,7 +81,10 @@ def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watch
                 if sparse
                 else [image.familiar for image in snapshot.images if store.find(image.target.digest) is None],
                 wrong_size=wrong,
-                malformed=sorted(line for line, error in faults if isinstance(error, bad)),
+                malformed=[
+                    *([f"{layout.path}: {layout.trouble}"] if layout.is_cut_off else []),
+                    *sorted(line for line, error in faults if isinstance(error, bad)),
+                ],
                 leftovers=[file for each in leftovers for file in each.files],
                 unknown_files=[f"blobs/{name}" for name in foreign if name not in partial],
                 stray_sidecars=list(_stray_sidecars(snapshot)),

@@ -147,7 +147,7 @@ def _look(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
         return _Verdict.UNSUPPORTED, ""
     algorithm, encoded = layer.descriptor.digest.parts
     try:
-        with blobs.below(algorithm) as parent, open(parent.open_plain(encoded), "rb") as file:
+        with blobs.below(algorithm) as parent, parent.reader(encoded) as file:
             hashers = {name: hashlib.new(name) for name in algorithms}
             for piece in decoder(file):
                 if stop.is_set():

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from ocigc.errors import Refused
+from ocigc.errors import Refused, UsageError
 from ocigc.layout.dirfd import Dir, resemble
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.lock import make_state
@@ -26,6 +26,8 @@ _NEW = "ledger.new"
 def changeable(layout: Layout, *, make: bool) -> Iterator[list[int]]:
     """The open directory in which verify changes something: ocigc's own state, for the ledger and the history. None is
     made but for a ledger."""
+    if make and layout.is_archive:
+        raise UsageError(f"{layout.path}: an archive has no ledger of what was verified: verify all of it")
     with ExitStack() as stack:
         directories = []
         with suppress(OSError):
@@ -42,6 +44,9 @@ def kept(
     """The ledger of a layout as it was, which is written again if it differs at the end. Without `make` None where
     there is none. One that cannot be read or written costs time, and is told: nothing more.
     """
+    if layout.is_archive:
+        yield None
+        return
     where = f"{layout.path}/{STATE}/{NAME}"
     ledger = Ledger(store)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from io import BufferedReader
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
@@ -32,23 +33,21 @@ def repair(layout: Layout, state: Dir, digest: Digest, sources: list[Layout]) ->
         except (OSError, Refused) as error:
             troubles.append(f"{digest}: {source.path}: {getattr(error, 'strerror', None) or error}")
             continue
-        try:
+        with found:
             trouble = _copy(found, layout, state, digest)
-        finally:
-            os.close(found)
         if trouble is None:
             return True, troubles
         troubles.append(f"{digest}: {source.path}: {trouble}")
     return False, troubles
 
 
-def _open(source: Layout, digest: Digest) -> int:
+def _open(source: Layout, digest: Digest) -> BufferedReader:
     algorithm, encoded = digest.parts
     with source.dir.below("blobs", algorithm) as parent:
-        return parent.open_plain(encoded)
+        return parent.reader(encoded)
 
 
-def _copy(source: int, layout: Layout, state: Dir, digest: Digest) -> str | None:
+def _copy(source: BufferedReader, layout: Layout, state: Dir, digest: Digest) -> str | None:
     """Why it was not done, or None."""
     algorithm = digest.algorithm
     hashed = hasher(algorithm)
@@ -79,10 +78,10 @@ class _Unreadable(Exception):
     """The source, not the layout, failed."""
 
 
-def _chunks(source: int) -> Iterator[bytes]:
+def _chunks(source: BufferedReader) -> Iterator[bytes]:
     while True:
         try:
-            chunk = os.read(source, _CHUNK)
+            chunk = source.read(_CHUNK)
         except OSError as error:
             raise _Unreadable(error.strerror or str(error)) from None
         if not chunk:

@@ -137,6 +137,7 @@ class Verification:
     touched (or verified recently enough), `compared` ones have the content that the ledger knows, and for `left` there
     was no time. `repaired` and `deep` are None where nobody asked for that. `incomplete` are the images that lack
     something; `affected` says of each bad or missing blob to which images it belongs. The run took `seconds`.
+    `cut_off` says how an archive ends too soon.
     """
 
     checked: int
@@ -156,11 +157,12 @@ class Verification:
     incomplete: Sequence[Incomplete] = ()
     affected: Sequence[Affected] = ()
     seconds: float = 0
+    cut_off: str = ""
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong with what was checked, and no image lacks anything."""
-        found = self.corrupt or self.wrong_size or self.malformed or self.incomplete
+        found = self.corrupt or self.wrong_size or self.malformed or self.incomplete or self.cut_off
         return not found and (self.deep is None or self.deep.sound)
 
 

@@ -74,6 +74,8 @@ class VerifyOptions:
 def verify(layout: Layout, options: VerifyOptions = VerifyOptions(), *, watch: Watcher = SILENT) -> Verification:
     """What is found in a layout. Raises UsageError where it is none, and Refused where nothing can be checked."""
     began = time.monotonic()
+    if layout.is_archive and options.repair_from:
+        raise UsageError(f"{layout.path}: an archive cannot be repaired: unpack it first")
     with ExitStack() as stack:
         if options.repair_from:
             _refuse_itself(layout, options.repair_from)
@@ -129,12 +131,17 @@ def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions,
         result,
         incomplete=() if options.sparse else incomplete_images(snapshot),
         affected=affected(snapshot, states, result.missing),
+        cut_off=_cut_off(snapshot.layout),
     )
     if not options.deep or result.unchecked:
         return result
     from ocigc.verification.layers import look_into  # noqa: PLC0415
 
     return replace(result, deep=look_into(snapshot, options.jobs, watch))
+
+
+def _cut_off(layout: Layout) -> str:
+    return f"{layout.path}: {layout.trouble}" if layout.is_cut_off else ""
 
 
 def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> None:

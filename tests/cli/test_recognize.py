@@ -64,7 +64,7 @@ def test_archives(tmp_path: Path) -> None:
     refused(ocigc("prune", oci), 2, "archive of a layout", f"tar -xf {oci}")
     refused(ocigc("prune", saved), 2, "docker save", f"skopeo copy docker-archive:{saved}")
     refused(ocigc("prune", f"docker-archive:{saved}:app:1"), 2, f"skopeo copy docker-archive:{saved} ")
-    refused(ocigc("prune", tmp_path / "packed.tgz"), 2, "gzip", "tar -xf")
+    refused(ocigc("prune", tmp_path / "packed.tgz"), 2, "gzip", "gzip -dk")
 
 
 def test_other_tools_ways_to_name_things(layout: LayoutWriter) -> None:
