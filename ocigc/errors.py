@@ -5,11 +5,49 @@ Text from outside goes into a message through `printable`.
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
+
+class Remedy(Enum):
+    """What a caller can do about a failure. A message names no option and no command: the command line adds them."""
+
+    WAIT = auto()
+    ALLOW_EMPTY = auto()
+    OTHER_LEASE_ID = auto()
+    OTHER_REPOSITORY = auto()
+    REPAIR = auto()
+    REPAIR_OR_REMOVE = auto()
+    UNDO_RUN = auto()
+    LIST_IMAGES = auto()
+    LIST_LEASES = auto()
+    LIST_TRASH = auto()
+    EMPTY_TRASH = auto()
+
+
+class Message(str):
+    """A line for people, and what they can do about it."""
+
+    remedy: Remedy | None
+
+    def __new__(cls, text: str, remedy: Remedy | None = None) -> Message:
+        message = super().__new__(cls, text)
+        message.remedy = remedy
+        return message
+
 
 class OcigcError(Exception):
     """A failure that the command line shows as one line. `exit_code` is the process's."""
 
     exit_code = 3
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+    @property
+    def message(self) -> Message:
+        """The line, and what to do."""
+        return Message(str(self), self.remedy)
 
 
 class UsageError(OcigcError):
@@ -37,6 +75,9 @@ class Refused(OcigcError):
 class Busy(Refused):
     """Another run, or another program, has the lock."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Remedy.WAIT)
+
 
 class MalformedError(Refused):
     """Content of the layout that is not what it has to be."""
@@ -48,6 +89,10 @@ class CorruptError(Refused):
 
 class Interrupted(KeyboardInterrupt):
     """Interrupted by a signal; the message says what stands where."""
+
+    def __init__(self, message: str = "", remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.message = Message(message, remedy)
 
 
 def printable(text: str) -> str:

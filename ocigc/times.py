@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+Duration: TypeAlias = "int | timedelta"
+"""Nanoseconds, or a `timedelta`."""
 
 SECOND = 1_000_000_000
 INT64_MAX = 2**63 - 1
@@ -35,7 +38,7 @@ _RFC3339 = re.compile(
 )
 
 
-def nanoseconds(duration: int | timedelta) -> int:
+def nanoseconds(duration: Duration) -> int:
     """A duration in nanoseconds."""
     if isinstance(duration, int):
         return duration

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +66,45 @@ def test_the_rules_touch_nothing(path: Path) -> None:
     assert not (names | modules) & {"os", "io", "pathlib", "time", "subprocess", "socket", "shutil", "tempfile"}
     calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not calls & {"open", "print", "input"}
+
+
+# Commands of ours in data that we write, which is no advice to anybody.
+_RECORDED = {"restore --interrupted", "verify --repair-from"}
+
+
+def literals(path: Path) -> Iterator[str]:
+    """The texts in a module, but for docstrings."""
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, documented)]
+    docs = {id(statement.value) for body in bodies for statement in body if isinstance(statement, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.value
+
+
+# What is in use comes from other tools, whose options its messages name.
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if package(path) not in ("cli", "inuse")],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_no_message_of_the_library_names_an_option_or_a_command(path: Path) -> None:
+    found = [text for text in literals(path) if re.search(r"--[a-z]|`ocigc [a-z]", text) and text not in _RECORDED]
+    assert found == []
+
+
+def test_every_class_has_a_name_of_its_own() -> None:
+    classes = [
+        node.name for path in FILES for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+    ]
+    assert [name for name, count in Counter(classes).items() if count > 1] == []
+
+
+# A command is named like what it does below; what a file of the binding is of has the name of that file's reader.
+SAME_THING = {"check", "history", "index", "ledger", "prune", "prune_tree", "restore", "trash", "tree", "verify", "why"}
+
+
+def test_every_module_has_a_name_of_its_own() -> None:
+    modules = Counter(path.stem for path in FILES if path.stem not in ("__init__", "__main__"))
+    assert {name for name, count in modules.items() if count > 1} <= SAME_THING

@@ -9,7 +9,6 @@ from ocigc.cli import options, prune
 from ocigc.cli.command import Command, Option
 from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.pruning.saved_plan import read
-from ocigc.times import SECOND
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{error}; `ocigc prune -n --plan-out FILE` saves one") from None
     if args.layout is None:
         args.layout = saved.layout
-    wanted = replace(wanted, dry_run=args.dry_run, wait=args.wait / SECOND)
+    wanted = replace(wanted, dry_run=args.dry_run, wait=args.wait)
     return prune.run_layout(args, wanted, saved.check)
 
 

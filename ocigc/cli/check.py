@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
+from ocigc.cli.log import with_hint
 from ocigc.cli.output.findings import (
     affected_as_json,
     affected_as_text,
@@ -20,7 +21,6 @@ from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import count
 from ocigc.errors import CutOffArchive, printable
-from ocigc.times import SECOND
 from ocigc.verification.check import Findings, check
 
 _ABSENT_SHOWN = 10
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         return _check_tree(args)
     try:
         with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
-            findings = check(layout, sparse=args.sparse, wait=args.wait / SECOND, watch=progress)
+            findings = check(layout, sparse=args.sparse, wait=args.wait, watch=progress)
     except CutOffArchive as error:
         error.exit_code = 1  # that is what was to be found
         raise
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_tree(args: argparse.Namespace) -> int:
-    wait = args.wait / SECOND
+    wait = args.wait
     results = options.each_layout(
         args, lambda layout, _, watch: check(layout, sparse=args.sparse, wait=wait, watch=watch)
     )
@@ -80,7 +80,12 @@ def _check_tree(args: argparse.Namespace) -> int:
     if args.format == "json":
         layouts = [{"Layout": name, "Sound": each.sound, **_as_json(each)} for name, each in results.values]
         json.dump(
-            {"Sound": sound and not results.errors, "Layouts": layouts, "Errors": list(results.errors)}, sys.stdout
+            {
+                "Sound": sound and not results.errors,
+                "Layouts": layouts,
+                "Errors": [with_hint(error) for error in results.errors],
+            },
+            sys.stdout,
         )
         print()
     else:

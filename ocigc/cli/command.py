@@ -45,7 +45,7 @@ class Option:
         return Option(*self.flags, **{**self.settings, **settings})
 
 
-class Group:
+class OptionGroup:
     """Options that stand below a title in the help."""
 
     def __init__(self, title: str, *options: Item) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ocigc.cli import log, options
-from ocigc.cli.command import Command, Group
+from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
@@ -25,7 +25,6 @@ from ocigc.inspect.disk_usage import Consumption, Repository, du, freed, togethe
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
-from ocigc.times import SECOND
 
 if TYPE_CHECKING:
     from ocigc.layout.discover import Found, Results
@@ -105,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         results = _measure_tree(args, in_use)
     else:
         repository = options.repository(args)
-        wait = args.wait / SECOND
+        wait = args.wait
         results = options.each_given(
             args,
             lambda layout, watch: du(
@@ -160,7 +159,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
                 default_policy=policy,
                 health=args.metrics is not None,
                 elsewhere=needs.beside(found),
-                wait=args.wait / SECOND,
+                wait=args.wait,
                 watch=watch,
             )
 
@@ -274,7 +273,7 @@ COMMAND = Command(
     (
         options.LAYOUTS,
         options.RECURSIVE,
-        Group(
+        OptionGroup(
             "what to show",
             options.VERBOSE.but(help="show each image, too"),
             listing.filter_option(

@@ -12,7 +12,7 @@ from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.errors import UsageError, printable
 from ocigc.layout.protect import held, hold, release
-from ocigc.times import SECOND, format_rfc3339, parse_duration, parse_rfc3339
+from ocigc.times import format_rfc3339, parse_duration, parse_rfc3339
 
 _LEASES = (
     Column("LEASE", name=True),
@@ -33,7 +33,7 @@ def _create(args: argparse.Namespace) -> int:
                 identity=args.id,
                 expires=expires,
                 flat=args.flat,
-                wait=args.wait / SECOND,
+                wait=args.wait,
             )
         )
     return 0
@@ -53,7 +53,7 @@ def _expiry(text: str, now: int) -> int:
 def _list(args: argparse.Namespace) -> int:
     now = time.time_ns()
     with options.layout(args, writable=False) as layout:
-        found = held(layout, wait=args.wait / SECOND)
+        found = held(layout, wait=args.wait)
     if args.format == "json":
         json.dump(
             [
@@ -87,7 +87,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _release(args: argparse.Namespace) -> int:
     with options.layout(args, writable=True) as layout:
-        release(layout, args.ids, wait=args.wait / SECOND)
+        release(layout, args.ids, wait=args.wait)
     return 0
 
 

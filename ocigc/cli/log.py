@@ -1,5 +1,7 @@
-"""What a command says on stderr besides its result: lines for a person or, with `--log-format json`, one JSON object a
-line for a log.
+"""What a command says on stderr besides its result: lines for a person or, with `--log-format json`, one JSON object
+per line for a log.
+
+Messages of the library name no option and no command. They state a remedy, and its words are here.
 """
 
 from __future__ import annotations
@@ -8,7 +10,23 @@ import json
 import sys
 import time
 
+from ocigc.errors import Message, Remedy
 from ocigc.times import format_rfc3339
+
+_HINTS = {
+    Remedy.WAIT: ", or use --wait",
+    Remedy.ALLOW_EMPTY: "; give --allow-empty if that is meant",
+    Remedy.OTHER_LEASE_ID: "; release it, or give another --id",
+    Remedy.OTHER_REPOSITORY: "; give another --repository",
+    Remedy.REPAIR: "; `ocigc verify --repair-from` repairs it from another layout",
+    Remedy.REPAIR_OR_REMOVE: "; repair it from another layout with `ocigc verify --repair-from`, or remove the image "
+    "with `ocigc rm`",
+    Remedy.UNDO_RUN: "; `ocigc restore --interrupted` undoes it",
+    Remedy.LIST_IMAGES: "; `ocigc ls` shows what there is",
+    Remedy.LIST_LEASES: "; `ocigc lease ls` shows what there is",
+    Remedy.LIST_TRASH: "; `ocigc trash ls` shows what can be restored",
+    Remedy.EMPTY_TRASH: "; `ocigc trash empty` removes them",
+}
 
 
 class _Log:
@@ -27,6 +45,12 @@ def for_people() -> bool:
     return not _Log.json
 
 
+def with_hint(message: str) -> str:
+    """The message, and the option or command that helps."""
+    remedy = message.remedy if isinstance(message, Message) else None
+    return message if remedy is None else f"{message}{_HINTS[remedy]}"
+
+
 def note(message: str) -> None:
     """Something that a person should know, though it is no failure."""
     _write("note", message)
@@ -38,7 +62,8 @@ def error(message: str) -> None:
 
 
 def _write(level: str, message: str) -> None:
-    line = f"ocigc: {message}"
+    told = with_hint(message)
+    line = f"ocigc: {told}"
     if _Log.json:
-        line = json.dumps({"time": format_rfc3339(time.time_ns()), "level": level, "message": message})
+        line = json.dumps({"time": format_rfc3339(time.time_ns()), "level": level, "message": told})
     print(line, file=sys.stderr)

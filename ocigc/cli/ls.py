@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocigc.cli import options
-from ocigc.cli.command import Command, Group
+from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.tables import Column, terminal_width
@@ -30,7 +30,7 @@ _WIDE = 100  # columns
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Row:
     """An image of one layout of several."""
 
     layout: str
@@ -58,23 +58,23 @@ class Listed:
         return [name for name, holds in states if holds]
 
 
-def _name(listed: Listed) -> str:
+def _name(listed: Row) -> str:
     image = listed.usage.image
     return "<none>" if image.dangling else printable(", ".join(image.familiar_names))
 
 
-def _short_name(listed: Listed) -> str:
+def _short_name(listed: Row) -> str:
     """The same on a terminal, where there may be no room for the digest."""
     image = listed.usage.image
     narrow = (terminal_width(sys.stdout) or _WIDE) < _WIDE
     return f"<none>@{image.target.digest.short}" if image.dangling and narrow else _name(listed)
 
 
-def _age(listed: Listed) -> str:
+def _age(listed: Row) -> str:
     return age_of(listed.usage.image.created, time.time_ns())
 
 
-FIELDS: dict[str, Field[Listed]] = {
+FIELDS: dict[str, Field[Row]] = {
     "layout": Field(Column("LAYOUT", name=True), lambda each: each.layout, lambda each: each.layout),
     "image": Field(Column("IMAGE", name=True), _name, lambda each: each.usage.image.sort_key, _short_name),
     "digest": Field(
@@ -117,7 +117,7 @@ FIELDS: dict[str, Field[Listed]] = {
 DEFAULT = ("image", "digest", "created", "size", "shared", "unique", "state")
 
 
-def _older(text: str) -> Predicate[Listed]:
+def _older(text: str) -> Predicate[Row]:
     now = time.time_ns()
     local_offset = time.localtime(now // SECOND).tm_gmtoff
     from ocigc.gc.filters import parse_filters  # noqa: PLC0415
@@ -126,7 +126,7 @@ def _older(text: str) -> Predicate[Listed]:
     return lambda each: each.usage.image.created is not None and each.usage.image.created < limit
 
 
-FILTERS: dict[str, Callable[[str], Predicate[Listed]]] = {
+FILTERS: dict[str, Callable[[str], Predicate[Row]]] = {
     "reference": listing.pattern(lambda each: each.names),
     "dangling": listing.boolean(lambda each: each.usage.dangling),
     "referrer": listing.boolean(lambda each: each.usage.referrer),
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     """Lists the given layouts, or a tree of them."""
     in_use = options.read_in_use(args)
     wanted = listing.parse_filters(args.filter, FILTERS)
-    wait = args.wait / SECOND
+    wait = args.wait
     if args.recursive:
 
         def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
             in_use=in_use,
         )
     several = args.recursive or len(args.layouts) > 1
-    found = [Listed(name, usage) for name, usages in results.values for usage in usages]
+    found = [Row(name, usage) for name, usages in results.values for usage in usages]
     found = listing.ordered(filter(wanted, found), FIELDS, args)
     if args.format == "json":
         layouts = [{"Layout": each.layout} if several else {} for each in found]
@@ -204,14 +204,14 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
 
 def usage_lines(found: Sequence[Usage]) -> list[str]:
     """A line per image, with what of it is reclaimable."""
-    reclaimable: Field[Listed] = Field(
+    reclaimable: Field[Row] = Field(
         Column("RECLAIMABLE", right=True),
         lambda each: human_size(each.usage.reclaimable),
         lambda each: each.usage.reclaimable,
     )
     fields = {**FIELDS, "reclaimable": reclaimable}
     columns = (*DEFAULT[:-1], "reclaimable", "state")
-    return listing.listed([Listed("", each) for each in found], fields, columns)
+    return listing.listed([Row("", each) for each in found], fields, columns)
 
 
 COMMAND = Command(
@@ -221,7 +221,7 @@ COMMAND = Command(
     (
         options.LAYOUTS,
         options.RECURSIVE,
-        Group(
+        OptionGroup(
             "what to list",
             listing.filter_option(
                 "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "

@@ -84,7 +84,7 @@ def _command(words: Sequence[str]) -> int:
 
 def _run(args: Namespace, words: Sequence[str]) -> int:
     from ocigc.cli import log  # noqa: PLC0415
-    from ocigc.errors import OcigcError  # noqa: PLC0415
+    from ocigc.errors import Interrupted, OcigcError  # noqa: PLC0415
 
     try:
         log.use("json" if _given("--log-format", "json", words) else "text")
@@ -105,6 +105,8 @@ def _run(args: Namespace, words: Sequence[str]) -> int:
         code = _fail(_describe(error, args), _FAILED, args, words)
     except MemoryError:
         code = _fail("out of memory", _FAILED, args, words)
+    except Interrupted as interrupt:
+        code = _fail(log.with_hint(interrupt.message), _FAILED, args, words)
     except KeyboardInterrupt as interrupt:
         code = _fail(str(interrupt) or "interrupted; nothing is lost", _FAILED, args, words)
     return code
@@ -151,10 +153,9 @@ def _command_first(words: Sequence[str]) -> list[str]:
 
 def _message(error: OcigcError, args: Namespace) -> str:
     """What is wrong, and which option helps; where somebody gave something else than a layout, what that is."""
-    from ocigc.errors import Busy, NotALayout  # noqa: PLC0415
+    from ocigc.cli.log import with_hint  # noqa: PLC0415
+    from ocigc.errors import NotALayout  # noqa: PLC0415
 
-    if isinstance(error, Busy):
-        return f"{error}, or use --wait"
     if isinstance(error, NotALayout):
         from ocigc.cli.recognize import recognize  # noqa: PLC0415
 
@@ -165,7 +166,7 @@ def _message(error: OcigcError, args: Namespace) -> str:
         hint = recognize(error.path, others)
         if hint is not None:
             return f"{error}; {hint}"
-    return str(error)
+    return with_hint(error.message)
 
 
 def _describe(error: OSError, args: Namespace) -> str:

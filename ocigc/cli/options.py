@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.cli import log
-from ocigc.cli.command import Group, Item, Option
+from ocigc.cli.command import Item, Option, OptionGroup
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.gc.in_use import InUse, parse_mirror
@@ -131,9 +131,9 @@ IN_USE_STRICT = Option(
 ALLOW_NONE_IN_USE = Option("--allow-none-in-use", action="store_true", help="accept --in-use files that list nothing")
 
 
-def in_use_group(*more: Item) -> Group:
+def in_use_group(*more: Item) -> OptionGroup:
     """The options about what is in use."""
-    return Group("what is in use", IN_USE, MIRROR, ALLOW_NONE_IN_USE, *more, REPOSITORY)
+    return OptionGroup("what is in use", IN_USE, MIRROR, ALLOW_NONE_IN_USE, *more, REPOSITORY)
 
 
 WAIT = Option(
@@ -414,7 +414,7 @@ def each_given(
         except OcigcError as error:
             if len(args.layouts) == 1:
                 raise
-            errors.append(str(error))
+            errors.append(error.message)
     for message in errors:
         log.error(message)
     return Results(values, errors)

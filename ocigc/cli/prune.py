@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocigc.cli import options
-from ocigc.cli.command import Command, Group, Option
+from ocigc.cli.command import Command, Option, OptionGroup
 from ocigc.cli.output.plan_json import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
 from ocigc.cli.output.tables import terminal_width
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 RUN_OPTIONS = (
     options.in_use_group(options.IN_USE_STRICT),
-    Group(
+    OptionGroup(
         "how to run",
         options.DRY_RUN,
         options.FORCE,
@@ -92,7 +92,7 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
         dry_run=args.dry_run,
         allow_empty=args.allow_empty,
         trash=args.trash,
-        wait=args.wait / SECOND,
+        wait=args.wait,
         in_use_strict=args.in_use_strict,
         shared_with=tuple(map(os.path.abspath, args.shared_with)),
     )
@@ -218,7 +218,7 @@ COMMAND = Command(
     (
         options.LAYOUT,
         options.RECURSIVE,
-        Group(
+        OptionGroup(
             "what goes",
             Option(
                 "-a", "--all", action="store_true", help="remove all images that are not in use, not only dangling ones"
@@ -256,7 +256,7 @@ COMMAND = Command(
             options.RULES,
         ),
         *RUN_OPTIONS,
-        Group(
+        OptionGroup(
             "output",
             options.VERBOSE,
             Option("--explain", action="store_true", help="print, for each image, the rule that keeps or removes it"),

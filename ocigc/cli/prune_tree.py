@@ -206,7 +206,7 @@ def _total(results: Results[_Answer], dry_run: bool) -> dict[str, Any]:
         "Orphans": lists["Orphans"],
         "Leftovers": lists["Leftovers"],
         "DryRun": dry_run,
-        "Errors": list(results.errors),
+        "Errors": [log.with_hint(error) for error in results.errors],
         "Layouts": [{"Layout": name, **answer.document} for name, answer in results.values],
     }
 

@@ -28,7 +28,6 @@ from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.peers import TreeNeeds
 from ocigc.pruning.policy_file import own_policy
-from ocigc.times import SECOND
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,7 +86,7 @@ def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[
             in_use=in_use,
             repository=repository,
             rules=RULE_SETS[args.rules],
-            wait=args.wait / SECOND,
+            wait=args.wait,
             watch=progress,
         )
     return found, (), ()
@@ -104,7 +103,7 @@ def _look_at_tree(
 
         def work(layout: Layout, found: Found, watch: Watcher) -> Overview:
             repository = found.repository(args.repository, watch.note)
-            wait = args.wait / SECOND
+            wait = args.wait
             return overview(
                 layout,
                 in_use=in_use,

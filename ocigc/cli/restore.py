@@ -14,14 +14,13 @@ from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.restore import NothingToRestore, Restored, restore, undo_interrupted
-from ocigc.times import SECOND
 
 
 def run(args: argparse.Namespace) -> int:
     """Restores into one layout."""
     if args.interrupted and (args.run_id or args.image or args.name):
         raise UsageError("--interrupted undoes a run as a whole: leave out RUN, --image and --as")
-    wait = args.wait / SECOND
+    wait = args.wait
 
     def work(layout: Layout, watch: Watcher) -> Restored:
         if args.interrupted:

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 
 from ocigc.cli import options, prune
-from ocigc.cli.command import Command, Group, Option
+from ocigc.cli.command import Command, Option, OptionGroup
 from ocigc.errors import UsageError
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.pruning.planning import request
@@ -33,7 +33,7 @@ COMMAND = Command(
         Option("references", metavar="REF", nargs="+", help=options.REFERENCE.settings["help"]),
         options.RECURSIVE,
         *prune.RUN_OPTIONS,
-        Group("output", options.VERBOSE, options.FORMAT),
+        OptionGroup("output", options.VERBOSE, options.FORMAT),
         options.RULES,
     ),
     run,

@@ -15,7 +15,6 @@ from ocigc.cli.command import Command, Option
 from ocigc.errors import UsageError, printable
 from ocigc.layout.layout import Layout
 from ocigc.layout.protect import guard
-from ocigc.times import SECOND
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KILLED = 128  # and the number of the signal, as shells say it
@@ -23,8 +22,7 @@ _KILLED = 128  # and the number of the signal, as shells say it
 
 def run(args: argparse.Namespace) -> int:
     """Runs the program; gives its exit code."""
-    wait = float("inf") if args.wait is None else args.wait / SECOND
-    with Layout(args.layout) as layout, guard(layout, wait) as lock:
+    with Layout(args.layout) as layout, guard(layout, args.wait) as lock:
         try:
             with subprocess.Popen(args.program, pass_fds=(lock,)) as process, _forwarding(process):
                 code = process.wait()

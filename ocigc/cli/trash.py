@@ -18,7 +18,7 @@ from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.restore import empty_trash, trashed
 from ocigc.pruning.trash import Trashed
-from ocigc.times import SECOND, format_rfc3339
+from ocigc.times import format_rfc3339
 
 _RUNS = (
     Column("RUN"),
@@ -33,7 +33,7 @@ _RUNS = (
 
 def list_runs(args: argparse.Namespace) -> int:
     """Lists the trash of one layout, or of all below a directory."""
-    wait = args.wait / SECOND
+    wait = args.wait
 
     def one(layout: Layout, _: Found, __: Watcher) -> list[Trashed]:
         return trashed(layout, wait=wait)
@@ -50,7 +50,7 @@ def list_runs(args: argparse.Namespace) -> int:
 
 def empty(args: argparse.Namespace) -> int:
     """Removes what is in the trash of one layout, or of all below a directory."""
-    wait = args.wait / SECOND
+    wait = args.wait
     if args.recursive and args.run_ids:
         raise UsageError("RUN names a run of one layout: leave it out with --recursive")
     if not args.force and not sys.stdin.isatty():

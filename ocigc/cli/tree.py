@@ -13,14 +13,13 @@ from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import human_size, media_words
 from ocigc.errors import printable
 from ocigc.inspect.tree import Leaf, tree
-from ocigc.times import SECOND
 
 _DEEPEST = 32  # levels that are drawn; what lies deeper is only numbered
 
 
 def run(args: argparse.Namespace) -> int:
     """Draws the images that REF names, in one layout or wherever a tree of layouts has them."""
-    wait = args.wait / SECOND
+    wait = args.wait
     if args.recursive:
         results = options.where_found(
             args, lambda layout, own, watch: tree(layout, args.reference, repository=own, wait=wait, watch=watch)

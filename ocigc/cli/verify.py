@@ -23,7 +23,6 @@ from ocigc.cli.output.words import human_size
 from ocigc.errors import CutOffArchive, UsageError
 from ocigc.layout.layout import Layout, open_either
 from ocigc.native import map_blobs
-from ocigc.times import SECOND
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together
 from ocigc.verification.verify import VerifyOptions, verify
@@ -46,7 +45,7 @@ def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptio
     return VerifyOptions(
         jobs=args.jobs,
         reachable=args.reachable,
-        wait=args.wait / SECOND,
+        wait=args.wait,
         changed=args.changed,
         quick=args.quick,
         older_than=args.older_than,

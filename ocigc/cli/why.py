@@ -25,7 +25,7 @@ _LINKS_SHOWN = 12
 
 def run(args: argparse.Namespace) -> int:
     """Explains one blob of one layout, or wherever a tree of layouts has it."""
-    wait = args.wait / SECOND
+    wait = args.wait
     if args.recursive:
         return _recursive(args, wait)
     repository = options.repository(args)
@@ -44,7 +44,7 @@ def _kept(reason: RetainingPaths) -> bool:
     return reason.present and bool(reason.chains)
 
 
-def _recursive(args: argparse.Namespace, wait: float) -> int:
+def _recursive(args: argparse.Namespace, wait: int) -> int:
     def work(layout: Layout, repository: str | None, watch: Watcher) -> RetainingPaths | None:
         try:
             return why(layout, args.reference, repository=repository, wait=wait, watch=watch)

@@ -50,7 +50,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _ImageJudge:
     """Decides about one image by itself, whatever becomes of the others."""
 
     graph: Graph
@@ -109,7 +109,7 @@ def find_candidates(
     if filters.dangling_only:
         named = images.of_kind(NameKind.NAMED)
         considered = images.of_kind(NameKind.NAMELESS, NameKind.DANGLING, NameKind.FALLBACK)
-    judge = _Judge(graph, filters, protection, config_labels, relations, in_grace)
+    judge = _ImageJudge(graph, filters, protection, config_labels, relations, in_grace)
     kept, dependents = KeptImages(), []
     alone, candidates = array("I"), array("I")
     for image in considered:

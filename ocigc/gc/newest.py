@@ -12,7 +12,7 @@ from typing import Any
 
 from ocigc.gc.policy import Period
 
-Group = tuple[str, bool]
+Repository = tuple[str, bool]
 """Images that are compared: those of a repository with a name, or those without (True)."""
 
 Order = tuple[Any, ...]
@@ -26,10 +26,10 @@ class NewestTargets:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._best: dict[Group, dict[str, Order]] = {}
-        self._least: dict[Group, Order | None] = {}
+        self._best: dict[Repository, dict[str, Order]] = {}
+        self._least: dict[Repository, Order | None] = {}
 
-    def add(self, group: Group, digest: str, order: Order) -> None:
+    def add(self, group: Repository, digest: str, order: Order) -> None:
         """Counts an image."""
         targets = self._best.setdefault(group, {})
         targets[digest] = max(targets.get(digest, order), order)
@@ -37,7 +37,7 @@ class NewestTargets:
             least = self._last(targets)
             self._best[group] = {each: own for each, own in targets.items() if least is not None and own >= least}
 
-    def keeps(self, group: Group, digest: str, order: Order) -> bool:
+    def keeps(self, group: Repository, digest: str, order: Order) -> bool:
         """Whether an image is as new as the last of the newest. To be asked when all are counted."""
         if self._count == 0:
             return False
@@ -58,10 +58,10 @@ class NewestOfPeriods:
     def __init__(self, period: Period, count: int) -> None:
         self._period = period
         self._count = count
-        self._newest: dict[Group, dict[int, int]] = {}
-        self._last: dict[Group, list[int]] = {}
+        self._newest: dict[Repository, dict[int, int]] = {}
+        self._last: dict[Repository, list[int]] = {}
 
-    def add(self, group: Group, created: int) -> None:
+    def add(self, group: Repository, created: int) -> None:
         """Counts an image."""
         newest = self._newest.setdefault(group, {})
         number = self._period.of(created)
@@ -69,7 +69,7 @@ class NewestOfPeriods:
         if len(newest) > 2 * self._count + _SPARE:
             self._newest[group] = {each: newest[each] for each in nlargest(self._count, newest)}
 
-    def keeps(self, group: Group, created: int) -> bool:
+    def keeps(self, group: Repository, created: int) -> bool:
         """Whether an image is the newest of one of those periods. To be asked when all are counted."""
         newest = self._newest.get(group, {})
         if group not in self._last:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 
 from ocigc.digest import Digest
-from ocigc.errors import UsageError, printable
+from ocigc.errors import Remedy, UsageError, printable
 from ocigc.gc.filters import Filters
 from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images
@@ -38,7 +38,7 @@ def resolve_images(
     if not named and is_pattern(reference):
         named = [image for image in images if _matches(image, reference)]
         if not named:
-            raise NoSuchImage(f"no image matches {printable(reference)!r}{_near(images, reference)}")
+            raise no_such_image(f"no image matches {printable(reference)!r}", _names(images), reference)
     wanted = None if named else _normal(reference)
     named = named or [image for image in images if wanted is not None and wanted in map(_normal, image.names)]
     if named:
@@ -50,7 +50,7 @@ def resolve_images(
     if any(_begins(part.target.digest, reference) for part in parts if not digests):
         raise UsageError(f"{printable(reference)!r} is part of another image, and goes with that")
     if not digests:
-        raise NoSuchImage(f"no image {printable(reference)!r}{_near(images, reference)}")
+        raise no_such_image(f"no image {printable(reference)!r}", _names(images), reference)
     return by_digest
 
 
@@ -63,13 +63,12 @@ def _matches(image: ImageRecord, pattern: str) -> bool:
     return not image.dangling and any(fnmatchcase(name, pattern) for name in (*image.names, *image.familiar_names))
 
 
-def _near(images: Images | Sequence[ImageRecord], reference: str) -> str:
-    """What to do where no image has that name: the names that are most like it, if there are any."""
-    return near((name for image in images if not image.dangling for name in image.familiar_names), reference)
+def _names(images: Images | Sequence[ImageRecord]) -> Iterator[str]:
+    return (name for image in images if not image.dangling for name in image.familiar_names)
 
 
-def near(names: Iterable[str], reference: str) -> str:
-    """The end of a message about a name that none of these is: those that are most like it, if there are any."""
+def no_such_image(message: str, names: Iterable[str], reference: str) -> NoSuchImage:
+    """The error for a reference that is none of the names; it tells those that are most like it, if there are any."""
     known = list(islice(names, _COMPARED))
     wanted = reference.rstrip("*").removeprefix("docker.io/library/").removeprefix("docker.io/")
     repository = wanted.rpartition(":")[0] or wanted
@@ -79,18 +78,20 @@ def near(names: Iterable[str], reference: str) -> str:
         from difflib import get_close_matches  # noqa: PLC0415
 
         found = get_close_matches(wanted, known, _SHOWN)
-    return f"; there is {printable(_some(sorted(found)))}" if found else "; `ocigc ls` shows what there is"
+    if found:
+        return NoSuchImage(f"{message}; there is {printable(_some(sorted(found)))}")
+    return NoSuchImage(message, Remedy.LIST_IMAGES)
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class Selected:
     """Positions of the images that are meant with all their names, and of those of which only some names are meant."""
 
     whole: frozenset[int]
     names: Mapping[int, Collection[str]]
 
 
-def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecord] = ()) -> Selection:
+def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecord] = ()) -> Selected:
     """The images and names that references mean: a name means itself alone, a digest every name. Raises UsageError, as
     `resolve_images` does.
     """
@@ -101,7 +102,7 @@ def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecor
             named = named or [name for name in image.names if not image.dangling and _same(name, reference)]
             found.setdefault(image.position, set()).update(named or image.names)
     some = {position: names for position, names in found.items() if len(names) < len(images[position].names)}
-    return Selection(frozenset(found.keys() - some.keys()), some)
+    return Selected(frozenset(found.keys() - some.keys()), some)
 
 
 def only(detached: Collection[int], images: Images) -> Filters:

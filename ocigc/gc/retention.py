@@ -11,7 +11,7 @@ from itertools import chain
 
 from ocigc.gc.filters import ConfigLabels
 from ocigc.gc.images import Images, NameKind, name_kind
-from ocigc.gc.newest import Group, NewestOfPeriods, NewestTargets, Order
+from ocigc.gc.newest import NewestOfPeriods, NewestTargets, Order, Repository
 from ocigc.gc.policy import Place, Policy, Rule, denied, place_of, protecting
 from ocigc.image import ImageRecord
 from ocigc.semver import precedence
@@ -20,7 +20,7 @@ _AGE_UNKNOWN = "nobody knows when it was created"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ImageStates:
     """What is known of images besides their names, by position: the `referrers` whose subject is present, those that
     are `orphaned`, and those that are `incomplete`: their content is absent, all of it or some."""
 
@@ -52,7 +52,7 @@ def retain(
     images: Images,
     now: int,
     config_labels: ConfigLabels,
-    standing: Standing,
+    states: ImageStates,
     repository: str | None = None,
 ) -> Retention:
     """Applies a policy to images whose time of creation is known where it can be. `repository` (normalised) is that of
@@ -81,22 +81,22 @@ def retain(
                     if not image.aliases or policy.rule_of(view, place) == rule_number:
                         yield view, place
 
-        judge = _Judge(rule, f"policy rule {number + 1}", now, config_labels, standing)
+        judge = _RuleJudge(rule, f"policy rule {number + 1}", now, config_labels, states)
         judge.count(views())
         for view, place in views():
             judge.decide(view, place, outcome)
     return Retention(outcome.retained, outcome.released, frozenset(outcome.detached.difference(outcome.retained)))
 
 
-class _Judge:
+class _RuleJudge:
     """Decides by one rule about the images that it governs."""
 
-    def __init__(self, rule: Rule, name: str, now: int, config_labels: ConfigLabels, standing: Standing) -> None:
+    def __init__(self, rule: Rule, name: str, now: int, config_labels: ConfigLabels, states: ImageStates) -> None:
         self._rule = rule
         self._name = name
         self._now = now
         self._config_labels = config_labels
-        self._standing = standing
+        self._states = states
         self._last = None if rule.keep_last is None else NewestTargets(rule.keep_last)
         self._periods = [(period, count, NewestOfPeriods(period, count)) for period, count in rule.keep_periods]
         self._said: dict[str, str] = {}  # each reason once, however many images it keeps
@@ -109,7 +109,7 @@ class _Judge:
             return
         for image, place in views:
             position = image.position
-            if self._is_referrer(position) or position in self._standing.incomplete:
+            if self._is_referrer(position) or position in self._states.incomplete:
                 continue
             if image.dangling and not self._rule.delete_untagged:
                 continue
@@ -128,14 +128,14 @@ class _Judge:
             if self._is_referrer(position):
                 outcome.detached.add(position)
             return
-        if position in self._standing.referrers:
+        if position in self._states.referrers:
             if self._rule.delete_referrers:
                 outcome.released[position] = self._say("delete-referrers")
                 outcome.detached.add(position)
                 return
             if name_kind(image.names) != NameKind.NAMED:
                 return  # it has the fate of its subject
-        elif position in self._standing.orphaned and (released := self._orphan_rule(image)) is not None:
+        elif position in self._states.orphaned and (released := self._orphan_rule(image)) is not None:
             outcome.released[position] = self._say(released)
             return
         reasons = ", ".join(self._reasons(image, place))
@@ -148,7 +148,7 @@ class _Judge:
         return self._said.setdefault(reason, f"{self._name}: {reason}")
 
     def _is_referrer(self, position: int) -> bool:
-        return position in self._standing.referrers or position in self._standing.orphaned
+        return position in self._states.referrers or position in self._states.orphaned
 
     def _orphan_rule(self, image: ImageRecord) -> str | None:
         """What lets go of an orphaned referrer, unless its age or its labels keep it."""
@@ -169,7 +169,7 @@ class _Judge:
         if not image.dangling and not rule.keeps:
             yield "nothing denies it"
             return
-        if image.position in self._standing.orphaned and not image.dangling:
+        if image.position in self._states.orphaned and not image.dangling:
             yield "it is an orphaned referrer, and delete-orphaned-referrers is not set"
         if rule.keep_tagged and not image.dangling:
             yield "keep-tagged"
@@ -181,7 +181,7 @@ class _Judge:
         yield from self._labelled(image)
 
     def _newest(self, image: ImageRecord, place: Place) -> Iterator[str]:
-        group: Group = (place.repository, image.dangling)
+        group: Repository = (place.repository, image.dangling)
         if self._last is not None:
             key = f"keep-last {self._rule.keep_last}"
             order = self._order(image, place)

@@ -23,6 +23,7 @@ from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.shared import Elsewhere
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
+from ocigc.times import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ class Consumption:
     """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
     prune would remove, and `unused` those that a prune of all images would; each layout by itself. `leftovers` are
     temporary files of other tools, of which any prune would free `leftovers_freed` bytes. `health` and `disks` are
-    those of each layout, where somebody asked for them. `orphans` are the files of
-    `orphan_count` blobs that nothing reaches and that any prune would remove. The trash has `trash_runs`, of `trashed`
-    bytes, which `size` does not count.
+    those of each layout, where somebody asked for them. `orphans` are the files of `orphan_count` blobs that nothing
+    reaches and that any prune would remove. The trash has `trash_runs`, of `trashed` bytes, which `size` does not
+    count.
     """
 
     images: Sequence[Usage]
@@ -96,7 +97,7 @@ def du(
     default_policy: Policy | None = None,
     health: bool = False,
     elsewhere: Elsewhere | None = None,
-    wait: float = 0,
+    wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:
     """What a layout consumes; with `health` also how it fares. What a prune would free is by the rule set and the

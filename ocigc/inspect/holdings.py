@@ -9,7 +9,7 @@ from ocigc.digest import Digest
 from ocigc.gc.plan import Plan
 from ocigc.image import Media
 from ocigc.inspect.sharing import NOBODY, Sharing
-from ocigc.inspect.summary import Amounts, Blob, Fate, Group, Unit
+from ocigc.inspect.summary import Amounts, Blob, Fate, SharedGroup, Unit
 from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.manifests import Documents
 from ocigc.layout.snapshot import Snapshot
@@ -114,10 +114,10 @@ class Holdings:
         rest = {Fate(fate): amount for fate, amount in self._rest.get(owner, {}).items()}
         return rest, self._sizes[owner], self._free[owner]
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[SharedGroup]:
         """The groups by number, once the units are told."""
         found = map(self._of, range(-1, -1 - self._found.count, -1))
-        return [Group(size, free, rest) for rest, size, free in found]
+        return [SharedGroup(size, free, rest) for rest, size, free in found]
 
     def _nobodys(self) -> None:
         """Tells of the blobs that no image leads to: the largest, the rest, and how many of their bytes go."""

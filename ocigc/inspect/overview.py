@@ -33,6 +33,7 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions, make_plan, request
 from ocigc.pruning.policy_file import OWN, own_policy
 from ocigc.reference import InvalidReference, parse_normalized
+from ocigc.times import Duration
 
 _POLICY_LIMIT = 1 << 20  # bytes
 _BITS = (Fate.PRUNE, Fate.ALL, Fate.FREE)
@@ -47,7 +48,7 @@ def overview(
     rules: RuleSet = SEED,
     default_policy: Policy | None = None,
     elsewhere: Elsewhere | None = None,
-    wait: float = 0,
+    wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Overview:
     """Looks at a layout. What a prune would do is by the rule set and the layout's own policy, else by

@@ -78,7 +78,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SharedGroup:
     """What several units have in common: bytes, of which `free` go with the last of them; `rest` is not listed."""
 
     size: int
@@ -148,7 +148,7 @@ class Overview:
 
     images: Sequence[ImageSummary]
     units: Sequence[Unit]
-    groups: Sequence[Group]
+    groups: Sequence[SharedGroup]
     listed: Sequence[Blob]
     others: Sequence[Blob]
     others_rest: Amounts
@@ -182,7 +182,7 @@ def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
     """Several layouts as one, each by its path. What they share as hard links counts once for what a prune frees."""
     each = [part for _, part in parts]
     units: list[Unit] = []
-    groups: list[Group] = []
+    groups: list[SharedGroup] = []
     listed: list[Blob] = []
     images: list[ImageSummary] = []
     for path, part in parts:

@@ -18,6 +18,7 @@ from ocigc.layout.manifests import Documents
 from ocigc.layout.shared import is_hollow
 from ocigc.native import Role, Store, media_of
 from ocigc.progress import SILENT, Watcher
+from ocigc.times import Duration
 
 _ROLES = {
     Role.CONFIG: "config",
@@ -44,7 +45,7 @@ class Leaf:
 
 
 def tree(
-    layout: Layout, reference: str, *, repository: str | None = None, wait: float = 0, watch: Watcher = SILENT
+    layout: Layout, reference: str, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> list[Leaf]:
     """The tree below every target that a reference names, parents first. Raises UsageError and Refused."""
     with lock.shared(layout, wait):

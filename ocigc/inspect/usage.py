@@ -22,6 +22,7 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.shared import is_hollow
 from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import SILENT, Watcher
+from ocigc.times import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def usage(
     in_use: InUse,
     unused: Container[int] = frozenset(),
 ) -> list[Usage]:
-    """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active
-    ones, and `unused` the nodes that would go.
+    """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active ones,
+    and `unused` the nodes that would go.
     """
     records = list(images)
     walks: Mapping[str, list[int]] = {
@@ -115,10 +116,10 @@ def images(
     *,
     in_use: InUse | None = None,
     repository: str | None = None,
-    wait: float = 0,
+    wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> list[Usage]:
-    """The images by name, and what each costs. `repository` (normalised) owns bare tags; `wait` is in seconds.
+    """The images by name, and what each costs. `repository` (normalised) owns bare tags; `wait` is for the lock.
 
     Raises UsageError where it is no layout, and Refused where it cannot be read.
     """

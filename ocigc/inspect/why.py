@@ -23,6 +23,7 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NO_NODE, Role, Store, parse_document
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import decide
+from ocigc.times import Duration
 
 _ROLES = {
     Role.CONFIG: "config",
@@ -58,7 +59,7 @@ class RetainingPaths:
 
 
 def why(
-    layout: Layout, reference: str, *, repository: str | None = None, wait: float = 0, watch: Watcher = SILENT
+    layout: Layout, reference: str, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> RetainingPaths:
     """Why what a reference means is there: an image by its name, any blob by its digest or how that begins.
 

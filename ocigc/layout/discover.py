@@ -12,8 +12,8 @@ from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from ocigc.errors import NotALayout, OcigcError, Refused, UsageError, printable
-from ocigc.gc.resolve import NoSuchImage, near, resolve_images
+from ocigc.errors import Interrupted, Message, NotALayout, OcigcError, Refused, UsageError, printable
+from ocigc.gc.resolve import NoSuchImage, no_such_image, resolve_images
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import IndexImages, repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
@@ -49,7 +49,8 @@ class Found:
         """The normalised repository that owns its bare tags: the prefix, as the user gave it, and the path. None, with
         a note, where that is not the name of a repository: a directory may have any name.
 
-        Raises UsageError for a prefix that no repository can have."""
+        Raises UsageError for a prefix that no repository can have.
+        """
         if prefix is not None:
             repository_name(f"{prefix.rstrip('/')}/x")
         name = "/".join(filter(None, (prefix and prefix.rstrip("/"), self.path if self.path != "." else None)))
@@ -125,7 +126,7 @@ class Tree:
 Work = Callable[[Layout, Found, Watcher], T]
 
 
-class _Members:
+class _TreeWatch:
     """Watches layouts that are worked on at a time: what each is at, the bytes that all have come to, an ear for the
     end.
     """
@@ -136,9 +137,9 @@ class _Members:
         self._doing: dict[str, str] = {}
         self._bytes: dict[tuple[str, str], int] = {}
 
-    def member(self, name: str) -> _Member:
+    def member(self, name: str) -> _LayoutWatch:
         """The watcher of one layout."""
-        return _Member(self._watch, name, self)
+        return _LayoutWatch(self._watch, name, self)
 
     def at(self, name: str, step: str) -> None:
         """A layout has come to a step."""
@@ -160,10 +161,10 @@ class _Members:
         return Progress(done, sum(list(self._bytes.values())), total, 0, doing)
 
 
-class _Member:
+class _LayoutWatch:
     """Watches one layout of many: its progress is that of all."""
 
-    def __init__(self, watch: Watcher, name: str, members: _Members) -> None:
+    def __init__(self, watch: Watcher, name: str, members: _TreeWatch) -> None:
         self.note = watch.note
         self._name = name
         self._members = members
@@ -183,7 +184,7 @@ def each_layout(
 
     layouts = tree.found if among is None else among
     stop = Event()
-    members = _Members(watch, stop)
+    members = _TreeWatch(watch, stop)
 
     def one(found: Found) -> T:
         if found.trouble is not None:
@@ -206,7 +207,7 @@ def each_layout(
     return _gather(layouts, running, stop.is_set())
 
 
-def _await(running: Sequence[Future[T]], report: Report | None, members: _Members) -> None:
+def _await(running: Sequence[Future[T]], report: Report | None, members: _TreeWatch) -> None:
     from concurrent.futures import FIRST_COMPLETED, wait  # noqa: PLC0415
 
     left: set[Future[T]] = set(running)
@@ -219,14 +220,17 @@ def _await(running: Sequence[Future[T]], report: Report | None, members: _Member
 def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
     from concurrent.futures import CancelledError  # noqa: PLC0415
 
-    values, errors = [], []
+    values: list[tuple[str, T]] = []
+    errors: list[str] = []
     for found, future in zip(layouts, running, strict=True):
         try:
             values.append((found.name, future.result()))
         except OcigcError as error:
-            errors.append(f"{found.name}: {error}")
+            errors.append(Message(f"{found.name}: {error}", error.remedy))
         except OSError as error:
             errors.append(f"{found.name}: {error.strerror or error}")
+        except Interrupted as error:
+            errors.append(Message(f"{found.name}: {error}", error.message.remedy))
         except (KeyboardInterrupt, CancelledError) as error:
             errors.append(f"{found.name}: {str(error) or 'interrupted; nothing is lost'}")
     return Results(values, errors, interrupted)
@@ -268,7 +272,6 @@ def locate(
     there = {reference for each in found.values() for reference in each}
     for reference in wanted:
         if reference not in there:
-            raise NoSuchImage(
-                f"{printable(tree.path)}: no layout has an image {printable(reference)!r}{near(names, reference)}"
-            )
+            what = f"{printable(tree.path)}: no layout has an image {printable(reference)!r}"
+            raise no_such_image(what, names, reference)
     return found

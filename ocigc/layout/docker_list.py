@@ -36,31 +36,31 @@ _NEXT = "manifest.next"
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListEntry:
     """An entry: its config, None where that is no blob, and its layers that are blobs."""
 
     config: Digest | None
     layers: Sequence[Digest]
 
 
-def read(layout: Dir) -> list[Listed]:
+def read(layout: Dir) -> list[ListEntry]:
     """The entries; none where there is no list, or a file of another kind has its name. Raises Refused and OSError."""
     if not layout.exists(NAME):
         return []
     return listed(layout.parsed(NAME, LIMIT, lambda content: parse_json(content, NAME)))
 
 
-def listed(document: Any) -> list[Listed]:
+def listed(document: Any) -> list[ListEntry]:
     """The entries of a parsed list, which is none if it has another form."""
     if not isinstance(document, list):
         return []
     return [_entry(each) for each in document if isinstance(each, dict)]
 
 
-def _entry(entry: dict[str, Any]) -> Listed:
+def _entry(entry: dict[str, Any]) -> ListEntry:
     layers = entry.get("Layers")
     paths = layers if isinstance(layers, list) else []
-    return Listed(_digest(entry.get("Config")), [each for each in map(_digest, paths) if each is not None])
+    return ListEntry(_digest(entry.get("Config")), [each for each in map(_digest, paths) if each is not None])
 
 
 def _digest(path: Any) -> Digest | None:
@@ -129,7 +129,7 @@ def undo(layout: Dir, run: Dir) -> None:
     _change(layout, run, _AFTER, _BEFORE)
 
 
-def taken_out(run: Dir) -> list[Listed]:
+def taken_out(run: Dir) -> list[ListEntry]:
     """The entries that a run has taken out, or tags of which."""
     return listed(_taken_out(run))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 
-from ocigc.errors import UsageError
+from ocigc.errors import Remedy, UsageError
 from ocigc.gc.graph import Graph, Group
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
@@ -20,9 +20,9 @@ def repository_name(text: str) -> str:
     try:
         reference = parse_normalized(text)
     except InvalidReference as error:
-        raise UsageError(f"--repository {text!r}: {error}") from None
+        raise UsageError(f"repository {text!r}: {error}", Remedy.OTHER_REPOSITORY) from None
     if reference.tag is not None or reference.digest is not None:
-        raise UsageError(f"--repository {text!r}: expected a repository without a tag or digest")
+        raise UsageError(f"repository {text!r}: expected a name without a tag or digest", Remedy.OTHER_REPOSITORY)
     return reference.name
 
 

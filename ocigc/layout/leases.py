@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Refused, UsageError, printable
+from ocigc.errors import MalformedError, Refused, Remedy, UsageError, printable
 from ocigc.labels import Lease
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import MARKER
@@ -66,7 +66,7 @@ def create(layout: Dir, state: Dir, lease: Lease) -> None:
             # A link, unlike a rename, never replaces a lease that is there.
             os.link(draft, lease.id + SUFFIX, src_dir_fd=state.fd, dst_dir_fd=parent.fd)
         except FileExistsError:
-            raise UsageError(f"there is a lease {lease.id!r} already; release it, or give another --id") from None
+            raise UsageError(f"there is a lease {lease.id!r} already", Remedy.OTHER_LEASE_ID) from None
         finally:
             state.remove(draft)
         parent.sync()
@@ -81,7 +81,7 @@ def release(layout: Dir, identity: str) -> None:
             os.unlink(identity + SUFFIX, dir_fd=parent.fd)
             parent.sync()
     except FileNotFoundError:
-        raise UsageError(f"no lease {printable(identity)!r}; `ocigc lease ls` shows what there is") from None
+        raise UsageError(f"no lease {printable(identity)!r}", Remedy.LIST_LEASES) from None
 
 
 def _lease(document: Any, path: str) -> Lease:

@@ -17,20 +17,21 @@ from contextlib import contextmanager, suppress
 from ocigc.errors import Busy, Refused, UsageError
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
+from ocigc.times import SECOND, Duration, nanoseconds
 
 _NAME = "lock"
-_RETRY_SECONDS = 0.1
+_RETRY = SECOND // 10
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _INDEX_LOCK = f"{INDEX}.lock"
-_INDEX_WAIT = 1.0  # seconds, at least: BuildKit needs it for some milliseconds
-_INDEX_RETRY_SECONDS = 0.005
+_INDEX_WAIT = SECOND  # at least: BuildKit needs it for some milliseconds
+_INDEX_RETRY = SECOND // 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def exclusive(layout: Layout, wait: float) -> Iterator[Dir]:
-    """Excludes every other run that changes the layout; gives the open state directory. Waits up to `wait` seconds.
+def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
+    """Excludes every other run that changes the layout; gives the open state directory. Waits up to `wait`.
 
     Raises Refused.
     """
@@ -46,7 +47,7 @@ def exclusive(layout: Layout, wait: float) -> Iterator[Dir]:
 
 
 @contextmanager
-def writing(layout: Layout, wait: float) -> Iterator[tuple[Dir, int]]:
+def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     """Excludes runs of ocigc that change the layout, but no reader and no other writer; gives the open state directory
     and the descriptor of the lock: a process that inherits it holds the lock too. Raises Refused.
     """
@@ -89,7 +90,7 @@ def _open_state(layout: Layout) -> tuple[Dir, int]:
 
 
 @contextmanager
-def shared(layout: Layout, wait: float) -> Iterator[None]:
+def shared(layout: Layout, wait: Duration) -> Iterator[None]:
     """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Raises Refused."""
     try:
         with layout.dir.below(STATE) as state:
@@ -106,29 +107,29 @@ def shared(layout: Layout, wait: float) -> Iterator[None]:
             os.close(fd)
 
 
-def _acquire(fd: int, operation: int, wait: float) -> None:
-    deadline = time.monotonic() + wait
+def _acquire(fd: int, operation: int, wait: Duration | None) -> None:
+    deadline = None if wait is None else time.monotonic_ns() + nanoseconds(wait)
     while True:
         try:
             return fcntl.flock(fd, operation | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if deadline is not None and time.monotonic_ns() >= deadline:
                 raise Busy("a prune operation is already running: wait for it") from None
-        time.sleep(_RETRY_SECONDS)
+        time.sleep(_RETRY / SECOND)
 
 
 @contextmanager
-def index_lock(layout: Layout, wait: float) -> Iterator[None]:
+def index_lock(layout: Layout, wait: Duration) -> Iterator[None]:
     """Excludes BuildKit while index.json is changed. It does not wait for its lock but fails, so hold this for as short
-    as can be. Waits up to `wait` seconds, and a moment in any case. Raises Refused and OSError.
+    as can be. Waits up to `wait`, and a moment in any case. Raises Refused and OSError.
 
     Like BuildKit, we remove the file when we are done, so a lock counts only on the file that has the name.
     """
-    deadline = time.monotonic() + max(wait, _INDEX_WAIT)
+    deadline = time.monotonic_ns() + max(nanoseconds(wait), _INDEX_WAIT)
     while (fd := _try_index_lock(layout)) is None:
-        if time.monotonic() >= deadline:
+        if time.monotonic_ns() >= deadline:
             raise Busy(f"{layout.path}/{_INDEX_LOCK}: another program is changing {INDEX}: wait for it")
-        time.sleep(_INDEX_RETRY_SECONDS)
+        time.sleep(_INDEX_RETRY / SECOND)
     try:
         yield
     finally:

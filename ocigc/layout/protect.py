@@ -23,7 +23,7 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
 from ocigc.native import Store
-from ocigc.times import SECOND, format_rfc3339, instant, nanoseconds
+from ocigc.times import SECOND, Duration, format_rfc3339, instant, nanoseconds
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -39,12 +39,12 @@ def hold(
     identity: str | None = None,
     expires: int | datetime | timedelta | None = None,
     flat: bool = False,
-    wait: float = 0,
+    wait: Duration = 0,
 ) -> str:
     """Makes a lease on digests and on what images (by name) are now; gives its name.
 
     It ends at `expires`: an instant, a `datetime`, or a `timedelta` from now. A `flat` lease covers only the blobs
-    themselves, not what they refer to. The digests need not be there yet. `wait` is in seconds. Raises UsageError and
+    themselves, not what they refer to. The digests need not be there yet. `wait` is for the lock. Raises UsageError and
     Refused.
     """
     now = time.time_ns()
@@ -64,14 +64,14 @@ def _instant(expires: int | datetime | timedelta, now: int) -> int:
     return now + nanoseconds(expires) if isinstance(expires, timedelta) else instant(expires)
 
 
-def release(layout: Layout, identities: Iterable[str], *, wait: float = 0) -> None:
+def release(layout: Layout, identities: Iterable[str], *, wait: Duration = 0) -> None:
     """Ends leases. Raises UsageError where there is no such lease, and Refused."""
     with lock.exclusive(layout, wait):
         for identity in identities:
             leases.release(layout.dir, identity)
 
 
-def held(layout: Layout, *, wait: float = 0) -> list[Lease]:
+def held(layout: Layout, *, wait: Duration = 0) -> list[Lease]:
     """All leases, by name. Raises Refused."""
     with lock.shared(layout, wait):
         return leases.load(layout.dir)
@@ -87,8 +87,8 @@ def _digests(layout: Layout, resource: str) -> list[Digest]:
 
 
 @contextmanager
-def guard(layout: Layout, wait: float) -> Iterator[int]:
-    """Holds off every prune of a layout until the block ends; waits up to `wait` seconds for one that runs.
+def guard(layout: Layout, wait: Duration | None) -> Iterator[int]:
+    """Holds off every prune of a layout until the block ends; waits up to `wait` for one that runs.
 
     Gives the descriptor of the lock, for the program to inherit. Raises Refused.
     """

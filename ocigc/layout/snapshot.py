@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ocigc.digest import Digest
-from ocigc.errors import CorruptError, MalformedError
+from ocigc.errors import CorruptError, MalformedError, Remedy
 from ocigc.gc.decide import Inputs
 from ocigc.gc.graph import Group
 from ocigc.gc.images import Images
@@ -168,8 +168,7 @@ def _naming(layout: Layout) -> Iterator[None]:
     try:
         yield
     except CorruptError as error:
-        remedy = "`ocigc verify --repair-from` mends it from another layout"
-        raise CorruptError(f"{layout.path}: {error}; {remedy}") from None
+        raise CorruptError(f"{layout.path}: {error}", Remedy.REPAIR) from None
     except MalformedError as error:
         raise MalformedError(f"{layout.path}: {error}") from None
 

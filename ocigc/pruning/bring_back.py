@@ -25,6 +25,7 @@ from ocigc.pruning.commit import add_entries, missing_entries
 from ocigc.pruning.journal import TRASH, RestoreJournal
 from ocigc.pruning.put_back import copy_back
 from ocigc.reference import in_full
+from ocigc.times import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class BroughtBack:
     moved_on: Sequence[str]
 
 
-def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait: float) -> BroughtBack:
-    """Does what a restore's journal says, and removes it. Waits up to `wait` seconds for BuildKit. Raises Refused and
-    OSError; nothing is lost then."""
+def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait: Duration) -> BroughtBack:
+    """Does what a restore's journal says, and removes it. Waits up to `wait` for BuildKit. Raises Refused and OSError;
+    nothing is lost then."""
     back, damaged = _bring_blobs(layout, state, run, journal.to_restore(run), record.run)
     content = _index_of(entry for _, entry in record.entries)
     source = parse(content)

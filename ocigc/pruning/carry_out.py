@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from ocigc.digest import Digest
-from ocigc.errors import Refused
+from ocigc.errors import Refused, Remedy
 from ocigc.gc.graph import others
 from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
@@ -21,7 +21,7 @@ from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import Watcher
 from ocigc.pruning import trash
-from ocigc.pruning.execute import Executed, Terms, execute
+from ocigc.pruning.execute import Executed, RunTerms, execute
 from ocigc.pruning.limits import emptied
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.preflight import NoRoom, free_orphans
@@ -54,7 +54,7 @@ def carry_out(
     now = request.now
     in_grace_after = now if request.in_grace_after is None else request.in_grace_after
     expires = None if options.trash is None else now + nanoseconds(options.trash)
-    terms = Terms(now, in_grace_after, expires, options.wait, elsewhere)
+    terms = RunTerms(now, in_grace_after, expires, options.wait, elsewhere)
     earlier = _Earlier.of(_recover(layout, state, terms, watch))
     trash.remove_old(layout, state, now)
     for _ in range(_ATTEMPTS):
@@ -65,7 +65,7 @@ def carry_out(
                 look(planned)
             what = emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)
             if what and not options.allow_empty:
-                raise Refused(f"{layout.path}: {what}; nothing was changed; give --allow-empty if that is meant")
+                raise Refused(f"{layout.path}: {what}; nothing was changed", Remedy.ALLOW_EMPTY)
             if confirm is not None and not (planned.plan.empty and not planned.leftovers):
                 confirm(planned)
             if planned.plan.empty:
@@ -130,7 +130,7 @@ class _Earlier:
         )
 
 
-def _recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recovered | None:
+def _recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Recovered | None:
     recovered = recover(layout, state, terms, watch)
     if recovered is not None:
         watch.note(f"{layout.path}: {recovered.message}")

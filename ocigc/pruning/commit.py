@@ -27,6 +27,7 @@ from ocigc.pruning import journal
 from ocigc.pruning.journal import RUN, UNLEASED, Journal, read_before
 from ocigc.pruning.put_back import blobs_in, put_back
 from ocigc.reference import split_names
+from ocigc.times import Duration
 
 _THEIRS = "index.theirs"
 """What another program has written, until its entries are in index.json."""
@@ -35,7 +36,7 @@ _ATTEMPTS = 20
 _DISPLACED = "index.old"
 
 
-class Standing(Enum):
+class RunState(Enum):
     """How far a run has come."""
 
     OPEN = "index.json is not changed"
@@ -43,22 +44,22 @@ class Standing(Enum):
     CONTESTED = "another program has written index.json while it was changed"
 
 
-def standing(layout: Layout, run: Dir, record: Journal) -> Standing:
+def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
     """How far a run has come, by what stands where. Raises OSError and Refused."""
     end_exchange(run)
     current, aside = index_digest(layout.dir), index_digest(run)
     if run.exists(_THEIRS) or aside not in (record.before, record.after, None):
-        return Standing.CONTESTED
+        return RunState.CONTESTED
     if record.before == record.after:
-        return Standing.COMMITTED
+        return RunState.COMMITTED
     if current == record.before or (aside == record.after and current != record.after):
-        return Standing.OPEN
-    return Standing.COMMITTED
+        return RunState.OPEN
+    return RunState.COMMITTED
 
 
-def commit(layout: Layout, run: Dir, record: Journal, wait: float) -> bool:
+def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
     """Replaces index.json, if it is still the one that the run was planned on; else nothing has changed. Waits up to
-    `wait` seconds for BuildKit. Raises Refused and OSError."""
+    `wait` for BuildKit. Raises Refused and OSError."""
     if record.before == record.after:
         return index_digest(layout.dir) == record.before
     if put_in_place(layout, run, record.before, wait):
@@ -68,18 +69,18 @@ def commit(layout: Layout, run: Dir, record: Journal, wait: float) -> bool:
     return False
 
 
-def undo(layout: Layout, run: Dir, record: Journal, wait: float) -> None:
+def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
     """Makes index.json what it was before the run. Where another program has written it since, its version stays, with
     the entries that the run has taken out. May be repeated. Raises Refused and OSError."""
     for _ in range(_ATTEMPTS):
-        standing_now = standing(layout, run, record)
+        state = run_state(layout, run, record)
         current, aside = index_digest(layout.dir), index_digest(run)
-        if record.before == record.after or standing_now is Standing.OPEN:
+        if record.before == record.after or state is RunState.OPEN:
             return
         if current != record.after or run.exists(_THEIRS):
             _add_missing(layout, run, record, wait)
             return
-        if standing_now is Standing.CONTESTED:
+        if state is RunState.CONTESTED:
             _check_whole(run, INDEX)
         elif aside != record.before:
             run.remove(INDEX)
@@ -89,7 +90,7 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: float) -> None:
     raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when writers rest")
 
 
-def _add_missing(layout: Layout, run: Dir, record: Journal, wait: float) -> None:
+def _add_missing(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
     """Adds to another program's index.json what the run has taken out of the one before, and what yet another program
     has written."""
     content = read_before(run)
@@ -100,7 +101,7 @@ def _add_missing(layout: Layout, run: Dir, record: Journal, wait: float) -> None
     add_entries(layout, run, lambda index: missing_entries(before, content, positions, index)[0], wait)
 
 
-def _add_theirs(layout: Layout, run: Dir, wait: float) -> None:
+def _add_theirs(layout: Layout, run: Dir, wait: Duration) -> None:
     """Adds to index.json what another program has written into the file that lies in the run's directory now."""
     if not run.exists(_THEIRS):
         run.rename(INDEX, run, _THEIRS)
@@ -123,7 +124,7 @@ def _check_whole(run: Dir, name: str) -> None:
         ) from None
 
 
-def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[bytes]], wait: float) -> None:
+def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[bytes]], wait: Duration) -> None:
     """Adds to index.json the entries that `entries` gives for it as it is. What is displaced stays in `aside`. Raises
     Refused and OSError."""
     lost: list[bytes] = []
@@ -196,9 +197,9 @@ def index_digest(directory: Dir) -> str | None:
     return digest.hexdigest()
 
 
-def put_in_place(layout: Layout, aside: Dir, expected: str, wait: float) -> bool:
+def put_in_place(layout: Layout, aside: Dir, expected: str, wait: Duration) -> bool:
     """Puts the index.json in the directory `aside` in place of that of the layout, if the SHA-256 of that is still
-    `expected`; what it has displaced is in `aside` then, or nothing. Waits up to `wait` seconds for BuildKit.
+    `expected`; what it has displaced is in `aside` then, or nothing. Waits up to `wait` for BuildKit.
 
     If it returns False, the layout has what another program has written. `aside` has ours, or what yet another program
     has made of it while it was in place. Raises Refused and OSError.
@@ -233,11 +234,11 @@ def _swap(layout: Layout, aside: Dir) -> None:
     aside.sync()
 
 
-def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: float) -> list[Digest]:
+def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: Duration) -> list[Digest]:
     """Undoes a run whose blobs are not freed yet, and removes its journal; the digests of the blobs that came back.
 
-    index.json comes last: an interruption leaves a run that can be finished as well as undone. Waits up to `wait`
-    seconds for BuildKit. Raises Refused and OSError; nothing is lost then.
+    index.json comes last: an interruption leaves a run that can be finished as well as undone. Waits up to `wait` for
+    BuildKit. Raises Refused and OSError; nothing is lost then.
     """
     taken = [digest for digest, _ in blobs_in(run)]
     put_back(layout, run, [*taken, *_labelled(run)])

@@ -24,7 +24,7 @@ from functools import partial
 from itertools import chain
 
 from ocigc.digest import Digest
-from ocigc.errors import Busy, Interrupted, OcigcError, Refused
+from ocigc.errors import Busy, Interrupted, OcigcError, Refused, Remedy
 from ocigc.gc.plan import Plan
 from ocigc.interrupts import held_back
 from ocigc.layout import docker_list, label_files
@@ -37,24 +37,25 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
 from ocigc.pruning import journal, preflight
-from ocigc.pruning.commit import Standing, commit, roll_back, standing
-from ocigc.pruning.journal import UNLEASED, WAY_BACK, Journal, Unlease
+from ocigc.pruning.commit import RunState, commit, roll_back, run_state
+from ocigc.pruning.journal import UNLEASED, Journal, Unlease
 from ocigc.pruning.preflight import asking_for, needed, needed_after
 from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
 from ocigc.reference import in_full
+from ocigc.times import Duration
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RunTerms:
     """How to carry out a plan that was made at the instant `now`. What is removed is kept in the trash until the
     instant `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. What other layouts
-    need, as `elsewhere` tells, stays. `wait` is in seconds."""
+    need, as `elsewhere` tells, stays. `wait` is for the lock."""
 
     now: int
     in_grace_after: int
     expires: int | None = None
-    wait: float = 0
+    wait: Duration = 0
     elsewhere: Elsewhere | None = None
 
 
@@ -79,7 +80,13 @@ class Finished:
 
 
 def execute(
-    snapshot: Snapshot, plan: Plan, unlease: Sequence[Unlease], roots: Roots, state: Dir, terms: Terms, watch: Watcher
+    snapshot: Snapshot,
+    plan: Plan,
+    unlease: Sequence[Unlease],
+    roots: Roots,
+    state: Dir,
+    terms: RunTerms,
+    watch: Watcher,
 ) -> Executed | None:
     """Carries out a plan under the exclusive lock; None where index.json has changed since, and nothing was done.
     `roots` were read before the snapshot.
@@ -139,7 +146,7 @@ def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
     return [name for name in names if in_full(name) in gone]
 
 
-def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: Terms, watch: Watcher) -> Finished | None:
+def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerms, watch: Watcher) -> Finished | None:
     """Finishes a committed run that was cut off; None where another program wrote index.json in the middle of it, and
     the run is undone. Raises Refused and Interrupted: then it is still to be finished or undone."""
     with held_back() as check:
@@ -148,13 +155,13 @@ def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: Terms, 
             return job.finish()
         except KeyboardInterrupt:
             raise Interrupted(
-                f"{layout.path}: interrupted while an earlier prune was being finished; nothing is lost: the next one "
-                f"goes on with it, {WAY_BACK}"
+                f"{layout.path}: interrupted while an earlier prune was being finished; nothing is lost, and the next "
+                "one goes on with it",
+                Remedy.UNDO_RUN,
             ) from None
         except OcigcError as error:
-            raise Refused(
-                f"{error}; nothing is lost: the next prune tries again to finish an earlier one, {WAY_BACK}"
-            ) from error
+            what = "nothing is lost, and the next prune tries again to finish an earlier one"
+            raise Refused(f"{error}; {what}", Remedy.UNDO_RUN) from error
 
 
 def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
@@ -179,7 +186,7 @@ class _Job:
     state: Dir
     run: Dir
     record: Journal
-    terms: Terms
+    terms: RunTerms
     watch: Watcher
     check: Callable[[], None]
 
@@ -230,8 +237,9 @@ class _Job:
                 roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
             except (OcigcError, OSError) as trouble:
                 raise Refused(
-                    f"{_reason(error)}; it cannot be rolled back ({_reason(trouble)}); nothing is lost: the next one "
-                    f"finishes what was begun, {WAY_BACK}"
+                    f"{_reason(error)}; it cannot be rolled back ({_reason(trouble)}); nothing is lost, and the next "
+                    "one finishes what was begun",
+                    Remedy.UNDO_RUN,
                 ) from error
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted(
@@ -293,7 +301,7 @@ class _Job:
 
     def _close(self) -> bool:
         """Ends the run; False where it is undone instead."""
-        if standing(self.layout, self.run, self.record) is Standing.CONTESTED:
+        if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:
             roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
             return False
         sync_directories(self.layout.dir)

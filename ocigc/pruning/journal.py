@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, OcigcError, printable
+from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
@@ -38,7 +38,6 @@ from ocigc.native import NEVER, purge
 from ocigc.progress import Watcher
 from ocigc.strict_json import parse_json
 
-WAY_BACK = "`ocigc restore --interrupted` undoes it"
 """What else there is to do about a run that was interrupted."""
 
 RUN = "run"
@@ -134,7 +133,8 @@ def note_pending(layout: Layout, watch: Watcher) -> None:
     """Notes an interrupted run, and both ways on."""
     with suppress(OSError):
         if pending_below(layout):
-            watch.note(f"{layout.path}/{STATE}: a run was interrupted: the next prune finishes it, {WAY_BACK}")
+            what = "a run was interrupted, and the next prune finishes it"
+            watch.note(Message(f"{layout.path}/{STATE}: {what}", Remedy.UNDO_RUN))
 
 
 # Writing

@@ -29,7 +29,7 @@ from ocigc.layout.relations import detach
 from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import Watcher
 from ocigc.pruning.journal import Unlease
-from ocigc.times import SECOND, nanoseconds
+from ocigc.times import SECOND, Duration, nanoseconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -59,14 +59,13 @@ class PruneOptions:
 
     With `references`, exactly these images go, by the request's rules otherwise, and nothing that no image held. With a
     `policy`, only images that it lets go may; it stands for the one in the layout's own file (`own_policy`: if at all);
-    the `default_policy` applies where there is no such file.
-    With `keep_storage` (bytes), no more go than it takes, the oldest first, until the store fits. Images of which
-    `spares` says so (their time of creation is known where it can be) stay too.
-    What is in use and matches no image is noted (`match_in_use`), or nothing is done (`in_use_strict`).
+    the `default_policy` applies where there is no such file. With `keep_storage` (bytes), no more go than it takes, the
+    oldest first, until the store fits. Images of which `spares` says so (their time of creation is known where it can
+    be) stay too. What is in use and matches no image is noted (`match_in_use`), or nothing is done (`in_use_strict`).
     `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
-    in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is in seconds. A layout that is
-    `in_tree` may lose its last dangling images. `shared_with` are the paths of layouts whose blobs may lie in this one:
-    what they need and have not stays.
+    in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is for the lock. A layout that
+    is `in_tree` may lose its last dangling images. `shared_with` are the paths of layouts whose blobs may lie in this
+    one: what they need and have not stays.
     """
 
     request: Request = field(default_factory=request)
@@ -76,7 +75,7 @@ class PruneOptions:
     allow_empty: bool = False
     explain: bool = False
     trash: int | timedelta | None = None
-    wait: float = 0
+    wait: Duration = 0
     references: tuple[str, ...] | None = None
     policy: Policy | None = None
     own_policy: bool = True
@@ -201,15 +200,15 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
 def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:
     """The request under a policy: that decides on named images too, unless a filter says that they stay."""
     images = snapshot.images
-    from ocigc.gc.retention import Standing, retain  # noqa: PLC0415
+    from ocigc.gc.retention import ImageStates, retain  # noqa: PLC0415
     from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
 
-    standing = Standing(
+    states = ImageStates(
         referrers=snapshot.relations.subjects.keys(),
         orphaned=snapshot.relations.orphaned.keys(),
         incomplete=frozenset(each.image.position for each in incomplete_images(snapshot)),
     )
-    retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), standing, repository)
+    retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), states, repository)
     retained = ChainMap(_held(snapshot, request.now), dict(retention.retained))
     if policy.only_keeps:
         return replace(request, filters=replace(request.filters, retained=retained))

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ocigc.digest import Digest
-from ocigc.errors import Refused
+from ocigc.errors import Message, Refused, Remedy
 from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
 from ocigc.layout import lock
@@ -134,7 +134,7 @@ def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: E
     journal.note_pending(layout, watch)
     planned = plan_layout(layout, options, watch, None, elsewhere)
     if not options.allow_empty and (what := emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)):
-        watch.note(f"{layout.path}: {what}; a real run is refused without --allow-empty")
+        watch.note(Message(f"{layout.path}: {what}; a real run is refused", Remedy.ALLOW_EMPTY))
     return planned
 
 
@@ -196,8 +196,7 @@ def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Wa
             watch.note(f"{path}: all blobs stay until this is repaired, as they may belong to it: {first}{more}")
         return plan.keeping_blobs()
     raise Refused(
-        f"{path}: {first}{more}; what it refers to is unknown, so nothing was changed: repair it from another "
-        "layout with `ocigc verify --repair-from`, or remove the image with `ocigc rm`"
+        f"{path}: {first}{more}; nobody knows what it refers to, so nothing was changed", Remedy.REPAIR_OR_REMOVE
     )
 
 

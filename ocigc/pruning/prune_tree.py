@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Member(Peer):
+class _PrunedLayout(Peer):
     """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. `pool`:
     it has no entry. By its last plan it was `asked` for these digests, keeps the `hits` of them, and lets go of the
     blobs `going`. `done`: its plan has been carried out.
@@ -52,7 +52,7 @@ class _Member(Peer):
 class Others:
     """Implements `Elsewhere` for one layout of a tree. `saw` is to be told of every plan for it."""
 
-    def __init__(self, run: TreeRun, member: _Member) -> None:
+    def __init__(self, run: TreeRun, member: _PrunedLayout) -> None:
         self._run = run
         self._member = member
 
@@ -95,16 +95,16 @@ class TreeRun:
         self._watch = watch
         self._members = {found: self._member(found) for found in tree.found}
         self._wanted = Wanted()
-        self._unread: list[_Member] = []
+        self._unread: list[_PrunedLayout] = []
         self.has_pools = False
         self._executing = False
         self._shares = False
 
-    def _member(self, found: Found) -> _Member:
+    def _member(self, found: Found) -> _PrunedLayout:
         def directory() -> Dir:
             return self._tree.dir.below(*found.path.split("/"))
 
-        return _Member(found.name, lambda: self._tree.open(found), directory, found=found)
+        return _PrunedLayout(found.name, lambda: self._tree.open(found), directory, found=found)
 
     def as_it_is(self) -> Callable[[Found], Others]:
         """What the layouts need of each other now, before anything goes; for trials. Reads all of them."""
@@ -116,10 +116,10 @@ class TreeRun:
 
     # What one layout asks of the others
 
-    def _beside(self, member: _Member) -> Iterator[_Member]:
+    def _beside(self, member: _PrunedLayout) -> Iterator[_PrunedLayout]:
         return (each for each in self._members.values() if each is not member)
 
-    def needed_beside(self, member: _Member) -> frozenset[Digest]:
+    def needed_beside(self, member: _PrunedLayout) -> frozenset[Digest]:
         """What the others need and have not: as their plans say, or, while plans are carried out, as things are."""
         if self._executing and self._shares:
             for other in self._beside(member):
@@ -128,23 +128,23 @@ class TreeRun:
                     self.recount(other)
         return self._wanted.beside(member.found.path)
 
-    def recount(self, member: _Member) -> None:
+    def recount(self, member: _PrunedLayout) -> None:
         """Lets a layout count with what it needs at this stage of the run."""
         found = member.needs if self._executing and not member.done else member.after
         self._wanted.count(member.found.path, found or frozenset())
         unread = [each for each in self._unread if each is not member]
         self._unread = [*unread, member] if member.unknown else unread
 
-    def kept_beside(self, member: _Member, store: Store) -> array[int]:
+    def kept_beside(self, member: _PrunedLayout, store: Store) -> array[int]:
         """What of a pool the other layouts have, and keep."""
         others = [each for each in self._beside(member) if not each.pool]
         return nodes_of(others, store, lambda each: frozenset() if self._executing else each.going)
 
-    def changed_beside(self, member: _Member) -> bool:
+    def changed_beside(self, member: _PrunedLayout) -> bool:
         """Whether another layout of a tree that shares blobs has changed since this one was planned."""
         return self._shares and any(each.stamp != each.stamp_now() for each in self._beside(member))
 
-    def unknown_to(self, member: _Member) -> str:
+    def unknown_to(self, member: _PrunedLayout) -> str:
         """Why nobody can tell what another layout needs of this one. One that cannot be read, but has blobs of its own,
         is not taken to need those of others, unless layouts of this tree do."""
         for each in self._unread:
@@ -194,7 +194,7 @@ class TreeRun:
         self.has_pools = any(member.pool for member in self._members.values())
         self._shares = self.has_pools
 
-    def _is_outdated(self, member: _Member) -> bool:
+    def _is_outdated(self, member: _PrunedLayout) -> bool:
         """Whether more is needed of a layout than its plan knew."""
         more = self.needed_beside(member) - member.asked
         if not more or member.unknown:
@@ -235,7 +235,7 @@ class TreeRun:
         interrupted = self._attempt(pools, work, values, errors, self._watch, 1)
         return self._results(values, errors, more, interrupted=interrupted)
 
-    def _holds_too_much(self, member: _Member) -> bool:
+    def _holds_too_much(self, member: _PrunedLayout) -> bool:
         """Whether a layout has kept what others needed only until their turn was over."""
         return member.done and not member.pool and not member.hits <= self.needed_beside(member)
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
-from ocigc.errors import OcigcError, Refused
+from ocigc.errors import OcigcError, Refused, Remedy
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.lock import clear_index_lock
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.bring_back import carry_out
-from ocigc.pruning.commit import Standing, roll_back, standing
-from ocigc.pruning.execute import Terms, finish
-from ocigc.pruning.journal import RUN, WAY_BACK, RestoreJournal
+from ocigc.pruning.commit import RunState, roll_back, run_state
+from ocigc.pruning.execute import RunTerms, finish
+from ocigc.pruning.journal import RUN, RestoreJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Recovered:
     trashed: int = 0
 
 
-def recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recovered | None:
+def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Recovered | None:
     """Finishes or undoes a run that was cut off, under the exclusive lock; None where there was none. Raises Refused
     and Interrupted."""
     with naming(f"{layout.path}/{STATE}"):
@@ -45,7 +45,7 @@ def recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recover
                 return Recovered("finished an earlier restore that was interrupted")
             # What other layouts have come to need since is known to a prune of all of them alone.
             knows_enough = terms.elsewhere is not None or not record.shared
-            if standing(layout, run, record) is Standing.COMMITTED and knows_enough:
+            if run_state(layout, run, record) is RunState.COMMITTED and knows_enough:
                 done = finish(layout, state, run, record, terms, watch)
                 if done is not None:
                     freed, trashed = (done.size, 0) if record.expires is None else (0, done.size)
@@ -54,9 +54,8 @@ def recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> Recover
                 try:
                     roll_back(layout, state, run, record, terms.wait)
                 except OcigcError as error:
-                    raise Refused(
-                        f"{error}; nothing is lost; an earlier prune is still to be undone, {WAY_BACK}"
-                    ) from error
+                    what = "nothing is lost, and an earlier prune is still to be undone"
+                    raise Refused(f"{error}; {what}", Remedy.UNDO_RUN) from error
         return Recovered("undid an earlier prune that was interrupted: index.json, labels and blobs are as before it")
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Refused, UsageError, printable
+from ocigc.errors import MalformedError, Refused, Remedy, UsageError, printable
 from ocigc.gc.images import fallback_subject
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
@@ -25,15 +25,15 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
 from ocigc.pruning.bring_back import carry_out
 from ocigc.pruning.commit import roll_back
-from ocigc.pruning.execute import Terms
+from ocigc.pruning.execute import RunTerms
 from ocigc.pruning.journal import RUN, TRASH, RestoreJournal
 from ocigc.pruning.put_back import blobs_in
 from ocigc.pruning.recover import recover
 from ocigc.pruning.trash import MANIFEST_LIMIT, Trashed
 from ocigc.reference import split_names
+from ocigc.times import Duration
 
 _GC_LABEL = "containerd.io/gc."
-_SHOWS = "`ocigc trash ls` shows what can be restored"
 
 
 class NothingToRestore(UsageError):
@@ -58,8 +58,8 @@ class Restored:
         return not (self.missing or self.damaged)
 
 
-def trashed(layout: Layout, *, wait: float = 0) -> list[Trashed]:
-    """The runs in the trash, the oldest first. `wait` is in seconds. Raises Refused."""
+def trashed(layout: Layout, *, wait: Duration = 0) -> list[Trashed]:
+    """The runs in the trash, the oldest first. `wait` is for the lock. Raises Refused."""
     with lock.shared(layout, wait):
         try:
             with layout.dir.below(STATE) as state:
@@ -69,7 +69,7 @@ def trashed(layout: Layout, *, wait: float = 0) -> list[Trashed]:
 
 
 def empty_trash(
-    layout: Layout, identities: Sequence[str] = (), *, wait: float = 0, watch: Watcher = SILENT
+    layout: Layout, identities: Sequence[str] = (), *, wait: Duration = 0, watch: Watcher = SILENT
 ) -> list[Trashed]:
     """Removes runs from the trash for good, all of them where none is named; what was removed. Raises UsageError where
     there is no such run, and Refused."""
@@ -94,15 +94,15 @@ def restore(
     run: str | None = None,
     image: str | None = None,
     name: str | None = None,
-    wait: float = 0,
+    wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Restored:
     """Brings back what a run has removed (the last one that is not restored yet, where none is named), or of it one
     image: by its name, its digest or the beginning of that. The one image that comes back gets the new `name`, if one
     is given. An image whose name means another one by now comes back without it. The trash keeps what it has.
 
-    `wait` is in seconds. Raises UsageError where there is no such thing, and Refused: then nothing is lost, and nothing
-    was changed or the next command finishes the restore.
+    `wait` is for the lock. Raises UsageError where there is no such thing, and Refused: then nothing is lost, and
+    nothing was changed or the next command finishes the restore.
     """
     terms = _terms(wait)
     with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
@@ -122,12 +122,12 @@ def restore(
     return Restored(images, came.blobs, missing, came.damaged, came.moved_on)
 
 
-def undo_interrupted(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT) -> Restored:
-    """Undoes the run that was interrupted, instead of letting the next one finish it. `wait` is in seconds. Raises
+def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SILENT) -> Restored:
+    """Undoes the run that was interrupted, instead of letting the next one finish it. `wait` is for the lock. Raises
     UsageError where there is none, and Refused: then nothing is lost."""
     with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
         if not journal.pending(state):
-            raise NothingToRestore(f"{layout.path}: no run was interrupted; {_SHOWS}")
+            raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
         with held_back(), state.below(RUN) as run:
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
@@ -140,12 +140,12 @@ def undo_interrupted(layout: Layout, *, wait: float = 0, watch: Watcher = SILENT
     return Restored(images, len(blobs), ())
 
 
-def _terms(wait: float) -> Terms:
+def _terms(wait: Duration) -> RunTerms:
     now = time.time_ns()
-    return Terms(now, now, wait=wait)
+    return RunTerms(now, now, wait=wait)
 
 
-def _recover(layout: Layout, state: Dir, terms: Terms, watch: Watcher) -> None:
+def _recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> None:
     recovered = recover(layout, state, terms, watch)
     if recovered is not None:
         watch.note(f"{layout.path}: {recovered.message}")
@@ -155,7 +155,7 @@ def _named(runs: Sequence[Trashed], identity: str, path: str) -> Trashed:
     for each in runs:
         if each.id == identity:
             return each
-    raise NothingToRestore(f"{path}: no such run in the trash: {printable(identity)!r}; {_SHOWS}")
+    raise NothingToRestore(f"{path}: no such run in the trash: {printable(identity)!r}", Remedy.LIST_TRASH)
 
 
 def _choose(
@@ -171,7 +171,7 @@ def _choose(
         if found or image is None:
             fitting.append((each, found))
     if not fitting:
-        raise NothingToRestore(f"{layout.path}: no image {printable(image or '')!r} in the trash; {_SHOWS}")
+        raise NothingToRestore(f"{layout.path}: no image {printable(image or '')!r} in the trash", Remedy.LIST_TRASH)
     return next((each for each in reversed(fitting) if not each[0].is_restored), fitting[-1])
 
 

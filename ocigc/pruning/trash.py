@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ocigc.errors import MalformedError, Refused, printable
+from ocigc.errors import MalformedError, Refused, Remedy, printable
 from ocigc.image import ImageRecord
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, parse
@@ -66,7 +66,7 @@ def names(state: Dir) -> list[str]:
     with naming(f"{STATE}/{TRASH}"):
         found = state.names_below(TRASH)
     if len(found) > _MOST_RUNS:
-        raise Refused(f"{STATE}/{TRASH}: more than {_MOST_RUNS:,} runs; `ocigc trash empty` removes them")
+        raise Refused(f"{STATE}/{TRASH}: more than {_MOST_RUNS:,} runs", Remedy.EMPTY_TRASH)
     for name in found:
         if not journal.is_id(name):
             raise MalformedError(f"{STATE}/{TRASH}/{printable(name)}: not a run of ocigc; move it away")

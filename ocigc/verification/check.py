@@ -16,6 +16,7 @@ from ocigc.layout.leftovers import find_leftovers, partial_names
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, trash
+from ocigc.times import Duration
 from ocigc.verification.scan import wrong_sizes
 
 _SUFFIX = ".json"
@@ -53,7 +54,7 @@ class Findings:
 _NORMAL = ("absent", "orphans", "expired_leases", "affected", "leftovers")
 
 
-def check(layout: Layout, *, sparse: bool = False, wait: float = 0, watch: Watcher = SILENT) -> Findings:
+def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Watcher = SILENT) -> Findings:
     """Checks a layout; with `sparse` no image has to be complete. Raises UsageError where it is none, and Refused where
     it cannot be read."""
     now = time.time_ns()

@@ -20,7 +20,7 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
-from ocigc.times import nanoseconds
+from ocigc.times import Duration, nanoseconds
 from ocigc.verification import ledger
 from ocigc.verification.scan import Scope, Terms, Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
@@ -34,8 +34,8 @@ class VerifyOptions:
     """How to verify, on `jobs` threads (0: one per core).
 
     With `reachable`, only what an image, a lease or a `gc.root` label reaches is hashed; with `deep`, layers are
-    unpacked too; with `sparse`, no image has to be complete. `repair_from` are layouts to copy sound
-    blobs from. `wait` is in seconds.
+    unpacked too; with `sparse`, no image has to be complete. `repair_from` are layouts to copy sound blobs from. `wait`
+    is for the lock.
 
     A ledger in the layout records what was verified and when; each of these makes one. `changed` hashes what is new or
     was touched since. `quick` compares content with what the ledger knows of it. `older_than` hashes what was verified
@@ -45,7 +45,7 @@ class VerifyOptions:
 
     jobs: int = 0
     reachable: bool = False
-    wait: float = 0
+    wait: Duration = 0
     changed: bool = False
     quick: bool = False
     older_than: int | timedelta | None = None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ocigc.gc.filters import label_check
 from ocigc.gc.policy import Period, Policy, Rule
 from ocigc.gc.regex import Regex
-from ocigc.gc.retention import Standing, retain
+from ocigc.gc.retention import ImageStates, retain
 from ocigc.image import Descriptor, ImageRecord, Media, dangling_name
 from ocigc.semver import parse_range
 from ocigc.times import SECOND, parse_rfc3339
@@ -48,7 +48,7 @@ def goes(
 ) -> list[str]:
     """The names of what a policy lets go; of referrers, what goes without its subject."""
     sets = ({i.position for i in those} for those in (referrers, orphaned, incomplete))
-    found = retain(Policy(rules), RecordImages(images), NOW, lambda _: [labels or {}], Standing(*sets))
+    found = retain(Policy(rules), RecordImages(images), NOW, lambda _: [labels or {}], ImageStates(*sets))
     return [
         i.name
         for i in images
@@ -56,9 +56,9 @@ def goes(
     ]
 
 
-def why(rule: Rule, images: Sequence[ImageRecord], **standing: Any) -> dict[str, str]:
+def why(rule: Rule, images: Sequence[ImageRecord], **states: Any) -> dict[str, str]:
     """The reasons by which a rule keeps images."""
-    found = retain(Policy([rule]), RecordImages(images), NOW, lambda _: [{}], Standing(**standing))
+    found = retain(Policy([rule]), RecordImages(images), NOW, lambda _: [{}], ImageStates(**states))
     return {i.name: found.retained[i.position] for i in images if i.position in found.retained}
 
 
@@ -101,7 +101,7 @@ def test_images_without_a_name() -> None:
     assert goes([Rule(delete_untagged=True, keep_within=3 * DAY)], [old, young]) == [old.name]
     rule = Rule(repositories=("app",), delete_untagged=True)
     assert goes([rule], [old]) == []
-    known = retain(Policy([rule]), RecordImages([old]), NOW, lambda _: [], Standing(), "docker.io/library/app")
+    known = retain(Policy([rule]), RecordImages([old]), NOW, lambda _: [], ImageStates(), "docker.io/library/app")
     assert (known.retained, known.released) == ({}, {old.position: "policy rule 1"})
 
 
@@ -209,7 +209,7 @@ def test_what_is_protected_is_never_taken() -> None:
     assert goes([rules[0]], APP) == [APP[n].name for n in (0, 3, 4)]
     assert goes(rules[:2], APP) == [APP[n].name for n in (0, 4)]
     assert goes(rules, APP) == []
-    found = retain(Policy([Rule(deny=("*",))], protect=("app:4",)), RecordImages(APP), NOW, lambda _: [], Standing())
+    found = retain(Policy([Rule(deny=("*",))], protect=("app:4",)), RecordImages(APP), NOW, lambda _: [], ImageStates())
     assert found.retained == {APP[4].position: "protect app:4"}
     # A rule that only protects decides nothing else.
     assert goes([Rule(protect=("other",)), Rule(keep_last=0)], APP) == [i.name for i in APP]
@@ -248,11 +248,11 @@ def test_orphaned_referrers_go_when_asked() -> None:
 def test_a_referrer_with_a_name_of_its_own_takes_no_place_and_may_go_with_its_subject() -> None:
     # agntcy/dir#2101: signatures with tags pushed images out of a keep-last.
     signature = image("docker.io/library/app:sig-1", 9, age=0)
-    standing = Standing(referrers={signature.position})
-    found = retain(Policy([Rule(keep_last=2)]), RecordImages([*APP, signature]), NOW, lambda _: [], standing)
+    states = ImageStates(referrers={signature.position})
+    found = retain(Policy([Rule(keep_last=2)]), RecordImages([*APP, signature]), NOW, lambda _: [], states)
     assert [i.name for i in APP if i.position in found.retained] == [APP[0].name, APP[1].name]
     assert (signature.position in found.retained, signature.position in found.detached) == (False, False)
-    kept = retain(Policy([Rule(keep_tagged=True)]), RecordImages([signature]), NOW, lambda _: [], standing)
+    kept = retain(Policy([Rule(keep_tagged=True)]), RecordImages([signature]), NOW, lambda _: [], states)
     assert signature.position in kept.retained
 
 

@@ -15,7 +15,7 @@ from ocigc.layout.configs import labels_of
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load
 from ocigc.progress import SILENT, Report
-from ocigc.pruning.execute import Executed, Terms, execute
+from ocigc.pruning.execute import Executed, RunTerms, execute
 from ocigc.pruning.planning import decide
 from ocigc.pruning.recover import recover
 from ocigc.pruning.roots import Roots
@@ -41,7 +41,7 @@ class World:
         before: Act = lambda: None,
         sweeping: Act = lambda: None,
         moved: Act = lambda: None,
-        wait: float = 0,
+        wait: int = 0,
     ) -> Executed | None:
         """A run; `before` happens when the plan has been made, `sweeping` when the blobs are about to go, `moved` once
         they have."""
@@ -54,7 +54,7 @@ class World:
 
         with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
             now = time.time_ns()
-            terms = Terms(now, now, wait=wait)
+            terms = RunTerms(now, now, wait=wait)
             recover(layout, state, terms, SILENT)
             roots = Roots.read(layout)
             snapshot = load(layout, None, now, lambda _: None)

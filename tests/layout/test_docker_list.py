@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ocigc.layout.docker_list import Listed, listed
+from ocigc.layout.docker_list import ListEntry, listed
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
@@ -35,14 +35,17 @@ def _list(layout: LayoutWriter, *entries: tuple[Descriptor, list[Descriptor]]) -
         ("text", []),
         ([], []),
         ([1, None, "text"], []),
-        ([{}], [Listed(None, [])]),
-        ([{"Config": f"{HEX}.json", "Layers": [f"{HEX}/layer.tar"]}], [Listed(None, [])]),
-        ([{"Config": f"blobs/sha256/{HEX}", "Layers": None}], [Listed(f"sha256:{HEX}", [])]),
-        ([{"Config": 1, "Layers": [f"blobs/sha256/{HEX}", "blobs/sha256/../x", 2]}], [Listed(None, [f"sha256:{HEX}"])]),
-        ([{"Config": f"blobs/md5/{HEX}", "Layers": "text"}], [Listed(None, [])]),
+        ([{}], [ListEntry(None, [])]),
+        ([{"Config": f"{HEX}.json", "Layers": [f"{HEX}/layer.tar"]}], [ListEntry(None, [])]),
+        ([{"Config": f"blobs/sha256/{HEX}", "Layers": None}], [ListEntry(f"sha256:{HEX}", [])]),
+        (
+            [{"Config": 1, "Layers": [f"blobs/sha256/{HEX}", "blobs/sha256/../x", 2]}],
+            [ListEntry(None, [f"sha256:{HEX}"])],
+        ),
+        ([{"Config": f"blobs/md5/{HEX}", "Layers": "text"}], [ListEntry(None, [])]),
     ],
 )
-def test_what_a_document_lists(document: Any, expected: list[Listed]) -> None:
+def test_what_a_document_lists(document: Any, expected: list[ListEntry]) -> None:
     assert listed(document) == expected
 
 

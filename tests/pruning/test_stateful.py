@@ -22,7 +22,7 @@ from ocigc.layout.protect import held, hold, release
 from ocigc.layout.snapshot import load
 from ocigc.progress import SILENT, Report
 from ocigc.pruning import trash
-from ocigc.pruning.execute import Terms, execute
+from ocigc.pruning.execute import RunTerms, execute
 from ocigc.pruning.planning import PruneOptions, decide, request
 from ocigc.pruning.prune import prune
 from ocigc.pruning.recover import recover
@@ -110,7 +110,7 @@ class Layouts(RuleBasedStateMachine):
     def prune(self, everything: bool, keep: bool, die: bool) -> None:
         with Layout(str(self.writer.path)) as layout, lock.exclusive(layout, 0) as state:
             now = time.time_ns()
-            terms = Terms(now, now, now + 3600 * SECOND if keep else None)
+            terms = RunTerms(now, now, now + 3600 * SECOND if keep else None)
             recover(layout, state, terms, SILENT)
             trash.remove_old(layout, state, now)
             roots = Roots.read(layout)

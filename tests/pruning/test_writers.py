@@ -17,6 +17,7 @@ from ocigc.errors import Refused
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load
 from ocigc.pruning import commit
+from ocigc.times import SECOND
 from tests.helpers.layouts import Descriptor
 from tests.helpers.world import World
 
@@ -251,7 +252,7 @@ def test_the_lock_of_buildkit_is_respected(world: World) -> None:
 
         later = threading.Timer(1.5, release)
         later.start()
-        assert world.prune(wait=60) is not None
+        assert world.prune(wait=60 * SECOND) is not None
         later.join()
     assert not world.writer.has(world.gone)
     assert not lock_file.exists()
