@@ -13,7 +13,7 @@ _EXPORTS = {
     "documents": (
         "Config",
         "Role",
-        "Member",
+        "JsonMember",
         "media_of",
         "members",
         "parse_children",

@@ -4,7 +4,7 @@ from ocigc.native.blobs import ArchiveMember, MemberKind
 from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable
 from ocigc.native.documents import (
     Config,
-    Member,
+    JsonMember,
     Role,
     media_of,
     members,
@@ -26,8 +26,8 @@ __all__ = [
     "Config",
     "Detail",
     "Entries",
+    "JsonMember",
     "Ledger",
-    "Member",
     "MemberKind",
     "Missing",
     "NameForm",

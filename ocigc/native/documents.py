@@ -48,7 +48,7 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class JsonMember:
     """Where a member of a JSON object stands: `start` is that of its key, `value` that of its value, which ends at
     `end`. The elements of an array have no `key`.
     """
@@ -59,7 +59,7 @@ class Member:
     end: int
 
 
-def members(content: bytes) -> list[Member]:
+def members(content: bytes) -> list[JsonMember]:
     """The members of the object, or the elements of the array, that the content is. Raises MalformedError."""
     count = ffi.new("size_t *")
     call(lib.ocigc_json_members, content, len(content), ffi.NULL, 0, count)
@@ -67,7 +67,7 @@ def members(content: bytes) -> list[Member]:
     call(lib.ocigc_json_members, content, len(content), found, count[0], count)
     rows = _MEMBER.iter_unpack(memory(found, count[0] * _MEMBER.size))
     return [
-        Member(
+        JsonMember(
             json.loads(content[key : key + length]) if length else "",
             key if length else value,
             value,
