@@ -287,6 +287,10 @@ struct ocigc_archive_member {
  * neither be swept nor have a ledger. OCIGC_MALFORMED for what is not a digest. */
 int32_t ocigc_store_of_archive(int32_t file, const char *names, const struct ocigc_archive_member *members,
                                uint32_t count, ocigc_store **store, struct ocigc_error *error);
+/* A store of `count` blobs of one registered algorithm, given by their binary digests, one after the other. Duplicates
+ * are dropped; nothing is asked of the files. */
+int32_t ocigc_store_list(int32_t layout, int32_t algorithm, const uint8_t *digests, uint32_t count,
+                         ocigc_store **store, struct ocigc_error *error);
 void ocigc_store_free(ocigc_store *store);
 
 uint32_t ocigc_store_count(const ocigc_store *store);
@@ -530,6 +534,9 @@ int32_t ocigc_ledger_compare(const ocigc_ledger *ledger, const uint32_t *nodes, 
  * record; one that is UNCHECKED keeps it. */
 void ocigc_ledger_update(ocigc_ledger *ledger, const uint32_t *nodes, size_t count, const uint8_t *verdicts,
                          const struct ocigc_checksum *checksums, int64_t began);
+/* Takes the newer records of another ledger of the same store, but none of those nodes of `own` that have no record:
+ * they were found unsound. */
+void ocigc_ledger_take_over(ocigc_ledger *ledger, const ocigc_ledger *other, const uint32_t *own, size_t count);
 /* Writes all records to an open, empty file. */
 int32_t ocigc_ledger_write(const ocigc_ledger *ledger, int32_t file, struct ocigc_error *error);
 

@@ -5,20 +5,26 @@ What is read back is a stranger's until it has been checked: every value has to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_Names = tuple[type, ...]
+_Read = Callable[[Any, str], Any]
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: objects, arrays, texts, numbers. Sets are sorted."""
+    """A value as JSON has it: objects, arrays, texts, numbers. Sets are sorted; enums are their values."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in sorted(value.items())}
+        return {str(plain(key)): plain(each) for key, each in sorted(value.items())}
     if isinstance(value, frozenset | set):
         return sorted(map(plain, value))
     if isinstance(value, tuple | list):
@@ -28,47 +34,106 @@ def plain(value: Any) -> Any:
     raise TypeError(f"no plain form of {type(value).__name__}")
 
 
-def restored(kind: type[T], value: Any) -> T:
-    """A dataclass out of its plain form. Raises ValueError that names the field where a value is not of its type."""
-    return _dataclass(kind, value, kind.__name__)
+def restored(kind: type[T], value: Any, *names: type) -> T:
+    """A dataclass out of its plain form; `names` are the classes that its fields name and its module does not import
+    at run time. Raises ValueError that names the field where a value is not of its type."""
+    found: T = _reader(kind, names)(value, kind.__name__)  # type: ignore[arg-type]
+    return found
 
 
-def _dataclass(kind: type[T], value: Any, where: str) -> T:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} must be an object")
-    hints = get_type_hints(kind)
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(value.keys() - known):
-        raise ValueError(f"{where}: unknown field {unknown[0]!r}")
-    found = {name: _value(hints[name], each, f"{where}.{name}") for name, each in value.items()}
-    try:
-        return kind(**found)
-    except TypeError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911
+@cache
+def _reader(hint: Any, names: _Names) -> _Read:  # noqa: PLR0911
+    """Reads values of a type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        if value is None and NoneType in arguments:
-            return None
-        (hint,) = (each for each in arguments if each is not NoneType)
-        return _value(hint, value, where)
-    if isinstance(hint, type) and is_dataclass(hint):
-        return _dataclass(hint, value, where)
-    if origin in (tuple, frozenset):
-        if not isinstance(value, list):
-            raise ValueError(f"{where} must be an array")
-        if origin is tuple and Ellipsis not in arguments:
-            if len(value) != len(arguments):
-                raise ValueError(f"{where} must have {len(arguments)} items")
-            return tuple(_value(each, item, where) for each, item in zip(arguments, value, strict=True))
-        return origin(_value(arguments[0], item, where) for item in value)
+        (other,) = (each for each in arguments if each is not NoneType)
+        read = _reader(other, names)
+        return lambda value, where: None if value is None else read(value, where)
+    if is_dataclass(hint):
+        return _dataclass(hint, names)
+    if origin is tuple and Ellipsis not in arguments:
+        return _tuple([_reader(each, names) for each in arguments])
     if origin is not None and issubclass(origin, Mapping):
+        return _mapping(*(_reader(each, names) for each in arguments), numbers=_is_number(arguments[0]))
+    if origin is not None and issubclass(origin, Sequence | Set):
+        return _items(_reader(arguments[0], names), tuple if issubclass(origin, Sequence) else frozenset)
+    if issubclass(hint, Enum):
+        return _enum(hint)
+    return _scalar(hint)
+
+
+def _dataclass(kind: Any, names: _Names) -> _Read:
+    hints = get_type_hints(kind, localns={each.__name__: each for each in names})
+    readers = {each.name: _reader(hints[each.name], names) for each in fields(kind)}
+
+    def read(value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"{where} must be an object")
-        return {key: _value(arguments[1], each, f"{where}.{key}") for key, each in value.items()}
-    # A bool is an int to Python, and to nobody else.
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ValueError(f"{where} must be of type {hint.__name__}")
-    return value
+        if unknown := sorted(value.keys() - readers.keys()):
+            raise ValueError(f"{where}: unknown field {unknown[0]!r}")
+        found = {name: readers[name](each, f"{where}.{name}") for name, each in value.items()}
+        try:
+            return kind(**found)
+        except TypeError as error:
+            raise ValueError(f"{where}: {error}") from None
+
+    return read
+
+
+def _tuple(readers: Sequence[_Read]) -> _Read:
+    def read(value: Any, where: str) -> Any:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} must be an array")
+        if len(value) != len(readers):
+            raise ValueError(f"{where} must have {len(readers)} items")
+        return tuple(each(item, where) for each, item in zip(readers, value, strict=True))
+
+    return read
+
+
+def _items(item: _Read, make: Callable[[Any], Any]) -> _Read:
+    def read(value: Any, where: str) -> Any:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} must be an array")
+        return make(item(each, where) for each in value)
+
+    return read
+
+
+def _mapping(key: _Read, item: _Read, *, numbers: bool) -> _Read:
+    def read(value: Any, where: str) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} must be an object")
+        if numbers and not all(name.isdecimal() for name in value):
+            raise ValueError(f"{where} must have numbers as keys")
+        return {
+            key(int(name) if numbers else name, where): item(each, f"{where}.{name}") for name, each in value.items()
+        }
+
+    return read
+
+
+def _is_number(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, int)
+
+
+def _enum(hint: type[Enum]) -> _Read:
+    def read(value: Any, where: str) -> Any:
+        try:
+            return hint(value)
+        except ValueError:
+            raise ValueError(f"{where} must be a {hint.__name__}") from None
+
+    return read
+
+
+def _scalar(hint: Any) -> _Read:
+    accepted = (int, float) if hint is float else str if issubclass(hint, str) else hint
+
+    def read(value: Any, where: str) -> Any:
+        # A bool is an int to Python, and to nobody else.
+        if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
+            raise ValueError(f"{where} must be of type {hint.__name__}")
+        return hint(value)
+
+    return read

@@ -50,8 +50,8 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands ls du tree why report check verify prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth help
-set -g _shtab_ocigc_opts_with_value --as --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --shared-with --sort --trash --wait -j -o
+set -g _shtab_ocigc_commands ls du tree why report check verify merge prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth help
+set -g _shtab_ocigc_opts_with_value --as --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --shard --shared-with --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -145,11 +145,16 @@ complete -c ocigc -n '_shtab_ocigc_using verify' -l changed -d 'hash only blobs 
 complete -c ocigc -n '_shtab_ocigc_using verify' -l quick -d 'read everything, but compare blobs that were verified before by their XXH3-128: finds bit rot, not forgery'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l older-than -x -d 'hash only blobs that were last verified longer ago than this, for example 30d; the oldest first'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l budget -x -d 'start no further blob after this long, for example 10m; alone, the oldest go first'
+complete -c ocigc -n '_shtab_ocigc_using verify' -l shard -x -d 'hash only the I-th of N shards, and write what is found as a fragment; `ocigc merge` puts the N fragments together'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l format -xka "text json" -d 'output format (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l metrics-file -xka "(__fish_complete_path (commandline -ct))" -d 'write metrics of the run to FILE, for the textfile collector of Prometheus'"'"' node_exporter (it reads *.prom)'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
 complete -c ocigc -n '_shtab_ocigc_using verify; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout, or a tar archive of one'
+complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a merge -d 'put the shards of a verification together'
+complete -c ocigc -n '_shtab_ocigc_using merge' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using merge' -l format -xka "text json" -d 'output format (default: text)'
+complete -c ocigc -n '_shtab_ocigc_using merge' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a prune -d 'remove images by rules, and all blobs that nothing needs'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l recursive -d 'process every layout in and below LAYOUT; the path of each is its repository'
@@ -285,4 +290,4 @@ complete -c ocigc -n '_shtab_ocigc_using synth' -l log-format -xka "text json" -
 complete -c ocigc -n '_shtab_ocigc_using synth; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'a new or empty directory'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a help -d 'tell more of a command'
 complete -c ocigc -n '_shtab_ocigc_using help' -s h -l help -d 'show this help message and exit'
-complete -c ocigc -n '_shtab_ocigc_using help; and test $_shtab_ocigc_npos -eq 0' -ka "ls du tree why report check verify prune rm apply history trash restore run lease synth" -d 'the command'
+complete -c ocigc -n '_shtab_ocigc_using help; and test $_shtab_ocigc_npos -eq 0' -ka "ls du tree why report check verify merge prune rm apply history trash restore run lease synth" -d 'the command'

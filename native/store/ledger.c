@@ -98,3 +98,17 @@ void ocigc_ledger_update(ocigc_ledger *ledger, const uint32_t *nodes, size_t cou
         }
     }
 }
+
+void ocigc_ledger_take_over(ocigc_ledger *ledger, const ocigc_ledger *other, const uint32_t *own, size_t count)
+{
+    /* Until the end, what was found unsound has a time that no other record is after. */
+    for (size_t i = 0; i < count; i++)
+        if (ledger->known[own[i]].verified == 0)
+            ledger->known[own[i]].verified = INT64_MAX;
+    for (uint32_t node = 0; node < ledger->store->count; node++)
+        if (other->known[node].verified > 0 && other->known[node].verified > ledger->known[node].verified)
+            ledger->known[node] = other->known[node];
+    for (size_t i = 0; i < count; i++)
+        if (ledger->known[own[i]].verified == INT64_MAX)
+            ledger->known[own[i]].verified = 0;
+}

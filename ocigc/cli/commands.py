@@ -23,6 +23,7 @@ GROUPS = {
     "Check": {
         "check": "check that a layout is consistent, without hashing layers",
         "verify": "check every blob against its digest",
+        "merge": "put the shards of a verification together",
     },
     "Clean up": {
         "prune": "remove images by rules, and all blobs that nothing needs",

@@ -20,11 +20,12 @@ from ocigc.cli.output.findings import (
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import clock, paint, progress_line
 from ocigc.cli.output.words import human_size
-from ocigc.errors import CutOffArchive, UsageError
+from ocigc.errors import CutOffArchive, UsageError, printable
 from ocigc.layout.layout import Layout, open_either
 from ocigc.native import map_blobs
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together
+from ocigc.verification.shard import Shard
 from ocigc.verification.verify import VerifyOptions, verify
 
 _LAYOUTS = (
@@ -57,7 +58,9 @@ def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptio
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verifies one layout, or a tree of them."""
+    """Verifies one layout, or a tree of them, or a shard of either."""
+    if args.shard is not None:
+        return _run_shard(args)
     members: Sequence[tuple[str, Verification]] = ()
     map_blobs()
     with ExitStack() as stack:
@@ -79,14 +82,58 @@ def run(args: argparse.Namespace) -> int:
             result = _verify_one(args, wanted)
     options.measure(args, _as_metrics(result))
     args.answered = True
+    show(result, members if args.recursive else None, as_json=args.format == "json", ledger=wanted.keeps_ledger)
+    return code_of(result)
+
+
+def _run_shard(args: argparse.Namespace) -> int:
+    """Verifies a shard, and writes its fragment."""
+    from ocigc.verification import fragment  # noqa: PLC0415
+    from ocigc.verification.verify import verify_shard  # noqa: PLC0415
+
+    if args.deep or args.repair_from:
+        raise UsageError("--shard: images as a whole are for one run: leave out --deep and --repair-from")
+    map_blobs()
+    wanted = _options(args, ())
+    errors: Sequence[str] = ()
+    if args.recursive:
+        results = options.each_layout(
+            args,
+            lambda layout, found, watch: verify_shard(layout, wanted, args.shard, path=found.name, watch=watch),
+            writable=wanted.keeps_ledger,
+        )
+        layouts, errors = [seen for _, seen in results.values], results.errors
+    else:
+        with Layout(args.layout) as layout, progress_line() as progress:
+            with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
+                options.confine(args, *directories)
+            layouts = [verify_shard(layout, wanted, args.shard, watch=progress)]
+    result = together([(seen.path, seen.result) for seen in layouts], errors)
+    options.measure(args, _as_metrics(result))
+    args.answered = True
+    way = {**wanted.way, "recursive": str(args.recursive)}
+    print(fragment.dump(fragment.make(printable(args.layout), args.shard, way, layouts, errors)), end="")
+    return code_of(result)
+
+
+def show(
+    result: Verification, members: Sequence[tuple[str, Verification]] | None, *, as_json: bool, ledger: bool
+) -> None:
+    """Prints what was found, of a tree with its members; with `ledger`, what that has saved."""
     if result.unchecked:
         options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
-    if args.format == "json":
-        layouts = [{"Layout": name, **_document(each, wanted)} for name, each in members]
-        json.dump(_document(result, wanted) | ({"Layouts": layouts} if args.recursive else {}), sys.stdout)
-        print()
-    else:
-        _print(result, members)
+    if not as_json:
+        _print(result, members or ())
+        return
+    layouts = (
+        {} if members is None else {"Layouts": [{"Layout": name, **_document(each, ledger)} for name, each in members]}
+    )
+    json.dump(_document(result, ledger) | layouts, sys.stdout)
+    print()
+
+
+def code_of(result: Verification) -> int:
+    """The exit code."""
     if result.errors or result.unchecked:
         return options.FAILED
     return 0 if result.sound else 1
@@ -107,7 +154,7 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
 
 def failure(message: str, _: argparse.Namespace) -> str:
     """The JSON answer of a run that failed."""
-    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]), VerifyOptions())) + "\n"
+    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]), ledger=False)) + "\n"
 
 
 def _as_metrics(result: Verification) -> dict[str, int]:
@@ -129,7 +176,7 @@ def _as_metrics(result: Verification) -> dict[str, int]:
     }
 
 
-def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
+def _document(result: Verification, ledger: bool) -> dict[str, object]:
     document: dict[str, object] = {
         "Checked": result.checked,
         "Bytes": result.bytes,
@@ -152,7 +199,7 @@ def _document(result: Verification, wanted: VerifyOptions) -> dict[str, object]:
             "Undecodable": list(result.deep.undecodable),
             "Unsupported": list(result.deep.unsupported),
         }
-    if wanted.keeps_ledger:
+    if ledger:
         document |= {"Skipped": result.skipped, "Compared": result.compared, "Left": result.left}
     if result.unchecked:
         document["Interrupted"] = True
@@ -258,6 +305,13 @@ COMMAND = Command(
             type=options.duration,
             help="start no further blob after this long, for example 10m; alone, the oldest go first",
         ),
+        Option(
+            "--shard",
+            metavar="I/N",
+            type=options.argument_type(Shard.parse),
+            help="hash only the I-th of N shards, and write what is found as a fragment; `ocigc merge` puts the N "
+            "fragments together",
+        ),
         options.WAIT,
         options.FORMAT,
         options.METRICS_FILE,
@@ -270,6 +324,7 @@ COMMAND = Command(
         ("ocigc verify --changed mirror", "hash only what is new or was touched since the last run"),
         ("ocigc verify --older-than 30d --budget 10m mirror", "every night: everything is hashed once a month"),
         ("ocigc verify --deep mirror", "also unpack every layer"),
+        ("ocigc verify --shard 3/8 mirror > 3.json", "an eighth of it, for `ocigc merge`"),
         ("ocigc verify --repair-from /mnt/other mirror", "repair corrupt and missing blobs"),
     ),
     exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a layout, 3 "

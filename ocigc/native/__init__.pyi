@@ -15,10 +15,11 @@ from ocigc.native.documents import (
 )
 from ocigc.native.index import Entries, NameForm
 from ocigc.native.ledger import Ledger, Selection
-from ocigc.native.store import Detail, Missing, Store, Swept, Verdict
+from ocigc.native.store import CHECKSUM, Detail, Hashes, Missing, Store, Swept, Verdict
 from ocigc.native.system import confine, exchange, map_blobs, purge, return_memory
 
 __all__ = [
+    "CHECKSUM",
     "NEVER",
     "NO_NODE",
     "ArchiveMember",
@@ -26,6 +27,7 @@ __all__ = [
     "Config",
     "Detail",
     "Entries",
+    "Hashes",
     "JsonMember",
     "Ledger",
     "MemberKind",

@@ -18,6 +18,8 @@ from ocigc.progress import Report
 
 _BATCH = 1024  # nodes
 _MEMBER = struct_of("ocigc_archive_member")
+_ALGORITHMS = {"sha256": (lib.OCIGC_SHA256, 32), "sha512": (lib.OCIGC_SHA512, 64), "blake3": (lib.OCIGC_BLAKE3, 32)}
+"""By name the number of a registered algorithm, and the bytes of its digests."""
 
 
 class Detail(IntEnum):
@@ -85,6 +87,18 @@ class Blobs:
         texts, array_ = ffi.from_buffer(names), ffi.from_buffer("struct ocigc_archive_member[]", rows)
         call(lib.ocigc_store_of_archive, archive, texts, array_, len(rows) // _MEMBER.size, found)
         return cls(found[0], Detail.STATUS, None)
+
+    @classmethod
+    def listed(cls, layout: int, algorithm: str, digests: bytes) -> Self:
+        """The blobs below an open directory with these binary digests, one after the other, whether they are there or
+        not. Raises Refused where their directory cannot be opened, and ValueError for another algorithm."""
+        number, width = _ALGORITHMS.get(algorithm, (0, 1))
+        count, rest = divmod(len(digests), width)
+        if not number or rest:
+            raise ValueError(f"not digests of {algorithm}")
+        found = ffi.new("ocigc_store **")
+        call(lib.ocigc_store_list, layout, number, ffi.from_buffer("uint8_t[]", digests), count, found)
+        return cls(found[0], Detail.NAMES, None)
 
     def close(self) -> None:
         """Frees all memory now."""

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from ocigc._native import ffi, lib
 from ocigc.native.calls import bytes_pointer, call, long_call, pointer
-from ocigc.native.store import Store
+from ocigc.native.store import Hashes, Store
 from ocigc.progress import Report
 
 
@@ -29,6 +29,7 @@ class Ledger:
         found = ffi.new("ocigc_ledger **")
         call(lib.ocigc_ledger_new, store.handle, found)
         self._handle = ffi.gc(found[0], lib.ocigc_ledger_free)
+        self._updated = array("I")
 
     def close(self) -> None:
         """Frees all memory now."""
@@ -67,20 +68,14 @@ class Ledger:
             long_call(lib.ocigc_ledger_compare, *arguments, report=report)
         return verdicts
 
-    def verify(
-        self, nodes: array[int], jobs: int, deadline: int, began: int, report: Report | None = None, *, in_order: bool
-    ) -> bytearray:
-        """Like Store.verify, and records what it finds in a run that began, before the scan, at an instant. The largest
-        blob comes first, unless it goes `in_order`.
-        """
-        verdicts = bytearray(len(nodes))
-        found = bytes_pointer(verdicts)
-        size = ffi.sizeof("struct ocigc_checksum")
-        checksums = ffi.from_buffer("struct ocigc_checksum[]", bytearray(size * len(nodes)))
-        options = {"deadline": deadline, "in_order": in_order, "checksums": checksums}
-        terms = ffi.new("struct ocigc_verify_options *", options)
-        with suppress(KeyboardInterrupt):
-            handle = self._store.handle
-            long_call(lib.ocigc_verify, handle, pointer(nodes), len(nodes), jobs, terms, found, report=report)
-        lib.ocigc_ledger_update(self._handle, pointer(nodes), len(nodes), found, checksums, began)
-        return verdicts
+    def update(self, nodes: array[int], hashes: Hashes, began: int) -> None:
+        """Records what was found by a run that began, before the scan, at an instant."""
+        checksums = ffi.from_buffer("struct ocigc_checksum[]", hashes.checksums)
+        self._updated.extend(node for node, found in zip(nodes, hashes.verdicts, strict=True) if found)
+        lib.ocigc_ledger_update(
+            self._handle, pointer(nodes), len(nodes), bytes_pointer(hashes.verdicts), checksums, began
+        )
+
+    def take_over(self, other: Ledger) -> None:
+        """Adds the newer records of a ledger of the same store, but for blobs that this run has found unsound."""
+        lib.ocigc_ledger_take_over(self._handle, other._handle, pointer(self._updated), len(self._updated))

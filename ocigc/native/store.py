@@ -32,7 +32,7 @@ from ocigc.native.calls import (
 from ocigc.native.documents import MEDIAS, Role
 from ocigc.progress import Report
 
-__all__ = ["Detail", "Missing", "Store", "Swept", "Verdict"]
+__all__ = ["CHECKSUM", "Detail", "Hashes", "Missing", "Store", "Swept", "Verdict"]
 
 _LABEL = struct_of("ocigc_label")
 _MISSING = struct_of("ocigc_missing")
@@ -70,6 +70,20 @@ class Missing:
     role: Role
     media: Media
     foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """What came of hashing some blobs: a Verdict for each, and the XXH3-128 of the sound ones, CHECKSUM bytes each (or
+    nothing, where nobody asked). `troubles` say why some are UNCHECKED, where that was no interrupt."""
+
+    verdicts: bytearray
+    checksums: bytearray
+    troubles: Sequence[str] = ()
+
+
+CHECKSUM: int = ffi.sizeof("struct ocigc_checksum")
+"""Bytes."""
 
 
 def _reach(group: Group) -> int:
@@ -308,15 +322,29 @@ class Store(Blobs):
         """The nodes whose size is not what a descriptor says."""
         return list(listed(lib.ocigc_graph_wrong_sizes, self.handle))
 
-    def verify(self, nodes: Sequence[int], jobs: int = 0, report: Report | None = None) -> bytearray:
-        """Hashes blobs, the largest first; a Verdict per node. An interrupt leaves the rest UNCHECKED."""
+    def verify(
+        self,
+        nodes: Sequence[int],
+        jobs: int = 0,
+        report: Report | None = None,
+        *,
+        deadline: int = NEVER,
+        in_order: bool = False,
+        checksums: bool = False,
+    ) -> Hashes:
+        """Hashes blobs on `jobs` threads (0: one per core), the largest first unless they go `in_order`; with
+        `checksums` also their XXH3-128. An interrupt, or the monotonic clock (ns) at the deadline, leaves the rest
+        UNCHECKED."""
         flat = node_array(nodes)
         self.stat(flat)
-        verdicts = bytearray(len(flat))
-        arguments = self.handle, pointer(flat), len(flat), jobs, ffi.NULL, bytes_pointer(verdicts)
+        hashes = Hashes(bytearray(len(flat)), bytearray(CHECKSUM * len(flat) if checksums else 0))
+        found = ffi.from_buffer("struct ocigc_checksum[]", hashes.checksums) if checksums else ffi.NULL
+        options = {"deadline": deadline, "in_order": in_order, "checksums": found}
+        terms = ffi.new("struct ocigc_verify_options *", options)
+        arguments = self.handle, pointer(flat), len(flat), jobs, terms, bytes_pointer(hashes.verdicts)
         with suppress(KeyboardInterrupt):
             long_call(lib.ocigc_verify, *arguments, report=report)
-        return verdicts
+        return hashes
 
     # Sweep
 

@@ -1,7 +1,8 @@
 """The ledger on disk, `.ocigc/ledger`: what verify has found sound, so that it need not hash it again so soon.
 
 The file is never changed: a new one takes its place by one rename, so that no reader needs a lock. Every record is
-true on its own, so of two runs at once the last one to write may win. `docs/ledger.md` tells the format.
+true on its own, so a run that writes takes over what others have written since it read. `docs/ledger.md` tells the
+format.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -50,11 +52,12 @@ def kept(
     where = f"{layout.path}/{STATE}/{NAME}"
     ledger = Ledger(store)
     try:
+        before = _version(layout)
         there = _read(layout, ledger, began, where, note)
         yield ledger if make or there else None
         if ledger.differs:
             try:
-                _write(layout, ledger)
+                _write(layout, store, ledger, before, began)
             except (OSError, Refused) as error:
                 reason = getattr(error, "strerror", None) or error
                 note(f"{where}: {reason}: the ledger is not kept, so the next run finds nothing in it")
@@ -68,7 +71,8 @@ def _read(layout: Layout, ledger: Ledger, began: int, where: str, note: Callable
         with layout.dir.below(STATE) as state:
             fd = state.open_plain(NAME)
         try:
-            damaged = ledger.read(fd, began)
+            # Another run may have begun after this one, and be done.
+            damaged = ledger.read(fd, max(began, time.time_ns()))
         finally:
             os.close(fd)
     except FileNotFoundError:
@@ -81,11 +85,39 @@ def _read(layout: Layout, ledger: Ledger, began: int, where: str, note: Callable
     return True
 
 
-def _write(layout: Layout, ledger: Ledger) -> None:
+def _version(layout: Layout) -> tuple[int, ...]:
+    """What tells the file from the one that takes its place."""
+    try:
+        with layout.dir.below(STATE) as state:
+            found = state.stat(NAME)
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _take_over(state: Dir, store: Store, ledger: Ledger, began: int) -> None:
+    """Adds what another run has written meanwhile. What cannot be read of it is hashed again."""
+    theirs = Ledger(store)
+    try:
+        fd = state.open_plain(NAME)
+        try:
+            theirs.read(fd, max(began, time.time_ns()))
+        finally:
+            os.close(fd)
+        ledger.take_over(theirs)
+    except (OSError, Refused):
+        pass
+    finally:
+        theirs.close()
+
+
+def _write(layout: Layout, store: Store, ledger: Ledger, before: tuple[int, ...], began: int) -> None:
     make_state(layout)
     with layout.dir.below(STATE) as state:
         fd = _open_new(state)
         try:
+            if _version(layout) != before:
+                _take_over(state, store, ledger, began)
             resemble(fd, layout.dir.stat(INDEX))
             ledger.write(fd)
             os.fsync(fd)

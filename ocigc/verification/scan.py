@@ -7,14 +7,14 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, OcigcError
 from ocigc.layout import blob_check
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import NEVER, NO_NODE, Ledger, Selection, Store, Verdict
-from ocigc.progress import Watcher
+from ocigc.native import NEVER, NO_NODE, Hashes, Ledger, Selection, Store, Verdict
+from ocigc.progress import Report, Watcher
 
 if TYPE_CHECKING:
     from ocigc.layout.completeness import Incomplete
@@ -49,10 +49,46 @@ class Terms:
 ALL_TERMS = Terms()
 
 
+class Hasher(Protocol):
+    """Hashes blobs of a layout: threads of this process do (`Store.verify`), or workers elsewhere."""
+
+    def __call__(
+        self,
+        store: Store,
+        nodes: array[int],
+        report: Report | None,
+        /,
+        *,
+        deadline: int,
+        in_order: bool,
+        checksums: bool,
+    ) -> Hashes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """`jobs` threads of the core (0: one per core)."""
+
+    jobs: int = 0
+
+    def __call__(
+        self,
+        store: Store,
+        nodes: array[int],
+        report: Report | None,
+        /,
+        *,
+        deadline: int = NEVER,
+        in_order: bool = False,
+        checksums: bool = False,
+    ) -> Hashes:
+        return store.verify(nodes, self.jobs, report, deadline=deadline, in_order=in_order, checksums=checksums)
+
+
 @dataclass(frozen=True, slots=True)
 class BlobVerdicts:
     """The nodes that were to be hashed, and a Verdict for each; how many others were skipped, were compared and found
-    the same, or were left as time was up.
+    the same, or were left as time was up. `troubles` say why some were not hashed.
     """
 
     nodes: array[int]
@@ -60,6 +96,7 @@ class BlobVerdicts:
     skipped: int = 0
     compared: int = 0
     left: int = 0
+    troubles: Sequence[str] = ()
 
 
 def read_blobs(
@@ -69,24 +106,29 @@ def read_blobs(
     jobs: int,
     watch: Watcher,
     terms: Terms,
+    hasher: Hasher | None = None,
 ) -> BlobVerdicts:
-    """Reads what the terms say; records in the ledger what it finds. Without one there is only ALL."""
+    """Reads what the terms say, on `jobs` threads or by the hasher; records in the ledger what it finds. Without one
+    there is only ALL."""
+    by = Threads(jobs) if hasher is None else hasher
     if ledger is None:
-        return BlobVerdicts(nodes, store.verify(nodes, jobs, watch("Verifying")))
+        hashes = by(store, nodes, watch("Verifying"), deadline=NEVER, in_order=False, checksums=False)
+        return BlobVerdicts(nodes, hashes.verdicts, troubles=hashes.troubles)
     if terms.scope == Scope.QUICK:
-        return _quick(ledger, nodes, jobs, watch, terms)
+        return _quick(store, ledger, nodes, jobs, watch, terms)
     wanted = nodes
     if terms.scope == Scope.CHANGED:
         wanted = ledger.select(nodes, Selection.CHANGED)
     elif terms.scope == Scope.OLDER:
         wanted = ledger.select(nodes, Selection.OLDER, terms.before)
-    return _hash(ledger, wanted, jobs, watch, terms, skipped=len(nodes) - len(wanted))
+    return _hash(store, ledger, wanted, by, watch, terms, skipped=len(nodes) - len(wanted))
 
 
 def _hash(
+    store: Store,
     ledger: Ledger,
     nodes: array[int],
-    jobs: int,
+    by: Hasher,
     watch: Watcher,
     terms: Terms,
     *,
@@ -95,15 +137,17 @@ def _hash(
     left: int = 0,
 ) -> BlobVerdicts:
     in_order = terms.scope == Scope.OLDER
-    verdicts = ledger.verify(nodes, jobs, terms.deadline, terms.began, watch("Verifying"), in_order=in_order)
+    hashes = by(store, nodes, watch("Verifying"), deadline=terms.deadline, in_order=in_order, checksums=True)
+    ledger.update(nodes, hashes, terms.began)
+    verdicts = hashes.verdicts
     if Verdict.UNCHECKED in verdicts and _is_late(terms):
         done = [number for number, verdict in enumerate(verdicts) if verdict != Verdict.UNCHECKED]
         left += len(nodes) - len(done)
         nodes, verdicts = array("I", (nodes[n] for n in done)), bytearray(verdicts[n] for n in done)
-    return BlobVerdicts(nodes, verdicts, skipped, compared, left)
+    return BlobVerdicts(nodes, verdicts, skipped, compared, left, hashes.troubles)
 
 
-def _quick(ledger: Ledger, nodes: array[int], jobs: int, watch: Watcher, terms: Terms) -> BlobVerdicts:
+def _quick(store: Store, ledger: Ledger, nodes: array[int], jobs: int, watch: Watcher, terms: Terms) -> BlobVerdicts:
     """What is not the same as the ledger says, or is not in it, is hashed."""
     known = ledger.select(nodes, Selection.RECORDED)
     unknown = ledger.select(nodes, Selection.UNRECORDED)
@@ -113,7 +157,7 @@ def _quick(ledger: Ledger, nodes: array[int], jobs: int, watch: Watcher, terms: 
     if open_ and not _is_late(terms):  # an interrupt
         rest = array("I", (node for node, verdict in zip(known, verdicts, strict=True) if verdict != Verdict.SOUND))
         return BlobVerdicts(rest + unknown, bytearray(len(rest) + len(unknown)), compared=same)
-    return _hash(ledger, suspect + unknown, jobs, watch, terms, compared=same, left=open_)
+    return _hash(store, ledger, suspect + unknown, Threads(jobs), watch, terms, compared=same, left=open_)
 
 
 def _is_late(terms: Terms) -> bool:
@@ -204,10 +248,12 @@ def verify(
     watch: Watcher,
     ledger: Ledger | None = None,
     terms: Terms = ALL_TERMS,
+    hasher: Hasher | None = None,
 ) -> Verification:
-    """Verifies nodes of a layout that was snapshot with `record`; `jobs` threads, 0 for one a core."""
+    """Verifies nodes of a layout that was snapshot with `record`; on `jobs` threads (0: one per core), or by the
+    hasher."""
     store = snapshot.store
-    outcome = read_blobs(store, ledger, nodes, jobs, watch, terms)
+    outcome = read_blobs(store, ledger, nodes, jobs, watch, terms, hasher)
     nodes, verdicts = outcome.nodes, outcome.verdicts
     by_verdict: dict[int, list[int]] = {}
     for number, node in enumerate(nodes):
@@ -218,6 +264,7 @@ def verify(
 
     corrupt = set(store.digests(by_verdict.get(Verdict.CORRUPT, ())))
     malformed, errors = _faults(store, corrupt)
+    errors += outcome.troubles
     for verdict, what in _UNSOUND.items():
         errors += [f"{store.digest(node)}: {what}" for node in by_verdict.get(verdict, ())]
     checked = [
@@ -229,7 +276,7 @@ def verify(
         corrupt=sorted(corrupt),
         wrong_size=wrong_sizes(snapshot),
         missing=sorted(snapshot.absent | set(store.missing())),
-        unsupported=list(store.digests(by_verdict.get(Verdict.UNSUPPORTED, ()))),
+        unsupported=sorted(store.digests(by_verdict.get(Verdict.UNSUPPORTED, ()))),
         malformed=sorted(malformed),
         errors=sorted(errors),
         unchecked=len(by_verdict.get(Verdict.UNCHECKED, ())),

@@ -22,11 +22,14 @@ from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
 from ocigc.verification import ledger
-from ocigc.verification.scan import Scope, Terms, Verification, reachable
+from ocigc.verification.scan import Hasher, Scope, Terms, Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from ocigc.verification.fragment import Seen
+    from ocigc.verification.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,18 @@ class VerifyOptions:
         """Whether a ledger is made where there is none."""
         return self.changed or self.quick or self.older_than is not None or self.budget is not None
 
+    @property
+    def way(self) -> dict[str, str]:
+        """What of it shards have to agree on."""
+        spans = {"older_than": self.older_than, "budget": self.budget}
+        return {
+            "reachable": str(self.reachable),
+            "sparse": str(self.sparse),
+            "changed": str(self.changed),
+            "quick": str(self.quick),
+            **{name: "" if span is None else str(nanoseconds(span)) for name, span in spans.items()},
+        }
+
     def terms(self, now: int) -> Terms:
         """What to read in a run that begins now. A budget without more is for the oldest."""
         deadline = NEVER if self.budget is None else min(time.monotonic_ns() + nanoseconds(self.budget), NEVER)
@@ -71,8 +86,15 @@ class VerifyOptions:
         return Terms(Scope.ALL, now)
 
 
-def verify(layout: Layout, options: VerifyOptions = VerifyOptions(), *, watch: Watcher = SILENT) -> Verification:
-    """What is found in a layout. Raises UsageError where it is none, and Refused where nothing can be checked."""
+def verify(
+    layout: Layout,
+    options: VerifyOptions = VerifyOptions(),
+    *,
+    watch: Watcher = SILENT,
+    hasher: Hasher | None = None,
+) -> Verification:
+    """What is found in a layout; the hasher, if any, takes the place of threads. Raises UsageError where it is not one,
+    and Refused where nothing can be checked."""
     began = time.monotonic()
     if layout.is_archive and options.repair_from:
         raise UsageError(f"{layout.path}: an archive cannot be repaired: unpack it first")
@@ -87,11 +109,28 @@ def verify(layout: Layout, options: VerifyOptions = VerifyOptions(), *, watch: W
             history.append(layout, state, token_hex(8), "verify --repair-from", figures, watch)
         else:
             stack.enter_context(lock.shared(layout, options.wait))
-            snapshot, result, _ = _look(layout, options, frozenset(), watch)
+            snapshot, result, _ = _look(layout, options, frozenset(), watch, hasher)
             with snapshot.store:
                 result = _completed(snapshot, result, options, watch)
                 _record(snapshot, result, options, watch)
     return replace(result, seconds=round(time.monotonic() - began, 3))
+
+
+def verify_shard(
+    layout: Layout, options: VerifyOptions, shard: Shard, *, path: str = "", watch: Watcher = SILENT
+) -> Seen:
+    """What a shard finds in a layout, which is at that path of a tree. Raises as `verify` does."""
+    from ocigc.verification.fragment import Seen  # noqa: PLC0415
+    from ocigc.verification.shard import inventory  # noqa: PLC0415
+
+    began, clock = time.time_ns(), time.monotonic()
+    with lock.shared(layout, options.wait):
+        snapshot, result, _ = _look(layout, options, frozenset(), watch, shard=shard)
+        with snapshot.store as store:
+            result = _completed(snapshot, result, options, watch)
+            blobs = inventory(store, shard.of)
+    result = replace(result, seconds=round(time.monotonic() - clock, 3))
+    return Seen(path, snapshot.index.sha256, blobs, began, result)
 
 
 def _refuse_itself(layout: Layout, sources: Sequence[Layout]) -> None:
@@ -101,9 +140,15 @@ def _refuse_itself(layout: Layout, sources: Sequence[Layout]) -> None:
 
 
 def _look(
-    layout: Layout, options: VerifyOptions, hashed: frozenset[str], watch: Watcher
+    layout: Layout,
+    options: VerifyOptions,
+    hashed: frozenset[str],
+    watch: Watcher,
+    hasher: Hasher | None = None,
+    shard: Shard | None = None,
 ) -> tuple[Snapshot, Verification, array[int]]:
-    """Verifies all that is to be, but not what has been `hashed` before. The caller closes the store."""
+    """Verifies all that is to be, or a shard of it, but not what has been `hashed` before. The caller closes the
+    store."""
     now = time.time_ns()
     snapshot = load(layout, None, now, watch, record=True)
     try:
@@ -111,9 +156,11 @@ def _look(
         nodes = reachable(snapshot, now) if options.reachable else array("I", range(len(store)))
         if hashed:
             nodes = array("I", (node for node in nodes if store.digest(node) not in hashed))
+        if shard is not None:
+            nodes = shard.pick(store, nodes)
         terms = options.terms(now)
         with ledger.kept(layout, store, now, watch.note, make=options.keeps_ledger) as known:
-            return snapshot, verify_nodes(snapshot, nodes, options.jobs, watch, known, terms), nodes
+            return snapshot, verify_nodes(snapshot, nodes, options.jobs, watch, known, terms, hasher), nodes
     except BaseException:
         snapshot.store.close()
         raise
