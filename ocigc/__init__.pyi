@@ -12,6 +12,8 @@ from ocigc.gc.policy import Policy as Policy
 from ocigc.gc.rule_sets import DOCKER_29 as DOCKER_29
 from ocigc.gc.rule_sets import SEED as SEED
 from ocigc.gc.rule_sets import RuleSet as RuleSet
+from ocigc.inspect.diff import Difference as Difference
+from ocigc.inspect.diff import diff as diff
 from ocigc.inspect.disk_usage import Consumption as Consumption
 from ocigc.inspect.disk_usage import du as du
 from ocigc.inspect.overview import overview as overview

@@ -30,6 +30,8 @@ def _asked(kind: str) -> dict[str, str]:
 _WHAT: dict[object, Any] = {
     "LAYOUT": shtab.DIRECTORY,
     "FILE": shtab.FILE,
+    "A": shtab.FILE,
+    "B": shtab.FILE,
     "REF": _asked("images"),
     "REF|DIGEST": _asked("images"),
     "DIGEST|REF": _asked("images"),
@@ -104,7 +106,9 @@ def _program() -> argparse.ArgumentParser:
                 for choice in action._choices_actions:
                     action.choices[choice.dest].description = choice.help
             elif action.metavar in _WHAT:
-                action.complete = _WHAT[action.metavar]  # type: ignore[attr-defined]
+                takes_archive = action.metavar == "LAYOUT" and "archive" in (action.help or "")
+                what = shtab.FILE if takes_archive else _WHAT[action.metavar]
+                action.complete = what  # type: ignore[attr-defined]
     subparsers = next(action for action in program._actions if isinstance(action, argparse._SubParsersAction))
     helping = subparsers.add_parser("help", help="tell more of a command", description="tell more of a command")
     helping.add_argument("command", metavar="COMMAND", choices=tuple(SUMMARIES), nargs="?", help="the command")

@@ -18,6 +18,7 @@ GROUPS = {
         "du": "show what takes the space, and what a prune would free",
         "tree": "show what an image is made of",
         "why": "show what keeps a blob",
+        "diff": "compare two layouts, or archives of layouts",
         "report": "draw a layout as one web page",
     },
     "Check": {
@@ -64,6 +65,7 @@ _ELSEWHERE = {
     "clean": "prune",
     "cleanup": "prune",
     "fsck": "check",
+    "compare": "diff",
     "inspect": "tree",
     "manifest": "tree",
     "undo": "restore",

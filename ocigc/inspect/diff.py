@@ -1,0 +1,131 @@
+"""What two layouts have that the other lacks: images, and the bytes that would have to be carried."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from ocigc.digest import Digest
+from ocigc.image import ImageRecord
+from ocigc.layout import lock
+from ocigc.layout.damage import load_noting
+from ocigc.layout.layout import Layout
+from ocigc.layout.snapshot import Snapshot
+from ocigc.native import Store
+from ocigc.progress import SILENT, Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """An image as one of two layouts has it. `size` counts each present blob of it once, in bytes."""
+
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DifferentImage:
+    """An image that only one of two layouts has, or that is another one there. `name` is in its familiar form, or a
+    digest where there is none. `first` and `second` are what the layouts have under it: several where several entries
+    have the name, none where it is not there.
+    """
+
+    name: str
+    dangling: bool
+    first: Sequence[Side]
+    second: Sequence[Side]
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """The blobs that one layout needs and the other lacks, by digest, and their bytes. One of another size counts as
+    lacking."""
+
+    digests: Sequence[Digest]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The images that differ, by name; how many are the same; and what the second layout, and the first, lacks."""
+
+    images: Sequence[DifferentImage]
+    same: int
+    to_second: Carry
+    to_first: Carry
+
+    @property
+    def none(self) -> bool:
+        """Whether neither has anything that the other lacks."""
+        return not (self.images or self.to_second.digests or self.to_first.digests)
+
+
+def diff(
+    first: Layout, second: Layout, *, repository: str | None = None, wait: float = 0, watch: Watcher = SILENT
+) -> Difference:
+    """Compares two layouts by what their names and descriptors say; nothing but manifests is hashed. `repository`
+    (normalised) owns the bare tags of both; `wait` is in seconds.
+
+    Raises UsageError where one is no layout, and Refused where it cannot be read.
+    """
+    now = time.time_ns()
+    with ExitStack() as stack:
+        snapshots = []
+        for layout in (first, second):
+            stack.enter_context(lock.shared(layout, wait))
+            snapshot = load_noting(layout, repository, now, watch)
+            stack.enter_context(snapshot.store)
+            snapshot.store.stat(report=watch("Reading sizes"))
+            snapshots.append(snapshot)
+        one, other = snapshots
+        images, same = _compared(_sides(one), _sides(other))
+        return Difference(images, same, _carry(one, other.store, now), _carry(other, one.store, now))
+
+
+Sides = Mapping[tuple[str, bool], Mapping[Digest, Side]]
+"""By an image's name and whether it is dangling, what has that name."""
+
+
+def _sides(snapshot: Snapshot) -> Sides:
+    found: dict[tuple[str, bool], dict[Digest, Side]] = {}
+    sizes: dict[Digest, int] = {}
+    for image in snapshot.images:
+        digest = image.target.digest
+        if digest not in sizes:
+            sizes[digest] = sum(snapshot.store.size(node) for node, _ in snapshot.store.walk(image.target))
+        for name in _names(image):
+            found.setdefault((name, image.dangling), {})[digest] = Side(digest, sizes[digest])
+    return found
+
+
+def _names(image: ImageRecord) -> Iterable[str]:
+    return [each.familiar for each in image.by_name()]
+
+
+def _compared(first: Sides, second: Sides) -> tuple[list[DifferentImage], int]:
+    different = [
+        DifferentImage(*key, _in_order(first.get(key, {})), _in_order(second.get(key, {})))
+        for key in sorted(first.keys() | second.keys())
+        if first.get(key, {}).keys() != second.get(key, {}).keys()
+    ]
+    return different, len(first.keys() | second.keys()) - len(different)
+
+
+def _in_order(sides: Mapping[Digest, Side]) -> list[Side]:
+    return [sides[digest] for digest in sorted(sides)]
+
+
+def _carry(snapshot: Snapshot, there: Store, now: int) -> Carry:
+    """What anything keeps here and is not there. Orphans are nobody's to carry."""
+    store = snapshot.store
+    groups = snapshot.roots(now)
+    nodes = store.mark(groups).owned(0, len(groups))
+    digests, size = [], 0
+    for node, digest in zip(nodes, store.digests(nodes), strict=True):
+        found = there.find(digest)
+        if found is None or there.size(found) != store.size(node):
+            digests.append(digest)
+            size += store.size(node)
+    return Carry(digests, size)
