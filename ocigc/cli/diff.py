@@ -17,7 +17,6 @@ from ocigc.digest import Digest
 from ocigc.errors import printable
 from ocigc.inspect.diff import Carry, Difference, DifferentImage, Side, diff
 from ocigc.layout.layout import open_either
-from ocigc.times import SECOND
 
 _COLUMNS = (
     Column("IMAGE", name=True),
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         options.confine(args)
         for layout in (first, second):
             options.note_trouble(layout)
-        found = diff(first, second, repository=repository, wait=args.wait / SECOND, watch=progress)
+        found = diff(first, second, repository=repository, wait=args.wait, watch=progress)
     if args.format == "json":
         json.dump(_as_json(found), sys.stdout)
         print()

@@ -15,6 +15,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
+from ocigc.times import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,10 @@ class Difference:
 
 
 def diff(
-    first: Layout, second: Layout, *, repository: str | None = None, wait: float = 0, watch: Watcher = SILENT
+    first: Layout, second: Layout, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> Difference:
     """Compares two layouts by what their names and descriptors say; nothing but manifests is hashed. `repository`
-    (normalised) owns the bare tags of both; `wait` is in seconds.
+    (normalised) owns the bare tags of both; `wait` is for the locks.
 
     Raises UsageError where one is no layout, and Refused where it cannot be read.
     """
