@@ -7,7 +7,7 @@ SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pyc
 
 C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
 
-.PHONY: help demo test native-test tsan valgrind arm faults mutants fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
+.PHONY: help demo test native-test tsan valgrind arm faults interleavings mutants fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,9 @@ faults: $(VENV)/.installed ## kill and fail a prune at every system call
 	sh tools/interop-tools.sh
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults', run_name='__main__')"
 	OCIGC_FAULTS=all $(BIN)/pytest -q -s tests/faults/test_writers.py
+
+interleavings: $(VENV)/.installed ## try every order of the steps of a command and of another program (an hour or so)
+	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults.interleavings', run_name='__main__')"
 
 mutants: $(VENV)/.installed ## put small faults into a copy of the program: a test has to notice each
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants', run_name='__main__')"

@@ -6,9 +6,9 @@
    `docker save`, if entries of it go;
 3. labels are taken off;
 4. index.json, the leases, the label files and the blobs are looked at again: what they have come to need stays;
-5. the blobs are moved out of the layout;
-6. all is looked at once more: what a writer came to need meanwhile is put back;
-7. the index.json that was displaced is looked at: another program may have held it open;
+5. the blobs are moved out of the layout, durably;
+6. the index.json that was displaced is looked at: another program may have held it open;
+7. all is looked at once more, until nothing has changed: what a writer came to need meanwhile is put back;
 8. the journal is closed, and what was moved is removed.
 
 Until step 8, a signal or a failure rolls the run back.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -44,6 +44,8 @@ from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
 from ocigc.reference import in_full
 from ocigc.times import Duration
+
+_LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +176,6 @@ def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
     return IndexChange(frozenset(chain(plan.pruned.entries, plan.parts.entries)) - nameless, nameless, renamed)
 
 
-class _Contested(Exception):
-    """Another program has written into the index.json that was displaced."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Job:
     """A run that has its journal. `check` raises KeyboardInterrupt where a signal has come."""
@@ -204,11 +202,15 @@ class _Job:
             to_delete, gone = self._still_to_delete(snapshot, planned.store.digests(nodes))
         try:
             moved = self._sweep(snapshot, to_delete, gone, roots)
+            if moved is None:
+                self._undo()
+                return None
             done = _executed(self.record.id, planned, nodes, snapshot, moved)
         finally:
             if snapshot is not planned:
                 snapshot.store.close()
-        return done if self._close() else None
+        journal.close(self.state, self.record)
+        return done
 
     def finish(self) -> Finished | None:
         """The same for a run that was cut off: all is read anew."""
@@ -218,10 +220,13 @@ class _Job:
         snapshot, roots = self._reload()
         with snapshot.store:
             to_delete, gone = self._still_to_delete(snapshot, journal.to_delete(self.run))
-            self._sweep(snapshot, to_delete, gone, roots)
+            if self._sweep(snapshot, to_delete, gone, roots) is None:
+                self._undo()
+                return None
         found = list(blobs_in(self.run))
         size = sum(status.st_size for _, status in found if status.st_nlink == 1)
-        return Finished(self.record, [digest for digest, _ in found], size) if self._close() else None
+        journal.close(self.state, self.record)
+        return Finished(self.record, [digest for digest, _ in found], size)
 
     @contextmanager
     def undone_on_failure(self) -> Iterator[None]:
@@ -273,9 +278,11 @@ class _Job:
     def _still_to_delete(self, snapshot: Snapshot, digests: Iterable[Digest]) -> tuple[array[int], list[Digest]]:
         return still_to_delete(snapshot, digests, self.record.started, self.record.in_grace_after, self.terms.now)
 
-    def _sweep(self, snapshot: Snapshot, to_delete: array[int], gone: Sequence[Digest], roots: Roots) -> array[int]:
-        """Moves blobs out of the layout, and puts back what somebody has come to need; the nodes of those that are
-        gone. `gone` are the digests of blobs that an earlier attempt has moved."""
+    def _sweep(
+        self, snapshot: Snapshot, to_delete: array[int], gone: Sequence[Digest], roots: Roots
+    ) -> array[int] | None:
+        """Moves blobs out of the layout, durably, and puts back what somebody has come to need; what `_look_again`
+        gives. `gone` are the digests of blobs that an earlier attempt has moved."""
         store, report = snapshot.store, self.watch("Removing blobs")
 
         def tick(progress: Progress) -> None:
@@ -289,24 +296,32 @@ class _Job:
         sync_directories(self.run)
         tick(Progress(len(to_delete), 0, len(to_delete), 0))
         moved = _with_result(to_delete, results, Swept.MOVED)
-        skipped = results.count(Swept.SKIPPED)
-        if skipped or self._has_moved_on(roots, store):
-            if roots.differs_in_labels(self.layout, self.run):
-                put_back_labelled(self.layout, self.run)
-            again, _ = self._reload()
-            with again.store:
-                moved = array("I", (node for node in moved if again.store.find(store.digest(node)) is None))
-        self.check()
-        return moved
-
-    def _close(self) -> bool:
-        """Ends the run; False where it is undone instead."""
-        if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:
-            roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
-            return False
         sync_directories(self.layout.dir)
-        journal.close(self.state, self.record)
-        return True
+        return self._look_again(store, moved, roots, skipped=Swept.SKIPPED in results)
+
+    def _look_again(self, store: Store, moved: array[int], roots: Roots, *, skipped: bool) -> array[int] | None:
+        """Puts back what somebody has come to need since the roots were read, until nothing has changed meanwhile; the
+        nodes of `store` that are gone, None where another program has written into the displaced index.json. Raises
+        Refused."""
+        with ExitStack() as stack:
+            known = store
+            for _ in range(_LOOKS):
+                self.check()
+                if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:
+                    return None
+                # The last of all before the end.
+                if not skipped and not self._has_moved_on(roots, known):
+                    return moved
+                skipped = False
+                if roots.differs_in_labels(self.layout, self.run):
+                    put_back_labelled(self.layout, self.run)
+                again, roots = self._reload()
+                known = stack.enter_context(again.store)
+                moved = array("I", (node for node in moved if known.find(store.digest(node)) is None))
+        raise Refused(f"{self.layout.path}: what it needs keeps changing; run it when writers rest")
+
+    def _undo(self) -> None:
+        roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
 
 
 def _executed(run: str, planned: Snapshot, nodes: array[int], snapshot: Snapshot, moved: array[int]) -> Executed:

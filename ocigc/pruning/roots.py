@@ -49,7 +49,9 @@ class Roots:
         OSError."""
         found = leases.load(layout.dir)
         labels = sum(map(_labels, [layout.dir] if run is None else [layout.dir, run]))
-        return cls(index_digest(layout.dir), _list_digest(layout.dir), found, labels, tuple(_directories(layout.dir)))
+        directories, listed = tuple(_directories(layout.dir)), _list_digest(layout.dir)
+        # What writers write last is read last.
+        return cls(index_digest(layout.dir), listed, found, labels, directories)
 
     def with_index(self, index: str) -> Roots:
         """The same with another index.json."""

@@ -10,6 +10,12 @@
  *   FAULT_STICKY    1: every later call gets the error too
  *   FAULT_LOG       a descriptor for a line a call: its name, whether it changes something, its two paths, its result,
  *                   and the bytes that it wrote in hex, with tabs between
+ *   FAULT_STOPS     numbers of calls, from 0, with commas between: before each of them, the process writes a byte to the
+ *                   descriptor FAULT_ASK and reads one from FAULT_ANSWER: 'g', it goes on; 'k', it is killed. With it,
+ *                   one call is made at a time, whatever the threads, and no time passes where the process sleeps
+ *   FAULT_OLD       what has not changed since this instant, in nanoseconds, looks a day older than it is
+ *
+ * A process that has been forked reads them anew by `fault_configure`.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -17,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,11 +33,14 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-static const char *root;
+static const char *root, *stops;
 static long at, error, sticky, changing, count;
-static int log_to = -1;
+static int log_to = -1, ask = -1, answer = -1;
+static int64_t old, slept; /* nanoseconds */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static long number(const char *name, long otherwise)
 {
@@ -38,7 +48,7 @@ static long number(const char *name, long otherwise)
     return value == NULL ? otherwise : strtol(value, NULL, 10);
 }
 
-__attribute__((constructor)) static void start(void)
+__attribute__((constructor)) void fault_configure(void)
 {
     root = getenv("FAULT_ROOT");
     at = number("FAULT_AT", 0);
@@ -46,6 +56,10 @@ __attribute__((constructor)) static void start(void)
     changing = number("FAULT_CHANGING", 0);
     sticky = number("FAULT_STICKY", 0);
     log_to = (int)number("FAULT_LOG", -1);
+    stops = getenv("FAULT_STOPS");
+    ask = (int)number("FAULT_ASK", -1);
+    answer = (int)number("FAULT_ANSWER", -1);
+    old = number("FAULT_OLD", 0);
 }
 
 /* ------------------------------------------------------------- what is below */
@@ -87,9 +101,39 @@ static bool resolve(int directory, const char *name, char *path)
 
 /* -------------------------------------------------------------------- faults */
 
+static void put(int file, const char *line, size_t size)
+{
+    for (size_t used = 0; used < size;) {
+        long done = syscall(SYS_write, file, line + used, size - used);
+        if (done <= 0)
+            abort();
+        used += (size_t)done;
+    }
+}
+
+/* Waits for the answer where this call is one of the stops; the turn is this thread's until `record`. */
+static void take_turn(void)
+{
+    char what = 'g';
+    pthread_mutex_lock(&turn);
+    for (long mine = count++; *stops != '\0' && strtol(stops, NULL, 10) == mine;) {
+        put(ask, "?", 1);
+        if (syscall(SYS_read, answer, &what, 1) != 1)
+            abort();
+        if (what == 'k')
+            kill(getpid(), SIGKILL);
+        stops = strchrnul(stops, ',');
+        stops += *stops == ',';
+    }
+}
+
 /* Whether the call gets an error instead of being made; errno is that error. */
 static bool faulted(const struct call *call)
 {
+    if (stops != NULL) {
+        take_turn();
+        return false;
+    }
     if (changing && !call->changes)
         return false;
     long mine = __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
@@ -114,14 +158,11 @@ static void record(const struct call *call, long result, const unsigned char *by
             fprintf(out, "%02x", bytes[i]);
         fputc('\n', out);
         fclose(out);
-        for (size_t used = 0; used < size;) {
-            long put = syscall(SYS_write, log_to, line + used, size - used);
-            if (put <= 0)
-                abort();
-            used += (size_t)put;
-        }
+        put(log_to, line, size);
         free(line);
     }
+    if (stops != NULL)
+        pthread_mutex_unlock(&turn);
     errno = cause;
 }
 
@@ -169,24 +210,32 @@ OPEN_AT(openat64)
 OPEN(open)
 OPEN(open64)
 
+static void age(struct timespec *time)
+{
+    if ((int64_t)time->tv_sec * 1000000000 + time->tv_nsec < old)
+        time->tv_sec -= 86400;
+}
+
+#define AGED(made, status) ((made) == 0 ? (age(&(status)->st_mtim), age(&(status)->st_ctim), 0) : -1)
+
 int fstatat64(int directory, const char *restrict name, struct stat64 *restrict status, int flags)
 {
-    PLAIN(int, "stat", false, AT(directory, name), REAL(fstatat64)(directory, name, status, flags));
+    PLAIN(int, "stat", false, AT(directory, name), AGED(REAL(fstatat64)(directory, name, status, flags), status));
 }
 
 int fstatat(int directory, const char *restrict name, struct stat *restrict status, int flags)
 {
-    PLAIN(int, "stat", false, AT(directory, name), REAL(fstatat)(directory, name, status, flags));
+    PLAIN(int, "stat", false, AT(directory, name), AGED(REAL(fstatat)(directory, name, status, flags), status));
 }
 
 int fstat64(int file, struct stat64 *status)
 {
-    PLAIN(int, "stat", false, ON(file), REAL(fstat64)(file, status));
+    PLAIN(int, "stat", false, ON(file), AGED(REAL(fstat64)(file, status), status));
 }
 
 int fstat(int file, struct stat *status)
 {
-    PLAIN(int, "stat", false, ON(file), REAL(fstat)(file, status));
+    PLAIN(int, "stat", false, ON(file), AGED(REAL(fstat)(file, status), status));
 }
 
 ssize_t read(int file, void *bytes, size_t length)
@@ -281,9 +330,37 @@ static int close_for_real(const struct call *call, int file)
 int close(int file)
 {
     struct call call = {.name = "close"};
-    if (!ON(file))
+    if (stops != NULL || !ON(file))
         return REAL(close)(file);
     int result = close_for_real(&call, file);
     record(&call, result, NULL, 0);
+    return result;
+}
+
+/* --------------------------------------------------------------------- time */
+
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
+{
+    int64_t length = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+    if (stops == NULL)
+        return REAL(clock_nanosleep)(clock, flags, time, left);
+    if (flags & TIMER_ABSTIME) {
+        struct timespec now;
+        clock_gettime(clock, &now);
+        length -= (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
+    if (length > 0)
+        __atomic_add_fetch(&slept, length, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    int result = REAL(clock_gettime)(clock, time);
+    if (result == 0 && stops != NULL) {
+        int64_t nanoseconds = time->tv_nsec + slept;
+        time->tv_sec += nanoseconds / 1000000000;
+        time->tv_nsec = nanoseconds % 1000000000;
+    }
     return result;
 }

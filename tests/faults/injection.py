@@ -75,7 +75,7 @@ def record(layout: Path, arguments: Sequence[str]) -> tuple[Result, list[Call]]:
     with tempfile.TemporaryFile() as log:
         result = _run(layout, arguments, {"FAULT_LOG": str(log.fileno())}, log.fileno())
         log.seek(0)
-        return result, [_call(line) for line in log.read().decode().splitlines()]
+        return result, [call_of(line) for line in log.read().decode().splitlines()]
 
 
 def _run(layout: Path, arguments: Sequence[str], faults: dict[str, str], *descriptors: int) -> Result:
@@ -99,6 +99,6 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "ocigc", *arguments]
 
 
-def _call(line: str) -> Call:
+def call_of(line: str) -> Call:
     name, changes, path, other, result, written = line.split("\t")
     return Call(name, changes == "1", path.lstrip("/"), other.lstrip("/"), int(result), bytes.fromhex(written))

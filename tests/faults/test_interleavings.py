@@ -1,0 +1,43 @@
+"""A sample of the orders in which a command of ocigc and a writer that knows nothing of it can do their steps, and of
+the kills between them. `make interleavings` tries all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.actor import Actor
+from tests.faults.habits import WRITERS, Umoci
+from tests.faults.interleavings import COMMANDS, Command, Explorer, Order, brought_back, make_template, perform
+from tests.faults.trials import SEED
+
+EACH = int(os.environ.get("OCIGC_FAULTS_EACH", "2"))  # orders, and kills, of each command and writer
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+
+@pytest.fixture(scope="module")
+def actor() -> Iterator[Actor]:
+    with Actor(min(os.sched_getaffinity(0))) as actor:
+        yield actor
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_nothing_is_lost_among_writers(command: Command, actor: Actor, tmp_path: Path) -> None:
+    template = make_template(tmp_path, command, actor)
+    for kind in WRITERS:
+        rng = random.Random(f"{SEED} {command.name} {kind.__name__}")
+        assert Explorer([actor], template, command, kind).sample(EACH, rng).faults == []
+
+
+def test_a_window_that_the_documents_name_is_seen(actor: Actor, tmp_path: Path) -> None:
+    """A writer that began before the commit and ends after the run: without the excuse, this would be a fault."""
+    template = make_template(tmp_path, COMMANDS[0], actor)
+    trial = perform(actor, template, COMMANDS[0], Umoci, Order((0, 0, 0)), tmp_path / "trial")
+    assert brought_back.__name__ in trial.excused
