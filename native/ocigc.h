@@ -315,6 +315,8 @@ int32_t ocigc_store_has_status(const ocigc_store *store, uint32_t node);
 
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);
 int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node); /* the newer of mtime and ctime */
+/* The nodes whose files have no bytes, ascending. Every node has a status. */
+size_t ocigc_store_empty(const ocigc_store *store, uint32_t *out, size_t capacity);
 /* Those of `count` nodes whose stamp is after an instant; returns how many. */
 size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t count, int64_t instant, uint32_t *out);
 /* Foreign files as "alg/name", raw bytes; NULL past the last. The first 1000 are kept by name, all are counted. */
@@ -451,6 +453,19 @@ size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, 
  * there are. */
 int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
                          size_t capacity, size_t *count, struct ocigc_error *error);
+
+/* What the walks of a group come to, each node once, in bytes. */
+struct ocigc_usage {
+    uint64_t size;
+    uint64_t shared;  /* of nodes that other groups have too */
+    uint64_t flagged; /* of nodes whose flags have the lowest bit set */
+    uint32_t flags;   /* all that its nodes have */
+};
+
+/* Group i has the walks of the roots (UINT32_MAX: none) up to roots[ends[i]], from where the group before it ended;
+ * medias[i] is the enum ocigc_media of roots[i]. `flags` has a byte per node, or is NULL. Every node has a status. */
+int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *roots, const uint8_t *medias, const uint32_t *ends,
+                          size_t groups, const uint8_t *flags, struct ocigc_usage *out, struct ocigc_error *error);
 
 /* What an expansion has read a node as: OCIGC_MEDIA_MANIFEST, OCIGC_MEDIA_INDEX, or OCIGC_MEDIA_UNKNOWN. */
 int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node);

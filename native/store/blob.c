@@ -179,6 +179,19 @@ size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t
     return found;
 }
 
+size_t ocigc_store_empty(const ocigc_store *store, uint32_t *out, size_t capacity)
+{
+    size_t found = 0;
+    for (uint32_t node = 0; node < store->count; node++) {
+        if (ocigc_store_size(store, node) != 0)
+            continue;
+        if (found < capacity)
+            out[found] = node;
+        found++;
+    }
+    return found;
+}
+
 int32_t ocigc_store_algorithm(const ocigc_store *store, uint32_t node)
 {
     return ocigc_store_place(store, node).table->algorithm;

@@ -3,12 +3,24 @@
 #include "base/vector.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+enum { LARGE = 4096 }; /* slots: to clear more, set after set, costs more than to allocate them anew */
 
 void ocigc_node_set_free(struct ocigc_node_set *numbers)
 {
     free(numbers->nodes);
     free(numbers->slots);
     *numbers = (struct ocigc_node_set){0};
+}
+
+void ocigc_node_set_clear(struct ocigc_node_set *numbers)
+{
+    if (numbers->size > LARGE)
+        ocigc_node_set_free(numbers);
+    else if (numbers->size > 0)
+        memset(numbers->slots, 0, numbers->size * sizeof *numbers->slots);
+    numbers->count = 0;
 }
 
 /* The slot of a node's number, or the free one where that belongs. */

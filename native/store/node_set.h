@@ -14,6 +14,8 @@ struct ocigc_node_set {
 };
 
 void ocigc_node_set_free(struct ocigc_node_set *numbers);
+/* Takes all nodes out; what was large is freed. */
+void ocigc_node_set_clear(struct ocigc_node_set *numbers);
 
 /* The number of a node; UINT32_MAX if it is not in the set. */
 uint32_t ocigc_node_set_find(const struct ocigc_node_set *numbers, uint32_t node);

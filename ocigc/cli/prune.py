@@ -114,7 +114,8 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
             raise refusal
         told = _Teller(args, wanted, progress, check)
         confirm = told.confirm if check or args.max_delete or not args.force else None
-        look = told.look if args.format == "text" or confirm is not None else None
+        asks = confirm is not None and not args.dry_run
+        look = told.look if args.format == "text" or asks else None
         with prune(layout, wanted, confirm=confirm, look=look, watch=progress) as pruned:
             progress.clear()
             if check is not None and (pruned.dry_run or pruned.plan.empty):

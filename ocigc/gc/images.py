@@ -74,8 +74,11 @@ class Images(Protocol):
     def in_order(self) -> Images:
         """The same in the order of pruning: by `sort_key`."""
 
-    def dated(self, created: Callable[[ImageRecord], int | None], /) -> Images:
-        """The same, created at those instants."""
+    def entries_of(self, position: int, /) -> Sequence[int]:
+        """The positions of the entries that make up the image at a position."""
+
+    def dated(self, created: Callable[[int], int | None], /) -> Images:
+        """The same, created at the instants that are given by position."""
 
     def targets(self, graph: Graph, /) -> array[int]:
         """The node of each one's target, NO_NODE if it is absent."""
@@ -85,6 +88,9 @@ class Images(Protocol):
 
     def roots(self, graph: Graph, /) -> array[int]:
         """The roots of all."""
+
+    def medias(self) -> bytes:
+        """As what the target of each is read: a Media in a byte."""
 
     def walks(self, graph: Graph, /) -> Iterator[Sequence[tuple[int, Media]]]:
         """The walk of each."""

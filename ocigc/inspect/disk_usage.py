@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
-from ocigc.gc.graph import MeasuredGraph
+from ocigc.gc.graph import flags
 from ocigc.gc.in_use import InUse
 from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import Files, HardLinks, on_disk
-from ocigc.image import ImageRecord, repository_of
+from ocigc.image import repository_of
 from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
-from ocigc.inspect.usage import Usage, usage, with_condition
+from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
 from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.shared import Elsewhere
+from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
 from ocigc.times import Duration
@@ -115,20 +116,14 @@ def du(
         )
         with snapshot.store as store:
             store.stat(report=watch("Reading sizes"))
-            leases = [lease for lease in snapshot.leases if lease.active(default.now)]
-            ordered = list(snapshot.images.in_order())
             plans = forecast(snapshot, (default, everything), repository, default_policy, watch)
             some, most = (array("I", () if staying_damage(snapshot, plan.blobs) else plan.blobs) for plan in plans)
-            going = frozenset(most)
             leftovers = find_leftovers(layout.dir, store.foreign()[1])
             runs, trashed = trash_of(layout)
             dead = removable(layout.dir, leftovers, default.now, default.grace)
             return Consumption(
-                images=with_condition(
-                    usage(snapshot.images.in_order(), snapshot.relations, store, leases, default.in_use, going),
-                    snapshot,
-                ),
-                repositories=repositories(ordered, store, going, repository),
+                images=usage(snapshot, default.in_use, default.now, most),
+                repositories=repositories(snapshot, most, repository),
                 blobs=len(store),
                 files=[store.files(range(len(store)))],
                 dangling=[store.files(some)],
@@ -163,24 +158,17 @@ class Repository:
         return self.size - self.shared
 
 
-def repositories(
-    images: Sequence[ImageRecord], graph: MeasuredGraph, unused: Container[int], own: str | None = None
-) -> list[Repository]:
+def repositories(snapshot: Snapshot, unused: Iterable[int], own: str | None = None) -> list[Repository]:
     """The repositories by name; `unused` are the nodes that would go. What has no name is in the layout's `own`."""
-    nodes: dict[str, set[int]] = {}
-    count: Counter[str] = Counter()
+    images, store = snapshot.images, snapshot.store
+    members: dict[str, array[int]] = {}
     for image in images:
-        name = repository_of(image, own)
-        count[name] += 1
-        nodes.setdefault(name, set()).update(node for node, _ in graph.walk(image.target))
-    marks = Counter(node for held in nodes.values() for node in held)
+        members.setdefault(repository_of(image, own), array("I")).append(image.position)
+    names = sorted(members)
+    ordered = images.picked(chain.from_iterable(map(members.__getitem__, names)))
+    ends = array("I", accumulate(len(members[name]) for name in names))
+    sizes = store.usage(ordered.targets(store), ordered.medias(), ends, flags(unused, len(store)))
     return [
-        Repository(
-            name,
-            count[name],
-            size=sum(map(graph.size, held)),
-            shared=sum(graph.size(node) for node in held if marks[node] > 1),
-            reclaimable=sum(graph.size(node) for node in held if node in unused),
-        )
-        for name, held in sorted(nodes.items())
+        Repository(name, len(members[name]), size, shared, reclaimable)
+        for name, (size, shared, reclaimable, _) in zip(names, sizes, strict=True)
     ]

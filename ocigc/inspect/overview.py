@@ -20,13 +20,13 @@ from ocigc.inspect.health import disk_of, health_of
 from ocigc.inspect.holdings import Holdings, lacking_by_target
 from ocigc.inspect.sharing import Sharing, sharing
 from ocigc.inspect.summary import Fate, Freed, ImageSummary, Overview, RepositorySummary
-from ocigc.inspect.usage import usage, with_condition
+from ocigc.inspect.usage import usage
 from ocigc.layout import history, lock
 from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
-from ocigc.layout.shared import Elsewhere, is_hollow
+from ocigc.layout.shared import Elsewhere, hollow
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
@@ -100,10 +100,7 @@ class _Look:
 
     def _tell(self, snapshot: Snapshot, store: Store) -> Overview:
         now = self.requests[0].now
-        leases = [lease for lease in snapshot.leases if lease.active(now)]
-        used = with_condition(
-            usage(snapshot.images.in_order(), snapshot.relations, store, leases, self.requests[0].in_use), snapshot
-        )
+        used = usage(snapshot, self.requests[0].in_use, now)
         # The largest first: those are what the page has room for.
         sizes = {each.image.target.digest: (each.size, each.image.target) for each in used}
         targets = [target for _, target in sorted(sizes.values(), key=lambda one: (-one[0], one[1].digest))]
@@ -224,8 +221,7 @@ def _files(plan: Plan | None, store: Store) -> Files:
 
 def _hollow(store: Store) -> dict[int, str]:
     """Files of 0 bytes that should not be empty, and what is wrong with them."""
-    nodes = (node for node in range(len(store)) if is_hollow(store, node))
-    return {node: f"{store.digest(node)} is a file of 0 bytes" for node in nodes}
+    return {node: f"{store.digest(node)} is a file of 0 bytes" for node in hollow(store)}
 
 
 def _repositories(images: Sequence[ImageSummary], found: Sharing, blobs: Holdings) -> list[RepositorySummary]:

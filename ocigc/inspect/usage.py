@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from ocigc.gc.graph import MeasuredGraph
-from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.protection import protect
-from ocigc.gc.referrers import Relations
 from ocigc.image import Descriptor, ImageRecord
-from ocigc.labels import Lease
 from ocigc.layout import lock
 from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import STATE, Layout
-from ocigc.layout.shared import is_hollow
+from ocigc.layout.shared import hollow
 from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration
@@ -29,8 +24,7 @@ from ocigc.times import Duration
 class Usage:
     """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too, and
     `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` stays and goes
-    with its subject, so it is never dangling; of one that is `orphaned`, the subject is absent. What is `missing`, and
-    whether anything is `damaged`, is known where somebody has looked (`with_condition`).
+    with its subject, so it is never dangling; of one that is `orphaned`, the subject is absent.
     """
 
     image: ImageRecord
@@ -55,60 +49,41 @@ class Usage:
         return self.size - self.shared
 
 
-def usage(
-    images: Images,
-    relations: Relations,
-    graph: MeasuredGraph,
-    leases: Sequence[Lease],
-    in_use: InUse,
-    unused: Container[int] = frozenset(),
-) -> list[Usage]:
-    """The usage of each image, in the order given. Two names of one target share all of it; `leases` are active ones,
-    and `unused` the nodes that would go.
+_UNUSED, _DAMAGED = 1, 2  # flags of nodes
+
+
+def usage(snapshot: Snapshot, in_use: InUse, now: int, unused: Iterable[int] = ()) -> list[Usage]:
+    """The usage of each image, by name. Two names of one target share all of it; `unused` are the nodes that would
+    go. Damaged is a manifest that cannot be read, verified or parsed, or a blob that has been cut off to nothing.
     """
-    records = list(images)
-    walks: Mapping[str, list[int]] = {
-        image.target.digest: [node for node, _ in graph.walk(image.target)] for image in records
-    }
-    marks = Counter(node for image in records for node in walks[image.target.digest])
-    leased = {digest for lease in leases for digest in lease.resources}
-    protection = protect(in_use, images, graph)
-    found = []
-    for image in records:
-        nodes = walks[image.target.digest]
-        found.append(
-            Usage(
-                image,
-                size=sum(map(graph.size, nodes)),
-                shared=sum(graph.size(node) for node in nodes if marks[node] > 1),
-                referrer=image.position in relations.subjects,
-                orphaned=image.position in relations.orphaned,
-                in_use=(protection.name_user(image) or protection.content_user(image, graph)) is not None,
-                leased=image.target.digest in leased,
-                reclaimable=sum(graph.size(node) for node in nodes if node in unused),
-            )
-        )
-    return found
-
-
-def with_condition(found: Iterable[Usage], snapshot: Snapshot) -> list[Usage]:
-    """The same, with what each image lacks, and whether anything of it is damaged: a manifest that cannot be read,
-    verified or parsed, or a blob that has been cut off to nothing."""
-    store = snapshot.store
+    images, store, relations = snapshot.images.in_order(), snapshot.store, snapshot.relations
     missing: dict[int, list[Descriptor]] = {}
     for each in incomplete_images(snapshot):
         missing.setdefault(each.image.position, []).extend(each.missing)
-    faults = frozenset(node for node, _ in store.faults())
-    damaged: dict[str, bool] = {}
-    described = []
-    for entry in found:
-        digest = entry.image.target.digest
-        if digest not in damaged:
-            nodes = [node for node, _ in store.walk(entry.image.target)]
-            damaged[digest] = not faults.isdisjoint(nodes) or any(is_hollow(store, node) for node in nodes)
-        lacks = missing.get(entry.image.position, ())
-        described.append(replace(entry, missing=lacks, damaged=damaged[digest]))
-    return described
+    flags = bytearray(len(store))
+    for node in unused:
+        flags[node] = _UNUSED
+    for node in (*(node for node, _ in store.faults()), *hollow(store)):
+        flags[node] |= _DAMAGED
+    leased = {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
+    protection = protect(in_use, images, store)
+    sizes = store.usage(images.targets(store), images.medias(), flags=flags)
+    return [
+        Usage(
+            image,
+            size,
+            shared,
+            referrer=image.position in relations.subjects,
+            orphaned=image.position in relations.orphaned,
+            in_use=bool(protection)
+            and (protection.name_user(image) or protection.content_user(image, store)) is not None,
+            leased=image.target.digest in leased,
+            reclaimable=reclaimable,
+            missing=missing.get(image.position, ()),
+            damaged=bool(found & _DAMAGED),
+        )
+        for image, (size, shared, reclaimable, found) in zip(images, sizes, strict=True)
+    ]
 
 
 def images(
@@ -129,10 +104,7 @@ def images(
         snapshot = with_created(load_noting(layout, repository, now, watch))
         with snapshot.store:
             snapshot.store.stat(report=watch("Reading sizes"))
-            leases = [lease for lease in snapshot.leases if lease.active(now)]
-            ordered = snapshot.images.in_order()
-            used = InUse() if in_use is None else in_use
-            return with_condition(usage(ordered, snapshot.relations, snapshot.store, leases, used), snapshot)
+            return usage(snapshot, InUse() if in_use is None else in_use, now)
 
 
 def _note_pending(layout: Layout, watch: Watcher) -> None:

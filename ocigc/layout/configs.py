@@ -53,7 +53,7 @@ def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool =
 
 def with_created(snapshot: Snapshot) -> Snapshot:
     """The same, with every image's time of creation."""
-    return replace(snapshot, images=snapshot.images.dated(lambda image: created(snapshot, image)))
+    return replace(snapshot, images=snapshot.images.dated(partial(_created, snapshot)))
 
 
 def _instant(text: str | None) -> int | None:
@@ -72,11 +72,15 @@ def _built(text: str | None) -> int | None:
 def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
     """When an image was created, an instant: its annotation (of several entries the youngest), else its manifest's
     annotation, else its first config's, else its target's mtime. None if nobody knows."""
-    annotated = [_instant(snapshot.index.entries[n].created) for n in image.entries]
-    stated = [instant for instant in annotated if instant is not None]
+    return _created(snapshot, image.position)
+
+
+def _created(snapshot: Snapshot, position: int) -> int | None:
+    annotated = map(snapshot.index.entries.created, snapshot.images.entries_of(position))
+    stated = [instant for instant in map(_instant, annotated) if instant is not None]
     if stated:
         return max(stated)
-    store = snapshot.store
+    store, image = snapshot.store, snapshot.images[position]
     target = store.find(image.target.digest)
     if target is not None and (instant := _built(_annotated_creation(store, target))) is not None:
         return instant

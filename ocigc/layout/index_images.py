@@ -12,6 +12,7 @@ from ocigc.gc.graph import Graph, Group
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
 from ocigc.native import NO_NODE, Entries, NameForm
+from ocigc.native.documents import MEDIAS
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
 
 
@@ -144,7 +145,7 @@ class IndexImages:
             full[0],
             target,
             self._references(position) if names.entries.references() else (),
-            (position, *facts.again.get(position, ())),
+            self.entries_of(position),
             facts.created[position] if facts.created else None,
             names.repository is None and (bool(names.bare[position]) or (full[1:] != () and is_bare_tag(full[0]))),
             full[1:],
@@ -181,10 +182,13 @@ class IndexImages:
         self._names.sort(positions)
         return IndexImages(self._names, self._facts, positions)
 
-    def dated(self, created: Callable[[ImageRecord], int | None]) -> IndexImages:
+    def entries_of(self, position: int) -> tuple[int, ...]:
+        return position, *self._facts.again.get(position, ())
+
+    def dated(self, created: Callable[[int], int | None]) -> IndexImages:
         instants: list[int | None] = [None] * len(self._names.entries)
-        for image in self:
-            instants[image.position] = created(image)
+        for position in self._positions:
+            instants[position] = created(position)
         return IndexImages(self._names, replace(self._facts, created=instants), self._positions)
 
     def targets(self, graph: Graph) -> array[int]:  # noqa: ARG002
@@ -203,16 +207,20 @@ class IndexImages:
             return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
         return array("I", (node for node in self.targets(graph) if node != NO_NODE))
 
+    def medias(self) -> bytes:
+        medias, forms = self._names.entries.medias(), self._facts.forms
+        if not forms:
+            return bytes(map(medias.__getitem__, self._positions))
+        return bytes(forms.get(position) or medias[position] for position in self._positions)
+
     def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
-        media, forms = self._names.entries.media, self._facts.forms
-        for position, target in zip(self._positions, self.targets(graph), strict=True):
-            yield () if target == NO_NODE else graph.walk_from(target, forms.get(position) or media(position))
+        for media, target in zip(self.medias(), self.targets(graph), strict=True):
+            yield () if target == NO_NODE else graph.walk_from(target, MEDIAS[media])
 
     def _references(self, position: int) -> tuple[str, ...]:
         """An image refers to what any of its entries does."""
         references = self._names.entries.references()
-        positions = (position, *self._facts.again.get(position, ()))
-        return tuple(digest for each in positions for digest in references.get(each, ()))
+        return tuple(digest for each in self.entries_of(position) for digest in references.get(each, ()))
 
 
 def written_names(entries: Entries, repository: str | None, position: int, names: Collection[str]) -> tuple[str, ...]:

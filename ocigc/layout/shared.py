@@ -60,6 +60,11 @@ def is_hollow(store: Store, node: int) -> bool:
     return store.size(node) == 0 and store.digest(node) not in _EMPTY
 
 
+def hollow(store: Store) -> list[int]:
+    """All such nodes."""
+    return [node for node in store.empty() if is_hollow(store, node)]
+
+
 def needs(
     snapshot: Snapshot, now: int, entries: Collection[int] = (), blobs: Collection[int] = ()
 ) -> frozenset[Digest]:
@@ -81,8 +86,7 @@ def needs(
             found.update(_absent(_labelled(snapshot.layout, store.digest(node)), store))
     found.update(_absent(_rooted(snapshot.layout, store), store))
     found.update(_absent(_listed(snapshot.layout, frozenset(store.digests(going))), store))
-    hollow = (node for node in range(len(store)) if node not in going and is_hollow(store, node))
-    found.update(store.digests(hollow))
+    found.update(store.digests(node for node in hollow(store) if node not in going))
     return frozenset(found)
 
 

@@ -168,6 +168,11 @@ class Blobs:
             self.stat([node])
         return int(lib.ocigc_store_size(self.handle, node))
 
+    def empty(self) -> array[int]:
+        """The nodes whose files have no bytes, ascending."""
+        self.stat()
+        return listed(lib.ocigc_store_empty, self.handle)
+
     def stamp(self, node: int) -> int:
         """The newer of mtime and ctime, an instant."""
         if not lib.ocigc_store_has_status(self.handle, node):

@@ -76,10 +76,11 @@ class Entries:
 
     def __getitem__(self, position: int) -> Entry:
         position = range(self._count)[position]
-        _, start, length, text, name_length, created_length, _, digest_length, *_ = self._row(position)
+        _, start, length, *_ = self._row(position)
         target, name = self.target(position)
-        created = self._string(text + digest_length + name_length, created_length) or None
-        return Entry(start, start + length, target, name, created, tuple(self._references.get(position, ())))
+        return Entry(
+            start, start + length, target, name, self.created(position), tuple(self._references.get(position, ()))
+        )
 
     def __iter__(self) -> Iterator[Entry]:
         return map(self.__getitem__, range(self._count))
@@ -135,6 +136,11 @@ class Entries:
         _, _, _, text, name_length, _, _, digest_length, *_ = self._row(position)
         name = text + digest_length
         return self._string(name, name_length) or None, self._text[text:name]
+
+    def created(self, position: int) -> str | None:
+        """When an entry says that its image was created."""
+        _, _, _, text, name_length, length, _, digest_length, *_ = self._row(position)
+        return self._string(text + digest_length + name_length, length) or None
 
     def name_length(self, position: int) -> int:
         """The bytes of an entry's name, 0 if it has none."""

@@ -36,6 +36,7 @@ __all__ = ["CHECKSUM", "Detail", "Hashes", "Missing", "Store", "Swept", "Verdict
 
 _LABEL = struct_of("ocigc_label")
 _MISSING = struct_of("ocigc_missing")
+_USAGE = struct_of("ocigc_usage")
 
 
 class Verdict(IntEnum):
@@ -270,6 +271,21 @@ class Store(Blobs):
                 return [(self._walk_nodes[n], MEDIAS[self._walk_medias[n]]) for n in range(count[0])]
             self._walk_nodes = array("I", bytes(4 * count[0]))
             self._walk_medias = array("i", bytes(4 * count[0]))
+
+    def usage(
+        self, roots: array[int], medias: bytes, ends: array[int] | None = None, flags: bytearray | None = None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """What the walks of groups of roots come to: for each group the bytes of its nodes, those of nodes that other
+        groups have too, those of nodes whose `flags` (a byte per node) have the lowest bit set, and all flags of its
+        nodes. A root is read as its Media in `medias`; group n ends before ends[n] (None: each root is a group).
+        """
+        self.stat()
+        ends = array("I", range(1, len(roots) + 1)) if ends is None else ends
+        found = bytearray(_USAGE.size * len(ends))
+        types, out = ffi.from_buffer("uint8_t[]", medias), ffi.from_buffer("struct ocigc_usage[]", found)
+        marks = ffi.NULL if flags is None else bytes_pointer(flags)
+        call(lib.ocigc_graph_usage, self.handle, pointer(roots), types, pointer(ends), len(ends), marks, out)
+        return _USAGE.iter_unpack(found)
 
     def paths_to(self, node: int) -> tuple[array[int], bytearray]:
         """The paths from every node that reaches this one down to it: per node the next on its path (NO_NODE if it does

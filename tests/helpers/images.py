@@ -47,8 +47,11 @@ class RecordImages:
     def in_order(self) -> RecordImages:
         return RecordImages(sorted(self, key=lambda image: image.sort_key))
 
-    def dated(self, created: Callable[[ImageRecord], int | None]) -> RecordImages:
-        return RecordImages(replace(image, created=created(image)) for image in self)
+    def entries_of(self, position: int) -> Sequence[int]:
+        return self._records[position].entries
+
+    def dated(self, created: Callable[[int], int | None]) -> RecordImages:
+        return RecordImages(replace(image, created=created(image.position)) for image in self)
 
     def targets(self, graph: Graph) -> array[int]:
         found = (graph.find(image.target.digest) for image in self)
@@ -61,6 +64,9 @@ class RecordImages:
 
     def roots(self, graph: Graph) -> array[int]:
         return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
+
+    def medias(self) -> bytes:
+        return bytes(image.target.media for image in self)
 
     def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
         return (graph.walk(image.target) for image in self)

@@ -139,8 +139,8 @@ def test_the_images_are_those_of_the_records(
     assert list(images.groups(graph)) == list(plain.groups(graph))
     assert sorted(images.entries) == sorted(plain.entries) == list(range(len(entries)))
     assert [images[position] for position in images.positions] == list(images)
-    dated = images.dated(lambda image: None if image.position % 2 else image.position - 1)
-    assert list(dated) == list(plain.dated(lambda image: None if image.position % 2 else image.position - 1))
+    dated = images.dated(lambda position: None if position % 2 else position - 1)
+    assert list(dated) == list(plain.dated(lambda position: None if position % 2 else position - 1))
     for kinds in ([NameKind.NAMED], [NameKind.NAMELESS, NameKind.DANGLING, NameKind.FALLBACK], list(NameKind)):
         some = images.of_kind(*kinds)
         assert list(some) == list(plain.of_kind(*kinds))
