@@ -315,6 +315,8 @@ int32_t ocigc_store_has_status(const ocigc_store *store, uint32_t node);
 
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);
 int64_t ocigc_store_stamp(const ocigc_store *store, uint32_t node); /* the newer of mtime and ctime */
+/* The sizes of all nodes. Every node has a status. */
+void ocigc_store_sizes(const ocigc_store *store, uint64_t *out);
 /* The nodes whose files have no bytes, ascending. Every node has a status. */
 size_t ocigc_store_empty(const ocigc_store *store, uint32_t *out, size_t capacity);
 /* Those of `count` nodes whose stamp is after an instant; returns how many. */
@@ -454,7 +456,7 @@ size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, 
 int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
                          size_t capacity, size_t *count, struct ocigc_error *error);
 
-/* What the walks of a group come to, each node once, in bytes. */
+/* What the nodes of a group come to, each once, in bytes. */
 struct ocigc_usage {
     uint64_t size;
     uint64_t shared;  /* of nodes that other groups have too */
@@ -462,10 +464,28 @@ struct ocigc_usage {
     uint32_t flags;   /* all that its nodes have */
 };
 
-/* Group i has the walks of the roots (UINT32_MAX: none) up to roots[ends[i]], from where the group before it ended;
- * medias[i] is the enum ocigc_media of roots[i]. `flags` has a byte per node, or is NULL. Every node has a status. */
-int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *roots, const uint8_t *medias, const uint32_t *ends,
+/* Group i has nodes[n] (UINT32_MAX: none) up to n = ends[i], from where the group before it ended: what they walk, read
+ * as the enum ocigc_media in medias[n], or with `medias` NULL themselves. `flags` has a byte per node, or is NULL. Every
+ * node has a status. */
+int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, const uint32_t *ends,
                           size_t groups, const uint8_t *flags, struct ocigc_usage *out, struct ocigc_error *error);
+
+/* Who has which blob. A unit is an image; it has what it walks, and the referrers to that which are not roots. */
+struct ocigc_sharing {
+    int32_t *owners; /* per node: the unit that alone has it; INT32_MIN if none has; -1 - g of those that group g has */
+    uint32_t groups; /* sets of several units that have the same nodes, in the order of their first nodes */
+    uint32_t count;
+    uint32_t *nodes; /* those of unit u, in the order of its walk, end before ends[u] */
+    uint8_t *medias; /* the enum ocigc_media of each */
+    uint32_t *ends;
+};
+
+/* Unit i is roots[i] (UINT32_MAX: absent), read as medias[i]. Groups are told apart by the sums of the random `numbers`
+ * of their units. */
+int32_t ocigc_graph_sharing(const ocigc_store *store, const uint32_t *roots, const uint8_t *medias,
+                            const uint64_t *numbers, size_t count, struct ocigc_sharing **sharing,
+                            struct ocigc_error *error);
+void ocigc_sharing_free(struct ocigc_sharing *sharing);
 
 /* What an expansion has read a node as: OCIGC_MEDIA_MANIFEST, OCIGC_MEDIA_INDEX, or OCIGC_MEDIA_UNKNOWN. */
 int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node);

@@ -97,4 +97,6 @@ class Interrupted(KeyboardInterrupt):
 
 def printable(text: str) -> str:
     """The text with everything escaped that a terminal could take for more than a character."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

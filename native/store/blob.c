@@ -179,6 +179,12 @@ size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t
     return found;
 }
 
+void ocigc_store_sizes(const ocigc_store *store, uint64_t *out)
+{
+    for (uint32_t node = 0; node < store->count; node++)
+        out[node] = ocigc_store_size(store, node);
+}
+
 size_t ocigc_store_empty(const ocigc_store *store, uint32_t *out, size_t capacity)
 {
     size_t found = 0;

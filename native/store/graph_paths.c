@@ -54,11 +54,16 @@ void ocigc_graph_paths_to(const ocigc_store *store, uint32_t node, uint32_t *nex
 
 size_t ocigc_graph_referrers(const ocigc_store *store, uint32_t node, uint32_t *out, size_t capacity)
 {
+    const struct ocigc_graph *graph = store->graph;
     size_t count = 0;
-    for (uint32_t i = 0; i < store->graph->referrer_count; i++) {
-        uint32_t referrer = ocigc_referrer_of(store->graph->referrers[i]);
-        if (ocigc_subject_of(store->graph->referrers[i]) != node ||
-            role_of(store->graph, node, referrer) == OCIGC_ROLE_BACK)
+    for (uint32_t i = ocigc_referrers_first(graph, node); i < graph->referrer_count; i++) {
+        uint32_t referrer = ocigc_referrer_of(graph->referrers[i]);
+        if (ocigc_subject_of(graph->referrers[i]) != node) {
+            if (i < graph->referrers_sorted)
+                i = graph->referrers_sorted - 1; /* the rest are not in order */
+            continue;
+        }
+        if (role_of(graph, node, referrer) == OCIGC_ROLE_BACK)
             continue;
         if (count < capacity)
             out[count] = referrer;

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from ocigc.digest import Digest
+from ocigc.gc.graph import flags
 from ocigc.gc.plan import Plan
 from ocigc.image import Media
 from ocigc.inspect.sharing import NOBODY, Sharing
@@ -20,6 +21,7 @@ LISTED_LEAST = 20_000
 """How many blobs of images are listed, those of the largest images: so many less the number of images, but some."""
 LARGEST = 40
 """How many of the blobs that no image leads to are."""
+_FATES = tuple(map(Fate, range(8)))
 _NAMED = 3  # absent blobs
 
 
@@ -28,12 +30,13 @@ class Holdings:
 
     def __init__(self, store: Store, found: Sharing, plans: Sequence[tuple[Fate, Plan]]) -> None:
         self._store = store
-        self.size = store.size
+        self._sizes = store.sizes()
         self._found = found
         fates = bytearray(len(store))
         for bit, plan in plans:
+            number = int(bit)  # to ask an enum takes longer
             for node in plan.blobs:
-                fates[node] |= bit
+                fates[node] |= number
         self.fates = fates
         self.listed: list[Blob] = []
         self._positions: dict[int, int] = {}
@@ -54,18 +57,18 @@ class Holdings:
         listed = 0
         room = max(LISTED - len(sizes), LISTED_LEAST)
         for number in range(len(sizes)):
-            walk = list(self._found.walk(number))
-            listed += len(walk)
+            listed += len(self._found.nodes(number))
             if listed > room:
                 walks.append(None)
                 platforms.append(())
                 continue
+            walk = list(self._found.walk(number))
             known = dict(_platforms(documents, self._store, walk))
             walks.append([self._list(node, media, known.get(node, "")) for node, media in walk])
             platforms.append(sorted(set(known.values())))
         self._amounts()
         for number, (digest, size) in enumerate(sizes.items()):
-            nodes = [node for node, _ in self._found.walk(number)]
+            nodes = self._found.nodes(number) if faults else ()
             rest, alone, free = self._of(number)
             yield Unit(
                 digest,
@@ -90,29 +93,29 @@ class Holdings:
         return position
 
     def _blob(self, node: int, media: Media | None, owner: int = NOBODY, platform: str = "") -> Blob:
-        return Blob(self._store.digest(node), self._store.size(node), media, Fate(self.fates[node]), owner, platform)
+        return Blob(self._store.digest(node), self._sizes[node], media, _FATES[self.fates[node]], owner, platform)
 
     def _amounts(self) -> None:
         """Adds up what each owner has, listed or not."""
-        self._sizes: Counter[int] = Counter()
+        self._alone: Counter[int] = Counter()
         self._free: Counter[int] = Counter()
         self._rest: dict[int, dict[int, tuple[int, int]]] = {}
-        free = int(Fate.FREE)  # to ask an enum takes longer
-        for node, owner in enumerate(self._found.owners):
+        free = int(Fate.FREE)
+        listed, alone = flags(self._positions, len(self._sizes)), self._alone
+        for owner, size, fate, is_listed in zip(self._found.owners, self._sizes, self.fates, listed, strict=True):
             if owner == NOBODY:
                 continue
-            size, fate = self._store.size(node), self.fates[node]
-            self._sizes[owner] += size
+            alone[owner] += size
             if fate & free:
                 self._free[owner] += size
-            if node not in self._positions:
+            if not is_listed:
                 rest = self._rest.setdefault(owner, {})
                 count, total = rest.get(fate, (0, 0))
                 rest[fate] = count + 1, total + size
 
     def _of(self, owner: int) -> tuple[Amounts, int, int]:
-        rest = {Fate(fate): amount for fate, amount in self._rest.get(owner, {}).items()}
-        return rest, self._sizes[owner], self._free[owner]
+        rest = {_FATES[fate]: amount for fate, amount in self._rest.get(owner, {}).items()}
+        return rest, self._alone[owner], self._free[owner]
 
     def groups(self) -> list[SharedGroup]:
         """The groups by number, once the units are told."""
@@ -122,15 +125,16 @@ class Holdings:
     def _nobodys(self) -> None:
         """Tells of the blobs that no image leads to: the largest, the rest, and how many of their bytes go."""
         nodes = [node for node, owner in enumerate(self._found.owners) if owner == NOBODY]
-        nodes.sort(key=self.size, reverse=True)
+        nodes.sort(key=self._sizes.__getitem__, reverse=True)
         rest: dict[Fate, tuple[int, int]] = {}
         for node in nodes[LARGEST:]:
-            fate = Fate(self.fates[node])
+            fate = _FATES[self.fates[node]]
             count, total = rest.get(fate, (0, 0))
-            rest[fate] = count + 1, total + self.size(node)
+            rest[fate] = count + 1, total + self._sizes[node]
+        free = int(Fate.FREE)
         self.others = [self._blob(node, None) for node in nodes[:LARGEST]]
         self.others_rest: Amounts = rest
-        self.orphaned = sum(self.size(node) for node in nodes if self.fates[node] & Fate.FREE)
+        self.orphaned = sum(self._sizes[node] for node in nodes if self.fates[node] & free)
 
 
 def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:

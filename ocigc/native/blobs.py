@@ -168,6 +168,13 @@ class Blobs:
             self.stat([node])
         return int(lib.ocigc_store_size(self.handle, node))
 
+    def sizes(self) -> array[int]:
+        """The sizes of all, by node, in bytes."""
+        self.stat()
+        sizes = array("Q", bytes(8 * len(self)))
+        lib.ocigc_store_sizes(self.handle, ffi.from_buffer("uint64_t[]", sizes))
+        return sizes
+
     def empty(self) -> array[int]:
         """The nodes whose files have no bytes, ascending."""
         self.stat()

@@ -32,7 +32,7 @@ from ocigc.native.calls import (
 from ocigc.native.documents import MEDIAS, Role
 from ocigc.progress import Report
 
-__all__ = ["CHECKSUM", "Detail", "Hashes", "Missing", "Store", "Swept", "Verdict"]
+__all__ = ["CHECKSUM", "Detail", "Hashes", "Missing", "Shared", "Store", "Swept", "Verdict"]
 
 _LABEL = struct_of("ocigc_label")
 _MISSING = struct_of("ocigc_missing")
@@ -85,6 +85,17 @@ class Hashes:
 
 CHECKSUM: int = ffi.sizeof("struct ocigc_checksum")
 """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Who has which blob, as `struct ocigc_sharing` says. Those of unit n are nodes[starts[n]:starts[n + 1]]."""
+
+    owners: array[int]
+    groups: int
+    nodes: array[int]
+    medias: bytes
+    starts: array[int]
 
 
 def _reach(group: Group) -> int:
@@ -273,19 +284,38 @@ class Store(Blobs):
             self._walk_medias = array("i", bytes(4 * count[0]))
 
     def usage(
-        self, roots: array[int], medias: bytes, ends: array[int] | None = None, flags: bytearray | None = None
+        self,
+        nodes: array[int],
+        medias: bytes | None,
+        ends: array[int] | None = None,
+        flags: bytes | bytearray | None = None,
     ) -> Iterator[tuple[int, int, int, int]]:
-        """What the walks of groups of roots come to: for each group the bytes of its nodes, those of nodes that other
-        groups have too, those of nodes whose `flags` (a byte per node) have the lowest bit set, and all flags of its
-        nodes. A root is read as its Media in `medias`; group n ends before ends[n] (None: each root is a group).
+        """What groups of nodes come to: for each the bytes of its nodes, those of nodes that other groups have too,
+        those of nodes whose `flags` (a byte per node) have the lowest bit set, and all flags of its nodes. A group has
+        what its nodes walk, read as the Media in `medias`, or without those the nodes themselves. Group n ends before
+        ends[n] (None: each node is a group).
         """
         self.stat()
-        ends = array("I", range(1, len(roots) + 1)) if ends is None else ends
+        ends = array("I", range(1, len(nodes) + 1)) if ends is None else ends
         found = bytearray(_USAGE.size * len(ends))
-        types, out = ffi.from_buffer("uint8_t[]", medias), ffi.from_buffer("struct ocigc_usage[]", found)
-        marks = ffi.NULL if flags is None else bytes_pointer(flags)
-        call(lib.ocigc_graph_usage, self.handle, pointer(roots), types, pointer(ends), len(ends), marks, out)
+        out = ffi.from_buffer("struct ocigc_usage[]", found)
+        types, marks = (ffi.NULL if each is None else ffi.from_buffer("uint8_t[]", each) for each in (medias, flags))
+        call(lib.ocigc_graph_usage, self.handle, pointer(nodes), types, pointer(ends), len(ends), marks, out)
         return _USAGE.iter_unpack(found)
+
+    def sharing(self, roots: array[int], medias: bytes, numbers: array[int]) -> Shared:
+        """Who has which blob: root n, read as medias[n], is the image of unit n. The `numbers` of units are random."""
+        found = ffi.new("struct ocigc_sharing **")
+        types, random = ffi.from_buffer("uint8_t[]", medias), ffi.from_buffer("uint64_t[]", numbers)
+        call(lib.ocigc_graph_sharing, self.handle, pointer(roots), types, random, len(roots), found)
+        try:
+            owners, nodes, ends = array("i"), array("I"), array("I", (0,))
+            owners.frombytes(memory(found[0].owners, 4 * len(self)))
+            nodes.frombytes(memory(found[0].nodes, 4 * found[0].count))
+            ends.frombytes(memory(found[0].ends, 4 * len(roots)))
+            return Shared(owners, found[0].groups, nodes, bytes(memory(found[0].medias, found[0].count)), ends)
+        finally:
+            lib.ocigc_sharing_free(found[0])
 
     def paths_to(self, node: int) -> tuple[array[int], bytearray]:
         """The paths from every node that reaches this one down to it: per node the next on its path (NO_NODE if it does

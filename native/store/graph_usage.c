@@ -1,0 +1,249 @@
+/* graph_usage.c - what images take, and what they share. */
+#include "base/vector.h"
+#include "store/graph_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The nodes of a group are those of its walks; `groups_of` counts, up to 2, the groups that have a node. */
+struct census {
+    const ocigc_store *store;
+    struct ocigc_walk walk;
+    uint32_t *last; /* the last group, from 1, that had the node */
+    uint8_t *groups_of;
+    const uint8_t *flags;
+};
+
+static void count_node(struct census *census, uint32_t node)
+{
+    census->groups_of[node] += census->groups_of[node] < 2;
+}
+
+static void add_node(struct census *census, uint32_t node, struct ocigc_usage *usage)
+{
+    uint64_t size = ocigc_store_size(census->store, node);
+    uint32_t flags = census->flags == NULL ? 0 : census->flags[node];
+    usage->size += size;
+    usage->shared += census->groups_of[node] > 1 ? size : 0;
+    usage->flagged += (flags & 1) != 0 ? size : 0;
+    usage->flags |= flags;
+}
+
+/* The walks of roots, or with `medias` NULL nodes themselves. */
+struct members {
+    const uint32_t *nodes;
+    const uint8_t *medias;
+    const uint32_t *ends;
+    size_t groups;
+};
+
+static void see(struct census *census, uint32_t node, uint32_t group, struct ocigc_usage *out)
+{
+    if (census->last[node] == group + 1)
+        return;
+    census->last[node] = group + 1;
+    if (out == NULL)
+        count_node(census, node);
+    else
+        add_node(census, node, &out[group]);
+}
+
+/* Looks at every node of every group once: counts it, or with `out` adds it up. false: no memory. */
+static bool take_census(struct census *census, const struct members *members, struct ocigc_usage *out)
+{
+    uint32_t next = 0;
+    memset(census->last, 0, census->store->count * sizeof *census->last);
+    for (uint32_t group = 0; group < members->groups; group++) {
+        if (out != NULL)
+            out[group] = (struct ocigc_usage){0};
+        for (; next < members->ends[group]; next++) {
+            uint32_t node = members->nodes[next];
+            if (node == UINT32_MAX)
+                continue;
+            if (members->medias == NULL) {
+                see(census, node, group, out);
+                continue;
+            }
+            if (!ocigc_walk_from(&census->walk, census->store->graph, node, members->medias[next]))
+                return false;
+            for (uint32_t i = 0; i < census->walk.seen.count; i++)
+                see(census, census->walk.seen.nodes[i], group, out);
+        }
+    }
+    return true;
+}
+
+int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, const uint32_t *ends,
+                          size_t groups, const uint8_t *flags, struct ocigc_usage *out, struct ocigc_error *error)
+{
+    struct members members = {nodes, medias, ends, groups};
+    struct census census = {
+        .store = store,
+        .last = malloc((store->count + 1) * sizeof *census.last),
+        .groups_of = calloc(store->count + 1, sizeof *census.groups_of),
+        .flags = flags,
+    };
+    bool ok = census.last != NULL && census.groups_of != NULL && take_census(&census, &members, NULL) &&
+              take_census(&census, &members, out);
+    ocigc_walk_free(&census.walk);
+    free(census.last);
+    free(census.groups_of);
+    return ok ? OCIGC_OK : ocigc_fail_memory(error);
+}
+
+/* ----------------------------------------------------------------- sharing */
+
+struct sharing {
+    const ocigc_store *store;
+    const uint8_t *is_root; /* per node */
+    struct ocigc_sharing *out;
+    uint64_t *sums;
+    struct ocigc_walk walk;
+    struct ocigc_node_set seen; /* of the unit at hand */
+    uint32_t *waiting;          /* referrers */
+    uint32_t waiting_count;
+    uint32_t waiting_capacity;
+    uint32_t node_capacity;
+    uint32_t media_capacity;
+};
+
+static bool add_visit(struct sharing *sharing, uint32_t node, int32_t media)
+{
+    struct ocigc_sharing *out = sharing->out;
+    if (!ocigc_reserve(&out->nodes, &sharing->node_capacity, out->count, 1, sizeof *out->nodes) ||
+        !ocigc_reserve(&out->medias, &sharing->media_capacity, out->count, 1, sizeof *out->medias))
+        return false;
+    out->nodes[out->count] = node;
+    out->medias[out->count++] = (uint8_t)media;
+    return true;
+}
+
+/* Puts the referrers of a node on the stack, the last first to be taken. */
+static bool add_referrers(struct sharing *sharing, uint32_t node)
+{
+    size_t count = ocigc_graph_referrers(sharing->store, node, NULL, 0);
+    if (count == 0)
+        return true;
+    if (!ocigc_reserve(&sharing->waiting, &sharing->waiting_capacity, sharing->waiting_count, (uint32_t)count,
+                       sizeof *sharing->waiting))
+        return false;
+    uint32_t *found = sharing->waiting + sharing->waiting_count;
+    ocigc_graph_referrers(sharing->store, node, found, count);
+    qsort(found, count, sizeof *found, ocigc_by_number);
+    uint32_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is_new = (i == 0 || found[i] != found[i - 1]) && sharing->is_root[found[i]] == 0 &&
+                      ocigc_node_set_find(&sharing->seen, found[i]) == UINT32_MAX;
+        if (is_new)
+            found[kept++] = found[i];
+    }
+    sharing->waiting_count += kept;
+    return true;
+}
+
+static bool add_walk(struct sharing *sharing, uint32_t unit, uint64_t number)
+{
+    for (uint32_t i = 0; i < sharing->walk.seen.count; i++) {
+        uint32_t node = sharing->walk.seen.nodes[i];
+        int32_t media = sharing->walk.medias[i];
+        int new = ocigc_node_set_add(&sharing->seen, node);
+        if (new == 0)
+            continue;
+        if (new < 0 || !add_visit(sharing, node, media))
+            return false;
+        int32_t *owner = &sharing->out->owners[node];
+        *owner = *owner == INT32_MIN ? (int32_t)unit : -1;
+        sharing->sums[node] += number;
+        if ((media == OCIGC_MEDIA_MANIFEST || media == OCIGC_MEDIA_INDEX) && !add_referrers(sharing, node))
+            return false;
+    }
+    return true;
+}
+
+static bool add_unit(struct sharing *sharing, uint32_t unit, uint32_t root, int32_t media, uint64_t number)
+{
+    const struct ocigc_graph *graph = sharing->store->graph;
+    ocigc_node_set_clear(&sharing->seen);
+    bool ok = root == UINT32_MAX || (ocigc_walk_from(&sharing->walk, graph, root, media) && add_walk(sharing, unit, number));
+    while (ok && sharing->waiting_count > 0) {
+        uint32_t referrer = sharing->waiting[--sharing->waiting_count];
+        ok = ocigc_walk_from(&sharing->walk, graph, referrer, OCIGC_MEDIA_MANIFEST) && add_walk(sharing, unit, number);
+    }
+    sharing->out->ends[unit] = sharing->out->count;
+    return ok;
+}
+
+/* Numbers the groups in the order of their first nodes: those of one sum are one group. */
+static bool number_groups(struct sharing *sharing)
+{
+    struct ocigc_sharing *out = sharing->out;
+    uint32_t nodes = sharing->store->count, shared = 0, size = 64;
+    for (uint32_t node = 0; node < nodes; node++)
+        shared += out->owners[node] == -1;
+    while (size < 2 * (uint64_t)shared)
+        size *= 2;
+    uint64_t *sums = malloc(size * sizeof *sums);
+    uint32_t *numbers = calloc(size, sizeof *numbers); /* + 1; 0 is free */
+    bool ok = sums != NULL && numbers != NULL;
+    for (uint32_t node = 0; ok && node < nodes; node++) {
+        if (out->owners[node] != -1)
+            continue;
+        uint32_t slot = (uint32_t)(sharing->sums[node] >> 32) & (size - 1);
+        while (numbers[slot] != 0 && sums[slot] != sharing->sums[node])
+            slot = (slot + 1) & (size - 1);
+        if (numbers[slot] == 0) {
+            sums[slot] = sharing->sums[node];
+            numbers[slot] = ++out->groups;
+        }
+        out->owners[node] = -(int32_t)numbers[slot];
+    }
+    free(sums);
+    free(numbers);
+    return ok;
+}
+
+void ocigc_sharing_free(struct ocigc_sharing *sharing)
+{
+    if (sharing == NULL)
+        return;
+    free(sharing->owners);
+    free(sharing->nodes);
+    free(sharing->medias);
+    free(sharing->ends);
+    free(sharing);
+}
+
+int32_t ocigc_graph_sharing(const ocigc_store *store, const uint32_t *roots, const uint8_t *medias,
+                            const uint64_t *numbers, size_t count, struct ocigc_sharing **found,
+                            struct ocigc_error *error)
+{
+    struct ocigc_sharing *out = calloc(1, sizeof *out);
+    uint8_t *is_root = calloc(store->count + 1, 1);
+    struct sharing sharing = {.store = store, .is_root = is_root, .out = out};
+    sharing.sums = calloc(store->count + 1, sizeof *sharing.sums);
+    bool ok = out != NULL && is_root != NULL && sharing.sums != NULL;
+    if (ok) {
+        out->owners = malloc((store->count + 1) * sizeof *out->owners);
+        out->ends = malloc((count + 1) * sizeof *out->ends);
+        ok = out->owners != NULL && out->ends != NULL;
+    }
+    for (uint32_t node = 0; ok && node < store->count; node++)
+        out->owners[node] = INT32_MIN;
+    for (size_t i = 0; ok && i < count; i++)
+        if (roots[i] != UINT32_MAX)
+            is_root[roots[i]] = 1;
+    for (size_t i = 0; ok && i < count; i++)
+        ok = add_unit(&sharing, (uint32_t)i, roots[i], medias[i], numbers[i]);
+    ok = ok && number_groups(&sharing);
+    ocigc_walk_free(&sharing.walk);
+    ocigc_node_set_free(&sharing.seen);
+    free(sharing.waiting);
+    free(sharing.sums);
+    free(is_root);
+    if (!ok) {
+        ocigc_sharing_free(out);
+        return ocigc_fail_memory(error);
+    }
+    *found = out;
+    return OCIGC_OK;
+}

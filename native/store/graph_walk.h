@@ -1,0 +1,32 @@
+/* graph_walk.h - a walk: an image's own blobs, in the order in which moby visits them. */
+#ifndef OCIGC_STORE_GRAPH_WALK_H
+#define OCIGC_STORE_GRAPH_WALK_H
+
+#include "store/graph.h"
+#include "store/node_set.h"
+
+struct ocigc_visit {
+    uint32_t node;
+    int32_t media;
+};
+
+struct ocigc_visits {
+    struct ocigc_visit *items;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+/* Zeroed: no walk yet. Its nodes are in the set, in their order; `medias` says as what each is visited. */
+struct ocigc_walk {
+    struct ocigc_visits stack;
+    /* An image is small and a store is large: a bit per node of the store would cost more than all else. */
+    struct ocigc_node_set seen;
+    int32_t *medias;
+    uint32_t capacity;
+};
+
+void ocigc_walk_free(struct ocigc_walk *walk);
+/* Walks from a node, and forgets the walk before. false: no memory. */
+bool ocigc_walk_from(struct ocigc_walk *walk, const struct ocigc_graph *graph, uint32_t node, int32_t media);
+
+#endif
