@@ -164,7 +164,8 @@ static bool add_unit(struct sharing *sharing, uint32_t unit, uint32_t root, int3
 {
     const struct ocigc_graph *graph = sharing->store->graph;
     ocigc_node_set_clear(&sharing->seen);
-    bool ok = root == UINT32_MAX || (ocigc_walk_from(&sharing->walk, graph, root, media) && add_walk(sharing, unit, number));
+    bool ok =
+        root == UINT32_MAX || (ocigc_walk_from(&sharing->walk, graph, root, media) && add_walk(sharing, unit, number));
     while (ok && sharing->waiting_count > 0) {
         uint32_t referrer = sharing->waiting[--sharing->waiting_count];
         ok = ocigc_walk_from(&sharing->walk, graph, referrer, OCIGC_MEDIA_MANIFEST) && add_walk(sharing, unit, number);

@@ -220,6 +220,39 @@ static void test_disk_order(void)
     ocigc_store_free(store);
 }
 
+/* The index as one image, the same again, and one that is absent. */
+static void check_usage(const ocigc_store *store, uint32_t root)
+{
+    enum { UNITS = 3 };
+    uint32_t count = ocigc_store_count(store), referrers = 0;
+    uint32_t roots[UNITS] = {root, root, UINT32_MAX}, ends[UNITS] = {1, 2, 3};
+    uint8_t medias[UNITS] = {OCIGC_MEDIA_INDEX, OCIGC_MEDIA_INDEX, OCIGC_MEDIA_MANIFEST};
+    uint64_t numbers[UNITS] = {1, 2, 4}, total = 0;
+    uint64_t *sizes = malloc(count * sizeof *sizes);
+    uint8_t *flags = calloc(count, 1);
+    struct ocigc_usage usage[UNITS];
+    struct ocigc_sharing *sharing;
+    CHECK(sizes != NULL && flags != NULL);
+    ocigc_store_sizes(store, sizes);
+    for (uint32_t node = 0; node < count; node++) {
+        total += sizes[node];
+        referrers += ocigc_graph_subject(store, node) != UINT32_MAX;
+    }
+    flags[root] = 3;
+    CHECK(ocigc_store_empty(store, NULL, 0) == 0);
+    CHECK(ocigc_graph_sharing(store, roots, medias, numbers, UNITS, &sharing, &error) == OCIGC_OK);
+    CHECK(referrers == IMAGES / 4 && sharing->groups == 1 && sharing->count == 2 * count);
+    CHECK(sharing->ends[0] == count && sharing->ends[2] == 2 * count && sharing->owners[root] == -1);
+    CHECK(ocigc_graph_usage(store, roots, medias, ends, UNITS, flags, usage, &error) == OCIGC_OK);
+    CHECK(usage[0].size == usage[1].size && usage[0].shared == usage[0].size && usage[0].size < total);
+    CHECK(usage[0].flagged == sizes[root] && usage[0].flags == 3 && usage[2].size == 0);
+    CHECK(ocigc_graph_usage(store, sharing->nodes, NULL, sharing->ends, 1, NULL, usage, &error) == OCIGC_OK);
+    CHECK(usage[0].size == total && usage[0].shared == 0);
+    ocigc_sharing_free(sharing);
+    free(sizes);
+    free(flags);
+}
+
 static void test_phases(const char *index)
 {
     struct ocigc_progress progress = {0};
@@ -244,6 +277,7 @@ static void test_phases(const char *index)
     CHECK(ocigc_store_stat(store, nodes, count / 2, THREADS, &progress, &error) == OCIGC_OK);
     CHECK(ocigc_store_stat(store, NULL, 0, THREADS, &progress, &error) == OCIGC_OK);
     CHECK(ocigc_store_has_status(store, nodes[0]) && ocigc_store_has_status(store, nodes[count - 1]));
+    check_usage(store, root);
     int trash = openat(layout, "trash", O_RDONLY | O_DIRECTORY);
     CHECK(ocigc_sweep(store, nodes, count, trash, results, &progress, &error) == OCIGC_OK);
     close(trash);
