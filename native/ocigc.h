@@ -425,7 +425,7 @@ int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint3
 
 /* Adds an edge from `subject` to its `referrer`, as a fallback tag does. */
 int32_t ocigc_graph_add_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer, struct ocigc_error *error);
-/* Removes such an edge, also one from the referrer's own `subject`. */
+/* Removes such an edge, if there is one, also one from the referrer's own `subject`. UINT32_MAX has none. */
 void ocigc_graph_remove_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer);
 /* The present subject of an expanded manifest, or UINT32_MAX. */
 uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
@@ -435,7 +435,7 @@ size_t ocigc_graph_subjects(const ocigc_store *store, const uint32_t *nodes, siz
 
 enum ocigc_reach {
     OCIGC_REACH_ALL = 0,    /* edges forward, subjects backward */
-    OCIGC_REACH_FLAT = 1,   /* only the roots and their referrers; later groups walk on from there */
+    OCIGC_REACH_FLAT = 1,   /* of the roots only their referrers, which are whole; later groups walk on */
     OCIGC_REACH_FORWARD = 2 /* edges forward alone */
 };
 

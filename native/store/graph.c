@@ -197,8 +197,8 @@ int32_t ocigc_graph_add_referrer(ocigc_store *store, uint32_t subject, uint32_t 
 void ocigc_graph_remove_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer)
 {
     struct ocigc_graph *graph = store->graph;
-    if (ocigc_graph_has_edge(graph, referrer, subject, OCIGC_ROLE_BACK))
-        return; /* its label keeps it */
+    if (referrer == UINT32_MAX || ocigc_graph_has_edge(graph, referrer, subject, OCIGC_ROLE_BACK))
+        return; /* it is absent, or its label keeps it */
     ocigc_referrers_sort(graph);
     uint32_t first = ocigc_referrers_first(graph, subject);
     while (first < graph->referrer_count && graph->referrers[first] < ((uint64_t)subject << 32 | referrer))

@@ -8,7 +8,7 @@
 struct walk {
     struct ocigc_graph *graph;
     uint32_t owner;
-    bool flat;
+    bool flat; /* what is reached now is not followed forward */
     bool forward;
     uint32_t *stack; /* marked, but not followed yet */
     uint32_t count;
@@ -43,7 +43,7 @@ static bool reach(struct walk *walk, uint32_t node)
 static bool follow(struct walk *walk, uint32_t node)
 {
     const struct ocigc_graph *graph = walk->graph;
-    if (!walk->flat) {
+    if ((graph->flags[node] & OCIGC_NODE_FLAT) == 0) {
         struct ocigc_edges edges = ocigc_graph_edges_of(graph, node);
         for (uint32_t i = 0; i < edges.count; i++)
             if (edges.targets[i] != UINT32_MAX && !ocigc_edge_is_back(edges.kinds[i]) && !reach(walk, edges.targets[i]))
@@ -58,9 +58,11 @@ static bool follow(struct walk *walk, uint32_t node)
     return true;
 }
 
-static bool mark_from(struct walk *walk, uint32_t root)
+static bool mark_from(struct walk *walk, uint32_t root, bool flat)
 {
+    walk->flat = flat;
     bool ok = reach(walk, root);
+    walk->flat = false; /* its referrers are whole */
     while (ok && walk->count > 0)
         ok = follow(walk, walk->stack[--walk->count]);
     return ok;
@@ -75,10 +77,9 @@ int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32
     uint32_t root = 0;
     for (size_t i = 0; ok && i < groups; i++) {
         walk.owner = first + (uint32_t)i;
-        walk.flat = reach[i] == OCIGC_REACH_FLAT;
         walk.forward = reach[i] == OCIGC_REACH_FORWARD;
         for (; ok && root < ends[i]; root++)
-            ok = mark_from(&walk, roots[root]);
+            ok = mark_from(&walk, roots[root], reach[i] == OCIGC_REACH_FLAT);
     }
     free(walk.stack);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);

@@ -67,12 +67,13 @@ class _ImageJudge:
         if subjects is None or position in self.filters.detached:
             labelled = self.relations.labelled.get(position)
             kept = self._kept_by_itself(image)
+            if position in self.relations.orphaned and position not in self.filters.detached:
+                kept = kept or self._kept_by_content(image)  # as it was while its subject was here
             return kept if labelled is None or kept else Dependent(position, labelled, reason=KeepReason.LABEL_KEPT)
         # A name of its own may keep a referrer; a fallback tag is none, unless what it refers to is its own content.
         named = name_kind(image.names) == NameKind.NAMED or position in self.relations.reaching
         kept = self._kept_by_itself(image) if named and not image.nameless else self._kept_by_name(image)
-        if kept is None and (used := self.protection.content_user(image, self.graph)) is not None:
-            kept = Kept(position, KeepReason.CONTENT_IN_USE, used.by)
+        kept = kept or self._kept_by_content(image)
         if kept is not None:
             return kept
         target = self.graph.find(image.target.digest) if image.nameless else None
@@ -89,6 +90,10 @@ class _ImageJudge:
         if image.nameless and position in self.in_grace:
             return Kept(position, KeepReason.IN_GRACE)
         return self._kept_by_name(image)
+
+    def _kept_by_content(self, image: ImageRecord) -> Kept | None:
+        user = self.protection.content_user(image, self.graph)
+        return None if user is None else Kept(image.position, KeepReason.CONTENT_IN_USE, user.by)
 
     def _kept_by_name(self, image: ImageRecord) -> Kept | None:
         user = self.protection.name_user(image)

@@ -18,8 +18,8 @@ ABSENT = NO_NODE - 1
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Roots that are marked together. They reach over edges forward and subjects backward; if `flat`, only themselves
-    and their referrers; if `forward`, over edges forward alone.
+    """Roots that are marked together. They reach over edges forward and subjects backward; if `flat`, the roots alone
+    and their referrers, with all that these reach; if `forward`, over edges forward alone.
     """
 
     roots: Sequence[int]

@@ -7,7 +7,7 @@ blob goes with the last image that reached it. Parts, referrers and the grace of
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -15,6 +15,7 @@ from ocigc.gc.candidates import Candidates, Dependent
 from ocigc.gc.graph import NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images
 from ocigc.gc.plan import Kept, KeptImages
+from ocigc.gc.referrers import Relations
 from ocigc.labels import Lease
 
 # The groups of every mark: images that stay, leases and labels, flat leases; then the images that go, the last to go
@@ -77,16 +78,20 @@ def mark(
     return _mark(graph, other_roots, candidates, candidates.kept, candidates.dependents, going, parts_in_use)
 
 
-def complete(marked: Marked, parts: Images, absent: Mapping[int, Sequence[int]], in_grace: Sequence[int]) -> Marked:
-    """Marks again until all that stays has its referrers and parts. Of parts that are `absent`, by position, the nodes
-    that refer to them stand for them. `in_grace` are unreachable nodes that stay, with all that they reach.
+def complete(marked: Marked, parts: Images, relations: Relations, in_grace: Sequence[int]) -> Marked:
+    """Marks again until all that stays has its referrers and parts. A part stays with an image that reaches it, or,
+    if it is a referrer, with its subject. `in_grace` are unreachable nodes that stay, with all that they reach.
     """
+    absent, subjects = relations.absent_parts, relations.part_subjects
     while True:
         marked.marks.add([Group(in_grace)])
         kept, dependents = _with_dependents(marked)
         places = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
         stay = frozenset(
-            position for position, node in places if any(map(marked.stays_with_image, absent.get(position, (node,))))
+            position
+            for position, node in places
+            if any(map(marked.stays_with_image, absent.get(position, (node,))))
+            or any(map(marked.stays, subjects.get(position, ())))
         )
         kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))
         going_parts = parts.picked(each for each in marked.going_parts.positions if each not in stay)

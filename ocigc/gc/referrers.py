@@ -33,8 +33,9 @@ class Subjects:
 @dataclass(frozen=True, slots=True)
 class Relations:
     """How the entries of a layout belong together, by their positions: the `parts`, and of those that are absent the
-    nodes that refer to them; the `subjects` of the referrers, of which those of `reaching` reach them themselves; the
-    `orphaned`, as above; and the images that are `labelled`, with the nodes whose labels refer to their names.
+    nodes that refer to them (`absent_parts`), of those that refer to something the `part_subjects`; the `subjects` of
+    the referrers, of which those of `reaching` reach them themselves; the `orphaned`, as above; and the images that are
+    `labelled`, with the nodes whose labels refer to their names.
     """
 
     parts: Sequence[int] = ()
@@ -43,6 +44,7 @@ class Relations:
     orphaned: Mapping[int, str] = field(default_factory=dict)
     labelled: Mapping[int, Sequence[int]] = field(default_factory=dict)
     absent_parts: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    part_subjects: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 def find_subjects(images: Images, graph: Graph, stated: Mapping[int, Collection[str]] | None = None) -> Subjects:
@@ -68,7 +70,7 @@ def find_subjects(images: Images, graph: Graph, stated: Mapping[int, Collection[
         found[position].pop(target, None)  # what refers to itself refers to nothing
     return Subjects(
         {position: list(nodes) for position, nodes in found.items() if nodes},
-        {position: digest for position, digest in orphaned.items() if position not in found},
+        {position: digest for position, digest in orphaned.items() if not found.get(position)},
     )
 
 
@@ -97,6 +99,7 @@ def relate(
     parts = _parts(images, present, graph)
     parts.extend((absent or {}).keys() - frozenset(parts))
     alone = frozenset(parts)
+    part_subjects = {position: nodes for position, nodes in present.items() if position in alone}
     present = {position: nodes for position, nodes in present.items() if position not in alone}
     referrers = images.picked(present)
     walks = zip(present.items(), referrers.walks(graph), strict=True)
@@ -106,6 +109,7 @@ def relate(
         frozenset(position for (position, nodes), walk in walks if any(node in nodes for node, _ in walk)),
         {position: digest for position, digest in subjects.orphaned.items() if position not in alone},
         absent_parts=absent or {},
+        part_subjects=part_subjects,
     )
 
 

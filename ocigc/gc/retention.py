@@ -135,7 +135,8 @@ class _RuleJudge:
                 return
             if name_kind(image.names) != NameKind.NAMED:
                 return  # it has the fate of its subject
-        elif position in self._states.orphaned and (released := self._orphan_rule(image)) is not None:
+        # One whose subject is here goes with that: it would be orphaned.
+        if self._is_referrer(position) and (released := self._orphan_rule(image)) is not None:
             outcome.released[position] = self._say(released)
             return
         reasons = ", ".join(self._reasons(image, place))

@@ -122,14 +122,17 @@ def stated_subjects(images: IndexImages, entries: Entries, store: Store) -> dict
     subjects, annotations = entries.subjects(), entries.kinds()
     if not subjects and not annotations:
         return {}
-    found: dict[int, Collection[str]] = {
-        position: (subjects[position],) for position in images.positions if position in subjects
-    }
-    kinds = {position: _kind(annotations.get(position, "")) for position in images.positions}
+    found: dict[int, Collection[str]] = {}
+    kinds: dict[int, str] = {}
+    for position in images.positions:
+        entries_of_it = images.entries_of(position)
+        if stated := [subjects[each] for each in entries_of_it if each in subjects]:
+            found[position] = stated
+        kinds[position] = max(_kind(annotations.get(each, "")) for each in entries_of_it)
     about = [position for position, kind in kinds.items() if kind in _ABOUT]
     for position, target in zip(about, images.picked(about).targets(store), strict=True):
         named = set() if target == NO_NODE else set(_payload_digests(store, target, images[position].target.media))
-        found[position] = named or _saved_with(images, position, kinds)
+        found[position] = {*found.get(position, ()), *(named or _saved_with(images, position, kinds))}
     return found
 
 

@@ -227,7 +227,7 @@ class Store(Blobs):
         call(lib.ocigc_graph_add_referrer, self.handle, subject, referrer)
 
     def remove_referrer(self, subject: int, referrer: int) -> None:
-        """Removes the edge from a subject to its referrer."""
+        """Removes the edge from a subject to its referrer, if there is one. An absent referrer, NO_NODE, has none."""
         lib.ocigc_graph_remove_referrer(self.handle, subject, referrer)
 
     def clear_graph(self) -> None:

@@ -373,3 +373,67 @@ def test_the_subject_of_an_embedded_manifest_counts(layout: LayoutWriter, name: 
     assert layout.has(content)
     assert len(prune(layout, "-a", used="reg.example/kept:1\n")) == 2
     assert not layout.has(content)
+
+
+@pytest.mark.parametrize("arguments", [("rm",), ("prune", "--policy")])
+def test_one_whose_content_is_absent_goes_alone(
+    layout: LayoutWriter, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    signature = layout.image("signature")
+    layout.tag(signature, fallback(app, ".sig"))
+    layout.blob_path(signature).unlink()
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[[rule]]\nkeep-tagged = true\ndelete-referrers = true\n")
+    ends = [layout.path, fallback(app, ".sig")] if arguments == ("rm",) else [policy, layout.path]
+    done = ocigc(*arguments, *ends, "--force")
+    assert done.code == 0, done
+    assert signature["digest"] not in listed(layout)
+    assert layout.has(app)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_any_entry_of_a_target_may_tell_its_subject(layout: LayoutWriter, first: bool) -> None:
+    app = layout.image("app")
+    layout.tag(app, "reg.example/app:1")
+    notes = layout.image("notes")
+    telling = {"io.containerd.manifest.subject": app["digest"]}
+    layout.entry(notes, **(telling if first else {}))
+    layout.entry(notes, **({} if first else telling))
+    assert prune(layout) == []
+    assert prune(layout, "-a", used="reg.example/kept:1\n") == [notes["digest"], "reg.example/app:1"]
+    assert not layout.has(notes)
+
+
+def test_what_would_be_orphaned_goes_at_once_if_a_policy_says_so(layout: LayoutWriter, tmp_path: Path) -> None:
+    app, kept = layout.image("app"), layout.image("kept")
+    layout.entry(app)
+    layout.tag(about(layout, app, "sbom"), "reg.example/app:sbom")
+    layout.tag(about(layout, kept, "sbom of kept"), "reg.example/kept:sbom")
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[[rule]]\nkeep-tagged = true\ndelete-untagged = true\ndelete-orphaned-referrers = true\n")
+    assert prune(layout, "--policy", str(policy)) == [app["digest"], "reg.example/app:sbom"]
+    assert "reg.example/kept:sbom" in states(layout)
+
+
+def test_a_part_that_refers_to_what_a_lease_keeps_stays_listed(layout: LayoutWriter) -> None:
+    app = layout.image("app")
+    part = about(layout, app, "part")
+    layout.entry(part)
+    layout.tag(layout.index([part]), "reg.example/index:1")
+    layout.lease("l", [app])
+    assert prune(layout, "-a", used="reg.example/kept:1\n") == ["reg.example/index:1"]
+    assert part["digest"] in listed(layout)
+    assert layout.has(part)
+
+
+def test_what_refers_to_a_flatly_leased_manifest_is_whole(layout: LayoutWriter) -> None:
+    layer, content = layout.blob("layer of app"), layout.blob("sbom")
+    app = layout.manifest(layout.config("app"), [layer])
+    about(layout, app, "sbom")
+    layout.lease("l", [app], flat="true")
+    assert prune(layout) == []
+    assert layout.has(app)
+    assert not layout.has(layer)
+    assert layout.has(content)

@@ -655,25 +655,45 @@ def test_a_fallback_tag_shares_the_fate_of_its_subject(layout: LayoutWriter) -> 
         assert image["digest"] not in held(store, tag)
 
 
+def test_an_absent_referrer_has_no_edge_to_remove(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    with scanned(layout) as store:
+        expand(store, image)
+        store.remove_referrer(node(store, image), NO_NODE)
+        assert held(store, image) >= of(image)
+
+
 # Flat marks
 
 
-def test_a_flat_holder_holds_the_roots_and_their_referrers_only(layout: LayoutWriter) -> None:
+def test_a_flat_root_reaches_only_its_referrers_but_all_of_these(layout: LayoutWriter) -> None:
     image = layout.image("image")
-    signature = layout.manifest(layout.config("signature"), subject=image)
+    config = layout.config("signature")
+    signature = layout.manifest(config, subject=image)
     with scanned(layout) as store:
         expand(store, image, signature)
-        assert held(store, image, flat=True) == of(image, signature)
+        assert held(store, image, flat=True) == of(image, signature, config)
+
+
+def test_a_referrer_that_lists_its_flat_subject_opens_it(layout: LayoutWriter) -> None:
+    config = layout.config("image")
+    image = layout.manifest(config)
+    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [image], "subject": image}
+    index = layout.json(document, INDEX)
+    with scanned(layout) as store:
+        expand(store, image, index)
+        assert held(store, image, flat=True) == of(image, index, config)
 
 
 def test_what_is_held_flatly_is_open_to_others(layout: LayoutWriter) -> None:
     image = layout.image("image")
-    signature = layout.manifest(layout.config("signature"), subject=image)
+    config = layout.config("signature")
+    signature = layout.manifest(config, subject=image)
     with scanned(layout) as store:
         expand(store, image, signature)
         roots = [node(store, image)]
         marks = store.mark([Group(roots, flat=True), Group(roots)])
-        assert {store.digest(number) for number in marks.owned(0, 1)} == of(image, signature)
+        assert {store.digest(number) for number in marks.owned(0, 1)} == of(image, signature, config)
         assert list(marks.unreachable()) == []
         marks = store.mark([Group(roots), Group(roots, flat=True)])
         assert list(marks.owned(1, 2)) == []
