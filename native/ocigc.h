@@ -274,7 +274,7 @@ enum ocigc_archive_kind {
 /* A member of an archive. Its name stands in the text that comes with the members: the digest "alg:encoded" of the
  * blob, or "alg/name" of a foreign file. */
 struct ocigc_archive_member {
-    uint64_t start; /* of its content in the archive */
+    uint64_t start; /* of its content in the archive; UINT64_MAX: the content is not there any more */
     uint64_t size;
     int64_t modified; /* its mtime, an instant */
     struct ocigc_span name;
@@ -284,13 +284,14 @@ struct ocigc_archive_member {
 
 /* Makes a store of the members of an archive, an open file, of which the descriptor is duplicated. Each digest has at
  * most one blob and one label file. The store knows every status: the ctime of each blob is that of the archive. It can
- * neither be swept nor have a ledger. OCIGC_MALFORMED for what is not a digest. */
+ * neither be swept nor have a ledger. A blob whose content is not there is a leaf. OCIGC_MALFORMED for what is not a
+ * digest. */
 int32_t ocigc_store_of_archive(int32_t file, const char *names, const struct ocigc_archive_member *members,
                                uint32_t count, ocigc_store **store, struct ocigc_error *error);
 /* A store of `count` blobs of one registered algorithm, given by their binary digests, one after the other. Duplicates
  * are dropped; nothing is asked of the files. */
-int32_t ocigc_store_list(int32_t layout, int32_t algorithm, const uint8_t *digests, uint32_t count,
-                         ocigc_store **store, struct ocigc_error *error);
+int32_t ocigc_store_list(int32_t layout, int32_t algorithm, const uint8_t *digests, uint32_t count, ocigc_store **store,
+                         struct ocigc_error *error);
 void ocigc_store_free(ocigc_store *store);
 
 uint32_t ocigc_store_count(const ocigc_store *store);

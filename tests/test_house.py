@@ -102,7 +102,20 @@ def test_every_class_has_a_name_of_its_own() -> None:
 
 
 # A command is named like what it does below; what a file of the binding is of has the name of that file's reader.
-SAME_THING = {"check", "history", "index", "ledger", "prune", "prune_tree", "restore", "trash", "tree", "verify", "why"}
+SAME_THING = {
+    "check",
+    "diff",
+    "history",
+    "index",
+    "ledger",
+    "prune",
+    "prune_tree",
+    "restore",
+    "trash",
+    "tree",
+    "verify",
+    "why",
+}
 
 
 def test_every_module_has_a_name_of_its_own() -> None:

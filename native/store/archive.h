@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#define OCIGC_NOT_KEPT UINT64_MAX
+
 /* Where the content of a member stands. */
 struct ocigc_extent {
-    uint64_t start;
+    uint64_t start; /* OCIGC_NOT_KEPT: it was hashed as it was read, and is not there any more */
     uint64_t size;
     int64_t modified; /* its mtime */
-    uint32_t links;   /* names that it has in the archive; 0: it was not read */
+    uint32_t links;   /* names that it has in the archive */
 };
 
 /* The label file of a node. */

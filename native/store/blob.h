@@ -29,6 +29,8 @@ struct ocigc_blob {
 bool ocigc_blob_open(const ocigc_store *store, uint32_t node, struct ocigc_blob *blob, struct ocigc_error *error);
 void ocigc_blob_close(struct ocigc_blob *blob);
 uint64_t ocigc_blob_start(const struct ocigc_blob *blob);
+/* Whether its content is there: all but that of an archive that came as a stream. */
+bool ocigc_blob_is_kept(const struct ocigc_blob *blob);
 /* Its status now. false with errno set. */
 bool ocigc_blob_status(const struct ocigc_blob *blob, struct stat *status);
 /* The status of what has the name of a node now: 0, or an errno. */

@@ -24,9 +24,10 @@ int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *er
  * for. A blob of an unregistered algorithm is believed. */
 int32_t ocigc_content_check(struct ocigc_content *content, bool is_verified, struct ocigc_error *error);
 
-static inline bool ocigc_content_is_over_limit(const struct ocigc_content *content)
+/* Whether it is too large to be looked into, or not there any more. */
+static inline bool ocigc_content_is_out_of_reach(const struct ocigc_content *content)
 {
-    return (uint64_t)content->blob.status.st_size > OCIGC_MANIFEST_LIMIT;
+    return (uint64_t)content->blob.status.st_size > OCIGC_MANIFEST_LIMIT || !ocigc_blob_is_kept(&content->blob);
 }
 
 #endif

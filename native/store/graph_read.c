@@ -257,18 +257,20 @@ static int32_t load_and_check(struct ocigc_reader *reader, struct ocigc_content 
     return code == OCIGC_OK ? ocigc_content_check(content, is_verified, error) : code;
 }
 
-static int32_t fail_limit(const struct ocigc_reader *reader, int32_t media, struct ocigc_error *error)
+static int32_t fail_limit(const struct ocigc_reader *reader, const struct ocigc_content *content, int32_t media,
+                          struct ocigc_error *error)
 {
-    char reason[32];
-    snprintf(reason, sizeof reason, "over %u MiB", OCIGC_MANIFEST_LIMIT >> 20);
+    char reason[32] = "not JSON"; /* all that begins like JSON is kept */
+    if ((uint64_t)content->blob.status.st_size > OCIGC_MANIFEST_LIMIT)
+        snprintf(reason, sizeof reason, "over %u MiB", OCIGC_MANIFEST_LIMIT >> 20);
     return fail_at(reader, name_of(media), OCIGC_MALFORMED, reason, error);
 }
 
 static int32_t read_strict(struct ocigc_reader *reader, struct ocigc_content *content, int32_t media,
                            struct ocigc_error *error)
 {
-    if (ocigc_content_is_over_limit(content))
-        return fail_limit(reader, media, error);
+    if (ocigc_content_is_out_of_reach(content))
+        return fail_limit(reader, content, media, error);
     int32_t code = load_and_check(reader, content, error);
     return code == OCIGC_OK ? parse(reader, media, error) : code;
 }
@@ -284,7 +286,7 @@ static int32_t parse_leniently(struct ocigc_reader *reader, struct ocigc_error *
 static int32_t read_unverified(struct ocigc_reader *reader, struct ocigc_content *content, struct ocigc_error *error)
 {
     bool may_be = false;
-    if (ocigc_content_is_over_limit(content))
+    if (ocigc_content_is_out_of_reach(content))
         return OCIGC_OK;
     int32_t code = ocigc_content_may_be_object(content, &may_be, error);
     if (code == OCIGC_OK && may_be)
@@ -296,8 +298,8 @@ static int32_t read_unverified(struct ocigc_reader *reader, struct ocigc_content
 
 static int32_t read_json(struct ocigc_reader *reader, struct ocigc_content *content, struct ocigc_error *error)
 {
-    if (ocigc_content_is_over_limit(content))
-        return fail_limit(reader, OCIGC_MEDIA_JSON, error);
+    if (ocigc_content_is_out_of_reach(content))
+        return fail_limit(reader, content, OCIGC_MEDIA_JSON, error);
     int32_t code = load_and_check(reader, content, error);
     return code == OCIGC_OK ? parse_leniently(reader, error) : code;
 }
@@ -314,7 +316,7 @@ static int32_t read_detected(struct ocigc_reader *reader, struct ocigc_content *
 {
     struct ocigc_graph *graph = reader->store->graph;
     int32_t shape = OCIGC_SHAPE_NONE;
-    if (ocigc_content_is_over_limit(content))
+    if (ocigc_content_is_out_of_reach(content))
         return OCIGC_OK;
     int32_t code = load_and_check(reader, content, error);
     if (code != OCIGC_OK)

@@ -74,7 +74,7 @@ static int32_t parse(struct search *search, struct ocigc_content *content, struc
 {
     bool may_be = false;
     int32_t shape;
-    if (content->blob.status.st_size == 0 || ocigc_content_is_over_limit(content))
+    if (content->blob.status.st_size == 0 || ocigc_content_is_out_of_reach(content))
         return OCIGC_OK;
     int32_t code = ocigc_content_may_be_object(content, &may_be, error);
     if (code != OCIGC_OK || !may_be)

@@ -37,8 +37,8 @@ static int32_t list(ocigc_store *store, int32_t algorithm, const uint8_t *digest
     return store->graph != NULL ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
-int32_t ocigc_store_list(int32_t layout, int32_t algorithm, const uint8_t *digests, uint32_t count,
-                         ocigc_store **store, struct ocigc_error *error)
+int32_t ocigc_store_list(int32_t layout, int32_t algorithm, const uint8_t *digests, uint32_t count, ocigc_store **store,
+                         struct ocigc_error *error)
 {
     if (algorithm < OCIGC_SHA256 || algorithm > OCIGC_BLAKE3 || count == UINT32_MAX)
         return ocigc_fail(error, OCIGC_MALFORMED, "not a list of digests of a registered algorithm");

@@ -57,6 +57,11 @@ void ocigc_blob_close(struct ocigc_blob *blob)
     close(blob->file);
 }
 
+bool ocigc_blob_is_kept(const struct ocigc_blob *blob)
+{
+    return blob->extent == NULL || blob->extent->start != OCIGC_NOT_KEPT;
+}
+
 uint64_t ocigc_blob_start(const struct ocigc_blob *blob)
 {
     return blob->extent != NULL ? blob->extent->start : 0;

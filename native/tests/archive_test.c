@@ -213,6 +213,40 @@ static void test_refused(void)
     CHECK(ocigc_store_of_archive(-1, names, members, count, &store, &error) == OCIGC_SYSTEM);
 }
 
+static int32_t expand(int number, uint64_t start, uint8_t media)
+{
+    uint64_t before = members[number].start;
+    members[number].start = start;
+    ocigc_store *store = open_store();
+    uint32_t node = node_of(store, number);
+    int32_t code = ocigc_graph_expand(store, &node, &media, 1, 1, NULL, &error);
+    if (code == OCIGC_OK)
+        CHECK(ocigc_graph_find_referrers(store, INT64_MIN, 1, NULL, NULL) == OCIGC_OK);
+    ocigc_store_free(store);
+    members[number].start = before;
+    return code;
+}
+
+/* What came as a stream and was hashed then is a leaf; it is never taken for what it is not. */
+static void test_not_kept(void)
+{
+    char *bytes;
+    size_t length;
+    uint64_t before = members[DAMAGED].start;
+    CHECK(expand(DAMAGED, members[DAMAGED].start, OCIGC_MEDIA_NONE) == OCIGC_CORRUPT);
+    CHECK(expand(DAMAGED, OCIGC_NOT_KEPT, OCIGC_MEDIA_NONE) == OCIGC_OK);
+    CHECK(expand(DAMAGED, OCIGC_NOT_KEPT, OCIGC_MEDIA_MANIFEST) == OCIGC_MALFORMED);
+    CHECK(strstr(error.message, "not JSON") != NULL);
+    members[DAMAGED].start = OCIGC_NOT_KEPT;
+    ocigc_store *store = open_store();
+    CHECK(ocigc_store_read(store, node_of(store, DAMAGED), 1 << 24, 0, &bytes, &length, &error) == OCIGC_SYSTEM);
+    uint8_t verdicts[BLOBS];
+    verify(store, verdicts, 2);
+    CHECK(verdicts[node_of(store, DAMAGED)] == OCIGC_VERDICT_UNREADABLE);
+    ocigc_store_free(store);
+    members[DAMAGED].start = before;
+}
+
 /* Whoever changes the archive has changed all that is in it. */
 static void test_change(void)
 {
@@ -253,6 +287,7 @@ int main(void)
     test_refused();
     CHECK(ocigc_map_blobs(&error) == OCIGC_OK);
     test_reading();
+    test_not_kept();
     test_change();
     close(archive);
     return 0;

@@ -26,6 +26,7 @@ from ocigc.native import map_blobs
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together
 from ocigc.verification.shard import Shard
+from ocigc.verification.streamed import open_any
 from ocigc.verification.verify import VerifyOptions, verify
 
 _LAYOUTS = (
@@ -142,7 +143,11 @@ def code_of(result: Verification) -> int:
 def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification:
     """Verifies a layout, or an archive of one: that it is cut off is what was to be found."""
     try:
-        with open_either(args.layout) as layout, progress_line() as progress:
+        with (
+            progress_line() as progress,
+            open_any(args.layout, progress) as layout,
+            options.naming(layout),
+        ):
             if not layout.is_cut_off:
                 options.note_trouble(layout)
             with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:

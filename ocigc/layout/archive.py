@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from errno import EISDIR, ENOENT, ENOTDIR
+from errno import EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO
 from typing import Any
 
 from ocigc.digest import ENCODED_LENGTHS, Digest
@@ -26,18 +26,22 @@ from ocigc.native import ArchiveMember, MemberKind, Store
 
 _BUFFER = 1 << 15  # bytes; headers of small members are read many at a time
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+NOT_KEPT = 2**64 - 1
+"""Where the content of a file is that was only read once."""
 _DEEPEST = 16  # directories above the layout
 _BLOBS = "blobs"
 
 
 @dataclass(slots=True)
 class File:
-    """What a plain file of an archive is: where its content stands, and how many names it has."""
+    """What a plain file of an archive is: where its content stands (NOT_KEPT: it is gone), and how many names it has.
+    Of content that was hashed as it came, `digest` is what it is; empty where nobody can tell."""
 
     start: int
     size: int
     modified: int
     links: int = 1
+    digest: str = ""
 
 
 _Directory = dict[str, "File | Kind | dict[str, Any]"]
@@ -94,11 +98,17 @@ class ArchiveDir(Dir):
 
     def reader(self, name: str) -> io.BufferedReader:
         entry = self._entries.get(name)
+        if isinstance(entry, File) and entry.start == NOT_KEPT:
+            raise Refused(f"{printable(name)}: not kept of a stream")
         if isinstance(entry, File):
             return io.BufferedReader(_Content(self.fd, entry))
         if entry is None or isinstance(entry, dict):
             raise _error(ENOENT if entry is None else EISDIR, name)
-        raise Refused(f"{printable(name)}: not a plain file")
+        raise _error(ELOOP if entry == Kind.SYMLINK else ENXIO, name)
+
+    def files(self) -> Mapping[str, File]:
+        """The plain files in it, by name."""
+        return {name: entry for name, entry in self._entries.items() if isinstance(entry, File)}
 
     def members(self) -> Iterator[ArchiveMember]:
         """What there is below blobs/ and labels/. Raises Refused for a file of the wrong kind."""
@@ -203,21 +213,17 @@ class Archive(Layout):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Reads the headers of all members. Raises UsageError where it is not an archive of a layout, CutOffArchive
         where it ends before it can be known, and MalformedError for what is not read here."""
-        shown = printable(os.fspath(path))
+        fd = open_archive(path)
+        with open(fd, "rb", buffering=_BUFFER, closefd=False) as file:
+            tar = Tar(file, os.fstat(fd).st_size)
+            self._take(path, fd, tar, _in_place(tar))
+
+    def _take(self, path: str | os.PathLike[str], fd: int, tar: Tar, members: Iterable[tuple[Member, File]]) -> None:
+        """Takes over the file in which the contents of members are."""
         try:
-            fd = os.open(path, _READ)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not a path"
-            raise NotALayout(f"{shown}: {reason}: expected an image layout", os.fspath(path)) from None
-        try:
-            try:
-                tar, root = _read(fd, shown)
-            except NotATar:
-                reason = "neither the directory of an image layout nor a tar archive of one"
-                raise NotALayout(f"{shown}: {reason}", os.fspath(path)) from None
-            where = _layout_in(root)
+            where = _layout_in(_root(printable(os.fspath(path)), os.fspath(path), members))
             if where is None or (tar.trouble and not {MARKER, INDEX} <= where.keys()):
-                raise _no_layout(tar, shown, os.fspath(path))
+                raise _no_layout(tar, printable(os.fspath(path)), os.fspath(path))
         except BaseException:
             os.close(fd)
             raise
@@ -235,22 +241,35 @@ class Archive(Layout):
         return ""
 
 
-def _read(fd: int, shown: str) -> tuple[Tar, _Directory]:
-    """All that the archive has."""
+def _in_place(tar: Tar) -> Iterator[tuple[Member, File]]:
+    """The members, each with where its content is."""
+    return ((member, File(member.start, member.size, member.modified)) for member in tar)
+
+
+def open_archive(path: str | os.PathLike[str]) -> int:
+    """Opens the file for reading. Raises UsageError."""
+    try:
+        return os.open(path, _READ)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise NotALayout(f"{printable(os.fspath(path))}: {reason}: expected an image layout", os.fspath(path)) from None
+
+
+def _root(shown: str, path: str, members: Iterable[tuple[Member, File]]) -> _Directory:
+    """What tar would make of the members."""
     root: _Directory = {}
-    with open(fd, "rb", buffering=_BUFFER, closefd=False) as file:
-        tar = Tar(file, os.fstat(fd).st_size)
-        try:
-            for member in tar:
-                add(root, member)
-        except NotATar:
-            raise
-        except MalformedError as error:
-            raise MalformedError(f"{shown}: {error}") from None
-    return tar, root
+    try:
+        for member, file in members:
+            _add(root, member, file)
+    except NotATar:
+        reason = "neither the directory of an image layout nor a tar archive of one"
+        raise NotALayout(f"{shown}: {reason}", path) from None
+    except MalformedError as error:
+        raise MalformedError(f"{shown}: {error}") from None
+    return root
 
 
-def add(root: _Directory, member: Member) -> None:
+def _add(root: _Directory, member: Member, file: File) -> None:
     """Does to a directory what tar would do. Raises MalformedError for a name that leads out of it."""
     if member.kind == Kind.DIRECTORY:
         parts = _parts(member.name)
@@ -263,7 +282,7 @@ def add(root: _Directory, member: Member) -> None:
     parent = _parent(root, parts, member.name)
     entry: File | Kind | None
     if member.kind == Kind.FILE:
-        entry = File(member.start, member.size, member.modified)
+        entry = file
     elif member.kind == Kind.LINK:
         entry = _linked(root, member)
     else:
@@ -334,10 +353,9 @@ def _no_layout(tar: Tar, shown: str, path: str) -> NotALayout:
 
 
 def look_into(path: str) -> tuple[Collection[str], int]:
-    """What is in an archive: the names at its top, and how many layouts. Raises OSError and MalformedError."""
-    fd = os.open(path, _READ)
-    try:
-        _, root = _read(fd, printable(path))
-    finally:
-        os.close(fd)
+    """What is in an archive: the names at its top, and how many layouts. Raises UsageError and MalformedError."""
+    fd = open_archive(path)
+    with open(fd, "rb", buffering=_BUFFER) as file:
+        tar = Tar(file, os.fstat(fd).st_size)
+        root = _root(printable(path), path, _in_place(tar))
     return root.keys(), sum(1 for _ in _layouts(root, _DEEPEST))

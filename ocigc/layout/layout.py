@@ -34,6 +34,8 @@ class Layout:
 
     is_archive = False
     """Whether it is an `Archive`, which can only be read."""
+    is_streamed = False
+    """Whether it was read once from a stream, so that layers are not there any more."""
     trouble = ""
     """What is wrong with an archive as such."""
     is_cut_off = False

@@ -118,6 +118,8 @@ class Tar:
             if not self._skip_to(start + -(-member.size // BLOCK) * BLOCK, start + member.size):
                 self._cut_off(f"in the midst of {printable(member.name)!r}")
                 return
+        if extended and not self.is_cut_off:
+            self._cut_off("before the member that its last header belongs to")
 
     def _header(self) -> bytes | None:
         """The next one; None at the end."""

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from importlib import import_module
 from threading import Event
-from typing import IO, Any
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
@@ -22,10 +18,9 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Role, parse_children
 from ocigc.progress import Progress, Watcher
+from ocigc.verification.decompress import Decoder, Undecodable, gunzip, plain, zstd_decoder
 
-_CHUNK = 1 << 20
 _POLL_SECONDS = 0.2
-_GZIP = 31  # zlib's window bits: the largest window, and a gzip header
 
 _PLAIN = (".tar", ".diff.tar")
 _GZIPPED = (".tar+gzip", ".tar.gzip")
@@ -57,10 +52,6 @@ class _Verdict(Enum):
     UNDECODABLE = 2
     UNSUPPORTED = 3
     ABSENT = 4
-
-
-class _Undecodable(Exception):
-    """Not what the media type says."""
 
 
 def look_into(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
@@ -154,7 +145,7 @@ def _look(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
                     raise KeyboardInterrupt
                 for hasher in hashers.values():
                     hasher.update(piece)
-    except _Undecodable as error:
+    except Undecodable as error:
         return _Verdict.UNDECODABLE, str(error)
     except (OSError, Refused):
         return _Verdict.ABSENT, ""  # verification tells of it
@@ -165,66 +156,13 @@ def _look(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
     return _Verdict.MISMATCHED, f"unpacks to {', '.join(sorted(actual))}, but a config says {wanted}"
 
 
-_Decoder = Callable[[IO[bytes]], Iterator[bytes]]
-
-
-def _decoder(media_type: str) -> _Decoder | None:
+def _decoder(media_type: str) -> Decoder | None:
     """What unpacks a layer of a media type; None where nothing here can."""
     kind = media_type.split(";", 1)[0].strip().lower()
     if not kind.startswith(_LAYERS):
         return None
     if kind.endswith(_GZIPPED):
-        return _gunzip
+        return gunzip
     if kind.endswith(_ZSTD):
-        return _zstd_decoder()
-    return _read if kind.endswith(_PLAIN) else None
-
-
-def _read(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(_CHUNK):
-        yield piece
-
-
-def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
-    """All members, one after the other, in pieces of bounded size; behind them nothing may follow."""
-    decoder = zlib.decompressobj(_GZIP)
-    waiting = file.read(_CHUNK)
-    try:
-        while waiting:
-            yield decoder.decompress(waiting, _CHUNK)
-            waiting = decoder.unconsumed_tail
-            if decoder.eof:
-                waiting = decoder.unused_data or file.read(_CHUNK)
-                if waiting:
-                    decoder = zlib.decompressobj(_GZIP)
-            elif not waiting:
-                waiting = file.read(_CHUNK)
-        # What is still in the window comes out without further input.
-        while not decoder.eof and (piece := decoder.decompress(b"", _CHUNK)):
-            yield piece
-    except zlib.error as error:
-        raise _Undecodable(f"no gzip: {error}") from None
-    if not decoder.eof:
-        raise _Undecodable("the gzip stream is cut off")
-
-
-def _zstd_decoder() -> _Decoder | None:
-    module = _zstd_module()
-    if module is None:
-        return None
-
-    def decode(file: IO[bytes]) -> Iterator[bytes]:
-        try:
-            with module.ZstdFile(file) as stream:
-                yield from _read(stream)
-        except (module.ZstdError, EOFError) as error:
-            raise _Undecodable(f"no zstd: {error}") from None
-
-    return decode
-
-
-def _zstd_module() -> Any:
-    for name in ("compression.zstd", "backports.zstd"):  # Python 3.14 has it
-        with suppress(ImportError):
-            return import_module(name)
-    return None
+        return zstd_decoder()
+    return plain if kind.endswith(_PLAIN) else None

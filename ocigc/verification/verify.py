@@ -96,6 +96,8 @@ def verify(
     """What is found in a layout; the hasher, if any, takes the place of threads. Raises UsageError where it is not one,
     and Refused where nothing can be checked."""
     began = time.monotonic()
+    if layout.is_streamed and options.deep:
+        raise UsageError(f"{layout.path}: a compressed archive is read once, too soon to unpack layers: decompress it")
     if layout.is_archive and options.repair_from:
         raise UsageError(f"{layout.path}: an archive cannot be repaired: unpack it first")
     with ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import json
@@ -17,6 +18,7 @@ import pytest
 
 from ocigc.errors import CutOffArchive
 from ocigc.layout.layout import open_either
+from ocigc.verification.decompress import zstd_decoder
 from ocigc.verification.verify import verify
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import INDEX, LAYER, LayoutWriter, snapshot
@@ -123,12 +125,13 @@ LAYOUTS = {
 _PASSING = {"Seconds", "Path", "Time", "Host", "Disk", "Disks", "Layout", "Free", "Total", "DiskTotal", "DiskFree"}
 
 
-def told(document: Any) -> Any:
+def told(document: Any, path: Path) -> Any:
+    """What a document says, but for where and when."""
     if isinstance(document, dict):
-        return {key: told(value) for key, value in document.items() if key not in _PASSING}
+        return {key: told(value, path) for key, value in document.items() if key not in _PASSING}
     if isinstance(document, list):
-        return [told(each) for each in document]
-    return document
+        return [told(each, path) for each in document]
+    return document.replace(str(path), "PATH") if isinstance(document, str) else document
 
 
 @pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS.keys())
@@ -146,10 +149,82 @@ def test_it_is_told_the_same_of_both(tmp_path: Path, make: Callable[[Path], None
         of_archive = ocigc(command, "--format", "json", *_placed(archive, rest))
         assert of_archive.code == of_layout.code, (command, rest, of_archive)
         if of_layout.out:
-            assert told(of_archive.json) == told(of_layout.json), (command, rest)
+            assert told(of_archive.json, archive) == told(of_layout.json, path), (command, rest)
         assert of_archive.err.replace(str(archive), str(path)) == of_layout.err
     assert archive.read_bytes() == before
     assert {each.name for each in tmp_path.iterdir()} == {"layout", "layout.tar"}
+
+
+@pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_compressed_archives_are_verified_as_they_come(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "layout")
+    archive = pack(tmp_path / "layout", tmp_path / "x.tar")
+    in_place = ocigc("verify", "--format", "json", archive)
+    zipped = tmp_path / "x.tar.gz"
+    halves = archive.read_bytes()[:9000], archive.read_bytes()[9000:]
+    zipped.write_bytes(b"".join(map(gzip.compress, halves)))  # as pigz and others write it
+    streamed = ocigc("verify", "--format", "json", zipped)
+    assert streamed.code == in_place.code
+    assert told(streamed.json, zipped) == told(in_place.json, archive)
+
+
+def test_compressed_by_zstd(layout: LayoutWriter, tmp_path: Path) -> None:
+    archive = pack(layout.path, tmp_path / "x.tar")
+    if shutil.which("zstd") is None:
+        pytest.skip("no zstd here")
+    subprocess.run(["zstd", "-q", "-k", archive], check=True)
+    packed = tmp_path / "x.tar.zst"
+    assert ocigc("verify", packed).out == ocigc("verify", archive).out
+    packed.write_bytes(packed.read_bytes()[:-9])
+    assert ocigc("verify", packed).code == 1
+    # Without the program, and without a package of Python's, nobody can read it.
+    result = ocigc("verify", packed, env={"PATH": str(tmp_path)})
+    if zstd_decoder() is None:
+        refused(result, 2, str(packed), "zstd")
+    refused(ocigc("ls", packed), 2, str(packed), f"zstd -dk {packed}")
+    refused(ocigc("prune", packed), 2, str(packed), f"zstd -dk {packed}")
+
+
+def test_compressed_and_damaged(layout: LayoutWriter, tmp_path: Path) -> None:
+    """The stream is read to its end: its checksum counts too."""
+    content = gzip.compress(pack(layout.path, tmp_path / "x.tar").read_bytes())
+    zipped = tmp_path / "x.tar.gz"
+    for length in (20, 100, len(content) // 2, len(content) - 9, len(content) - 1):
+        zipped.write_bytes(content[:length])
+        result = ocigc("verify", "--format", "json", zipped)
+        assert (result.code, result.json["Sound"]) == (1, False), length
+    zipped.write_bytes(content[:-8] + b"\0" * 4 + content[-4:])
+    result = ocigc("verify", zipped)
+    assert (result.code, "decompressed" in result.out) == (1, True)
+    zipped.write_bytes(gzip.compress(b"no archive" * 100))
+    refused(ocigc("verify", zipped), 2, str(zipped))
+    zipped.write_bytes(content)
+    refused(ocigc("verify", "--deep", zipped), 2, str(zipped), "decompress")
+    refused(ocigc("verify", "--changed", zipped), 2, str(zipped), "no ledger")
+    for command in ("ls", "du", "check"):
+        refused(ocigc(command, zipped), 2, str(zipped), f"gzip -dk {zipped}")
+    refused(ocigc("diff", zipped, layout.path), 2, str(zipped), f"gzip -dk {zipped}")
+
+
+def test_a_layer_that_is_large_and_one_like_json(tmp_path: Path) -> None:
+    """Neither is taken for something else as it streams by."""
+    writer = LayoutWriter(tmp_path / "mirror")
+    large = os.urandom(3 << 20)
+    like_json = b" \n{" + b"x" * (2 << 20)
+    layers = [writer.blob(large), writer.blob(like_json), writer.blob(b""), writer.blob(b"\n" * 70_000)]
+    image = writer.manifest(writer.config("x"), layers)
+    writer.tag(image, "app:1")
+    writer.entry({**layers[0], "mediaType": "application/octet-stream"})  # as some caches list layers
+    archive = pack(writer.path, tmp_path / "x.tar")
+    zipped = tmp_path / "x.tar.gz"
+    zipped.write_bytes(gzip.compress(archive.read_bytes(), 1))
+    assert ocigc("verify", zipped).out == ocigc("verify", archive).out
+    writer.blob_path(layers[0]).write_bytes(large[:-1] + b"?")
+    pack(writer.path, archive)
+    zipped.write_bytes(gzip.compress(archive.read_bytes(), 1))
+    in_place, streamed = (ocigc("verify", "--format", "json", each) for each in (archive, zipped))
+    assert streamed.code == in_place.code == 1
+    assert told(streamed.json, zipped) == told(in_place.json, archive)
 
 
 def _placed(path: Path, rest: list[str]) -> list[str | Path]:
@@ -168,7 +243,7 @@ def test_forms_of_members(layout: LayoutWriter, tmp_path: Path, form: int, prefi
     archive = pack(layout.path, tmp_path / "x.tar", form, prefix)
     result = ocigc("verify", "--format", "json", archive)
     assert (result.code, result.err) == (0, "")
-    assert told(result.json) == told(ocigc("verify", "--format", "json", layout.path).json)
+    assert told(result.json, archive) == told(ocigc("verify", "--format", "json", layout.path).json, layout.path)
 
 
 @pytest.mark.parametrize(
