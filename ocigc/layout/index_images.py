@@ -77,7 +77,8 @@ def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
 class _Facts:
     """What is known besides, by position: a NameKind of each entry that stands for an image, and that image's further
     entries; whether any has several names; the nodes of targets (NO_NODE if absent); when images were created (nothing
-    until that is asked for); and the media of targets whose media type does not tell it.
+    until that is asked for); the media of targets whose media type does not tell it; and the digests of blobs that stay
+    with images by labels of theirs.
     """
 
     kinds: bytes
@@ -86,6 +87,7 @@ class _Facts:
     targets: Sequence[int] = ()
     created: Sequence[int | None] = ()
     forms: Mapping[int, Media] = field(default_factory=dict)
+    labelled: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 class IndexImages:
@@ -129,6 +131,15 @@ class IndexImages:
         """The same, with the media of targets, by position, whose media type does not tell it."""
         return IndexImages(self._names, replace(self._facts, forms=forms), self._positions)
 
+    def with_labelled(self, labelled: Mapping[int, Sequence[str]]) -> IndexImages:
+        """The same, each image with the digests, by its position, of blobs that stay while it does."""
+        return IndexImages(self._names, replace(self._facts, labelled=labelled), self._positions)
+
+    def labelled(self, graph: Graph) -> array[int]:
+        """The nodes of those blobs."""
+        digests = chain.from_iterable(self._facts.labelled.values())
+        return array("I", (node for node in map(graph.find, digests) if node is not None))
+
     def __len__(self) -> int:
         return len(self._positions)
 
@@ -144,7 +155,7 @@ class IndexImages:
         return ImageRecord(
             full[0],
             target,
-            self._references(position) if names.entries.references() else (),
+            self._references(position) if self._refer else (),
             self.entries_of(position),
             facts.created[position] if facts.created else None,
             names.repository is None and (bool(names.bare[position]) or (full[1:] != () and is_bare_tag(full[0]))),
@@ -195,7 +206,7 @@ class IndexImages:
         return array("I", map(self._facts.targets.__getitem__, self._positions))
 
     def groups(self, graph: Graph) -> Iterator[Group]:
-        referring = bool(self._names.entries.references())
+        referring = self._refer
         for position, target in zip(self._positions, self.targets(graph), strict=True):
             roots = [] if target == NO_NODE else [target]
             if referring:
@@ -203,7 +214,7 @@ class IndexImages:
             yield Group(roots)
 
     def roots(self, graph: Graph) -> array[int]:
-        if self._names.entries.references():
+        if self._refer:
             return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
         return array("I", (node for node in self.targets(graph) if node != NO_NODE))
 
@@ -217,10 +228,15 @@ class IndexImages:
         for media, target in zip(self.medias(), self.targets(graph), strict=True):
             yield () if target == NO_NODE else graph.walk_from(target, MEDIAS[media])
 
+    @property
+    def _refer(self) -> bool:
+        return bool(self._names.entries.references() or self._facts.labelled)
+
     def _references(self, position: int) -> tuple[str, ...]:
         """An image refers to what any of its entries does."""
         references = self._names.entries.references()
-        return tuple(digest for each in self.entries_of(position) for digest in references.get(each, ()))
+        own = (digest for each in self.entries_of(position) for digest in references.get(each, ()))
+        return (*own, *self._facts.labelled.get(position, ()))
 
 
 def written_names(entries: Entries, repository: str | None, position: int, names: Collection[str]) -> tuple[str, ...]:

@@ -101,17 +101,15 @@ def _labelled(images: IndexImages, entries: Entries, store: Store) -> Mapping[in
     return {position: keepers for position, keepers in found if keepers}
 
 
-def follow_back_labels(images: Images, store: Store) -> None:
-    """Lets blobs with a `gc.bref.image` label stay with the target of the image of that name."""
-    labelled: dict[str, list[int]] = {}
+def with_back_labels(images: IndexImages, store: Store) -> IndexImages:
+    """The images, with the blobs that stay with an image of some name by their `gc.bref.image` label."""
+    labelled: dict[str, list[str]] = {}
     for node, name in store.image_back_labels():
-        labelled.setdefault(name, []).append(node)
+        labelled.setdefault(name, []).append(store.digest(node))
     if not labelled:
-        return
-    for image, target in zip(images, images.targets(store), strict=True):
-        if target != NO_NODE:
-            for node in chain.from_iterable(labelled.get(name, ()) for name in image.names):
-                store.add_referrer(target, node)
+        return images
+    found = {image.position: [*chain.from_iterable(labelled.get(name, ()) for name in image.names)] for image in images}
+    return images.with_labelled({position: digests for position, digests in found.items() if digests})
 
 
 def stated_subjects(images: IndexImages, entries: Entries, store: Store) -> dict[int, Collection[str]]:

@@ -114,7 +114,7 @@ def load(
         if not record:
             with _naming(layout):
                 _refuse_corrupt_data(index.entries, targets)
-        images = images.located(targets)
+        images = relations.with_back_labels(images.located(targets), store)
         needed = array("I") if elsewhere is None else present(elsewhere.needed(), store)
         # A file of 0 bytes that another layout needs is kept, but tells nothing.
         told = array("I", (node for node in needed if store.size(node)))
@@ -144,10 +144,10 @@ def _read_manifests(
     watch: Watcher,
 ) -> Subjects:
     """Reads the manifests that the entries and the `others` among the roots reach; gives the subjects of referrers."""
-    relations.follow_back_labels(images, store)
     references, medias = entries.reference_roots(store)
-    roots = entries.targets(store) + references + others
-    types = entries.medias() + medias + bytes([Media.NONE]) * len(others)
+    further = images.labelled(store) + others
+    roots = entries.targets(store) + references + further
+    types = entries.medias() + medias + bytes([Media.NONE]) * len(further)
     _verifying(layout, store, lambda: store.expand(roots, types, watch("Reading manifests")))
     return relations.add_referrers(images, entries, store)
 

@@ -30,6 +30,7 @@ def ocigc(*arguments: str | Path, stdin: str | None = None, env: dict[str, str] 
     """
     result = _run(arguments, stdin, env)
     again = "OCIGC_TWICE" in os.environ and arguments[:1] == ("prune",) and {"-f", "--force"} & set(arguments)
+    again = again and "--metrics-file" not in arguments  # the metrics of a run that finds nothing take its place
     passing = any(re.fullmatch(r"[1-9]\d*m?s", str(argument)) for argument in arguments)  # a grace that ends meanwhile
     if again and result.code == 0 and not passing and not {"-n", "--dry-run", "-nf"} & set(arguments):
         second = _run((*arguments, "--format", "json"), stdin, env)

@@ -80,6 +80,28 @@ def test_a_back_reference_to_an_image_by_name_keeps_its_blob_while_that_stays(la
     assert not any(map(layout.has, wanted[:2]))
 
 
+def test_a_back_reference_to_a_name_ends_with_the_name(layout: LayoutWriter) -> None:
+    image = layout.image("app")
+    layout.tag(image, "docker.io/acme/app:1")
+    layout.tag(image, "docker.io/acme/app:2")
+    blob, absent = layout.blob("blob"), layout.image("absent")
+    layout.tag(absent, "docker.io/acme/absent:1")
+    layout.blob_path(absent).unlink()
+    also = layout.blob("also")
+    layout.labels(blob, {"containerd.io/gc.bref.image.x": "docker.io/acme/app:1"})
+    layout.labels(also, {"containerd.io/gc.bref.image.x": "docker.io/acme/absent:1"})
+    prune(layout)
+    assert layout.has(blob)
+    assert layout.has(also)
+    assert "acme/app:1" in ocigc("why", layout.path, blob["digest"]).out
+    used = layout.path.parent / "used"
+    used.write_text("acme/app:2\nacme/absent:1\nother\n")
+    prune(layout, "--all", "--in-use", str(used))
+    assert layout.has(image)
+    assert not layout.has(blob)
+    assert layout.has(also)
+
+
 def test_a_label_that_is_not_understood_is_told_and_keeps_its_blob(layout: LayoutWriter) -> None:
     blob = layout.blob("blob")
     layout.labels(blob, {"containerd.io/gc.future": "1"})
