@@ -1,6 +1,6 @@
 """Prune, verify and understand OCI image layouts.
 
-The commands are made of what is here; `docs/api.md` shows how to use it, `__init__.pyi` tells names and types.
+The commands use what is exported here. `docs/api.md` shows how to use it, and `__init__.pyi` has names and types.
 
 >>> import pathlib, tempfile
 >>> import ocigc, ocigc.synth
@@ -15,7 +15,7 @@ _homes: dict[str, str] = {}
 
 
 def _read_stub() -> dict[str, str]:
-    """What is exported, and the module that each name is from: the stub is the one list of that."""
+    """The exported names, each with its module. The stub is the only list of them."""
     if not _homes:
         import ast  # noqa: PLC0415
         from importlib.resources import files  # noqa: PLC0415
@@ -27,7 +27,7 @@ def _read_stub() -> dict[str, str]:
 
 
 def __getattr__(name: str) -> object:
-    # To load all of it takes longer than most commands do.
+    # Loading everything takes longer than most commands do.
     if name == "__all__":
         return sorted(_read_stub())
     if name == "__version__":

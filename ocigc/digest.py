@@ -17,16 +17,17 @@ _SHORT = 12  # digits, as docker shows them
 
 
 class Digest(str):
-    """`algorithm:encoded`. A text like any other to compare, sort and write.
+    """`algorithm:encoded`. It compares, sorts and prints as any other text.
 
-    `Digest(text)` takes the text as it is, for what has been checked before; `parse` checks.
+    `Digest(text)` takes a text that has been checked before; `parse` checks it.
     """
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """A digest by the grammar; of a registered algorithm it has the right number of lower-case digits.
+        """Parses a digest by the grammar. A digest of a registered algorithm must have the right number of lower-case
+        digits.
 
         Raises ValueError.
         """
@@ -55,33 +56,33 @@ class Digest(str):
 
     @property
     def algorithm(self) -> str:
-        """`sha256`, say."""
+        """For example `sha256`."""
         return self.partition(":")[0]
 
     @property
     def encoded(self) -> str:
-        """What stands after the colon: the name of the blob's file."""
+        """The part after the colon: the name of the blob's file."""
         return self.partition(":")[2]
 
     @property
     def registered(self) -> bool:
-        """Whether the algorithm is one that the image-spec registers: only such blobs are ever deleted."""
+        """Whether the image-spec registers the algorithm. Only such blobs are ever deleted."""
         return self.algorithm in ENCODED_LENGTHS
 
     @property
     def short(self) -> str:
-        """The algorithm and the first digits, for people."""
+        """The algorithm and the first digits, to show to people."""
         algorithm, _, encoded = self.partition(":")
         return f"{algorithm}:{encoded[:_SHORT]}"
 
     @property
     def parts(self) -> tuple[str, str]:
-        """The algorithm, and the name of the blob's file in that directory."""
+        """The algorithm, and the name of the blob's file in the directory of that algorithm."""
         algorithm, _, encoded = self.partition(":")
         return algorithm, encoded
 
     @property
     def path(self) -> str:
-        """Where the blob lies below `blobs/` or, with `.json` appended, its labels below `labels/`."""
+        """Where the blob lies below `blobs/`. Its labels lie below `labels/`, with `.json` appended."""
         algorithm, _, encoded = self.partition(":")
         return f"{algorithm}/{encoded}"

@@ -51,13 +51,13 @@ class OcigcError(Exception):
 
 
 class UsageError(OcigcError):
-    """Wrong usage, or a directory that is no layout. Nothing was changed."""
+    """Wrong usage, or a directory that is not a layout. Nothing was changed."""
 
     exit_code = 2
 
 
 class NotALayout(UsageError):
-    """A path that is not an image layout. `path` is as it was given."""
+    """A path that is not an image layout. `path` is as the user gave it."""
 
     def __init__(self, message: str, path: str) -> None:
         super().__init__(message)
@@ -69,26 +69,26 @@ class CutOffArchive(NotALayout):
 
 
 class Refused(OcigcError):
-    """The run was refused or failed; nothing was lost, and the message says what stands where."""
+    """The run was refused or failed. Nothing was lost, and the message says what state the layout is in."""
 
 
 class Busy(Refused):
-    """Another run, or another program, has the lock."""
+    """Another run or another program has the lock."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Remedy.WAIT)
 
 
 class MalformedError(Refused):
-    """Content of the layout that is not what it has to be."""
+    """Content of the layout has the wrong form."""
 
 
 class CorruptError(Refused):
-    """Content of the layout that is not what its digest says."""
+    """Content of the layout does not have its digest."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Interrupted by a signal; the message says what stands where."""
+    """A signal interrupted the run. The message says what state the layout is in."""
 
     def __init__(self, message: str = "", remedy: Remedy | None = None) -> None:
         super().__init__(message)
@@ -96,7 +96,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def printable(text: str) -> str:
-    """The text with everything escaped that a terminal could take for more than a character."""
+    """Escapes every character that could change a terminal or forge a line of a log."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Hard links: a file with several names is freed where the last of them goes, in whatever layout."""
+"""Hard links. A file with several names is freed when the last of them goes, in whatever layout that is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """One name of a file: of how many `names` at the time it was seen; `size` in bytes. `stamp` is the newest of mtime
-    and ctime, `modified` the mtime alone.
+    """One name of a file. `names` is how many it had when it was seen, and `size` is in bytes. `stamp` is the newer of
+    mtime and ctime, `modified` the mtime alone.
     """
 
     device: int
@@ -23,19 +23,19 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files behind blobs: the bytes of those with one name, and the names of the others."""
+    """The files of some blobs: the bytes of those with one name, and the names of the others."""
 
     alone: int
     names: Sequence[Name]
 
     @property
     def size(self) -> int:
-        """Bytes, where every name counts."""
+        """Bytes, counting every name."""
         return self.alone + sum(name.size for name in self.names)
 
 
 def on_disk(layouts: Iterable[Files]) -> int:
-    """Bytes that the files take, each once, however many names it has."""
+    """The bytes that the files take on disk. A file counts once, however many names it has."""
     alone = 0
     shared: dict[tuple[int, int], int] = {}
     for each in layouts:
@@ -45,21 +45,21 @@ def on_disk(layouts: Iterable[Files]) -> int:
 
 
 class HardLinks:
-    """Counts names that go, over many layouts; with `trash` they only go elsewhere."""
+    """Counts the names that a run removes from many layouts. With `trash`, names only move."""
 
     def __init__(self, *, trash: bool = False) -> None:
         self._gone: Counter[tuple[int, int]] = Counter()
         self._names: dict[tuple[int, int], int] = {}
         self._trash = trash
-        # Of files that lost names here: how many are left, and when somebody else had last touched them.
+        # Files that lost names here: how many names are left, and when somebody else last touched the file.
         self._left: dict[tuple[int, int], tuple[int, int]] = {}
 
     def remove(self, files: Files) -> int:
-        """The bytes that are freed where these files go too."""
+        """Counts these files as removed, and returns the bytes that this frees."""
         freed = files.alone
         for name in files.names:
             file = name.device, name.inode
-            # Seen later, a file may have lost names already that are counted here.
+            # A file that is seen later may already have lost names that are counted here.
             self._names[file] = max(name.names, self._names.get(file, 0))
             self._gone[file] += 1
             self._left[file] = (name.names - (not self._trash), self.touched(name))
@@ -68,8 +68,8 @@ class HardLinks:
         return freed
 
     def touched(self, name: Name) -> int:
-        """When somebody else last touched a file: the ctime moves with each name that goes here. If that does not
-        explain what is seen, it was somebody else.
+        """When somebody else last touched a file. Removing a name changes the ctime of the file too, so a change that
+        this run explains does not count.
         """
         names, touched = self._left.get((name.device, name.inode), (0, 0))
         return touched if names == name.names and name.modified <= touched else name.stamp

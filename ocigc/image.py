@@ -1,4 +1,4 @@
-"""An image record: what an entry of index.json is to the rules (the seed's `images.Image`)."""
+"""An image record: how the rules see an entry of index.json (moby's `images.Image`)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ NAME_ANNOTATIONS = (
     REFERENCE_NAME,
     "org.opencontainers.image.base.name",
 )
-"""Where tools write an image's name; the first that is there and not empty counts. The third is zarf's."""
+"""Annotations that tools write an image's name into. The first that is present and not empty counts. zarf uses the
+third."""
 CREATED_ANNOTATION = "org.opencontainers.image.created"
 
 
 def dangling_name(digest: str) -> str:
-    """The name under which moby keeps an image that has lost its last one (moby `danglingImageName`)."""
+    """The name under which moby keeps an image that has lost its last name (moby `danglingImageName`)."""
     return DANGLING_PREFIX + digest
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image: the entries of index.json that share a name and a target.
+    """One image: the entries of index.json that have the same name and target.
 
     `name` is the full name, or that of a dangling image; `aliases` are further names of the same entries. `bare_tag` is
-    set where the layout gives the tag alone and nobody said of which repository. `nameless` entries have no name at
-    all, not even that of a dangling image. `references` are the digests that its labels refer to.
-    `created` is an instant, None until somebody needed it and it was found. `entries` are positions in index.json's
-    `manifests`.
+    set where the layout gives only a tag and the repository is unknown. `nameless` entries have no name at all, not
+    even that of a dangling image. `references` are the digests that its labels refer to. `created` is an instant; it is
+    None until it has been looked up, and where it is unknown. `entries` are positions in index.json's `manifests`.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ImageRecord:
 
     @property
     def position(self) -> int:
-        """That of its first entry: what tells it from all other images of the layout."""
+        """The position of its first entry. No other image of the layout has the same."""
         return self.entries[0]
 
     @property
@@ -62,16 +62,16 @@ class ImageRecord:
 
     @property
     def familiar_names(self) -> tuple[str, ...]:
-        """How moby names it in a report: `imageFamiliarName` of each name."""
+        """The names as moby shows them in a report (`imageFamiliarName`)."""
         return (self.target.digest,) if self.dangling else tuple(map(familiar_name, self.names))
 
     @property
     def familiar(self) -> str:
-        """The same for people."""
+        """The same, as one text for people."""
         return ", ".join(self.familiar_names)
 
     def is_called(self, name: str) -> bool:
-        """Whether that is one of its names, in full or in the familiar form."""
+        """Whether this is one of its names, in full or in the familiar form."""
         return not self.dangling and (name in self.names or name in self.familiar_names)
 
     def by_name(self) -> Iterator[ImageRecord]:
@@ -83,13 +83,13 @@ class ImageRecord:
             yield replace(self, name=name, aliases=(), bare_tag=is_bare_tag(name))
 
     def called(self, names: Collection[str]) -> ImageRecord:
-        """The image under some of its names alone."""
+        """The image with only some of its names."""
         first, *others = (name for name in self.names if name in names)
         return replace(self, name=first, aliases=tuple(others), bare_tag=self.bare_tag and is_bare_tag(first))
 
     @property
     def age(self) -> tuple[bool, int]:
-        """The oldest come first; those of whom nobody knows it, last."""
+        """Sorts the oldest images first, and those of unknown age last."""
         return self.created is None, self.created or 0
 
     @property
@@ -102,12 +102,12 @@ class Media(IntEnum):
     """What a blob is read as. The numbers are those of the native core's `enum ocigc_media`."""
 
     UNKNOWN = 0
-    """A leaf: a layer, or a type that says nothing of its form."""
+    """A leaf: a layer, or a type that does not tell the form."""
     MANIFEST = 1
     INDEX = 2
     CONFIG = 3
     JSON = 4
-    """An unknown type that ends in `+json`: looked into."""
+    """An unknown type that ends in `+json`. Such a blob is parsed, and descriptors in it are edges."""
     NONE = 5
     """Named by digest alone, as in a label or a lease."""
 
@@ -124,8 +124,9 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of `manifests`: its place in the file's bytes, its descriptor, the image's name and when that was
-    made, as it says (None: it does not), and the digests that its labels refer to besides."""
+    """An entry of `manifests`: its place in the bytes of the file, its descriptor, the image's name, the time of
+    creation that it states (None: it states none), and the digests that its labels refer to.
+    """
 
     start: int
     end: int
@@ -136,7 +137,7 @@ class Entry:
 
 
 def repository_of(image: ImageRecord, own: str | None = None) -> str:
-    """The familiar name of the repository that an image's name tells, or of the layout's `own`; "" where it is none."""
+    """The familiar name of the repository in an image's name, else the layout's `own`; "" where neither is known."""
     name = own if image.dangling else image.name
     if name is None or image.bare_tag:
         return ""

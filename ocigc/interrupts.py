@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, held back while something must not be interrupted, and asked for where it may be."""
+"""SIGINT and SIGTERM, deferred while something must not be interrupted, and checked for where it may be."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], None]]:
-    """Gives a function that raises KeyboardInterrupt once a signal has come. One that comes too late for that is
-    forgotten: what is being done is done then. In a thread other than the main one, no signals come."""
+    """Defers both signals, and gives a function that raises KeyboardInterrupt once a signal has come. A signal that
+    comes after the last check is dropped: the work is complete then. Threads other than the main one get no signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return

@@ -17,9 +17,9 @@ CONTENT_LABEL = "containerd.io/gc.ref.content"
 SNAPSHOT_LABEL = "containerd.io/gc.ref.snapshot."
 """Followed by the name of a snapshotter."""
 EXPIRE_LABEL = "containerd.io/gc.expire"
-"""Of a lease: when it ends, RFC 3339."""
+"""On a lease: when it ends (RFC 3339)."""
 FLAT_LABEL = "containerd.io/gc.flat"
-"""Of a lease: it holds its resources alone, not what they refer to."""
+"""On a lease: it keeps only its resources, not what they refer to."""
 
 
 def is_content_reference(key: str) -> bool:
@@ -29,7 +29,7 @@ def is_content_reference(key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`resources` are digests; resources that are no content are not ours to hold."""
+    """A lease. `resources` are digests; resources that are not content are left out."""
 
     id: str
     labels: Mapping[str, str]
@@ -38,18 +38,20 @@ class Lease:
 
     @property
     def flat(self) -> bool:
-        """Whether it holds only its resources, not what they refer to."""
+        """Whether it keeps only its resources, not what they refer to."""
         return FLAT_LABEL in self.labels
 
     @property
     def expires(self) -> int | None:
-        """The instant it ends, or None: what is no RFC 3339 time never comes."""
+        """The instant at which it ends. None if the label is missing or is not an RFC 3339 time: such a lease never
+        ends.
+        """
         try:
             return parse_rfc3339(self.labels[EXPIRE_LABEL])
         except (KeyError, ValueError):
             return None
 
     def active(self, now: int) -> bool:
-        """Whether it still holds at the instant `now`."""
+        """Whether it still keeps its resources at the instant `now`."""
         expires = self.expires
         return expires is None or expires >= now

@@ -18,7 +18,7 @@ _Read = Callable[[Any, str], Any]
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: objects, arrays, texts, numbers. Sets are sorted; enums are their values."""
+    """A value as JSON has it: objects, arrays, texts and numbers. Sets are sorted, and enums become their values."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Enum):

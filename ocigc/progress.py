@@ -1,4 +1,4 @@
-"""Whoever watches a long call."""
+"""The progress of a long call, and who is told of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long call is; totals are 0 until they are known. `doing` may say what it is at just now."""
+    """How far a long call has come. Totals are 0 until they are known. `doing` may say what the call does just now."""
 
     items: int
     bytes: int
@@ -22,28 +22,28 @@ Report = Callable[[Progress], None]
 
 
 class Watcher(Protocol):
-    """Told what a call is at. Called with the name of each long step, it gives what is to be called with the step's
-    progress, or None; what that raises stops the call.
+    """Learns what a call does. It is called with the name of each long step, and returns a function that is called with
+    the step's progress, or None. An exception that this function raises stops the call.
     """
 
     def __call__(self, step: str, /) -> Report | None: ...
 
     def note(self, message: str) -> None:
-        """Something that a person should know, though it is no failure."""
+        """Tells a person something that is not a failure."""
 
 
 class Silent:
-    """Watches nothing."""
+    """Ignores everything."""
 
     def __call__(self, _: str, /) -> Report | None:
         return None
 
     def note(self, message: str) -> None:
-        """Is not told to anybody."""
+        """Ignores the message."""
 
 
 class Quiet:
-    """Shows the progress of a first look or a trial, and leaves its notes to the run itself."""
+    """Shows the progress of a trial. It ignores the notes, as the run itself repeats them."""
 
     def __init__(self, watch: Watcher) -> None:
         self._watch = watch
@@ -52,7 +52,7 @@ class Quiet:
         return self._watch(step)
 
     def note(self, message: str) -> None:
-        """Is told when it counts."""
+        """Ignores the message."""
 
 
 SILENT = Silent()

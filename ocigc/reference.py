@@ -32,7 +32,7 @@ _HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class InvalidReference(ValueError):
-    """A text is not an image reference."""
+    """The text is not an image reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Reference:
         if self.domain != _DEFAULT_DOMAIN:
             return str(self)
         path = self.path
-        # Only a name of one component after library/ is official.
+        # An official image has one component after library/.
         if path.startswith(_OFFICIAL) and "/" not in path.removeprefix(_OFFICIAL):
             path = path.removeprefix(_OFFICIAL)
         return path + self._suffix()
@@ -113,7 +113,7 @@ def with_default_tag(reference: Reference) -> Reference:
 
 
 def in_full(text: str) -> str:
-    """A name in its normal form, with its default tag; any other text as it is."""
+    """A name in its normal form, with the default tag. A text that is not a name stays as it is."""
     try:
         return str(with_default_tag(parse_normalized(text)))
     except InvalidReference:
@@ -121,7 +121,7 @@ def in_full(text: str) -> str:
 
 
 def tag_of(text: str) -> str | None:
-    """The tag in a name, which may be a tag alone; None where it has none."""
+    """The tag in a name, which may be a tag alone; None where it has no tag."""
     if is_bare_tag(text):
         return text
     try:
@@ -136,7 +136,7 @@ def is_bare_tag(text: str) -> bool:
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """The names in a name annotation: more than one if it is a list of references with commas between them.
+    """The names in a name annotation: several where it is a list of references with commas between them.
 
     Source: BuildKit `exporter/oci` before 2024, which wrote all names of an image into one entry.
     """
@@ -155,7 +155,7 @@ def _is_name(text: str) -> bool:
 
 
 def familiar_name(text: str) -> str:
-    """How moby shows an image's name (`imageFamiliarName`): in its short form where it is in its normal one."""
+    """A name as moby shows it (`imageFamiliarName`). A name in normal form is shortened."""
     try:
         return parse_canonical(text).familiar()
     except InvalidReference:

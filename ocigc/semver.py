@@ -1,7 +1,7 @@
-"""Versions and ranges of versions: Semantic Versioning 2.0.0, as tags of images write it, and npm's ranges.
+"""Versions and ranges of versions: Semantic Versioning 2.0.0 as tags of images write it, and npm's ranges.
 
-In a tag, `_` stands for `+`, which tags may not contain (helm writes charts' versions so). A leading `v` is allowed;
-minor and patch may be missing.
+In a tag, `_` stands for `+`, which tags may not contain; helm writes the versions of charts this way. A leading `v` is
+allowed. Minor and patch may be missing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _VERSION = re.compile(
     rf"[vV]?({_NUMBER})(?:\.({_NUMBER}))?(?:\.({_NUMBER}))?(?:-({_IDENTIFIERS}))?(?:\+{_IDENTIFIERS})?"
 )
-_LONGEST_NUMBER = 18  # digits: more is a date or a hash, and Python reads no number of thousands
+_LONGEST_NUMBER = 18  # digits: a longer number is a date or a hash, and Python refuses numbers of thousands of digits
 
 Precedence = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 """Compares as versions do."""
 
 
 def precedence(text: str) -> Precedence | None:
-    """Of the version that a tag is; None if it is not one."""
+    """The precedence of a tag as a version; None if it is not a version."""
     match = _VERSION.fullmatch(text.replace("_", "+"))
     if match is None:
         return None
@@ -53,7 +53,7 @@ _Bound = tuple[int | bool | tuple[tuple[bool, int, str], ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class _Interval:
-    """The versions from `low` on (None: from the first), and before `high` (None: to the last); or all others."""
+    """The versions from `low` on and before `high`. None means no limit on that side."""
 
     low: _Bound | None = None
     high: _Bound | None = None
@@ -66,7 +66,7 @@ class _Interval:
 
 @dataclass(frozen=True, slots=True)
 class VersionRange:
-    """A range as npm and Masterminds' semver know it, such as `>=1.28 <2 || ~3.4`: a version has to be in all intervals
+    """A range as npm and Masterminds' semver write it, such as `>=1.28 <2 || ~3.4`. A version must lie in all intervals
     of one alternative.
     """
 
@@ -74,8 +74,8 @@ class VersionRange:
     alternatives: Sequence[Sequence[_Interval]]
 
     def contains(self, version: Precedence) -> bool:
-        """Whether a version lies in the range, or the release of which it is a pre-release: of images, `1.28.0-alpine`
-        is more often a variant than a pre-release.
+        """Whether a version lies in the range. A pre-release also does if its release does: a tag such as
+        `1.28.0-alpine` is a variant more often than a pre-release.
         """
         release = (*version[:3], True, ())
         return any(
@@ -108,7 +108,9 @@ def _alternative(text: str) -> Sequence[_Interval]:
 
 
 def _comparator(text: str, position: int, operator: str | None = None) -> tuple[_Interval, int]:
-    """The interval of a comparator, and where the next one begins. With an operator, the text has none of its own."""
+    """The interval of a comparator, and where the next one begins. After an operator, the text has no operator of its
+    own.
+    """
     match = _COMPARATOR.match(text, position)
     if match is None or (operator is not None and (match["operator"] or match.end() < len(text))):
         raise ValueError(f"{text[position:]!r} is not understood")
@@ -133,7 +135,7 @@ def _interval(operator: str, match: re.Match[str]) -> _Interval:
         "<=": _Interval(None, after),
         "!=": _Interval(version, after, inverted=True),
         "~": _Interval(version, _release(numbers, min(place, _MINOR))),
-        # Of the numbers that are given, the first that is not 0 stays.
+        # The first given number that is not 0 is fixed.
         "^": _Interval(version, _release(numbers, next((n for n, number in enumerate(numbers) if number), place))),
     }
     return intervals.get(_SYNONYMS.get(operator, operator), _Interval(version, after))

@@ -17,7 +17,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("an object has a key twice")
     return members
 
 
@@ -29,7 +29,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
 def parse_json(content: bytes, name: str) -> Any:
-    """The document. Raises MalformedError, naming the file, for what is not JSON or has a key twice."""
+    """Parses a document. Raises MalformedError, naming the file, if it is not JSON or has a key twice."""
     try:
         return _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -37,7 +37,7 @@ def parse_json(content: bytes, name: str) -> Any:
 
 
 def parse_all_json(text: str, name: str) -> list[Any]:
-    """The documents in a text, which stand one after the other. Raises MalformedError as `parse_json` does."""
+    """Parses the documents that follow one another in a text. Raises MalformedError as `parse_json` does."""
     documents = []
     position = _SPACE.match(text).end()  # type: ignore[union-attr]
     try:
@@ -51,12 +51,12 @@ def parse_all_json(text: str, name: str) -> list[Any]:
 
 
 def _malformed(error: Exception, name: str) -> MalformedError:
-    reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     return MalformedError(f"{name}: not valid JSON: {reason}")
 
 
 def string_map(document: Any, name: str) -> dict[str, str]:
-    """A JSON object from string to string. Raises MalformedError, naming the file."""
+    """Checks that a document is a JSON object from string to string. Raises MalformedError, naming the file."""
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
         raise MalformedError(f"{name}: must be a JSON object from string to string")
     return document

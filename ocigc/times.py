@@ -1,4 +1,4 @@
-"""Instants and durations as Go and moby write them. An instant is an int: nanoseconds since 1970 UTC; a duration is an
+"""Instants and durations as Go and moby write them. An instant is an int: nanoseconds since 1970 UTC. A duration is an
 int of nanoseconds.
 
 Source: Go's `time.ParseDuration` and `time.Parse`.
@@ -46,7 +46,7 @@ def nanoseconds(duration: Duration) -> int:
 
 
 def instant(moment: int | datetime) -> int:
-    """Nanoseconds since 1970 UTC; a datetime without a zone is in the local one."""
+    """Nanoseconds since 1970 UTC. A datetime without a zone is in the local one."""
     if isinstance(moment, int):
         return moment
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -83,7 +83,7 @@ def parse_go_duration(text: str) -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of a duration, not negative: Go's units, and `d` and `w` besides. Raises ValueError."""
+    """Nanoseconds of a duration that is not negative, in Go's units or in `d` and `w`. Raises ValueError."""
     duration = _parse_duration(text, _LONG_UNITS)
     if duration < 0:
         raise ValueError(f"negative duration {text!r}")
@@ -91,7 +91,7 @@ def parse_duration(text: str) -> int:
 
 
 def _days(year: int, month: int, day: int) -> int:
-    """Days from 1970-01-01 in the proleptic Gregorian calendar, which Go knows from the year 0 on."""
+    """Days since 1970-01-01 in the proleptic Gregorian calendar. Go accepts years from 0 on."""
     february = 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
     lengths = (31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
     if not 1 <= day <= lengths[month - 1]:
@@ -133,7 +133,7 @@ def parse_rfc3339(text: str) -> int:
 
 
 def format_rfc3339(instant: int) -> str:
-    """RFC 3339 in UTC, to the second; `@` and the seconds since 1970 for what RFC 3339 cannot say."""
+    """RFC 3339 in UTC, to the second. A time that RFC 3339 cannot express is `@` and the seconds since 1970."""
     seconds = instant // SECOND
     try:
         year, month, day, hour, minute, second, *_ = time.gmtime(seconds)

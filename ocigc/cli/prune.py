@@ -115,8 +115,8 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
         told = _Teller(args, wanted, progress, check)
         confirm = told.confirm if check or args.max_delete or not args.force else None
         asks = confirm is not None and not args.dry_run
-        look = told.look if args.format == "text" or asks else None
-        with prune(layout, wanted, confirm=confirm, look=look, watch=progress) as pruned:
+        review = told.review if args.format == "text" or asks else None
+        with prune(layout, wanted, confirm=confirm, review=review, watch=progress) as pruned:
             progress.clear()
             if check is not None and (pruned.dry_run or pruned.plan.empty):
                 check(pruned)
@@ -153,7 +153,7 @@ class _Teller:
         self._context = context(args.layout, wanted)
         self._asked = False
 
-    def look(self, planned: Pruned) -> None:
+    def review(self, planned: Pruned) -> None:
         """Puts a plan in figures, while all it is made of is there."""
         self._summary = summarize(planned, self._wanted, most=self._most, watch=self._progress)
 
@@ -186,7 +186,7 @@ class _Teller:
             lines = plan_lines(self._summary, self._context, dry_run=True)
         else:
             size = pruned.reclaimed if self._wanted.trash is None else pruned.trashed
-            lines = done_lines(self._summary, self._context, size=size, kept=len(pruned.spared), shown=self._asked)
+            lines = done_lines(self._summary, self._context, size=size, kept=len(pruned.stayed), shown=self._asked)
         for line in lines:
             print(line)
         self._progress.tell_time()

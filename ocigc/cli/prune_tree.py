@@ -136,11 +136,13 @@ class _Pruning:
             confirm = None if shown is None else _unchanged(shown.get(found.name, {}))
             summaries = []
 
-            def look(planned: Pruned) -> None:
+            def review(planned: Pruned) -> None:
                 others.saw(planned)
                 summaries.append(summarize(planned, own, most=most, layout=found.name))
 
-            with prune(layout, own, confirm=confirm, look=look, watch=watch, taken=taken, elsewhere=others) as pruned:
+            with prune(
+                layout, own, confirm=confirm, review=review, watch=watch, taken=taken, elsewhere=others
+            ) as pruned:
                 answer = _answer(pruned, summaries[-1])
                 if not pruned.dry_run:
                     for files in answer.summary.leaving:
@@ -167,12 +169,12 @@ def _repositories(
 
 def _answer(pruned: Pruned, summary: PlanSummary) -> _Answer:
     answer = {key: list(value) if isinstance(value, Iterator) else value for key, value in document(pruned).items()}
-    if pruned.spared:
+    if pruned.stayed:
         store = pruned.snapshot.store
-        going = [node for node in pruned.plan.blobs if store.digest(node) not in pruned.spared]
+        going = [node for node in pruned.plan.blobs if store.digest(node) not in pruned.stayed]
         summary = replace(summary, leaving=[store.files(going)])
     explained = [] if pruned.explained is None else list(pruned.explained)
-    return _Answer(answer, summary, len(pruned.spared), explained)
+    return _Answer(answer, summary, len(pruned.stayed), explained)
 
 
 def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tuple[str, _Answer]]:

@@ -1,6 +1,6 @@
-"""The candidates: which images may go, which stay and why, before anything is marked.
+"""The candidates: which images may go and which stay, and why, before anything is marked.
 
-Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. Referrers are set
+Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. Referrers are kept
 apart, as moby does not know them.
 """
 
@@ -23,8 +23,8 @@ from ocigc.image import ImageRecord, dangling_name
 
 @dataclass(frozen=True, slots=True)
 class Dependent:
-    """An image, by its position, that stays if one of its subjects does (nodes), or its own target (NO_NODE: that does
-    not count). `reason` says why it stays then.
+    """An image, by its position, that stays if one of its subjects (nodes) stays. NO_NODE as subject means its own
+    target. `reason` says why it stays then.
     """
 
     position: int
@@ -37,7 +37,7 @@ class Dependent:
 class Candidates:
     """What may become of the `images` that are not parts.
 
-    The `named` stay, as only dangling images are asked for; of the others, the `kept` stay, the `pruned` go, and the
+    The `named` stay where only dangling images are asked for. Of the others, the `kept` stay, the `pruned` go, and the
     `dependents` wait for the mark. The `dangling` are those of the pruned that leave a dangling image.
     """
 
@@ -51,7 +51,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class _ImageJudge:
-    """Decides about one image by itself, whatever becomes of the others."""
+    """Decides about one image, independent of all others."""
 
     graph: Graph
     filters: Filters
@@ -61,7 +61,7 @@ class _ImageJudge:
     in_grace: Container[int]
 
     def decide(self, image: ImageRecord) -> Kept | Dependent | None:
-        """Why the image stays, or what it follows; None for a candidate."""
+        """Why the image stays, or what it depends on; None for a candidate."""
         position = image.position
         subjects = self.relations.subjects.get(position)
         if subjects is None or position in self.filters.detached:
@@ -70,7 +70,7 @@ class _ImageJudge:
             if position in self.relations.orphaned and position not in self.filters.detached:
                 kept = kept or self._kept_by_content(image)  # as it was while its subject was here
             return kept if labelled is None or kept else Dependent(position, labelled, reason=KeepReason.LABEL_KEPT)
-        # A name of its own may keep a referrer; a fallback tag is none, unless what it refers to is its own content.
+        # A name of its own may keep a referrer. A fallback tag is not such a name, unless it refers to its own content.
         named = name_kind(image.names) == NameKind.NAMED or position in self.relations.reaching
         kept = self._kept_by_itself(image) if named and not image.nameless else self._kept_by_name(image)
         kept = kept or self._kept_by_content(image)
@@ -84,7 +84,7 @@ class _ImageJudge:
         if self.filters.dangling_only and not image.dangling:
             return Kept(position, KeepReason.NOT_DANGLING)
         if (objection := self.filters.objection(image, self.config_labels)) is not None:
-            return Kept(position, KeepReason.FILTERED, intern(objection))  # the same of many images
+            return Kept(position, KeepReason.FILTERED, intern(objection))  # the same, for many images
         if (reason := self.filters.retained.get(position)) is not None:
             return Kept(position, KeepReason.RETAINED, reason)
         if image.nameless and position in self.in_grace:
@@ -109,7 +109,7 @@ def find_candidates(
     config_labels: ConfigLabels,
     in_grace: Container[int],
 ) -> Candidates:
-    """Sorts the images. `in_grace` are the positions of those whose target is in grace."""
+    """Sorts the images. `in_grace` are the positions of images whose target is in grace."""
     named, considered = images.picked(()), images
     if filters.dangling_only:
         named = images.of_kind(NameKind.NAMED)
@@ -133,7 +133,7 @@ def find_candidates(
     pruned_positions, dangling = array("I"), array("I")
     for image, user in _last_names(pruned.in_order(), (named, images.picked(alone)), protection, graph):
         if user is not None and (user.keeps_name or image.dangling):
-            # The seed protects a dangling image by its name; a digest from another source has to do it here.
+            # The seed protects a dangling image by its name. Here, a digest from another source does.
             kept.add(Kept(image.position, KeepReason.CONTENT_IN_USE, user.by))
             continue
         pruned_positions.append(image.position)
@@ -147,9 +147,10 @@ def find_candidates(
 def _last_names(
     pruned: Images, all_names: Sequence[Images], protection: Protection, graph: Graph
 ) -> Iterator[tuple[ImageRecord, ContentUser | None]]:
-    """The images that are to be pruned, in their order, each with who uses its content if that would lose its last
-    name with it."""
-    names: Counter[int | str] = Counter()  # by node, or by digest if that is absent
+    """The images to prune, in their order. Each comes with the user of its content, if pruning it would take the last
+    name of content in use.
+    """
+    names: Counter[int | str] = Counter()  # by node, or by digest if it is absent
     for images in all_names:
         names.update(_contents(images, graph))
     for image, content in zip(pruned, _contents(pruned, graph), strict=True):

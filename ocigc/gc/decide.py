@@ -1,9 +1,9 @@
-"""The decision: from what is there, what is used and what is asked for, to a plan.
+"""The decision: from what is present, what is in use and what is asked for, to a plan.
 
-`consider` finds the candidates and marks; the caller then asks for the age of what is unreachable; `conclude` makes the
-plan.
+`consider` finds the candidates and marks. The caller then finds out how old the unreachable blobs are, and `conclude`
+makes the plan.
 
-Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5; `rule_sets` tells what docker 29 has made of it.
+Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5; `rule_sets` has what docker 29 does differently.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ocigc.labels import Lease
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What is in a layout: its images, without the `parts`, and their relations; leases; and the nodes that are roots
-    by themselves, as a `gc.root` label makes them.
+    """What is in a layout: its images without the `parts`, and their relations; leases; and the nodes that are roots by
+    themselves, for example by a `gc.root` label.
     """
 
     images: Images
@@ -43,8 +43,9 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for, and by which rules. `now` is an instant, `grace` nanoseconds; without `orphans`, all orphans
-    stay."""
+    """What is asked for, and by which rules. `now` is an instant, `grace` is in nanoseconds. Without `orphans`, all
+    orphans stay.
+    """
 
     filters: Filters
     in_use: InUse
@@ -55,14 +56,16 @@ class Request:
 
     @property
     def in_grace_after(self) -> int | None:
-        """What is newer than this instant is in grace; None: nothing is."""
+        """What is newer than this instant is in grace. None: nothing is in grace."""
         return self.now - self.grace if self.grace else None
 
 
 def consider(
     inputs: Inputs, request: Request, config_labels: ConfigLabels, in_grace: Container[int] = frozenset()
 ) -> Marked:
-    """The candidates, and what they reach. `in_grace` are the positions of images whose target is in grace."""
+    """Finds the candidates, and marks what they reach. `in_grace` are the positions of images whose target is
+    in grace.
+    """
     images, graph = inputs.images, inputs.graph
     protection = protect(request.in_use, images, graph, request.rules)
     candidates = find_candidates(images, inputs.relations, graph, request.filters, protection, config_labels, in_grace)
@@ -72,7 +75,7 @@ def consider(
 
 
 def _parts_in_use(parts: Images, protection: Protection, graph: Graph) -> Images:
-    """The parts that containers use by their digests. To moby they are dangling images, whose names it protects."""
+    """The parts that containers use by their digests. moby has dangling images for these, and protects their names."""
     names = (name for name in protection.names if name.startswith(DANGLING_PREFIX)) if parts else ()
     used = {graph.find(name.removeprefix(DANGLING_PREFIX)) for name in names}
     places = zip(parts.positions, parts.targets(graph), strict=True)
@@ -120,7 +123,7 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
 
 
 def _unlease(configs: Iterable[int], remaining: Iterable[Images], graph: Graph) -> list[int]:
-    """The configs, of those of images that go, that the walk of no remaining image visits.
+    """The configs of images that go, unless the walk of a remaining image visits them.
 
     Source: moby `unleaseSnapshotsFromDeletedConfigs`.
     """

@@ -1,4 +1,4 @@
-"""Explanations: for each image, the rule that keeps or takes it."""
+"""Explanations: the rule that keeps or removes each image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`rule` says why; `by` names who or what it was, and may be empty."""
+    """`rule` says why. `by` names who or what caused it, and may be empty."""
 
     image: ImageRecord
     decision: Decision
@@ -31,7 +31,7 @@ class Explanation:
 
 
 class Explanations(Iterable[Explanation]):
-    """The explanations of a plan, one per image, in the order of names. Each is made when it is asked for."""
+    """The explanations of a plan, one per image, in the order of names. Each is made on demand."""
 
     def __init__(self, plan: Plan, relations: Relations, graph: Graph) -> None:
         self._plan = plan
@@ -58,10 +58,10 @@ class Explanations(Iterable[Explanation]):
         target = self._graph.find(image.target.digest)
         subject = next(filter(leaving.__getitem__, self._relations.subjects.get(image.position, ())), None)
         if subject is not None:
-            return Explanation(image, Decision.GOES, "refers to what goes", self._graph.digest(subject))
+            return Explanation(image, Decision.GOES, "refers to an image that goes", self._graph.digest(subject))
         rule = "has no name, and is not in use" if image.dangling else "is not in use"
         if target is None:
             rule += "; its content is absent"
         elif not leaving[target]:
-            rule += "; its content stays, as something else reaches it"
+            rule += "; its content stays, because something else reaches it"
         return Explanation(image, Decision.GOES, rule, self._plan.released.get(image.position, ""))

@@ -23,8 +23,9 @@ ConfigLabels = Callable[[ImageRecord], Sequence[Mapping[str, str] | None]]
 
 @dataclass(frozen=True, slots=True)
 class LabelCheck:
-    """One `label` or `label!` filter. `value` None asks only whether the label exists; `unequal_if_absent` is that of
-    the rule set."""
+    """One `label` or `label!` filter. With `value` None, it asks only whether the label exists. The rule set gives
+    `unequal_if_absent`.
+    """
 
     key: str
     value: str | None
@@ -48,9 +49,9 @@ class LabelCheck:
 class Filters:
     """Which images are candidates.
 
-    `until` are instants: an image must be older than every one of them. One config must pass all checks of `labels`.
-    `dangling_stated` tells whether `dangling_only` is what a filter says, or the default. By position, `retained` gives
-    the reason why an image stays, `released` what lets it go, and `detached` has the referrers that go without their
+    `until` are instants: an image must be older than each of them. One config must pass all checks of `labels`.
+    `dangling_stated` tells whether a filter states `dangling_only`, or it is the default. By position, `retained` has
+    the reason why an image stays, and `released` what removes it; `detached` are the referrers that go without their
     subject.
     """
 
@@ -63,8 +64,8 @@ class Filters:
     detached: frozenset[int] = frozenset()
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
-        """The filter that keeps the image; None if it is a candidate. An unknown age or an unreadable config keeps it
-        if a filter asks for that.
+        """The filter that keeps the image; None if it is a candidate. A filter keeps an image whose age is unknown or
+        whose config cannot be read, if it asks for that.
         """
         if self.dangling_only and not image.dangling:
             return "dangling=true"
@@ -78,7 +79,7 @@ class Filters:
     def _label_objection(self, configs: Sequence[Mapping[str, str] | None]) -> str | None:
         readable = [labels for labels in configs if labels is not None]
         if not readable or len(readable) < len(configs):
-            return f"{self.labels[0]}: a config cannot be read or is not here"
+            return f"{self.labels[0]}: a config is absent or cannot be read"
         failed = [[check for check in self.labels if not check.accepts(labels)] for labels in readable]
         return None if [] in failed else str(failed[0][0])
 
@@ -123,9 +124,9 @@ def label_check(text: str, key: str = "label", rules: RuleSet = SEED) -> LabelCh
 def parse_filters(
     arguments: Iterable[str], *, prune_all: bool, now: int, local_offset: int, rules: RuleSet = SEED
 ) -> Filters:
-    """The filters of `--filter` arguments; `prune_all` is `dangling=false`.
+    """Parses `--filter` arguments; `prune_all` means `dangling=false`.
 
-    `now` is an instant, `local_offset` seconds east of UTC. Raises UsageError.
+    `now` is an instant, `local_offset` is in seconds east of UTC. Raises UsageError.
     """
     values = _split([*arguments, *(["dangling=false"] if prune_all else [])])
     for key in values:

@@ -1,4 +1,4 @@
-"""What the rules ask of a store: which blobs there are and what reaches what. A node stands for a present blob."""
+"""What the rules ask a store: which blobs are present, and what reaches what. A node stands for a present blob."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ocigc.digest import Digest
 from ocigc.image import Descriptor, Media
 
 NO_NODE = 0xFFFFFFFF
-"""The node of an absent blob."""
+"""The node of a blob that is absent."""
 ABSENT = NO_NODE - 1
 """The node of a subject that is absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Roots that are marked together. They reach over edges forward and subjects backward; if `flat`, the roots alone
-    and their referrers, with all that these reach; if `forward`, over edges forward alone.
+    """Roots that are marked together. They reach forward over edges, and backward from subjects to referrers. A `flat`
+    group reaches only its roots and their referrers, with all that these reach; a `forward` group only forward.
     """
 
     roots: Sequence[int]
@@ -31,77 +31,75 @@ class Marks(Protocol):
     """The owner of each node: the group that reached it first."""
 
     def add(self, groups: Iterable[Group]) -> None:
-        """Marks, group after group, what each reaches and no group before it has reached."""
+        """Marks the groups one after another. Each owns what it reaches and no group before it has reached."""
 
     def owner(self, node: int) -> int | None:
-        """The number of the group that owns a node, from 0; None if no group reaches it."""
+        """The number of the group that owns a node, from 0; None if no group reaches the node."""
 
     def owned(self, first: int, stop: int) -> Sequence[int]:
-        """The nodes that the groups first .. stop-1 own, ascending."""
+        """The nodes that the groups from `first` up to `stop` own, ascending."""
 
     def unreachable(self) -> Sequence[int]:
         """The nodes that no group reaches, ascending."""
 
 
 class Graph(Protocol):
-    """The blobs of a store, as nodes, and the edges between them, as they were read at one moment. No method reads a
-    file.
-    """
+    """The blobs of a store as nodes, and the edges between them, as read at one moment. No method reads a file."""
 
     def __len__(self) -> int:
-        """How many nodes there are: 0 .. len - 1."""
+        """How many nodes there are. They are numbered from 0."""
 
     def find(self, digest: str) -> int | None:
         """The node of a digest; None if the blob is absent."""
 
     def find_longer(self, beginning: str) -> int | None:
-        """The first node whose digest begins with this and is longer; None if there is none. Nodes are in the order of
-        their algorithms' names, then of their digests.
+        """The first node whose digest begins with this one and is longer; None if there is none. Nodes are sorted by
+        the name of the algorithm, then by digest.
         """
 
     def digest(self, node: int) -> Digest:
         """`alg:encoded`."""
 
     def sweepable(self, nodes: Sequence[int]) -> Sequence[int]:
-        """Those that may be deleted: blobs of a registered algorithm."""
+        """The nodes that may be deleted: blobs of a registered algorithm."""
 
     def subject(self, node: int) -> int | None:
         """The present subject of a manifest; None if it has none."""
 
     def subjects(self, nodes: Sequence[int]) -> Iterable[tuple[int, int]]:
-        """The subjects of nodes, each with the place of the node that has it; ABSENT for one that is absent. A node may
-        be NO_NODE, and have none.
+        """The subjects of some nodes, each with the index of its node in the list; ABSENT for a subject that is absent.
+        A node may be NO_NODE, which has no subject.
         """
 
     def walk(self, target: Descriptor) -> Sequence[tuple[int, Media]]:
         """Present blobs in preorder, each once, as moby's `walkPresentChildren` visits them."""
 
     def walk_from(self, node: int, media: Media) -> Sequence[tuple[int, Media]]:
-        """The same from a node that is read as a media."""
+        """The same, from a node that is read as this media."""
 
     def mark(self, groups: Iterable[Group]) -> Marks:
-        """Marks, group after group, what each reaches and no group before it has reached."""
+        """Marks the groups one after another. Each owns what it reaches and no group before it has reached."""
 
 
 class Status(Protocol):
-    """The status of the files of blobs. The decision does not ask for it: its caller does, between its steps."""
+    """The status of the files of blobs. The decision never asks for it. Its caller does, between the steps."""
 
     def size(self, node: int, /) -> int:
         """Bytes."""
 
     def newer(self, nodes: Sequence[int], instant: int, /) -> Sequence[int]:
-        """Those whose mtime or ctime is after an instant."""
+        """The nodes whose mtime or ctime is after an instant."""
 
     def freed(self, nodes: Sequence[int], /) -> int:
-        """The bytes that go with the nodes: those of a hard-linked file only with its last link."""
+        """The bytes that go with the nodes. A hard-linked file counts only with its last link."""
 
 
 class MeasuredGraph(Graph, Status, Protocol):
-    """A graph whose blobs have a status."""
+    """A graph that also knows the status of its blobs."""
 
 
 def flags(numbers: Iterable[int], count: int) -> bytearray:
-    """So many flags, those with these numbers set."""
+    """A byte per number below `count`: 1 for the given numbers."""
     found = bytearray(count)
     for number in numbers:
         found[number] = True
@@ -109,5 +107,5 @@ def flags(numbers: Iterable[int], count: int) -> bytearray:
 
 
 def others(nodes: Iterable[int], graph: Graph) -> array[int]:
-    """All nodes but these, ascending."""
+    """All nodes but the given ones, ascending."""
     return array("I", (node for node, flag in enumerate(flags(nodes, len(graph))) if not flag))

@@ -1,4 +1,4 @@
-"""What the rules ask of many images at once, and what the name of an image says of it."""
+"""What the rules ask about many images at once, and what the name of an image tells."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _FALLBACK = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<encoded>[0-9a-f]{32,})(?:\
 
 
 class NameKind(IntEnum):
-    """What the names of an image say of it."""
+    """What the names of an image tell."""
 
     NAMELESS = 0
-    """It has none."""
+    """It has no name."""
     DANGLING = 1
     """It has the name of a dangling image."""
     NAMED = 2
     """It has a name of its own."""
     FALLBACK = 3
-    """It has but fallback tags: those of a referrer."""
+    """It has only fallback tags, as referrers have."""
 
 
 def name_kind(names: Sequence[str]) -> NameKind:
-    """What the full names of an image say; there is at least one."""
+    """What the full names of an image tell; there is at least one."""
     if names[0].startswith(DANGLING_PREFIX):
         return NameKind.DANGLING
     return NameKind.NAMED if any(fallback_subject(name) is None for name in names) else NameKind.FALLBACK
 
 
 def fallback_subject(name: str) -> str | None:
-    """The digest in a fallback tag `<alg>-<hex>` or `<alg>-<hex>.<suffix>`; None for any other name. A long digest may
-    be cut off. `name` is a bare tag or a reference that ends in a tag.
+    """The digest in a fallback tag `<alg>-<hex>` or `<alg>-<hex>.<suffix>`; None for any other name. The tag may cut a
+    long digest off. `name` is a bare tag, or a reference that ends in a tag.
 
     Source: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig`, `.att` and `.sbom`.
     """
@@ -49,7 +49,7 @@ def fallback_subject(name: str) -> str | None:
 
 
 class Images(Protocol):
-    """Images of a layout in some order, each known by its position: that of its first entry in index.json."""
+    """Images of a layout in some order. An image is known by its position: that of its first entry in index.json."""
 
     def __len__(self) -> int: ...
 
@@ -59,38 +59,38 @@ class Images(Protocol):
 
     @property
     def positions(self) -> Sequence[int]:
-        """The position of each."""
+        """The position of each image."""
 
     @property
     def entries(self) -> Iterable[int]:
-        """The positions of all entries that make them up."""
+        """The positions of all entries of the images."""
 
     def picked(self, positions: Iterable[int], /) -> Images:
-        """Those at these positions, in their order."""
+        """The images at these positions, in the same order."""
 
     def of_kind(self, *kinds: NameKind) -> Images:
-        """Those whose names are of these kinds."""
+        """The images whose names are of these kinds."""
 
     def in_order(self) -> Images:
-        """The same in the order of pruning: by `sort_key`."""
+        """The same images in the order of pruning: by `sort_key`."""
 
     def entries_of(self, position: int, /) -> Sequence[int]:
         """The positions of the entries that make up the image at a position."""
 
     def dated(self, created: Callable[[int], int | None], /) -> Images:
-        """The same, created at the instants that are given by position."""
+        """The same images, with these times of creation by position."""
 
     def targets(self, graph: Graph, /) -> array[int]:
-        """The node of each one's target, NO_NODE if it is absent."""
+        """The node of each target, NO_NODE if it is absent."""
 
     def groups(self, graph: Graph, /) -> Iterator[Group]:
-        """The roots of each: its target, and what its labels refer to."""
+        """The roots of each image: its target, and what its labels refer to."""
 
     def roots(self, graph: Graph, /) -> array[int]:
-        """The roots of all."""
+        """The roots of all images."""
 
     def medias(self) -> bytes:
         """As what the target of each is read: a Media in a byte."""
 
     def walks(self, graph: Graph, /) -> Iterator[Sequence[tuple[int, Media]]]:
-        """The walk of each."""
+        """The walk of each image."""

@@ -1,4 +1,4 @@
-"""What is in use, as values: containers of moby's daemon, and what all other sources mention."""
+"""What is in use, as values: the containers of moby's daemon, and what all other sources mention."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """That what is below one name of a registry or repository is kept below another, too. Both are normalised."""
+    """States that images below one registry or repository are also kept below another name. Both names are
+    normalised.
+    """
 
     source: str
     copy: str
@@ -41,9 +43,9 @@ class Mirror:
 class InUse:
     """All that is in use, from any number of sources.
 
-    `containers` follow moby's rules of protection. `references` and `digests` come from every other source: a reference
-    protects the name that it normalises to, a digest every image that has it as target, manifest or config. `pods`
-    tells whether there is a list of pods, `sandboxes` whether some source names the images of their sandboxes.
+    `containers` follow moby's rules of protection. `references` and `digests` come from all other sources. A reference
+    protects the name that it normalises to. A digest protects every image that has it as target, manifest or config.
+    `pods` tells whether there is a list of pods, `sandboxes` whether a source names the images of pod sandboxes.
     """
 
     containers: tuple[Container, ...] = ()
@@ -68,22 +70,26 @@ class InUse:
 
     @property
     def lists_names(self) -> bool:
-        """Whether there is a source besides moby's containers."""
+        """Whether there is a source other than moby's containers."""
         return bool(self.references or self.digests)
 
     @property
     def sandboxes_unknown(self) -> bool:
-        """Whether there are pods, and nobody has said by which image their sandboxes run."""
+        """Whether there are pods, but no source names the image of their sandboxes."""
         return self.pods and not self.sandboxes and not any(map(is_sandbox, self.references))
 
     def names_of(self, text: str) -> list[Reference]:
-        """What a reference means: itself, normalised, and what mirrors have of it; nothing if it is not one."""
+        """The names that a reference means: itself, normalised, and the names that mirrors give it. Empty if it is not
+        a reference.
+        """
         reference = normalized(text)
         return [] if reference is None else [reference, *_mirrored(reference, self.mirrors)]
 
 
 def normalized(text: str) -> Reference | None:
-    """A reference in its normal form, tagged `latest` if it names neither tag nor digest; None if it is not one."""
+    """A reference in its normal form, tagged `latest` if it has neither tag nor digest; None if it is not a
+    reference.
+    """
     try:
         return with_default_tag(parse_normalized(text))
     except InvalidReference:
@@ -91,7 +97,7 @@ def normalized(text: str) -> Reference | None:
 
 
 def is_sandbox(name: str) -> bool:
-    """Whether a name is by custom that of the image by which the sandboxes of pods run."""
+    """Whether a name is, by convention, that of the image of pod sandboxes."""
     component = name.partition("@")[0].rsplit("/", 1)[-1].partition(":")[0]
     return component in _SANDBOXES
 
@@ -99,7 +105,7 @@ def is_sandbox(name: str) -> bool:
 def _mirrored(reference: Reference, mirrors: Iterable[Mirror]) -> Iterator[Reference]:
     name = reference.name
     for mirror in mirrors:
-        # Who mirrors docker.io may do so with or without library/ before the official images.
+        # A mirror of docker.io may have library/ before the official images, or not.
         copies = [f"{mirror.copy}{name[len(mirror.source) :]}"] if f"{name}/".startswith(f"{mirror.source}/") else []
         if copies and mirror.source == "docker.io" and name.startswith(_OFFICIAL):
             copies.append(f"{mirror.copy}/{name.removeprefix(_OFFICIAL)}")
@@ -117,9 +123,9 @@ def parse_mirror(text: str) -> Mirror:
 
 
 def _prefix(text: str) -> str:
-    """A registry or a repository, with which names of images may begin. Raises ValueError."""
+    """A registry or repository that names of images may begin with. Raises ValueError."""
     name = text.removesuffix("/")
-    reference = normalized(f"{name}/x/x")  # with two further names, `library/` is not put between
+    reference = normalized(f"{name}/x/x")  # with two further names, `library/` is not inserted
     if reference is None or not reference.name.endswith("/x/x"):
         raise ValueError(f"not a registry or repository: {text!r}")
     return reference.name.removesuffix("/x/x")

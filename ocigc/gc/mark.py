@@ -1,7 +1,7 @@
-"""The mark: who owns each blob once the candidates are gone, and so what goes with whom.
+"""The mark: who owns each blob once the candidates are gone, and so what goes with which image.
 
 Source: containerd's garbage collection as moby's `ImagesPrune` triggers it after every image (SynchronousDelete): a
-blob goes with the last image that reached it. Parts, referrers and the grace of orphans are not moby's.
+blob goes with the last image that reached it. Parts, referrers and the grace of orphans are not in moby.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ocigc.gc.plan import Kept, KeptImages
 from ocigc.gc.referrers import Relations
 from ocigc.labels import Lease
 
-# The groups of every mark: images that stay, leases and labels, flat leases; then the images that go, the last to go
-# first; then the parts that go.
+# The groups of every mark: images that stay, leases and labels; flat leases; the images that go, last to go first; the
+# parts that go.
 _IMAGES, _OTHER_ROOTS, _FLAT_LEASES, _PRUNED = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """What stays and goes, and who owns what. `pruned` are in the order of pruning, with the `dependents` that go. Of
-    the parts, the entries of `going_parts` go, and those of `kept_parts` stay.
+    """What stays, what goes, and who owns what. `pruned` are in the order of pruning, with the `dependents` that go.
+    The entries of `going_parts` go, and those of `kept_parts` stay.
     """
 
     graph: Graph
@@ -71,7 +71,7 @@ def mark(
     label_roots: Sequence[int],
     graph: Graph,
 ) -> Marked:
-    """Marks as if all that might go did, but for parts that are in use. `leases` are active ones."""
+    """Marks as if every candidate went, except parts in use. `leases` are the active ones."""
     other_roots = root_groups((), leases, label_roots, graph)[_OTHER_ROOTS:]
     used = frozenset(parts_in_use.positions)
     going = parts.picked(position for position in parts.positions if position not in used) if used else parts
@@ -98,12 +98,12 @@ def complete(marked: Marked, parts: Images, relations: Relations, in_grace: Sequ
         is_new = any(not marked.stays_with_image(node) for node in kept_parts.roots(marked.graph))
         if not is_new and len(dependents) == len(marked.dependents):
             return replace(marked, going_parts=going_parts, kept_parts=kept_parts)
-        # What stays is a root itself: it may keep what would have gone.
+        # What stays is a root: it may keep what would have gone.
         marked = _mark(marked.graph, marked.other_roots, marked.candidates, kept, dependents, going_parts, kept_parts)
 
 
 def _with_dependents(marked: Marked) -> tuple[KeptImages, Sequence[Dependent]]:
-    """The images that are kept, with the dependents whose subject stays; and the other dependents."""
+    """The images that are kept, together with the dependents whose subject stays; and the other dependents."""
     kept, dependents = marked.kept.copy(), []
     for each in marked.dependents:
         by = next(filter(marked.stays, each.subjects), None)
@@ -139,12 +139,12 @@ def _mark(
 def root_groups(
     images: Sequence[int], leases: Sequence[Lease], label_roots: Sequence[int], graph: Graph
 ) -> list[Group]:
-    """The roots of a layout: images (the nodes that they refer to), `gc.root` labels and leases, flat leases."""
+    """The roots of a layout: images (the nodes that they refer to), `gc.root` labels and leases, and flat leases."""
     roots = array("I", chain(label_roots, lease_roots(leases, graph, flat=False)))
     return [Group(images), Group(roots), Group(lease_roots(leases, graph, flat=True), flat=True)]
 
 
 def lease_roots(leases: Iterable[Lease], graph: Graph, *, flat: bool) -> list[int]:
-    """The nodes of the resources of leases: of the flat ones, or of the others."""
+    """The nodes of the resources of leases: either of the flat ones, or of the others."""
     nodes = (graph.find(digest) for lease in leases if lease.flat == flat for digest in lease.resources)
     return [node for node in nodes if node is not None]

@@ -1,7 +1,7 @@
-"""The newest images of each repository: of all of them, or one of each day, week, month or year.
+"""The newest images of each repository: of all images, or one for each day, week, month or year.
 
-Whatever is as new as the last that is kept is kept too: nobody knows which of the two was meant. What does not count,
-as its content is absent, is kept where it would be if it did.
+An image that is as new as the last one that is kept is kept too, as nobody knows which of the two was meant. An image
+whose content is absent does not count, but is kept if it would be among the newest.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 from ocigc.gc.policy import Period
 
 Repository = tuple[str, bool]
-"""Images that are compared: those of a repository with a name, or those without (True)."""
+"""Images that are compared: those of a repository that have a name, or those that have none (True)."""
 
 Order = tuple[Any, ...]
-"""Compares as a version or a time of creation; the higher, the newer."""
+"""A version or a time of creation: a higher one is newer."""
 
-_SPARE = 100  # targets and periods that are remembered besides those that may be kept
+_SPARE = 100  # targets and periods to remember besides those that may be kept
 
 
 class NewestTargets:
-    """The newest targets of each group, so many of them. Two names of one target count once."""
+    """The `count` newest targets of each repository. Two names of one target count once."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -38,7 +38,7 @@ class NewestTargets:
             self._best[group] = {each: own for each, own in targets.items() if least is not None and own >= least}
 
     def keeps(self, group: Repository, digest: str, order: Order) -> bool:
-        """Whether an image is as new as the last of the newest. To be asked when all are counted."""
+        """Whether an image is as new as the last of the newest. Ask only when all images are counted."""
         if self._count == 0:
             return False
         if group not in self._least:
@@ -53,7 +53,7 @@ class NewestTargets:
 
 
 class NewestOfPeriods:
-    """The newest targets of each of the last periods in which a group has any, so many periods."""
+    """The newest targets of each of the last `count` periods in which a repository has any."""
 
     def __init__(self, period: Period, count: int) -> None:
         self._period = period
@@ -70,7 +70,7 @@ class NewestOfPeriods:
             self._newest[group] = {each: newest[each] for each in nlargest(self._count, newest)}
 
     def keeps(self, group: Repository, created: int) -> bool:
-        """Whether an image is the newest of one of those periods. To be asked when all are counted."""
+        """Whether an image is the newest of one of those periods. Ask only when all images are counted."""
         newest = self._newest.get(group, {})
         if group not in self._last:
             self._last[group] = nlargest(self._count, newest)

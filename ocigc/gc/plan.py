@@ -1,4 +1,4 @@
-"""A plan: all that a prune will do, decided before anything is done."""
+"""A plan: everything that a prune will do, decided before anything is done."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class KeepReason(Enum):
     NAME_IN_USE = "in use by name"
     CONTENT_IN_USE = "in use by digest, and this is its last name"
     SUBJECT_KEPT = "refers to an image that stays"
-    LABEL_KEPT = "a label of what stays refers to its name"
-    IN_GRACE = "has no name yet, and is younger than the grace"
+    LABEL_KEPT = "a label of content that stays refers to its name"
+    IN_GRACE = "has no name yet, and is in grace"
 
 
 @dataclass(frozen=True, slots=True)
 class Untagged:
     """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk): those
-    that `Deleted` names, and the `unnamed`. `by` names the rule of a policy that lets go of it, if one does.
+    that `Deleted` names, and the `unnamed`. `by` names the rule of a policy that removes the image, if there is one.
     """
 
     image: ImageRecord
@@ -39,7 +39,7 @@ class Untagged:
 
     @property
     def blobs(self) -> Sequence[int]:
-        """All blobs that go with it (nodes)."""
+        """All blobs that go with the image (nodes)."""
         return [*self.deleted, *self.unnamed]
 
 
@@ -49,8 +49,8 @@ def _order(untagged: Untagged) -> tuple[tuple[str, ...], str, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """That the image at a position stays, and why. `by` names what of that kind it was: a user, a filter, a rule, a
-    subject.
+    """States that the image at a position stays, and why. `by` names the user, filter, rule or subject that
+    keeps it.
     """
 
     position: int
@@ -59,7 +59,7 @@ class Kept:
 
 
 class KeptImages(Iterable[Kept]):
-    """Images that stay, in columns: there may be a million of them."""
+    """Images that stay, as columns: there may be a million of them."""
 
     def __init__(self, kept: Iterable[Kept] = ()) -> None:
         self._positions = array("I")
@@ -69,7 +69,7 @@ class KeptImages(Iterable[Kept]):
             self.add(each)
 
     def copy(self) -> KeptImages:
-        """The same images, to which others can be added."""
+        """The same images, as a list of its own."""
         copied = KeptImages()
         copied._positions, copied._reasons, copied._by = self._positions[:], self._reasons[:], self._by[:]
         return copied
@@ -88,7 +88,7 @@ class KeptImages(Iterable[Kept]):
 
     @property
     def positions(self) -> Sequence[int]:
-        """Those of the images."""
+        """The positions of the images."""
         return self._positions
 
 
@@ -96,13 +96,14 @@ class KeptImages(Iterable[Kept]):
 class Plan:
     """What becomes of the `images` of a layout, and of its blobs.
 
-    `pruned` are those that go, in the order of pruning; `deleted` are the blobs (nodes) that go with them, of which
-    those of the n-th image end at `ends[n]`; `unnamed` likewise are the blobs of their walks that the rule set's report
-    leaves out; `released` names by position the rules of a policy that let go of them. `parts` are those whose entries
-    go. `dangling` are those of the pruned whose content is in use: their entry stays and loses its name. Of the images
-    that stay, `judged` had to be looked at, the `named` did not; those at the positions of `renamed` lose some of their
-    names. `unlease` are configs (nodes) that no remaining image refers to. `orphans` are all other blobs (nodes) that
-    go; `in_grace` counts the orphans in grace. `reclaimed` is in bytes, as the status of the files tells.
+    `pruned` are the images that go, in the order of pruning. `deleted` are the blobs (nodes) that go with them; those
+    of the n-th image end at `ends[n]`. `unnamed` are, in the same way, the blobs of their walks that the report of the
+    rule set leaves out. `released` names, by position, the rules of a policy that remove images. `parts` are the parts
+    whose entries go. `dangling` are the pruned images whose content is in use: their entry stays and loses its name. Of
+    the images that stay, `judged` were decided one by one, and `named` by their name alone. The images at the positions
+    of `renamed` lose some of their names. `unlease` are configs (nodes) that no remaining image refers to. `orphans`
+    are all other blobs (nodes) that go; `in_grace` counts the orphans in grace. `reclaimed` is in bytes, by the status
+    of the files.
     """
 
     images: Images
@@ -124,7 +125,9 @@ class Plan:
 
     @property
     def untagged(self) -> Iterator[Untagged]:
-        """Every image that goes, and every one that loses some of its names (under those), in the order of pruning."""
+        """Every image that goes, and every one that loses some of its names (under those names), in the order of
+        pruning.
+        """
         names = (Untagged(self.images[each].called(taken), ()) for each, taken in self.renamed.items())
         renamed = sorted(names, key=_order)
         return merge(renamed, self._pruned(), key=_order) if renamed else self._pruned()
@@ -135,7 +138,7 @@ class Plan:
             yield Untagged(image, named, rest, self.released.get(image.position, ""))
 
     def keeping_blobs(self) -> Plan:
-        """The same plan of entries, by which every blob and every label stays."""
+        """The same plan for entries, but with every blob and every label kept."""
         none = array("I", bytes(4 * len(self.pruned)))
         return replace(
             self,
@@ -157,7 +160,7 @@ class Plan:
 
     @property
     def staying(self) -> int:
-        """How many images there will be."""
+        """How many images there will be afterwards."""
         return len(self.judged) + len(self.named) + len(self.dangling)
 
     @property
@@ -167,7 +170,7 @@ class Plan:
 
     @property
     def blob_count(self) -> int:
-        """How many those are."""
+        """How many blobs go."""
         return len(self.deleted) + len(self.unnamed) + len(self.orphans)
 
     @property

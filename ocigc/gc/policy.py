@@ -1,4 +1,4 @@
-"""A retention policy: its rules, and what they see of an image's name."""
+"""A retention policy: its rules, and what they see of the name of an image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LAST_ORDINAL = date.max.toordinal()
 
 
 class Period(Enum):
-    """A stretch of the calendar, in UTC; weeks begin on Monday."""
+    """A period of the calendar, in UTC. Weeks begin on Monday."""
 
     DAY = "daily"
     WEEK = "weekly"
@@ -32,7 +32,7 @@ class Period(Enum):
     YEAR = "yearly"
 
     def of(self, instant: int) -> int:
-        """The number of the period in which an instant lies: later ones have higher numbers."""
+        """The number of the period that contains an instant. Later periods have higher numbers."""
         days = instant // _DAY
         if self is Period.DAY:
             return days
@@ -44,11 +44,12 @@ class Period(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of a policy. `repositories` are globs and `tags` regular expressions of which one must match; None: any.
+    """A rule of a policy. `repositories` are globs and `tags` regular expressions, one of which must match; None
+    matches all.
 
-    A named image goes if the rule keeps something and nothing of that is the image, or if a glob of `deny` matches it;
-    one without a name goes with `delete_untagged`. `keep_within` is in nanoseconds, `keep_periods` are periods with the
-    number of each, `by_version` says what newest means for `keep_last`.
+    A named image goes if the rule keeps something and the image is not among that, or if a glob of `deny` matches it.
+    An image without a name goes with `delete_untagged`. `keep_within` is in nanoseconds, `keep_periods` has periods
+    with the number to keep of each. `by_version` says what newest means for `keep_last`.
     """
 
     repositories: tuple[str, ...] | None = None
@@ -69,7 +70,7 @@ class Rule:
 
     @property
     def keeps(self) -> bool:
-        """Whether it says what to keep, and so that the rest may go."""
+        """Whether it says what to keep. The rest may go then."""
         return bool(
             self.keep_last is not None
             or self.keep_periods
@@ -82,12 +83,12 @@ class Rule:
 
     @property
     def decides(self) -> bool:
-        """Whether it decides about images; otherwise it only protects some."""
+        """Whether it decides about images. Otherwise it only protects some."""
         deletes = self.delete_untagged or self.delete_referrers or self.delete_orphaned_referrers
         return bool(self.keeps or deletes or self.deny)
 
     def matches(self, image: ImageRecord, place: Place) -> bool:
-        """Whether it is about an image."""
+        """Whether it applies to an image."""
         if not self.decides:
             return False
         if self.repositories is not None and not (place.repository and place.is_in(self.repositories)):
@@ -97,8 +98,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The first of the `rules` that matches an image decides; what none matches stays. What a glob of `protect`
-    matches, here or in any rule, is never taken. A policy that `only_keeps` takes nothing that would stay without it.
+    """The first of the `rules` that matches an image decides. An image that no rule matches stays. An image that a glob
+    of `protect` matches, here or in any rule, is never removed. A policy that `only_keeps` removes nothing that would
+    stay without it.
     """
 
     rules: Sequence[Rule]
@@ -117,8 +119,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What rules see of an image's name: the repository in its full and its familiar form, and the tag; empty where it
-    has none."""
+    """What rules see of the name of an image: the repository, in full and in the familiar form, and the tag. Empty
+    where the name has none.
+    """
 
     repository: str
     familiar: str
@@ -137,12 +140,14 @@ class Place:
 
 @cache
 def _any_of(globs: tuple[str, ...]) -> re.Pattern[str]:
-    """What matches a text if one of the globs does: much faster than one after the other."""
+    """One expression that matches where one of the globs does. It is much faster than trying them one by one."""
     return re.compile("|".join(map(translate, globs)))
 
 
 def place_of(image: ImageRecord, repository: str | None) -> Place:
-    """Where an image is by its name; `repository` (normalised) is that of images without a name, where it is known."""
+    """The place of an image by its name. `repository` (normalised) is that of images without a name, where it
+    is known.
+    """
     if image.dangling:
         return Place(repository, parse_normalized(repository).familiar(), "") if repository else Place("", "", "")
     if image.bare_tag:
@@ -156,7 +161,7 @@ def place_of(image: ImageRecord, repository: str | None) -> Place:
 
 
 def denied(rule: Rule, image: ImageRecord, place: Place) -> bool:
-    """Whether the rule takes an image whatever keeps it."""
+    """Whether the rule removes an image even if something keeps it."""
     return bool(rule.deny) and not image.dangling and any(map(_any_of(rule.deny).match, place.names()))
 
 

@@ -1,7 +1,7 @@
 """Protection: what is in use is not pruned.
 
-Source: moby `pruneUnused` (the loop over containers), with the digested references of moby e4c2eb9d8a. What other
-sources than containers say is ours.
+Source: moby `pruneUnused` (the loop over containers), with the digested references of moby e4c2eb9d8a. The rules for
+sources other than containers are our own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHORT_ID = 12  # characters of a container's ID that docker shows
 
 @dataclass(frozen=True, slots=True)
 class ContentUser:
-    """Who uses content by a digest, and whether its last name stays with it."""
+    """Who uses content by a digest, and whether the last name of that content stays."""
 
     by: str
     keeps_name: bool
@@ -31,12 +31,12 @@ class ContentUser:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What is protected, each with the first who uses it.
+    """What is protected, each with the first user.
 
-    `names` are protected as they are, `tags` protect bare tags of an unknown repository. `digests` are targets that
-    containers use; `contents` protect whatever image has them as target, manifest or config, and `nodes` are those of
-    them that are present. `last_name_stays` is the rule set's, for containers. With `of_names`, a name that is not a
-    reference may be in use; with `of_sandboxes`, images may be that are called as those of sandboxes are.
+    `names` are protected as they are; `tags` protect bare tags of an unknown repository. `digests` are targets that
+    containers use. `contents` protect every image that has them as target, manifest or config; `nodes` are those that
+    are present. `last_name_stays` is what the rule set says for containers. With `of_names`, an image whose name is not
+    a reference may be in use. With `of_sandboxes`, so may an image that is named like those of sandboxes.
     """
 
     names: Mapping[str, str]
@@ -54,7 +54,7 @@ class Protection:
 
     @property
     def of_content(self) -> bool:
-        """Whether anything is protected by a digest."""
+        """Whether a digest protects anything."""
         return bool(self.digests or self.contents)
 
     def name_user(self, image: ImageRecord) -> str | None:
@@ -76,8 +76,9 @@ class Protection:
         return self.names.get(str(reference))
 
     def content_user(self, image: ImageRecord, graph: Graph) -> ContentUser | None:
-        """Who uses the image's target, or a manifest or config of it, by its digest: it must keep a record, whatever
-        its name."""
+        """Who uses, by its digest, the image's target, or a manifest or config of the image. A record of it must stay,
+        whatever its name is.
+        """
         digest = image.target.digest
         user = self.contents.get(digest)
         if user is None and self.nodes:
@@ -91,7 +92,7 @@ class Protection:
 
 
 def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) -> Protection:
-    """What all that is in use protects among the images of a store."""
+    """What the things in use protect among the images of a store."""
     names: dict[str, str] = {}
     tags: dict[str, str] = {}
     digests: dict[str, str] = {}
@@ -106,7 +107,7 @@ def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) 
     for container in in_use.containers:
         user = f"container {container.id[:_SHORT_ID]}".rstrip()
         for image_id in (container.image_id, *by_config.get(container.image_id, ())):
-            # A container whose image lost its name keeps the dangling one.
+            # A container whose image lost its name keeps the dangling image.
             names.setdefault(dangling_name(image_id), user)
             if container.started_by_id or (container.image_id and container.image.endswith("@" + container.image_id)):
                 digests.setdefault(image_id, user)
@@ -120,7 +121,7 @@ def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) 
         for named in in_use.names_of(text):
             add(named, text)
             if named.digest is not None:
-                # Not moby's: whoever says repo:tag@digest means both, so both stay.
+                # Not in moby: repo:tag@digest means both, so both stay.
                 contents.setdefault(named.digest, text)
                 if named.tag is not None:
                     add(replace(named, digest=None), text)
@@ -137,15 +138,16 @@ def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) 
 
 
 def _images_by_config(image_ids: Collection[str], images: Images, graph: Graph) -> Mapping[str, Collection[str]]:
-    """Of the IDs that are digests of present configs, as those of docker's classic store are, the targets of the images
-    that have them as config."""
+    """For the IDs that are digests of present configs, as in docker's classic store: the targets of the images that
+    have them as config.
+    """
     wanted = {node: digest for digest in image_ids if (node := graph.find(digest)) is not None}
     if not wanted:
         return {}
     targets = images.targets(graph)
     for target in targets:
         wanted.pop(target, None)
-    found: dict[str, dict[str, None]] = {}  # sets that keep an order
+    found: dict[str, dict[str, None]] = {}  # sets that keep their order
     for target, walk in zip(targets, images.walks(graph) if wanted else (), strict=False):
         for node, media in walk:
             if media == Media.CONFIG and node in wanted:

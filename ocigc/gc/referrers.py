@@ -1,7 +1,8 @@
-"""Parts and referrers: which entries of index.json are not images of their own, and which follow another image.
+"""Parts and referrers: which entries of index.json are not images of their own, and which depend on another image.
 
-A part has no name, and the walk of another entry reaches it: oras and zot list the manifests of an index like this.
-A referrer tells its subject by its manifest, by a fallback tag or as an entry of `cosign save`, and stays with it.
+A part has no name, and the walk of another entry reaches it: oras and zot list the manifests of an index this way. A
+referrer states its subject in its manifest, by a fallback tag, or as an entry of `cosign save`. It stays with its
+subject.
 
 Sources: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig`, `.att` and `.sbom`.
 """
@@ -17,13 +18,14 @@ from ocigc.gc.graph import ABSENT, NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images, NameKind, fallback_subject
 
 TRUNCATED_LENGTH = 64
-"""The distribution spec cuts the digest's encoded part in a fallback tag to so many characters; a sha512 has more."""
+"""Characters of the encoded part of a digest in a fallback tag: the distribution spec cuts longer ones, as those of
+sha512."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """What images refer to, by their positions: the nodes of the `present` subjects of each, and the `orphaned`: images
-    whose subject is absent, with its digest ("" if only the manifest tells).
+    """What images refer to, by position. `present` has the nodes of the present subjects of each image. `orphaned` has
+    the images whose subject is absent, each with its digest ("" if only the manifest states it).
     """
 
     present: Mapping[int, Sequence[int]] = field(default_factory=dict)
@@ -32,10 +34,10 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """How the entries of a layout belong together, by their positions: the `parts`, and of those that are absent the
-    nodes that refer to them (`absent_parts`), of those that refer to something the `part_subjects`; the `subjects` of
-    the referrers, of which those of `reaching` reach them themselves; the `orphaned`, as above; and the images that are
-    `labelled`, with the nodes whose labels refer to their names.
+    """How the entries of a layout belong together, by position. `parts` are the parts; `absent_parts` has the nodes
+    that refer to absent ones, `part_subjects` the subjects of those that are referrers. `subjects` are the subjects of
+    the referrers; those in `reaching` reach their subject themselves. `orphaned` is as in `Subjects`. `labelled` are
+    the images whose name a label refers to, with the nodes that have the label.
     """
 
     parts: Sequence[int] = ()
@@ -48,10 +50,10 @@ class Relations:
 
 
 def find_subjects(images: Images, graph: Graph, stated: Mapping[int, Collection[str]] | None = None) -> Subjects:
-    """The subjects that manifests and fallback tags tell. `stated` are the digests of subjects that entries tell
-    besides, by position (those of `cosign save` do).
+    """The subjects that manifests and fallback tags state. `stated` has, by position, the digests of subjects that
+    entries state otherwise, as those of `cosign save` do.
     """
-    found: dict[int, dict[int, None]] = {}  # sets in order
+    found: dict[int, dict[int, None]] = {}  # ordered sets
     orphaned: dict[int, str] = {}
     positions = images.positions
     for place, node in graph.subjects(images.targets(graph)):
@@ -67,7 +69,7 @@ def find_subjects(images: Images, graph: Graph, stated: Mapping[int, Collection[
             else:
                 found.setdefault(position, {})[subject] = None
     for position, target in zip(found, images.picked(found).targets(graph), strict=True):
-        found[position].pop(target, None)  # what refers to itself refers to nothing
+        found[position].pop(target, None)  # a reference to itself does not count
     return Subjects(
         {position: list(nodes) for position, nodes in found.items() if nodes},
         {position: digest for position, digest in orphaned.items() if not found.get(position)},
@@ -88,11 +90,11 @@ def relate(
     graph: Graph,
     absent: Mapping[int, Sequence[int]] | None = None,
 ) -> Relations:
-    """The relations of all entries of a layout, whose graph has an edge from each subject to its referrers. `others`
-    are the roots besides images: of leases and labels. `absent` are images without a name that are absent, by position,
-    to which the nodes refer.
+    """The relations of all entries of a layout. The graph has an edge from each subject to its referrers. `others` are
+    the roots that are not images: of leases and labels. `absent` has, by position, the images without a name whose
+    target is absent, with the nodes that refer to them.
 
-    An image whose subject only it itself reaches is not a referrer: it would keep itself.
+    An image whose subject only the image itself reaches is not a referrer: it would keep itself.
     """
     circular = _circular(images, subjects.present, others, graph) if subjects.present else ()
     present = {position: nodes for position, nodes in subjects.present.items() if position not in circular}
@@ -119,7 +121,7 @@ def relate(
 def _circular(
     images: Images, subjects: Mapping[int, Sequence[int]], others: Sequence[int], graph: Graph
 ) -> Collection[int]:
-    """The positions of those that keep themselves, or each other in turn, if they follow their subjects."""
+    """The positions of images that would keep themselves, or each other in turn, if they stayed with their subjects."""
 
     def unreached(positions: Iterable[int], marks: Marks) -> list[int]:
         return [each for each in positions if all(marks.owner(node) is None for node in subjects[each])]
@@ -130,7 +132,7 @@ def _circular(
     if not doubtful:
         return ()
     marks.add([Group(images.picked(doubtful).roots(graph))])
-    # Those whose subject nothing at all reaches do not; nor do those that follow what these reach.
+    # Images whose subject nothing reaches do not; nor do those that depend on what these reach.
     unkept = frozenset(unreached(doubtful, marks))
     marks = graph.mark([Group(images.picked(unkept).roots(graph))])
     left = unreached((position for position in doubtful if position not in unkept), marks)
@@ -138,8 +140,8 @@ def _circular(
 
 
 def _in_cycles(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) -> Collection[int]:
-    """Of images whose subjects are reached by these alone, those that are in a cycle. There is one, if there are images
-    at all; where the walks do not show it, all may be in it.
+    """Among images whose subjects only such images reach: those that are in a cycle. There is a cycle if there are
+    images at all. Where the walks do not show it, all may be in it.
     """
     by_subject: dict[int, list[int]] = {}
     for position in images.positions:
@@ -162,8 +164,8 @@ def _in_cycles(images: Images, subjects: Mapping[int, Sequence[int]], graph: Gra
 
 
 def _parts(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) -> array[int]:
-    """The positions of the images without a name that another reaches: forward, or, if they are not referrers, in any
-    way.
+    """The positions of the images without a name that another image reaches: forward, or, if they are not referrers, in
+    any way.
     """
     nameless = images.of_kind(NameKind.NAMELESS)
     if not nameless:
@@ -181,12 +183,12 @@ def _parts(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) 
 
 
 def _tops(roots: array[int], images: Images, graph: Graph, *, forward: bool) -> frozenset[int]:
-    """The positions of the images that the roots do not reach, nor another image; but of those that reach each other,
-    one.
+    """The positions of the images that neither the roots nor another image reach. Of images that reach each other, one
+    counts.
     """
     before = [Group(roots, forward=forward)]
     tops = images.in_order()
-    for _ in range(2):  # those that none before them reaches; and of these, those that none after them does
+    for _ in range(2):  # those that no earlier image reaches; and of these, those that no later image reaches
         groups = (Group(group.roots, forward=forward) for group in tops.groups(graph))
         marks = graph.mark(chain(before, groups))
         places = enumerate(zip(tops.positions, tops.targets(graph), strict=True), len(before))

@@ -1,8 +1,9 @@
-"""Regular expressions that take time in proportion to the text, whatever they are: a policy may come from anybody.
+"""Regular expressions that take time in proportion to the text, whatever the expression is: a policy may come from
+anybody.
 
-The syntax is that of Python's `re` without what no automaton can match: look-around, backreferences, conditions, and
-possessive or atomic groups. An expression becomes a nondeterministic automaton, and that a deterministic one, of which
-only the part that texts lead to is ever made. Source: Russ Cox, "Regular Expression Matching Can Be Simple And Fast".
+The syntax is that of Python's `re`, without what an automaton cannot match: look-around, backreferences, conditions,
+and possessive or atomic groups. An expression becomes a nondeterministic automaton. From that a deterministic one is
+made, but only the part that the texts lead to. Source: Russ Cox, "Regular Expression Matching Can Be Simple And Fast".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from enum import Enum
 
 _SOURCE_LIMIT = 1000  # characters
 _STATE_LIMIT = 2000  # of the nondeterministic automaton
-_NODE_LIMIT = 5000  # nodes and edges of the deterministic one: it is made anew then
+_NODE_LIMIT = 5000  # nodes and edges of the deterministic one: beyond that, it is made anew
 
 _WORD = re.compile(r"\w")
 _FLAGS = re.compile(r"\(\?([is]+)\)")
@@ -34,7 +35,7 @@ _Build = Callable[[int], int]
 
 
 class _Before(Enum):
-    """What precedes a place in the text."""
+    """What precedes a position in the text."""
 
     NOTHING = "nothing"
     WORD = "a character of a word"
@@ -43,7 +44,7 @@ class _Before(Enum):
 
 @dataclass(slots=True)
 class _State:
-    """Leads to the states `ahead`: after a character that it `takes`, or without one, where its `assertion` holds."""
+    """Leads to the states `ahead`: after a character that it `takes`, or without one, where its `assertion` is true."""
 
     ahead: Sequence[int]
     takes: Callable[[str], object] | None = None
@@ -52,7 +53,7 @@ class _State:
 
 @dataclass(slots=True)
 class _Node:
-    """All the states in which the automaton may be at a place in the text."""
+    """All states that the automaton may be in at a position in the text."""
 
     states: frozenset[int]
     before: _Before
@@ -64,7 +65,7 @@ _MATCHED = _Node(frozenset(), _Before.NOTHING)
 
 
 class Regex:
-    """A regular expression. Raises ValueError for what is not one, or is not supported."""
+    """A regular expression. Raises ValueError for a text that is not one, or is not supported."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -72,7 +73,7 @@ class Regex:
             raise ValueError(f"a regular expression has at most {_SOURCE_LIMIT} characters")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", FutureWarning)  # [[:digit:]], say, is not a class of Python's
+                warnings.simplefilter("error", FutureWarning)  # Python has no classes such as [[:digit:]]
                 re.compile(source)
             self._states, self._first = _Parser(source).automaton()
         except (re.error, FutureWarning, RecursionError, OverflowError) as error:
@@ -127,8 +128,9 @@ class Regex:
         return following
 
     def _reach(self, node: _Node, character: str | None) -> tuple[set[int], bool]:
-        """The states that a node leads to without a character, and whether the last is among them; `character` is what
-        stands next, None at the end."""
+        """The states that a node leads to without a character, and whether the last is among them. `character` is the
+        next one, None at the end.
+        """
         reached = set(node.states)
         pending = list(reached)
         while pending:
@@ -144,7 +146,7 @@ def _before(character: str) -> _Before:
 
 
 def _holds(assertion: str | None, before: _Before, character: str | None) -> bool:
-    """Whether an assertion holds between what precedes and a character, or the end of the text."""
+    """Whether an assertion is true between what precedes and a character, or the end of the text."""
     if assertion in ("^", "\\A"):
         return before is _Before.NOTHING
     if assertion in ("$", "\\Z", "\\z"):
@@ -169,7 +171,7 @@ class _Parser:
         self._spent = 0
 
     def automaton(self) -> tuple[Sequence[_State], int]:
-        """The states, and the first. Raises ValueError."""
+        """The states, and the first of them. Raises ValueError."""
         build = self._choice()
         if self._position < len(self._source):
             raise ValueError(f"not supported in a regular expression: {self._source[self._position :][:4]!r}")

@@ -17,7 +17,7 @@ from ocigc.image import ImageRecord
 from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
 
 _SHOWN = 5
-_COMPARED = 5000  # names that are compared with one that was not found: each takes some 20 µs
+_COMPARED = 5000  # names to compare with a name that was not found: each takes some 20 µs
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
 
 
@@ -28,11 +28,10 @@ class NoSuchImage(UsageError):
 def resolve_images(
     images: Images | Sequence[ImageRecord], reference: str, parts: Iterable[ImageRecord] = ()
 ) -> list[ImageRecord]:
-    """The images that a reference names: one by its name, all whose names match a pattern (`app:1.*`), or all names of
-    one target by its digest.
+    """The images that a reference names: one by its name, all whose names match a pattern (`app:1.*`), or, by a digest,
+    all images of that target.
 
-    Raises NoSuchImage if it names none, UsageError if it names one of the parts, or several targets by the beginning of
-    a digest.
+    Raises NoSuchImage if it names none. Raises UsageError if it names a part, or is the beginning of several digests.
     """
     named = [image for image in images if image.is_called(reference)]
     if not named and is_pattern(reference):
@@ -48,14 +47,14 @@ def resolve_images(
     if len(digests) > 1:
         raise UsageError(f"{printable(reference)!r} is the beginning of several digests: {_some(digests)}")
     if any(_begins(part.target.digest, reference) for part in parts if not digests):
-        raise UsageError(f"{printable(reference)!r} is part of another image, and goes with that")
+        raise UsageError(f"{printable(reference)!r} is part of another image, and goes with it")
     if not digests:
         raise no_such_image(f"no image {printable(reference)!r}", _names(images), reference)
     return by_digest
 
 
 def is_pattern(reference: str) -> bool:
-    """Whether a reference is a pattern, as shells have them, unless an image has it as its name."""
+    """Whether a reference is a pattern, as in a shell, unless an image has it as its name."""
     return any(character in reference for character in "*?[")
 
 
@@ -68,7 +67,9 @@ def _names(images: Images | Sequence[ImageRecord]) -> Iterator[str]:
 
 
 def no_such_image(message: str, names: Iterable[str], reference: str) -> NoSuchImage:
-    """The error for a reference that is none of the names; it tells those that are most like it, if there are any."""
+    """The error for a reference that is not among the names. It has the names that are most like it, if there
+    are any.
+    """
     known = list(islice(names, _COMPARED))
     wanted = reference.rstrip("*").removeprefix("docker.io/library/").removeprefix("docker.io/")
     repository = wanted.rpartition(":")[0] or wanted
@@ -85,15 +86,15 @@ def no_such_image(message: str, names: Iterable[str], reference: str) -> NoSuchI
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Positions of the images that are meant with all their names, and of those of which only some names are meant."""
+    """Positions of the images that are meant with all their names, and of those that are meant with some names only."""
 
     whole: frozenset[int]
     names: Mapping[int, Collection[str]]
 
 
 def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecord] = ()) -> Selected:
-    """The images and names that references mean: a name means itself alone, a digest every name. Raises UsageError, as
-    `resolve_images` does.
+    """The images and names that references mean: a name means only itself, a digest means every name. Raises
+    UsageError, as `resolve_images` does.
     """
     found: dict[int, set[str]] = {}
     for reference in references:
@@ -106,13 +107,13 @@ def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecor
 
 
 def only(detached: Collection[int], images: Images) -> Filters:
-    """Filters that let go of the images at these positions alone, each of them also without its subject."""
+    """Filters that allow only the images at these positions to go, each also without its subject."""
     others = dict.fromkeys((position for position in images.positions if position not in detached), "it was not named")
     return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=frozenset(detached))
 
 
 def resolve_blob(images: Images, graph: Graph, reference: str) -> Digest:
-    """The digest that a reference means: of an image's target, of any blob, or one that is absent if it is whole.
+    """The digest that a reference means: of the target of an image, of any blob, or a whole digest that is absent.
 
     Raises UsageError.
     """

@@ -1,5 +1,5 @@
-"""Retention: what a policy says of each image. Doubt keeps: an image of whose age or version nobody knows stays, and it
-says so.
+"""Retention: what a policy says about each image. Doubt keeps: an image whose age or version is unknown stays, and the
+reason says so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _AGE_UNKNOWN = "nobody knows when it was created"
 @dataclass(frozen=True, slots=True)
 class ImageStates:
     """What is known of images besides their names, by position: the `referrers` whose subject is present, those that
-    are `orphaned`, and those that are `incomplete`: their content is absent, all of it or some."""
+    are `orphaned`, and those that are `incomplete` because some or all of their content is absent.
+    """
 
     referrers: Collection[int] = ()
     orphaned: Collection[int] = ()
@@ -31,7 +32,7 @@ class ImageStates:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What a policy comes to: by position, why images stay, and what lets go of the others; and the referrers that go
+    """What a policy decides, by position: why images stay, and what removes the others; and the referrers that go
     without their subject.
     """
 
@@ -55,8 +56,8 @@ def retain(
     states: ImageStates,
     repository: str | None = None,
 ) -> Retention:
-    """Applies a policy to images whose time of creation is known where it can be. `repository` (normalised) is that of
-    images without a name, where it is known. An image with several names stays if one of them does.
+    """Applies a policy to images, whose time of creation must be known where it can be. `repository` (normalised) is
+    that of images without a name, where it is known. An image with several names stays if one of them does.
     """
     governed = [array("I") for _ in policy.rules]
     outcome = _Outcome()
@@ -99,11 +100,11 @@ class _RuleJudge:
         self._states = states
         self._last = None if rule.keep_last is None else NewestTargets(rule.keep_last)
         self._periods = [(period, count, NewestOfPeriods(period, count)) for period, count in rule.keep_periods]
-        self._said: dict[str, str] = {}  # each reason once, however many images it keeps
+        self._said: dict[str, str] = {}  # one copy of each reason, however many images it keeps
 
     def count(self, views: Iterable[tuple[ImageRecord, Place]]) -> None:
-        """Sees all images of the rule, to tell the newest. Referrers take no place among them, nor does what is not
-        here, nor images without a name that stay anyway.
+        """Counts all images of the rule, to find the newest. Referrers, absent images, and images without a name that
+        stay anyway do not count.
         """
         if self._last is None and not self._periods:
             return
@@ -134,8 +135,8 @@ class _RuleJudge:
                 outcome.detached.add(position)
                 return
             if name_kind(image.names) != NameKind.NAMED:
-                return  # it has the fate of its subject
-        # One whose subject is here goes with that: it would be orphaned.
+                return  # its subject decides
+        # One whose subject is present goes with it: it would be orphaned.
         if self._is_referrer(position) and (released := self._orphan_rule(image)) is not None:
             outcome.released[position] = self._say(released)
             return
@@ -152,7 +153,7 @@ class _RuleJudge:
         return position in self._states.referrers or position in self._states.orphaned
 
     def _orphan_rule(self, image: ImageRecord) -> str | None:
-        """What lets go of an orphaned referrer, unless its age or its labels keep it."""
+        """What removes an orphaned referrer, unless its age or its labels keep it."""
         for key, stated in (
             ("delete-orphaned-referrers", self._rule.delete_orphaned_referrers),
             ("delete-referrers", self._rule.delete_referrers),
@@ -162,7 +163,7 @@ class _RuleJudge:
         return None
 
     def _reasons(self, image: ImageRecord, place: Place) -> Iterator[str]:
-        """What of the rule keeps an image."""
+        """What keeps an image, by this rule."""
         rule = self._rule
         if image.dangling and not rule.delete_untagged:
             yield "it has no name, and delete-untagged is not set"
@@ -225,7 +226,7 @@ class _RuleJudge:
             return
         configs = self._config_labels(image)
         if not configs or any(labels is None for labels in configs):
-            yield "keep-labels: a config cannot be read or is not here"
+            yield "keep-labels: a config is absent or cannot be read"
         for check in self._rule.keep_labels:
             if any(labels is not None and check.accepts(labels) for labels in configs):
                 yield f"keep-labels {check}"

@@ -1,7 +1,7 @@
-"""Two rule sets, one code: what moby's rules of a prune differ in between its versions is here, and nowhere else.
+"""Two rule sets, one code. Every difference between the versions of moby's rules is here, and nowhere else.
 
 Sources: moby `daemon/containerd/image_prune.go` at 87c87bccb5 (SEED) and at docker-v29.7.2 (DOCKER_29). docs/rules.md
-has them side by side.
+compares them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ocigc.image import Media
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """One version's answers to the questions on which versions differ.
+    """One version's answers to the questions on which the versions differ.
 
-    `until` reads a value of that filter, given now (an instant) and the local zone (seconds east of UTC), and raises
-    ValueError; `until_error` begins the message. `reported` are the media that `Deleted` names in the walk of an image;
-    the rest of a walk is only counted.
+    `until` parses a value of that filter, given now (an instant) and the local zone (seconds east of UTC), and raises
+    ValueError; `until_error` begins the message. `reported` are the media of the blobs that `Deleted` names in the walk
+    of an image. Other blobs of the walk are only counted.
     """
 
     name: str
@@ -27,17 +27,17 @@ class RuleSet:
     until_error: str
     reported: frozenset[Media]
     id_protects_names: bool
-    """A container that was started by an image's ID protects its reference as a name, too."""
+    """A container that was started by the ID of an image also protects its reference as a name."""
     digested_protects_tag: bool
-    """A container of `repo:tag@digest` protects `repo:tag`, too."""
+    """A container of `repo:tag@digest` also protects `repo:tag`."""
     last_name_stays: bool
     """Content that a container uses keeps its last name; otherwise it becomes a dangling image."""
     unequal_if_absent: bool
     """`label!=k=v` matches a config without `k`."""
     skips_attestations: bool
-    """The label filter does not look into attestations of buildx."""
+    """The label filter ignores attestations of buildx."""
     unleases: bool
-    """Configs that no image has any more lose their snapshot label."""
+    """Configs that no image has any longer lose their snapshot label."""
 
 
 SEED = RuleSet(

@@ -1,6 +1,6 @@
-"""What is said to be in use and matches no image here: a misspelt name, or a list of another place.
+"""What is said to be in use but matches no image here: a misspelt name, or a list of another place.
 
-Whoever prunes by a list wants to know, for what no image matches protects nothing.
+The user has to know, because such a reference protects nothing.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ocigc.image import ImageRecord
 from ocigc.reference import Reference, familiar_name
 
 _SHOWN = 3
-_NAME_LIMIT = 100_000  # names that are remembered for their likeness
+_NAME_LIMIT = 100_000  # names to compare with
 _COMPARED = 1000  # of them at a time
 _LIKE, _LIKE_OF_RELATED = 0.75, 0.5  # by `difflib`, of 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Mention:
-    """One thing that is said to be in use: normalised names, of which each means an image, and digests."""
+    """One thing that is said to be in use: normalised names, each of which means an image, and digests."""
 
     text: str
     names: frozenset[str]
@@ -30,7 +30,7 @@ class _Mention:
 
 
 class Matching:
-    """Compares what is in use with the images of one layout or more."""
+    """Compares what is in use with the images of one or more layouts."""
 
     def __init__(self, in_use: InUse) -> None:
         self._mentions = {mention.text: mention for mention in _mentions(in_use)}
@@ -42,7 +42,7 @@ class Matching:
         self._seen: dict[str, None] = {}
 
     def see(self, images: Iterable[ImageRecord], present: Callable[[str], bool]) -> None:
-        """Looks at the images of a layout; `present` tells whether it has a digest."""
+        """Takes the images of a layout into account; `present` tells whether the layout has a digest."""
         for image in images:
             if image.target.digest in self._digests:
                 self._found.add(image.target.digest)
@@ -68,7 +68,7 @@ class Matching:
 
     @property
     def unmatched(self) -> Sequence[str]:
-        """Those of them that match nothing, sorted."""
+        """Those that match nothing, sorted."""
         return sorted(mention.text for mention in self._mentions.values() if not self._matches(mention))
 
     def _matches(self, mention: _Mention) -> bool:
@@ -116,7 +116,7 @@ def _mention(text: str, references: Iterable[Reference], digests: frozenset[str]
 
 
 def _tail(name: str) -> str:
-    """The last component of a repository, by which a name can be told from most others."""
+    """The last component of a repository. It distinguishes a name from most others."""
     return name.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0]
 
 

@@ -1,8 +1,8 @@
-"""The `until` filter: the instant that its value means, as two versions of moby read it.
+"""The `until` filter: the instant that its value means, as two versions of moby parse it.
 
 Sources: moby `api/types/time/timestamp.go` at 87c87bccb5 (`parse_until`), and `daemon/internal/timestamp/timestamp.go`
-at docker-v29.7.2 (`parse_until_29`). Errors are in the words of moby and of Go's `time.Parse`. Days and weeks (`30d`,
-`4w`) are ours: moby knows no such units.
+at docker-v29.7.2 (`parse_until_29`). Errors have the words of moby and of Go's `time.Parse`. Days and weeks (`30d`,
+`4w`) are our own: moby has no such units.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import re
 from ocigc.times import INT64_MAX, SECOND, instant_of, parse_duration, parse_go_duration, zone_offset
 
 _FRACTION_LIMIT = 20  # digits, as docker 29 allows
-_FROM_YEAR_ONE = 62_135_596_800  # seconds from the year 1, where Go's time.Time begins to count, to 1970
+_FROM_YEAR_ONE = 62_135_596_800  # seconds from the year 1, where Go's time.Time begins, to 1970
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
-# The elements of Go's layouts that moby uses, in the order of `instant_of`, and what Go accepts for each.
+# The elements of Go's layouts that moby uses, in the order of `instant_of`, and the text that Go accepts for each.
 _TIME_ELEMENTS = {
     "2006": re.compile(r"([0-9]{4})"),
     "01": re.compile(r"([0-9]{2})"),
     "02": re.compile(r"([0-9]{2})"),
     "15": re.compile(r"([0-9]{1,2})"),
     "04": re.compile(r"([0-9]{2})"),
-    "05": re.compile(r"([0-9]{2})(?:[.,]([0-9]+))?"),  # Go takes a fraction wherever there are seconds
+    "05": re.compile(r"([0-9]{2})(?:[.,]([0-9]+))?"),  # Go accepts a fraction wherever there are seconds
 }
 _ELEMENTS = {**_TIME_ELEMENTS, ".999999999": re.compile(""), "Z07:00": re.compile(r"(Z|[+-][0-9]{2}:[0-9]{2})")}
 _ABSENT: dict[str, tuple[str | None, ...]] = {"15": ("0",), "04": ("0",), "05": ("0", None), "Z07:00": (None,)}
@@ -32,8 +32,8 @@ _LAYOUT = re.compile("|".join(map(re.escape, _ELEMENTS)) + "|.")
 
 def parse_until(text: str, now: int, local_offset: int) -> int:
     """The instant that the seed's `until` means: a Go duration before `now`, an RFC 3339 time or one of its shorter
-    forms (in the local zone, `local_offset` seconds east of UTC, where it names none), or Unix seconds. A duration is
-    counted to the second. Raises ValueError.
+    forms, or Unix seconds. A time without a zone is in the local one, `local_offset` seconds east of UTC. A duration
+    counts whole seconds. Raises ValueError.
     """
     before = _before(text, now)
     if before is not None:
@@ -52,8 +52,8 @@ def parse_until(text: str, now: int, local_offset: int) -> int:
 
 
 def parse_until_29(text: str, now: int, local_offset: int) -> int:
-    """The same as docker 29 reads it: durations keep fractions of a second, and fractions of Unix seconds are digits,
-    20 at most, or none after the point. Raises ValueError.
+    """The same as docker 29 parses it: durations keep fractions of a second. A fraction of Unix seconds has 1 to 20
+    digits, or none after the point. Raises ValueError.
     """
     if not text.strip():
         raise ValueError("failed to parse value as time or duration: value is empty")
@@ -86,7 +86,7 @@ def _before(text: str, now: int) -> int | None:
 
 
 def _parse_date(text: str, local_offset: int) -> int:
-    """The instant of a time in the layout that moby chooses by the marks in it. Raises ValueError."""
+    """The instant of a time, in the layout that moby chooses by the characters in it. Raises ValueError."""
     local = not any(mark in text for mark in "zZ+") and text.count("-") != 3
     colons = text.count(":")
     if not local and "z" not in text and "Z" not in text:
@@ -147,7 +147,7 @@ def _parse_int64(text: str) -> int:
 
 
 def _unix(seconds: int, nanoseconds: int) -> int:
-    """Go's `time.Unix`, which wraps: what is too far in the future lies in the past, and lets nothing go."""
+    """Go's `time.Unix`, which wraps around: a time too far in the future lies in the past, and then nothing goes."""
     if seconds > INT64_MAX - _FROM_YEAR_ONE:
         seconds -= 1 << 64
     return seconds * SECOND + nanoseconds

@@ -88,7 +88,7 @@ def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
 
     active = [lease for lease in snapshot.leases if lease.active(now)]
     images = list(snapshot.images.in_order())
-    return list(chains(node, step, images, active, store.label_roots(), store.held(), store))
+    return list(chains(node, step, images, active, store.label_roots(), store.added_roots(), store))
 
 
 def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:

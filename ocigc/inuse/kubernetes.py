@@ -129,7 +129,7 @@ def load_yaml(text: str, name: str) -> list[Any]:
     try:
         documents = [_value(node, {}, name) for node in yaml.compose_all(text, loader)]
     except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or "nested too deep"
+        reason = " ".join(str(error).split()) or "nested too deeply"
         raise UsageError(f"{name}: not valid YAML: {printable(reason)}") from None
     return [document for document in documents if document is not None]
 

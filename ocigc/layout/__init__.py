@@ -1,1 +1,1 @@
-"""An image layout on disk: what lies in it, read and written safely."""
+"""An image layout on disk: what is in it, read and written safely."""

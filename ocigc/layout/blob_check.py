@@ -1,5 +1,5 @@
-"""Single blobs against their digests, and the digests that the native core does not compute: those of blake3, for which
-there is an optional package. To hash many blobs is the core's.
+"""Verifies single blobs, and computes the digests that the native core does not: those of blake3, for which there is an
+optional package. The core hashes many blobs at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WITHOUT_BLAKE3 = "cannot be verified without blake3: pip install 'ocigc[blake3]'
 
 
 def hasher(algorithm: str) -> Any:
-    """What computes the digests of a registered algorithm; None for any other, or where its package is missing."""
+    """A hash object for a registered algorithm; None for any other, or where its package is missing."""
     if algorithm in ("sha256", "sha512"):
         import hashlib  # noqa: PLC0415
 
@@ -31,7 +31,9 @@ def hasher(algorithm: str) -> Any:
 
 
 def verdict(directory: Dir, digest: Digest) -> Verdict:
-    """What the file `blobs/<alg>/<encoded>` below a directory is by its name; UNSUPPORTED where nobody can tell."""
+    """Verifies the file `blobs/<alg>/<encoded>` below a directory. UNSUPPORTED where its algorithm cannot be
+    computed.
+    """
     algorithm, encoded = digest.parts
     content = hasher(algorithm)
     if content is None:
@@ -56,7 +58,7 @@ def vouch(layout: Dir, store: Store) -> None:
         if found == Verdict.UNSUPPORTED:
             raise Refused(f"{digest}: {WITHOUT_BLAKE3}")
         if found == Verdict.CORRUPT:
-            raise CorruptError(f"{digest}: the content is not what its digest says")
+            raise CorruptError(f"{digest}: the content does not have this digest")
         if found != Verdict.SOUND:
             raise Refused(f"{digest}: cannot be read")
         store.set_verified(node)

@@ -1,8 +1,8 @@
-"""Which images lack something that whoever runs or copies them needs.
+"""Which images lack content that they need to be run or copied.
 
-An image is incomplete if its target is absent, or the config or a layer of a manifest of it that is present, or if all
-manifests of its index are. Platforms that are absent as whole manifests make a sparse image, which is complete: so
-mirrors of some platforms are made. Foreign (nondistributable) layers may be absent: they are fetched from elsewhere.
+An image is incomplete if its target is absent, if a present manifest of it lacks its config or a layer, or if its index
+has no manifest at all. An image that lacks whole platforms is sparse, which is complete: a mirror may have some
+platforms only. Foreign (nondistributable) layers may be absent, as they are fetched from elsewhere.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ _CACHE_CONFIG = "application/vnd.buildkit.cacheconfig."
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """What an image lacks, of one platform; `platform` is empty where nothing says which that is. `layout` is the path
-    of its layout, where there are several."""
+    """What an image lacks for one platform. `platform` is empty where it is unknown. `layout` is the path of the
+    layout, where there are several.
+    """
 
     image: ImageRecord
     platform: str
@@ -36,18 +37,18 @@ class Incomplete:
 
     @property
     def size(self) -> int:
-        """Bytes, as the descriptors say."""
+        """Bytes, as the descriptors state them."""
         return sum(max(each.size, 0) for each in self.missing)
 
 
 class Readable(Protocol):
-    """Tells what documents say; see `Documents`."""
+    """Reads documents; see `Documents`."""
 
     def children(self, node: int) -> Sequence[Child]:
         """What a manifest or an index refers to."""
 
     def platform(self, node: int) -> str:
-        """The platform that a config says."""
+        """The platform that a config states."""
 
 
 def incomplete_images(snapshot: Snapshot) -> list[Incomplete]:
@@ -61,8 +62,9 @@ def incomplete_images(snapshot: Snapshot) -> list[Incomplete]:
 def find_incomplete(
     images: Images, graph: Graph, lacking: Iterable[int], documents: Readable, embedded: Container[int] = ()
 ) -> Iterator[Incomplete]:
-    """The same of any graph, where the nodes `lacking` are those that refer to something absent. Of images at the
-    positions `embedded` the entry has the target in it."""
+    """The same for any graph. The nodes `lacking` refer to something that is absent. The entries of images at the
+    positions `embedded` have the target embedded.
+    """
     search = _Search(graph, documents, lacking)
     for image, target in zip(images, images.targets(graph), strict=True):
         if target == NO_NODE and image.position in embedded:
@@ -114,7 +116,7 @@ class _Search:
             yield "", _once(manifests)
 
     def _own_platform(self, manifest: int) -> str:
-        """The platform that the config of a manifest says."""
+        """The platform that the config of a manifest states."""
         for child in self._documents.children(manifest):
             if child.role == Role.CONFIG and (node := self._graph.find(child.descriptor.digest)) is not None:
                 return self._documents.platform(node)
@@ -122,7 +124,7 @@ class _Search:
 
 
 def _is_content(child: Child) -> bool:
-    """Whether it is no manifest: BuildKit's caches list layers and their config as the manifests of an index."""
+    """Whether it is not a manifest: BuildKit's caches list layers and their config as the manifests of an index."""
     media_type = child.descriptor.media_type
     return child.role in _CONTENT or child.descriptor.media == Media.UNKNOWN or _CACHE_CONFIG in media_type
 

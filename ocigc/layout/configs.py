@@ -41,8 +41,8 @@ def _configs(store: Store, image: ImageRecord) -> list[int]:
 
 
 def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool = False) -> list[dict[str, str] | None]:
-    """`config.Labels` of each present config in an image's walk, or but of those of attestations; None for one that
-    cannot be read.
+    """The `config.Labels` of each present config in an image's walk; None for a config that cannot be read. With
+    `skip_attestations`, configs of attestations are left out.
     """
     nodes: Sequence[int | None] = _configs(store, image)
     if skip_attestations and (target := store.find(image.target.digest)) is not None:
@@ -64,14 +64,17 @@ def _instant(text: str | None) -> int | None:
 
 
 def _built(text: str | None) -> int | None:
-    """The same of a manifest or a config: reproducible builds write the year 1, 1970 or 1980 for no time."""
+    """The same for a manifest or a config: reproducible builds write the year 1, 1970 or 1980 where they have
+    no time.
+    """
     instant = _instant(text)
     return None if instant is None or instant < _NO_BUILD_BEFORE else instant
 
 
 def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
-    """When an image was created, an instant: its annotation (of several entries the youngest), else its manifest's
-    annotation, else its first config's, else its target's mtime. None if nobody knows."""
+    """When an image was created, an instant: by its annotation (of several entries, the latest), else by the annotation
+    of its manifest, else by its first config, else by the mtime of its target. None if it is unknown.
+    """
     return _created(snapshot, image.position)
 
 
@@ -97,7 +100,7 @@ def _created(snapshot: Snapshot, position: int) -> int | None:
 
 
 def _annotated_creation(store: Store, node: int) -> str | None:
-    """When a manifest's own annotation says that it was created; None where none is readable."""
+    """When a manifest's own annotation states that it was created; None where there is none, or it cannot be read."""
     try:
         content = store.read(node, CONFIG_LIMIT)
         if CREATED_ANNOTATION.encode() not in content:
@@ -111,13 +114,13 @@ def _annotated_creation(store: Store, node: int) -> str | None:
 
 
 def labels_of(snapshot: Snapshot, rules: RuleSet) -> Callable[[ImageRecord], list[dict[str, str] | None]]:
-    """What the label filters of a rule set ask."""
+    """Reads the labels that the label filters of a rule set ask for."""
     return partial(config_labels, snapshot.store, skip_attestations=rules.skips_attestations)
 
 
 def configs_beside(store: Store, node: int, media: Media) -> list[int | None]:
-    """The present configs below a node, but those of attestations; None for an index that cannot be read."""
-    found: dict[int | None, None] = {}  # a set in the order of the walk
+    """The present configs below a node, without those of attestations; None for an index that cannot be read."""
+    found: dict[int | None, None] = {}  # an ordered set, in the order of the walk
     seen: set[tuple[int, Media]] = set()
     pending = [(node, media)]
     while pending:
@@ -138,7 +141,7 @@ def configs_beside(store: Store, node: int, media: Media) -> list[int | None]:
 
 
 def _children(store: Store, node: int) -> list[tuple[int, Media]]:
-    """What an index lists, is present and is not an attestation. Raises Refused."""
+    """The entries of an index that are present and are not attestations. Raises Refused."""
     name = store.digest(node)
     document = parse_json(store.read(node, _INDEX_LIMIT), name)
     if not isinstance(document, dict) or not isinstance(listed := document.get("manifests") or [], list):

@@ -23,7 +23,7 @@ from ocigc.native import NEVER, NO_NODE, Store
 from ocigc.progress import Watcher
 
 _SHOWN = 5
-_ASCENTS = 100  # of nodes that no image's own walk visits, each a look at the whole graph
+_ASCENTS = 100  # of nodes that no image's own walk visits: each searches the whole graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,17 @@ def load_noting(
     in_grace_after: int = NEVER,
     elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
-    """Reads a layout, as `load` does, for one who only looks: damaged manifests do not stop it, but the first of them
-    are noted. Raises Refused."""
+    """Reads a layout, as `load` does, for a command that changes nothing. Damaged manifests do not stop it; the first
+    of them are noted. Raises Refused.
+    """
     reading = partial(load, layout, repository, now, watch, in_grace_after=in_grace_after, elsewhere=elsewhere)
     try:
         snapshot = reading(record_damage=True)
-    except (CorruptError, MalformedError):  # in what index.json embeds, or the list of docker save
+    except (CorruptError, MalformedError):  # in what index.json embeds, or in the list of docker save
         snapshot = reading(record=True)
     found = find_damage(snapshot)
     for each in found[:_SHOWN]:
-        watch.note(f"{layout.path}: {each}; what it refers to is unknown")
+        watch.note(f"{layout.path}: {each}; nobody knows what it refers to")
     if len(found) > _SHOWN:
         watch.note(f"{layout.path}: {len(found) - _SHOWN:,} more manifests are damaged")
     return snapshot
@@ -73,7 +74,7 @@ def find_damage(snapshot: Snapshot) -> list[Damaged]:
 
 
 def staying_damage(snapshot: Snapshot, going: Iterable[int]) -> list[Damaged]:
-    """The damaged manifests that stay when the nodes `going` go; they may refer to any of those."""
+    """The damaged manifests that stay when the nodes `going` go. They may refer to any of those."""
     if not snapshot.store.faults():
         return []
     leaving = flags(going, len(snapshot.store))
@@ -81,8 +82,9 @@ def staying_damage(snapshot: Snapshot, going: Iterable[int]) -> list[Damaged]:
 
 
 def image_names(images: Images, store: Store, nodes: Collection[int]) -> dict[int, Sequence[str]]:
-    """By node the images that it belongs to, in their order; of what no image's walk visits those that reach it
-    otherwise."""
+    """By node, the images that it belongs to, in their order. A node that no image's walk visits belongs to the images
+    that reach it in another way.
+    """
     wanted = frozenset(nodes)
     names: dict[int, list[str]] = {node: [] for node in wanted}
     if not wanted:
@@ -112,8 +114,9 @@ def _some(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A blob, what is wrong with it, and the names of the images of a layout (by its path) that it belongs to; an image
-    without a name by its digest."""
+    """A blob, what is wrong with it, and the names of the images that it belongs to. `layout` is the path of the
+    layout. An image without a name is named by its digest.
+    """
 
     layout: str
     digest: str
@@ -122,7 +125,9 @@ class Affected:
 
 
 def affected(snapshot: Snapshot, states: Mapping[str, Iterable[str]], missing: Collection[str]) -> list[Affected]:
-    """What is wrong with a layout, by image: digests by what is wrong with them, and those that are `missing`."""
+    """What is wrong with a layout, by image. `states` has digests by what is wrong with them; `missing` are those that
+    are absent.
+    """
     store = snapshot.store
     found = [(digest, state, store.find(digest)) for state, digests in states.items() for digest in digests]
     parents = _parents(store, missing) if missing else {}
@@ -146,7 +151,7 @@ def affected(snapshot: Snapshot, states: Mapping[str, Iterable[str]], missing: C
 
 
 def _parents(store: Store, missing: Collection[str]) -> dict[str, list[int]]:
-    """By missing digest the manifests and indexes that refer to it."""
+    """By missing digest, the manifests and indexes that refer to it."""
     wanted = frozenset(missing)
     documents = Documents(store)
     parents: dict[str, list[int]] = {}

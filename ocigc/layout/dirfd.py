@@ -1,6 +1,6 @@
-"""Directories held open: everything below them is reached by name from their descriptor.
+"""Open directories. Everything below one is reached by name from its descriptor.
 
-No symlink is followed, nothing but a plain file is read, and every write is atomic.
+Symlinks are never followed, only plain files are read, and every write is atomic.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
-_RECENT = 2.0  # seconds: a file that was written so recently may not be finished
+_RECENT = 2.0  # seconds: a file written more recently may be unfinished
 _PATIENCE = 0.5  # seconds
 _RETRY_SECONDS = 0.05
 
@@ -38,7 +38,7 @@ def naming(path: str) -> Iterator[None]:
 
 
 class Dir:
-    """An open directory. Its methods take names in it, never paths, and raise OSError, where not said otherwise.
+    """An open directory. Methods take names in it, never paths, and raise OSError unless they say otherwise.
 
     `fd` is its descriptor. Close it, or use it as a context manager.
     """
@@ -63,7 +63,7 @@ class Dir:
         self.close()
 
     def close(self) -> None:
-        """Closes the descriptor. Nothing is written by that, so nothing can fail that matters."""
+        """Closes the descriptor. This writes nothing, so a failure does not matter."""
         with suppress(OSError):
             os.close(self.fd)
 
@@ -78,14 +78,14 @@ class Dir:
         return directory
 
     def make(self, name: str, mode: int | None = None) -> None:
-        """Makes a directory that belongs to whom this one does, with the same mode or `mode`, whatever the umask."""
+        """Makes a directory with the owner of this one, and with the same mode or `mode`, whatever the umask is."""
         like = os.fstat(self.fd)
         os.mkdir(name, stat.S_IMODE(like.st_mode) if mode is None else mode, dir_fd=self.fd)
         with self.below(name) as made:
             resemble(made.fd, like, mode)
 
     def ensure(self, *names: str, mode: int | None = None) -> Dir:
-        """The same as `below`, but makes what is missing, durably. Only what is made gets the `mode`."""
+        """The same as `below`, but makes missing directories, durably. Only a new directory gets the `mode`."""
         directory = Dir(os.dup(self.fd))
         for name in names:
             with directory:
@@ -95,14 +95,14 @@ class Dir:
                 directory = directory.below(name)
         return directory
 
-    # What is here
+    # What is in it
 
     def names(self) -> list[str]:
         """The names in it, sorted."""
         return sorted(os.listdir(self.fd))
 
     def names_below(self, *names: str) -> list[str]:
-        """The names in a directory below, sorted; none where there is no such directory."""
+        """The names in a directory below, sorted; empty where the directory does not exist."""
         try:
             with self.below(*names) as directory:
                 return directory.names()
@@ -110,11 +110,11 @@ class Dir:
             return []
 
     def stat(self, name: str) -> os.stat_result:
-        """The status of what has that name, be it a symlink."""
+        """The status of a name. A symlink is not followed."""
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def exists(self, name: str) -> bool:
-        """Whether something has that name, be it what it may."""
+        """Whether the name exists, as whatever kind of file."""
         try:
             self.stat(name)
         except FileNotFoundError:
@@ -128,7 +128,7 @@ class Dir:
     # Files
 
     def open_plain(self, name: str) -> int:
-        """Opens a plain file for reading. Raises Refused for what is something else."""
+        """Opens a plain file for reading. Raises Refused for any other kind of file."""
         fd = os.open(name, _READ, dir_fd=self.fd)
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return fd
@@ -140,8 +140,8 @@ class Dir:
         return open(self.open_plain(name), "rb")
 
     def read(self, name: str, limit: int) -> bytes:
-        """A plain file of at most `limit` bytes. Raises Refused for what is larger, or something else."""
-        # As a rule one piece, which join gives as it is.
+        """Reads a plain file of at most `limit` bytes. Raises Refused if it is larger, or not a plain file."""
+        # Usually there is one piece, which join returns as it is.
         return b"".join(self.pieces(name, limit, max(self.stat(name).st_size, _CHUNK)))
 
     def pieces(self, name: str, limit: int, length: int = _CHUNK) -> Iterator[bytes]:
@@ -155,8 +155,9 @@ class Dir:
                 yield piece
 
     def parsed(self, name: str, limit: int, parse: Callable[[bytes], T]) -> T:
-        """What `parse` makes of a plain file. Some writers (skopeo, oras) truncate a file to write it anew: what is
-        malformed and was written just now is read again for a moment. Raises Refused."""
+        """Parses a plain file with `parse`. Some writers (skopeo, oras) truncate a file and write it anew, so a
+        malformed file that was written just now is read again for a moment. Raises Refused.
+        """
         deadline = time.monotonic() + _PATIENCE
         while True:
             content = self.read(name, limit)
@@ -168,14 +169,15 @@ class Dir:
             time.sleep(_RETRY_SECONDS)
 
     def write(self, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
-        """Makes a new file and syncs it. With `like`, it gets that file's mode and, where we may, its owner; with
-        `mode`, that mode whatever the umask."""
+        """Makes a new file and syncs it. With `like`, it gets the mode of that file and, where permitted, its owner;
+        with `mode`, that mode whatever the umask is.
+        """
         self.write_pieces(name, (content,), like, mode)
 
     def write_pieces(
         self, name: str, content: Iterable[bytes], like: os.stat_result | None = None, mode: int | None = None
     ) -> None:
-        """The same, a piece at a time."""
+        """The same, piece by piece."""
         with open(os.open(name, _CREATE, 0o666, dir_fd=self.fd), "wb") as file:
             file.writelines(content)
             file.flush()
@@ -186,7 +188,7 @@ class Dir:
             os.fsync(file.fileno())
 
     def replace(self, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
-        """Puts a new file in the place of what is there, at once or not at all, and makes it durable."""
+        """Replaces a file atomically, and makes that durable."""
         temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
         try:
             self.write(temporary, content, like, mode)
@@ -198,11 +200,11 @@ class Dir:
         self.sync()
 
     def rename(self, name: str, target: Dir, new_name: str | None = None) -> None:
-        """Moves a file into another directory, over what has its name there."""
+        """Moves a file into another directory, over a file of that name."""
         os.rename(name, name if new_name is None else new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd)
 
     def link(self, name: str, target: Dir, new_name: str | None = None) -> None:
-        """Gives a file another name, in another directory; FileExistsError where something has that."""
+        """Gives a file another name, in another directory. Raises FileExistsError where that name exists."""
         os.link(
             name,
             name if new_name is None else new_name,
@@ -212,17 +214,17 @@ class Dir:
         )
 
     def remove(self, name: str) -> None:
-        """Removes a file, where there is one."""
+        """Removes a file, if it exists."""
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.fd)
 
     def sync(self) -> None:
-        """Makes the names in it durable."""
+        """Makes its names durable."""
         os.fsync(self.fd)
 
 
 def resemble(fd: int, like: os.stat_result, mode: int | None = None) -> None:
-    """Gives an open file the mode of another, or `mode`, and, where we may, its owner."""
+    """Gives an open file the mode of another, or `mode`, and, where permitted, the owner."""
     with suppress(PermissionError):
         os.fchown(fd, like.st_uid, like.st_gid)
     os.fchmod(fd, stat.S_IMODE(like.st_mode) if mode is None else mode)

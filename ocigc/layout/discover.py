@@ -26,7 +26,7 @@ _DEPTH = 64
 _BLOBS = "blobs"
 _OWN = frozenset((_BLOBS, "labels", "leases", STATE))
 AT_ONCE = 2
-"""While one waits for the disk, the other works."""
+"""One layout can be worked on while another waits for the disk."""
 _POLL_SECONDS = 0.2
 T = TypeVar("T")
 _T = TypeVar("_T")
@@ -34,8 +34,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A layout, by its path below the root; "." is the root itself. With `trouble` a directory that could not be
-    searched."""
+    """A layout, by its path below the root; "." is the root itself. `trouble` is set for a directory that could not be
+    searched.
+    """
 
     path: str
     trouble: str | None = None
@@ -46,8 +47,8 @@ class Found:
         return printable(self.path)
 
     def repository(self, prefix: str | None, note: Callable[[str], None]) -> str | None:
-        """The normalised repository that owns its bare tags: the prefix, as the user gave it, and the path. None, with
-        a note, where that is not the name of a repository: a directory may have any name.
+        """The normalised repository that its bare tags belong to: the prefix, as the user gave it, and the path. None,
+        with a note, where that is not the name of a repository, as a directory may have any name.
 
         Raises UsageError for a prefix that no repository can have.
         """
@@ -57,12 +58,14 @@ class Found:
         try:
             return repository_name(name) if name else None
         except UsageError:
-            note(f"{printable(self.path)}: the path is not the name of a repository, so its bare tags belong to none")
+            note(
+                f"{printable(self.path)}: the path is not the name of a repository, so its bare tags have no repository"
+            )
             return None
 
 
 class Tree:
-    """An open directory and the layouts in it and below it, hidden ones too, by path."""
+    """An open directory, and the layouts in it and below it by path, hidden ones too."""
 
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
         """Raises UsageError where there is no layout; notes a directory that lacks nothing of one but the marker."""
@@ -127,8 +130,8 @@ Work = Callable[[Layout, Found, Watcher], T]
 
 
 class _TreeWatch:
-    """Watches layouts that are worked on at a time: what each is at, the bytes that all have come to, an ear for the
-    end.
+    """Watches several layouts at once: what is done on each, how many bytes have been done on all, and
+    whether to stop.
     """
 
     def __init__(self, watch: Watcher, stop: Event) -> None:
@@ -142,27 +145,27 @@ class _TreeWatch:
         return _LayoutWatch(self._watch, name, self)
 
     def at(self, name: str, step: str) -> None:
-        """A layout has come to a step."""
+        """Tells that work on a layout has come to a step."""
         self._doing[name] = step
 
     def reached(self, name: str, step: str, count: int) -> None:
-        """A layout has come so many bytes far in a step. Raises KeyboardInterrupt where all is to end."""
+        """Tells how many bytes a step on a layout has done. Raises KeyboardInterrupt when all work is to stop."""
         self._bytes[name, step] = count
         if self._stop.is_set():
             raise KeyboardInterrupt
 
     def done(self, name: str) -> None:
-        """Work on a layout is over."""
+        """Tells that work on a layout is over."""
         self._doing.pop(name, None)
 
     def progress(self, done: int, total: int) -> Progress:
-        """What of all there is to show."""
+        """The progress of all of them."""
         doing = ", ".join(f"{name}: {step}" for name, step in list(self._doing.items())[:1])
         return Progress(done, sum(list(self._bytes.values())), total, 0, doing)
 
 
 class _LayoutWatch:
-    """Watches one layout of many: its progress is that of all."""
+    """Watches one layout of several. Its progress counts for all."""
 
     def __init__(self, watch: Watcher, name: str, members: _TreeWatch) -> None:
         self.note = watch.note
@@ -177,8 +180,9 @@ class _LayoutWatch:
 def each_layout(
     tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_ONCE, among: Sequence[Found] | None = None
 ) -> Results[T]:
-    """Does a piece of work on every layout of a tree, or on some of them in this order, `at_once` of them at a time. An
-    interrupt lets what has begun come to an orderly end, and is among the errors."""
+    """Does some work on every layout of a tree, or on those `among` them in that order, `at_once` of them at a time.
+    After an interrupt, work that has begun comes to an orderly end, and the interrupt is among the errors.
+    """
     # To load this takes longer than a small command that needs no tree.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
@@ -238,8 +242,8 @@ def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Results(Generic[_T]):
-    """What came of each layout, by its path below the root, and what went wrong, each beginning with such a path; both
-    in the order of the paths.
+    """What came of each layout, by its path below the root, and what went wrong. Errors begin with such a path. Both
+    are in the order of the paths.
     """
 
     values: Sequence[tuple[str, _T]]
@@ -250,8 +254,8 @@ class Results(Generic[_T]):
 def locate(
     tree: Tree, references: Iterable[str], repository: Callable[[Found], str | None]
 ) -> Mapping[Found, Sequence[str]]:
-    """Of each layout that has any of the images, the references that name them there. Layouts that cannot be read are
-    passed over. Raises NoSuchImage for a reference that names an image in none.
+    """For each layout that has some of the images: the references that name them there. Layouts that cannot be read are
+    left out. Raises NoSuchImage for a reference that names no image anywhere.
     """
     wanted = list(references)
     found: dict[Found, list[str]] = {}

@@ -1,14 +1,14 @@
-"""manifest.json: the list that `docker save` writes beside index.json, and by which docker loads an archive.
+"""manifest.json: the list that `docker save` writes beside index.json, and that docker loads an archive by.
 
-Each of its entries names a config and layers. As long as an image has that config, the layers stay with it; where no
-image has it, the entry itself holds them. When the last image with the config goes, the entry goes too.
-
-Source: moby `daemon/internal/image/tarexport` (`manifestItem`), containerd `core/images/archive/exporter.go`.
-docker 25.0 wrote OCI manifests without layers (moby#47065): there this list alone names them.
+Each entry names a config and layers. The layers stay as long as an image has that config. Where no image has it, the
+entry itself keeps them.
 
 In a prune, an entry goes with the last image that has its config. A tag of an entry that stays goes with the image of
-that name. The directory of the run holds manifest.json as it was and as it is to be. Each step may be repeated, and
-leaves alone what another program has written meanwhile.
+that name. The directory of the run has manifest.json as it was and as it is to be. Each step may be repeated, and does
+not touch what another program has written meanwhile.
+
+Source: moby `daemon/internal/image/tarexport` (`manifestItem`), containerd `core/images/archive/exporter.go`. docker
+25.0 wrote OCI manifests without layers (moby#47065), so that only this list names them.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _NEXT = "manifest.next"
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """An entry: its config, None where that is no blob, and its layers that are blobs."""
+    """An entry: its config (None where that is not a blob), and those of its layers that are blobs."""
 
     config: Digest | None
     layers: Sequence[Digest]
 
 
 def read(layout: Dir) -> list[ListEntry]:
-    """The entries; none where there is no list, or a file of another kind has its name. Raises Refused and OSError."""
+    """The entries; empty where there is no list, or where the file is something else. Raises Refused and OSError."""
     if not layout.exists(NAME):
         return []
     return listed(layout.parsed(NAME, LIMIT, lambda content: parse_json(content, NAME)))
 
 
 def listed(document: Any) -> list[ListEntry]:
-    """The entries of a parsed list, which is none if it has another form."""
+    """The entries of a parsed list; empty if it has another form."""
     if not isinstance(document, list):
         return []
     return [_entry(each) for each in document if isinstance(each, dict)]
@@ -64,32 +64,32 @@ def _entry(entry: dict[str, Any]) -> ListEntry:
 
 
 def _digest(path: Any) -> Digest | None:
-    """What a path names: `blobs/sha256/<hex>`, but not `<hex>.json` or `<id>/layer.tar` of older archives."""
+    """The digest in a path `blobs/sha256/<hex>`, but not in `<hex>.json` or `<id>/layer.tar` of older archives."""
     match path.split("/") if isinstance(path, str) else []:
         case ["blobs", algorithm, encoded]:
             return Digest.parse_registered(f"{algorithm}:{encoded}")
     return None
 
 
-def hold(layout: Dir, images: array[int], store: Store, *, tolerant: bool) -> None:
-    """Lets what the list names stay: layers with their config, if an image has that; else all by itself. `images` are
-    the roots of all images.
+def keep_listed(layout: Dir, images: array[int], store: Store, *, tolerant: bool) -> None:
+    """Keeps what the list names: layers stay with their config if an image has that; otherwise all of it stays by
+    itself. `images` are the roots of all images.
 
-    Raises Refused where the list cannot be read; if it is `tolerant`, all that no image reaches is held then.
+    Raises Refused where the list cannot be read. If it is `tolerant`, everything that no image reaches stays instead.
     """
     try:
         entries = read(layout)
     except MalformedError:
         if not tolerant:
             raise
-        store.hold(store.mark([Group(images)]).unreachable())
+        store.add_roots(store.mark([Group(images)]).unreachable())
         return
     reached = store.mark([Group(images)]) if entries else None
     for entry in entries:
         config = None if entry.config is None else store.find(entry.config)
         layers = [node for node in map(store.find, entry.layers) if node is not None]
         if config is None or reached is None or reached.owner(config) is None:
-            store.hold(layers if config is None else (config, *layers))
+            store.add_roots(layers if config is None else (config, *layers))
             continue
         for layer in layers:
             store.add_referrer(config, layer)
@@ -97,14 +97,14 @@ def hold(layout: Dir, images: array[int], store: Store, *, tolerant: bool) -> No
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """Which of some blobs go, and which of some names."""
+    """Tells which of some blobs go, and which of some names."""
 
     blobs: Callable[[Collection[Digest]], Collection[Digest]]
     names: Callable[[Collection[str]], Collection[str]]
 
 
 def prepare(layout: Dir, draft: Dir, going: Going) -> None:
-    """Writes what `cut` needs into the directory of a run that begins, if the list changes. Raises OSError."""
+    """If the list will change, writes what `cut` needs into the directory of a new run. Raises OSError."""
     if not layout.exists(NAME):
         return
     content = layout.read(NAME, LIMIT)
@@ -120,23 +120,24 @@ def prepare(layout: Dir, draft: Dir, going: Going) -> None:
 
 
 def cut(layout: Dir, run: Dir) -> bool:
-    """Takes the entries out; whether there were any. Raises OSError."""
+    """Takes the entries out, and tells whether there were any. Raises OSError."""
     return _change(layout, run, _BEFORE, _AFTER)
 
 
 def undo(layout: Dir, run: Dir) -> None:
-    """Makes the list what it was. Raises OSError."""
+    """Restores the list as it was. Raises OSError."""
     _change(layout, run, _AFTER, _BEFORE)
 
 
 def taken_out(run: Dir) -> list[ListEntry]:
-    """The entries that a run has taken out, or tags of which."""
+    """The entries that a run has taken out, or has taken tags from."""
     return listed(_taken_out(run))
 
 
 def bring_back(layout: Dir, run: Dir, names: Collection[str]) -> None:
-    """Puts entries that a run has taken out back, if their config is here again, and tags of entries that are here, if
-    they are among the `names` (in full) that came back. Raises OSError."""
+    """Puts entries back that a run has taken out, if their config is present again. Puts tags back into entries that
+    are present, if they are among the `names` (in full) that came back. Raises OSError.
+    """
     if not run.exists(_BEFORE) or not layout.exists(NAME):
         return
     current = layout.read(NAME, LIMIT)
@@ -164,12 +165,12 @@ def _with_tags(entry: Any, tags: list[str]) -> Any:
 
 
 def _find(entry: Any, entries: Iterable[Any]) -> Any:
-    """The entry that is the same but for its tags; None where there is none."""
+    """The same entry but for its tags; None where there is none."""
     return next((each for each in entries if _with_tags(each, []) == _with_tags(entry, [])), None)
 
 
 def _with_tags_of(entry: Any, out: Iterable[Any], names: Collection[str]) -> Any:
-    """The entry with those tags that it had before and that are among the names, in the order that they had."""
+    """The entry with those tags that it had before and that are among the names, in their old order."""
     before = _tags(_find(entry, out))
     tags = [tag for tag in before if tag in _tags(entry) or in_full(tag) in names]
     return _with_tags(entry, [*tags, *(tag for tag in _tags(entry) if tag not in tags)])
@@ -182,7 +183,7 @@ def _change(layout: Dir, run: Dir, old: str, new: str) -> bool:
         return False
     run.remove(_NEXT)
     try:
-        run.link(new, run, _NEXT)  # which needs no room on a full disk
+        run.link(new, run, _NEXT)  # a link needs no room on a full disk
     except OSError:
         run.write(_NEXT, run.read(new, LIMIT), layout.stat(NAME))
     run.rename(_NEXT, layout, NAME)
@@ -209,7 +210,7 @@ def _is_whole(layout: Dir, entry: Any) -> bool:
 
 
 def _list_entries(content: bytes) -> list[Any]:
-    """The entries of a list; none of a file of another kind. Raises MalformedError."""
+    """The entries of a list; empty for a file of another kind. Raises MalformedError."""
     document = parse_json(content, NAME)
     return document if isinstance(document, list) else []
 

@@ -3,8 +3,9 @@
     {"time": "2026-01-02T15:04:05Z", "run": "5f2d01ab", "command": "prune", "user": "root", "images": 12, "blobs": 80,
      "bytes": 123456, "freed": 4096, "trashed": 0, "repositories": {"example.com/app": 4096}}
 
-`time` is when the run ended, `bytes` the size of all blobs after it, `repositories` what the images of each have of
-that. What a run did not come to know is left out. The file is for people and charts: nothing is decided by it.
+`time` is when the run ended, `bytes` the size of all blobs after it, and `repositories` the part of that which the
+images of each repository have. Figures that a run did not compute are missing. The file is for people and charts:
+nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from ocigc.times import format_rfc3339, parse_rfc3339
 
 NAME = "history.jsonl"
 LIMIT = 4 << 20
-"""Bytes: a file that would grow beyond keeps its newer half."""
+"""Bytes. A file that would grow larger keeps its newer half."""
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ_LIMIT = 2 * LIMIT
 
 
 def append(layout: Layout, state: Dir, run: str, command: str, figures: Mapping[str, object], watch: Watcher) -> None:
-    """Adds the line of a run that ends now. A history that cannot be written is noted, and no reason to fail."""
+    """Adds the line of a run that ends now. If the history cannot be written, this is noted, and the run does
+    not fail.
+    """
     line = {"time": format_rfc3339(time.time_ns()), "run": run, "command": command, "user": _user(), **figures}
     try:
         with _locked(layout, state) as fd:
@@ -55,14 +58,14 @@ def _user() -> str:
 
 @contextmanager
 def _locked(layout: Layout, state: Dir) -> Iterator[int]:
-    """The open history, which nobody else writes to meanwhile: runs of verify share the lock of the layout."""
+    """The open history, under its own lock, as runs of verify share the lock of the layout."""
     while True:
         fd = os.open(NAME, _OPEN, 0o600, dir_fd=state.fd)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Refused("not a plain file; remove it")
             fcntl.flock(fd, fcntl.LOCK_EX)
-            # Another run may have put a shorter one in its place.
+            # Another run may have replaced it by a shorter one.
             if os.path.samestat(os.fstat(fd), state.stat(NAME)):
                 if os.fstat(fd).st_size == 0:
                     resemble(fd, layout.dir.stat(INDEX))
@@ -75,7 +78,7 @@ def _locked(layout: Layout, state: Dir) -> Iterator[int]:
 def _write(state: Dir, fd: int, line: bytes) -> None:
     size = os.fstat(fd).st_size
     if size and os.pread(fd, 1, size - 1) != b"\n":
-        line = b"\n" + line  # the last one was cut off
+        line = b"\n" + line  # the last line was cut off
     if size + len(line) <= LIMIT:
         os.write(fd, line)
         os.fsync(fd)
@@ -86,7 +89,7 @@ def _write(state: Dir, fd: int, line: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: when it ended (an instant), its command, and the line as it stands."""
+    """One run: when it ended (an instant), its command, and the whole line."""
 
     time: int
     command: str
@@ -94,8 +97,8 @@ class Run:
 
 
 def read(layout: Layout) -> list[Run]:
-    """All runs, the oldest first. A line that is damaged or says no time is passed over, as is a file that cannot be
-    read: the history is never a reason to stop.
+    """All runs, the oldest first. A damaged line, a line without a time, and a file that cannot be read are ignored:
+    the history is never a reason to stop.
     """
     with suppress(OSError, Refused):
         with layout.dir.below(STATE) as state:

@@ -1,7 +1,7 @@
-"""index.json: read strictly, rewritten without touching a byte that need not change.
+"""index.json: parsed strictly, and rewritten without changing a byte that need not change.
 
-Other tools own this file too. So entries that go are cut out of its bytes, names are cut out of theirs, and all the
-rest (unknown members, the order of keys, white space) stays as it was.
+Other tools own this file too. So entries that go are cut out of its bytes, and names out of an entry's bytes.
+Everything else (unknown members, the order of keys, white space) stays as it was.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from ocigc.reference import is_bare_tag, split_names, tag_of
 _PIECE = 1 << 20  # bytes
 
 Read = Callable[[int, int], bytes]
-"""Gives the bytes of index.json from one position up to another."""
+"""Reads the bytes of index.json from one position up to another."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexChange:
-    """What becomes of entries, by their positions: those that are `removed`, those that lose all their names, and those
-    that lose some (the names as the annotation has them)."""
+    """What becomes of entries, by position: those that are `removed`, those that lose all their names, and those that
+    lose some names (as the annotation writes them).
+    """
 
     removed: Collection[int] = ()
     nameless: Collection[int] = ()
@@ -33,14 +34,14 @@ class IndexChange:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """index.json as it was read. `size` is in bytes; `sha256`, in hex, tells its content from any other."""
+    """index.json as it was read. `size` is in bytes; `sha256` is the hash of the content, in hex."""
 
     entries: Entries
     size: int
     sha256: str
 
     def changed(self, read: Read, change: IndexChange) -> Iterator[bytes]:
-        """The content, in pieces, after a change."""
+        """The content after a change, in pieces."""
         spans = _Spans(self.entries)
         changed: dict[int, bytes | None] = dict.fromkeys(change.removed)
         changed |= {number: without_names(read(*spans[number])) for number in change.nameless}
@@ -53,7 +54,7 @@ class Index:
                     yield read(start, min(start + _PIECE, piece[1]))
 
     def with_entries(self, content: bytes, added: Sequence[bytes]) -> bytes:
-        """The content with further entries behind those that are there, set apart as those are."""
+        """The content with further entries after those that are there, in the same style."""
         if not added:
             return content
         if not self.entries:
@@ -66,12 +67,12 @@ class Index:
 
 
 def parse(content: bytes) -> Index:
-    """Raises MalformedError where the content is no image index."""
+    """Parses index.json. Raises MalformedError where the content is not an image index."""
     return Index(Entries(content), len(content), sha256(content))
 
 
 class _Spans:
-    """Where entries stand, each asked for alone: a change concerns but a few of them."""
+    """Where entries lie in the file, computed one by one: a change concerns only few of them."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
@@ -87,8 +88,9 @@ class _Spans:
 def _parts(
     spans: _Spans | Sequence[tuple[int, int]], changed: Mapping[int, bytes | None], size: int
 ) -> Iterator[tuple[int, int] | bytes]:
-    """A list with other pieces in place of some of its spans, or without them (None) and one separator each: those
-    pieces, and the ranges of what stays as it is."""
+    """A list in which some spans are replaced by other pieces, or removed with one separator each (None). Gives those
+    pieces, and the ranges that stay as they are.
+    """
     if not changed or not spans:
         yield 0, size
         return
@@ -108,7 +110,7 @@ def _parts(
 
 
 def _with_first_entries(content: bytes, added: Sequence[bytes]) -> bytes:
-    """An index without entries, given its first: in place of an empty or absent `manifests`."""
+    """Adds the first entries to an index: in place of an empty or absent `manifests`."""
     entries = b"[" + b", ".join(added) + b"]"
     for member in members(content):
         if member.key == "manifests":
@@ -123,7 +125,7 @@ def _with_first_member(content: bytes, key: str, value: bytes) -> bytes:
 
 
 def without_names(entry: bytes, names: Collection[str] | None = None) -> bytes:
-    """An entry's bytes without some of its names (None: all), wherever an annotation has them."""
+    """The bytes of an entry without some of its names (None: all), whichever annotation has them."""
     annotations = next(member for member in members(entry) if member.key == "annotations")
     content = entry[annotations.value : annotations.end]
     return entry[: annotations.value] + _without_names(content, names) + entry[annotations.end :]
@@ -149,7 +151,7 @@ def _without_names(annotations: bytes, names: Collection[str] | None) -> bytes:
 
 
 def with_name(entry: bytes, name: str) -> bytes:
-    """An entry's bytes under another name alone, in the annotation where it had its name."""
+    """The bytes of an entry with only another name, in the annotation that had its name."""
     present = next((member for member in members(entry) if member.key == "annotations"), None)
     annotations = b"null" if present is None else entry[present.value : present.end]
     if annotations == b"null":
@@ -166,13 +168,12 @@ def with_name(entry: bytes, name: str) -> bytes:
 
 
 def _with_tags(names: Collection[str], present: Iterable[str]) -> set[str | None]:
-    """Names that go, and the tags that stand for them alone: tools write the tag of a name into an annotation of its
-    own."""
+    """Names that go, and the tags that stand for them: tools write the tag of a name into an annotation of its own."""
     kept = {tag_of(name) for name in present if name not in names and not is_bare_tag(name)}
     return {*names, *({tag_of(name) for name in names} - kept)}
 
 
 def cut(content: bytes, spans: Sequence[tuple[int, int]], changed: Mapping[int, bytes | None]) -> bytes:
-    """A list with other pieces in place of some of its spans, or without them (None)."""
+    """A list in which some spans are replaced by other pieces, or removed (None)."""
     parts = _parts(spans, changed, len(content))
     return b"".join(part if isinstance(part, bytes) else content[slice(*part)] for part in parts)

@@ -1,4 +1,4 @@
-"""Image records out of the entries of index.json."""
+"""Image records, made from the entries of index.json."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def repository_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """How the entries of an index name images; `bare` is a flag per entry: its name is a tag alone. `repository`
-    (normalised) owns those, where it is known.
+    """How the entries of an index name images. `bare` has a flag per entry: its name is only a tag. Such tags belong to
+    `repository` (normalised), where it is known.
     """
 
     entries: Entries
@@ -47,7 +47,7 @@ class _Names:
         return names
 
     def key(self, position: int) -> tuple[tuple[str, ...], bytes]:
-        """What tells an entry's image from any other: its full names (none: it is nameless), and its target."""
+        """What identifies an entry's image: its full names (empty: it is nameless) and its target."""
         text, target = self.entries.name(position)
         return () if text is None else self.full(position, text), target
 
@@ -63,7 +63,7 @@ _KIND = bytes(NameKind.NAMED if form & NameForm.GIVEN else NameKind.NAMELESS for
 
 
 def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
-    """The positions of entries whose names have to be looked at one by one, by the forms of all names."""
+    """The positions of entries whose names have to be compared one by one, by the forms of all names."""
     present = set(forms)
     tags = {form & NameForm.TAG for form in present if form & NameForm.GIVEN}
     mixed = any(form & NameForm.LIST for form in present) or (repository is not None and len(tags) > 1)
@@ -74,11 +74,11 @@ def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What is known besides, by position: a NameKind of each entry that stands for an image, and that image's further
-    entries; whether any has several names; the nodes of targets (NO_NODE if absent); when images were created (nothing
-    until that is asked for); the media of targets whose media type does not tell it; and the digests of blobs that stay
-    with images by labels of theirs.
+class _Columns:
+    """What else is known, by position: a NameKind for each entry that stands for an image, and the further entries of
+    that image; whether any image has several names; the nodes of targets (NO_NODE if absent); when images were created
+    (empty until it is asked for); the media of targets whose media type does not tell it; and the digests of blobs that
+    stay with images by labels of their own.
     """
 
     kinds: bytes
@@ -91,24 +91,24 @@ class _Facts:
 
 
 class IndexImages:
-    """The images of an index, each made when it is asked for. Entries of the same names and target are one image.
-    Implements `ocigc.gc.images.Images`.
+    """The images of an index, each made on demand. Entries with the same names and target are one image. Implements
+    `ocigc.gc.images.Images`.
     """
 
-    def __init__(self, names: _Names, facts: _Facts, positions: Sequence[int]) -> None:
+    def __init__(self, names: _Names, columns: _Columns, positions: Sequence[int]) -> None:
         self._names = names
-        self._facts = facts
+        self._columns = columns
         self._positions = positions
 
     @classmethod
     def of(cls, entries: Entries, repository: str | None) -> IndexImages:
-        """All images of an index; `repository` (normalised) owns bare tags."""
+        """All images of an index. Bare tags belong to `repository` (normalised)."""
         forms, firsts = entries.forms()
         names = _Names(entries, repository, forms.translate(_IS_TAG))
         kinds = bytearray(forms.translate(_KIND))
         lists = False
         first: dict[tuple[tuple[str, ...], bytes], int] = {}
-        # Names that are written in two ways may be the same: those of lists, and tags that belong to the repository.
+        # The same name may be written in two ways: in a list, and as a tag that belongs to the repository.
         for position in _several_ways(forms, repository):
             key = names.key(position)
             firsts[position] = first.setdefault(key, position)
@@ -121,23 +121,23 @@ class IndexImages:
                 again.setdefault(firsts[position], []).append(position)
                 kinds[position] = NameKind.NAMELESS
             positions = array("I", (n for n, before in enumerate(firsts) if n == before))
-        return cls(names, _Facts(bytes(kinds), again, lists), positions)
+        return cls(names, _Columns(bytes(kinds), again, lists), positions)
 
     def located(self, targets: Sequence[int]) -> IndexImages:
-        """The same in a store, where these are the nodes of the entries' targets."""
-        return IndexImages(self._names, replace(self._facts, targets=targets), self._positions)
+        """The same images in a store, given the nodes of the targets of all entries."""
+        return IndexImages(self._names, replace(self._columns, targets=targets), self._positions)
 
     def read_as(self, forms: Mapping[int, Media]) -> IndexImages:
-        """The same, with the media of targets, by position, whose media type does not tell it."""
-        return IndexImages(self._names, replace(self._facts, forms=forms), self._positions)
+        """The same images, given by position the media of targets whose media type does not tell it."""
+        return IndexImages(self._names, replace(self._columns, forms=forms), self._positions)
 
     def with_labelled(self, labelled: Mapping[int, Sequence[str]]) -> IndexImages:
         """The same, each image with the digests, by its position, of blobs that stay while it does."""
-        return IndexImages(self._names, replace(self._facts, labelled=labelled), self._positions)
+        return IndexImages(self._names, replace(self._columns, labelled=labelled), self._positions)
 
     def labelled(self, graph: Graph) -> array[int]:
         """The nodes of those blobs."""
-        digests = chain.from_iterable(self._facts.labelled.values())
+        digests = chain.from_iterable(self._columns.labelled.values())
         return array("I", (node for node in map(graph.find, digests) if node is not None))
 
     def __len__(self) -> int:
@@ -147,17 +147,17 @@ class IndexImages:
         return map(self.__getitem__, self._positions)
 
     def __getitem__(self, position: int) -> ImageRecord:
-        names, facts = self._names, self._facts
+        names, columns = self._names, self._columns
         target, text = names.entries.target(position)
         full = (dangling_name(target.digest),) if text is None else names.full(position, text)
-        if position in facts.forms:
-            target = replace(target, media=facts.forms[position])
+        if position in columns.forms:
+            target = replace(target, media=columns.forms[position])
         return ImageRecord(
             full[0],
             target,
             self._references(position) if self._refer else (),
             self.entries_of(position),
-            facts.created[position] if facts.created else None,
+            columns.created[position] if columns.created else None,
             names.repository is None and (bool(names.bare[position]) or (full[1:] != () and is_bare_tag(full[0]))),
             full[1:],
             text is None,
@@ -169,41 +169,41 @@ class IndexImages:
 
     @property
     def entries(self) -> Iterator[int]:
-        again = self._facts.again
+        again = self._columns.again
         further = (again[position] for position in self._positions if position in again) if again else ()
         return chain(self._positions, chain.from_iterable(further))
 
     def picked(self, positions: Iterable[int]) -> IndexImages:
-        return IndexImages(self._names, self._facts, array("I", positions))
+        return IndexImages(self._names, self._columns, array("I", positions))
 
     def of_kind(self, *kinds: NameKind) -> IndexImages:
-        # As a rule all stand alone, and one look tells.
-        others = self._facts.kinds.translate(None, bytes(kinds))
-        if len(others) == len(self._facts.kinds):
+        # Usually every image has one entry, and this is known at once.
+        others = self._columns.kinds.translate(None, bytes(kinds))
+        if len(others) == len(self._columns.kinds):
             return self.picked(())
         if not others:
             return self
-        own = map(self._facts.kinds.__getitem__, self._positions)
+        own = map(self._columns.kinds.__getitem__, self._positions)
         return self.picked(compress(self._positions, map(frozenset(kinds).__contains__, own)))
 
     def in_order(self) -> IndexImages:
-        if self._facts.lists:
+        if self._columns.lists:
             return self.picked(image.position for image in sorted(self, key=lambda image: image.sort_key))
         positions = array("I", self._positions)
         self._names.sort(positions)
-        return IndexImages(self._names, self._facts, positions)
+        return IndexImages(self._names, self._columns, positions)
 
     def entries_of(self, position: int) -> tuple[int, ...]:
-        return position, *self._facts.again.get(position, ())
+        return position, *self._columns.again.get(position, ())
 
     def dated(self, created: Callable[[int], int | None]) -> IndexImages:
         instants: list[int | None] = [None] * len(self._names.entries)
         for position in self._positions:
             instants[position] = created(position)
-        return IndexImages(self._names, replace(self._facts, created=instants), self._positions)
+        return IndexImages(self._names, replace(self._columns, created=instants), self._positions)
 
     def targets(self, graph: Graph) -> array[int]:  # noqa: ARG002
-        return array("I", map(self._facts.targets.__getitem__, self._positions))
+        return array("I", map(self._columns.targets.__getitem__, self._positions))
 
     def groups(self, graph: Graph) -> Iterator[Group]:
         referring = self._refer
@@ -219,7 +219,7 @@ class IndexImages:
         return array("I", (node for node in self.targets(graph) if node != NO_NODE))
 
     def medias(self) -> bytes:
-        medias, forms = self._names.entries.medias(), self._facts.forms
+        medias, forms = self._names.entries.medias(), self._columns.forms
         if not forms:
             return bytes(map(medias.__getitem__, self._positions))
         return bytes(forms.get(position) or medias[position] for position in self._positions)
@@ -230,17 +230,17 @@ class IndexImages:
 
     @property
     def _refer(self) -> bool:
-        return bool(self._names.entries.references() or self._facts.labelled)
+        return bool(self._names.entries.references() or self._columns.labelled)
 
     def _references(self, position: int) -> tuple[str, ...]:
-        """An image refers to what any of its entries does."""
+        """What any entry of an image refers to."""
         references = self._names.entries.references()
         own = (digest for each in self.entries_of(position) for digest in references.get(each, ()))
-        return (*own, *self._facts.labelled.get(position, ()))
+        return (*own, *self._columns.labelled.get(position, ()))
 
 
 def written_names(entries: Entries, repository: str | None, position: int, names: Collection[str]) -> tuple[str, ...]:
-    """Names of an image as one of its entries has them written."""
+    """Some names of an image, as one of its entries writes them."""
     text, _ = entries.name(position)
     written = () if text is None else split_names(text)
     owner = "" if repository is None else f"{repository}:"
@@ -248,5 +248,5 @@ def written_names(entries: Entries, repository: str | None, position: int, names
 
 
 def image_records(entries: Entries, repository: str | None = None) -> list[ImageRecord]:
-    """The images of an index whose blobs do not matter."""
+    """The images of an index, without its blobs."""
     return list(IndexImages.of(entries, repository))

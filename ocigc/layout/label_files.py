@@ -1,4 +1,4 @@
-"""Label sidecars: `labels/<alg>/<encoded>.json`. Reading all of them is the native core's; this is for single ones."""
+"""Label files: `labels/<alg>/<encoded>.json`. This is for single files; the native core reads all of them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ocigc.strict_json import parse_json, string_map
 DIRECTORY = "labels"
 SUFFIX = ".json"
 LIMIT = 1 << 20
-"""Bytes of a sidecar."""
+"""Bytes of a label file."""
 _DRAFT = "sidecar"
 
 
 def _place(digest: Digest) -> tuple[str, str]:
-    """The directory of a blob's sidecar below `labels/`, and its name."""
+    """The directory of a blob's label file below `labels/`, and its name."""
     algorithm, encoded = digest.parts
     return algorithm, f"{encoded}{SUFFIX}"
 
 
 def read(layout: Dir, digest: Digest) -> dict[str, str]:
-    """The labels of a blob, none where it has no sidecar. Raises Refused."""
+    """The labels of a blob; empty where it has no label file. Raises Refused."""
     directory, name = _place(digest)
     path = f"{DIRECTORY}/{directory}/{name}"
     with naming(path):
@@ -36,8 +36,9 @@ def read(layout: Dir, digest: Digest) -> dict[str, str]:
 
 
 def remove_label(layout: Dir, aside: Dir, digest: Digest, label: str) -> None:
-    """Takes one label off a blob. `aside` is an open directory on the same file system, for the new file; the old one
-    is kept there, by its place below `labels/`. Raises Refused and OSError."""
+    """Takes one label off a blob. `aside` is an open directory on the same file system. The new file is written there,
+    and the old one is kept there, at its place below `labels/`. Raises Refused and OSError.
+    """
     labels = read(layout, digest)
     if labels.pop(label, None) is None:
         return
@@ -49,8 +50,9 @@ def remove_label(layout: Dir, aside: Dir, digest: Digest, label: str) -> None:
 
 
 def return_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str) -> None:
-    """Undoes `remove_label`, by the file that this has kept or, if the labels are others by now, by adding the label to
-    them. A blob without a sidecar stays without one. Raises Refused and OSError."""
+    """Undoes `remove_label`: by the file that it kept, or, if the labels have changed since, by adding the label. A
+    blob without a label file stays without one. Raises Refused and OSError.
+    """
     directory, name = _place(digest)
     labels = read(layout, digest)
     with suppress(FileNotFoundError), aside.below(directory) as kept, layout.below(DIRECTORY, directory) as parent:
@@ -64,7 +66,7 @@ def return_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str
 
 
 def add_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str) -> None:
-    """Puts a label on a blob that has a sidecar, unless it has that label. Raises Refused and OSError."""
+    """Adds a label to a blob that has a label file, unless it has that label. Raises Refused and OSError."""
     directory, name = _place(digest)
     try:
         with layout.below(DIRECTORY, directory) as parent:

@@ -24,14 +24,16 @@ _IDENTITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def load(layout: Dir) -> list[Lease]:
-    """All leases of a layout, by name. Raises MalformedError: what a lease that cannot be read holds is unknown."""
+    """All leases of a layout, by name. Raises MalformedError for a lease that cannot be parsed, as nobody knows what it
+    keeps.
+    """
     leases = []
     with naming(DIRECTORY):
         names = [name for name in layout.names_below(DIRECTORY) if name.endswith(SUFFIX)]
         if not names:
             return []
         if len(names) > _MOST:
-            raise Refused(f"{DIRECTORY}: more than {_MOST:,} leases; release those that are over")
+            raise Refused(f"{DIRECTORY}: more than {_MOST:,} leases; release those that are not needed")
         left = _TOTAL
         with layout.below(DIRECTORY) as parent:
             for name in names:
@@ -40,7 +42,9 @@ def load(layout: Dir) -> list[Lease]:
                     content = parent.read(name, _LIMIT)
                 left -= len(content)
                 if left < 0:
-                    raise Refused(f"{DIRECTORY}: more than {_TOTAL:,} bytes of leases; release those that are over")
+                    raise Refused(
+                        f"{DIRECTORY}: more than {_TOTAL:,} bytes of leases; release those that are not needed"
+                    )
                 leases.append(_lease(parse_json(content, path), path))
     return leases
 
@@ -48,7 +52,7 @@ def load(layout: Dir) -> list[Lease]:
 def create(layout: Dir, state: Dir, lease: Lease) -> None:
     """Writes a new lease. `state` is an open directory on the same file system. Raises UsageError and OSError."""
     if not _IDENTITY.fullmatch(lease.id):
-        raise UsageError(f"{printable(lease.id)!r} is not a lease's name: use letters, digits, '.', '_' and '-'")
+        raise UsageError(f"{printable(lease.id)!r} is not a name of a lease: use letters, digits, '.', '_' and '-'")
     document = {
         "id": lease.id,
         "created": lease.created,
@@ -63,7 +67,7 @@ def create(layout: Dir, state: Dir, lease: Lease) -> None:
         state.remove(draft)
         state.write(draft, json.dumps(document).encode(), layout.stat(MARKER))
         try:
-            # A link, unlike a rename, never replaces a lease that is there.
+            # Unlike a rename, a link never replaces an existing lease.
             os.link(draft, lease.id + SUFFIX, src_dir_fd=state.fd, dst_dir_fd=parent.fd)
         except FileExistsError:
             raise UsageError(f"there is a lease {lease.id!r} already", Remedy.OTHER_LEASE_ID) from None

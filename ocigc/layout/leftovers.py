@@ -1,7 +1,7 @@
-"""Leftovers: temporary files that other tools have left in a layout because they were killed.
+"""Leftovers: temporary files of other tools that were killed.
 
-Only known forms count; every other file that is no blob belongs to somebody. They are nobody's content: no entry, label
-or lease can name one, and their tools begin anew under another name. So they are unlinked, and never go to the trash.
+Only known forms count; any other file that is not a blob belongs to somebody. No entry, label or lease can name a
+leftover, and its tool begins again under another name. So leftovers are unlinked, and never go to the trash.
 
 Sources of the forms: containers/image `oci/layout/oci_dest.go` (skopeo, podman, buildah), umoci `oci/cas/dir`, oras-go
 `content/oci/storage.go`, containerd `plugins/content/local` (BuildKit), zot `pkg/storage/imagestore`,
@@ -25,15 +25,15 @@ from ocigc.layout.dirfd import Dir
 from ocigc.times import SECOND
 
 AGE = 24 * 3600 * SECOND
-"""Nothing younger goes, by its mtime: an upload to zot may take hours."""
+"""Nothing newer goes, by its mtime: an upload to zot may take hours."""
 
 _FILES = re.compile(r"oci-put-blob.*|index\.json\.[0-9]+\.tmp", re.DOTALL)  # in the layout's root
 _DIRECTORIES = re.compile(r"\.umoci-.+", re.DOTALL)
 _PARENTS = ("ingest", ".uploads")
 _DEEPEST = 4
-_MOST_KNOWN = 1000  # names that a scan keeps of what is no blob
+_MOST_KNOWN = 1000  # names of files that are not blobs, which a scan keeps
 
-# What stands in a temporary name in place of the digest's digits, or after them.
+# The part of a temporary name that replaces the digits of the digest, or follows them.
 _ALONE = r"[0-9]{1,20}(?:\.tmp)?"
 _SUFFIXES = r"[0-9]{1,20}|\.(?:[0-9]+\.)?tmp|\.tmp-[0-9]+|(?:\.[0-9A-Za-z]+)?\.part(?:ial)?"
 _PARTIAL = {
@@ -48,9 +48,9 @@ _PARTIAL = {
 class Leftover:
     """A file, or a directory with the files in it, by its path below the layout.
 
-    `files` are the paths of its files; its own, where it is a file or has none. `size` is the bytes that go with it.
-    `modified` is the newest of the mtimes, `touched` the newest of all mtimes and ctimes; `inodes` tell the files from
-    any others.
+    `files` are the paths of its files, or its own path if it is a file or an empty directory. `size` is the bytes that
+    go with it. `modified` is the newest of the mtimes, `touched` the newest of all mtimes and ctimes; `inodes` identify
+    the files.
     """
 
     path: str
@@ -61,12 +61,12 @@ class Leftover:
     inodes: Sequence[tuple[int, int]]
 
     def is_dead(self, now: int, grace: int) -> bool:
-        """Whether nobody is at work on it any more: older than a day, and untouched for `grace` nanoseconds."""
+        """Whether nobody works on it any longer: it is older than a day, and untouched for `grace` nanoseconds."""
         return self.modified <= now - AGE and (not grace or self.touched <= now - grace)
 
 
 def partial_names(foreign: Iterable[str]) -> list[str]:
-    """Of names below `blobs/` that are no blobs those that a tool gives to what it has not finished."""
+    """Among names below `blobs/` that are not blobs: those that a tool gives to unfinished files."""
     return [name for name in foreign if _is_partial(*name.partition("/")[::2])]
 
 
@@ -75,8 +75,8 @@ def _is_partial(algorithm: str, name: str) -> bool:
 
 
 def find_leftovers(layout: Dir, foreign: Sequence[str]) -> list[Leftover]:
-    """All leftovers in a layout, by path, however old. `foreign` are the names below `blobs/` that are no blobs, as a
-    scan knows them: the first thousand. What cannot be read is none.
+    """All leftovers in a layout, by path, however old. `foreign` are the first thousand names below `blobs/` that are
+    not blobs, as a scan finds them. What cannot be read is not a leftover.
     """
     paths = [name for name in layout.names() if _FILES.fullmatch(name) or _DIRECTORIES.fullmatch(name)]
     for parent in _PARENTS:
@@ -91,13 +91,14 @@ def find_leftovers(layout: Dir, foreign: Sequence[str]) -> list[Leftover]:
 
 
 def removable(layout: Dir, leftovers: Iterable[Leftover], now: int, grace: int) -> list[Leftover]:
-    """Those that a prune at the instant `now` removes: dead ones that nobody has locked."""
+    """The leftovers that a prune at the instant `now` removes: dead ones that nobody has locked."""
     return [each for each in leftovers if each.is_dead(now, grace) and _is_free(layout, each)]
 
 
 def remove_leftovers(layout: Dir, leftovers: Iterable[Leftover]) -> tuple[list[Leftover], list[str]]:
-    """Removes leftovers, and says which went, and of the others that could not what was wrong. One that has changed
-    since it was found, or that somebody has locked, stays."""
+    """Removes leftovers. Gives those that went, and what went wrong with others. A leftover that has changed since it
+    was found, or that somebody has locked, stays.
+    """
     removed, troubles = [], []
     changed: set[str] = set()
     for each in leftovers:
@@ -120,7 +121,9 @@ def _below_blobs(layout: Dir) -> Iterator[str]:
 
 
 def _look(layout: Dir, path: str) -> Leftover | None:
-    """What is at a path; None for what is no leftover: a symlink, say, or a directory that must be a file."""
+    """Reads the status of a path; None if it is not a leftover: a symlink, for example, or a directory that must be a
+    file.
+    """
     parent, _, name = path.rpartition("/")
     try:
         with layout.below(*filter(None, parent.split("/"))) as directory:
@@ -148,8 +151,9 @@ def _leftover(path: str, files: Sequence[tuple[str, os.stat_result]]) -> Leftove
 
 
 def _files(parent: Dir, name: str, path: str, device: int, depth: int) -> Iterator[tuple[str, os.stat_result]]:
-    """All files in a directory. Raises Refused for one that holds anything but plain files and directories of its own
-    file system."""
+    """All files in a directory. Raises Refused for a directory with anything but plain files and directories of its own
+    file system.
+    """
     with parent.below(name) as directory:
         for below in directory.names():
             status = directory.stat(below)
@@ -165,7 +169,7 @@ def _files(parent: Dir, name: str, path: str, device: int, depth: int) -> Iterat
 
 @contextmanager
 def _locked(parent: Dir, name: str) -> Iterator[bool]:
-    """Holds the lock that umoci holds on its directory while it works; False where somebody has it."""
+    """Takes the lock that umoci has on its directory while it works; False where somebody has it."""
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent.fd)
     try:
         try:
@@ -200,7 +204,7 @@ def _remove(layout: Dir, leftover: Leftover) -> bool:
 
 
 def _remove_directory(parent: Dir, name: str, path: str, files: frozenset[str]) -> None:
-    """Removes a directory and these files in it. Raises OSError where another one has come meanwhile, which stays."""
+    """Removes a directory and these files in it. Raises OSError where another file has come meanwhile, which stays."""
     with parent.below(name) as directory:
         for below in directory.names():
             if f"{path}/{below}" in files:

@@ -1,5 +1,5 @@
-"""The lock of a layout: `flock` on `.ocigc/lock`. Two runs that change a layout exclude each other; readers share. And
-the lock under which BuildKit changes index.json.
+"""The lock of a layout: `flock` on `.ocigc/lock`. Runs that change a layout exclude each other, and readers share the
+lock. Also the lock under which BuildKit changes index.json.
 
 Sources: moby `errPruneRunning`; BuildKit client/ociindex/ociindex.go, `StoreIndex.Put`.
 """
@@ -24,14 +24,14 @@ _RETRY = SECOND // 10
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _INDEX_LOCK = f"{INDEX}.lock"
-_INDEX_WAIT = SECOND  # at least: BuildKit needs it for some milliseconds
+_INDEX_WAIT = SECOND  # at least: BuildKit has it for some milliseconds
 _INDEX_RETRY = SECOND // 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
 def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
-    """Excludes every other run that changes the layout; gives the open state directory. Waits up to `wait`.
+    """Excludes every other run that changes the layout, and gives the open state directory. Waits up to `wait`.
 
     Raises Refused.
     """
@@ -48,8 +48,9 @@ def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
 
 @contextmanager
 def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
-    """Excludes runs of ocigc that change the layout, but no reader and no other writer; gives the open state directory
-    and the descriptor of the lock: a process that inherits it holds the lock too. Raises Refused.
+    """Excludes runs of ocigc that change the layout, but not readers and other writers. Gives the open state directory,
+    and the descriptor of the lock: a process that inherits it has the lock too. Waits without limit if `wait` is None.
+    Raises Refused.
     """
     with naming(f"{layout.path}/{STATE}"):
         state, fd = _open_state(layout)
@@ -63,7 +64,7 @@ def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
 
 
 def make_state(layout: Layout) -> None:
-    """Makes the state directory where there is none. Raises OSError, and UsageError for an archive."""
+    """Makes the state directory if it is missing. Raises OSError, and UsageError for an archive."""
     if layout.is_archive:
         raise UsageError(f"{layout.path}: an archive is only read: unpack it into a directory first")
     with suppress(FileExistsError):
@@ -91,12 +92,14 @@ def _open_state(layout: Layout) -> tuple[Dir, int]:
 
 @contextmanager
 def shared(layout: Layout, wait: Duration) -> Iterator[None]:
-    """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Raises Refused."""
+    """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Waits up to `wait`.
+    Raises Refused.
+    """
     try:
         with layout.dir.below(STATE) as state:
             fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
     except OSError:
-        # Nobody has ever locked it, or we may not: reading alone does no harm.
+        # Nobody has ever locked it, or locking is not permitted: reading does no harm.
         yield
         return
     try:
@@ -120,10 +123,10 @@ def _acquire(fd: int, operation: int, wait: Duration | None) -> None:
 
 @contextmanager
 def index_lock(layout: Layout, wait: Duration) -> Iterator[None]:
-    """Excludes BuildKit while index.json is changed. It does not wait for its lock but fails, so hold this for as short
-    as can be. Waits up to `wait`, and a moment in any case. Raises Refused and OSError.
+    """Excludes BuildKit while index.json is changed. BuildKit does not wait for this lock but fails, so keep it as
+    short as possible. Waits up to `wait`, and a moment in any case. Raises Refused and OSError.
 
-    Like BuildKit, we remove the file when we are done, so a lock counts only on the file that has the name.
+    BuildKit removes the file when it is done, and so does this. So a lock counts only on the file that has the name.
     """
     deadline = time.monotonic_ns() + max(nanoseconds(wait), _INDEX_WAIT)
     while (fd := _try_index_lock(layout)) is None:
@@ -140,7 +143,7 @@ def index_lock(layout: Layout, wait: Duration) -> Iterator[None]:
 
 
 def clear_index_lock(layout: Layout) -> None:
-    """Removes the lock file that a killed process has left, if nobody holds it. Raises OSError."""
+    """Removes the lock file that a killed process has left, if nobody has it locked. Raises OSError."""
     if layout.dir.exists(_INDEX_LOCK) and (fd := _try_index_lock(layout)) is not None:
         layout.dir.remove(_INDEX_LOCK)
         os.close(fd)
@@ -158,7 +161,7 @@ def _try_index_lock(layout: Layout) -> int | None:
         pass
     except OSError as error:
         if error.errno in _NO_LOCKS:
-            return fd  # nobody else can lock here either
+            return fd  # nobody else can lock it either
         os.close(fd)
         raise
     except BaseException:

@@ -1,4 +1,4 @@
-"""Manifests, indexes and configs of a store, read once more for what the graph does not keep."""
+"""Manifests, indexes and configs of a store, read again for what the graph does not keep."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _HASHES = ("sha256", "sha512")
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """What a manifest or an index refers to. `platform` is what the descriptor says of it, or empty; `embedded`: its
-    content is in the descriptor; `attestation`: it describes a sibling, and is nothing to run (BuildKit)."""
+    """What a manifest or an index refers to. `platform` is what the descriptor states, or empty. `embedded`: the
+    descriptor has the content itself. `attestation`: it describes a sibling, and cannot be run (BuildKit).
+    """
 
     role: Role
     descriptor: Descriptor
@@ -30,14 +31,15 @@ class Child:
 
 
 class Documents:
-    """The documents of a store, each read when it is asked for; what cannot be read or parsed has no children and no
-    platform."""
+    """The documents of a store, read on demand. A document that cannot be read or parsed has no children and no
+    platform.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def children(self, node: int) -> Sequence[Child]:
-        """What a manifest or an index refers to, in order of role."""
+        """What a manifest or an index refers to, in the order of roles."""
         try:
             content = self._store.read(node, LIMIT)
         except Refused:
@@ -50,7 +52,7 @@ class Documents:
         return ()
 
     def platform(self, node: int) -> str:
-        """The platform that an image config says."""
+        """The platform that an image config states."""
         try:
             document = json.loads(self._store.read(node, LIMIT))
         except (Refused, ValueError, RecursionError):
@@ -59,7 +61,7 @@ class Documents:
 
 
 def platform_name(document: Any) -> str:
-    """`os/architecture[/variant]` of a config, or of the `platform` of a descriptor; empty where it does not say."""
+    """`os/architecture[/variant]` of a config, or of the `platform` of a descriptor; empty where it is not stated."""
     if not isinstance(document, dict):
         return ""
     return "/".join(str(document[key]) for key in ("os", "architecture", "variant") if document.get(key))
@@ -83,7 +85,7 @@ def _is_embedded(data: Any, descriptor: Descriptor) -> bool:
     """Whether `data` is the content, in base64 (image-spec, "Embedded content")."""
     if not isinstance(data, str) or len(data) > _EMBEDDED_LIMIT:
         return False
-    # Such data is rare, and these take longer to load than most manifests to read.
+    # Such data is rare, and loading these modules takes longer than reading most manifests.
     import hashlib  # noqa: PLC0415
     from base64 import b64decode  # noqa: PLC0415
 

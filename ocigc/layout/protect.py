@@ -28,7 +28,7 @@ from ocigc.times import SECOND, Duration, format_rfc3339, instant, nanoseconds
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-_LEASED_FOR = 7 * 86_400 * SECOND  # what a crash leaves behind ends by itself
+_LEASED_FOR = 7 * 86_400 * SECOND  # so that a lease left by a crash ends by itself
 _PER_LEASE = 200_000  # digests: a file of some 20 MB
 
 
@@ -41,11 +41,11 @@ def hold(
     flat: bool = False,
     wait: Duration = 0,
 ) -> str:
-    """Makes a lease on digests and on what images (by name) are now; gives its name.
+    """Makes a lease on digests, and on what images (by name) have now; gives its name.
 
     It ends at `expires`: an instant, a `datetime`, or a `timedelta` from now. A `flat` lease covers only the blobs
-    themselves, not what they refer to. The digests need not be there yet. `wait` is for the lock. Raises UsageError and
-    Refused.
+    themselves, not what they refer to. The digests need not be present yet. Waits up to `wait` for the lock. Raises
+    UsageError and Refused.
     """
     now = time.time_ns()
     labels = {} if expires is None else {EXPIRE_LABEL: format_rfc3339(_instant(expires, now))}
@@ -65,7 +65,7 @@ def _instant(expires: int | datetime | timedelta, now: int) -> int:
 
 
 def release(layout: Layout, identities: Iterable[str], *, wait: Duration = 0) -> None:
-    """Ends leases. Raises UsageError where there is no such lease, and Refused."""
+    """Ends leases. Raises UsageError where a lease does not exist, and Refused."""
     with lock.exclusive(layout, wait):
         for identity in identities:
             leases.release(layout.dir, identity)
@@ -78,7 +78,7 @@ def held(layout: Layout, *, wait: Duration = 0) -> list[Lease]:
 
 
 def _digests(layout: Layout, resource: str) -> list[Digest]:
-    # By the grammar alone alpine:3 is a digest too, so names come first.
+    # By the grammar alone, alpine:3 is a digest too, so names come first.
     images = IndexImages.of(layout.read_index().entries, None)
     found = [image.target.digest for image in images if image.is_called(resource)]
     if not found and (digest := Digest.parse_registered(resource)) is not None:
@@ -88,7 +88,8 @@ def _digests(layout: Layout, resource: str) -> list[Digest]:
 
 @contextmanager
 def guard(layout: Layout, wait: Duration | None) -> Iterator[int]:
-    """Holds off every prune of a layout until the block ends; waits up to `wait` for one that runs.
+    """Lets no prune of the layout start until the block ends. Waits up to `wait` for one that is running (None: without
+    limit).
 
     Gives the descriptor of the lock, for the program to inherit. Raises Refused.
     """
@@ -98,12 +99,12 @@ def guard(layout: Layout, wait: Duration | None) -> Iterator[int]:
             yield descriptor
         finally:
             for identity in made:
-                with suppress(UsageError):  # somebody has released it
+                with suppress(UsageError):  # it may have been released already
                     leases.release(layout.dir, identity)
 
 
 def _lease_all(layout: Layout, state: Dir) -> list[str]:
-    """Flat leases on every blob that is present; their names."""
+    """Makes flat leases on every blob that is present; gives their names."""
     now = time.time_ns()
     run = f"run-{os.urandom(4).hex()}"
     labels = {EXPIRE_LABEL: format_rfc3339(now + _LEASED_FOR), FLAT_LABEL: "true"}

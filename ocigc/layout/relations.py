@@ -29,11 +29,11 @@ _IMAGES = ("image", "imageIndex")
 _ABOUT = ("sigs", "atts", "sboms")
 _MANIFEST_LIMIT = 16 << 20  # bytes
 _PAYLOAD_LIMIT = 4 << 20
-_DEPTH = 8  # of what is nested in a payload
+_DEPTH = 8  # of nesting in a payload
 
 
 def add_referrers(images: IndexImages, entries: Entries, store: Store) -> Subjects:
-    """Lets referrers stay with their subjects, however they tell them; gives those."""
+    """Lets referrers stay with their subjects, however they state them. Gives those subjects."""
     subjects = find_subjects(images, store, stated_subjects(images, entries, store))
     present = subjects.present
     for position, target in zip(present, images.picked(present).targets(store), strict=True):
@@ -45,8 +45,8 @@ def add_referrers(images: IndexImages, entries: Entries, store: Store) -> Subjec
 def related(
     images: IndexImages, entries: Entries, subjects: Subjects, others: Sequence[int], store: Store
 ) -> Relations:
-    """The relations of all entries. No edge is left to what turns out not to be a referrer. `others` are the roots
-    besides images: of leases and labels.
+    """The relations of all entries. Edges to entries that turn out not to be referrers are removed. `others` are the
+    roots that are not images: of leases and labels.
     """
     relations = relate(images, subjects, others, store, _absent_parts(images, store))
     alone = [each for each in subjects.present if each not in relations.subjects and each not in relations.parts]
@@ -57,7 +57,7 @@ def related(
 
 
 def _absent_parts(images: IndexImages, store: Store) -> Mapping[int, Sequence[int]]:
-    """By position the images without a name that are absent, and the manifests and indexes that refer to them."""
+    """By position, the images without a name that are absent, and the manifests and indexes that refer to them."""
     nameless = images.of_kind(NameKind.NAMELESS)
     places = zip(nameless.positions, nameless.targets(store), strict=True)
     absent = {images[position].target.digest: position for position, node in places if node == NO_NODE}
@@ -73,7 +73,7 @@ def _absent_parts(images: IndexImages, store: Store) -> Mapping[int, Sequence[in
 
 
 def detach(images: Images, relations: Relations, detached: Iterable[int], store: Store) -> None:
-    """Lets referrers, by position, go without their subject: that keeps their content no more."""
+    """Lets referrers (by position) go without their subject. The subject does not keep their content any longer."""
     referrers = [position for position in detached if position in relations.subjects]
     for position, target in zip(referrers, images.picked(referrers).targets(store), strict=True):
         _each(store.remove_referrer, relations.subjects[position], target)
@@ -85,8 +85,8 @@ def _each(change: Callable[[int, int], None], subjects: Iterable[int], referrer:
 
 
 def _labelled(images: IndexImages, entries: Entries, store: Store) -> Mapping[int, Sequence[int]]:
-    """By position the images to whose name a `gc.ref.image` label refers, of a blob or of an entry, and the nodes that
-    have it: its blob, or the entry's target.
+    """By position, the images whose name a `gc.ref.image` label refers to, and the nodes that have the label: the blob,
+    or the target of the entry.
     """
     nodes: dict[str, list[int]] = {}
     for node, name in store.image_labels():
@@ -113,9 +113,10 @@ def with_back_labels(images: IndexImages, store: Store) -> IndexImages:
 
 
 def stated_subjects(images: IndexImages, entries: Entries, store: Store) -> dict[int, Collection[str]]:
-    """By position of the image the digests of the subjects that entries state besides their manifests.
+    """By position of the image, the digests of subjects that entries state besides their manifests.
 
-    What names none is about the images of the same name, or else about all that were saved with it.
+    An entry that names no subject is about the images of the same name, or else about all images that were saved with
+    it.
     """
     subjects, annotations = entries.subjects(), entries.kinds()
     if not subjects and not annotations:
@@ -135,7 +136,7 @@ def stated_subjects(images: IndexImages, entries: Entries, store: Store) -> dict
 
 
 def _kind(annotation: str) -> str:
-    """The kind without its prefix; empty for one of other tools."""
+    """The kind without its prefix; empty for a kind of other tools."""
     prefix = next((each for each in _PREFIXES if annotation.startswith(each)), None)
     return "" if prefix is None else annotation.removeprefix(prefix)
 
@@ -148,7 +149,7 @@ def _saved_with(images: IndexImages, position: int, kinds: Mapping[int, str]) ->
 
 
 def _payload_digests(store: Store, node: int, media: Media) -> Iterator[str]:
-    """The digests that the layers of a manifest name as what they are about."""
+    """The digests that the layers of a manifest name as their subjects."""
     try:
         children = list(parse_children(store.read(node, _MANIFEST_LIMIT), media))
     except Refused:
@@ -164,7 +165,7 @@ def _payload_digests(store: Store, node: int, media: Media) -> Iterator[str]:
 
 
 def _named(payload: Any, depth: int) -> Iterator[str]:
-    """What a payload is about: simple signing, an in-toto statement, or an envelope around one."""
+    """The subjects of a payload: simple signing, an in-toto statement, or an envelope around one."""
     if not isinstance(payload, dict) or not depth:
         return
     critical = payload.get("critical")

@@ -1,8 +1,8 @@
-"""Blobs that several layouts share: what one needs and has not, another has to keep.
+"""Blobs that several layouts share. What one layout needs and lacks, another must keep.
 
-So it is with a common blob directory (skopeo's `--dest-shared-blob-dir`), with zot's `_blobstore`, which has a link to
-every blob and names nothing, and with zot on an object store, where a file of 0 bytes stands for a blob that lies in
-another repository.
+Three kinds of stores are like this: a common blob directory (skopeo's `--dest-shared-blob-dir`); zot's `_blobstore`,
+which has a link to every blob and names nothing; and zot on an object store, where a file of 0 bytes stands for a blob
+in another repository.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ocigc.native import NO_NODE, Role, Store, parse_children
 
 _LIMIT = 16 << 20  # bytes
 _DIGESTS = re.compile(rb"sha256:[0-9a-f]{64}(?![0-9a-f])|sha512:[0-9a-f]{128}(?![0-9a-f])")
-# The digests of no bytes at all.
+# The digests of empty content.
 _EMPTY = frozenset(
     (
         "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -39,17 +39,17 @@ _EMPTY = frozenset(
 
 
 class Elsewhere(Protocol):
-    """What other layouts need of a layout."""
+    """What other layouts need from a layout."""
 
     @property
     def unknown(self) -> str:
-        """Why nobody can tell all that they need; empty where that is known."""
+        """Why some of their needs are unknown; empty where all are known."""
 
     def needed(self) -> frozenset[Digest]:
-        """The digests of all that they need and have not, at this moment."""
+        """The digests of all that they need and lack, at this moment."""
 
     def kept(self, store: Store) -> array[int]:
-        """The nodes of what they have too, for a layout that has no image of its own."""
+        """The nodes of the blobs that they have too, for a layout that has no image of its own."""
 
     def changed(self) -> bool:
         """Whether any of them has changed since `needed` was last asked."""
@@ -68,8 +68,9 @@ def hollow(store: Store) -> list[int]:
 def needs(
     snapshot: Snapshot, now: int, entries: Collection[int] = (), blobs: Collection[int] = ()
 ) -> frozenset[Digest]:
-    """The digests of all that a layout needs at the instant `now`, and has not or only hollow; without the entries at
-    these positions, and without these blobs (nodes)."""
+    """The digests of all that a layout needs at the instant `now`, and lacks or has only as a hollow file. The entries
+    at some positions, and some blobs (nodes), can be left out.
+    """
     store, index = snapshot.store, snapshot.index
     store.stat()
     going = frozenset(blobs)
@@ -91,7 +92,7 @@ def needs(
 
 
 def needs_of_index(layout: Layout, now: int) -> frozenset[Digest]:
-    """The same of a layout whose blobs cannot be looked at: all that its entries and leases name. Raises Refused."""
+    """The same for a layout whose blobs cannot be read: all that its entries and leases name. Raises Refused."""
     index = layout.read_index()
     targets = (entry.descriptor.digest for entry in index.entries)
     named = _named(index, leases.load(layout.dir), now, ())
@@ -100,7 +101,7 @@ def needs_of_index(layout: Layout, now: int) -> frozenset[Digest]:
 
 
 def mentioned(directory: Dir) -> frozenset[Digest]:
-    """All digests that stand in an index.json that cannot be parsed: it may have been cut off."""
+    """All digests in an index.json that cannot be parsed, as it may have been cut off."""
     try:
         return frozenset(Digest(found.decode()) for found in _DIGESTS.findall(directory.read(INDEX, INDEX_LIMIT)))
     except (OSError, Refused):
@@ -108,7 +109,7 @@ def mentioned(directory: Dir) -> frozenset[Digest]:
 
 
 def _named(index: Index, held: Sequence[Lease], now: int, entries: Collection[int]) -> Iterator[Digest]:
-    """What labels of entries refer to, and leases hold."""
+    """What labels of entries and leases refer to."""
     for position, references in index.entries.references().items():
         if position not in entries:
             yield from (Digest(each) for each in references if Digest.recognises(each))
@@ -118,7 +119,7 @@ def _named(index: Index, held: Sequence[Lease], now: int, entries: Collection[in
 
 
 def _label_files(layout: Layout) -> Iterator[Digest]:
-    """The digests of the blobs that have labels, whether or not they are here."""
+    """The digests of the blobs that have labels, present or not."""
     for algorithm in layout.dir.names_below(label_files.DIRECTORY):
         with suppress(NotADirectoryError):
             for name in layout.dir.names_below(label_files.DIRECTORY, algorithm):
@@ -135,14 +136,16 @@ def _labelled(layout: Layout, digest: Digest) -> Iterator[Digest]:
 
 
 def _rooted(layout: Layout, store: Store | None = None) -> Iterator[Digest]:
-    """What `gc.root` labels make a root and is not in the store; without one, all of that. Raises Refused."""
+    """What `gc.root` labels make a root and the store lacks; without a store, everything that they make a root. Raises
+    Refused.
+    """
     for digest in _label_files(layout):
         if (store is None or store.find(digest) is None) and ROOT_LABEL in label_files.read(layout.dir, digest):
             yield digest
 
 
 def _listed(layout: Layout, going: Collection[Digest] = ()) -> Iterator[Digest]:
-    """What the list of `docker save` names, but for entries whose config goes. Raises Refused."""
+    """What the list of `docker save` names, without entries whose config goes. Raises Refused."""
     for entry in docker_list.read(layout.dir):
         if entry.config not in going:
             yield from (*(() if entry.config is None else (entry.config,)), *entry.layers)
@@ -153,7 +156,7 @@ def _absent(digests: Iterable[Digest], store: Store) -> Iterator[Digest]:
 
 
 def _children(store: Store, node: int) -> Iterator[Digest]:
-    """What a document refers to, but for its subject: a referrer does not need that."""
+    """What a document refers to, without its subject, which a referrer does not need."""
     try:
         content = store.read(node, _LIMIT, verify=False)
     except Refused:

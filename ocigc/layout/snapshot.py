@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A layout as it was at one moment. `repository` (normalised) owns bare tags. `targets` are the nodes of what the
-    entries of index.json name, NO_NODE where that is absent. The `parts` are not among the `images`. The nodes that are
-    `needed` are so by other layouts."""
+    """A layout as it was at one moment. Bare tags belong to `repository` (normalised). `targets` are the nodes of the
+    targets of all entries of index.json, NO_NODE where absent. The `parts` are not among the `images`. Other layouts
+    need the nodes `needed`.
+    """
 
     layout: Layout
     repository: str | None
@@ -50,12 +51,12 @@ class Snapshot:
 
     @property
     def inputs(self) -> Inputs:
-        """What of it the rules see."""
+        """What the rules see of it."""
         return Inputs(self.images, self.parts, self.relations, self.leases, self._own_roots, self.store)
 
     @property
     def _own_roots(self) -> array[int]:
-        """What stays whatever the entries and leases say: to the rules, another layout's need is like a label."""
+        """What stays whatever the entries and leases are. To the rules, the need of another layout is like a label."""
         return self.store.own_roots() + array("I", self.needed)
 
     @property
@@ -70,7 +71,7 @@ class Snapshot:
 
     @property
     def absent(self) -> set[Digest]:
-        """The digests that entries of index.json name and that are not here."""
+        """The digests that entries of index.json name and that are absent."""
         entries = self.index.entries
         return {entries[n].descriptor.digest for n, node in enumerate(self.targets) if node == NO_NODE}
 
@@ -87,15 +88,14 @@ def load(
     taken: HardLinks | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
-    """Reads a layout. Raises Refused where what an image or lease refers to cannot be known, unless that is recorded.
+    """Reads a layout. Raises Refused where it is unknown what an image or lease refers to, unless that is recorded.
 
-    `repository` (normalised) owns bare tags; leases that ended before the instant `now` keep nothing. What orphaned
-    manifests newer than `in_grace_after` refer to is read too. With `record_damage`, the store records bad manifests as
-    its faults; with `record`, also all that is wrong with descriptors. `taken` are the hard links that this run has
-    removed from other layouts: they make nothing here newer. What other layouts need, by what `elsewhere` tells, is a
-    root here.
+    Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing. Orphaned
+    manifests newer than `in_grace_after` are read too. With `record_damage`, the store records bad manifests as its
+    faults; with `record`, also bad descriptors. `taken` are the hard links that this run has removed from other
+    layouts; they make nothing in this one newer. What other layouts need, by `elsewhere`, is a root here.
     """
-    # A writer writes the blobs, then names the image in index.json, then releases its lease: so leases are read first,
+    # A writer writes the blobs, then names the image in index.json, then releases its lease. So leases are read first,
     # and blobs last.
     with _naming(layout):
         all_leases = leases.load(layout.dir)
@@ -103,7 +103,7 @@ def load(
     scanned = partial(_scanned, layout, repository, detail, taken, watch)
     try:
         index, images, store = scanned(layout.index_content())
-    except MalformedError:  # or somebody was about to write it
+    except MalformedError:  # or somebody is about to write it
         index, images, store = scanned(layout.read_index())
     try:
         if record or record_damage:
@@ -116,14 +116,14 @@ def load(
                 _refuse_corrupt_data(index.entries, targets)
         images = relations.with_back_labels(images.located(targets), store)
         needed = array("I") if elsewhere is None else present(elsewhere.needed(), store)
-        # A file of 0 bytes that another layout needs is kept, but tells nothing.
+        # A file of 0 bytes that another layout needs stays, but it refers to nothing.
         told = array("I", (node for node in needed if store.size(node)))
         others = _other_roots(all_leases, store, now) + told
         subjects = _read_manifests(layout, index.entries, images, others, store, watch)
         images = images.read_as(_forms(index.entries, targets, store))
         _verifying(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
-            docker_list.hold(layout.dir, images.roots(store), store, tolerant=record)
+            docker_list.keep_listed(layout.dir, images.roots(store), store, tolerant=record)
         found = relations.related(images, index.entries, subjects, _other_roots(all_leases, store, now), store)
         if elsewhere is not None and not index.entries:
             needed += elsewhere.kept(store)
@@ -143,7 +143,7 @@ def _read_manifests(
     store: Store,
     watch: Watcher,
 ) -> Subjects:
-    """Reads the manifests that the entries and the `others` among the roots reach; gives the subjects of referrers."""
+    """Reads the manifests that the entries and the roots `others` reach. Gives the subjects of referrers."""
     references, medias = entries.reference_roots(store)
     further = images.labelled(store) + others
     roots = entries.targets(store) + references + further
@@ -153,7 +153,7 @@ def _read_manifests(
 
 
 def _forms(entries: Entries, targets: array[int], store: Store) -> dict[int, Media]:
-    """What targets have been read as whose media type does not tell it: `oras tag` writes such types."""
+    """How targets were read whose media type does not tell it: `oras tag` writes such types."""
     medias, unknown = entries.medias(), {Media.UNKNOWN, Media.NONE}
     if not unknown.intersection(medias):
         return {}
@@ -164,7 +164,7 @@ def _forms(entries: Entries, targets: array[int], store: Store) -> dict[int, Med
 
 @contextmanager
 def _naming(layout: Layout) -> Iterator[None]:
-    """Names the layout in what is wrong with its content, and says what to do."""
+    """Adds the path of the layout, and what to do, to errors about its content."""
     try:
         yield
     except CorruptError as error:
@@ -181,13 +181,13 @@ def _scanned(
     watch: Watcher,
     found: bytes | Index,
 ) -> tuple[Index, IndexImages, Store]:
-    """What index.json says, of which the bytes are at hand, and the blobs that are there since."""
+    """index.json, parsed from the given bytes, and the blobs, listed after it."""
 
     def read() -> tuple[Index, IndexImages]:
         index = parse(found) if isinstance(found, bytes) else found
         return index, IndexImages.of(index.entries, repository)
 
-    with Background(read) as reading:  # to list names keeps but one core busy
+    with Background(read) as reading:  # listing names keeps only one core busy
         store = layout.scan(watch("Scanning blobs"), detail, taken)
     try:
         return *reading.result(), store
@@ -197,21 +197,21 @@ def _scanned(
 
 
 def _refuse_corrupt_data(entries: Entries, targets: array[int]) -> None:
-    """Of an absent manifest, what its entry embeds is all that tells what it refers to."""
+    """If the target is absent, only the data that its entry embeds tells what it refers to."""
     for position in entries.corrupt_data():
         if targets[position] == NO_NODE:
             digest = entries[position].descriptor.digest
-            raise CorruptError(f"index.json: manifests[{position}]: the data of {digest} is not what its digest says")
+            raise CorruptError(f"index.json: manifests[{position}]: the data of {digest} does not have this digest")
 
 
 def _other_roots(leases: Sequence[Lease], store: Store, now: int) -> array[int]:
-    """The roots besides images at the instant `now`: of leases, and by labels."""
+    """The roots that are not images, at the instant `now`: of leases, and by labels."""
     resources = (digest for lease in leases if lease.active(now) for digest in lease.resources)
     return _found(resources, store) + store.own_roots()
 
 
 def present(digests: Collection[Digest], store: Store) -> array[int]:
-    """The nodes of those of the digests that are in a store."""
+    """The nodes of those digests that are in a store."""
     if len(digests) > len(store):
         found = enumerate(store.digests(range(len(store))))
         return array("I", (node for node, digest in found if digest in digests))
@@ -223,7 +223,7 @@ def _found(digests: Iterable[str], store: Store) -> array[int]:
 
 
 def _verifying(layout: Layout, store: Store, step: Callable[[], None]) -> None:
-    """Takes a step of reading manifests, as often as it takes to verify those that the native core cannot."""
+    """Repeats a step of reading manifests until those that the native core cannot verify are verified."""
     with _naming(layout):
         while True:
             try:

@@ -146,7 +146,7 @@ class Store(Blobs):
         super().__init__(handle, detail, taken)
         self._walk_nodes = array("I", bytes(4 * 64))
         self._walk_medias = array("i", bytes(4 * 64))
-        self._held = array("I")
+        self._added = array("I")
 
     # Read
 
@@ -161,17 +161,17 @@ class Store(Blobs):
         wanted = (lib.OCIGC_LABEL_ROOT, lib.OCIGC_LABEL_UNKNOWN)
         return array("I", dict.fromkeys(node for node, kind, _, _ in self._labels() if kind in wanted))
 
-    def hold(self, nodes: Iterable[int]) -> None:
+    def add_roots(self, nodes: Iterable[int]) -> None:
         """Makes nodes roots that neither an image nor a label holds."""
-        self._held.extend(nodes)
+        self._added.extend(nodes)
 
-    def held(self) -> array[int]:
+    def added_roots(self) -> array[int]:
         """The nodes that `hold` has made roots."""
-        return self._held[:]
+        return self._added[:]
 
     def own_roots(self) -> array[int]:
         """The roots besides images and leases: by labels, or held."""
-        return self.label_roots() + self._held
+        return self.label_roots() + self._added
 
     def unknown_labels(self) -> list[tuple[int, str]]:
         """The labels of garbage collection that are not understood: node and key."""

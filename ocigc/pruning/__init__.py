@@ -1,1 +1,1 @@
-"""Prunes a layout: plans, carries the plan out, and brings back what is in the trash."""
+"""Prunes a layout: makes a plan, carries it out, and restores what is in the trash."""

@@ -1,11 +1,11 @@
-"""Carrying out a restore, under its journal. Every step may be repeated: a restore that was cut off is done again.
+"""Carries out a restore, under its journal. Every step may be repeated, so a restore that was cut off is done again.
 
 1. The journal is written and synced.
 2. Blobs and their label files come out of the trash, which keeps them: verified, and over what is not sound.
 3. index.json gets the entries, and the list of `docker save` its own; labels that the prune had taken off come back.
 4. The trash remembers what has been restored, and the journal is removed.
 
-Until step 3, the journal holds the blobs: no prune starts before it has finished the restore.
+Until step 3, the journal protects the blobs: a prune first finishes the restore.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from ocigc.times import Duration
 
 @dataclass(frozen=True, slots=True)
 class BroughtBack:
-    """How many blobs came back, the digests of those of which there is no sound copy, and the names that mean another
-    image by now, so that the one which had them is back without them."""
+    """How many blobs came back, the digests of blobs without a sound copy, and the names that belong to another image
+    by now. An image that had such a name came back without it.
+    """
 
     blobs: int
     damaged: Sequence[Digest]
@@ -39,8 +40,9 @@ class BroughtBack:
 
 
 def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait: Duration) -> BroughtBack:
-    """Does what a restore's journal says, and removes it. Waits up to `wait` for BuildKit. Raises Refused and OSError;
-    nothing is lost then."""
+    """Does what a restore's journal says, and removes the journal. Waits up to `wait` for BuildKit. Raises Refused and
+    OSError; nothing is lost then.
+    """
     back, damaged = _bring_blobs(layout, state, run, journal.to_restore(run), record.run)
     content = _index_of(entry for _, entry in record.entries)
     source = parse(content)
@@ -65,7 +67,7 @@ def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait
 def _bring_blobs(
     layout: Layout, state: Dir, run: Dir, digests: Iterable[Digest], first: str
 ) -> tuple[set[Digest], set[Digest]]:
-    """Brings blobs out of the run `first` in the trash, or else out of the others."""
+    """Brings blobs back from the run `first` in the trash, or else from the other runs."""
     back: set[Digest] = set()
     damaged: set[Digest] = set()
     wanted = list(digests)

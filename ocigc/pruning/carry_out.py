@@ -1,4 +1,6 @@
-"""Carrying out a prune: finish what was begun, plan, confirm, execute; again if index.json has changed meanwhile."""
+"""Carries out a prune: finishes what was begun, plans, confirms and executes. If index.json has changed meanwhile, it
+plans again.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ from ocigc.times import nanoseconds
 
 _ATTEMPTS = 5
 _BLOBS = 200_000
-"""In a store with more blobs, to ask for all their sizes could take longer than the prune itself."""
+"""In a store with more blobs, finding out all their sizes could take longer than the prune itself."""
 _IMAGES = 2_000
 _REPOSITORIES = 500
 
@@ -41,14 +43,14 @@ def carry_out(
     layout: Layout,
     options: PruneOptions,
     confirm: Callable[[Pruned], None] | None,
-    look: Callable[[Pruned], None] | None,
+    review: Callable[[Pruned], None] | None,
     watch: Watcher,
     taken: HardLinks | None,
     elsewhere: Elsewhere | None,
     state: Dir,
 ) -> Pruned:
-    """Prunes a layout that is locked; the terms are those of `prune`. `state` is the layout's own state directory.
-    Raises Refused.
+    """Prunes a layout that is locked. Parameters are those of `prune`; `state` is the layout's state directory. Raises
+    Refused.
     """
     request = options.request
     now = request.now
@@ -61,8 +63,8 @@ def carry_out(
         roots = Roots.read(layout)
         planned = plan_layout(layout, options, watch, taken, elsewhere)
         try:
-            if look is not None:
-                look(planned)
+            if review is not None:
+                review(planned)
             what = emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)
             if what and not options.allow_empty:
                 raise Refused(f"{layout.path}: {what}; nothing was changed", Remedy.ALLOW_EMPTY)
@@ -74,7 +76,7 @@ def carry_out(
                 )
             repositories = sizes_by_repository(planned.snapshot, planned.plan)
             if planned.explained is None:
-                planned.snapshot.store.clear_graph()  # the plan has all that is to be done
+                planned.snapshot.store.clear_graph()  # the plan has everything that is to be done
             outcome = execute(planned.snapshot, planned.plan, planned.unleased, roots, state, terms, watch)
         except NoRoom as full:
             with planned:
@@ -87,19 +89,21 @@ def carry_out(
             raise
         if outcome is not None:
             freed, trashed = (outcome.size, 0) if expires is None else (0, outcome.size)
-            done = replace(planned, dry_run=False, reclaimed=freed, trashed=trashed, spared=outcome.spared)
+            done = replace(planned, dry_run=False, reclaimed=freed, trashed=trashed, stayed=outcome.stayed)
             done = earlier.added_to(_cleared(layout, done, watch))
             _record(layout, state, options, done, outcome, repositories, watch)
             return done
         planned.close()
         if confirm is not None:
             raise Refused(f"{layout.path}: index.json has changed since the plan was shown; run it again")
-    raise Refused(f"{layout.path}: index.json keeps changing; nothing was changed; run it when writers rest")
+    raise Refused(
+        f"{layout.path}: index.json keeps changing; nothing was changed; run it again when nothing writes to it"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """What went before the plan that is carried out was made: blobs, and bytes that were freed or are in the trash."""
+    """What went before the plan was made: blobs, and bytes that were freed or are in the trash."""
 
     gone: tuple[Digest, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
@@ -141,8 +145,9 @@ def _recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Rec
 
 
 def _make_room(planned: Pruned, roots: Roots, full: NoRoom, *, orphans: bool) -> _Earlier:
-    """Frees what needs no journal: leftovers and, if they may go for good, orphans. Raises NoRoom where there is
-    nothing of the kind."""
+    """Frees what needs no journal: leftovers, and orphans where they may go for good. Raises NoRoom where there is
+    neither.
+    """
     layout = planned.snapshot.layout
     leftovers = tuple(remove_leftovers(layout.dir, planned.leftovers)[0])
     freed = sum(each.size for each in leftovers)
@@ -157,7 +162,7 @@ def _make_room(planned: Pruned, roots: Roots, full: NoRoom, *, orphans: bool) ->
 
 
 def _cleared(layout: Layout, done: Pruned, watch: Watcher) -> Pruned:
-    """The run, after the leftovers are gone too: last of all, as no way leads back to them."""
+    """The run, after removing the leftovers too. They go last, because they cannot be brought back."""
     if not done.leftovers:
         return done
     removed, troubles = remove_leftovers(layout.dir, done.leftovers)
@@ -175,7 +180,7 @@ def _record(
     repositories: Mapping[str, int],
     watch: Watcher,
 ) -> None:
-    """Writes the run into the history."""
+    """Adds the run to the history."""
     figures: dict[str, object] = {"images": done.plan.staying, "blobs": len(done.snapshot.store) - len(outcome.gone)}
     if (size := size_without(done.snapshot, outcome.gone)) is not None:
         figures["bytes"] = size
@@ -187,8 +192,9 @@ def _record(
 
 
 def sizes_by_repository(snapshot: Snapshot, plan: Plan) -> Mapping[str, int]:
-    """Bytes of the blobs that the images of each repository have once the plan has been carried out, of the largest
-    repositories; none where that would take long to find out."""
+    """Bytes of the blobs that the images of each repository have after the plan, for the largest repositories; empty
+    where that would take long to find out.
+    """
     store = snapshot.store
     if len(store) > _BLOBS or plan.staying > _IMAGES:
         return {}
@@ -204,7 +210,7 @@ def sizes_by_repository(snapshot: Snapshot, plan: Plan) -> Mapping[str, int]:
 
 
 def size_without(snapshot: Snapshot, gone: Iterable[int]) -> int | None:
-    """Bytes of all blobs but those (nodes); None where that would take long to find out."""
+    """Bytes of all blobs except these nodes; None where that would take long to find out."""
     if len(snapshot.store) > _BLOBS:
         return None
     return snapshot.store.files(others(gone, snapshot.store)).size

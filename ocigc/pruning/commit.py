@@ -1,12 +1,12 @@
 """The commit of a run: index.json changes, and may have to change back.
 
-`before` is index.json as the run was planned on it, `after` as it is to be. Anything else is another program's, and
+`before` is index.json as the run was planned on it, `after` as it will be. Any other content is another program's, and
 none of its entries is ever lost: they are in the file that stays, or are added to it.
 
-Some writers take no lock. So a new index.json is written aside and takes its place by an exchange of the two names, and
-the file that it displaces is compared with what was expected. If it differs, another program has written in this very
-moment, and the two are exchanged back. Where the file system cannot exchange two names, a second name (a hard link)
-keeps the old file for that comparison.
+Some writers take no lock. So a new index.json is written aside and takes its place by an exchange of the two names.
+Then the file that it displaced is compared with what was expected. If it differs, another program has written in this
+very moment, and the two are exchanged back. Where the file system cannot exchange two names, a second name (a hard
+link) keeps the old file for that comparison.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RunState(Enum):
 
 
 def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
-    """How far a run has come, by what stands where. Raises OSError and Refused."""
+    """How far a run has come, by the files that are in place. Raises OSError and Refused."""
     end_exchange(run)
     current, aside = index_digest(layout.dir), index_digest(run)
     if run.exists(_THEIRS) or aside not in (record.before, record.after, None):
@@ -58,8 +58,9 @@ def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
 
 
 def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
-    """Replaces index.json, if it is still the one that the run was planned on; else nothing has changed. Waits up to
-    `wait` for BuildKit. Raises Refused and OSError."""
+    """Replaces index.json, if it is still the one that the run was planned on. Otherwise nothing changes. Waits up to
+    `wait` for BuildKit. Raises Refused and OSError.
+    """
     if record.before == record.after:
         return index_digest(layout.dir) == record.before
     if put_in_place(layout, run, record.before, wait):
@@ -70,8 +71,9 @@ def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
 
 
 def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
-    """Makes index.json what it was before the run. Where another program has written it since, its version stays, with
-    the entries that the run has taken out. May be repeated. Raises Refused and OSError."""
+    """Restores index.json as it was before the run. If another program has written it since, that version stays, and
+    gets the entries that the run has taken out. May be repeated. Raises Refused and OSError.
+    """
     for _ in range(_ATTEMPTS):
         state = run_state(layout, run, record)
         current, aside = index_digest(layout.dir), index_digest(run)
@@ -87,12 +89,13 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
             run.write(INDEX, read_before(run), layout.dir.stat(INDEX))
         if put_in_place(layout, run, record.after, wait):
             return
-    raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when writers rest")
+    raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when nothing writes to it")
 
 
 def _add_missing(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
-    """Adds to another program's index.json what the run has taken out of the one before, and what yet another program
-    has written."""
+    """Adds to another program's index.json what the run has taken out of the earlier one, and what yet another program
+    has written.
+    """
     content = read_before(run)
     before = parse(content)
     positions = (*record.removed, *(position for position, _ in record.renamed))
@@ -102,7 +105,7 @@ def _add_missing(layout: Layout, run: Dir, record: Journal, wait: Duration) -> N
 
 
 def _add_theirs(layout: Layout, run: Dir, wait: Duration) -> None:
-    """Adds to index.json what another program has written into the file that lies in the run's directory now."""
+    """Adds to index.json what another program has written into the file that is now in the directory of the run."""
     if not run.exists(_THEIRS):
         run.rename(INDEX, run, _THEIRS)
         run.sync()
@@ -125,8 +128,9 @@ def _check_whole(run: Dir, name: str) -> None:
 
 
 def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[bytes]], wait: Duration) -> None:
-    """Adds to index.json the entries that `entries` gives for it as it is. What is displaced stays in `aside`. Raises
-    Refused and OSError."""
+    """Adds to index.json the entries that `entries` gives for its present content. What is displaced stays in `aside`.
+    Raises Refused and OSError.
+    """
     lost: list[bytes] = []
     for _ in range(_ATTEMPTS):
         index = layout.read_index()
@@ -146,14 +150,15 @@ def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[
             return
         if index_digest(aside) != sha256(new):
             lost.append(aside.read(INDEX, INDEX_LIMIT))
-    raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when writers rest")
+    raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when nothing writes to it")
 
 
 def missing_entries(
     source: Index, content: bytes, positions: Iterable[int], index: Index
 ) -> tuple[list[bytes], list[str]]:
-    """Entries of an index.json, by position, that another one lacks, without the names that it has already; and those
-    of these names that mean something else there."""
+    """Entries of an index.json, by position, that another one lacks, without the names that it already has; and those
+    of these names that belong to another target there.
+    """
     there: dict[str, set[bytes]] = {}
     nameless = set()
     for position in range(len(index.entries)):
@@ -198,11 +203,11 @@ def index_digest(directory: Dir) -> str | None:
 
 
 def put_in_place(layout: Layout, aside: Dir, expected: str, wait: Duration) -> bool:
-    """Puts the index.json in the directory `aside` in place of that of the layout, if the SHA-256 of that is still
-    `expected`; what it has displaced is in `aside` then, or nothing. Waits up to `wait` for BuildKit.
+    """Replaces the layout's index.json by the one in the directory `aside`, if the SHA-256 of the layout's is still
+    `expected`. The displaced one is in `aside` then, or nothing. Waits up to `wait` for BuildKit.
 
-    If it returns False, the layout has what another program has written. `aside` has ours, or what yet another program
-    has made of it while it was in place. Raises Refused and OSError.
+    If it returns False, the layout has what another program has written. `aside` has our own file, or what yet another
+    program has made of it while it was in place. Raises Refused and OSError.
     """
     with index_lock(layout, wait):
         if index_digest(layout.dir) != expected:
@@ -235,9 +240,10 @@ def _swap(layout: Layout, aside: Dir) -> None:
 
 
 def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: Duration) -> list[Digest]:
-    """Undoes a run whose blobs are not freed yet, and removes its journal; the digests of the blobs that came back.
+    """Undoes a run whose blobs are not freed yet, and removes its journal. Gives the digests of the blobs that came
+    back.
 
-    index.json comes last: an interruption leaves a run that can be finished as well as undone. Waits up to `wait` for
+    index.json comes last, so that an interrupted undo can still be finished either way. Waits up to `wait` for
     BuildKit. Raises Refused and OSError; nothing is lost then.
     """
     taken = [digest for digest, _ in blobs_in(run)]
@@ -255,7 +261,7 @@ def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: Durat
 
 
 def _labelled(run: Dir) -> list[Digest]:
-    """The digests of which a run has taken out the label files."""
+    """The digests whose label files a run has taken out."""
     found = []
     for algorithm in run.names_below(label_files.DIRECTORY):
         for name in run.names_below(label_files.DIRECTORY, algorithm):

@@ -1,14 +1,14 @@
-"""Carrying out a plan. The order of the steps is the crash safety:
+"""Carries out a plan. The order of the steps makes it safe against crashes:
 
-1. the directories are tried, and the journal is written and synced: from here on, the next run finishes or undoes this
-   one if it is cut off;
+1. the directories are probed, and the journal is written and synced: from here on, the next run finishes or undoes
+   this one if it is cut off;
 2. index.json is replaced, if it is still the one that the plan was made for (the commit), and then the list of
    `docker save`, if entries of it go;
 3. labels are taken off;
-4. index.json, the leases, the label files and the blobs are looked at again: what they have come to need stays;
+4. index.json, the leases, the label files and the blobs are read again: what they have come to need stays;
 5. the blobs are moved out of the layout, durably;
-6. the index.json that was displaced is looked at: another program may have held it open;
-7. all is looked at once more, until nothing has changed: what a writer came to need meanwhile is put back;
+6. the displaced index.json is read: another program may have had it open;
+7. everything is read again until nothing has changed: what a writer came to need meanwhile is put back;
 8. the journal is closed, and what was moved is removed.
 
 Until step 8, a signal or a failure rolls the run back.
@@ -50,9 +50,10 @@ _LOOKS = 20
 
 @dataclass(frozen=True, slots=True)
 class RunTerms:
-    """How to carry out a plan that was made at the instant `now`. What is removed is kept in the trash until the
-    instant `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. What other layouts
-    need, as `elsewhere` tells, stays. `wait` is for the lock."""
+    """How to carry out a plan that was made at the instant `now`. What is removed stays in the trash until the instant
+    `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. What other layouts need,
+    by `elsewhere`, stays. `wait` is for the lock.
+    """
 
     now: int
     in_grace_after: int
@@ -63,18 +64,19 @@ class RunTerms:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What the run of that id has done: the digests of the blobs that stayed after all, the nodes of those that went,
-    and the bytes that these took."""
+    """What a run has done: its id, the digests of the blobs that stayed after all, the nodes of those that went, and
+    their bytes.
+    """
 
     run: str
-    spared: frozenset[str]
+    stayed: frozenset[str]
     gone: Sequence[int]
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The prune of that journal, finished by a later run: the digests of the blobs that went, and their bytes."""
+    """A prune that a later run has finished: its journal, the digests of the blobs that went, and their bytes."""
 
     record: Journal
     gone: Sequence[Digest]
@@ -90,11 +92,11 @@ def execute(
     terms: RunTerms,
     watch: Watcher,
 ) -> Executed | None:
-    """Carries out a plan under the exclusive lock; None where index.json has changed since, and nothing was done.
+    """Carries out a plan under the exclusive lock. None if index.json has changed since, and so nothing was done.
     `roots` were read before the snapshot.
 
-    Raises Refused and Interrupted, and says what stands where: nothing was changed, or the next run finishes what was
-    begun.
+    Raises Refused and Interrupted; the message says what state the layout is in: nothing was changed, or the next run
+    finishes what was begun.
     """
     layout, store = snapshot.layout, snapshot.store
     to_delete = array("I", plan.blobs)
@@ -139,7 +141,7 @@ def _blobs_going(store: Store, nodes: Iterable[int], digests: Collection[Digest]
 
 
 def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
-    """Those of the names, in any form, that no image has after the plan, but one before it."""
+    """Those of the names, in any form, that an image has before the plan and none has after it."""
     asked = {in_full(name) for name in names}
     gone = {name for untagged in plan.untagged for name in map(in_full, untagged.image.names) if name in asked}
     for image in (plan.images[kept.position] for kept in plan.kept) if gone else ():
@@ -149,8 +151,9 @@ def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
 
 
 def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerms, watch: Watcher) -> Finished | None:
-    """Finishes a committed run that was cut off; None where another program wrote index.json in the middle of it, and
-    the run is undone. Raises Refused and Interrupted: then it is still to be finished or undone."""
+    """Finishes a committed run that was cut off. None if another program wrote index.json in the middle of it, and so
+    the run was undone. Raises Refused and Interrupted; the run is still to be finished or undone then.
+    """
     with held_back() as check:
         job = _Job(layout, state, run, record, terms, watch, check)
         try:
@@ -178,7 +181,7 @@ def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A run that has its journal. `check` raises KeyboardInterrupt where a signal has come."""
+    """A run that has its journal. `check` raises KeyboardInterrupt once a signal has come."""
 
     layout: Layout
     state: Dir
@@ -189,7 +192,7 @@ class _Job:
     check: Callable[[], None]
 
     def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
-        """The steps after the commit; None where another program wrote index.json meanwhile, and the run is undone."""
+        """The steps after the commit. None if another program wrote index.json meanwhile, and so the run was undone."""
         journal.release_room(self.run)
         if docker_list.cut(self.layout.dir, self.run):
             roots = roots.with_list_of(self.layout)
@@ -213,7 +216,7 @@ class _Job:
         return done
 
     def finish(self) -> Finished | None:
-        """The same for a run that was cut off: all is read anew."""
+        """The same for a run that was cut off: everything is read again."""
         journal.release_room(self.run)
         docker_list.cut(self.layout.dir, self.run)
         self._unlease()
@@ -230,13 +233,13 @@ class _Job:
 
     @contextmanager
     def undone_on_failure(self) -> Iterator[None]:
-        """Rolls the run back where it fails or is interrupted before its end, and says so."""
+        """Rolls the run back if it fails or is interrupted before its end, and says so."""
         try:
             yield
         except (Exception, KeyboardInterrupt) as error:
             if not journal.pending(self.state):
                 raise Refused(
-                    f"{_reason(error)}; the run is done, and the next one frees what it has removed"
+                    f"{_reason(error)}; the run is complete, and the next one frees what it has removed"
                 ) from error
             try:
                 roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
@@ -257,7 +260,7 @@ class _Job:
             raise
 
     def _unlease(self) -> int:
-        """Takes labels off; by how much that changes the number of `Roots.labels`."""
+        """Takes labels off. Gives by how much that changes the number `Roots.labels`."""
         change = 0
         with self.run.ensure(UNLEASED) as kept:
             for each in self.record.unlease:
@@ -281,8 +284,9 @@ class _Job:
     def _sweep(
         self, snapshot: Snapshot, to_delete: array[int], gone: Sequence[Digest], roots: Roots
     ) -> array[int] | None:
-        """Moves blobs out of the layout, durably, and puts back what somebody has come to need; what `_look_again`
-        gives. `gone` are the digests of blobs that an earlier attempt has moved."""
+        """Moves blobs out of the layout, and puts back what somebody has come to need. Gives the nodes of those that
+        are gone. `gone` are the digests of blobs that an earlier attempt has moved.
+        """
         store, report = snapshot.store, self.watch("Removing blobs")
 
         def tick(progress: Progress) -> None:
@@ -291,7 +295,7 @@ class _Job:
                 report(progress)
 
         results = store.sweep(to_delete, self.run.fd, tick)
-        # After the sweep, which has made the directories that they go to.
+        # After the sweep, which has made the directories for them.
         take_out_sidecars(self.layout, self.run, gone)
         sync_directories(self.run)
         tick(Progress(len(to_delete), 0, len(to_delete), 0))
@@ -318,14 +322,14 @@ class _Job:
                 again, roots = self._reload()
                 known = stack.enter_context(again.store)
                 moved = array("I", (node for node in moved if known.find(store.digest(node)) is None))
-        raise Refused(f"{self.layout.path}: what it needs keeps changing; run it when writers rest")
+        raise Refused(f"{self.layout.path}: what it needs keeps changing; run it again when nothing writes to it")
 
     def _undo(self) -> None:
         roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
 
 
 def _executed(run: str, planned: Snapshot, nodes: array[int], snapshot: Snapshot, moved: array[int]) -> Executed:
-    """What came of the planned nodes where those of a later snapshot have moved."""
+    """What came of the planned nodes, given those of a later snapshot that were moved."""
     size = snapshot.store.freed(moved)
     if len(moved) == len(nodes):
         return Executed(run, frozenset(), nodes, size)

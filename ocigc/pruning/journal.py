@@ -1,7 +1,7 @@
-"""The journal: what a run needs to be finished or undone, whatever happens.
+"""The journal: everything that is needed to finish or undo a run, whatever happens.
 
-`.ocigc/run/` is there from the moment a run has been decided until all of it is done. Then it is removed or, if what a
-prune has removed is to be kept for a while, becomes `.ocigc/trash/<id>/`.
+`.ocigc/run/` exists from the moment a run is decided until it is complete. Then it is removed, or, if a prune keeps
+what it has removed for a while, becomes `.ocigc/trash/<id>/`.
 
     journal.json   the run's identity and what is to be done besides deleting
     to-delete      the digests of the blobs to delete, one per line; of a restore `to-restore`, of those to bring back
@@ -38,7 +38,7 @@ from ocigc.native import NEVER, purge
 from ocigc.progress import Watcher
 from ocigc.strict_json import parse_json
 
-"""What else there is to do about a run that was interrupted."""
+"""The other way to deal with a run that was interrupted."""
 
 RUN = "run"
 TRASH = "trash"
@@ -64,7 +64,7 @@ _PRIVATE = 0o700
 
 @dataclass(frozen=True, slots=True)
 class Unlease:
-    """A label to take off a blob, and its value, for the one who wants it back."""
+    """A label to take off a blob, and its value, so that it can be put back."""
 
     digest: Digest
     label: str
@@ -73,12 +73,12 @@ class Unlease:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A prune. `started` is an instant; `in_grace_after` the one since when what has come is in grace; `expires` the
-    one until which what is removed is kept in the trash, None where it is not. `shared` says that the plan heeds what
-    other layouts need.
+    """A prune. `started` is an instant. What has come since `in_grace_after` is in grace. What is removed stays in the
+    trash until `expires`; None means no trash. `shared` says that the plan takes the needs of other layouts into
+    account.
 
     `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions, in the index before, of
-    entries that go or lose all their names; `renamed` those of entries that lose some names, with these.
+    entries that go or lose all their names; `renamed` has those of entries that lose some names, with these names.
     """
 
     id: str
@@ -95,8 +95,9 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class RestoreJournal:
-    """A restore, of what the run `run` has removed. `entries` are those of index.json as they are to come back, each
-    with its position in the index before that run; `unlease` are labels that come back too."""
+    """A restore of what the run `run` has removed. `entries` are the entries of index.json that come back, each with
+    its position in the index before that run; `unlease` are labels that come back too.
+    """
 
     id: str
     started: int
@@ -121,7 +122,7 @@ def pending(state: Dir) -> bool:
 
 
 def pending_below(layout: Layout) -> bool:
-    """The same for one who only reads. Raises OSError."""
+    """The same, for a command that only reads. Raises OSError."""
     try:
         with layout.dir.below(STATE) as state:
             return pending(state)
@@ -130,7 +131,7 @@ def pending_below(layout: Layout) -> bool:
 
 
 def note_pending(layout: Layout, watch: Watcher) -> None:
-    """Notes an interrupted run, and both ways on."""
+    """Notes an interrupted run, and both ways to deal with it."""
     with suppress(OSError):
         if pending_below(layout):
             what = "a run was interrupted, and the next prune finishes it"
@@ -141,7 +142,7 @@ def note_pending(layout: Layout, watch: Watcher) -> None:
 
 
 class _IndexMovedOn(Exception):
-    """index.json is no longer what the journal was to be made of."""
+    """index.json has changed since the plan was made."""
 
 
 def open_run(
@@ -154,15 +155,15 @@ def open_run(
     room: int,
     prepare: Callable[[Dir], None],
 ) -> Journal | None:
-    """Puts the journal of a prune in place, synced, and gives it with its `after`; None where index.json is no longer
-    `index`. Until then nothing has happened. Raises OSError.
+    """Puts the journal of a prune in place, synced, and gives it with its `after`. None if index.json is no longer
+    `index`. Before that, nothing has changed. Raises OSError.
 
-    `change` is that of index.json; `to_delete` are the digests to delete. So many bytes of `room` are reserved, until
+    `change` is the change of index.json; `to_delete` are the digests to delete. `room` bytes are reserved until
     `release_room`. `prepare` writes what else the run needs into its directory.
     """
     like = layout.dir.stat(INDEX)
     with suppress(_IndexMovedOn), _draft(state) as draft:
-        # All is made of this copy: others may write to index.json while it is read.
+        # Everything is made from this copy, as others may write to index.json while it is read.
         if _write_hashed(draft, _BEFORE, layout.dir.pieces(INDEX, INDEX_LIMIT), like) != journal.before:
             raise _IndexMovedOn
         with open(draft.open_plain(_BEFORE), "rb") as before:
@@ -201,13 +202,13 @@ def _reserve(draft: Dir, size: int) -> None:
 
 
 def release_room(run: Dir) -> None:
-    """Gives back the bytes that are reserved. Raises OSError."""
+    """Frees the reserved bytes. Raises OSError."""
     run.remove(_ROOM)
 
 
 @contextmanager
 def _draft(state: Dir) -> Iterator[Dir]:
-    """A new directory that becomes that of the run when the block ends well."""
+    """A new directory that becomes that of the run when the block ends without an error."""
     discard(state)
     try:
         state.make(_DRAFT, _PRIVATE)
@@ -216,7 +217,7 @@ def _draft(state: Dir) -> Iterator[Dir]:
             draft.sync()
         state.rename(_DRAFT, state, RUN)
     except BaseException:
-        # The disk is full, more often than not: what was written so far is in the way.
+        # Usually the disk is full: then what was written so far takes room.
         with suppress(OcigcError):
             purge(state.fd, _DRAFT)
         raise
@@ -229,7 +230,7 @@ def _write(draft: Dir, kind: str, journal: Journal | RestoreJournal, like: os.st
 
 
 def _write_hashed(parent: Dir, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
-    """Writes a new file; the SHA-256 of its content, in hex."""
+    """Writes a new file, and gives the SHA-256 of its content, in hex."""
     from hashlib import sha256  # noqa: PLC0415
 
     digest = sha256()
@@ -247,7 +248,7 @@ def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
     return (f"{digest}\n".encode() for digest in digests)
 
 
-# Reading: a journal may have come with the layout, from a stranger, so nothing in it may lead out of the layout.
+# Reading: a journal may have come with the layout from anybody, so nothing in it may lead out of the layout.
 
 
 def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
@@ -257,7 +258,7 @@ def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version != _VERSION:
         raise MalformedError(
-            f"{path}: of version {version}, where this ocigc knows {_VERSION}: finish the run with the one that began"
+            f"{path}: version {version}, but this ocigc knows {_VERSION}: finish the run with the ocigc that began it"
         )
     try:
         found: Journal | RestoreJournal
@@ -377,7 +378,9 @@ def _digests(run: Dir, name: str) -> Iterator[Digest]:
 
 
 def close(state: Dir, journal: Journal) -> None:
-    """Ends a prune that is done: what it has taken out goes to the trash, or for good. Raises OSError and Refused."""
+    """Ends a prune that is complete: what it has taken out goes to the trash, or is removed for good. Raises OSError
+    and Refused.
+    """
     if journal.expires is not None:
         with state.ensure(TRASH, mode=_PRIVATE) as trash:
             state.rename(RUN, trash, journal.id)
@@ -387,7 +390,9 @@ def close(state: Dir, journal: Journal) -> None:
 
 
 def discard(state: Dir) -> None:
-    """Removes a run that is done or that never began, and what is left of earlier ones. Raises OSError and Refused."""
+    """Removes a run that is complete or has never begun, and what is left of earlier ones. Raises OSError and
+    Refused.
+    """
     if pending(state):
         purge(state.fd, _DISCARDED)
         state.rename(RUN, state, _DISCARDED)
@@ -398,12 +403,12 @@ def discard(state: Dir) -> None:
 
 
 def being_freed(state: Dir) -> int:
-    """The bytes that a run which was done has not freed yet. Raises OSError."""
+    """The bytes that a complete run has not freed yet. Raises OSError."""
     return _size_below(state, _DISCARDED, 3)
 
 
 def _size_below(parent: Dir, name: str, depth: int) -> int:
-    """Bytes of the blobs with one name in a directory, or so many below it."""
+    """Bytes of the blobs with one name in a directory, or that many levels below it."""
     total = 0
     with suppress(FileNotFoundError, NotADirectoryError), parent.below(name) as directory:
         for each in directory.names():
@@ -416,8 +421,9 @@ def _size_below(parent: Dir, name: str, depth: int) -> int:
 
 
 def forget(state: Dir, identity: str) -> None:
-    """Removes a run from the trash: by one rename, so that no half of one is ever left in it. Raises OSError and
-    Refused."""
+    """Removes a run from the trash. One rename does it, so that the trash never has half a run. Raises OSError and
+    Refused.
+    """
     purge(state.fd, _DISCARDED)
     with state.below(TRASH) as trash:
         trash.rename(identity, state, _DISCARDED)

@@ -21,7 +21,7 @@ _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]+)?|100)\s?%")
 
 
 def emptied(snapshot: Snapshot, plan: Plan, *, in_tree: bool = False) -> str:
-    """What a plan would empty a layout of; nothing where it would not.
+    """What a plan would empty a layout of; empty text where it would not.
 
     An image whose content is absent does not count as one that is left. A layout in a tree may lose its last dangling
     images.
@@ -52,12 +52,12 @@ def _without_names(store: Store, plan: Plan) -> str:
 
 
 def _have_content(images: Images, store: Store) -> bool:
-    """Whether the content of any of them is here."""
+    """Whether the content of any of them is present."""
     return any(target != NO_NODE for target in images.targets(store))
 
 
 def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:
-    """A layout without any entry may hold blobs for others: it is not to lose all that are old enough."""
+    """A layout without any entry may have blobs for other layouts, so it must not lose all that are old enough."""
     store = snapshot.store
     if plan.blob_count and plan.blob_count + plan.in_grace >= len(store.sweepable(range(len(store)))):
         return "it has no image, and this would delete every blob: other layouts may need them"
@@ -66,7 +66,7 @@ def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MaxDelete:
-    """A limit on a run: `percent` of the images and of the bytes, `size` in bytes, or a number of `images`."""
+    """A limit for a run: `percent` of the images and of the bytes, `size` in bytes, or a number of `images`."""
 
     text: str
     percent: float | None = None
@@ -74,8 +74,9 @@ class MaxDelete:
     images: int | None = None
 
     def excess(self, store: Store, plan: Plan, size: int) -> str | None:
-        """What of a plan is over the limit; None where all is within it. `size` is in bytes: what the plan frees, or
-        moves to the trash."""
+        """What part of a plan exceeds the limit; None if nothing does. `size` is in bytes: what the plan frees, or
+        moves to the trash.
+        """
         images = len(plan.pruned)
         of_images, of_size = len(plan.images), sum(map(store.size, range(len(store)))) if self.percent else 0
         if self.images is not None and images > self.images:
@@ -90,7 +91,7 @@ class MaxDelete:
 
 
 def parse_max_delete(text: str, parse_size: Callable[[str], int]) -> MaxDelete:
-    """`20%`, `200GB` or `50` (images). Raises ValueError."""
+    """Parses `20%`, `200GB` or `50` (images). Raises ValueError."""
     if (percent := _PERCENT.fullmatch(text)) is not None:
         return MaxDelete(text, percent=float(percent[1]))
     if text.isascii() and text.isdecimal():

@@ -26,16 +26,16 @@ from ocigc.native import Store
 from ocigc.progress import SILENT
 
 Stamp = tuple[tuple[int, ...], ...]
-"""Tells whether index.json or the leases of a layout have changed."""
+"""Changes when index.json or the leases of a layout change."""
 
 
 @dataclass(slots=True)
 class Peer:
-    """A layout, by its name in messages, and how to open it or its mere directory.
+    """A layout, by its name in messages, and how to open it, or only its directory.
 
-    `needs` are the digests of all that it needs and has not, None until it has been looked at. Where these cannot all
-    be known, `unknown` says why. `has_blobs`: there are algorithms below its `blobs/`; what has none shares those of
-    others. `blind`: its blobs cannot be looked at, but what its entries name is needed.
+    `needs` are the digests of all that it needs and lacks; None until they have been read. Where some of these cannot
+    be known, `unknown` says why. `has_blobs`: it has directories below `blobs/`; otherwise it shares the blobs of
+    others. `blind`: its blobs cannot be read, but what its entries name is needed.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Peer:
     blind: bool = False
     stamp: Stamp = field(default=())
 
-    def look(self, now: int) -> frozenset[Digest]:
+    def read_needs(self, now: int) -> frozenset[Digest]:
         """Finds out what it needs at the instant `now`."""
         self.stamp = self.stamp_now()
         self.unknown = ""
@@ -57,7 +57,7 @@ class Peer:
                 self.has_blobs = _has_blobs(layout.dir)
                 try:
                     snapshot = load(layout, None, now, SILENT, record=True)
-                except Refused:  # its blobs are elsewhere, say: a symlink is not followed
+                except Refused:  # for example, its blobs are elsewhere: a symlink is not followed
                     self.blind = True
                     self.needs = needs_of_index(layout, now)
                 else:
@@ -72,7 +72,7 @@ class Peer:
         return self.needs
 
     def stamp_now(self) -> Stamp:
-        """What `stamp` would be now."""
+        """The present value of `stamp`."""
         stamps = []
         with suppress(OSError), self.open_directory() as directory:
             for name in (INDEX, LEASES):
@@ -82,7 +82,7 @@ class Peer:
         return tuple(stamps)
 
     def blobs(self) -> Iterator[Digest]:
-        """The digests of all that it has. Raises Refused and OSError where that cannot be looked at."""
+        """The digests of all blobs that it has. Raises Refused and OSError where they cannot be read."""
         with self.open() as layout, Store.scan(layout.fd) as store:
             yield from store.digests(range(len(store)))
 
@@ -103,7 +103,7 @@ class Wanted:
         self._lock = Lock()
 
     def count(self, path: str, digests: frozenset[Digest]) -> None:
-        """Lets the layout at that path count with these digests, and no longer with those before."""
+        """Counts these digests for the layout at that path, in place of those before."""
         with self._lock:
             before = self._counted.get(path, frozenset())
             self._layouts.update(digests - before)
@@ -121,7 +121,7 @@ class Wanted:
 
 
 class SharedWith:
-    """Implements `Elsewhere`: the layouts that somebody has named."""
+    """Implements `Elsewhere` for layouts that the user has named."""
 
     def __init__(self, paths: Iterable[str], now: int) -> None:
         """Raises UsageError where one of the paths is not a directory."""
@@ -133,7 +133,7 @@ class SharedWith:
         return next((f"{each.name}: {each.unknown}" for each in self._peers if each.unknown), "")
 
     def needed(self) -> frozenset[Digest]:
-        return frozenset[Digest]().union(*(peer.look(self._now) for peer in self._peers))
+        return frozenset[Digest]().union(*(peer.read_needs(self._now) for peer in self._peers))
 
     def kept(self, store: Store) -> array[int]:
         return nodes_of(self._peers, store)
@@ -148,8 +148,9 @@ P = TypeVar("P", bound=Peer)
 def nodes_of(
     peers: Iterable[P], store: Store, but: Callable[[P], frozenset[Digest]] = lambda _: frozenset()
 ) -> array[int]:
-    """The nodes of a store whose blobs any of the peers has; `but` says of a peer which do not count. What a peer is
-    `blind` for does not count: all that it needs is known."""
+    """The nodes of a store whose blobs any of the peers has. `but` gives, for a peer, the digests that do not count. A
+    peer that is `blind` does not count: all its needs are known.
+    """
     found = bytearray(len(store))
     for peer in peers:
         if peer.blind:
@@ -177,8 +178,9 @@ def _at(path: str) -> Peer:
 
 
 class Beside:
-    """Implements `Elsewhere` for one layout of a tree. What others have too does not count: a file that has several
-    names goes with the last."""
+    """Implements `Elsewhere` for one layout of a tree. What others also have does not count, as a file with several
+    names goes only with the last.
+    """
 
     unknown = ""
 
@@ -196,17 +198,18 @@ class Beside:
 
 
 class TreeNeeds:
-    """What each layout of a tree needs and has not, at the instant `now`. Of one that cannot be read that is what its
-    entries name."""
+    """What each layout of a tree needs and lacks at the instant `now`. For a layout that cannot be read, what its
+    entries name counts.
+    """
 
     def __init__(self, tree: Tree, now: int) -> None:
         alone = len(tree.found) == 1
         self._wanted = Wanted()
         for found in () if alone else tree.found:
-            self._wanted.count(found.path, _peer(tree, found).look(now))
+            self._wanted.count(found.path, _peer(tree, found).read_needs(now))
 
     def beside(self, found: Found) -> Beside:
-        """What the others need of one."""
+        """What the other layouts need from one."""
         return Beside(self._wanted.beside(found.path))
 
 

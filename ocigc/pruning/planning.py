@@ -1,4 +1,6 @@
-"""From what is asked of a layout to a plan: references, policy and storage come to filters, and those to the rules."""
+"""From a request to a plan: references, a policy and a limit on storage become filters, and the rules decide
+by these.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,9 @@ def request(
     grace: int | timedelta = 3600 * SECOND,
     rules: RuleSet = SEED,
 ) -> Request:
-    """A request of this moment: filters as `docker image prune` takes them, durations of `until` counted from now,
-    dates in the local zone. `grace` is in nanoseconds or a `timedelta`. Raises UsageError."""
+    """A request as of now: filters as `docker image prune` takes them, durations of `until` counted from now, dates in
+    the local zone. `grace` is in nanoseconds or a `timedelta`. Raises UsageError.
+    """
     now = time.time_ns()
     local_offset = time.localtime(now // SECOND).tm_gmtoff
     parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset, rules=rules)
@@ -57,15 +60,17 @@ def request(
 class PruneOptions:
     """How to prune, besides the request to the rules.
 
-    With `references`, exactly these images go, by the request's rules otherwise, and nothing that no image held. With a
-    `policy`, only images that it lets go may; it stands for the one in the layout's own file (`own_policy`: if at all);
-    the `default_policy` applies where there is no such file. With `keep_storage` (bytes), no more go than it takes, the
-    oldest first, until the store fits. Images of which `spares` says so (their time of creation is known where it can
-    be) stay too. What is in use and matches no image is noted (`match_in_use`), or nothing is done (`in_use_strict`).
-    `repository` (normalised) owns bare tags; `driver` is the snapshotter of the unlease rule; what is removed is kept
-    in the trash for `trash`, nanoseconds or a `timedelta` (None: freed at once); `wait` is for the lock. A layout that
-    is `in_tree` may lose its last dangling images. `shared_with` are the paths of layouts whose blobs may lie in this
-    one: what they need and have not stays.
+    With `references`, exactly these images go, otherwise by the rules of the request, and orphans that no image reached
+    stay. With a `policy`, only images that it allows to go may go. It takes the place of the one in the layout's own
+    file (`own_policy`: whether that counts at all). The `default_policy` applies where there is no such file. With
+    `keep_storage` (bytes), only as many images go, the oldest first, as it takes for the store to fit. Images for which
+    `keeps` is true stay too; their time of creation is known where it can be. References in use that match no image are
+    noted (`match_in_use`), or the run is refused (`in_use_strict`).
+
+    Bare tags belong to `repository` (normalised). `driver` is the snapshotter of the unlease rule. What is removed
+    stays in the trash for `trash`, nanoseconds or a `timedelta` (None: it is freed at once). `wait` is for the lock. A
+    layout that is `in_tree` may lose its last dangling images. `shared_with` are the paths of layouts whose blobs may
+    lie in this one: what they need and lack stays.
     """
 
     request: Request = field(default_factory=request)
@@ -81,7 +86,7 @@ class PruneOptions:
     own_policy: bool = True
     default_policy: Policy | None = None
     keep_storage: int | None = None
-    spares: Callable[[ImageRecord], bool] | None = None
+    keeps: Callable[[ImageRecord], bool] | None = None
     match_in_use: bool = True
     in_use_strict: bool = False
     in_tree: bool = False
@@ -89,7 +94,7 @@ class PruneOptions:
 
 
 def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:
-    """The plan, and what was snapshot with what had to be found out for it. Raises UsageError and Refused."""
+    """The plan, and the snapshot with what had to be found out for it. Raises UsageError and Refused."""
     in_use = options.request.in_use
     if options.match_in_use and (in_use or in_use.sandboxes_unknown):
         _match(in_use, snapshot, watch, strict=options.in_use_strict)
@@ -99,12 +104,12 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
     policy = options.policy
     if policy is None and options.own_policy:
         policy = _own_policy(snapshot, watch) or options.default_policy
-    if request.filters.until or policy is not None or options.keep_storage is not None or options.spares is not None:
+    if request.filters.until or policy is not None or options.keep_storage is not None or options.keeps is not None:
         snapshot = with_created(snapshot)
     if policy is not None:
         request = _governed(request, snapshot, policy, options.repository)
-    if options.spares is not None:
-        request = _retaining(request, _fits_with(each.position for each in filter(options.spares, snapshot.images)))
+    if options.keeps is not None:
+        request = _retaining(request, _fits_with(each.position for each in filter(options.keeps, snapshot.images)))
     if options.keep_storage is not None:
         request = _retaining(request, _held(snapshot, request.now))
         return snapshot, _plan_storage(snapshot, request, options.keep_storage, watch)
@@ -112,7 +117,7 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
 
 
 def _own_policy(snapshot: Snapshot, watch: Watcher) -> Policy | None:
-    """The policy that lies in the layout, if there is one."""
+    """The policy in the layout, if there is one."""
     if not snapshot.layout.dir.exists("ocigc.toml"):
         return None
     from ocigc.pruning.policy_file import own_policy  # noqa: PLC0415
@@ -121,17 +126,17 @@ def _own_policy(snapshot: Snapshot, watch: Watcher) -> Policy | None:
 
 
 def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status: Status) -> Plan:
-    """The plan of a prune. Between the steps of the decision, `status` is asked for the age of files, then for what
-    they take of the disk.
+    """The plan of a prune. Between the steps of the decision, `status` gives the age of files, and then what they take
+    on disk.
     """
     after = request.in_grace_after
-    young: frozenset[int] = frozenset()
+    in_grace: frozenset[int] = frozenset()
     if after is not None:
         nameless = inputs.images.of_kind(NameKind.NAMELESS)
         targets = nameless.targets(inputs.graph)
         newer = frozenset(status.newer([node for node in targets if node != NO_NODE], after))
-        young = frozenset(each for each, node in zip(nameless.positions, targets, strict=True) if node in newer)
-    marked = consider(inputs, request, config_labels, young)
+        in_grace = frozenset(each for each, node in zip(nameless.positions, targets, strict=True) if node in newer)
+    marked = consider(inputs, request, config_labels, in_grace)
     plan = conclude(marked, inputs, request, () if after is None else status.newer(marked.unreachable(), after))
     return replace(plan, reclaimed=status.freed(array("I", plan.blobs)))
 
@@ -162,7 +167,7 @@ def forecast(
 
 
 def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -> None:
-    """Notes what is in use and matches no image; with `strict`, raises Refused."""
+    """Notes what is in use but matches no image; with `strict`, raises Refused."""
     from ocigc.gc.unmatched import Matching  # noqa: PLC0415
 
     matching = Matching(in_use)
@@ -179,7 +184,7 @@ def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -
 
 
 def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:
-    """What goes with the images that references name. Raises UsageError, and Refused where one is in use."""
+    """What goes with the images that references name. Raises UsageError, and Refused where one of them is in use."""
     images = snapshot.images
     selected = select(images, references, snapshot.parts)
     filters = only(selected.whole, images)
@@ -198,7 +203,7 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
 
 
 def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:
-    """The request under a policy: that decides on named images too, unless a filter says that they stay."""
+    """The request under a policy. The policy also decides on named images, unless a filter keeps them."""
     images = snapshot.images
     from ocigc.gc.retention import ImageStates, retain  # noqa: PLC0415
     from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
@@ -224,8 +229,9 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
 
 
 def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
-    """By position, the images that neither a policy nor a limit on storage takes: a lease or a label keeps their
-    targets."""
+    """By position, the images that neither a policy nor a limit on storage removes, because a lease or a label keeps
+    their targets.
+    """
     store, images = snapshot.store, snapshot.images
     active = [lease for lease in snapshot.leases if lease.active(now)]
     labelled = store.label_roots()
@@ -242,7 +248,7 @@ def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
 
 
 def _retaining(request: Request, retained: dict[int, str]) -> Request:
-    """The request, by which the images at these positions stay too."""
+    """The request, with the images at these positions kept too."""
     filters = replace(request.filters, retained=ChainMap(dict(request.filters.retained), retained))
     return replace(request, filters=filters)
 
@@ -252,8 +258,8 @@ def _fits_with(positions: Iterable[int]) -> dict[int, str]:
 
 
 def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watcher) -> Plan:
-    """The plan that removes the fewest images, the oldest first, so that the store fits into `limit` bytes. What lies
-    in the store counts, whether or not a file has further names elsewhere.
+    """The plan that removes as few images as possible, the oldest first, so that the store fits into `limit` bytes. The
+    bytes in the store count, whether or not a file has further names elsewhere.
     """
     store = snapshot.store
 
@@ -272,7 +278,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
         return plan if size_without(plan.blobs) <= limit else None
 
     best = plan_without(())
-    # Of what nobody knows the age of, everything else goes first; and what follows a subject goes with that.
+    # Images of unknown age go last. A referrer goes with its subject.
     candidates = array("I", sorted(best.pruned.positions, key=lambda position: snapshot.images[position].age))
     low, high = 0, len(candidates)
     while low < high:

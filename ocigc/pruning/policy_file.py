@@ -1,4 +1,4 @@
-"""A policy's file (TOML), as `docs/policy.md` describes it."""
+"""The file of a policy (TOML), as `docs/policy.md` describes it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from ocigc.semver import parse_range
 from ocigc.times import parse_duration
 
 OWN = "ocigc.toml"
-"""The policy that lies in a layout, or at the root of a tree."""
+"""The file of the policy in a layout, or at the root of a tree."""
 
 _LIMIT = 256 << 10  # bytes
 _RULE_LIMIT = 1000
-_PATTERN_LIMIT = 1000  # globs, expressions, ranges and labels, as each image is compared with them
+_PATTERN_LIMIT = 1000  # globs, expressions, ranges and labels: every image is compared with each of them
 _STATEMENT_LIMIT = 100  # lines
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def own_policy(directory: Dir, path: str, watch: Watcher) -> Policy | None:
-    """The policy that lies in a layout or a tree of them, None where there is no such file. One that others than its
-    user may have written only keeps. Raises UsageError and Refused."""
+    """The policy in a layout or a tree of them; None where there is no such file. A policy that others than the user
+    may have written only keeps images. Raises UsageError and Refused.
+    """
     path = f"{path}/{OWN}"
     with naming(path):
         try:
@@ -45,34 +46,34 @@ def own_policy(directory: Dir, path: str, watch: Watcher) -> Policy | None:
         watch.note(f"the policy in {path} applies")
         return policy
     watch.note(
-        f"the policy in {path} lets nothing go, as {doubt}; what it keeps stays. To accept it, name it as the policy "
-        "of the run, or make it and its directory yours or root's, and writable by the owner alone"
+        f"the policy in {path} removes nothing, because {doubt}; what it keeps stays. To accept it, name it as the "
+        "policy of the run, or make it and its directory yours or root's, and writable by the owner alone"
     )
     return replace(policy, only_keeps=True)
 
 
 def _distrusted(status: os.stat_result, what: str) -> str | None:
-    """Why a file may be by somebody else, by the rule of ssh for its configuration; None if it may not."""
+    """Why somebody else may have written a file, by the rule of ssh for its configuration; None if nobody may."""
     if status.st_uid not in (0, os.geteuid()):
         return f"{what} belongs to another user"
     return f"{what} is writable by others" if status.st_mode & _OTHERS_WRITE else None
 
 
 def parse_policy(content: bytes, path: str) -> Policy:
-    """The rules of a policy. Raises UsageError, naming file, line and key."""
+    """Parses the rules of a policy. Raises UsageError, naming file, line and key."""
     if len(content) > _LIMIT:
         raise UsageError(f"{path}: larger than {_LIMIT:,} bytes: not a policy")
     try:
         text = content.decode("utf-8-sig")
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{path}: not valid TOML: {printable(reason)}") from None
     return _Reader(path, text).policy(document)
 
 
 class _Reader:
-    """Makes a policy of a document; `text` is what it was parsed from."""
+    """Makes a policy from a document; `text` is what it was parsed from."""
 
     def __init__(self, path: str, text: str) -> None:
         self._path = path
@@ -124,7 +125,7 @@ class _Reader:
             raise self._error(number, key, str(error)) from None
 
     def _error(self, number: int, key: str, reason: str, *, named: bool = True) -> UsageError:
-        """What is wrong with a key of the number-th rule, or the rule itself; 0 is what stands outside of rules."""
+        """What is wrong with a key of the number-th rule, or with the rule itself; 0 means outside of the rules."""
         lines = _lines(self._text)
         line = lines.get((number, key)) or lines.get((number, ""))
         where = [self._path, f"line {line}" if line else "", f"rule {number}" if number else ""]
@@ -133,8 +134,8 @@ class _Reader:
 
 
 def _lines(text: str) -> Mapping[tuple[int, str], int]:
-    """In what line keys stand, by the number of their rule and the key; a rule itself by the key "". The text has to be
-    valid TOML: its statements are the shortest pieces of whole lines that are valid by themselves.
+    """The line of each key, by the number of its rule and the key; a rule itself has the key "". The text must be valid
+    TOML: its statements are the shortest pieces of whole lines that are valid alone.
     """
     found: dict[tuple[int, str], int] = {}
     number = inside = 0
@@ -153,7 +154,7 @@ def _lines(text: str) -> Mapping[tuple[int, str], int]:
 
 
 def _statements(lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each statement with the line in which it begins; none after one that is too long."""
+    """Each statement with the line where it begins; none after a statement that is too long."""
     first = 0
     while first < len(lines):
         for last in range(first + 1, min(first + _STATEMENT_LIMIT, len(lines)) + 1):

@@ -1,11 +1,11 @@
-"""What would stop a run halfway, found before it has changed anything.
+"""Finds what would stop a run halfway, before it changes anything.
 
-Every directory that files are to leave is tried: whether files may be removed from it, and, with an empty file, whether
-they can be moved between it and ocigc's own directory. That tells of permissions, immutable and append-only
+Every directory that files will leave is probed: whether files may be removed from it, and, with an empty file, whether
+they can be moved between it and the state directory. This finds missing permissions, immutable and append-only
 directories, read-only mounts, other devices, bind mounts and project quotas.
 
 A full disk: a run writes its journal before it can free anything. Where there is no room for that, orphans are freed
-first. That needs no journal: no image has them, so their loss at any moment changes nothing else.
+first. That needs no journal: no image has them, so losing them at any moment changes nothing else.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ocigc.pruning.roots import Roots
 
 PROBE = ".ocigc-probe"
 _REASONS = {
-    errno.EPERM: "its files may not be removed: not ours, or immutable or append-only (see lsattr)",
-    errno.EACCES: "not ours to write",
+    errno.EPERM: "its files cannot be removed: not yours, or immutable or append-only (see lsattr)",
+    errno.EACCES: "no permission to write",
     errno.EXDEV: f"files cannot be moved from there to {STATE}: another device, mount or quota",
 }
 _BLOCK = 4096  # bytes
@@ -53,7 +53,7 @@ def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) ->
 
 
 def clean(layout: Layout, state: Dir) -> None:
-    """Removes what a run that was killed while it tried has left. Raises OSError."""
+    """Removes what a run that was killed while probing has left. Raises OSError."""
     for top in ("blobs", label_files.DIRECTORY):
         for algorithm in ENCODED_LENGTHS:
             with suppress(FileNotFoundError, NotADirectoryError), layout.dir.below(top, algorithm) as directory:
@@ -62,9 +62,9 @@ def clean(layout: Layout, state: Dir) -> None:
 
 
 def _leaving(layout: Layout, store: Store, to_delete: Sequence[int]) -> Iterator[tuple[str, str, str]]:
-    """Each directory that files leave (`blobs` or `labels`, and the algorithm), with the name of a file in it."""
+    """Each directory that files will leave (`blobs` or `labels`, and the algorithm), with the name of a file in it."""
     for algorithm in ENCODED_LENGTHS:
-        # Nodes are in the order of algorithms.
+        # Nodes are sorted by algorithm.
         first = bisect_left(range(len(store)), algorithm, key=lambda node: store.digest(node).algorithm)
         end = bisect_right(range(len(store)), algorithm, key=lambda node: store.digest(node).algorithm)
         node = next((node for node in to_delete if first <= node < end), None)
@@ -80,7 +80,7 @@ def _leaving(layout: Layout, store: Store, to_delete: Sequence[int]) -> Iterator
 def _try_to_remove(directory: Dir, name: str) -> None:
     with suppress(NotADirectoryError, FileNotFoundError):
         if stat.S_ISREG(directory.stat(name).st_mode):
-            # The kernel asks whether it may be removed before it notices that it is not a directory.
+            # The kernel checks the permission before it notices that this is not a directory.
             os.rmdir(name, dir_fd=directory.fd)
 
 
@@ -118,7 +118,7 @@ def needed(snapshot: Snapshot, blobs: int, labels: int) -> int:
 
 @contextmanager
 def asking_for(layout: Layout, size: int) -> Iterator[None]:
-    """Says of a full disk how many bytes are needed. Raises NoRoom."""
+    """Reports on a full disk how many bytes are needed. Raises NoRoom."""
     try:
         yield
     except OSError as error:
@@ -128,8 +128,9 @@ def asking_for(layout: Layout, size: int) -> Iterator[None]:
 
 
 def free_orphans(snapshot: Snapshot, plan: Plan, roots: Roots, size: int) -> list[tuple[Digest, int]]:
-    """Removes orphans of a plan for good, the largest first, until so many bytes are free; each digest with its bytes.
-    Nothing goes if anything has changed since `roots` were read. Raises Refused and OSError."""
+    """Removes orphans of a plan for good, the largest first, until `size` bytes are free. Gives each digest with its
+    bytes. Nothing goes if anything has changed since `roots` were read. Raises Refused and OSError.
+    """
     layout, store = snapshot.layout, snapshot.store
     if roots.has_moved_on(layout, None, store):
         return []
@@ -144,7 +145,7 @@ def free_orphans(snapshot: Snapshot, plan: Plan, roots: Roots, size: int) -> lis
                 status = directory.stat(encoded)
                 if status.st_size != store.size(node) or _stamp(status) != store.stamp(node):
                     continue
-                # The label file first: without its blob nobody would look at it again.
+                # The label file first: without its blob, nobody would find it again.
                 with suppress(FileNotFoundError), layout.dir.below(label_files.DIRECTORY, algorithm) as labels:
                     labels.remove(f"{encoded}{label_files.SUFFIX}")
                 directory.remove(encoded)

@@ -1,4 +1,4 @@
-"""Pruning one layout: the plan as a value, and the door to carrying it out."""
+"""Prunes one layout: makes the plan as a value, and starts carrying it out."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """A plan as it was, or would be, carried out. Holds the store, as digests are looked up in it: close it, or use it
-    as a context manager.
+    """A plan that was, or would be, carried out. It has the store open, to look digests up. Close it, or use it as a
+    context manager.
 
-    `reclaimed` and `trashed` are in bytes: what is freed, and what the trash keeps; `spared` are digests that stayed
-    after all; `leftovers` are temporary files of other tools that go; `earlier` are blobs that went before the plan was
-    made, with an interrupted run that was finished, or to make room. `explained` is None where nobody asked.
+    `reclaimed` and `trashed` are in bytes: what is freed, and what the trash keeps. `stayed` are digests that stayed
+    after all. `leftovers` are temporary files of other tools that go. `earlier` are blobs that went before the plan was
+    made, with an interrupted run that was finished, or to make room. `explained` is None unless it was asked for.
     """
 
     snapshot: Snapshot
@@ -46,7 +46,7 @@ class Pruned:
     reclaimed: int
     trashed: int
     dry_run: bool
-    spared: frozenset[str] = frozenset()
+    stayed: frozenset[str] = frozenset()
     leftovers: Sequence[Leftover] = ()
     earlier: Sequence[Digest] = ()
     explained: Iterable[Explanation] | None = None
@@ -82,15 +82,15 @@ class Pruned:
     @property
     def removed(self) -> int:
         """How many blobs go."""
-        return self.plan.blob_count - len(self.spared) + len(self.earlier)
+        return self.plan.blob_count - len(self.stayed) + len(self.earlier)
 
     def count(self, nodes: Sequence[int]) -> int:
-        """How many of those nodes go."""
-        return sum(1 for _ in self.deleted(nodes)) if self.spared else len(nodes)
+        """How many of these nodes go."""
+        return sum(1 for _ in self.deleted(nodes)) if self.stayed else len(nodes)
 
     def deleted(self, nodes: Iterable[int]) -> Iterator[Digest]:
-        """The digests of those nodes that go."""
-        return (digest for digest in self.snapshot.store.digests(nodes) if digest not in self.spared)
+        """The digests of those of these nodes that go."""
+        return (digest for digest in self.snapshot.store.digests(nodes) if digest not in self.stayed)
 
 
 def prune(
@@ -98,19 +98,19 @@ def prune(
     options: PruneOptions | None = None,
     *,
     confirm: Callable[[Pruned], None] | None = None,
-    look: Callable[[Pruned], None] | None = None,
+    review: Callable[[Pruned], None] | None = None,
     watch: Watcher = SILENT,
     taken: HardLinks | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Pruned:
-    """Prunes a layout, or says what would go; without options as the command does without any: dangling images, and
-    what nothing reaches. `look` sees every plan that is made, also one that is made anew as index.json has changed;
-    then `confirm` sees what is to go, and raises Refused to keep it. `taken` is what the caller has removed from other
-    layouts: an orphan whose file lost names by that is no younger for it. What other layouts need stays, as `elsewhere`
-    tells, else those of the options.
+    """Prunes a layout, or says what would go. Without options it does what the command does without any: it removes
+    dangling images, and what nothing reaches. `review` gets every plan, also one that is made again because index.json
+    has changed. Then `confirm` gets what will go, and raises Refused to keep it. `taken` is what the caller has removed
+    from other layouts: an orphan whose file lost names by that counts as unchanged. What other layouts need stays, by
+    `elsewhere`, else by the layouts in the options.
 
-    Raises UsageError where it is no layout, and Refused where nothing may be changed or a step failed; nothing is lost
-    then, and the next prune finishes what was begun.
+    Raises UsageError where it is not a layout, and Refused where nothing may be changed or a step failed. Nothing is
+    lost then, and the next prune finishes what was begun.
     """
     options = PruneOptions() if options is None else options
     if elsewhere is None and options.shared_with:
@@ -120,14 +120,14 @@ def prune(
     if options.dry_run:
         with lock.shared(layout, options.wait):
             planned = _dry_run(layout, options, watch, elsewhere)
-            if look is not None:
-                look(planned)
+            if review is not None:
+                review(planned)
             return planned
     with lock.exclusive(layout, options.wait) as state:
-        # A look, which people wait for, starts without all that changes a layout.
+        # A dry run, which people wait for, does not load what changes a layout.
         from ocigc.pruning.carry_out import carry_out  # noqa: PLC0415
 
-        return carry_out(layout, options, confirm, look, watch, taken, elsewhere, state)
+        return carry_out(layout, options, confirm, review, watch, taken, elsewhere, state)
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
@@ -145,7 +145,7 @@ def plan_layout(
     taken: HardLinks | None,
     elsewhere: Elsewhere | None,
 ) -> Pruned:
-    """What would go, as a dry run says it."""
+    """What would go, as a dry run shows it."""
     request = options.request
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
     snapshot = load(
@@ -164,7 +164,7 @@ def plan_layout(
         plan = _understood(snapshot, plan, options, watch)
         if plan.blob_count and elsewhere is not None and elsewhere.unknown:
             raise Refused(
-                f"what another layout needs of {layout.path} is unknown, so nothing was changed: {elsewhere.unknown}"
+                f"nobody knows what another layout needs of {layout.path}, so nothing was changed: {elsewhere.unknown}"
             )
         unleased = labels_to_take(snapshot, plan, options.driver)
         explained = _explained(snapshot, plan) if options.explain else None
@@ -185,7 +185,8 @@ def _explained(snapshot: Snapshot, plan: Plan) -> Iterable[Explanation]:
 
 def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Watcher) -> Plan:
     """The plan, if all manifests that stay are understood. Otherwise a prune is refused, and a removal of images by
-    name leaves all blobs where they are: they may belong to the damaged ones. Raises Refused."""
+    name leaves all blobs in place: they may belong to damaged images. Raises Refused.
+    """
     damage = staying_damage(snapshot, plan.blobs)
     if not damage:
         return plan
@@ -193,7 +194,7 @@ def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Wa
     more = f" (and {len(damage) - 1:,} more)" if len(damage) > 1 else ""
     if options.references is not None:
         if plan.blob_count:
-            watch.note(f"{path}: all blobs stay until this is repaired, as they may belong to it: {first}{more}")
+            watch.note(f"{path}: all blobs stay until this is repaired, because they may belong to it: {first}{more}")
         return plan.keeping_blobs()
     raise Refused(
         f"{path}: {first}{more}; nobody knows what it refers to, so nothing was changed", Remedy.REPAIR_OR_REMOVE

@@ -1,10 +1,10 @@
-"""Pruning the layouts of a tree together: what one needs and has not, no other lets go of.
+"""Prunes the layouts of a tree together: what one layout needs and lacks, no other layout removes.
 
-1. Every layout is read and planned; what a layout needs after its plan is a root in the plans of the others. That is
-   done again until nothing more comes to be needed.
-2. Layouts without any entry (pools, as zot's `_blobstore`) come last: they let go of what no other layout has.
-3. Then the plans are carried out, each made anew. Until its own turn is over, a layout counts with all that it needs
-   now; so those whose needs shrink come first. What another layout has come to need meanwhile stays.
+1. Every layout is read and planned. What a layout needs after its plan is a root in the plans of the others. This is
+   repeated until no further needs come up.
+2. Layouts without any entry (pools, such as zot's `_blobstore`) come last. They lose what no other layout has.
+3. Then the plans are made again and carried out, one by one. Until its turn is over, a layout counts with all that it
+   needs now, so those whose needs shrink come first. What another layout has come to need meanwhile stays.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _PrunedLayout(Peer):
     """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. `pool`:
-    it has no entry. By its last plan it was `asked` for these digests, keeps the `hits` of them, and lets go of the
-    blobs `going`. `done`: its plan has been carried out.
+    it has no entry. In its last plan it was `asked` for these digests, keeps the `hits` of them, and loses the blobs
+    `going`. `done`: its plan has been carried out.
     """
 
     found: Found = field(kw_only=True)
@@ -50,7 +50,7 @@ class _PrunedLayout(Peer):
 
 
 class Others:
-    """Implements `Elsewhere` for one layout of a tree. `saw` is to be told of every plan for it."""
+    """Implements `Elsewhere` for one layout of a tree. `saw` must be told of every plan for it."""
 
     def __init__(self, run: TreeRun, member: _PrunedLayout) -> None:
         self._run = run
@@ -71,7 +71,7 @@ class Others:
         return self._run.changed_beside(self._member)
 
     def saw(self, planned: Pruned) -> None:
-        """Takes note of what the layout needs now, and after a plan."""
+        """Records what the layout needs now, and after a plan."""
         snapshot, plan, member = planned.snapshot, planned.plan, self._member
         now = self._run.now
         gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
@@ -87,7 +87,7 @@ Work = Callable[[Layout, Found, Watcher, Others], T]
 
 
 class TreeRun:
-    """One run over a tree: first `plan`, then `carry_out`, each with a piece of work that prunes one layout."""
+    """One run over a tree: first `plan`, then `carry_out`, each with a function that prunes one layout."""
 
     def __init__(self, tree: Tree, now: int, watch: Watcher) -> None:
         self.now = now
@@ -107,46 +107,47 @@ class TreeRun:
         return _PrunedLayout(found.name, lambda: self._tree.open(found), directory, found=found)
 
     def as_it_is(self) -> Callable[[Found], Others]:
-        """What the layouts need of each other now, before anything goes; for trials. Reads all of them."""
+        """What the layouts need from each other now, before anything goes; for trials. Reads all of them."""
         self._look_at_indexes()
         for member in self._members.values():
-            member.after = member.look(self.now)
+            member.after = member.read_needs(self.now)
             self.recount(member)
         return lambda found: Others(self, self._members[found])
 
-    # What one layout asks of the others
+    # What one layout needs from the others
 
     def _beside(self, member: _PrunedLayout) -> Iterator[_PrunedLayout]:
         return (each for each in self._members.values() if each is not member)
 
     def needed_beside(self, member: _PrunedLayout) -> frozenset[Digest]:
-        """What the others need and have not: as their plans say, or, while plans are carried out, as things are."""
+        """What the others need and lack: by their plans, or, while plans are carried out, as things are."""
         if self._executing and self._shares:
             for other in self._beside(member):
                 if other.stamp != other.stamp_now():
-                    other.after = other.look(self.now)
+                    other.after = other.read_needs(self.now)
                     self.recount(other)
         return self._wanted.beside(member.found.path)
 
     def recount(self, member: _PrunedLayout) -> None:
-        """Lets a layout count with what it needs at this stage of the run."""
+        """Counts what a layout needs at this stage of the run."""
         found = member.needs if self._executing and not member.done else member.after
         self._wanted.count(member.found.path, found or frozenset())
         unread = [each for each in self._unread if each is not member]
         self._unread = [*unread, member] if member.unknown else unread
 
     def kept_beside(self, member: _PrunedLayout, store: Store) -> array[int]:
-        """What of a pool the other layouts have, and keep."""
+        """The blobs of a pool that the other layouts have, and keep."""
         others = [each for each in self._beside(member) if not each.pool]
         return nodes_of(others, store, lambda each: frozenset() if self._executing else each.going)
 
     def changed_beside(self, member: _PrunedLayout) -> bool:
-        """Whether another layout of a tree that shares blobs has changed since this one was planned."""
+        """Whether another layout of the tree has changed since this one was planned, if it shares blobs."""
         return self._shares and any(each.stamp != each.stamp_now() for each in self._beside(member))
 
     def unknown_to(self, member: _PrunedLayout) -> str:
-        """Why nobody can tell what another layout needs of this one. One that cannot be read, but has blobs of its own,
-        is not taken to need those of others, unless layouts of this tree do."""
+        """Why some needs of another layout from this one are unknown. A layout that cannot be read, but has blobs of
+        its own, is assumed not to need those of others, unless layouts of this tree do.
+        """
         for each in self._unread:
             if each is not member and (self._shares or member.pool or not each.has_blobs):
                 return each.unknown if each.unknown.startswith(each.name) else f"{each.name}: {each.unknown}"
@@ -155,7 +156,7 @@ class TreeRun:
     # Plan
 
     def plan(self, work: Work[T], *, quietly: bool = False) -> Results[T]:
-        """Plans all layouts, by work that is a dry run."""
+        """Plans all layouts, by a function that makes a dry run."""
         watch = Quiet(self._watch) if quietly else self._watch
         self._look_at_indexes()
         values: dict[str, T] = {}
@@ -187,15 +188,15 @@ class TreeRun:
                     member.pool = not layout.read_index().entries
                     leases.load(layout.dir)
                     if member.pool and any(map(layout.dir.exists, (leases.DIRECTORY, label_files.DIRECTORY))):
-                        member.after = member.look(self.now)
+                        member.after = member.read_needs(self.now)
             except (OcigcError, OSError):
-                member.after = member.look(self.now)
+                member.after = member.read_needs(self.now)
             self.recount(member)
         self.has_pools = any(member.pool for member in self._members.values())
         self._shares = self.has_pools
 
     def _is_outdated(self, member: _PrunedLayout) -> bool:
-        """Whether more is needed of a layout than its plan knew."""
+        """Whether a layout is asked for more than its plan took into account."""
         more = self.needed_beside(member) - member.asked
         if not more or member.unknown:
             return False
@@ -220,7 +221,7 @@ class TreeRun:
         pools = [member.found for member in members if member.pool]
         for number in range(_MOST_ROUNDS):
             found_now: dict[str, T] = {}
-            # Where a name of a file goes, the ctime of its others moves, and what moves while a prune runs stays.
+            # Removing a name of a file changes the ctime of its others, and a blob that changes during a prune stays.
             if self._attempt(pending, work, found_now, errors, self._watch, 1):
                 errors |= {found.name: f"{found.name}: interrupted; nothing is lost" for found in pools}
                 return self._results(values | found_now, errors, more, interrupted=True)
@@ -248,7 +249,7 @@ class TreeRun:
         watch: Watcher,
         at_once: int,
     ) -> bool:
-        """Works on some of the layouts; whether an interrupt came."""
+        """Works on some of the layouts. Gives whether an interrupt came."""
 
         def one(layout: Layout, found: Found, member_watch: Watcher) -> T:
             member = self._members[found]
@@ -273,7 +274,7 @@ class TreeRun:
                 errors[found.name] = next(failed)
                 member = self._members[found]
                 if not self._executing and member.after is None:
-                    member.after = member.look(self.now)
+                    member.after = member.read_needs(self.now)
                     self.recount(member)
         return results.interrupted
 

@@ -1,8 +1,8 @@
-"""The way of blobs back into the layout, out of the directory of a run or of the trash.
+"""Puts blobs back into the layout, from the directory of a run or from the trash.
 
-A blob is back when the file in its place has its digest. What is in the way is verified: if it is sound, it stays, and
-if it is not, the sound copy takes its place. A source is given up only for what is back. Directories that are missing
-are made. A sidecar has no digest: it is sound if it can be read as labels.
+A blob is back when the file in its place has its digest. A file in the way is verified: if it is sound, it stays, and
+otherwise the sound copy takes its place. A source is given up only for what is back. Missing directories are made. A
+label file has no digest: it is sound if it can be read as labels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ocigc.layout.layout import Layout
 from ocigc.native import Verdict
 from ocigc.strict_json import parse_json, string_map
 
-_PATIENCE = 1.0  # seconds, for a writer that is about to finish the file in the way
+_PATIENCE = 1.0  # seconds, for a writer to finish the file in the way
 _RETRY_SECONDS = 0.05
 _ARRIVING = "arriving"
 _CHUNK = 1 << 20
@@ -33,28 +33,32 @@ _CHUNK = 1 << 20
 
 @dataclass(slots=True)
 class PutBack:
-    """What came of it: the digests of blobs that are back, and of those of which there is no sound copy."""
+    """The digests of blobs that are back, and of those without a sound copy."""
 
     back: list[Digest] = field(default_factory=list)
     damaged: list[Digest] = field(default_factory=list)
 
 
 def put_back(layout: Layout, run: Dir, digests: Iterable[Digest]) -> PutBack:
-    """Moves blobs that were taken out, and their sidecars, back into the layout; those that `run` does not have are
-    passed over. Raises OSError and Refused."""
+    """Moves blobs that were taken out, and their label files, back into the layout. Blobs that `run` does not have are
+    left out. Raises OSError and Refused.
+    """
     with _Way(run, layout.dir, run, keep=False) as way:
         return way.bring(digests)
 
 
 def copy_back(layout: Layout, trash: Dir, digests: Iterable[Digest], aside: Dir) -> PutBack:
-    """The same, but the source keeps what it has: the blobs get a second name, where the file system has links. `aside`
-    is an open directory on the same file system. Everything is verified before."""
+    """The same, but the source keeps its files: the blobs get a second name, where the file system has links. `aside`
+    is an open directory on the same file system. Everything is verified first.
+    """
     with _Way(trash, layout.dir, aside, keep=True) as way:
         return way.bring(digests)
 
 
 def blobs_in(run: Dir) -> Iterator[tuple[Digest, os.stat_result]]:
-    """The blobs in the directory of a run, by algorithm and name. Raises MalformedError for anything else in it."""
+    """The blobs in the directory of a run, sorted by algorithm and name. Raises MalformedError for anything
+    else in it.
+    """
     for algorithm in run.names_below("blobs"):
         with run.below("blobs", algorithm) as parent:
             for name in parent.names():
@@ -66,7 +70,7 @@ def blobs_in(run: Dir) -> Iterator[tuple[Digest, os.stat_result]]:
 
 
 def take_out_sidecars(layout: Layout, run: Dir, digests: Iterable[Digest]) -> None:
-    """Moves the sidecars of blobs that are gone already after them. Raises OSError."""
+    """Moves the label files of blobs that are already gone after them. Raises OSError."""
     for digest in digests:
         algorithm, encoded = digest.parts
         name = f"{encoded}{label_files.SUFFIX}"
@@ -77,8 +81,7 @@ def take_out_sidecars(layout: Layout, run: Dir, digests: Iterable[Digest]) -> No
 
 
 def sync_directories(directory: Dir) -> None:
-    """Makes what was moved below `blobs` and `labels` durable: one sync per directory, none per blob. Raises
-    OSError."""
+    """Makes moves below `blobs` and `labels` durable, by one sync per directory. Raises OSError."""
     for top in ("blobs", label_files.DIRECTORY):
         with suppress(FileNotFoundError), directory.below(top) as parent:
             for name in parent.names():
@@ -88,7 +91,7 @@ def sync_directories(directory: Dir) -> None:
 
 
 class _Way:
-    """From one directory with `blobs` and `labels` to another; every directory on it is opened once."""
+    """The way from one directory with `blobs` and `labels` to another. Every directory on it is opened once."""
 
     def __init__(self, source: Dir, target: Dir, aside: Dir, *, keep: bool) -> None:
         self._source, self._target, self._aside, self._keep = source, target, aside, keep
@@ -106,7 +109,7 @@ class _Way:
                 directory.close()
 
     def bring(self, digests: Iterable[Digest]) -> PutBack:
-        """Brings blobs; their sidecars first, and durably: a blob that is in place is not looked at again."""
+        """Brings blobs. Their label files come first, and durably: a blob that is in place is not checked again."""
         result = PutBack()
         wanted = [digest for digest in dict.fromkeys(digests) if digest.registered]
         for digest in wanted:
@@ -134,7 +137,7 @@ class _Way:
         return found
 
     def _sync(self) -> None:
-        # Where a file goes before where it is: between two directories a rename need not be atomic.
+        # The target before the source: between two directories, a rename need not be atomic.
         for directory in self._changed.values():
             directory.sync()
         self._changed.clear()
@@ -161,14 +164,14 @@ class _Way:
         result.back.append(digest)
 
     def _settle(self, digest: Digest, source: Dir, target: Dir) -> bool:
-        """Whether a sound copy is in place, where something has been in the way."""
+        """Whether a sound copy is in place, given that a file was in the way."""
         _, name = digest.parts
         if not stat.S_ISREG(target.stat(name).st_mode):
             raise Refused(f"blobs/{digest.path}: not a plain file; move it away")
         found = self._patient_verdict(digest, target)
         if found is Verdict.UNSUPPORTED:
             if not _same_content(source, target, name):
-                raise Refused(f"blobs/{digest.path}: two files of other content: {WITHOUT_BLAKE3}")
+                raise Refused(f"blobs/{digest.path}: two files differ: {WITHOUT_BLAKE3}")
         elif found is not Verdict.SOUND:
             if verdict(self._source, digest) is not Verdict.SOUND:
                 return False
@@ -179,7 +182,9 @@ class _Way:
         return True
 
     def _patient_verdict(self, digest: Digest, target: Dir) -> Verdict:
-        """What is in the way, once nobody is writing it any more: some writers (skopeo) write manifests in place."""
+        """Verifies the file in the way, once nobody writes it any longer: some writers (skopeo) write manifests in
+        place.
+        """
         deadline = time.monotonic() + _PATIENCE
         while (found := verdict(self._target, digest)) is Verdict.CORRUPT and time.monotonic() < deadline:
             if abs(time.time() - target.stat(digest.encoded).st_mtime) > 2 * _PATIENCE:
@@ -188,10 +193,10 @@ class _Way:
         return found
 
     def _place(self, source: Dir, target: Dir, name: str) -> None:
-        """Puts the source's file in place, over what is there."""
+        """Puts the file of the source in place, over any other."""
         if self._keep:
             self._aside.remove(_ARRIVING)
-            with suppress(OSError):  # not every file system has links, and no file has any number of them
+            with suppress(OSError):  # a file system may have no links, and a file only so many
                 source.link(name, self._aside, _ARRIVING)
             if self._aside.exists(_ARRIVING):
                 self._aside.rename(_ARRIVING, target, name)
@@ -215,7 +220,7 @@ class _Way:
                 source.remove(name)
             return
         if self._keep:
-            # A copy: others write labels in place.
+            # A copy, as others write labels in place.
             content, status = source.read(name, label_files.LIMIT), source.stat(name)
             self._aside.remove(_ARRIVING)
             self._aside.write(_ARRIVING, content, status)

@@ -1,4 +1,4 @@
-"""--keep-storage over a tree of layouts: the oldest images of all of them go, until all blobs together fit."""
+"""A limit on storage for a tree of layouts. The oldest images of all of them go, until all blobs together fit."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.prune import Pruned, prune
 
 Age = tuple[bool, int, str, tuple[str, ...], str, bool]
-"""The oldest come first; those of whom nobody knows it, last."""
+"""Sorts the oldest images first, and those of unknown age last."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A layout's files before a prune and after it, and the ages of the images that go."""
+    """The files of a layout before a prune and after it, and the ages of the images that go."""
 
     before: Files
     after: Files
@@ -36,17 +36,17 @@ def fit(
     elsewhere: Callable[[Found], Elsewhere],
     watch: Watcher,
 ) -> Callable[[Found], PruneOptions]:
-    """The `options` of each layout under which the blobs of all, each file once, come to at most `limit` bytes, and no
-    more goes than that takes. Found by trial, as an image may free nothing before others go. What cannot be read does
-    not count. What other layouts need now, as `elsewhere` tells, counts as what stays.
+    """The `options` for each layout with which all blobs together, each file once, take at most `limit` bytes, and no
+    more images go than necessary. They are found by trial, as an image may free nothing until others go. What cannot be
+    read does not count. What other layouts need now, by `elsewhere`, stays.
     """
 
-    def sparing(found: Found, spared: Callable[[Age], bool]) -> PruneOptions:
-        return replace(options(found), spares=lambda image: spared(_age(found, image)))
+    def keeping(found: Found, kept: Callable[[Age], bool]) -> PruneOptions:
+        return replace(options(found), keeps=lambda image: kept(_age(found, image)))
 
-    def trial(spared: Callable[[Age], bool]) -> list[_Part]:
+    def trial(kept: Callable[[Age], bool]) -> list[_Part]:
         def work(layout: Layout, found: Found, member: Watcher) -> _Part:
-            own = replace(sparing(found, spared), dry_run=True)
+            own = replace(keeping(found, kept), dry_run=True)
             with prune(layout, own, watch=member, elsewhere=elsewhere(found)) as pruned:
                 return _part(found, pruned)
 
@@ -55,19 +55,19 @@ def fit(
             raise KeyboardInterrupt
         return [part for _, part in results.values]
 
-    def size_with(spared: Callable[[Age], bool]) -> int:
-        return on_disk(part.after for part in trial(spared))
+    def size_with(kept: Callable[[Age], bool]) -> int:
+        return on_disk(part.after for part in trial(kept))
 
     parts = trial(lambda _: False)
     if on_disk(part.before for part in parts) <= limit:
-        return lambda found: _idle(sparing(found, lambda _: True))
+        return lambda found: _idle(keeping(found, lambda _: True))
     excess = on_disk(part.after for part in parts) - limit
     if excess > 0:
         watch.note(f"{tree.path}: {excess:,} bytes over the limit on storage will remain")
         return options
     ages = sorted(age for part in parts for age in part.ages)
     going = bisect_left(range(len(ages)), True, key=lambda count: size_with(lambda age: age >= ages[count]) <= limit)
-    return (lambda found: sparing(found, lambda age: age >= ages[going])) if going < len(ages) else options
+    return (lambda found: keeping(found, lambda age: age >= ages[going])) if going < len(ages) else options
 
 
 def _idle(options: PruneOptions) -> PruneOptions:

@@ -1,4 +1,4 @@
-"""A run that was cut off is finished or undone by the next command that changes the layout."""
+"""Finishes or undoes a run that was cut off. The next command that changes the layout does this."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from ocigc.pruning.journal import RUN, RestoreJournal
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was done about an interrupted run (of that id), as a sentence; the digests of the blobs that went with that,
-    and the bytes that were freed or are in the trash."""
+    """What was done about an interrupted run (of that id), as a sentence; the digests of the blobs that went, and the
+    bytes that were freed or are in the trash.
+    """
 
     message: str
     run: str = ""
@@ -31,8 +32,9 @@ class Recovered:
 
 
 def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Recovered | None:
-    """Finishes or undoes a run that was cut off, under the exclusive lock; None where there was none. Raises Refused
-    and Interrupted."""
+    """Finishes or undoes a run that was cut off, under the exclusive lock. None where there was no such run. Raises
+    Refused and Interrupted.
+    """
     with naming(f"{layout.path}/{STATE}"):
         preflight.clean(layout, state)
         clear_index_lock(layout)
@@ -43,7 +45,7 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
             if isinstance(record, RestoreJournal):
                 carry_out(layout, state, run, record, terms.wait)
                 return Recovered("finished an earlier restore that was interrupted")
-            # What other layouts have come to need since is known to a prune of all of them alone.
+            # Only a prune of the whole tree knows what other layouts have come to need since.
             knows_enough = terms.elsewhere is not None or not record.shared
             if run_state(layout, run, record) is RunState.COMMITTED and knows_enough:
                 done = finish(layout, state, run, record, terms, watch)
@@ -65,7 +67,7 @@ def _finished(count: int, freed: int, trashed: int) -> str:
 
 
 def _freed(state: Dir) -> Recovered | None:
-    """Frees what a run that was done has left."""
+    """Frees what a complete run has left."""
     freed = journal.being_freed(state)
     journal.discard(state)
     return Recovered(f"freed what an earlier prune had removed: {freed:,} bytes", freed=freed) if freed else None

@@ -1,4 +1,4 @@
-"""What prunes with a trash have removed, and how it comes back."""
+"""Restores what prunes have moved to the trash."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ _GC_LABEL = "containerd.io/gc."
 
 
 class NothingToRestore(UsageError):
-    """There is no such run, nor such an image, in the trash."""
+    """The trash has no such run or image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: images, and how many blobs. `missing` are the digests of blobs that are nowhere any more,
-    `damaged` of those whose copy in the trash cannot be read, or is not sound; `moved_on` the names that mean another
-    image by now, so that the one which had them is back without them."""
+    """What came back: images, and the number of blobs. `missing` are the digests of blobs of which no copy exists any
+    longer, `damaged` of those whose copy in the trash cannot be read or is not sound. `moved_on` are the names that
+    belong to another image by now; the images that had them came back without them.
+    """
 
     images: Sequence[ImageRecord]
     blobs: int
@@ -54,7 +55,7 @@ class Restored:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every image that came back has all that it had."""
+        """Whether every image that came back has all its blobs."""
         return not (self.missing or self.damaged)
 
 
@@ -71,8 +72,9 @@ def trashed(layout: Layout, *, wait: Duration = 0) -> list[Trashed]:
 def empty_trash(
     layout: Layout, identities: Sequence[str] = (), *, wait: Duration = 0, watch: Watcher = SILENT
 ) -> list[Trashed]:
-    """Removes runs from the trash for good, all of them where none is named; what was removed. Raises UsageError where
-    there is no such run, and Refused."""
+    """Removes runs from the trash for good, all of them where none is named. Gives what was removed. Raises UsageError
+    where there is no such run, and Refused.
+    """
     terms = _terms(wait)
     with lock.exclusive(layout, wait) as state:
         _recover(layout, state, terms, watch)
@@ -97,12 +99,13 @@ def restore(
     wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Restored:
-    """Brings back what a run has removed (the last one that is not restored yet, where none is named), or of it one
-    image: by its name, its digest or the beginning of that. The one image that comes back gets the new `name`, if one
-    is given. An image whose name means another one by now comes back without it. The trash keeps what it has.
+    """Brings back what a run has removed, or one image of it, which is named by its name, its digest or the beginning
+    of that. Without a run, it is the last one that is not restored yet. If one image comes back, it gets the new
+    `name`, if given. An image whose name belongs to another image by now comes back without it. The trash keeps its
+    content.
 
-    `wait` is for the lock. Raises UsageError where there is no such thing, and Refused: then nothing is lost, and
-    nothing was changed or the next command finishes the restore.
+    `wait` is for the lock. Raises UsageError where there is no such run or image. Raises Refused: then nothing is lost,
+    and nothing was changed or the next command finishes the restore.
     """
     terms = _terms(wait)
     with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
@@ -123,8 +126,9 @@ def restore(
 
 
 def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SILENT) -> Restored:
-    """Undoes the run that was interrupted, instead of letting the next one finish it. `wait` is for the lock. Raises
-    UsageError where there is none, and Refused: then nothing is lost."""
+    """Undoes the run that was interrupted, so that the next run does not finish it. `wait` is for the lock. Raises
+    UsageError where there is no such run, and Refused: then nothing is lost.
+    """
     with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
         if not journal.pending(state):
             raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
@@ -132,7 +136,9 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
                 journal.discard(state)
-                watch.note(f"{layout.path}: gave up a restore that was interrupted; the trash has all that it had")
+                watch.note(
+                    f"{layout.path}: gave up a restore that was interrupted; the trash has everything that it had"
+                )
                 return Restored((), 0, ())
             images = _images_of(run, record)
             blobs = roll_back(layout, state, run, record, wait)
@@ -161,7 +167,7 @@ def _named(runs: Sequence[Trashed], identity: str, path: str) -> Trashed:
 def _choose(
     layout: Layout, runs: Sequence[Trashed], identity: str | None, image: str | None
 ) -> tuple[Trashed, Sequence[ImageRecord]]:
-    """The last run that fits and is not restored yet, or else the last that fits; and its images that are meant."""
+    """The last matching run that is not restored yet, or else the last matching run; and the images that are meant."""
     if not runs:
         raise NothingToRestore(f"{layout.path}: the trash is empty")
     candidates = runs if identity is None else [_named(runs, identity, layout.path)]
@@ -187,7 +193,7 @@ def _resolved(trashed: Trashed, reference: str) -> list[ImageRecord]:
 def _plan(
     layout: Layout, state: Dir, chosen: Trashed, images: Sequence[ImageRecord], name: str | None
 ) -> tuple[RestoreJournal, list[Digest]]:
-    """What is to be done, and the digests of the blobs that come back."""
+    """What has to be done, and the digests of the blobs that come back."""
     if name is not None:
         _check_name(layout, images, name)
     whole = len(images) == len(chosen.images)
@@ -208,7 +214,7 @@ def _plan(
         ]
         for image in _belonging(places, [each for each in chosen.images if each not in images], wanted):
             entries += [(position, _written(content, before, position, None)) for position in image.entries]
-        # An entry whose target is nowhere would be of no use to anybody.
+        # An entry without its target would be useless.
         entries = [
             (position, entry)
             for position, entry in entries
@@ -230,7 +236,7 @@ def _check_name(layout: Layout, images: Sequence[ImageRecord], name: str) -> Non
     if len(digests) != 1:
         raise UsageError(f"{layout.path}: a new name is for one image, but {len(digests):,} would come back")
     if not name or "," in name or not name.isprintable():
-        raise UsageError(f"{printable(name)!r} is not a name for an image")
+        raise UsageError(f"{printable(name)!r} is not a valid name of an image")
     index = layout.read_index()
     for position, there in enumerate(index.entries.names()):
         if there is not None and name in split_names(there) and index.entries.target(position)[0].digest not in digests:
@@ -276,8 +282,9 @@ def _reached(places: Sequence[Dir], images: Iterable[ImageRecord]) -> Iterator[D
 def _belonging(
     places: Sequence[Dir], others: Sequence[ImageRecord], wanted: dict[Digest, None]
 ) -> Iterator[ImageRecord]:
-    """The parts and referrers of what is `wanted` among the other images that a run has removed; what they reach is
-    wanted too."""
+    """Among the other images that a run has removed: the parts and referrers of the `wanted` blobs. What they reach is
+    wanted too.
+    """
     left = list(others)
     while found := [image for image in left if _belongs(places, image, wanted)]:
         left = [image for image in left if image not in found]
@@ -298,7 +305,7 @@ def _belongs(places: Sequence[Dir], image: ImageRecord, wanted: Container[str]) 
 
 
 def _read_sound(places: Sequence[Dir], digest: Digest) -> bytes:
-    """The content of a blob that is what its digest says, of the first place that has that; nothing where none has."""
+    """The content of a blob with the right digest, from the first place that has it; None where none has it."""
     for place in places:
         with suppress(OSError, Refused), place.below("blobs", digest.algorithm) as directory:
             content = directory.read(digest.encoded, MANIFEST_LIMIT)
@@ -321,7 +328,7 @@ def _labelled(places: Sequence[Dir], digest: Digest) -> Iterator[str]:
 
 
 def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, watch: Watcher) -> list[Digest]:
-    """What images refer to that is not in the layout."""
+    """What images refer to and the layout lacks."""
     snapshot = load(layout, None, now, watch, record=True)
     missing: set[Digest] = set()
     with snapshot.store as store:

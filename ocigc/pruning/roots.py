@@ -1,8 +1,7 @@
-"""What other programs may change to keep blobs while a run is under way. It is looked at before blobs are moved, and
-again after:
+"""What other programs may change during a run to keep blobs. It is read before blobs are moved, and again after:
 
 - index.json, the list of docker save (manifest.json), and the leases;
-- label files: somebody may set a `gc.root` or `gc.ref` label while the question stands;
+- label files: somebody may set a `gc.root` or `gc.ref` label while a person decides on the plan;
 - new blobs: a manifest that somebody has pushed, and is about to name, keeps what it refers to.
 """
 
@@ -33,9 +32,10 @@ from ocigc.times import SECOND
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """index.json and manifest.json (their SHA-256), the leases, a number that tells the label files from any others.
-    And by algorithm when the directory of its blobs has changed, or a number that never comes again, if that was so
-    lately that another change might not show."""
+    """index.json and manifest.json (their SHA-256), the leases, and a number that changes with the label files. And by
+    algorithm, when its directory of blobs has changed. If that was so recently that a further change might not show, it
+    is a number that never comes again.
+    """
 
     index: str | None
     docker_list: str | None
@@ -45,8 +45,9 @@ class Roots:
 
     @classmethod
     def read(cls, layout: Layout, run: Dir | None = None) -> Roots:
-        """As they are now. Label files that the run has taken out count as if they were in place. Raises Refused and
-        OSError."""
+        """The present roots. Label files that the run has taken out count as if they were in place. Raises Refused and
+        OSError.
+        """
         found = leases.load(layout.dir)
         labels = sum(map(_labels, [layout.dir] if run is None else [layout.dir, run]))
         directories, listed = tuple(_directories(layout.dir)), _list_digest(layout.dir)
@@ -58,7 +59,7 @@ class Roots:
         return replace(self, index=index)
 
     def with_list_of(self, layout: Layout) -> Roots:
-        """The same with the list of docker save as it is now."""
+        """The same, with the list of docker save as it is now."""
         return replace(self, docker_list=_list_digest(layout.dir))
 
     def with_labels_changed(self, change: int) -> Roots:
@@ -66,16 +67,17 @@ class Roots:
         return replace(self, labels=self.labels + change)
 
     def differs(self, other: Roots) -> bool:
-        """Whether anything but the directories of blobs is another."""
+        """Whether anything differs, apart from the directories of blobs."""
         return replace(self, directories=()) != replace(other, directories=())
 
     def differs_in_labels(self, layout: Layout, run: Dir) -> bool:
-        """Whether label files are others now. Raises Refused and OSError."""
+        """Whether label files have changed. Raises Refused and OSError."""
         return self.labels != Roots.read(layout, run).labels
 
     def has_moved_on(self, layout: Layout, run: Dir | None, store: Store) -> bool:
-        """Whether anything has changed since these were read, or since then blobs have come that `store` does not have.
-        Raises Refused and OSError."""
+        """Whether anything has changed since these were read, or blobs have come since then that `store` does not have.
+        Raises Refused and OSError.
+        """
         now = Roots.read(layout, run)
         if self.differs(now):
             return True
@@ -86,7 +88,7 @@ class Roots:
 
 
 def label_number(directory: Dir, digest: Digest) -> int:
-    """What the label file of one blob adds to `Roots.labels`; 0 where there is none."""
+    """What the label file of one blob adds to `Roots.labels`; 0 where it has none."""
     algorithm, encoded = digest.parts
     name = f"{encoded}{label_files.SUFFIX}"
     with suppress(FileNotFoundError), directory.below(label_files.DIRECTORY, algorithm) as parent:
@@ -113,7 +115,7 @@ def _labels(directory: Dir) -> int:
 
 
 def _number(algorithm: str, name: str, status: os.stat_result) -> int:
-    # Not the ctime: that moves when the file does.
+    # Not the ctime: a rename changes it.
     return hash((algorithm, name, status.st_ino, status.st_size, status.st_mtime_ns))
 
 
@@ -127,10 +129,11 @@ def _directories(layout: Dir) -> Iterator[tuple[str, int]]:
 def reload(
     layout: Layout, run: Dir, in_grace_after: int, now: int, watch: Watcher, elsewhere: Elsewhere | None = None
 ) -> tuple[Snapshot, Roots]:
-    """Reads the layout anew, and puts back all that it needs of what the run has taken out; the roots as they were
-    before. What manifests newer than the instant `in_grace_after` refer to is needed too; what a damaged one refers to
-    is unknown, so everything comes back then. What other layouts need, as `elsewhere` tells, is needed too. Raises
-    Refused and OSError."""
+    """Reads the layout again, and puts back everything that it needs and the run has taken out. Gives the roots as they
+    were before that. What manifests newer than the instant `in_grace_after` refer to is needed too. Nobody knows what a
+    damaged manifest refers to, so then everything comes back. What other layouts need, by `elsewhere`, is needed too.
+    Raises Refused and OSError.
+    """
     while True:
         roots = Roots.read(layout, run)
         snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record=True, elsewhere=elsewhere)
@@ -140,7 +143,7 @@ def reload(
             missing |= snapshot.absent | set(store.missing())
             if store.faults():
                 missing |= {digest for digest, _ in blobs_in(run)}
-        # What comes back may be a manifest that needs more.
+        # A manifest that comes back may need more.
         if not put_back(layout, run, sorted(missing)).back:
             break
     snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record_damage=True, elsewhere=elsewhere)
@@ -148,16 +151,17 @@ def reload(
 
 
 def _named(snapshot: Snapshot, now: int) -> set[Digest]:
-    """What entries refer to by labels, and what leases hold."""
+    """What labels of entries and leases refer to."""
     named = set(chain.from_iterable(snapshot.index.entries.references().values()))
     named |= {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
-    # A label may hold anything, but a path is made of digests only.
+    # A label may have any value, but paths are made of digests only.
     return {Digest(each) for each in named if Digest.recognises(each)}
 
 
 def put_back_labelled(layout: Layout, run: Dir) -> None:
-    """Puts back all blobs that have label files: somebody has changed some, and what they mean is decided by whoever
-    reads the layout next. Raises Refused and OSError."""
+    """Puts back all blobs that have label files: somebody has changed some of these, and the next command that reads
+    the layout decides what they mean. Raises Refused and OSError.
+    """
     for directory in (layout.dir, run):
         for algorithm in directory.names_below(label_files.DIRECTORY):
             names = directory.names_below(label_files.DIRECTORY, algorithm)
@@ -169,9 +173,10 @@ def put_back_labelled(layout: Layout, run: Dir) -> None:
 def still_to_delete(
     snapshot: Snapshot, digests: Iterable[Digest], started: int, in_grace_after: int, now: int
 ) -> tuple[array[int], list[Digest]]:
-    """Those of the blobs to delete (nodes) that no root reaches now, nor a manifest newer than the instant
-    `in_grace_after`, and that nobody has touched since the run `started`; none while there is a damaged manifest. And
-    those that are gone already."""
+    """The blobs to delete (nodes) that no root reaches now, nor a manifest newer than the instant `in_grace_after`, and
+    that nobody has touched since the run `started`; empty while there is a damaged manifest. Also the digests of those
+    that are already gone.
+    """
     store = snapshot.store
     nodes, gone = array("I"), []
     for digest in digests:
@@ -186,6 +191,6 @@ def still_to_delete(
     to_delete = flags(nodes, len(store))
     orphans = marks.unreachable()
     touched = store.newer(orphans, started)
-    young = (node for node in store.newer(orphans, in_grace_after) if not to_delete[node])
-    marks.add([Group(array("I", chain(touched, young)))])
+    in_grace = (node for node in store.newer(orphans, in_grace_after) if not to_delete[node])
+    marks.add([Group(array("I", chain(touched, in_grace)))])
     return array("I", (node for node in nodes if marks.owner(node) is None)), gone

@@ -1,7 +1,7 @@
-"""A plan in a file: what was asked, by which facts of use, of which index.json, and all that is to go.
+"""A plan in a file: what was asked for, what was in use, which index.json it was made for, and all that will go.
 
-Applying it plans again, as of the same instant. Only a plan that takes the very same things is carried out, so what was
-reviewed is what is done.
+Applying it plans again, as of the same instant. Only a plan that removes exactly the same things is carried out, so
+that what was reviewed is what happens.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FORMAT = "ocigc plan 1"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for, in plain values. Instants and durations are in nanoseconds."""
+    """What was asked for, as plain values. Instants and durations are in nanoseconds."""
 
     rules: str
     now: int
@@ -54,7 +54,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Goes:
     """All that goes: untagged names and deleted digests in the order of the report, the other blobs, labels (digest,
-    label, value) and leftovers; and the bytes that all of it takes."""
+    label, value) and leftovers; and the bytes of all of it.
+    """
 
     images: tuple[tuple[str, str], ...]
     orphans: tuple[str, ...]
@@ -65,7 +66,7 @@ class Goes:
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """`layout` is an absolute path, `index` the SHA-256 of index.json when the plan was made, in hex."""
+    """`layout` is an absolute path. `index` is the SHA-256 of index.json, in hex, when the plan was made."""
 
     layout: str
     index: str
@@ -74,12 +75,12 @@ class SavedPlan:
     format: str = field(default=_FORMAT)
 
     def options(self) -> PruneOptions:
-        """The options by which the plan is made again. Raises MalformedError."""
+        """The options to make the plan again. Raises MalformedError."""
         asked = self.asked
         try:
             rules = RULE_SETS[asked.rules]
         except KeyError:
-            raise MalformedError(f"the plan is by rules that are not known: {printable(asked.rules)!r}") from None
+            raise MalformedError(f"the plan is by unknown rules: {printable(asked.rules)!r}") from None
         request = Request(_filters(asked), asked.in_use, asked.now, asked.grace, rules=rules)
         return PruneOptions(
             request=request,
@@ -95,7 +96,7 @@ class SavedPlan:
         )
 
     def check(self, planned: Pruned) -> None:
-        """Raises Refused where a plan made now takes anything else."""
+        """Raises Refused where a plan made now removes anything else."""
         now = goes(planned)
         if now == self.goes:
             return
@@ -135,8 +136,9 @@ def goes(planned: Pruned) -> Goes:
 
 
 def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None) -> bytes:
-    """A plan as the content of a file. `path` is the layout's absolute path; `policy` the text that `options.policy`
-    was read from."""
+    """A plan as the content of a file. `path` is the absolute path of the layout; `policy` is the text that
+    `options.policy` was read from.
+    """
     request, filters = options.request, options.request.filters
     asked = Asked(
         rules=request.rules.name,
@@ -163,11 +165,11 @@ def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None) 
 
 
 def read(content: bytes, name: str) -> SavedPlan:
-    """The plan in a file of that name. Raises MalformedError."""
+    """Reads the plan in a file of that name. Raises MalformedError."""
     document = parse_json(content, name)
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise MalformedError(f"{name}: not a plan that this version of ocigc has saved")
     try:
         return restored(SavedPlan, document)
     except ValueError as error:
-        raise MalformedError(f"{name}: not a sound plan: {error}") from None
+        raise MalformedError(f"{name}: not a valid plan: {error}") from None

@@ -1,8 +1,8 @@
 """The trash: what prunes have taken out of a layout and keep for a while.
 
-A restore takes nothing out of it. A run stays until its time is over, or until a later command finds that what has been
-restored has stayed: that its entries are still in index.json an hour later. So a writer that puts back an old
-index.json does not end the story.
+A restore takes nothing out of it. A run stays until its time is over, or until a later command finds, an hour after a
+restore or later, that the restored entries are still in index.json. So a restore can be repeated if a writer puts back
+an old index.json.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ _STAYED = 3600 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Trashed:
-    """A run in the trash: the images that it removed, and what it has. `size` is in bytes; `restored` are the
-    positions, in the index before, of the entries that came back at the instant `restored_at`."""
+    """A run in the trash: the images that it removed, and its blobs. `size` is in bytes. `restored` are the positions,
+    in the index before, of the entries that came back at the instant `restored_at`.
+    """
 
     journal: Journal
     images: Sequence[ImageRecord]
@@ -57,12 +58,12 @@ class Trashed:
 
 
 def _positions(record: Journal) -> set[int]:
-    """The entries of the index before that the run changed."""
+    """The positions of the entries, in the index before, that the run changed."""
     return {*record.removed, *(position for position, _ in record.renamed)}
 
 
 def names(state: Dir) -> list[str]:
-    """The identities of the runs in the trash. Raises Refused for anything else in it."""
+    """The ids of the runs in the trash. Raises Refused for anything else in it."""
     with naming(f"{STATE}/{TRASH}"):
         found = state.names_below(TRASH)
     if len(found) > _MOST_RUNS:
@@ -112,7 +113,7 @@ def _restored(run: Dir) -> tuple[frozenset[int], int | None]:
 
 
 def note_restored(state: Dir, identity: str, positions: Iterable[int], now: int) -> None:
-    """Remembers that entries of a run, by position, came back at the instant `now`. Raises OSError."""
+    """Records that entries of a run, by position, came back at the instant `now`. Raises OSError."""
     with state.below(TRASH, identity) as run:
         before, _ = _restored(run)
         document = {"at": now, "positions": sorted(before.union(positions))}
@@ -120,8 +121,9 @@ def note_restored(state: Dir, identity: str, positions: Iterable[int], now: int)
 
 
 def remove_old(layout: Layout, state: Dir, now: int) -> None:
-    """Removes the runs whose time is over at the instant `now`, and those that have been restored and have stayed so.
-    Raises Refused."""
+    """Removes the runs whose time is over at the instant `now`, and those that have been restored and have stayed.
+    Raises Refused.
+    """
     index: Index | None = None
     over = []
     for run, record in journals(state):
@@ -138,7 +140,7 @@ def remove_old(layout: Layout, state: Dir, now: int) -> None:
 
 
 def _has_stayed(layout: Layout, run: Dir, record: Journal, index: Index) -> bool:
-    """Whether index.json has all that the run took out of it, and the layout every blob."""
+    """Whether index.json has every entry that the run took out of it, and the layout every blob."""
     content = journal.read_before(run)
     if missing_entries(parse(content), content, _positions(record), index)[0]:
         return False

@@ -119,7 +119,7 @@ def test_a_removal_can_be_reviewed_too(layout: LayoutWriter) -> None:
         ("", "not valid JSON"),
         ("{}", "not a plan"),
         ("[]", "not a plan"),
-        ('{"format": "ocigc plan 1", "layout": 5}', "not a sound plan"),
+        ('{"format": "ocigc plan 1", "layout": 5}', "not a valid plan"),
         ('{"format": "ocigc plan 2"}', "not a plan that this version"),
     ],
 )

@@ -55,7 +55,7 @@ def test_who_uses_what(layout: LayoutWriter) -> None:
         "example.com/digest:1": ("loses its name", "in use by digest alone", None),
         "example.com/gone:1": ("goes", "is not in use", None),
         signature["digest"]: ("stays", "refers to an image that stays", by_name["digest"]),
-        lost["digest"]: ("goes", "refers to what goes", subject["digest"]),
+        lost["digest"]: ("goes", "refers to an image that goes", subject["digest"]),
     }
 
 

@@ -167,7 +167,7 @@ def test_a_directory_may_have_any_name(name: str, tmp_path: Path) -> None:
     result = ocigc("prune", "--recursive", "--force", *arguments)
     assert result.code == 0
     assert len(result.json["Orphans"]) == 2
-    assert "its bare tags belong to none" in result.err
+    assert "its bare tags have no repository" in result.err
     listed = ocigc("ls", "--recursive", "--format", "json", "--repository", "reg.example", tmp_path)
     assert [each["Name"] for each in listed.json] == ["1.0", "1.0"]
 

@@ -425,7 +425,7 @@ def test_what_another_layout_comes_to_need_meanwhile_is_put_back(kind: str, tmp_
     with Layout(str(a.path)) as layout:
         elsewhere = SharedWith([str(b.path)], time.time_ns())
         with prune(layout, options, watch=Writer(act), elsewhere=elsewhere) as pruned:
-            assert pruned.spared == {blob["digest"] for blob in blobs}
+            assert pruned.stayed == {blob["digest"] for blob in blobs}
     assert has(a, blobs)
     assert not a.has(orphan)
 

@@ -33,7 +33,7 @@ def test_a_blob_that_stays_keeps_the_image_of_that_name(layout: LayoutWriter) ->
     layout.labels(used, {f"{REF_IMAGE}.base": "reg.example/named:1"})
     assert prune(layout) == []
     explained = ocigc("prune", "-n", "-a", "--explain", "--in-use", "-", layout.path, stdin=USED).out
-    assert "a label of what stays refers to its name" in explained
+    assert "a label of content that stays refers to its name" in explained
 
 
 def test_a_chain_of_labels(layout: LayoutWriter) -> None:

@@ -27,8 +27,8 @@ MUTANTS = (
     Mutant(
         "touched blobs go in a recovery",
         "pruning/roots.py",
-        'marks.add([Group(array("I", chain(touched, young)))])',
-        'marks.add([Group(array("I", young))])',
+        'marks.add([Group(array("I", chain(touched, in_grace)))])',
+        'marks.add([Group(array("I", in_grace))])',
         (WRITERS, "tests/pruning/test_roots.py"),
     ),
     Mutant("the draft is not synced", "pruning/journal.py", "            draft.sync()\n", "", (POWER,)),

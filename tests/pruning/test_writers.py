@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_undisturbed(world: World) -> None:
     outcome = world.prune()
     assert outcome is not None
-    assert outcome.spared == frozenset()
+    assert outcome.stayed == frozenset()
     assert not world.writer.has(world.layer)
     assert not world.sidecar.exists()
 
@@ -52,7 +52,7 @@ def test_an_index_that_changed_since_the_plan_is_not_replaced(world: World) -> N
 def test_what_is_pushed_during_the_sweep_gets_its_layer_back(world: World) -> None:
     outcome = world.prune(sweeping=world.newcomer)
     assert outcome is not None
-    assert outcome.spared == {world.layer["digest"]}
+    assert outcome.stayed == {world.layer["digest"]}
     assert world.writer.has(world.layer)
     assert json.loads(world.sidecar.read_text()) == {"a": "b"}
     assert not world.writer.has(world.gone)
@@ -87,14 +87,14 @@ def test_a_lease_that_is_taken_during_the_sweep_is_honoured(world: World) -> Non
     assert world.writer.has(world.layer)
 
 
-def test_a_blob_that_is_touched_since_the_scan_is_spared(world: World) -> None:
+def test_a_blob_that_is_touched_since_the_scan_stays(world: World) -> None:
     outcome = world.prune(sweeping=lambda: os.utime(world.writer.blob_path(world.layer)))
     assert outcome is not None
-    assert outcome.spared == {world.layer["digest"]}
+    assert outcome.stayed == {world.layer["digest"]}
     assert world.writer.has(world.layer)
 
 
-def test_a_blob_that_is_written_anew_since_the_scan_is_spared(world: World) -> None:
+def test_a_blob_that_is_written_anew_since_the_scan_stays(world: World) -> None:
     def rewrite() -> None:
         path = world.writer.blob_path(world.layer)
         path.with_name("tmp").write_bytes(path.read_bytes())
@@ -102,7 +102,7 @@ def test_a_blob_that_is_written_anew_since_the_scan_is_spared(world: World) -> N
 
     outcome = world.prune(sweeping=rewrite)
     assert outcome is not None
-    assert outcome.spared == {world.layer["digest"]}
+    assert outcome.stayed == {world.layer["digest"]}
 
 
 def test_a_blob_that_somebody_else_removes_is_no_failure(world: World) -> None:
@@ -124,7 +124,7 @@ def test_a_label_that_is_set_meanwhile_keeps_its_blob(world: World, moment: str,
 
     outcome = world.prune(**{moment: label})
     assert outcome is not None
-    assert outcome.spared == {world.layer["digest"]}
+    assert outcome.stayed == {world.layer["digest"]}
     assert world.writer.has(world.layer)
     assert not world.writer.has(world.gone)
 
@@ -152,7 +152,7 @@ def test_a_manifest_that_is_pushed_meanwhile_keeps_what_it_refers_to(world: Worl
 
     outcome = world.prune(**{moment: push})
     assert outcome is not None
-    assert outcome.spared == {world.layer["digest"]}
+    assert outcome.stayed == {world.layer["digest"]}
     world.writer.entries = json.loads((world.writer.path / "index.json").read_text())["manifests"]
     world.writer.tag(pushed[0], "example.com/pushed:1")
 
@@ -162,7 +162,7 @@ def test_a_manifest_that_is_written_anew_keeps_what_it_refers_to(world: World) -
     content = world.writer.blob_path(world.gone).read_bytes()
     outcome = world.prune(sweeping=lambda: world.writer.blob_path(world.gone).write_bytes(content))
     assert outcome is not None
-    assert {world.layer["digest"], world.gone["digest"]} <= outcome.spared
+    assert {world.layer["digest"], world.gone["digest"]} <= outcome.stayed
     world.writer.entries = json.loads((world.writer.path / "index.json").read_text())["manifests"]
     world.writer.tag(world.gone, "example.com/again:1")
 
