@@ -67,7 +67,7 @@ def test_filters_and_leases(layout: LayoutWriter) -> None:
     result = ocigc(*ALL, "--filter", "label!=keep", "--format", "json", layout.path)
     assert rules(result.json) == {
         "example.com/kept:1": ("stays", "a filter keeps it", "label!=keep"),
-        "example.com/leased:1": ("goes", "is not in use; its content stays, as something else reaches it", None),
+        "example.com/leased:1": ("goes", "is not in use; its content stays, because something else reaches it", None),
     }
 
 

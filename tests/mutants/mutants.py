@@ -60,7 +60,7 @@ MUTANTS = (
     Mutant(
         "roots are not looked at again",
         "pruning/execute.py",
-        "if skipped or roots.has_moved_on(self.layout, self.run, store):",
+        "if skipped or self._has_moved_on(roots, store):",
         "if skipped:",
         (WRITERS,),
     ),
