@@ -101,26 +101,8 @@ def test_every_class_has_a_name_of_its_own() -> None:
     assert [name for name, count in Counter(classes).items() if count > 1] == []
 
 
-<<<<<<< HEAD
-# A command is named like what it does below; what a file of the binding is of has the name of that file's reader.
-SAME_THING = {
-    "check",
-    "diff",
-    "history",
-    "index",
-    "ledger",
-    "prune",
-    "prune_tree",
-    "restore",
-    "trash",
-    "tree",
-    "verify",
-    "why",
-}
-=======
 # index.json and the ledger, as the core reads them and as a layout has them.
 SAME_THING = {"index", "ledger"}
->>>>>>> bb27612 (house: a command is named like the module that does its work)
 
 
 def test_every_module_has_a_name_of_its_own() -> None:
