@@ -23,7 +23,8 @@ BELOW = {
     "verification": {"gc", "native", "layout", "pruning"},
     "inspect": {"gc", "native", "layout", "pruning", "verification"},
     "synth": {"gc", "native", "layout"},
-    "cli": {"gc", "native", "layout", "inuse", "pruning", "verification", "inspect", "synth"},
+    "cluster": {"gc", "native", "layout"},
+    "cli": {"cluster", "gc", "native", "layout", "inuse", "pruning", "verification", "inspect", "synth"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 

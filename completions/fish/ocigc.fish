@@ -51,7 +51,7 @@ function _shtab_ocigc_using
 end
 
 set -g _shtab_ocigc_commands ls du tree why diff report check verify merge prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth help
-set -g _shtab_ocigc_opts_with_value --as --blobs --budget --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --shard --shared-with --sort --trash --wait -j -o
+set -g _shtab_ocigc_opts_with_value --as --blobs --budget --cluster --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --shard --shared-with --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -150,6 +150,7 @@ complete -c ocigc -n '_shtab_ocigc_using verify' -s j -l jobs -x -d 'number of h
 complete -c ocigc -n '_shtab_ocigc_using verify' -l reachable -d 'hash only what an image, a lease or a gc.root label reaches'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l deep -d 'also unpack the layers of every image and compare them with its config'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l sparse -d 'accept incomplete images'
+complete -c ocigc -n '_shtab_ocigc_using verify' -l cluster -x -d 'let the workers of a dask cluster read: the address of its scheduler, as in tcp://head:8786, the file that it has written, or local:N for N workers on this machine; needs ocigc[cluster]'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l repair-from -xka "(__fish_complete_path (commandline -ct))" -d 'replace corrupt and missing blobs with verified copies from another layout or archive; may be repeated'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l changed -d 'hash only blobs that are new or touched since they were verified'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l quick -d 'read everything, but compare blobs that were verified before by their XXH3-128: finds bit rot, not forgery'

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.cli import log
@@ -20,6 +21,8 @@ from ocigc.times import parse_duration
 
 if TYPE_CHECKING:
     from ocigc.cli.output.metrics import MetricsFile
+    from ocigc.cluster.connect import Workers
+    from ocigc.cluster.trees import Spread
     from ocigc.gc.unmatched import Matching
     from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
@@ -144,6 +147,13 @@ WAIT = Option(
     help="how long to wait for another run on the same layout, for example 10m (default: fail at once)",
 )
 
+CLUSTER = Option(
+    "--cluster",
+    metavar="WHERE",
+    help="let the workers of a dask cluster read: the address of its scheduler, as in tcp://head:8786, the file that "
+    "it has written, or local:N for N workers on this machine; needs ocigc[cluster]",
+)
+
 SPARSE = Option("--sparse", action="store_true", help="accept incomplete images")
 
 MAX_DELETE = Option(
@@ -218,7 +228,23 @@ def layouts(results: Results[T]) -> dict[str, float]:
 
 def confine(args: argparse.Namespace, *directories: int) -> None:
     """Gives up, for good, the right to change anything but what lies in open directories and --metrics-file."""
-    confine_to(*directories, *_metrics_directory(args))
+    network = getattr(args, "cluster", None) is not None
+    confine_to(*directories, *_metrics_directory(args), network=network)
+
+
+@contextmanager
+def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) -> Iterator[Workers | None]:
+    """What --cluster names, to work on some layouts below LAYOUT; None without it. It is to be opened before this
+    process gives up its rights. Raises OcigcError."""
+    if args.cluster is None:
+        yield None
+        return
+    if not os.path.isdir(args.layout):
+        raise UsageError("--cluster: an archive is read by this machine alone")
+    from ocigc.cluster.connect import connect  # noqa: PLC0415
+
+    with connect(args.cluster, args.layout, layouts, watch) as found:
+        yield found
 
 
 @contextmanager
@@ -346,18 +372,33 @@ def note(message: str) -> None:
 
 
 def each_layout(
-    args: argparse.Namespace, work: Work[T], *, writable: bool = False, in_use: InUse | None = None
+    args: argparse.Namespace,
+    work: Work[T],
+    *,
+    writable: bool = False,
+    in_use: InUse | None = None,
+    spread: Callable[[Workers], Spread[T]] | None = None,
 ) -> Results[T]:
-    """Works on every layout below LAYOUT; says what went wrong, and what of `in_use` matches no image."""
+    """Works on every layout below LAYOUT; says what went wrong, and what of `in_use` matches no image. With --cluster,
+    `spread` says what its workers do."""
     from ocigc.layout import discover  # noqa: PLC0415
 
     if len(getattr(args, "layouts", ())) > 1:
         raise UsageError("--recursive: give one directory, with all layouts below it")
-    with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_line())
+        tree = stack.enter_context(discover.Tree(args.layout, progress.note))
+        cluster = None
+        if spread is not None:
+            paths = [found.path for found in tree.found if found.trouble is None]
+            cluster = stack.enter_context(workers(args, paths, progress))
         confine(args, *([tree.fd] if writable else []))
         if in_use:
             note_unmatched_below(args, in_use, tree)
-        results = discover.each_layout(tree, work, progress)
+        if cluster is None or spread is None:
+            results = discover.each_layout(tree, work, progress)
+        else:
+            results = cluster.each_layout(tree, spread(cluster), progress)
     for error in results.errors:
         log.error(error)
     return results

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, OneOf, Option
@@ -28,6 +29,12 @@ from ocigc.verification.scan import Verification, together
 from ocigc.verification.shard import Shard
 from ocigc.verification.streamed import open_any
 from ocigc.verification.verify import VerifyOptions, verify
+
+if TYPE_CHECKING:
+    from ocigc.cluster.connect import Workers
+    from ocigc.cluster.trees import Spread
+    from ocigc.layout.discover import Found
+    from ocigc.progress import Watcher
 
 _LAYOUTS = (
     Column("LAYOUT", name=True),
@@ -62,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     """Verifies one layout, or a tree of them, or a shard of either."""
     if args.shard is not None:
         return _run_shard(args)
+    if args.cluster is not None and (args.quick or args.repair_from):
+        raise UsageError("--cluster hashes: leave out --quick and --repair-from, which are for this machine")
     members: Sequence[tuple[str, Verification]] = ()
     map_blobs()
     with ExitStack() as stack:
@@ -71,7 +80,10 @@ def run(args: argparse.Namespace) -> int:
             if sources:
                 raise UsageError("--repair-from repairs one layout at a time: leave out --recursive")
             results = options.each_layout(
-                args, lambda layout, _, watch: verify(layout, wanted, watch=watch), writable=True
+                args,
+                lambda layout, _, watch: verify(layout, wanted, watch=watch),
+                writable=True,
+                spread=lambda workers: _spread(wanted, workers),
             )
             members = results.values
             result = together(members, results.errors)
@@ -87,13 +99,28 @@ def run(args: argparse.Namespace) -> int:
     return code_of(result)
 
 
+def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
+    """What of a tree the workers verify by layouts, and what by blobs."""
+    from ocigc.cluster.trees import Spread  # noqa: PLC0415
+    from ocigc.layout.completeness import Incomplete  # noqa: PLC0415
+    from ocigc.layout.damage import Affected  # noqa: PLC0415
+    from ocigc.verification.layers import Deep  # noqa: PLC0415
+    from ocigc.verification.verify import VerifySmall  # noqa: PLC0415
+
+    def here(layout: Layout, found: Found, watch: Watcher) -> Verification:
+        return verify(layout, wanted, watch=watch, hasher=workers.hasher(found.path))
+
+    small = VerifySmall(wanted)
+    return Spread(lambda _: small, here, Verification, (Affected, Deep, Incomplete))
+
+
 def _run_shard(args: argparse.Namespace) -> int:
     """Verifies a shard, and writes its fragment."""
     from ocigc.verification import fragment  # noqa: PLC0415
     from ocigc.verification.verify import verify_shard  # noqa: PLC0415
 
-    if args.deep or args.repair_from:
-        raise UsageError("--shard: images as a whole are for one run: leave out --deep and --repair-from")
+    if args.deep or args.repair_from or args.cluster:
+        raise UsageError("--shard: leave out --deep, --repair-from and --cluster, which are for one run of all")
     map_blobs()
     wanted = _options(args, ())
     errors: Sequence[str] = ()
@@ -122,7 +149,8 @@ def show(
 ) -> None:
     """Prints what was found, of a tree with its members; with `ledger`, what that has saved."""
     if result.unchecked:
-        options.note(f"interrupted: {result.unchecked:,} blobs were not checked")
+        why = "" if result.errors else "interrupted: "
+        options.note(f"{why}{result.unchecked:,} blobs were not checked")
     if not as_json:
         _print(result, members or ())
         return
@@ -143,16 +171,16 @@ def code_of(result: Verification) -> int:
 def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification:
     """Verifies a layout, or an archive of one: that it is cut off is what was to be found."""
     try:
-        with (
-            progress_line() as progress,
-            open_any(args.layout, progress) as layout,
-            options.naming(layout),
-        ):
+        with ExitStack() as stack:
+            progress = stack.enter_context(progress_line())
+            layout = stack.enter_context(open_any(args.layout, progress))
+            stack.enter_context(options.naming(layout))
             if not layout.is_cut_off:
                 options.note_trouble(layout)
+            workers = stack.enter_context(options.workers(args, ["."], progress))
             with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
                 options.confine(args, *directories)
-            return verify(layout, wanted, watch=progress)
+            return verify(layout, wanted, watch=progress, hasher=None if workers is None else workers.hasher())
     except CutOffArchive as error:
         return Verification(0, 0, (), (), (), (), (), (), cut_off=str(error))
 
@@ -277,6 +305,7 @@ COMMAND = Command(
             help="also unpack the layers of every image and compare them with its config",
         ),
         options.SPARSE,
+        options.CLUSTER,
         Option(
             "--repair-from",
             metavar="LAYOUT",
@@ -329,6 +358,7 @@ COMMAND = Command(
         ("ocigc verify --changed mirror", "hash only what is new or was touched since the last run"),
         ("ocigc verify --older-than 30d --budget 10m mirror", "every night: everything is hashed once a month"),
         ("ocigc verify --deep mirror", "also unpack every layer"),
+        ("ocigc verify --cluster tcp://head:8786 /mnt/mirror", "on the workers of a dask cluster"),
         ("ocigc verify --shard 3/8 mirror > 3.json", "an eighth of it, for `ocigc merge`"),
         ("ocigc verify --repair-from /mnt/other mirror", "repair corrupt and missing blobs"),
     ),

@@ -18,7 +18,7 @@ from ocigc.layout.damage import affected
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot, load
-from ocigc.native import NEVER
+from ocigc.native import NEVER, Detail, Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
 from ocigc.verification import ledger
@@ -28,6 +28,7 @@ from ocigc.verification.scan import verify as verify_nodes
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from ocigc.layout.discover import Found
     from ocigc.verification.fragment import Seen
     from ocigc.verification.shard import Shard
 
@@ -116,6 +117,20 @@ def verify(
                 result = _completed(snapshot, result, options, watch)
                 _record(snapshot, result, options, watch)
     return replace(result, seconds=round(time.monotonic() - began, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySmall:
+    """Verifies layouts of a tree, each on one thread; one of more than `most` bytes is left to others: None."""
+
+    options: VerifyOptions
+    most: int = 4 << 30
+
+    def __call__(self, layout: Layout, _: Found, watch: Watcher) -> Verification | None:
+        with Store.scan(layout.fd, detail=Detail.STATUS) as store:
+            if store.files(range(len(store))).size > self.most:
+                return None
+        return verify(layout, replace(self.options, jobs=1), watch=watch)
 
 
 def verify_shard(

@@ -1,0 +1,86 @@
+"""Blobs of one layout, hashed by workers: how they are cut into shards, and what a shard's result must be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ocigc.errors import OcigcError
+from ocigc.layout import blob_check
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.layout import INDEX, INDEX_LIMIT
+from ocigc.native import CHECKSUM, NEVER, Store, Verdict, sha256
+from ocigc.progress import Report
+from ocigc.times import SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class BlobShard:
+    """Blobs of the layout at a path below the root: the digests, of one algorithm, ascending, in hexadecimal one after
+    the other. No blob is begun once so many `seconds` are over. It may run twice, at once or one after the other."""
+
+    root: str
+    path: str
+    algorithm: str
+    digests: str
+    checksums: bool
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobResult:
+    """Of each blob the Verdict, the size (bytes) and the stamp that the worker saw, and, if they were wanted, the
+    XXH3-128 in hexadecimal, one after the other. It took so many `seconds`."""
+
+    verdicts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    stamps: tuple[int, ...]
+    checksums: str
+    seconds: float
+
+
+def run(shard: BlobShard, report: Report) -> BlobResult:
+    """Hashes a shard on one thread. Raises Refused and OSError where its layout cannot be read."""
+    began = time.monotonic()
+    deadline = NEVER if shard.seconds is None else time.monotonic_ns() + int(shard.seconds * SECOND)
+    with Dir.at(shard.root) as root, root.below(*shard.path.split("/")) as layout:
+        with Store.listed(layout.fd, shard.algorithm, bytes.fromhex(shard.digests)) as store:
+            nodes = range(len(store))
+            hashes = store.verify(nodes, 1, report, deadline=deadline, checksums=shard.checksums)
+            for node, verdict in enumerate(hashes.verdicts):
+                if verdict == Verdict.UNSUPPORTED:
+                    hashes.verdicts[node] = blob_check.verdict(layout, store.digest(node))
+            return BlobResult(
+                tuple(hashes.verdicts),
+                tuple(map(store.size, nodes)),
+                tuple(map(store.stamp, nodes)),
+                hashes.checksums.hex(),
+                time.monotonic() - began,
+            )
+
+
+def fault(result: BlobResult, count: int, *, checksums: bool) -> str:
+    """Why a result cannot be that of a shard of so many blobs; empty if it can."""
+    lists: Sequence[Sequence[int]] = (result.verdicts, result.sizes, result.stamps)
+    if any(len(each) != count for each in lists):
+        return "it does not tell of each blob"
+    known = frozenset(map(int, Verdict))
+    if not known.issuperset(result.verdicts):
+        return "it has a verdict that there is not"
+    try:
+        found = len(bytes.fromhex(result.checksums))
+    except ValueError:
+        return "its checksums are not hexadecimal"
+    if found != (CHECKSUM * count if checksums else 0):
+        return "its checksums are not one for each blob"
+    return "" if result.seconds >= 0 else "it took less than no time"
+
+
+def index_digest(root: Dir, path: str) -> str:
+    """The SHA-256 of the index.json of a layout below an open directory, or why it cannot be read."""
+    try:
+        with root.below(*path.split("/")) as layout:
+            return sha256(layout.read(INDEX, INDEX_LIMIT))
+    except (OSError, OcigcError) as error:
+        return f"{path}/{INDEX}: {getattr(error, 'strerror', None) or error}"

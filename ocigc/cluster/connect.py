@@ -1,0 +1,113 @@
+"""The way to a cluster: the address of a dask scheduler, its file, or workers on this machine for one run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, TypeVar
+
+from ocigc.cluster.blob_shard import index_digest
+from ocigc.cluster.hasher import ClusterHasher, fresh_rate
+from ocigc.cluster.pool import Pool, Root
+from ocigc.cluster.trees import Spread, each_layout
+from ocigc.errors import Refused, UsageError, printable
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.discover import Found, Results, Tree
+from ocigc.progress import Watcher
+
+_LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
+_PATIENCE = 60.0  # seconds
+_SHARD_SIZE = 32 << 30  # bytes
+_CLOSE_SECONDS = 5
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Workers that see a layout or a tree as this host does."""
+
+    def __init__(self, pool: Pool, root: str, most: int) -> None:
+        """`root` is the absolute path under which all see it; a shard of blobs has at most so many bytes."""
+        self._pool = pool
+        self._root = root
+        self._rate = fresh_rate()
+        self._most = most
+
+    def hasher(self, path: str = ".") -> ClusterHasher:
+        """What hashes the layout at a path below the root."""
+        return ClusterHasher(self._pool, self._root, path, self._rate, self._most)
+
+    def each_layout(
+        self, tree: Tree, spread: Spread[T], watch: Watcher, *, among: Sequence[Found] | None = None
+    ) -> Results[T]:
+        """Works on the layouts of the tree."""
+        return each_layout(self._pool, self._root, tree, spread, watch, among)
+
+
+@contextmanager
+def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> Iterator[Workers]:
+    """The workers of a cluster that see the same below a path as this host, where there are some layouts: `local:N`
+    starts N of them here; else it is a scheduler's address or file.
+
+    TLS and time-outs are as dask's configuration says; its key `ocigc.patience` says after how many seconds a worker
+    that is late hangs, `ocigc.shard-size` how many bytes a shard of several blobs has at most. Raises UsageError
+    without dask.distributed, and Refused where no scheduler or no fit worker is to be had.
+    """
+    try:
+        import dask  # noqa: PLC0415
+        import distributed  # noqa: PLC0415
+    except ImportError:
+        raise UsageError("a cluster needs dask.distributed: pip install 'ocigc[cluster]'") from None
+    for name in [each for each in logging.root.manager.loggerDict if each.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told once, by us
+    warnings.filterwarnings("ignore", module="distributed")
+    patience = float(dask.config.get("ocigc.patience", _PATIENCE))
+    most = int(dask.config.get("ocigc.shard-size", _SHARD_SIZE))
+    with ExitStack() as stack:
+        settings = _settings(where, distributed, stack)
+        try:
+            # Of what a worker sends, nothing is unpickled.
+            client = distributed.Client(  # type: ignore[no-untyped-call]
+                **settings, set_as_default=False, deserializers=["dask", "msgpack"]
+            )
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
+            raise Refused(f"cluster {printable(where)}: {reason}") from None
+        stack.callback(_close, client)
+        pool = Pool(client, printable(where), patience, watch)
+        root = os.path.abspath(path)
+        with Dir.at(path) as directory:
+            some = sorted({*layouts[:1], *layouts[len(layouts) // 2 :][:1], *layouts[-1:]})
+            pool.admit(Root(root, {each: index_digest(directory, each) for each in some}))
+        yield Workers(pool, root, most)
+
+
+def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, Any]:
+    local = _LOCAL.fullmatch(where)
+    if local is not None:
+        cluster = distributed.LocalCluster(
+            n_workers=int(local[1]),
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        stack.callback(_close, cluster)
+        return {"address": cluster}
+    if os.path.isfile(where):
+        return {"scheduler_file": where}
+    if ":" not in where or where.startswith("local:"):
+        raise UsageError(
+            f"cluster {printable(where)}: expected the address of a scheduler as in tcp://host:8786, the file that it "
+            "has written, or local:N"
+        )
+    return {"address": where}
+
+
+def _close(opened: Any) -> None:
+    with suppress(Exception):
+        opened.close(timeout=_CLOSE_SECONDS)

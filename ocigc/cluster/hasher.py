@@ -1,0 +1,214 @@
+"""Hashes the blobs of a layout on a cluster: cuts them into shards, and checks what comes back.
+
+A result counts only if the worker saw the files that this host has seen: of the same size, and touched at the same
+time. What a worker finds bad, or sees otherwise, is hashed here once more; if that is much, the shard goes to another
+worker first. So no worker can make anything sound that is not, nor the other way round.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any
+
+from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
+from ocigc.cluster.pool import Pool, Task
+from ocigc.native import CHECKSUM, NEVER, Hashes, Store, Verdict
+from ocigc.plain import restored
+from ocigc.progress import Progress, Report
+from ocigc.times import SECOND
+
+_RATE = 3e8  # bytes that a worker hashes in a second, until it is known better
+_PER_BLOB = 16 << 10  # to open a blob takes as long as to hash so many bytes
+_LEAST_SECONDS, _MOST_SECONDS = 0.5, 20.0  # of a shard
+_SHARDS_IN_A_SECOND = 50  # that all workers together may end
+_MOST_BLOBS = 200_000  # of a shard: 13 MB of digests
+_LEAST_BYTES = 64 << 20  # of the last shards
+_DOUBTFUL = 64  # blobs of a shard
+
+
+class ClusterHasher:
+    """Implements `Hasher` for the layout at a path below a root."""
+
+    def __init__(self, pool: Pool, root: str, path: str, rate: list[float], most: int) -> None:
+        """`rate` has one number, of bytes per second, that all layouts of a tree share. A shard has at most so many
+        bytes, if it has more than one blob."""
+        self._pool = pool
+        self._root = root
+        self._path = path
+        self._rate = rate
+        self.most = most
+
+    def __call__(
+        self,
+        store: Store,
+        nodes: array[int],
+        report: Report | None,
+        /,
+        *,
+        deadline: int = NEVER,
+        in_order: bool = False,
+        checksums: bool = False,
+    ) -> Hashes:
+        return _Hashing(self, store, nodes, report, deadline, checksums).run(in_order=in_order)
+
+    @property
+    def pool(self) -> Pool:
+        """The workers."""
+        return self._pool
+
+    def shard(self, algorithm: str, digests: str, *, checksums: bool, seconds: float | None) -> BlobShard:
+        """A shard of the layout."""
+        return BlobShard(self._root, self._path, algorithm, digests, checksums, seconds)
+
+    @property
+    def place(self) -> str:
+        """The layout, for people."""
+        return self._root if self._path == "." else f"{self._root}/{self._path}"
+
+    @property
+    def bytes_per_second(self) -> float:
+        """How fast one worker is."""
+        return self._rate[0]
+
+    def learn(self, weight: int, seconds: float) -> None:
+        """A shard of that weight has taken so long."""
+        if seconds > _LEAST_SECONDS / 10:
+            self._rate[0] += (weight / seconds - self._rate[0]) / 4
+
+
+def fresh_rate() -> list[float]:
+    """Where nothing is known of the workers yet."""
+    return [_RATE]
+
+
+class _Hashing:
+    """One call of a hasher. A position is one in `nodes`."""
+
+    def __init__(
+        self,
+        hasher: ClusterHasher,
+        store: Store,
+        nodes: array[int],
+        report: Report | None,
+        deadline: int,
+        checksums: bool,
+    ) -> None:
+        self._hasher = hasher
+        self._store = store
+        self._nodes = nodes
+        self._report = report
+        self._deadline = deadline
+        self._hashes = Hashes(bytearray(len(nodes)), bytearray(CHECKSUM * len(nodes) if checksums else 0))
+        self._checksums = checksums
+        self._digests = list(store.digests(nodes))
+        self._sizes = array("Q", map(store.size, nodes))
+        self._total = sum(self._sizes)
+        self._left = self._total
+        self._done_items = self._done_bytes = 0
+
+    def run(self, *, in_order: bool) -> Hashes:
+        """Hashes all, and tells what went wrong. An interrupt leaves the rest UNCHECKED."""
+        troubles: Sequence[str] = ()
+        with suppress(KeyboardInterrupt):
+            troubles = self._hasher.pool.run(self._tasks(in_order=in_order), self._accept, self._tell)
+        return Hashes(self._hashes.verdicts, self._hashes.checksums, troubles)
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            self._report(Progress(self._done_items, self._done_bytes, len(self._nodes), self._total))
+
+    # Shards
+
+    def _tasks(self, *, in_order: bool) -> Iterator[Task]:
+        """The shards, each as large as the workers' speed asks for when its turn comes."""
+        known = [n for n, digest in enumerate(self._digests) if digest.registered]
+        for position in set(range(len(self._nodes))).difference(known):
+            self._hashes.verdicts[position] = Verdict.UNSUPPORTED
+        if not in_order:
+            known.sort(key=lambda n: (self._digests[n].algorithm, -self._sizes[n], n))
+        for algorithm, positions in groupby(known, key=lambda n: self._digests[n].algorithm):
+            waiting = list(positions)
+            first = 0
+            while first < len(waiting):
+                count, seconds = self._take(waiting, first)
+                if time.monotonic_ns() >= self._deadline:
+                    return
+                yield self._task(
+                    algorithm, sorted(waiting[first : first + count], key=self._digests.__getitem__), seconds
+                )
+                first += count
+
+    def _take(self, waiting: Sequence[int], first: int) -> tuple[int, float]:
+        """How many blobs come next, and how long they should take."""
+        slots, rate = self._hasher.pool.slots, self._hasher.bytes_per_second
+        seconds = min(max(_LEAST_SECONDS, slots / _SHARDS_IN_A_SECOND, self._total / (rate * slots * 8)), _MOST_SECONDS)
+        budget = min(seconds * rate, max(self._left / (2 * slots), _LEAST_BYTES), self._hasher.most)
+        weight = count = 0
+        while first + count < len(waiting) and count < _MOST_BLOBS:
+            size = self._sizes[waiting[first + count]]
+            if count and weight + size + _PER_BLOB > budget:
+                break
+            weight += size + _PER_BLOB
+            self._left -= size
+            count += 1
+        return count, weight / rate
+
+    def _task(self, algorithm: str, positions: Sequence[int], seconds: float) -> Task:
+        digests = "".join(self._digests[n].encoded for n in positions)
+        left = None if self._deadline == NEVER else max(0, self._deadline - time.monotonic_ns()) / SECOND
+        shard = self._hasher.shard(algorithm, digests, checksums=self._checksums, seconds=left)
+        return Task("blobs", shard, self._hasher.place, seconds, positions)
+
+    # Results
+
+    def _accept(self, task: Task, value: Any) -> str:
+        positions: Sequence[int] = task.context
+        result = restored(BlobResult, value)
+        if wrong := fault(result, len(positions), checksums=self._checksums):
+            return wrong
+        doubtful = [n for n, position in enumerate(positions) if self._is_doubtful(result, n, position)]
+        elsewhere = [n for n in doubtful if not self._is_same_file(result, n, positions[n])]
+        if Verdict.UNCHECKED in result.verdicts and self._deadline == NEVER:
+            return "it has left blobs out"
+        if len(elsewhere) > _DOUBTFUL:
+            digest = self._digests[positions[elsewhere[0]]]
+            return f"it sees other files than this host, as {digest.path}: its mount is another one, or stale"
+        self._take_result(result, positions, frozenset(doubtful))
+        self._look_here([positions[n] for n in doubtful])
+        weight = sum(self._sizes[n] + _PER_BLOB for n in positions)
+        self._hasher.learn(weight, result.seconds)
+        self._done_items += len(positions)
+        self._done_bytes += sum(self._sizes[n] for n in positions)
+        return ""
+
+    def _is_doubtful(self, result: BlobResult, n: int, position: int) -> bool:
+        sure = (Verdict.SOUND, Verdict.UNSUPPORTED, Verdict.UNCHECKED)
+        return result.verdicts[n] not in sure or not self._is_same_file(result, n, position)
+
+    def _is_same_file(self, result: BlobResult, n: int, position: int) -> bool:
+        node = self._nodes[position]
+        return result.sizes[n] == self._sizes[position] and result.stamps[n] == self._store.stamp(node)
+
+    def _take_result(self, result: BlobResult, positions: Sequence[int], doubtful: frozenset[int]) -> None:
+        checksums = bytes.fromhex(result.checksums)
+        for n, position in enumerate(positions):
+            if n not in doubtful:
+                self._put(position, result.verdicts[n], checksums[CHECKSUM * n : CHECKSUM * (n + 1)])
+
+    def _look_here(self, positions: Sequence[int]) -> None:
+        """Hashes what a worker doubts on this host."""
+        if not positions:
+            return
+        nodes = array("I", (self._nodes[n] for n in positions))
+        hashes = self._store.verify(nodes, checksums=self._checksums)
+        for n, position in enumerate(positions):
+            self._put(position, hashes.verdicts[n], hashes.checksums[CHECKSUM * n : CHECKSUM * (n + 1)])
+
+    def _put(self, position: int, verdict: int, checksum: bytes | bytearray) -> None:
+        self._hashes.verdicts[position] = verdict
+        if self._checksums:
+            self._hashes.checksums[CHECKSUM * position : CHECKSUM * (position + 1)] = checksum

@@ -1,0 +1,68 @@
+"""Layouts of a tree, worked on by workers: what a shard is, and what its result."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ocigc.cluster.blob_shard import index_digest
+from ocigc.errors import OcigcError
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.discover import Found, Work
+from ocigc.layout.layout import Layout
+from ocigc.plain import plain
+from ocigc.progress import Report
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutShard:
+    """Layouts at some paths below a `root`, which people know as `shown`, and what to do with each."""
+
+    root: str
+    shown: str
+    paths: tuple[str, ...]
+    works: tuple[Work[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutResult:
+    """What came of one layout: the SHA-256 of its index.json, what there is to note, and the plain form of the result;
+    None where the worker could not read it."""
+
+    index: str
+    notes: tuple[str, ...]
+    value: Any
+
+
+class _Listening:
+    """Watches work on a worker."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.notes: list[str] = []
+
+    def __call__(self, _: str, /) -> Report:
+        return self._report
+
+    def note(self, message: str) -> None:
+        """Keeps it for whoever waits."""
+        self.notes.append(message)
+
+
+def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
+    """Works on a shard. Raises OSError where there is no such root."""
+    found = []
+    with Dir.at(shard.root) as root:
+        for path, work in zip(shard.paths, shard.works, strict=True):
+            watch = _Listening(report)
+            index = index_digest(root, path)
+            value: Any = None
+            try:
+                shown = os.path.normpath(os.path.join(shard.shown, path))
+                with Layout(shown, root.below(*path.split("/"))) as layout:
+                    value = plain(work(layout, Found(path), watch))
+            except (OcigcError, OSError):
+                pass  # whoever waits will see it, or not
+            found.append(LayoutResult(index, tuple(watch.notes), value))
+    return found

@@ -1,0 +1,167 @@
+"""The layouts of a tree on a cluster: each is a piece of work for one worker, and small ones go together.
+
+What a worker says of a layout counts only if both have read the same index.json. A layout that a worker cannot read,
+or leaves to this host, is worked on here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ocigc.cluster.blob_shard import index_digest
+from ocigc.cluster.layout_shard import LayoutResult, LayoutShard
+from ocigc.cluster.pool import Pool, Task
+from ocigc.layout import discover
+from ocigc.layout.discover import Found, Results, Tree, Work
+from ocigc.layout.layout import INDEX
+from ocigc.plain import restored
+from ocigc.progress import Progress, Report, Watcher
+
+_SECONDS = 20.0  # that a shard should not exceed
+_SHARDS_PER_SLOT = 8
+_MOST_LAYOUTS = 64  # of a shard
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread(Generic[T]):
+    """Work on the layouts of a tree: `there` makes what a worker runs of a layout, a value that can be pickled, whose
+    result may be None: then it is left to `here`. `result` is the type that results are checked against, and `names`
+    classes as `restored` wants them.
+    """
+
+    there: Callable[[Found], Work[T | None]]
+    here: Work[T]
+    result: Any
+    names: tuple[type, ...] = ()
+
+
+def each_layout(
+    pool: Pool, root: str, tree: Tree, spread: Spread[T], watch: Watcher, among: Sequence[Found] | None = None
+) -> Results[T]:
+    """Does as `discover.each_layout` does, on the workers that see the tree at the path `root`."""
+    layouts = tree.found if among is None else among
+    spreading = _Spreading(pool, root, tree, spread, watch)
+    interrupted = spreading.run([found for found in layouts if found.trouble is None])
+    here: Results[T] = Results([], [])
+    rest = [found for found in layouts if found.name not in spreading.values and found.name not in spreading.errors]
+    if rest and not interrupted:
+        here = discover.each_layout(tree, spread.here, watch, among=rest)
+    errors = iter(here.errors)
+    values = {**spreading.values, **dict(here.values)}
+    all_errors = []
+    for found in layouts:
+        if found.name in spreading.errors:
+            all_errors.append(spreading.errors[found.name])
+        elif found.name not in values:
+            all_errors.append(next(errors, f"{found.name}: interrupted; nothing is lost"))
+    return Results(
+        [(found.name, values[found.name]) for found in layouts if found.name in values],
+        all_errors,
+        interrupted or here.interrupted,
+    )
+
+
+class _Spreading(Generic[T]):
+    """One call of `each_layout`: what has come of the layouts by now, by their names."""
+
+    def __init__(self, pool: Pool, root: str, tree: Tree, spread: Spread[T], watch: Watcher) -> None:
+        self._pool = pool
+        self._root = root
+        self._tree = tree
+        self._spread = spread
+        self._watch = watch
+        self._done = self._total = 0
+        self._report: Report | None = None
+        self.values: dict[str, T] = {}
+        self.errors: dict[str, str] = {}
+        self._left: set[str] = set()
+
+    def run(self, layouts: Sequence[Found]) -> bool:
+        """Works on them; whether an interrupt came."""
+        self._total = len(layouts)
+        self._report = self._watch("Layouts")
+        troubles: list[str] = []
+        try:
+            troubles = self._pool.run(self._tasks(layouts), self._accept, self._tell)
+        except KeyboardInterrupt:
+            return True
+        for found in layouts if troubles else ():
+            if found.name not in self.values and found.name not in self._left:
+                own = (each for each in troubles if self._place(found.path) in each)
+                self.errors[found.name] = f"{found.name}: {next(own, troubles[-1])}"
+        return False
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            self._report(Progress(self._done, 0, self._total, 0))
+
+    def _place(self, path: str) -> str:
+        return os.path.normpath(os.path.join(self._root, path))
+
+    def _tasks(self, layouts: Sequence[Found]) -> Iterator[Task]:
+        """The shards: what has the largest index.json first, and small ones together."""
+        sizes = {found.path: self._index_size(found) for found in layouts}
+        ordered = sorted(layouts, key=lambda found: -sizes[found.path])
+        most = min(_MOST_LAYOUTS, max(1, len(ordered) // (_SHARDS_PER_SLOT * self._pool.slots)))
+        share = sum(sizes.values()) // (_SHARDS_PER_SLOT * self._pool.slots)
+        first = 0
+        while first < len(ordered):
+            count = size = 0
+            while first + count < len(ordered) and count < most and (not count or size < share):
+                size += sizes[ordered[first + count].path]
+                count += 1
+            batch = ordered[first : first + count]
+            first += count
+            works = tuple(map(self._spread.there, batch))
+            shard = LayoutShard(self._root, self._tree.path, tuple(found.path for found in batch), works)
+            what = self._place(batch[0].path) if count == 1 else ", ".join(self._place(each.path) for each in batch)
+            yield Task("layouts", shard, what, _SECONDS, batch)
+
+    def _index_size(self, found: Found) -> int:
+        try:
+            with self._tree.dir.below(*found.path.split("/")) as layout:
+                return layout.stat(INDEX).st_size
+        except OSError:
+            return 0
+
+    def _accept(self, task: Task, value: Any) -> str:
+        batch: Sequence[Found] = task.context
+        if not isinstance(value, list) or len(value) != len(batch):
+            return "it does not tell of each layout"
+        results = [_result(each) for each in value]
+        for found, result in zip(batch, results, strict=True):
+            if result.index != index_digest(self._tree.dir, found.path):
+                return f"it sees another {INDEX} of {found.name} than this host: its mount is another one, or stale"
+        read = [
+            None if each.value is None else restored(self._spread.result, each.value, *self._spread.names)
+            for each in results
+        ]
+        for found, result, one in zip(batch, results, read, strict=True):
+            if one is None:
+                self._left.add(found.name)
+                continue
+            self.values[found.name] = one
+            for note in result.notes:
+                self._watch.note(note)
+        self._done += len(batch)
+        return ""
+
+
+def _result(value: Any) -> LayoutResult:
+    """A result whose value is still plain. Raises ValueError."""
+    if not isinstance(value, dict) or not isinstance(value.get("notes"), list):
+        raise ValueError("a layout's result has another form")
+    head: Mapping[str, Any] = {"index": value.get("index"), "notes": value["notes"]}
+    checked = restored(_Head, dict(head))
+    return LayoutResult(checked.index, checked.notes, value.get("value"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    index: str
+    notes: tuple[str, ...]

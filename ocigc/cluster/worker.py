@@ -1,0 +1,109 @@
+"""What runs on a worker: shards, which only read, and answer with one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ocigc._version import __version__
+from ocigc.cluster import blob_shard, layout_shard
+from ocigc.errors import OcigcError
+from ocigc.layout.dirfd import Dir
+from ocigc.plain import plain
+from ocigc.progress import Progress, Report
+
+_RUNNING = ("executing", "long-running")
+
+
+class _Stopped(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a worker says of itself, before it gets anything to do. `indexes` are the SHA-256 of the index.json of some
+    layouts, or why it cannot be read; `memory` is what is free, in bytes."""
+
+    version: str
+    host: str
+    pid: int
+    kernel: str
+    memory: int
+    indexes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The plain form of what came of a shard, or what went `wrong`; `host` has the worker that says so."""
+
+    host: str
+    value: Any = None
+    wrong: str = ""
+
+
+def work(name: str, argument: Any) -> str:
+    """Runs one shard, and answers with an `Answer` as JSON. It stops soon after nobody waits for it any more."""
+    value, wrong = None, ""
+    try:
+        value = plain(_SHARDS[name](argument, _listening()))
+    except _Stopped:
+        wrong = "stopped"
+    except OcigcError as error:
+        wrong = str(error)
+    except OSError as error:
+        wrong = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
+    except Exception as error:  # whatever it is, it is told to whoever waits
+        wrong = f"{type(error).__name__}: {error}"
+    return json.dumps({"host": _host(), "value": value, "wrong": wrong})
+
+
+def greet(argument: tuple[str, tuple[str, ...]], _: Report) -> Greeting:
+    """Greets with what it sees of some layouts below a root."""
+    root, paths = argument
+    return Greeting(
+        __version__, socket.gethostname(), os.getpid(), os.uname().release, _free_memory(), tuple(_indexes(root, paths))
+    )
+
+
+def _indexes(root: str, paths: tuple[str, ...]) -> list[str]:
+    with Dir.at(root) as directory:
+        return [blob_shard.index_digest(directory, path) for path in paths]
+
+
+def _free_memory() -> int:
+    with open("/proc/meminfo", encoding="ascii") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return int(fields["MemAvailable"].split()[0]) << 10
+
+
+def _host() -> str:
+    return f"{socket.gethostname()}, process {os.getpid()}"
+
+
+def _listening() -> Report:
+    """A report that raises once nobody waits for the task that runs in this thread."""
+    from distributed import get_worker  # noqa: PLC0415
+
+    try:
+        worker = get_worker()
+        key = worker.get_current_task()
+    except ValueError:
+        return lambda _: None  # not on a worker
+
+    def report(_: Progress) -> None:
+        task = worker.state.tasks.get(key)
+        if task is None or task.state not in _RUNNING:
+            raise _Stopped
+
+    return report
+
+
+_SHARDS: dict[str, Callable[[Any, Report], Any]] = {
+    "greet": greet,
+    "blobs": blob_shard.run,
+    "layouts": layout_shard.run,
+}

@@ -1,0 +1,283 @@
+"""`ocigc verify --cluster`: a real scheduler and workers, which report what threads report."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_shards import damage, plain
+from tests.helpers.cluster import Cluster
+from tests.helpers.command import Result, ocigc, refused
+from tests.helpers.layouts import LayoutWriter
+
+MANY = {"DASK_OCIGC__SHARD_SIZE": "100000"}  # bytes: several shards even of small layouts
+LISTENING = """
+import time
+import ocigc.cluster.worker as worker
+shards = worker._SHARDS
+hash_blobs = shards["blobs"]
+"""
+SLOW = (
+    LISTENING
+    + """
+def run(shard, report):
+    for _ in range(SECONDS * 10):
+        time.sleep(0.1)
+        report(None)
+    return hash_blobs(shard, report)
+shards["blobs"] = run
+"""
+)
+LYING = (
+    LISTENING
+    + """
+from dataclasses import replace
+def run(shard, report):
+    result = hash_blobs(shard, report)
+    return replace(result, CHANGE)
+shards["blobs"] = run
+"""
+)
+
+
+def make_layout(path: Path) -> LayoutWriter:
+    writer = LayoutWriter(path)
+    for number in range(8):
+        writer.tag(writer.image(f"image {number}", ["base", f"layer {number}" * 9000]), f"app:{number}")
+    writer.blob("an orphan")
+    writer.blob("of sha512" * 1000, algorithm="sha512")
+    return writer
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> LayoutWriter:
+    return make_layout(tmp_path / "layout")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster")) as found:
+        found.worker("one")
+        found.worker("two")
+        yield found
+
+
+def verify(cluster: Cluster, *arguments: str | Path, patience: float = 60) -> Result:
+    environment = {**MANY, "DASK_OCIGC__PATIENCE": str(patience)}
+    return ocigc("verify", "--cluster", cluster.file, *arguments, env=environment)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_layout(cluster: Cluster, layout: LayoutWriter, damaged: bool) -> None:
+    if damaged:
+        damage(layout)
+    for output in ("text", "json"):
+        whole = ocigc("verify", "--format", output, layout.path)
+        assert plain(verify(cluster, "--format", output, layout.path)) == plain(whole)
+        assert whole.code == int(damaged)
+
+
+def test_a_tree(cluster: Cluster, layout: LayoutWriter, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(layout.path, tree / "a")
+    damage(layout)
+    shutil.copytree(layout.path, tree / "b" / "c")
+    (tree / "broken").mkdir()
+    (tree / "broken" / "oci-layout").write_text('{"imageLayoutVersion": "9"}')
+    for output in ("text", "json"):
+        whole = ocigc("verify", "--recursive", "--format", output, tree)
+        found = verify(cluster, "--recursive", "--format", output, tree)
+        assert plain(found) == plain(whole)
+        assert found.err == whole.err
+
+
+def test_what_was_verified_is_in_the_ledger(cluster: Cluster, layout: LayoutWriter) -> None:
+    time.sleep(2.1)  # what is younger is hashed again
+    first = verify(cluster, "--changed", "--format", "json", layout.path).json
+    again = ocigc("verify", "--changed", "--format", "json", layout.path).json
+    assert first["Checked"] == again["Skipped"] > 0
+    assert again["Checked"] == 0
+
+
+def test_no_time_is_no_failure(cluster: Cluster, layout: LayoutWriter) -> None:
+    found = verify(cluster, "--budget", "1ns", "--format", "json", layout.path)
+    assert (found.code, found.json["Checked"]) == (0, 0)
+    assert found.json["Left"] > 0
+
+
+def test_where_no_scheduler_is(layout: LayoutWriter) -> None:
+    environment = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    found = ocigc("verify", "--cluster", "tcp://127.0.0.1:1", layout.path, env=environment)
+    refused(found, 3, "tcp://127.0.0.1:1")
+    for wrong in ("local:0", "nowhere"):
+        refused(ocigc("verify", "--cluster", wrong, layout.path), 2, "expected the address of a scheduler")
+
+
+def test_without_dask(layout: LayoutWriter) -> None:
+    code = "import sys; sys.modules['distributed'] = None; from ocigc.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "verify", "--cluster", "local:1", str(layout.path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert found.returncode == 2
+    assert found.stderr == "ocigc: a cluster needs dask.distributed: pip install 'ocigc[cluster]'\n"
+
+
+def test_workers_on_this_machine(layout: LayoutWriter) -> None:
+    damage(layout)
+    found = ocigc("verify", "--cluster", "local:1", layout.path, env=MANY)
+    assert plain(found) == plain(ocigc("verify", layout.path))
+
+
+def test_workers_that_are_not_fit(layout: LayoutWriter, tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("old", code="import ocigc._version as v; v.__version__ = '0.0.1'")
+        refused(verify(cluster, layout.path), 3, "no worker can be used", "it has ocigc 0.0.1")
+        cluster.worker("fit")
+        found = verify(cluster, "--format", "json", layout.path)
+        assert (found.code, found.json["Sound"]) == (0, True)
+        assert "it has ocigc 0.0.1, and this is" in found.err
+
+
+def test_a_worker_with_another_mount(layout: LayoutWriter, tmp_path: Path) -> None:
+    other = make_layout(tmp_path / "other")
+    mount = f'mount --bind "{other.path}" "{layout.path}" && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", mount, "sh"]
+    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs mount namespaces")
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("copy", prefix=prefix)
+        # The same index.json, but other files: only their times tell.
+        found = verify(cluster, layout.path)
+        assert found.code in (0, 3), found
+        other.tag(other.image("another"), "other:1")
+        refused(verify(cluster, layout.path), 3, "it sees other content than this host", str(layout.path))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("verdicts=result.verdicts[1:]", "it does not tell of each blob"),
+        ("verdicts=tuple(9 for _ in result.verdicts)", "a verdict that there is not"),
+        ("verdicts=tuple(0 for _ in result.verdicts)", "it has left blobs out"),
+        ("sizes=tuple('1' for _ in result.sizes)", "must be of type int"),
+        ("checksums='xyz'", "not hexadecimal"),
+        ("seconds=-1.0", "less than no time"),
+    ],
+)
+def test_results_are_checked_like_what_a_stranger_gives(
+    layout: LayoutWriter, tmp_path: Path, change: str, words: str
+) -> None:
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("liar", code=LYING.replace("CHANGE", change))
+        found = verify(cluster, "--format", "json", layout.path)
+        assert (found.code, found.json["Sound"]) == (3, False)
+        assert any(
+            words in error and "worker tcp://" in error and str(layout.path) in error for error in found.json["Errors"]
+        )
+
+
+def test_what_one_worker_sees_otherwise_is_hashed_here(layout: LayoutWriter, tmp_path: Path) -> None:
+    """A worker may say of anything that it is corrupt, or sound: it has no effect."""
+    damage(layout)
+    whole = plain(ocigc("verify", layout.path))
+    for number, change in enumerate(
+        ("stamps=tuple(1 for _ in result.stamps)", "verdicts=tuple(2 for _ in result.verdicts)")
+    ):
+        (directory := tmp_path / str(number)).mkdir()
+        with Cluster(directory) as cluster:
+            cluster.worker("liar", code=LYING.replace("CHANGE", change))
+            assert plain(verify(cluster, layout.path)) == whole
+
+
+def start(cluster: Cluster, *arguments: str | Path, patience: float = 60) -> subprocess.Popen[str]:
+    import os  # noqa: PLC0415
+
+    command = [sys.executable, "-m", "ocigc", "verify", "--cluster", str(cluster.file), *map(str, arguments)]
+    environment = {**os.environ, **MANY, "DASK_OCIGC__PATIENCE": str(patience)}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd="/"
+    )
+
+
+def end(process: subprocess.Popen[str]) -> Result:
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err, err
+    return Result(process.returncode, out, err)
+
+
+def test_a_worker_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:
+    damage(layout)
+    with Cluster(tmp_path) as cluster:
+        victim = cluster.worker("victim", code=SLOW.replace("SECONDS", "1000"))
+        cluster.worker("other")
+        process = start(cluster, layout.path)
+        time.sleep(4)
+        victim.kill()
+        assert plain(end(process)) == plain(ocigc("verify", layout.path))
+
+
+def test_a_worker_that_hangs(layout: LayoutWriter, tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        hangs = cluster.worker("hangs", code=SLOW.replace("SECONDS", "1000"))
+        process = start(cluster, "--format", "json", layout.path, patience=6)
+        time.sleep(4)
+        hangs.send_signal(signal.SIGSTOP)
+        found = end(process)
+        assert (found.code, found.json["Sound"]) == (3, False)
+        assert any("hangs" in error and str(layout.path) in error for error in found.json["Errors"])
+        cluster.worker("other")
+        assert verify(cluster, layout.path, patience=6).code == 0
+
+
+def test_a_scheduler_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:
+    time.sleep(2.1)  # what is younger is hashed again
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("one", code=SLOW.replace("SECONDS", "1"))
+        process = start(cluster, "--changed", "--format", "json", layout.path)
+        time.sleep(5)
+        cluster.scheduler.kill()
+        found = end(process)
+    assert (found.code, found.json["Sound"]) == (3, False)
+    assert any("the scheduler has gone" in error for error in found.json["Errors"])
+    assert found.json["Checked"] > 0
+    again = ocigc("verify", "--changed", "--format", "json", layout.path)
+    assert again.json["Skipped"] == found.json["Checked"]
+    assert again.json["Sound"] is True
+
+
+def test_an_interrupt_stops_the_workers(layout: LayoutWriter, tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped"
+    code = SLOW.replace("SECONDS", "1000").replace(
+        "        report(None)\n",
+        f"""        try:
+            report(None)
+        except Exception:
+            open({str(stopped)!r}, "w").close()
+            raise
+""",
+    )
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("one", code=code)
+        process = start(cluster, "--format", "json", layout.path)
+        time.sleep(4)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        found = end(process)
+        while not stopped.exists():
+            assert time.monotonic() < began + 30
+            time.sleep(0.1)
+    assert found.code == 3
+    assert found.json["Interrupted"] is True
+    assert re.search(r"interrupted: \d+ blobs were not checked", found.err)
+
+
+def test_what_workers_do_not_do(cluster: Cluster, layout: LayoutWriter) -> None:
+    refused(verify(cluster, "--quick", layout.path), 2, "--quick")
+    refused(verify(cluster, "--shard", "1/2", layout.path), 2, "--cluster")
