@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from ocigc.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name:
     """One name of a file. `names` is how many it had when it was seen, and `size` is in bytes. `stamp` is the newer of
     mtime and ctime, `modified` the mtime alone.
@@ -21,7 +22,7 @@ class Name:
     modified: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Files:
     """The files of some blobs: the bytes of those with one name, and the names of the others."""
 

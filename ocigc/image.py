@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from ocigc.digest import Digest
 from ocigc.reference import InvalidReference, familiar_name, is_bare_tag, parse_normalized
+from ocigc.values import frozen, replace
 
 DANGLING_PREFIX = "moby-dangling@"
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
@@ -26,7 +26,7 @@ def dangling_name(digest: str) -> str:
     return DANGLING_PREFIX + digest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRecord:
     """One image: the entries of index.json that have the same name and target.
 
@@ -112,7 +112,7 @@ class Media(IntEnum):
     """Named by digest alone, as in a label or a lease."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """`size` is in bytes."""
 
@@ -122,7 +122,7 @@ class Descriptor:
     media: Media
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """An entry of `manifests`: its place in the bytes of the file, its descriptor, the image's name, the time of
     creation that it states (None: it states none), and the digests that its labels refer to.

@@ -6,9 +6,10 @@ Source: containerd `core/metadata/gc.go`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ocigc.digest import Digest
 from ocigc.times import parse_rfc3339
+from ocigc.values import frozen
 
 ROOT_LABEL = "containerd.io/gc.root"
 """The blob is a root, whatever the value."""
@@ -27,7 +28,7 @@ def is_content_reference(key: str) -> bool:
     return key.startswith(CONTENT_LABEL) and key[len(CONTENT_LABEL) :][:1] in ("", ".", "/")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease:
     """A lease. `resources` are digests; resources that are not content are left out."""
 
@@ -55,3 +56,12 @@ class Lease:
         """Whether it still keeps its resources at the instant `now`."""
         expires = self.expires
         return expires is None or expires >= now
+
+
+@frozen
+class Unlease:
+    """A label to take off a blob, and its value, for the one who wants it back."""
+
+    digest: Digest
+    label: str
+    value: str

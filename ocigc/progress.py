@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+from ocigc.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Progress:
     """How far a long call has come. Totals are 0 until they are known. `doing` may say what the call does just now."""
 

@@ -6,7 +6,8 @@ Source: github.com/distribution/reference (`reference.go`, `regexp.go`, `normali
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from ocigc.values import frozen, replace
 
 _DEFAULT_DOMAIN = "docker.io"
 _LEGACY_DOMAIN = "index.docker.io"
@@ -35,7 +36,7 @@ class InvalidReference(ValueError):
     """The text is not an image reference."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """A normalised reference: `path` is never empty."""
 

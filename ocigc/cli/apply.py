@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 from ocigc.cli import options, prune
 from ocigc.cli.command import Command, Option
 from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.pruning.saved_plan import read
+from ocigc.values import replace
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocigc.cli import options
@@ -21,6 +20,7 @@ from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
+from ocigc.values import frozen
 
 if TYPE_CHECKING:
     from ocigc.layout.discover import Found
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _WIDE = 100  # columns
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """An image of one layout of several."""
 

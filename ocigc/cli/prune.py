@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocigc.cli import options
@@ -24,6 +23,7 @@ from ocigc.inspect.plan_summary import summarize
 from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.prune import Pruned, prune
 from ocigc.times import SECOND
+from ocigc.values import replace
 
 if TYPE_CHECKING:
     from ocigc.cli.output.output_file import OutputFile

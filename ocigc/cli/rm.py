@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 from ocigc.cli import options, prune
 from ocigc.cli.command import Command, Option, OptionGroup
 from ocigc.errors import UsageError
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.pruning.planning import request
+from ocigc.values import replace
 
 
 def run(args: argparse.Namespace) -> int:

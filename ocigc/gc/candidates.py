@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from sys import intern
 
 from ocigc.gc.filters import ConfigLabels, Filters
@@ -19,9 +18,10 @@ from ocigc.gc.plan import KeepReason, Kept, KeptImages
 from ocigc.gc.protection import ContentUser, Protection
 from ocigc.gc.referrers import Relations
 from ocigc.image import ImageRecord, dangling_name
+from ocigc.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dependent:
     """An image, by its position, that stays if one of its subjects (nodes) stays. NO_NODE as subject means its own
     target. `reason` says why it stays then.
@@ -33,7 +33,7 @@ class Dependent:
     reason: KeepReason = KeepReason.SUBJECT_KEPT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidates:
     """What may become of the `images` that are not parts.
 
@@ -49,7 +49,7 @@ class Candidates:
     dependents: Sequence[Dependent]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _ImageJudge:
     """Decides about one image, independent of all others."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain, compress
 
 from ocigc.gc.candidates import find_candidates
@@ -25,9 +24,10 @@ from ocigc.gc.referrers import Relations
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import DANGLING_PREFIX, Media
 from ocigc.labels import Lease
+from ocigc.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inputs:
     """What is in a layout: its images without the `parts`, and their relations; leases; and the nodes that are roots by
     themselves, for example by a `gc.root` label.
@@ -41,7 +41,7 @@ class Inputs:
     graph: Graph
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What is asked for, and by which rules. `now` is an instant, `grace` is in nanoseconds. Without `orphans`, all
     orphans stay.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 from ocigc.gc.graph import Graph, flags
 from ocigc.gc.plan import KeepReason, Kept, Plan
 from ocigc.gc.referrers import Relations
 from ocigc.image import ImageRecord
+from ocigc.values import frozen
 
 
 class Decision(Enum):
@@ -20,7 +20,7 @@ class Decision(Enum):
     LOSES_NAME = "loses its name"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """`rule` says why. `by` names who or what caused it, and may be empty."""
 

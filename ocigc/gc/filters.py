@@ -7,12 +7,12 @@ Source: moby `api/types/filters` (ParseFlag, Validate, GetBoolOrDefault), `Image
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ocigc.errors import UsageError
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import ImageRecord
 from ocigc.times import format_rfc3339
+from ocigc.values import field, frozen
 
 ACCEPTED = ("dangling", "label", "label!", "until")
 _LABEL_LIMIT = 4096  # bytes of key and value together, as containerd's labels.Validate allows
@@ -21,7 +21,7 @@ ConfigLabels = Callable[[ImageRecord], Sequence[Mapping[str, str] | None]]
 """The `config.Labels` of each present config in an image's walk; None for a config that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LabelCheck:
     """One `label` or `label!` filter. With `value` None, it asks only whether the label exists. The rule set gives
     `unequal_if_absent`.
@@ -45,7 +45,7 @@ class LabelCheck:
         return key if self.value is None else f"{key}={self.value}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filters:
     """Which images are candidates.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from ocigc.digest import Digest
 from ocigc.image import Descriptor, Media
+from ocigc.values import frozen
 
 NO_NODE = 0xFFFFFFFF
 """The node of a blob that is absent."""
@@ -16,7 +16,7 @@ ABSENT = NO_NODE - 1
 """The node of a subject that is absent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Roots that are marked together. They reach forward over edges, and backward from subjects to referrers. A `flat`
     group reaches only its roots and their referrers, with all that these reach; a `forward` group only forward.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 
 from ocigc.reference import InvalidReference, Reference, parse_normalized, with_default_tag
+from ocigc.values import field, frozen, replace
 
 _SANDBOXES = ("pause", "mirrored-pause")  # the second is Rancher's copy of the first
 _OFFICIAL = "docker.io/library/"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Container:
     """A container as moby's daemon knows it.
 
@@ -29,7 +29,7 @@ class Container:
         return self.image_id.startswith("sha256:" + self.image.removeprefix("sha256:"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mirror:
     """States that images below one registry or repository are also kept below another name. Both names are
     normalised.
@@ -39,7 +39,7 @@ class Mirror:
     copy: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InUse:
     """All that is in use, from any number of sources.
 

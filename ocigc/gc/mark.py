@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
 
 from ocigc.gc.candidates import Candidates, Dependent
@@ -17,13 +16,14 @@ from ocigc.gc.images import Images
 from ocigc.gc.plan import Kept, KeptImages
 from ocigc.gc.referrers import Relations
 from ocigc.labels import Lease
+from ocigc.values import frozen, replace
 
 # The groups of every mark: images that stay, leases and labels; flat leases; the images that go, last to go first; the
 # parts that go.
 _IMAGES, _OTHER_ROOTS, _FLAT_LEASES, _PRUNED = range(4)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Marked:
     """What stays, what goes, and who owns what. `pruned` are in the order of pruning, with the `dependents` that go.
     The entries of `going_parts` go, and those of `kept_parts` stay.

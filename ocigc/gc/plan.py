@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from heapq import merge
 from itertools import chain, pairwise
 
 from ocigc.gc.images import Images
 from ocigc.image import ImageRecord
+from ocigc.values import field, frozen, replace
 
 
 class KeepReason(Enum):
@@ -26,7 +26,7 @@ class KeepReason(Enum):
     IN_GRACE = "has no name yet, and is in grace"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Untagged:
     """An image record that goes, and the blobs of its walk that go with it (nodes, in the order of the walk): those
     that `Deleted` names, and the `unnamed`. `by` names the rule of a policy that removes the image, if there is one.
@@ -47,7 +47,7 @@ def _order(untagged: Untagged) -> tuple[tuple[str, ...], str, bool]:
     return untagged.image.sort_key
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """States that the image at a position stays, and why. `by` names the user, filter, rule or subject that
     keeps it.
@@ -92,7 +92,7 @@ class KeptImages(Iterable[Kept]):
         return self._positions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What becomes of the `images` of a layout, and of its blobs.
 

@@ -7,7 +7,6 @@ sources other than containers are our own.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 
 from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images
@@ -15,13 +14,14 @@ from ocigc.gc.in_use import InUse, is_sandbox, normalized
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import ImageRecord, Media, dangling_name
 from ocigc.reference import Reference
+from ocigc.values import frozen, replace
 
 _NOT_A_REFERENCE = "or not: it is not a reference, so nobody can tell"
 _SANDBOXES = "sandboxes of pods, by its name: nothing says which image those have"
 _SHORT_ID = 12  # characters of a container's ID that docker shows
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContentUser:
     """Who uses content by a digest, and whether the last name of that content stays."""
 
@@ -29,7 +29,7 @@ class ContentUser:
     keeps_name: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Protection:
     """What is protected, each with the first user.
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 
 from ocigc.gc.graph import ABSENT, NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images, NameKind, fallback_subject
+from ocigc.values import field, frozen
 
 TRUNCATED_LENGTH = 64
 """Characters of the encoded part of a digest in a fallback tag: the distribution spec cuts longer ones, as those of
 sha512."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subjects:
     """What images refer to, by position. `present` has the nodes of the present subjects of each image. `orphaned` has
     the images whose subject is absent, each with its digest ("" if only the manifest states it).
@@ -32,7 +32,7 @@ class Subjects:
     orphaned: Mapping[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Relations:
     """How the entries of a layout belong together, by position. `parts` are the parts; `absent_parts` has the nodes
     that refer to absent ones, `part_subjects` the subjects of those that are referrers. `subjects` are the subjects of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 
@@ -15,6 +14,7 @@ from ocigc.gc.graph import Graph
 from ocigc.gc.images import Images
 from ocigc.image import ImageRecord
 from ocigc.reference import InvalidReference, parse_normalized, with_default_tag
+from ocigc.values import frozen
 
 _SHOWN = 5
 _COMPARED = 5000  # names to compare with a name that was not found: each takes some 20 µs
@@ -84,7 +84,7 @@ def no_such_image(message: str, names: Iterable[str], reference: str) -> NoSuchI
     return NoSuchImage(message, Remedy.LIST_IMAGES)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selected:
     """Positions of the images that are meant with all their names, and of those that are meant with some names only."""
 

@@ -7,13 +7,13 @@ compares them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ocigc.gc.until import parse_until, parse_until_29
 from ocigc.image import Media
+from ocigc.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuleSet:
     """One version's answers to the questions on which the versions differ.
 

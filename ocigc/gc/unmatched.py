@@ -6,12 +6,12 @@ The user has to know, because such a reference protects nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ocigc.gc.in_use import InUse, normalized
 from ocigc.image import ImageRecord
 from ocigc.reference import Reference, familiar_name
+from ocigc.values import frozen
 
 _SHOWN = 3
 _NAME_LIMIT = 100_000  # names to compare with
@@ -19,7 +19,7 @@ _COMPARED = 1000  # of them at a time
 _LIKE, _LIKE_OF_RELATED = 0.75, 0.5  # by `difflib`, of 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Mention:
     """One thing that is said to be in use: normalised names, each of which means an image, and digests."""
 

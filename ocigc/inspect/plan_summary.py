@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from heapq import nlargest
 
 from ocigc.digest import Digest
@@ -19,9 +18,10 @@ from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.prune import Pruned
+from ocigc.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loss:
     """An image that goes, with the referrers that go with it.
 
@@ -46,7 +46,7 @@ class Loss:
         return self.frees + self.referrers[1]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanSummary:
     """A plan in figures. All sizes are in bytes.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from ocigc.gc.in_use import InUse
 from ocigc.gc.protection import protect
@@ -18,9 +17,10 @@ from ocigc.layout.shared import hollow
 from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration
+from ocigc.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too, and
     `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` stays and goes

@@ -8,7 +8,6 @@ platforms only. Foreign (nondistributable) layers may be absent, as they are fet
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from ocigc.digest import Digest
@@ -18,13 +17,14 @@ from ocigc.image import Descriptor, ImageRecord, Media
 from ocigc.layout.manifests import Child, Documents
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Role
+from ocigc.values import frozen
 
 _CONTENT = (Role.CONFIG, Role.LAYER, Role.BLOB)
 _FOREIGN = (".foreign.", ".nondistributable.")
 _CACHE_CONFIG = "application/vnd.buildkit.cacheconfig."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Incomplete:
     """What an image lacks for one platform. `platform` is empty where it is unknown. `layout` is the path of the
     layout, where there are several.

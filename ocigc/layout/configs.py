@@ -9,7 +9,6 @@ Source: moby `setupLabelFilter` at docker-v29.7.2; buildx "Attestation storage".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Config, Store, media_of, parse_config
 from ocigc.strict_json import parse_json
 from ocigc.times import parse_rfc3339
+from ocigc.values import replace
 
 CONFIG_LIMIT = 16 << 20  # bytes
 _NO_BUILD_BEFORE = parse_rfc3339("1990-01-01T00:00:00Z")

@@ -8,7 +8,6 @@ something must stop, unless the damaged image goes too.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from ocigc.digest import Digest
@@ -21,12 +20,13 @@ from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER, NO_NODE, Store
 from ocigc.progress import Watcher
+from ocigc.values import frozen
 
 _SHOWN = 5
 _ASCENTS = 100  # of nodes that no image's own walk visits: each searches the whole graph
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Damaged:
     """A damaged manifest, what is wrong with it, and the images that lead to it, by name or digest."""
 
@@ -112,7 +112,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Affected:
     """A blob, what is wrong with it, and the names of the images that it belongs to. `layout` is the path of the
     layout. An image without a name is named by its digest.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -18,6 +17,7 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import IndexImages, repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.progress import Progress, Report, Watcher
+from ocigc.values import frozen
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -32,7 +32,7 @@ T = TypeVar("T")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """A layout, by its path below the root; "." is the root itself. `trouble` is set for a directory that could not be
     searched.
@@ -240,7 +240,7 @@ def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted:
     return Results(values, errors, interrupted)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Results(Generic[_T]):
     """What came of each layout, by its path below the root, and what went wrong. Errors begin with such a path. Both
     are in the order of the paths.

@@ -17,7 +17,6 @@ import json
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from ocigc.digest import Digest
@@ -27,6 +26,7 @@ from ocigc.layout.dirfd import Dir
 from ocigc.native import Store
 from ocigc.reference import in_full
 from ocigc.strict_json import parse_json
+from ocigc.values import frozen
 
 NAME = "manifest.json"
 LIMIT = 64 << 20  # bytes
@@ -35,7 +35,7 @@ _AFTER = "manifest.after"
 _NEXT = "manifest.next"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListEntry:
     """An entry: its config (None where that is not a blob), and those of its layers that are blobs."""
 
@@ -95,7 +95,7 @@ def keep_listed(layout: Dir, images: array[int], store: Store, *, tolerant: bool
             store.add_referrer(config, layer)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Going:
     """Tells which of some blobs go, and which of some names."""
 

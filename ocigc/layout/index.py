@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 
 from ocigc.image import NAME_ANNOTATIONS, REFERENCE_NAME
 from ocigc.native import Entries, members, sha256
 from ocigc.reference import is_bare_tag, split_names, tag_of
+from ocigc.values import field, frozen
 
 _PIECE = 1 << 20  # bytes
 
@@ -21,7 +21,7 @@ Read = Callable[[int, int], bytes]
 """Reads the bytes of index.json from one position up to another."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexChange:
     """What becomes of entries, by position: those that are `removed`, those that lose all their names, and those that
     lose some names (as the annotation writes them).
@@ -32,7 +32,7 @@ class IndexChange:
     renamed: Mapping[int, Collection[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """index.json as it was read. `size` is in bytes; `sha256` is the hash of the content, in hex."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 
 from ocigc.errors import Remedy, UsageError
@@ -14,6 +13,7 @@ from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
 from ocigc.native import NO_NODE, Entries, NameForm
 from ocigc.native.documents import MEDIAS
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
+from ocigc.values import field, frozen, replace
 
 
 def repository_name(text: str) -> str:
@@ -27,7 +27,7 @@ def repository_name(text: str) -> str:
     return reference.name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Names:
     """How the entries of an index name images. `bare` has a flag per entry: its name is only a tag. Such tags belong to
     `repository` (normalised), where it is known.
@@ -58,8 +58,9 @@ class _Names:
 
 
 _FORMS = range(256)
-_IS_TAG = bytes(bool(form & NameForm.TAG) for form in _FORMS)
-_KIND = bytes(NameKind.NAMED if form & NameForm.GIVEN else NameKind.NAMELESS for form in _FORMS)
+_GIVEN, _TAG = int(NameForm.GIVEN), int(NameForm.TAG)  # to ask an enum takes longer
+_IS_TAG = bytes(bool(form & _TAG) for form in _FORMS)
+_KIND = bytes(map((NameKind.NAMELESS.value, NameKind.NAMED.value).__getitem__, (bool(f & _GIVEN) for f in _FORMS)))
 
 
 def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
@@ -73,7 +74,7 @@ def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
     return (position for position, form in enumerate(forms) if form & wanted)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Columns:
     """What else is known, by position: a NameKind for each entry that stands for an image, and the further entries of
     that image; whether any image has several names; the nodes of targets (NO_NODE if absent); when images were created

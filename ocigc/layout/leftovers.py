@@ -17,12 +17,12 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from ocigc.digest import ENCODED_LENGTHS
 from ocigc.errors import Refused
 from ocigc.layout.dirfd import Dir
 from ocigc.times import SECOND
+from ocigc.values import frozen
 
 AGE = 24 * 3600 * SECOND
 """Nothing newer goes, by its mtime: an upload to zot may take hours."""
@@ -44,7 +44,7 @@ _PARTIAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leftover:
     """A file, or a directory with the files in it, by its path below the layout.
 

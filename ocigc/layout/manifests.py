@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import Descriptor, Media
 from ocigc.native import Role, Store, parse_children
+from ocigc.values import frozen
 
 LIMIT = 16 << 20  # bytes
 _EMBEDDED_LIMIT = 1 << 20  # bytes of base64
@@ -17,7 +17,7 @@ _ATTESTATION = "vnd.docker.reference.type"
 _HASHES = ("sha256", "sha512")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Child:
     """What a manifest or an index refers to. `platform` is what the descriptor states, or empty. `embedded`: the
     descriptor has the content itself. `attestation`: it describes a sibling, and cannot be run (BuildKit).

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -23,6 +22,7 @@ from ocigc.image import Media
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.manifests import Documents
 from ocigc.native import NO_NODE, Entries, Role, Store, parse_children
+from ocigc.values import replace
 
 _PREFIXES = ("dev.cosignproject.cosign/", "dev.hauler/")
 _IMAGES = ("image", "imageIndex")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -26,12 +25,13 @@ from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
 from ocigc.native import NEVER, NO_NODE, Background, Detail, Entries, Store, Unverifiable
 from ocigc.progress import Watcher
+from ocigc.values import frozen
 
 if TYPE_CHECKING:
     from ocigc.layout.shared import Elsewhere
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """A layout as it was at one moment. Bare tags belong to `repository` (normalised). `targets` are the nodes of the
     targets of all entries of index.json, NO_NODE where absent. The `parts` are not among the `images`. Other layouts

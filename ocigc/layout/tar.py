@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from struct import Struct
 from typing import IO
 
 from ocigc.errors import MalformedError, printable
 from ocigc.times import SECOND
+from ocigc.values import frozen
 
 BLOCK = 512
 """Bytes: headers and contents begin at multiples of it."""
@@ -50,7 +50,7 @@ _KINDS = {b"1": Kind.LINK, b"2": Kind.SYMLINK, b"5": Kind.DIRECTORY, b"D": Kind.
 _KINDS |= dict.fromkeys((b"3", b"4", b"6"), Kind.SPECIAL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """One of them, by its name as it stands there. The content is `size` bytes of the archive from `start` on;
     `modified` is an instant. A link has a `target`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -13,6 +12,7 @@ from ocigc.digest import Digest
 from ocigc.errors import MalformedError
 from ocigc.image import Descriptor, Media
 from ocigc.native.calls import call, exception, memory, message, struct_of
+from ocigc.values import frozen
 
 MEDIAS = {media.value: media for media in Media}
 """Faster than to call Media."""
@@ -38,7 +38,7 @@ class Role(IntEnum):
     EMBEDDED = lib.OCIGC_ROLE_EMBEDDED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """What the rules need of an image config. `created` is empty if it is not given."""
 
@@ -47,7 +47,7 @@ class Config:
     diff_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JsonMember:
     """Where a member of a JSON object stands: `start` is that of its key, `value` that of its value, which ends at
     `end`. The elements of an array have no `key`.

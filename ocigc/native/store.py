@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -31,6 +30,7 @@ from ocigc.native.calls import (
 )
 from ocigc.native.documents import MEDIAS, Role
 from ocigc.progress import Report
+from ocigc.values import frozen
 
 __all__ = ["CHECKSUM", "Detail", "Hashes", "Missing", "Shared", "Store", "Swept", "Verdict"]
 
@@ -60,7 +60,7 @@ class Swept(IntEnum):
     MISSING = lib.OCIGC_SWEEP_MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missing:
     """A descriptor whose blob is absent: `node` is the manifest, index or labelled blob that names it, `role` what it
     is there. `foreign` layers need not be distributed with an image.
@@ -73,7 +73,7 @@ class Missing:
     foreign: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hashes:
     """What came of hashing some blobs: a Verdict for each, and the XXH3-128 of the sound ones, CHECKSUM bytes each (or
     nothing, where nobody asked). `troubles` say why some are UNCHECKED, where that was no interrupt."""
@@ -87,7 +87,7 @@ CHECKSUM: int = ffi.sizeof("struct ocigc_checksum")
 """Bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shared:
     """Who has which blob, as `struct ocigc_sharing` says. Those of unit n are nodes[starts[n]:starts[n + 1]]."""
 

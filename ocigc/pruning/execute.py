@@ -27,6 +27,7 @@ from ocigc.digest import Digest
 from ocigc.errors import Busy, Interrupted, OcigcError, Refused, Remedy
 from ocigc.gc.plan import Plan
 from ocigc.interrupts import held_back
+from ocigc.labels import Unlease
 from ocigc.layout import docker_list, label_files
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import IndexChange
@@ -38,7 +39,7 @@ from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.commit import RunState, commit, roll_back, run_state
-from ocigc.pruning.journal import UNLEASED, Journal, Unlease
+from ocigc.pruning.journal import UNLEASED, Journal
 from ocigc.pruning.preflight import asking_for, needed, needed_after
 from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete

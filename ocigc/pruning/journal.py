@@ -31,6 +31,7 @@ from typing import Any
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
+from ocigc.labels import Unlease
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
@@ -60,15 +61,6 @@ _IDENTITY = re.compile("[0-9a-f]{8}")
 _BLOB = re.compile("[0-9a-f]{64}|[0-9a-f]{128}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PRIVATE = 0o700
-
-
-@dataclass(frozen=True, slots=True)
-class Unlease:
-    """A label to take off a blob, and its value, so that it can be put back."""
-
-    digest: Digest
-    label: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ocigc.gc.graph import NO_NODE
 from ocigc.gc.images import Images, NameKind
 from ocigc.gc.plan import Plan
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
+from ocigc.values import frozen
 
 _NAMED = (NameKind.NAMED, NameKind.FALLBACK)
 _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]+)?|100)\s?%")
@@ -64,7 +64,7 @@ def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MaxDelete:
     """A limit for a run: `percent` of the images and of the bytes, `size` in bytes, or a number of `images`."""
 

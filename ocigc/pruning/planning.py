@@ -8,7 +8,6 @@ import time
 from array import array
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ocigc.errors import Refused, printable
@@ -24,14 +23,14 @@ from ocigc.gc.resolve import only, select
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import on_disk
 from ocigc.image import ImageRecord
-from ocigc.labels import SNAPSHOT_LABEL
+from ocigc.labels import SNAPSHOT_LABEL, Unlease
 from ocigc.layout import label_files
 from ocigc.layout.configs import labels_of, with_created
 from ocigc.layout.relations import detach
 from ocigc.layout.snapshot import Snapshot
 from ocigc.progress import Watcher
-from ocigc.pruning.journal import Unlease
 from ocigc.times import SECOND, Duration, nanoseconds
+from ocigc.values import field, frozen, replace
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -56,7 +55,7 @@ def request(
     return Request(parsed, InUse() if in_use is None else in_use, now, nanoseconds(grace), rules=rules)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PruneOptions:
     """How to prune, besides the request to the rules.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,25 +11,25 @@ from ocigc.digest import Digest
 from ocigc.errors import Message, Refused, Remedy
 from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
+from ocigc.labels import Unlease
 from ocigc.layout import lock
 from ocigc.layout.damage import staying_damage
 from ocigc.layout.dirfd import naming
-from ocigc.layout.layout import Layout
+from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.shared import Elsewhere
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import journal
-from ocigc.pruning.journal import Unlease
 from ocigc.pruning.limits import emptied
 from ocigc.pruning.planning import PruneOptions, labels_to_take, make_plan
+from ocigc.values import frozen
 
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pruned:
     """A plan that was, or would be, carried out. It has the store open, to look digests up. Close it, or use it as a
     context manager.
@@ -131,7 +130,10 @@ def prune(
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
-    journal.note_pending(layout, watch)
+    if layout.dir.exists(STATE):
+        from ocigc.pruning import journal  # noqa: PLC0415
+
+        journal.note_pending(layout, watch)
     planned = plan_layout(layout, options, watch, None, elsewhere)
     if not options.allow_empty and (what := emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)):
         watch.note(Message(f"{layout.path}: {what}; a real run is refused", Remedy.ALLOW_EMPTY))

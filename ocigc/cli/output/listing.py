@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +12,7 @@ from ocigc.cli.command import Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import parse_size
 from ocigc.errors import UsageError, printable
+from ocigc.values import frozen
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ QUIET = Option(
 REVERSE = Option("--reverse", action="store_true", help="reverse the order")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field(Generic[T]):
     """What can be told of a thing: its cell, and by what to sort; `short` is the cell on a terminal. Of a `falling`
     field, the largest comes first.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ocigc.cli.output.tables import Column, table, terminal_width
@@ -13,6 +12,7 @@ from ocigc.errors import printable
 from ocigc.inspect.plan_summary import Loss, PlanSummary
 from ocigc.pruning.planning import PruneOptions
 from ocigc.times import SECOND, format_rfc3339, nanoseconds
+from ocigc.values import frozen, replace
 
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
@@ -47,7 +47,7 @@ _EXPLANATIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """Of what run a plan is told. `path` is as the user gave it; `now` and `expires`, of the trash, are instants;
     `width` is that of the terminal, None if it is none.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TextIO
+
+from ocigc.values import frozen
 
 _GAP = 3  # columns
 _SHORTEST = 12  # columns: no name is made shorter than this
@@ -18,7 +19,7 @@ _SHORTEST = 12  # columns: no name is made shorter than this
 Row = Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """One column. `right` aligns numbers; on a terminal with fewer columns than `below`, it is left out; with `name`
     its cells may be shortened in the middle; with `cut`, at their end; with `time` they are RFC 3339, and to the minute
