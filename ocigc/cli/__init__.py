@@ -1,1 +1,1 @@
-"""The command line: `main` assembles it, each subcommand has a file, `output` is how results look."""
+"""The command line. `main` runs a command, each subcommand has a file, and `output` shows results."""

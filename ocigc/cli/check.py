@@ -25,7 +25,7 @@ from ocigc.verification.check import Findings, check
 
 _ABSENT_SHOWN = 10
 
-# What was found, as JSON names it and as it is told.
+# What was found: its name in JSON, and in text.
 _KINDS = (
     ("AbsentImages", "absent_images", "image whose content is absent"),
     ("WrongSize", "wrong_size", "wrong size"),
@@ -136,7 +136,7 @@ def _lines(findings: Findings) -> Iterator[str]:
     for incomplete in findings.incomplete:
         yield f"{paint('incomplete', 'red', sys.stdout)}: {incomplete_as_text(incomplete)}"
     for name in findings.expired_leases:
-        yield f"expired lease, which keeps nothing any more: {printable(name)}"
+        yield f"expired lease, which keeps nothing any longer: {printable(name)}"
     for name in findings.leftovers:
         yield f"leftover of another tool, which a prune removes once it is old: {printable(name)}"
     missing = [each for each in findings.affected if each.state == "missing"]

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 from ocigc.cli.output.tables import terminal_width
 from ocigc.errors import UsageError, printable
 
-# argparse speaks English, as all else does here: to look for translations takes longer than to parse.
+# Messages are in English: looking for translations takes longer than parsing.
 argparse._ = str  # type: ignore[attr-defined]
 
 Example = tuple[str, str]
@@ -120,7 +120,7 @@ class Command:
         else:
             LOG_FORMAT.add(parser)
             parser.set_defaults(run=self.run, **self.defaults)
-        # What only this command has stands before what all have.
+        # The command's own options come before those that all commands have.
         parser._action_groups.append(parser._action_groups.pop(parser._action_groups.index(parser._optionals)))
 
     def _usage(self, prog: str) -> str:
@@ -155,7 +155,7 @@ LOG_FORMAT = Option(
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's own answers wrong usage with a page; one line is enough."""
+    """argparse answers wrong usage with a page; here it is one line."""
 
     def __init__(self, **settings: Any) -> None:
         # argparse makes a formatter for every option, and its own loads shutil.
@@ -168,7 +168,7 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def _near(self, word: str) -> str:
-        """The option that is meant, if one is like it."""
+        """The option that was probably meant, if one is like it."""
         from difflib import get_close_matches  # noqa: PLC0415
 
         near = get_close_matches(word.partition("=")[0], self._option_string_actions, 1)

@@ -1,4 +1,4 @@
-"""`ocigc du`: what a layout takes of the disk."""
+"""`ocigc du`: how much disk space a layout takes."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def _as_text(
         yield ""
     yield from table(_KINDS, list(_kinds(consumption)), width=width)
     on_disk = (
-        f"; {human_size(consumption.disk)} on disk, as files share them" if consumption.disk < consumption.size else ""
+        f"; {human_size(consumption.disk)} on disk, as files are shared" if consumption.disk < consumption.size else ""
     )
     yield f"{count(consumption.blobs, 'blob')}, {human_size(consumption.size)}{on_disk}"
     if repositories:

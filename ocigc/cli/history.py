@@ -73,7 +73,7 @@ def _size(value: object) -> str:
 
 COMMAND = Command(
     "Lists the runs that changed or verified a layout, the oldest first: when, who, which command, and what the "
-    "layout held afterwards. `ocigc restore` takes the ids of runs that are still in the trash.",
+    "layout had afterwards. `ocigc restore` takes the ids of runs that are still in the trash.",
     (
         options.LAYOUT,
         Option("--last", metavar="N", type=options.argument_type(_number), default=0, help="show only the last N runs"),

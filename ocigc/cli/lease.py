@@ -1,4 +1,4 @@
-"""`ocigc lease`: hold blobs while a script is at work."""
+"""`ocigc lease`: keep blobs while a script works."""
 
 from __future__ import annotations
 

@@ -31,20 +31,20 @@ _WIDE = 100  # columns
 
 @frozen
 class Row:
-    """An image of one layout of several."""
+    """An image in one of several layouts."""
 
     layout: str
     usage: Usage
 
     @property
     def names(self) -> tuple[str, ...]:
-        """By which it is found: its names in full and in their familiar form."""
+        """The names that it is found by: in full and in their familiar form."""
         image = self.usage.image
         return () if image.dangling else (*image.names, *image.familiar_names)
 
     @property
     def states(self) -> list[str]:
-        """What is so of it."""
+        """What is true of it."""
         usage = self.usage
         states = (
             ("dangling", usage.dangling),
@@ -64,7 +64,7 @@ def _name(listed: Row) -> str:
 
 
 def _short_name(listed: Row) -> str:
-    """The same on a terminal, where there may be no room for the digest."""
+    """The same on a terminal, which may have no room for the digest."""
     image = listed.usage.image
     narrow = (terminal_width(sys.stdout) or _WIDE) < _WIDE
     return f"<none>@{image.target.digest.short}" if image.dangling and narrow else _name(listed)

@@ -23,7 +23,7 @@ _FAILED = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    # A run makes millions of values and hardly a cycle: to look for cycles among them takes a third of its time.
+    # A run makes millions of values and hardly a cycle. Searching them for cycles would take a third of its time.
     gc.disable()
     _prepare_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _command(words)
     finally:
         _flush_streams()
-        # Nor is there time to look for any at the end.
+        # No search for cycles at the end either.
         gc.freeze()
 
 
@@ -73,12 +73,12 @@ def _command(words: Sequence[str]) -> int:
         if args.metrics is not None:
             args.metrics.write(code)
     except Refused as error:
-        # All is done and said but for the metrics.
+        # Everything is done and printed, apart from the metrics.
         args.answered = True
         code = _fail(str(error), _FAILED, args, words)
     except KeyboardInterrupt:
         args.answered = True
-        code = _fail("interrupted; all is done, but the metrics may be lost", _FAILED, args, words)
+        code = _fail("interrupted; the run is complete, but the metrics may be lost", _FAILED, args, words)
     return code
 
 
@@ -99,7 +99,7 @@ def _run(args: Namespace, words: Sequence[str]) -> int:
     except OcigcError as error:
         code = _fail(_message(error, args), error.exit_code, args, words)
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of the output has closed it.
         code = _FAILED
     except OSError as error:
         code = _fail(_describe(error, args), _FAILED, args, words)
@@ -128,7 +128,7 @@ def _show_help(words: Sequence[str]) -> int:
 
 
 def _parse(args: Namespace, words: Sequence[str]) -> None:
-    """Fills `args` by what the words say, as far as they can be understood. Raises UsageError."""
+    """Fills `args` from the words, as far as they can be understood. Raises UsageError."""
     from ocigc.cli import commands  # noqa: PLC0415
 
     if words[0] == "help":
@@ -137,7 +137,7 @@ def _parse(args: Namespace, words: Sequence[str]) -> None:
         return
     name, command, rest = commands.find(_command_first(words))
     args.command, args.failure = name, command.failure
-    # Not into `args` itself: where the words cannot be understood, it knows none of them.
+    # Not into `args` itself: where the words cannot be understood, `args` stays as it was.
     vars(args).update(vars(commands.parser_of(name, command).parse_args(rest)))
     if "layouts" in args:
         args.layout = args.layouts[0]
@@ -152,7 +152,7 @@ def _command_first(words: Sequence[str]) -> list[str]:
 
 
 def _message(error: OcigcError, args: Namespace) -> str:
-    """What is wrong, and which option helps; where somebody gave something else than a layout, what that is."""
+    """What is wrong, with the option that helps. Where the path is not a layout, what it is instead."""
     from ocigc.cli.log import with_hint  # noqa: PLC0415
     from ocigc.errors import NotALayout  # noqa: PLC0415
 
@@ -183,11 +183,11 @@ def _fail(message: str, code: int, args: Namespace, words: Sequence[str]) -> int
 
     from ocigc.cli import log  # noqa: PLC0415
 
-    # Where even this cannot be written, the exit code still says it.
+    # If even this cannot be written, the exit code still tells it.
     with suppress(OSError):
         log.error(message)
     if args.failure is not None and not args.answered and _wants_json(args, words):
-        # Of some commands the answer with --format json is one object, also where they fail.
+        # With --format json, some commands answer with one object even where they fail.
         with suppress(OSError):
             sys.stdout.write(args.failure(message, args))
             sys.stdout.flush()
@@ -195,7 +195,7 @@ def _fail(message: str, code: int, args: Namespace, words: Sequence[str]) -> int
 
 
 def _wants_json(args: Namespace, words: Sequence[str]) -> bool:
-    """Also where the words could not be understood: then `args` knows nothing."""
+    """Whether JSON was asked for. Where the words could not be understood, `args` does not tell."""
     if "format" in args:
         return bool(args.format == "json")
     return _given("--format", "json", words)
@@ -208,7 +208,7 @@ def _given(option: str, value: str, words: Sequence[str]) -> bool:
 def _prepare_streams() -> None:
     """Puts /dev/null in place of standard streams that the caller has closed. The others can write any text then."""
     for name in ("stdin", "stdout", "stderr"):
-        # In this order: the lowest free descriptor is then that of the stream itself, and no other file gets it.
+        # In this order, each stream gets the lowest free descriptor, which is its own.
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))  # noqa: SIM115

@@ -35,7 +35,7 @@ FAILED = 3
 
 
 def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser's ValueError as argparse's error, message and all."""
+    """Turns a ValueError of a parser into the error of argparse, with its message."""
 
     def convert(text: str) -> T:
         try:
@@ -216,13 +216,13 @@ def open_metrics_file(args: argparse.Namespace) -> MetricsFile:
 
 
 def measure(args: argparse.Namespace, values: Mapping[str, float]) -> None:
-    """Adds to what --metrics-file will tell."""
+    """Adds figures to those that --metrics-file will have."""
     if args.metrics is not None:
         args.metrics.add(values)
 
 
 def layouts(results: Results[T]) -> dict[str, float]:
-    """What --metrics-file tells of a tree."""
+    """The figures that --metrics-file has for a tree."""
     return {"layouts": len(results.values) + len(results.errors), "failed_layouts": len(results.errors)}
 
 
@@ -251,8 +251,8 @@ def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) ->
 def layout(
     args: argparse.Namespace, *, writable: bool, archives: bool = False, also: Sequence[int] = ()
 ) -> Iterator[Layout]:
-    """Opens LAYOUT; with `archives`, it may be an archive of one. What may be changed from here on lies in it, if it
-    is to be `writable`, below the open directories `also`, or is --metrics-file. What goes wrong names it. Raises
+    """Opens LAYOUT; with `archives`, it may be an archive of one. What may be changed from here on lies in it, if it is
+    to be `writable`, below the open directories `also`, or is --metrics-file. What goes wrong names it. Raises
     UsageError."""
     also = [*also, *_metrics_directory(args)]
     with open_layout(args.layout, writable=writable, archives=archives, also=also) as opened, naming(opened):
@@ -295,10 +295,12 @@ def repository(args: argparse.Namespace) -> str | None:
 
 
 def nobody_to_ask(args: argparse.Namespace) -> UsageError | None:
-    """The error of a run that would have to ask, and cannot; it is raised when all else has turned out right."""
+    """The error of a run that has to ask and cannot. It is raised after all other errors."""
     if args.dry_run or args.force or ("-" not in args.in_use and sys.stdin.isatty()):
         return None
-    return UsageError(f"there is no terminal to ask on: give --force to {args.verb}, or --dry-run to look")
+    return UsageError(
+        f"there is no terminal to ask on: give --force to {args.verb}, or --dry-run to see what would be done"
+    )
 
 
 def ask() -> None:
@@ -329,7 +331,7 @@ def read_in_use(args: argparse.Namespace) -> InUse:
 
 
 def note_unmatched(in_use: InUse, open_layout: Layout, repository: str | None) -> None:
-    """Tells what is said to be in use and matches no image of a layout."""
+    """Notes what is said to be in use and matches no image of a layout."""
     if in_use:
         from ocigc.inuse.match import match_layouts  # noqa: PLC0415
 
@@ -337,13 +339,13 @@ def note_unmatched(in_use: InUse, open_layout: Layout, repository: str | None) -
 
 
 def note_unmatched_below(args: argparse.Namespace, in_use: InUse, tree: Tree, *, strict: bool = False) -> None:
-    """The same of all layouts of a tree. With `strict`, raises Refused instead."""
+    """The same for all layouts of a tree. With `strict`, raises Refused instead."""
     if not in_use:
         return
     from ocigc.inuse.match import match_tree  # noqa: PLC0415
 
     def repository(found: Found) -> str | None:
-        return found.repository(args.repository, lambda _: None)  # whoever works on it will note it
+        return found.repository(args.repository, lambda _: None)  # the command that works on it will note it
 
     _note_matching(match_tree(in_use, tree, repository), strict=strict)
 

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if args.recursive:
         if args.shared_with:
             raise UsageError(
-                "--shared-with is for one layout: with --recursive, put all that share blobs into the tree"
+                "--shared-with is for one layout: with --recursive, put all layouts that share blobs into the tree"
             )
         if args.plan_out is not None or args.max_delete is not None:
             raise UsageError("--plan-out and --max-delete are for one layout, not for --recursive")
@@ -99,7 +99,7 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
 
 
 def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[Pruned], None] | None = None) -> int:
-    """Prunes one layout, and shows what came of it. `check` raises Refused for a plan that is not to be carried out."""
+    """Prunes one layout, and shows the result. `check` raises Refused for a plan that must not be carried out."""
     if args.plan_out is not None and not args.dry_run:
         raise UsageError("--plan-out saves a plan instead of carrying it out: give --dry-run too, then `ocigc apply`")
     refusal = options.nobody_to_ask(args)
@@ -136,7 +136,7 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
 
 
 class _Teller:
-    """Tells a person what a run is to do, and what it did."""
+    """Tells a person what a run will do, and what it did."""
 
     def __init__(
         self,
@@ -154,11 +154,11 @@ class _Teller:
         self._asked = False
 
     def review(self, planned: Pruned) -> None:
-        """Puts a plan in figures, while all it is made of is there."""
+        """Puts a plan in figures, while its snapshot is open."""
         self._summary = summarize(planned, self._wanted, most=self._most, watch=self._progress)
 
     def confirm(self, planned: Pruned) -> None:
-        """Checks the plan, and asks if somebody is to be asked. Raises Refused where it is not to be carried out."""
+        """Checks the plan, and asks if there is a person to ask. Raises Refused where it must not be carried out."""
         self._progress.clear()
         if self._check is not None:
             self._check(planned)
@@ -200,7 +200,7 @@ def _plan_file(name: str) -> OutputFile:
 
 
 def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:
-    """What of a plan --max-delete does not allow."""
+    """What part of a plan --max-delete does not allow."""
     if args.max_delete is None:
         return None
     size = planned.reclaimed + planned.trashed

@@ -40,7 +40,7 @@ _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a prune of one layout answers, kept when the store that it was made of is closed."""
+    """The answer of a prune of one layout, kept after its store is closed."""
 
     document: dict[str, Any]
     summary: PlanSummary
@@ -187,7 +187,7 @@ def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tup
 
 
 def _unchanged(shown: dict[str, Any]) -> Callable[[Pruned], None]:
-    """Nobody can be asked layout by layout: a layout goes on if it would lose what was shown."""
+    """Checks that a layout loses only what was shown, as nobody can be asked for each layout."""
 
     def confirm(now: Pruned) -> None:
         answer = document(now)

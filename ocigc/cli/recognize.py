@@ -1,8 +1,5 @@
-"""What somebody gave in place of a layout: another store, an archive, another tool's way to name things, a directory
-above or below.
-
-Sources: containers/image `transports`, `directory/directory_dest.go`, `docker/archive`; distribution
-`registry/storage/paths.go`; containerd `plugins`; moby's and containers/storage's roots.
+"""Recognizes what was given in place of a layout: another store, an archive, another tool's way to name things, a
+directory above or below.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ from shlex import quote
 from ocigc.errors import MalformedError, printable
 from ocigc.layout.layout import INDEX, MARKER
 
-_ENTRIES = 1000  # names of a directory that are looked at
+_ENTRIES = 1000  # names of a directory to consider
 _SHOWN = 3
 
 _ENGINES = {
@@ -130,8 +127,8 @@ def _archive(path: str) -> str | None:
     shown = quote(printable(path))
     if layouts == 1:
         return (
-            f"it is an archive of a layout: `verify`, `ls` and what else only reads take {shown} as it is; to change "
-            f"it, unpack it into a directory first, {_unpack(path)}"
+            f"it is an archive of a layout: `verify`, `ls` and other commands that only read take {shown} as it is; to "
+            f"change it, unpack it into a directory first, {_unpack(path)}"
         )
     if layouts:
         return f"it is an archive of {layouts:,} layouts: unpack it into a directory first, {_unpack(path)}"
@@ -160,7 +157,7 @@ def _directory(path: str) -> str | None:
     if not names:
         return "the directory is empty; `ocigc synth` writes a sample, `skopeo copy ... oci:DIRECTORY:TAG` a real one"
     if {"sha256"} <= names or {"blobs"} == names:
-        return "it has blobs but no index.json: layouts share them, so clean these together, by --recursive above them"
+        return "it has blobs but no index.json: prune the layouts that share them together, with --recursive above them"
     return None
 
 

@@ -61,10 +61,10 @@ def _show(restored: Restored, layout: str) -> None:
     print(f"{layout}{count(restored.blobs, 'blob')} restored")
     for name in restored.moved_on:
         options.note(
-            f"{layout}{printable(name)}: this name is another image's now, so the image is back without it (--as NAME)"
+            f"{layout}{printable(name)}: another image has this name now, so the image is back without it (--as NAME)"
         )
     for digest in restored.damaged:
-        options.note(f"{layout}damaged: {digest}: its copy in the trash cannot be read, or is not sound")
+        options.note(f"{layout}damaged: {digest}: its copy in the trash cannot be read, or is corrupt")
     for digest in restored.missing:
         options.note(f"{layout}missing: {digest}: a later prune has removed it for good, or it was never here")
 
@@ -93,7 +93,7 @@ COMMAND = Command(
     ),
     run,
     examples=(
-        ("ocigc trash ls mirror", "what there is to bring back"),
+        ("ocigc trash ls mirror", "what can be brought back"),
         ("ocigc restore mirror", "undo the last prune that kept its trash"),
         ("ocigc restore mirror 5f2d01ab", "undo that run"),
         ("ocigc restore mirror --image alpine:3.18", "bring back one image, from the last run that removed it"),

@@ -44,7 +44,7 @@ COMMAND = Command(
         ("ocigc rm --recursive zot team/app:1.2", "the image of that name below zot"),
         ("ocigc rm --trash 7d --force mirror app:1", "from a script, with a week to change one's mind"),
     ),
-    exit_status="0 done, 2 wrong usage or no such image, 3 refused (it is in use, say) or failed with nothing lost",
+    exit_status="0 done, 2 wrong usage or no such image, 3 refused (for example, in use) or failed with nothing lost",
     failure=prune.failure,
     verb="remove",
     policy_text=None,

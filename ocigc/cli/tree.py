@@ -1,4 +1,4 @@
-"""`ocigc tree`: what an image is made of."""
+"""`ocigc tree`: what an image consists of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ocigc.cli.output.words import human_size, media_words
 from ocigc.errors import printable
 from ocigc.inspect.tree import Leaf, tree
 
-_DEEPEST = 32  # levels that are drawn; what lies deeper is only numbered
+_DEEPEST = 32  # levels to draw; deeper ones are only numbered
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`ocigc verify`: find what is not what its name says."""
+"""`ocigc verify`: find blobs that do not have their digest."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def _print(result: Verification, members: Sequence[tuple[str, Verification]]) ->
         ("missing", "yellow", by_state.get("missing", ())),
         ("unsupported", "yellow", result.unsupported),
         ("layer", "red", result.deep.reasons if result.deep else ()),
-        ("layer not looked into", "yellow", result.deep.unsupported if result.deep else ()),
+        ("layer not unpacked", "yellow", result.deep.unsupported if result.deep else ()),
         ("repaired", "green", result.repaired or ()),
     ):
         for line in lines:

@@ -1,1 +1,1 @@
-"""Explains a layout: what takes the space, what holds a blob, what an image is made of."""
+"""Explains a layout: what takes the space, what keeps a blob, and what an image consists of."""

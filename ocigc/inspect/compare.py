@@ -1,4 +1,4 @@
-"""What has changed in a store since an earlier report of it."""
+"""What has changed in a store since an earlier report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ocigc.strict_json import parse_json
 from ocigc.times import parse_rfc3339
 
 Key = tuple[str, str]
-"""An image: its layout (of a tree), and its name, or its digest where it has none."""
+"""An image: its layout (in a tree), and its name, or its digest where it has no name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier report: when it was made, of what, the bytes of all blobs, by image its digest and size, and by
-    repository its size.
+    """An earlier report: its time and path, the bytes of all blobs, and by image its digest and size, by repository its
+    size.
     """
 
     time: int
@@ -30,7 +30,9 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An image that is new, gone, or another one under its name. Sizes are in bytes; None for what is not there."""
+    """An image that is new, gone, or has other content under its name. Sizes are in bytes; None where the image is
+    absent.
+    """
 
     layout: str
     name: str
@@ -39,13 +41,13 @@ class Change:
 
     @property
     def weight(self) -> int:
-        """Bytes: what to sort by."""
+        """Bytes, to sort by."""
         return max(self.before or 0, self.after or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different, the largest first. `repositories` are the bytes by which each has grown."""
+    """What differs, the largest first. `repositories` has the bytes by which each repository has grown."""
 
     since: Earlier
     added: Sequence[Change]
@@ -56,7 +58,7 @@ class Changes:
 
 
 def parse_earlier(content: bytes, name: str) -> Earlier:
-    """A report in JSON. Raises MalformedError, naming the file, for what is none."""
+    """Parses a report in JSON. Raises MalformedError, naming the file, where it is not one."""
     document = parse_json(content, name)
     try:
         return _earlier(document)
@@ -92,7 +94,7 @@ def _size(value: object) -> int:
 
 
 def compare(earlier: Earlier, overview: Overview) -> Changes:
-    """What is different now."""
+    """What differs now."""
     now = {_key(image): (image.usage.image.target.digest, image.usage.size) for image in overview.images}
     added: list[Change] = []
     removed: list[Change] = []

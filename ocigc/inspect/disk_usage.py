@@ -1,4 +1,4 @@
-"""What a layout takes of the disk, and what of that a prune would free."""
+"""How much disk space a layout takes, and how much of it a prune would free."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ class Consumption:
 
     @property
     def disk(self) -> int:
-        """Bytes that they take: a file with several names once."""
+        """Bytes on disk: a file with several names counts once."""
         return on_disk(self.files)
 
 
 def freed(layouts: Sequence[Files]) -> list[int]:
-    """Of each layout the bytes that are freed where these files go, and those of the layouts before it."""
+    """For each layout, the bytes that are freed if these files go, together with those of the layouts before it."""
     links = HardLinks()
     return [links.remove(each) for each in layouts]
 
 
 def together(parts: Sequence[Consumption]) -> Consumption:
-    """What several layouts consume."""
+    """The consumption of several layouts."""
     return Consumption(
         images=[each for part in parts for each in part.images],
         repositories=[each for part in parts for each in part.repositories],

@@ -1,4 +1,4 @@
-"""How a store has grown, and when its disk would be full: from what its history says."""
+"""How a store has grown by its history, and when its disk would be full."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FAR = 3650 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a store had at an instant: bytes of all blobs, and by repository."""
+    """The bytes of all blobs of a store at an instant, in all and by repository."""
 
     time: int
     size: int
@@ -29,8 +29,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A line through the `points` points since the instant `since`: `slope` is in bytes per day, `size` what it says of
-    now. `full` is the instant at which the disk would be full, None where that is not within ten years.
+    """A line through `points` points since the instant `since`. `slope` is in bytes per day, and `size` is its value
+    now. `full` is the instant at which the disk would be full; None where that is more than ten years away.
     """
 
     points: int
@@ -41,8 +41,9 @@ class Fit:
 
 
 def points_of(runs: list[Run]) -> list[Point]:
-    """How much there was after each run that says so. One that does not say it by repository has the shares of the last
-    that did."""
+    """The size after each run that states it. A run that does not state it by repository gets the shares of the last
+    run that did.
+    """
     found = []
     shares: dict[str, int] = {}
     for run in runs:
@@ -59,8 +60,8 @@ def _is_size(value: object) -> TypeGuard[int]:
 
 
 def fit(points: Sequence[Point], now: int, free: int | None) -> Fit | None:
-    """A linear estimate by least squares over the last 90 days, or None where that would be a guess: fewer than five
-    points, or less than three days. `free` is what the disk has left, in bytes.
+    """A linear estimate by least squares over the last 90 days; None where it would be a guess: fewer than five points,
+    or less than three days. `free` is the free space of the disk, in bytes.
     """
     recent = [point for point in points if now - _RECENT <= point.time <= now]
     if len(recent) < _LEAST_POINTS or recent[-1].time - recent[0].time < _LEAST_SPAN:
@@ -78,7 +79,7 @@ def fit(points: Sequence[Point], now: int, free: int | None) -> Fit | None:
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
-    """At most so many points: of each stretch of time the last."""
+    """At most `most` points: the last one of each stretch of time."""
     if len(points) <= most:
         return list(points)
     first, span = points[0].time, points[-1].time - points[0].time + 1
@@ -86,7 +87,7 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
 
 
 def together(histories: Iterable[Sequence[Point]]) -> list[Point]:
-    """The history of several stores as that of one: at each point, the last that was known of each of them."""
+    """The history of several stores as one: each point adds up the last known sizes of all of them."""
     events = sorted(
         ((point.time, number, point) for number, history in enumerate(histories) for point in history),
         key=lambda event: event[:2],
@@ -103,7 +104,7 @@ def together(histories: Iterable[Sequence[Point]]) -> list[Point]:
 
 
 def largest(points: Sequence[Point], most: int) -> list[str]:
-    """The names of the repositories that have the most bytes at the end, or, where they are gone by then, ever had."""
+    """The names of the repositories with the most bytes at the end, or, if they are gone by then, at any time."""
     last = points[-1].repositories if points else {}
     peak: Counter[str] = Counter()
     for point in points:

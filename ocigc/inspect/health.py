@@ -1,4 +1,4 @@
-"""How a layout fares: what is damaged or lacking, when it was verified, what its trash takes, and what the disk has."""
+"""The health of a layout: what is damaged or missing, when it was verified, what its trash takes, and the disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ocigc.verification.ledger import NAME as LEDGER
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The file system of a layout: `device` tells it from others; `total` and `free` are in bytes."""
+    """The file system of a layout. `device` identifies it; `total` and `free` are in bytes."""
 
     device: int
     total: int
@@ -52,7 +52,7 @@ class Health:
 
 
 def health_of(layout: Layout, snapshot: Snapshot, now: int, refused: str = "") -> Health:
-    """How a layout fares at the instant `now`. `refused` is why there is no plan, if there is none."""
+    """The health of a layout at the instant `now`. `refused` is why there is no plan, if there is none."""
     verified, corrupt = _verification(layout, history.read(layout), now)
     incomplete = {each.image.position for each in incomplete_images(snapshot)}
     faults = [str(error) for _, error in snapshot.store.faults()]
@@ -60,7 +60,7 @@ def health_of(layout: Layout, snapshot: Snapshot, now: int, refused: str = "") -
 
 
 def disk_of(layout: Layout) -> Disk | None:
-    """The disk of a layout, None where the system does not say."""
+    """The disk of a layout; None where the system does not tell."""
     try:
         status = os.fstatvfs(layout.fd)
         return Disk(os.fstat(layout.fd).st_dev, status.f_frsize * status.f_blocks, status.f_frsize * status.f_bavail)
@@ -69,7 +69,7 @@ def disk_of(layout: Layout) -> Disk | None:
 
 
 def trash_of(layout: Layout) -> tuple[int, int]:
-    """How many runs are in the trash, and the bytes that they take. What cannot be read does not count."""
+    """The number of runs in the trash, and their bytes. What cannot be read does not count."""
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         runs = trash.runs(state)
         return len(runs), sum(run.size for run in runs)
@@ -100,7 +100,7 @@ def _longest_wait(store: Store, ledger: Ledger, now: int) -> int | None:
     def older(instant: int) -> bool:
         return bool(ledger.select(first, Selection.OLDER, instant + 1))
 
-    # A ledger only tells what is older than an instant: so that is found by halves.
+    # A ledger only tells what is older than an instant, so a binary search finds the oldest.
     return min([bisect_left(range(now), True, key=older), *map(store.stamp, new)])
 
 

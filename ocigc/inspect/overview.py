@@ -1,4 +1,4 @@
-"""Looks at a layout: everything that `summary` has, from one reading."""
+"""Reads a layout once for everything that `summary` has."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class _Look:
         )
 
     def _plans_not_refused(self, snapshot: Snapshot) -> list[Plan | None]:
-        """The plans, None for one that would be refused."""
+        """The plans; None for a plan that would be refused."""
         try:
             plans = self._plans(snapshot)
         except Refused as error:
@@ -181,7 +181,7 @@ class _Look:
         return [*(make_plan(snapshot, each, self.watch)[1] for each in governed), unbound]
 
     def _place(self, image: ImageRecord) -> tuple[str, str, bool]:
-        """Registry, repository, and whether the name is no reference."""
+        """Registry and repository of a name, and whether the name is not a reference."""
         repository = repository_of(image, self.repository)
         if repository:
             return parse_normalized(repository).domain, repository, False
@@ -224,7 +224,7 @@ def _files(plan: Plan | None, store: Store) -> Files:
 
 
 def _hollow(store: Store) -> dict[int, str]:
-    """Files of 0 bytes that should not be empty, and what is wrong with them."""
+    """Files of 0 bytes that should not be empty, with what is wrong with them."""
     return {node: f"{store.digest(node)} is a file of 0 bytes" for node in hollow(store)}
 
 

@@ -1,4 +1,6 @@
-"""A plan to decide on: which images go, how old and how large they are, what each frees, and why it goes."""
+"""A plan in figures, to decide on: which images go, how old and how large they are, what each frees, and why
+it goes.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ class Loss:
 
     @property
     def total(self) -> int:
-        """Bytes that it frees with its referrers."""
+        """Bytes that it frees, with its referrers."""
         return self.frees + self.referrers[1]
 
 
@@ -53,9 +55,9 @@ class PlanSummary:
     `losses` are the largest images that go, by repository; there are `count` in all, and `repositories` says of all of
     them how many go and what they free, by repository. `images` counts entries that go, referrers among them, of which
     `unnamed` only lose their name, and `staying` those that stay. `leaving` are the files that go, `files` all of the
-    layout. `orphans` are blobs that no image that goes reached; `in_grace` counts those too young to go, `labels`
-    the snapshot labels that are removed, and `renamed` the images that lose a name but keep others.
-    `leftovers` are temporary files of other tools, relative to the layout.
+    layout. `orphans` are blobs that no image that goes reached; `in_grace` counts those too young to go, `labels` the
+    snapshot labels that are removed, and `renamed` the images that lose a name but keep others. `leftovers` are
+    temporary files of other tools, relative to the layout.
     """
 
     losses: Sequence[Loss]
@@ -76,7 +78,7 @@ class PlanSummary:
 
     @property
     def frees(self) -> int:
-        """What the disk gets back of blobs: a file with several names goes with the last of them."""
+        """The bytes of blobs that the disk gets back: a file with several names goes with the last of them."""
         links = HardLinks()
         return sum(links.remove(files) for files in self.leaving)
 
@@ -218,13 +220,13 @@ def _subjects(plan: Plan, relations: Relations, store: Store) -> dict[int, int]:
         while top in direct and direct[top] not in passed:
             top = direct[top]
             passed.add(top)
-        if top not in direct:  # else they refer to each other
+        if top not in direct:  # otherwise they refer to each other
             tops[place] = top
     return tops
 
 
 class _Reasons:
-    """Why images go, in few words."""
+    """Why images go, in a few words."""
 
     def __init__(self, plan: Plan, options: PruneOptions, store: Store) -> None:
         self._options = options
@@ -233,7 +235,7 @@ class _Reasons:
         self._leaving = flags(plan.blobs, len(store))
 
     def of(self, untagged: Untagged) -> str:
-        """Why this one does."""
+        """Why this image goes."""
         if untagged.image.position in self._unnamed:
             return "in use: stays without its name"
         rule = untagged.by or self._rule(untagged.image)
@@ -252,4 +254,4 @@ class _Reasons:
             return "among the oldest"
         if filters.until or filters.labels:
             return "matches the filters"
-        return "not in use" if self._options.request.in_use else "no use known"
+        return "not in use" if self._options.request.in_use else "not known to be in use"

@@ -14,7 +14,7 @@ from ocigc.native import Store
 _MEDIAS = tuple(Media)
 
 NOBODY = -(2**31)
-"""The owner of what no image leads to."""
+"""The owner of blobs that no image leads to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""What there is to say of a layout, or of a tree of them: images, bytes, who shares them, and what a prune would do."""
+"""Everything that a report says about a layout, or a tree of them: images, bytes, who shares them, and what a prune
+would do.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +70,12 @@ class Unit:
 
     @property
     def absent(self) -> bool:
-        """Whether its target is not here."""
+        """Whether its target is absent."""
         return not self.size
 
     @property
     def troubles(self) -> Sequence[str]:
-        """All that is wrong with it."""
+        """Everything that is wrong with it."""
         return [*self.damaged, *self.lacking]
 
 
@@ -174,12 +176,12 @@ class Overview:
 
     @property
     def on_disk(self) -> int:
-        """Bytes that they take: a file with several names once."""
+        """Bytes on disk: a file with several names counts once."""
         return on_disk(self.files)
 
 
 def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
-    """Several layouts as one, each by its path. What they share as hard links counts once for what a prune frees."""
+    """Several layouts as one, each by its path. Hard links between them count once in what a prune frees."""
     each = [part for _, part in parts]
     units: list[Unit] = []
     groups: list[SharedGroup] = []
@@ -218,7 +220,7 @@ def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
 
 @dataclass(frozen=True, slots=True)
 class _Shift:
-    """By how much the numbers of one layout move among those of all."""
+    """By how much the numbers of one layout move in the numbering of all."""
 
     units: int
     groups: int

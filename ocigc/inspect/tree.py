@@ -1,4 +1,4 @@
-"""An image as a tree: index, manifests, configs and layers, with what refers to them."""
+"""An image as a tree: index, manifests, configs and layers, and what refers to them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One line of a tree. `depth` is 0 for the root; `platform` may be empty. What was shown before is `repeated`, and
-    its children are not shown again. What is `damaged` cannot be read, verified or parsed, so its children are unknown.
+    """One line of a tree. `depth` is 0 for the root; `platform` may be empty. A `repeated` line was shown before, and
+    its children are not shown again. A `damaged` manifest cannot be read, verified or parsed, so its children are
+    unknown.
     """
 
     depth: int
@@ -82,7 +83,7 @@ def _children(store: Store, node: int, descriptor: Descriptor) -> Iterator[tuple
 
 
 def _described(store: Store, node: int) -> Descriptor:
-    """A descriptor of a manifest that nothing but its subject leads to."""
+    """The descriptor of a manifest that only its subject leads to."""
     try:
         document = json.loads(store.read(node, CONFIG_LIMIT))
         stated = document.get("mediaType") if isinstance(document, dict) else None

@@ -1,4 +1,4 @@
-"""What each image costs: the bytes that only it holds, and those that it shares."""
+"""What each image takes: the bytes that only it has, and those that it shares."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Usage:
 
     @property
     def dangling(self) -> bool:
-        """Whether a prune without -a would take it."""
+        """Whether a prune without -a would remove it."""
         return self.image.dangling and not self.referrer
 
     @property
@@ -53,8 +53,8 @@ _UNUSED, _DAMAGED = 1, 2  # flags of nodes
 
 
 def usage(snapshot: Snapshot, in_use: InUse, now: int, unused: Iterable[int] = ()) -> list[Usage]:
-    """The usage of each image, by name. Two names of one target share all of it; `unused` are the nodes that would
-    go. Damaged is a manifest that cannot be read, verified or parsed, or a blob that has been cut off to nothing.
+    """The usage of each image, in the given order. Two names of one target share all of it. `leases` are active ones;
+    `unused` are the nodes that would go.
     """
     images, store, relations = snapshot.images.in_order(), snapshot.store, snapshot.relations
     missing: dict[int, list[Descriptor]] = {}

@@ -1,4 +1,4 @@
-"""What is in use: one module per kind of source. The form of a file is found out from its content."""
+"""What is in use, with one module per kind of source. The content of a file tells its form."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SOURCES: tuple[Source, ...] = (
 
 
 def parse_in_use(data: bytes, name: str) -> InUse:
-    """What the content of a file says is in use; `name` is for messages. Raises UsageError if no source recognises it,
-    or if part of it is not understood: a name that is passed over is an image that is lost.
+    """Parses the content of a file that lists what is in use; `name` is for messages. Raises UsageError if no source
+    recognises it, or if part of it is not understood: leaving out a name would lose an image.
     """
     text = _decode(data, name)
     if text.lstrip().startswith(("{", "[")):
@@ -41,7 +41,7 @@ def parse_in_use(data: bytes, name: str) -> InUse:
 
 
 def _decode(data: bytes, name: str) -> str:
-    """A Windows shell writes UTF-16 when it redirects output."""
+    """Decodes the text. A Windows shell writes UTF-16 when it redirects output."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
@@ -50,7 +50,7 @@ def _decode(data: bytes, name: str) -> str:
 
 
 def _json(text: str, name: str) -> Any:
-    """A document, or the list of all that stand one after the other: a command may have been run several times."""
+    """A document, or the list of all documents that follow one another: a command may have been run several times."""
     try:
         documents = parse_all_json(text, name)
     except MalformedError as error:

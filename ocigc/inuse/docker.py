@@ -28,7 +28,7 @@ def _inspected_container(entry: dict[str, Any], where: str) -> InUse:
             raise UsageError(f"{where}: {key} must be a string")
     image = fields["Image"] or ""
     if "Image" not in entry["Config"] and not image.startswith("sha256:"):
-        # nerdctl has the name in `Image`, and nowhere else.
+        # nerdctl has the name only in `Image`.
         return field(entry, "Image", where)
     return InUse((Container(fields["Id"] or "", fields["Config.Image"] or "", image),))
 

@@ -1,6 +1,6 @@
 """Kubernetes objects, from `kubectl get -o json` or as YAML manifests (Helm's output too), and compose files.
 
-Operators tell the images that they start in variables called RELATED_IMAGE_…, as OLM has them do.
+Operators state the images that they start in variables called RELATED_IMAGE_…, as OLM requires.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _read_kubernetes(document: Any, name: str) -> InUse:
 
 
 def _found(document: Any, name: str) -> Iterator[InUse]:
-    # YAML's aliases let one node stand in many places, itself among them: each is visited once in each role.
+    # By YAML's aliases, a node may be in many places, even in itself: each is visited once in each role.
     seen: set[tuple[int, bool]] = set()
     pending: list[tuple[Any, str, bool]] = [(document, name, False)]
     while pending:
@@ -112,7 +112,7 @@ _NULL = "tag:yaml.org,2002:null"
 
 
 def is_yaml(text: str) -> bool:
-    """Whether some line is a key, an item of a list, or parts two documents; no reference looks like that."""
+    """Whether some line is a key, an item of a list, or separates two documents. A reference never has that form."""
     return _YAML.search(text) is not None
 
 
@@ -135,7 +135,7 @@ def load_yaml(text: str, name: str) -> list[Any]:
 
 
 def _value(node: Any, known: dict[int, Any], name: str) -> Any:
-    """A node as a plain value. An alias is the very value that it stands for, so none is made twice."""
+    """A node as a plain value. An alias becomes the value that it stands for, so none is made twice."""
     if id(node) in known:
         return known[id(node)]
     if isinstance(node.value, str):
@@ -151,6 +151,6 @@ def _value(node: Any, known: dict[int, Any], name: str) -> Any:
         text = str(key.value)
         if text in members:
             line = key.start_mark.line + 1
-            raise UsageError(f"{name}: line {line}: the key {printable(text)!r} stands twice in one mapping")
+            raise UsageError(f"{name}: line {line}: the key {printable(text)!r} is twice in one mapping")
         members[text] = _value(child, known, name)
     return members

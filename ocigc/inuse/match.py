@@ -1,4 +1,4 @@
-"""What is in use against the images of layouts, by their index.json and the names of their blobs alone."""
+"""Compares what is in use with the images of layouts, by their index.json and the names of their blobs only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def match_tree(in_use: InUse, tree: Tree, repository: Callable[[Found], str | No
             with tree.open(found) as layout:
                 _see(matching, layout, repository(found))
         except (OcigcError, OSError):
-            continue  # whoever works on it will say so
+            continue  # the command that works on it will report it
     return matching
 
 
@@ -41,7 +41,7 @@ def _see(matching: Matching, layout: Layout, repository: str | None) -> None:
 
 
 def _has(layout: Layout, digest: str) -> bool:
-    """Whether a blob is there."""
+    """Whether a blob is present."""
     algorithm, _, encoded = digest.partition(":")
     if not Digest.recognises(digest):
         return False

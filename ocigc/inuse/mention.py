@@ -19,8 +19,8 @@ _LIKE_DIGEST = re.compile(r"(?:sha256|sha384|sha512):[0-9a-fA-F]{32,}")
 
 
 def mention(text: str, where: str) -> InUse:
-    """What a text that has to name an image says is in use. Raises UsageError for what names none and for a shortened
-    ID: nobody knows what else begins like that.
+    """What is in use by a text that must name an image. Raises UsageError for a text that does not, and for a shortened
+    ID, as other IDs may begin the same way.
     """
     bare = _SCHEME.sub("", text, count=1)
     # By the grammar alone, alpine:3 is a digest of an unregistered algorithm.
@@ -40,7 +40,7 @@ def mention(text: str, where: str) -> InUse:
 
 
 def possible(text: object, where: str) -> InUse:
-    """The same for a value that may mean anything: what does not name an image is passed over."""
+    """The same for a text that may mean anything: one that does not name an image is ignored."""
     try:
         return mention(text, where) if isinstance(text, str) and text else InUse()
     except UsageError:
@@ -78,7 +78,7 @@ class Source:
 
 
 def union(parts: list[InUse]) -> InUse:
-    """All of them, in linear time."""
+    """All of them together, in linear time."""
     return InUse(
         tuple(container for part in parts for container in part.containers),
         frozenset().union(*(part.references for part in parts)),

@@ -1,5 +1,5 @@
 """What swarm, Nomad and ECS are told to run: `docker service inspect`, `nomad job inspect`, `aws ecs
-describe-task-definition`. What they ran before counts too, for they go back to it.
+describe-task-definition`. What they ran before counts too, as they may go back to it.
 """
 
 from __future__ import annotations

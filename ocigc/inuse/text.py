@@ -20,7 +20,7 @@ def _read_list(text: str, name: str) -> InUse:
 
 def _mention(line: str, where: str) -> InUse:
     if line == "null":
-        raise UsageError(f"{where}: null is what jq prints where there is nothing, and not an image")
+        raise UsageError(f"{where}: null is not an image: jq prints it for a missing value")
     return mention(line, where)
 
 
@@ -46,7 +46,7 @@ def _read_table(text: str, name: str) -> InUse:
         if not row.strip():
             continue
         for start in starts:
-            # A cell begins below its header; otherwise the columns are elsewhere.
+            # A cell begins below its header; otherwise the columns are not those of the header.
             if row[start - 1 : start].strip() or not row[start : start + 1].strip():
                 raise UsageError(f"{name}: line {number}: not in the columns of the first line")
             cell = row[start:].split()[0]

@@ -17,7 +17,7 @@ from ocigc.progress import Progress, Report
 
 NO_NODE = graph.NO_NODE
 NEVER = 2**63 - 1
-"""An instant that does not come."""
+"""An instant that never comes."""
 _POLL_SECONDS = 0.1
 
 T = TypeVar("T")

@@ -162,15 +162,15 @@ class Store(Blobs):
         return array("I", dict.fromkeys(node for node, kind, _, _ in self._labels() if kind in wanted))
 
     def add_roots(self, nodes: Iterable[int]) -> None:
-        """Makes nodes roots that neither an image nor a label holds."""
+        """Makes nodes roots that neither an image nor a label makes roots."""
         self._added.extend(nodes)
 
     def added_roots(self) -> array[int]:
-        """The nodes that `hold` has made roots."""
+        """The nodes that `add_roots` has made roots."""
         return self._added[:]
 
     def own_roots(self) -> array[int]:
-        """The roots besides images and leases: by labels, or held."""
+        """The roots that are not images or leases: by labels, or added."""
         return self.label_roots() + self._added
 
     def unknown_labels(self) -> list[tuple[int, str]]:

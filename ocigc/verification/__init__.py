@@ -1,1 +1,1 @@
-"""Verifies a layout: digests, sizes, forms and completeness; repairs it from another."""
+"""Verifies a layout: digests, sizes, forms and completeness. Repairs it from another layout."""

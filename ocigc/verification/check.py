@@ -24,9 +24,9 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is not as it should be. No finding, as they are normal: `absent` (digests that something refers to),
-    `orphans` (a count), `expired_leases`, and `leftovers` (temporary files of other tools). `unknown_files` names at
-    most a thousand.
+    """What is wrong. The following are normal and not findings: `absent` (digests that something refers to), `orphans`
+    (a count), `expired_leases`, and `leftovers` (temporary files of other tools). `unknown_files` names at most a
+    thousand.
     """
 
     absent: Sequence[str]
@@ -55,8 +55,9 @@ _NORMAL = ("absent", "orphans", "expired_leases", "affected", "leftovers")
 
 
 def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Watcher = SILENT) -> Findings:
-    """Checks a layout; with `sparse` no image has to be complete. Raises UsageError where it is none, and Refused where
-    it cannot be read."""
+    """Checks a layout. With `sparse`, no image has to be complete. Raises UsageError where it is not a layout, and
+    Refused where it cannot be read.
+    """
     now = time.time_ns()
     with lock.shared(layout, wait):
         snapshot = load(layout, None, now, watch, record=True)
@@ -102,7 +103,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
 
 
 def _stray_sidecars(snapshot: Snapshot) -> Iterator[str]:
-    """Sidecars of blobs that are not there, and what is no sidecar."""
+    """Label files of absent blobs, and files that are not label files."""
     layout = snapshot.layout.dir
     with naming(label_files.DIRECTORY):
         for algorithm in layout.names_below(label_files.DIRECTORY):

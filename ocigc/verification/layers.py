@@ -1,4 +1,4 @@
-"""Layers, looked into: they decompress, and what comes out is what the image's config says (`rootfs.diff_ids`)."""
+"""Unpacks layers: they must decompress, and the result must be what the image's config says (`rootfs.diff_ids`)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.roo
 
 @dataclass(frozen=True, slots=True)
 class Deep:
-    """Digests of layers by what was found of them; `checked` counts the sound ones too. Of `mismatched` manifests, the
-    number of layers is not that of their config's diff IDs. `reasons` has a line for each that is not sound.
+    """Digests of layers, by what was found; `checked` also counts the sound ones. In `mismatched` manifests, the number
+    of layers differs from that of the config's diff IDs. `reasons` has a line for each layer that is not sound.
     """
 
     checked: int
@@ -42,7 +42,7 @@ class Deep:
 
     @property
     def sound(self) -> bool:
-        """Whether no layer that could be looked into is wrong."""
+        """Whether no layer that could be unpacked is wrong."""
         return not (self.mismatched or self.undecodable)
 
 
@@ -55,7 +55,7 @@ class _Verdict(Enum):
 
 
 def look_into(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
-    """Looks into every present layer of every image; `jobs` threads, 0 for one a core."""
+    """Unpacks every present layer of every image, on `jobs` threads (0: one per core)."""
     layers, uneven = _layers(snapshot)
     report = watch("Unpacking layers")
     stop = Event()
@@ -95,7 +95,7 @@ class _Layer:
 
 
 def _layers(snapshot: Snapshot) -> tuple[dict[str, _Layer], dict[str, str]]:
-    """The layers of all images with what their configs say of them; and manifests whose config says more, or less."""
+    """The layers of all images with what their configs state; and the manifests whose config states more or fewer."""
     store = snapshot.store
     layers: dict[str, _Layer] = {}
     uneven: dict[str, str] = {}
@@ -108,7 +108,7 @@ def _layers(snapshot: Snapshot) -> tuple[dict[str, _Layer], dict[str, str]]:
             try:
                 children = list(parse_children(store.read(node, CONFIG_LIMIT), media))
             except Refused:
-                continue  # verification tells of it
+                continue  # verification reports it
             diff_ids = _diff_ids(snapshot, children)
             own = [child for role, child, _ in children if role == Role.LAYER]
             if diff_ids is None:
@@ -122,7 +122,7 @@ def _layers(snapshot: Snapshot) -> tuple[dict[str, _Layer], dict[str, str]]:
 
 
 def _diff_ids(snapshot: Snapshot, children: Sequence[tuple[Role, Descriptor, bytes]]) -> tuple[str, ...] | None:
-    """The diff IDs of a manifest's image config; None where that is absent, unreadable or no such thing."""
+    """The diff IDs of a manifest's image config; None where it is absent, unreadable, or not an image config."""
     for role, child, _ in children:
         if role == Role.CONFIG and child.media == Media.CONFIG:
             node = snapshot.store.find(child.digest)
@@ -148,7 +148,7 @@ def _look(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
     except Undecodable as error:
         return _Verdict.UNDECODABLE, str(error)
     except (OSError, Refused):
-        return _Verdict.ABSENT, ""  # verification tells of it
+        return _Verdict.ABSENT, ""  # verification reports it
     actual = {f"{name}:{hasher.hexdigest()}" for name, hasher in hashers.items()}
     if layer.diff_ids <= actual:
         return _Verdict.SOUND, ""
@@ -157,7 +157,7 @@ def _look(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
 
 
 def _decoder(media_type: str) -> Decoder | None:
-    """What unpacks a layer of a media type; None where nothing here can."""
+    """A decoder for layers of a media type; None where there is none."""
     kind = media_type.split(";", 1)[0].strip().lower()
     if not kind.startswith(_LAYERS):
         return None

@@ -1,8 +1,7 @@
-"""The ledger on disk, `.ocigc/ledger`: what verify has found sound, so that it need not hash it again so soon.
+"""The ledger on disk, `.ocigc/ledger`: what verify has found sound, so that it need not hash it again soon.
 
-The file is never changed: a new one takes its place by one rename, so that no reader needs a lock. Every record is
-true on its own, so a run that writes takes over what others have written since it read. `docs/ledger.md` tells the
-format.
+The file is never changed: a new one takes its place by one rename, so that no reader needs a lock. Every record is true
+on its own, so a run that writes takes over what others have written since it read. `docs/ledger.md` tells the format.
 """
 
 from __future__ import annotations

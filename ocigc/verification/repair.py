@@ -1,4 +1,4 @@
-"""Repair: a verified copy of a blob from another layout."""
+"""Repairs a blob by a verified copy from another layout."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CHUNK = 1 << 20
 
 
 def repair(layout: Layout, state: Dir, digest: Digest, sources: list[Layout]) -> tuple[bool, list[str]]:
-    """Puts a blob in place from the first source that has a sound one, over whatever is there; and says which sources
-    had one that is not, or could not be read.
+    """Puts a blob in place, from the first source with a sound copy, over whatever is there. Also gives the sources
+    whose copy is not sound or cannot be read.
 
-    It is copied aside, verified as it was copied, synced and renamed: at no time is there half a blob. `state` is the
-    open state directory, under the exclusive lock. Raises OSError where the layout cannot be written.
+    The blob is copied aside, verified while it is copied, synced and renamed, so that there is never half a blob.
+    `state` is the open state directory, under the exclusive lock. Raises OSError where the layout cannot be written.
     """
     troubles = []
     for source in sources:
@@ -48,7 +48,7 @@ def _open(source: Layout, digest: Digest) -> BufferedReader:
 
 
 def _copy(source: BufferedReader, layout: Layout, state: Dir, digest: Digest) -> str | None:
-    """Why it was not done, or None."""
+    """Why the copy failed; None if it did not."""
     algorithm = digest.algorithm
     hashed = hasher(algorithm)
     if hashed is None:
@@ -75,7 +75,7 @@ def _copy(source: BufferedReader, layout: Layout, state: Dir, digest: Digest) ->
 
 
 class _Unreadable(Exception):
-    """The source, not the layout, failed."""
+    """The source failed, not the layout."""
 
 
 def _chunks(source: BufferedReader) -> Iterator[bytes]:

@@ -1,4 +1,6 @@
-"""Verification: every blob against its name, every descriptor's size, every reachable manifest's form."""
+"""Verifies blobs: every blob against its name, the size in every descriptor, and the form of every reachable
+manifest.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,11 @@ class Scope(Enum):
 
     ALL = auto()
     CHANGED = auto()
-    """What is new or was touched since it was verified."""
+    """Blobs that are new or were touched since they were verified."""
     QUICK = auto()
-    """All, but only compared where the ledger knows the content."""
+    """All blobs, but those that the ledger knows are only compared."""
     OLDER = auto()
-    """What was verified before an instant, the oldest first."""
+    """Blobs that were verified before an instant, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class BlobVerdicts:
-    """The nodes that were to be hashed, and a Verdict for each; how many others were skipped, were compared and found
-    the same, or were left as time was up. `troubles` say why some were not hashed.
+    """The nodes to hash, with a Verdict for each; how many others were skipped, how many were compared and found
+    unchanged, and how many were left as time was up.
     """
 
     nodes: array[int]
@@ -148,7 +150,7 @@ def _hash(
 
 
 def _quick(store: Store, ledger: Ledger, nodes: array[int], jobs: int, watch: Watcher, terms: Terms) -> BlobVerdicts:
-    """What is not the same as the ledger says, or is not in it, is hashed."""
+    """Compares blobs with the ledger, and hashes those that differ from it or are not in it."""
     known = ledger.select(nodes, Selection.RECORDED)
     unknown = ledger.select(nodes, Selection.UNRECORDED)
     verdicts = ledger.compare(known, jobs, terms.deadline, watch("Comparing"))
@@ -180,8 +182,8 @@ class Verification:
     not be checked. `unchecked` blobs were left when an interrupt came. Where a ledger is used, `skipped` blobs were not
     touched (or verified recently enough), `compared` ones have the content that the ledger knows, and for `left` there
     was no time. `repaired` and `deep` are None where nobody asked for that. `incomplete` are the images that lack
-    something; `affected` says of each bad or missing blob to which images it belongs. The run took `seconds`.
-    `cut_off` says how an archive ends too soon.
+    something; `affected` says of each bad or missing blob to which images it belongs. The run took `seconds`. `cut_off`
+    says how an archive ends too soon.
     """
 
     checked: int
@@ -236,7 +238,7 @@ def together(members: Sequence[tuple[str, Verification]], errors: Sequence[str])
 
 
 def reachable(snapshot: Snapshot, now: int) -> array[int]:
-    """The nodes that an image, a lease that is active at the instant `now`, or a `gc.root` label holds."""
+    """The nodes that an image, a lease that is active at the instant `now`, or a `gc.root` label reaches."""
     groups = snapshot.roots(now)
     return snapshot.store.mark(groups).owned(0, len(groups))
 
@@ -287,7 +289,7 @@ def verify(
 
 
 def _faults(store: Store, corrupt: set[Digest]) -> tuple[list[str], list[str]]:
-    """What is wrong with manifests besides a digest that the hashing reports anyway."""
+    """What is wrong with manifests, apart from digests, which the hashing reports."""
     malformed: list[str] = []
     errors: list[str] = []
     for node, fault in store.faults():
@@ -305,7 +307,7 @@ def _naming(digest: str, fault: OcigcError) -> str:
 
 
 def wrong_sizes(snapshot: Snapshot) -> list[Digest]:
-    """The digests of blobs whose size is not what a descriptor says, of a layout that was snapshot with `record`."""
+    """The digests of blobs whose size differs from a descriptor. The layout must have been read with `record`."""
     store = snapshot.store
     wrong = set(store.digests(store.wrong_sizes()))
     for node, size in zip(snapshot.targets, snapshot.index.entries.sizes(), strict=True):

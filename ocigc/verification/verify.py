@@ -1,4 +1,4 @@
-"""Verifying one layout, and mending it."""
+"""Verifies one layout, and repairs it."""
 
 from __future__ import annotations
 
@@ -164,8 +164,9 @@ def _look(
     hasher: Hasher | None = None,
     shard: Shard | None = None,
 ) -> tuple[Snapshot, Verification, array[int]]:
-    """Verifies all that is to be, or a shard of it, but not what has been `hashed` before. The caller closes the
-    store."""
+    """Verifies all that is to be, or a shard of it, but not what has been `hashed` before. The caller closes
+    the store.
+    """
     now = time.time_ns()
     snapshot = load(layout, None, now, watch, record=True)
     try:

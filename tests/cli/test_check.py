@@ -46,7 +46,7 @@ def test_sparse_platforms_orphans_and_expired_leases_are_normal(layout: LayoutWr
     layout.lease("over", [amd], expire="2020-01-01T00:00:00Z")
     answer = found(layout, 0)
     assert (answer["Absent"], answer["ExpiredLeases"]) == ([arm["digest"]], ["over"])
-    assert "expired lease, which keeps nothing any more: over" in ocigc("check", layout.path).out
+    assert "expired lease, which keeps nothing any longer: over" in ocigc("check", layout.path).out
 
 
 def test_everything_that_can_be_found(layout: LayoutWriter) -> None:

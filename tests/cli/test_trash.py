@@ -102,7 +102,7 @@ def test_an_image_whose_name_has_moved_on_comes_back_without_it(layout: LayoutWr
     layout.tag(layout.image("new", ["new"]), "example.com/one:1")
     (new,) = entries(layout)
     result = ocigc("restore", "--image", "example.com/one:1", layout.path)
-    assert (result.code, "example.com/one:1: this name is another image's now" in result.err) == (0, True)
+    assert (result.code, "example.com/one:1: another image has this name now" in result.err) == (0, True)
     assert entries(layout) == sorted([new, {**one, "annotations": {}}], key=json.dumps)
     assert ocigc("verify", layout.path).code == 0
 

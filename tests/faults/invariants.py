@@ -133,7 +133,7 @@ class Undo(Yardstick):
     def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
         if code == 1:
             # A copy in the trash could not be read; it is still there.
-            assert "cannot be read, or is not sound" in errors
+            assert "cannot be read, or is corrupt" in errors
             return
         _check_exit(code, errors)
         now = _without_probes(snapshot(layout))

@@ -1,1 +1,1 @@
-"""How results look: tables, terminal, metrics and the page."""
+"""Shows results: as tables, on the terminal, as metrics and as a page."""

@@ -1,4 +1,4 @@
-"""What verify and check have found of blobs and images, as JSON and as lines."""
+"""What verify and check have found about blobs and images, as JSON and as lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 def incomplete_as_json(found: Incomplete) -> dict[str, object]:
-    """What one image lacks of one platform."""
+    """What one image lacks for one platform."""
     layout = {"Layout": found.layout} if found.layout else {}
     return {
         **layout,

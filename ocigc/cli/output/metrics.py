@@ -30,26 +30,26 @@ HELP = {
     "removed_images": "Images that the last run untagged.",
     "removed_blobs": "Blobs that the last run removed.",
     "reclaimed_bytes": "Bytes that the last run freed.",
-    "young_orphans": "Blobs that nothing holds and that the last run left because they are young.",
+    "young_orphans": "Orphaned blobs that the last run left because they are in grace.",
     "checked_blobs": "Blobs that the last run hashed.",
     "checked_bytes": "Bytes that the last run hashed.",
     "unchecked_blobs": "Blobs that the last run did not come to, as it was interrupted.",
     "skipped_blobs": "Blobs that the last run did not read, by the ledger.",
     "compared_blobs": "Blobs that the last run only compared with the ledger.",
     "left_blobs": "Blobs that the last run left, as its budget was used up.",
-    "corrupt_blobs": "Blobs that are not what their digest says.",
-    "wrong_size_blobs": "Blobs whose size is not what a descriptor says.",
-    "malformed_manifests": "Manifests that are none though their digest is right.",
+    "corrupt_blobs": "Blobs whose content does not have their digest.",
+    "wrong_size_blobs": "Blobs whose size differs from a descriptor.",
+    "malformed_manifests": "Manifests of a wrong form, though their digest is right.",
     "missing_blobs": "Blobs that a descriptor names and that are absent; normal in a sparse layout.",
     "incomplete_images": "Images that lack their content, their config or a layer.",
     "incomplete_bytes": "Bytes that these images lack.",
     "unsupported_blobs": "Blobs of an algorithm that cannot be checked.",
     "check_errors": "What could not be checked.",
     "store_bytes": "Bytes of all blobs.",
-    "store_disk_bytes": "Bytes that all blobs take on the disk: a file with several names once.",
+    "store_disk_bytes": "Bytes that all blobs take on the disk. A file with several names counts once.",
     "reclaimable_bytes": "Bytes that a prune would free.",
     "reclaimable_all_bytes": "Bytes that a prune of all that is not in use would free.",
-    "trash_bytes": "Bytes of what earlier runs have removed and keep to be restored.",
+    "trash_bytes": "Bytes that earlier runs have removed and that can be restored.",
     "trash_runs": "Runs that can be restored.",
     "damaged_manifests": "Manifests that cannot be read or believed; where there are any, nothing is reclaimable.",
     "oldest_verification_timestamp_seconds": "When the blob was verified that has waited longest since, or came if it "
@@ -150,7 +150,7 @@ def label_set(command: str, layout: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    # What is no text (bytes that are not UTF-8, control characters) is escaped as on the terminal before.
+    # Bytes that are not UTF-8 and control characters are escaped as on the terminal.
     return printable(value).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 

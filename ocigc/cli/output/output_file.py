@@ -1,4 +1,4 @@
-"""A file that an option names: written whole or not at all, and never in the place of something else."""
+"""A file that an option names. It is written whole or not at all, and never replaces a file of another kind."""
 
 from __future__ import annotations
 

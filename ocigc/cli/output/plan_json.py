@@ -1,4 +1,4 @@
-"""What a prune did or would do, as the Docker Engine API's answer."""
+"""What a prune did or would do, as the answer of the Docker Engine API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ocigc.pruning.prune import Pruned
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
 
-_BATCH = 1000  # values that are made into JSON at once
+_BATCH = 1000  # values that are converted to JSON at a time
 
 
 def document(pruned: Pruned) -> dict[str, object]:
@@ -32,7 +32,7 @@ def document(pruned: Pruned) -> dict[str, object]:
 
 
 def as_json(pruned: Pruned) -> Iterator[str]:
-    """One JSON object, in pieces: a report may be larger than what it speaks of should cost in memory."""
+    """One JSON object, in pieces: a long report must not take much memory."""
     before = "{"
     for key, value in document(pruned).items():
         yield f"{before}{json.dumps(key)}: "
@@ -66,7 +66,7 @@ def as_metrics(pruned: Pruned) -> dict[str, int]:
 
 
 def failure_as_json(message: str, *, dry_run: bool) -> str:
-    """The same object for a run that did nothing but fail."""
+    """The same object, for a run that failed and did nothing."""
     document = {
         "ImagesDeleted": [],
         "SpaceReclaimed": 0,

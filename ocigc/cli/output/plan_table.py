@@ -1,4 +1,4 @@
-"""What a prune would do, or did, for a person to decide on: what goes, what that frees, and where the way back is."""
+"""What a prune would do, or did, for a person who decides: what goes, how much that frees, and how to undo it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool, first: Iter
     else:
         yield _total("Moves", summary.frees, "go", summary, run)
     if (linked := summary.bytes - summary.frees) > 0:
-        yield f"{human_size(linked)} more have further names (hard links): they are freed with the last of these."
+        yield f"{human_size(linked)} more have further names (hard links), and are freed with the last of these."
     if run.expires is not None:
         yield f"The trash keeps them until {format_rfc3339(run.expires)}; the next prune after that frees the space."
 
@@ -126,10 +126,10 @@ def _details(summary: PlanSummary, run: Context) -> Iterator[str]:
         names = printable(", ".join(summary.leftovers[:_LEFTOVERS_SHOWN]))
         more = ", …" if len(summary.leftovers) > _LEFTOVERS_SHOWN else ""
         size = human_size(summary.leftover_bytes)
-        yield f"Leftovers: {count(len(summary.leftovers), 'file')}, {size}, that other tools have left: {names}{more}"
+        yield f"Leftovers: {count(len(summary.leftovers), 'file')}, {size}, left by other tools: {names}{more}"
     yield from _in_grace(summary)
     if summary.labels:
-        yield f"Labels: {count(summary.labels, 'snapshot label')} of configs that no image has any more."
+        yield f"Labels: {count(summary.labels, 'snapshot label')} of configs that no image has any longer."
     if summary.renamed:
         yield f"Names: {count(summary.renamed, 'image', 'lose')} a name and {agree(summary.renamed, 'keep')} others."
     if summary.unnamed:

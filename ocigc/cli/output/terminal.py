@@ -1,4 +1,4 @@
-"""The terminal: colour and progress where a person watches, plain text everywhere else."""
+"""The terminal: colour and progress where a person watches, plain text otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocigc.progress import Progress, Report
 _INTERVAL_SECONDS = 0.2
 _BAR_CELLS = 20
 _FEWEST_CELLS = 5
-_QUIET_SECONDS = 0.5  # what is done by then needs no progress
+_QUIET_SECONDS = 0.5  # a shorter run needs no progress
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "faint": "2"}
 
 
@@ -85,7 +85,7 @@ class ProgressLine:
         self._began = time.monotonic()
 
     def tell_time(self) -> None:
-        """Says how long the run has taken, and how fast it was, if anybody had to wait."""
+        """Prints how long the run took and how fast it was, if a person had to wait."""
         seconds = time.monotonic() - self._began
         if self._active and seconds > _QUIET_SECONDS:
             self.clear()
@@ -135,7 +135,7 @@ def describe(name: str, progress: Progress, seconds: float, columns: int, *, utf
 
 @contextmanager
 def progress_line() -> Iterator[ProgressLine]:
-    """A progress line that is gone when the run is."""
+    """A progress line that is removed when the run ends."""
     line = ProgressLine()
     try:
         yield line

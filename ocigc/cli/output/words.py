@@ -33,7 +33,7 @@ def parse_size(text: str) -> int:
 
 
 def percent(part: int, whole: int) -> str:
-    """`59 %`; less than one percent is not nothing, and more than 99 not all."""
+    """`59 %`. Less than one percent is not shown as nothing, and more than 99 not as all."""
     if part <= 0 or whole <= 0:
         return "0 %"
     rounded = round(100 * part / whole)
@@ -61,24 +61,24 @@ def count(number: int, what: str, verb: str = "") -> str:
 
 
 def agree(number: int, verb: str) -> str:
-    """The verb as it goes with so many: `stay` becomes `stays`, `go` `goes`."""
+    """The verb in the form for a number: `stay` becomes `stays`, `go` becomes `goes`."""
     if number != 1 or not verb:
         return verb
     return f"{verb}es" if verb.endswith("o") else f"{verb}s"
 
 
 def short_date(instant: int | None) -> str:
-    """The day, in UTC; empty if nobody knows it."""
+    """The day, in UTC; empty if it is unknown."""
     return "" if instant is None else format_rfc3339(instant)[:10]
 
 
 def full_date(instant: int | None) -> str:
-    """RFC 3339 in UTC; empty if nobody knows it."""
+    """RFC 3339 in UTC; empty if it is unknown."""
     return "" if instant is None else format_rfc3339(instant)
 
 
 def age_of(instant: int | None, now: int) -> str:
-    """How long ago an instant was; empty if nobody knows it."""
+    """How long ago an instant was; empty if it is unknown."""
     return "" if instant is None else age((now - instant) // SECOND)
 
 
@@ -100,7 +100,7 @@ _LAYERS = {
 
 
 def media_words(media_type: str) -> str:
-    """`layer gzip` for `application/vnd.oci.image.layer.v1.tar+gzip`; a type that is not known loses only its
+    """`layer gzip` for `application/vnd.oci.image.layer.v1.tar+gzip`. An unknown type only loses its
     `application/vnd.`.
     """
     if media_type in _MEDIA:

@@ -70,7 +70,7 @@ def lead(overview: Overview, made: Circumstances) -> str:
 
 def _would_free(overview: Overview, made: Circumstances) -> str:
     if overview.health.refused:
-        return "A prune would be refused, for something is damaged."
+        return "A prune would be refused, because something is damaged."
     now, everything = overview.prune.bytes, overview.prune_all.bytes
     if not everything:
         return "A prune would free nothing, not even with --all."
@@ -78,7 +78,7 @@ def _would_free(overview: Overview, made: Circumstances) -> str:
     link = " and " if now else ", "
     said = f"{some}{link}<code>prune --all</code> {_size(everything)} ({_percent(everything, overview.size)})."
     return (
-        said if made.in_use else f"{said} No list of what is in use was given, so --all takes every image for unused."
+        said if made.in_use else f"{said} No list of what is in use was given, so --all treats every image as unused."
     )
 
 
@@ -126,7 +126,7 @@ def stored(overview: Overview, changes: Changes | None) -> str:
 def frees(overview: Overview) -> str:
     """The second tile."""
     if overview.health.refused:
-        lines = ["A prune would be refused until the damage is mended, or the damaged images are removed"]
+        lines = ["A prune would be refused until the damage is repaired, or the damaged images are removed"]
         return _tile("Would free", "nothing", lines, "")
     now, everything = overview.prune, overview.prune_all
     lines = [
