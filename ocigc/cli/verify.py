@@ -132,7 +132,7 @@ def _run_shard(args: argparse.Namespace) -> int:
         )
         layouts, errors = [seen for _, seen in results.values], results.errors
     else:
-        with Layout(args.layout) as layout, progress_line() as progress:
+        with open_either(args.layout) as layout, progress_line() as progress:
             with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
                 options.confine(args, *directories)
             layouts = [verify_shard(layout, wanted, args.shard, watch=progress)]
@@ -173,7 +173,7 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
     try:
         with ExitStack() as stack:
             progress = stack.enter_context(progress_line())
-            layout = stack.enter_context(open_any(args.layout, progress))
+            layout = stack.enter_context(open_any(args.layout, progress, lambda: options.confine(args)))
             stack.enter_context(options.naming(layout))
             if not layout.is_cut_off:
                 options.note_trouble(layout)
@@ -285,9 +285,9 @@ def _verdict(result: Verification) -> str:
 
 COMMAND = Command(
     "Checks every blob against its digest, the size in every descriptor against its blob, and the form of every "
-    "reachable manifest. An image that lacks its config or a layer is incomplete; one that lacks whole platforms is "
-    "sparse, which is fine. Nothing is changed, except what --repair-from repairs, and the ledger in .ocigc that "
-    "--changed, --quick, --older-than and --budget keep.",
+    "reachable manifest. An archive may be compressed by gzip or zstd. An image that lacks its config or a layer is "
+    "incomplete; one that lacks whole platforms is sparse, which is fine. Nothing is changed, except what "
+    "--repair-from repairs, and the ledger in .ocigc that --changed, --quick, --older-than and --budget keep.",
     (
         options.READABLE,
         options.RECURSIVE,
@@ -354,6 +354,7 @@ COMMAND = Command(
     examples=(
         ("ocigc verify mirror", "hash every blob, check every size and manifest"),
         ("ocigc verify --format json mirror", "one JSON object"),
+        ("ocigc verify delivery.tar.gz", "whether all of a delivery has come, before it is unpacked"),
         ("ocigc verify --reachable mirror", "skip what the next prune removes anyway"),
         ("ocigc verify --changed mirror", "hash only what is new or was touched since the last run"),
         ("ocigc verify --older-than 30d --budget 10m mirror", "every night: everything is hashed once a month"),

@@ -174,9 +174,8 @@ def _is_header(header: bytes) -> bool:
         expected = _number(stated)
     except MalformedError:
         return False
-    blank = 8 * 32 - sum(stated)
-    found = sum(header) + blank
-    return expected in (found, found - 256 * sum(byte >= 128 for byte in header))
+    found = sum(header) - sum(stated) + 8 * 32  # its own field counts as blank
+    return expected == found or expected == found - 256 * sum(byte >= 128 for byte in header)
 
 
 def _number(field: bytes) -> int:

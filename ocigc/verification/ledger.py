@@ -23,12 +23,17 @@ NAME = "ledger"
 _NEW = "ledger.new"
 
 
+def _refuse_archive(layout: Layout) -> None:
+    if layout.is_archive:
+        raise UsageError(f"{layout.path}: an archive has no ledger of what was verified: verify all of it")
+
+
 @contextmanager
 def changeable(layout: Layout, *, make: bool) -> Iterator[list[int]]:
     """The open directory in which verify changes something: ocigc's own state, for the ledger and the history. None is
     made but for a ledger."""
-    if make and layout.is_archive:
-        raise UsageError(f"{layout.path}: an archive has no ledger of what was verified: verify all of it")
+    if make:
+        _refuse_archive(layout)
     with ExitStack() as stack:
         directories = []
         with suppress(OSError):
@@ -45,6 +50,8 @@ def kept(
     """The ledger of a layout as it was, which is written again if it differs at the end. Without `make` None where
     there is none. One that cannot be read or written costs time, and is told: nothing more.
     """
+    if make:
+        _refuse_archive(layout)
     if layout.is_archive:
         yield None
         return

@@ -34,17 +34,17 @@ _LOOKED_AT = 4096  # bytes, as the core does
 _BLANK = b" \t\n\r"
 
 
-def open_any(path: str, watch: Watcher) -> Layout:
+def open_any(path: str, watch: Watcher, confine: Callable[[], None] = lambda: None) -> Layout:
     """Opens the directory of a layout, an archive, or one that is compressed by gzip or zstd: that is read to its end
-    now. Raises UsageError and Refused."""
+    now, after a call of `confine`. Raises UsageError and Refused."""
     magic = b""
     if os.path.isfile(path):
         fd = open_archive(path)
         magic = os.pread(fd, 4, 0)
         os.close(fd)
     if magic.startswith(_GZIP):
-        return StreamedArchive(path, gunzip, watch)
-    return StreamedArchive(path, _zstd(path), watch) if magic == _ZSTD else open_either(path)
+        return StreamedArchive(path, gunzip, watch, confine)
+    return StreamedArchive(path, _zstd(path), watch, confine) if magic == _ZSTD else open_either(path)
 
 
 def _zstd(path: str) -> Decoder:
@@ -65,15 +65,16 @@ class StreamedArchive(Archive):
 
     is_streamed = True
 
-    def __init__(self, path: str, decoder: Decoder, watch: Watcher) -> None:
-        """Reads all of it. Raises UsageError, and Refused where it cannot be read or there is no room for what has to
-        be kept."""
+    def __init__(self, path: str, decoder: Decoder, watch: Watcher, confine: Callable[[], None] = lambda: None) -> None:
+        """Reads all of it; calls `confine` once it needs nothing more but to read. Raises UsageError, and Refused where
+        it cannot be read or there is no room for what has to be kept."""
         from tempfile import TemporaryFile  # noqa: PLC0415
 
         source = open_archive(path)
         try:
             with open(source, "rb", buffering=0) as file, TemporaryFile(buffering=0) as spool:
                 stream = _Stream(file, decoder, watch("Verifying"))
+                confine()
                 tar = Tar(stream)  # type: ignore[arg-type]
                 self._take(path, os.dup(spool.fileno()), tar, _Spool(spool, stream, tar).members())
         except OSError as error:
@@ -127,8 +128,8 @@ class _Stream:
         self._file = file
         self._report = report
         self._size = os.fstat(file.fileno()).st_size
-        self._rest = memoryview(b"")
         self._reported = 0
+        self._rest = memoryview(self._next() or b"")  # whatever decodes has begun
 
     def read(self, count: int) -> bytes:
         """Up to so many bytes; none at the end, and where the stream cannot be decoded any further."""

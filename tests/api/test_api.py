@@ -6,6 +6,7 @@ import doctest
 import re
 import subprocess
 import sys
+import tarfile
 import time
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -49,6 +50,22 @@ def test_everything_that_the_stub_names_is_there_and_listed() -> None:
     assert files("ocigc").joinpath("py.typed").is_file()
     with pytest.raises(AttributeError, match="nothing_of_ours"):
         _ = ocigc.nothing_of_ours
+
+
+def test_an_archive_can_only_be_read(tmp_path: Path) -> None:
+    store = LayoutWriter(tmp_path / "mirror")
+    store.tag(store.image("kept", ["kept"]), "kept:1")
+    with tarfile.open(tmp_path / "x.tar", "w") as packed:
+        packed.add(store.path, ".")
+    with ocigc.Archive(tmp_path / "x.tar") as opened:
+        assert ocigc.verify(opened).sound
+        assert [each.image.name for each in ocigc.images(opened)] == ["kept:1"]
+        assert ocigc.diff(opened, opened).none
+        with pytest.raises(ocigc.UsageError, match="only read"):
+            ocigc.prune(opened)
+        for options in ({"changed": True}, {"repair_from": (opened,)}):
+            with pytest.raises(ocigc.UsageError, match="archive"):
+                ocigc.verify(opened, ocigc.VerifyOptions(**options))
 
 
 def test_durations_and_instants_may_be_those_of_datetime(tmp_path: Path) -> None:
