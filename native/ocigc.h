@@ -587,9 +587,10 @@ enum ocigc_sweep_result {
 
 /* Moves blobs into the open directory `trash` as blobs/<alg>/<encoded>, and their label files as
  * labels/<alg>/<encoded>.json; makes the directories as needed. results[i] is the enum ocigc_sweep_result of nodes[i].
- * The caller syncs. Stops at the first system call that fails for good. */
-int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t *results,
-                    struct ocigc_progress *progress, struct ocigc_error *error);
+ * Where they are to be `held`, they are durably in the trash before they leave the layout. The caller syncs. Stops at
+ * the first system call that fails for good. */
+int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t held,
+                    uint8_t *results, struct ocigc_progress *progress, struct ocigc_error *error);
 
 /* ------------------------------------------------------------------ system */
 

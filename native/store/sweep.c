@@ -1,5 +1,8 @@
 /* sweep.c - moves blobs out of the layout into the trash. On one thread, because the kernel serializes renames between
- * directories. */
+ * directories.
+ *
+ * What is to be held whatever happens is not renamed: it gets a second name in the trash, which is synced, and loses
+ * the first one then. Where a rename between directories is not atomic, a power failure may lose both names. */
 #include "base/vector.h"
 #include "store/files.h"
 #include "store/names.h"
@@ -12,6 +15,7 @@
 #include <unistd.h>
 
 enum { SHARE = 256 }; /* names between two checks of the cancel flag */
+enum { HELD = 255 };  /* a result on the way: it has a name in the trash too */
 
 /* The directories of one algorithm: where its blobs and label files are, and where they go. */
 struct way {
@@ -26,6 +30,8 @@ struct sweep {
     const uint32_t *nodes;
     size_t count;
     uint8_t *results;
+    int64_t *changed; /* the ctime of each node that is HELD, in nanoseconds; NULL where all is renamed */
+    int trash;
     struct way *ways; /* of each table */
     struct ocigc_progress *progress;
     struct ocigc_error *error;
@@ -100,6 +106,54 @@ static int move(int from, const char *name, int to)
     return 0;
 }
 
+/* Gives a file a second name in the trash, in place of what an interrupted run may have left there. 0, or an errno. */
+static int hold(int from, const char *name, int to)
+{
+    while (linkat(from, name, to, name, 0) != 0) {
+        if (errno == EEXIST) {
+            int cause = ocigc_unlink(to, name, 0);
+            if (cause != 0 && cause != ENOENT)
+                return cause;
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
+/* Whether the file system has no second names, or no more of them for this file. */
+static bool cannot_hold(int cause)
+{
+    return cause == EPERM || cause == EOPNOTSUPP || cause == ENOSYS || cause == EMLINK || cause == EINVAL;
+}
+
+static int sync_fully(int file)
+{
+    while (fsync(file) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+/* Makes the names in the trash durable, below `top`. 0, or an errno. */
+static int sync_trash(const struct sweep *sweep, bool labels)
+{
+    int cause = 0;
+    for (uint32_t i = 0; i < sweep->store->table_count && cause == 0; i++) {
+        int directory = labels ? sweep->ways[i].label_trash : sweep->ways[i].blob_trash;
+        if (directory >= 0)
+            cause = sync_fully(directory);
+    }
+    int parent = cause == 0 ? ocigc_open_directory(sweep->trash, labels ? "labels" : "blobs") : -1;
+    if (cause == 0 && parent < 0)
+        return errno == ENOENT ? 0 : errno;
+    if (cause == 0)
+        cause = sync_fully(parent);
+    if (parent >= 0)
+        close(parent);
+    return cause == 0 ? sync_fully(sweep->trash) : cause;
+}
+
 /* Whether the file is still the one whose status is known. Moving one link of an inode changes the ctime of all its
  * links. So if there are several, they are compared before the first is moved, and `checked` says that this was done:
  * then only inode and size count. */
@@ -111,6 +165,58 @@ static bool is_unchanged(const ocigc_store *store, uint32_t node, const struct s
     return link->inode == status->st_ino && link->size == (uint64_t)status->st_size;
 }
 
+static int64_t ctime_of(const struct stat *status)
+{
+    return (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec;
+}
+
+static int32_t fail_to_move(const struct sweep *sweep, int cause, const struct ocigc_place *place, const char *name)
+{
+    return ocigc_fail_system(sweep->error, cause, "cannot move blobs/%s/%s into the trash", place->table->name, name);
+}
+
+/* The first half of a move: the blob is in the trash too. */
+static int32_t hold_blob(const struct sweep *sweep, size_t index)
+{
+    uint32_t node = sweep->nodes[index];
+    struct ocigc_place place = ocigc_store_place(sweep->store, node);
+    const struct way *way = &sweep->ways[place.table - sweep->store->tables];
+    char name[OCIGC_DIGEST_TEXT_MAX + 1];
+    struct stat status;
+    if (sweep->results[index] == OCIGC_SWEEP_SKIPPED || place.table->algorithm == OCIGC_ALGORITHM_OTHER)
+        return OCIGC_OK;
+    ocigc_table_encoded(place.table, place.position, name);
+    if (ocigc_stat(way->blobs, name, &status) != 0 || ocigc_blob_was_touched(sweep->store, node) ||
+        !is_unchanged(sweep->store, node, &status, true))
+        return OCIGC_OK; /* which is found again in the second half */
+    int cause = hold(way->blobs, name, way->blob_trash);
+    if (cause == 0)
+        cause = ocigc_stat(way->blobs, name, &status);
+    if (cause == 0) {
+        sweep->results[index] = HELD;
+        sweep->changed[index] = ctime_of(&status);
+    }
+    return cause == 0 || cause == ENOENT || cannot_hold(cause) ? OCIGC_OK : fail_to_move(sweep, cause, &place, name);
+}
+
+/* The second half: it is in the trash alone, unless somebody has changed it meanwhile. 0, or an errno. */
+static int let_go(const struct sweep *sweep, size_t index, const struct way *way, const char *name, uint8_t *result)
+{
+    struct stat status, held;
+    int cause = ocigc_stat(way->blobs, name, &status);
+    if (cause == 0)
+        cause = ocigc_stat(way->blob_trash, name, &held);
+    if (cause != 0)
+        return cause;
+    bool shared = ocigc_store_shared_inode(sweep->store, sweep->nodes[index]) != NULL;
+    if (status.st_ino == held.st_ino && (shared || ctime_of(&status) == sweep->changed[index])) {
+        *result = OCIGC_SWEEP_MOVED;
+        return ocigc_unlink(way->blobs, name, 0);
+    }
+    *result = OCIGC_SWEEP_SKIPPED;
+    return ocigc_unlink(way->blob_trash, name, 0);
+}
+
 static int32_t sweep_blob(const struct sweep *sweep, size_t index)
 {
     uint32_t node = sweep->nodes[index];
@@ -118,24 +224,43 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index)
     const struct way *way = &sweep->ways[place.table - sweep->store->tables];
     char name[OCIGC_DIGEST_TEXT_MAX + 1];
     struct stat status;
-    if (sweep->results[index] == OCIGC_SWEEP_SKIPPED)
+    uint8_t before = sweep->results[index];
+    if (before == OCIGC_SWEEP_SKIPPED)
         return OCIGC_OK;
     sweep->results[index] = OCIGC_SWEEP_SKIPPED;
     if (place.table->algorithm == OCIGC_ALGORITHM_OTHER)
         return OCIGC_OK;
 
     ocigc_table_encoded(place.table, place.position, name);
-    int cause = ocigc_stat(way->blobs, name, &status);
-    if (cause == 0 && (ocigc_blob_was_touched(sweep->store, node) || !is_unchanged(sweep->store, node, &status, true)))
-        return OCIGC_OK;
-    if (cause == 0)
-        cause = move(way->blobs, name, way->blob_trash);
-    sweep->results[index] = cause == 0        ? OCIGC_SWEEP_MOVED
+    uint8_t result = OCIGC_SWEEP_MOVED;
+    int cause;
+    if (before == HELD) {
+        cause = let_go(sweep, index, way, name, &result);
+    } else {
+        cause = ocigc_stat(way->blobs, name, &status);
+        if (cause == 0 &&
+            (ocigc_blob_was_touched(sweep->store, node) || !is_unchanged(sweep->store, node, &status, true)))
+            return OCIGC_OK;
+        if (cause == 0)
+            cause = move(way->blobs, name, way->blob_trash);
+    }
+    sweep->results[index] = cause == 0        ? result
                             : cause == ENOENT ? OCIGC_SWEEP_MISSING
                                               : OCIGC_SWEEP_NOT_TRIED;
-    if (cause == 0 || cause == ENOENT)
-        return OCIGC_OK;
-    return ocigc_fail_system(sweep->error, cause, "cannot move blobs/%s/%s into the trash", place.table->name, name);
+    return cause == 0 || cause == ENOENT ? OCIGC_OK : fail_to_move(sweep, cause, &place, name);
+}
+
+static int32_t hold_blobs(const struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->count; i++) {
+        if (i % SHARE == 0 && ocigc_cancelled(sweep->progress))
+            return ocigc_fail(sweep->error, OCIGC_CANCELLED, "cancelled");
+        int32_t code = hold_blob(sweep, i);
+        if (code != OCIGC_OK)
+            return code;
+    }
+    int cause = sync_trash(sweep, false);
+    return cause == 0 ? OCIGC_OK : ocigc_fail_system(sweep->error, cause, "cannot sync the trash");
 }
 
 static int32_t sweep_blobs(const struct sweep *sweep)
@@ -194,18 +319,44 @@ static int32_t find_leftovers(const struct sweep *sweep, struct leftovers *lefto
     return OCIGC_OK;
 }
 
-static int32_t move_leftovers(const struct sweep *sweep, const struct leftovers *leftovers, const struct way *way)
+enum half { WHOLE, FIRST, SECOND };
+
+/* Moves a label file, or does one half of that. 0, or an errno. */
+static int move_label_file(const struct way *way, const char *name, enum half half)
+{
+    struct stat status, held;
+    int cause;
+    switch (half) {
+    case FIRST:
+        cause = hold(way->labels, name, way->label_trash);
+        return cannot_hold(cause) ? 0 : cause;
+    case SECOND:
+        if (ocigc_stat(way->labels, name, &status) == 0 && ocigc_stat(way->label_trash, name, &held) == 0 &&
+            status.st_ino == held.st_ino)
+            return ocigc_unlink(way->labels, name, 0);
+        break;
+    case WHOLE:
+        break;
+    }
+    return move(way->labels, name, way->label_trash);
+}
+
+static int32_t move_leftovers(const struct sweep *sweep, const struct leftovers *leftovers, const struct way *way,
+                              enum half half)
 {
     const struct ocigc_digest_table *table = leftovers->table;
     char name[OCIGC_DIGEST_TEXT_MAX + sizeof ".json"];
     for (uint32_t i = 0; i < leftovers->count; i++) {
         uint32_t length = ocigc_table_encoded(table, leftovers->nodes[i] - table->first, name);
         memcpy(name + length, ".json", sizeof ".json");
-        int cause = move(way->labels, name, way->label_trash);
+        int cause = move_label_file(way, name, half);
         if (cause != 0 && cause != ENOENT)
             return ocigc_fail_system(sweep->error, cause, "cannot move labels/%s/%s into the trash", table->name, name);
     }
-    return OCIGC_OK;
+    if (half != FIRST || leftovers->count == 0)
+        return OCIGC_OK;
+    int cause = sync_trash(sweep, true);
+    return cause == 0 ? OCIGC_OK : ocigc_fail_system(sweep->error, cause, "cannot sync the trash");
 }
 
 static int32_t sweep_labels(const struct sweep *sweep, const struct ocigc_digest_table *table, const struct way *way,
@@ -221,8 +372,10 @@ static int32_t sweep_labels(const struct sweep *sweep, const struct ocigc_digest
     int32_t code = ocigc_names_init(&names) ? find_leftovers(sweep, &leftovers, &names, &labels) : no_memory(sweep);
     ocigc_names_free(&names);
     ocigc_directory_close(&labels);
+    if (code == OCIGC_OK && sweep->changed != NULL)
+        code = move_leftovers(sweep, &leftovers, way, FIRST);
     if (code == OCIGC_OK)
-        code = move_leftovers(sweep, &leftovers, way);
+        code = move_leftovers(sweep, &leftovers, way, sweep->changed != NULL ? SECOND : WHOLE);
     free(leftovers.nodes);
     return code;
 }
@@ -264,17 +417,22 @@ static void check_links(struct sweep *sweep)
     }
 }
 
-int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t *results,
-                    struct ocigc_progress *progress, struct ocigc_error *error)
+int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t held,
+                    uint8_t *results, struct ocigc_progress *progress, struct ocigc_error *error)
 {
     struct sweep sweep = {.store = store, .nodes = nodes, .count = count, .results = results, .progress = progress};
+    sweep.trash = trash;
     int32_t code = OCIGC_OK;
     sweep.error = error;
     for (size_t i = 0; i < count; i++)
         results[i] = OCIGC_SWEEP_NOT_TRIED;
     sweep.ways = malloc((store->table_count + 1) * sizeof *sweep.ways);
-    if (sweep.ways == NULL)
+    sweep.changed = held ? calloc(count + 1, sizeof *sweep.changed) : NULL;
+    if (sweep.ways == NULL || (held && sweep.changed == NULL)) {
+        free(sweep.ways);
+        free(sweep.changed);
         return no_memory(&sweep);
+    }
     for (uint32_t i = 0; i < store->table_count; i++) {
         sweep.ways[i] = (struct way){-1, -1, -1, -1};
         if (code == OCIGC_OK && store->tables[i].algorithm != OCIGC_ALGORITHM_OTHER)
@@ -284,12 +442,18 @@ int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t coun
         __atomic_store_n(&progress->total_items, count, __ATOMIC_RELAXED);
     if (store->inode_count > 0)
         check_links(&sweep);
+    if (code == OCIGC_OK && held)
+        code = hold_blobs(&sweep);
     if (code == OCIGC_OK)
         code = sweep_blobs(&sweep);
+    for (size_t i = 0; i < count; i++)
+        if (results[i] == HELD)
+            results[i] = OCIGC_SWEEP_NOT_TRIED;
     if (code == OCIGC_OK)
         code = sweep_sidecars(&sweep);
     for (uint32_t i = 0; i < store->table_count; i++)
         close_way(&sweep.ways[i]);
     free(sweep.ways);
+    free(sweep.changed);
     return code;
 }

@@ -279,7 +279,7 @@ static void test_phases(const char *index)
     CHECK(ocigc_store_has_status(store, nodes[0]) && ocigc_store_has_status(store, nodes[count - 1]));
     check_usage(store, root);
     int trash = openat(layout, "trash", O_RDONLY | O_DIRECTORY);
-    CHECK(ocigc_sweep(store, nodes, count, trash, results, &progress, &error) == OCIGC_OK);
+    CHECK(ocigc_sweep(store, nodes, count, trash, true, results, &progress, &error) == OCIGC_OK);
     close(trash);
     for (uint32_t i = 0; i < count; i++)
         CHECK(results[i] == OCIGC_SWEEP_MOVED);

@@ -71,13 +71,8 @@ def blobs_in(run: Dir) -> Iterator[tuple[Digest, os.stat_result]]:
 
 def take_out_sidecars(layout: Layout, run: Dir, digests: Iterable[Digest]) -> None:
     """Moves the label files of blobs that are already gone after them. Raises OSError."""
-    for digest in digests:
-        algorithm, encoded = digest.parts
-        name = f"{encoded}{label_files.SUFFIX}"
-        with suppress(FileNotFoundError), layout.dir.below(label_files.DIRECTORY, algorithm) as source:
-            source.stat(name)
-            with run.ensure(label_files.DIRECTORY, algorithm) as target:
-                source.rename(name, target)
+    with _Way(layout.dir, run, run, keep=False) as way:
+        way.bring_sidecars(digests)
 
 
 def sync_directories(directory: Dir) -> None:
@@ -97,6 +92,7 @@ class _Way:
         self._source, self._target, self._aside, self._keep = source, target, aside, keep
         self._open: dict[tuple[Dir, str, str], Dir | None] = {}
         self._changed: dict[int, Dir] = {}
+        self._given_up: list[tuple[Dir, str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -112,13 +108,17 @@ class _Way:
         """Brings blobs. Their label files come first, and durably: a blob that is in place is not checked again."""
         result = PutBack()
         wanted = [digest for digest in dict.fromkeys(digests) if digest.registered]
-        for digest in wanted:
-            self._bring_sidecar(digest)
-        self._sync()
+        self.bring_sidecars(wanted)
         for digest in wanted:
             self._bring_blob(digest, result)
         self._sync()
         return result
+
+    def bring_sidecars(self, digests: Iterable[Digest]) -> None:
+        """Brings the sidecars of blobs alone."""
+        for digest in digests:
+            self._bring_sidecar(digest)
+        self._sync()
 
     def _from(self, top: str, algorithm: str) -> Dir | None:
         key = (self._source, top, algorithm)
@@ -136,11 +136,22 @@ class _Way:
             found = self._open[key] = self._target.ensure(top, algorithm)
         return found
 
+    def _give_up(self, source: Dir, target: Dir, name: str) -> None:
+        """Gives up the source of what is back, once it is durably there: between two directories a rename need not be
+        atomic."""
+        self._changed[id(target)] = target
+        if not self._keep:
+            self._given_up.append((source, name))
+
     def _sync(self) -> None:
-        # The target before the source: between two directories, a rename need not be atomic.
         for directory in self._changed.values():
             directory.sync()
         self._changed.clear()
+        for source, name in self._given_up:
+            source.remove(name)
+        for source in {id(source): source for source, _ in self._given_up}.values():
+            source.sync()
+        self._given_up.clear()
 
     # Blobs
 
@@ -159,8 +170,8 @@ class _Way:
             if not self._settle(digest, source, target):
                 result.damaged.append(digest)
                 return
-        elif not self._keep:
-            source.remove(name)
+        else:
+            self._give_up(source, target, name)
         result.back.append(digest)
 
     def _settle(self, digest: Digest, source: Dir, target: Dir) -> bool:
@@ -177,8 +188,7 @@ class _Way:
                 return False
             self._place(source, target, name)
             return True
-        if not self._keep:
-            source.remove(name)
+        self._give_up(source, target, name)
         return True
 
     def _patient_verdict(self, digest: Digest, target: Dir) -> Verdict:
@@ -194,14 +204,13 @@ class _Way:
 
     def _place(self, source: Dir, target: Dir, name: str) -> None:
         """Puts the file of the source in place, over any other."""
-        if self._keep:
-            self._aside.remove(_ARRIVING)
-            with suppress(OSError):  # a file system may have no links, and a file only so many
-                source.link(name, self._aside, _ARRIVING)
-            if self._aside.exists(_ARRIVING):
-                self._aside.rename(_ARRIVING, target, name)
-                self._changed[id(target)] = target
-                return
+        self._aside.remove(_ARRIVING)
+        with suppress(OSError):  # a file system may have no links, and a file only so many
+            source.link(name, self._aside, _ARRIVING)
+        if self._aside.exists(_ARRIVING):
+            self._aside.rename(_ARRIVING, target, name)
+            self._give_up(source, target, name)
+            return
         source.rename(name, target)
         self._changed[id(target)] = target
         self._changed[id(source)] = source
@@ -216,8 +225,7 @@ class _Way:
             return
         target = self._to(label_files.DIRECTORY, algorithm)
         if target.exists(name) and (_is_sidecar(target, name) or not _is_sidecar(source, name)):
-            if not self._keep:
-                source.remove(name)
+            self._give_up(source, target, name)
             return
         if self._keep:
             # A copy, as others write labels in place.
@@ -225,11 +233,9 @@ class _Way:
             self._aside.remove(_ARRIVING)
             self._aside.write(_ARRIVING, content, status)
             self._aside.rename(_ARRIVING, target, name)
+            self._changed[id(target)] = target
         else:
-            source.rename(name, target)
-        self._changed[id(target)] = target
-        if not self._keep:
-            self._changed[id(source)] = source
+            self._place(source, target, name)
 
 
 def _is_sidecar(directory: Dir, name: str) -> bool:

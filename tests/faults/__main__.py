@@ -27,7 +27,10 @@ def main() -> None:
                 "double kills": inject(yardstick, killed_twice(yardstick, SECONDS)),
                 "errors": inject(yardstick, errors(yardstick)),
                 "lasting errors": inject(yardstick, lasting(yardstick)),
-                "power failures": lose_power(yardstick, losses(yardstick)),
+                "power failures": lose_power(yardstick, states := losses(yardstick), len(states)),
+                "power failures without atomic renames": lose_power(
+                    yardstick, losses(yardstick, atomic=False), 0, atomic=False
+                ),
             }
         total.update(done)
         _print(name, {"calls": len(yardstick.calls), **done})

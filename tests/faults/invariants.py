@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +17,36 @@ from typing import Any
 
 from ocigc.pruning.preflight import PROBE
 from tests.faults.injection import KILLED, Call, record
+from tests.faults.power import State
 from tests.faults.scenarios import KEPT, Scenario
 from tests.helpers.command import ocigc
 from tests.helpers.layouts import snapshot
 
 Snapshot = dict[str, tuple[int, bytes | str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A layout as it is at one moment: all but ocigc's own state, and the paths of that."""
+
+    files: Snapshot
+    state: frozenset[str]
+
+    @classmethod
+    def of(cls, layout: Path) -> Moment:
+        """What is in a directory."""
+        return cls(snapshot(layout), frozenset(str(path.relative_to(layout)) for path in layout.glob(".ocigc/**/*")))
+
+    @classmethod
+    def after_power_loss(cls, state: State) -> Moment:
+        """What a disk holds."""
+        files: Snapshot = {}
+        for path, mode, content in state.files:
+            files[path] = (stat.S_IFDIR | mode, b"") if content is None else (stat.S_IFREG | mode, content)
+        for path, target in state.links:
+            files[path] = files[target]
+        ours = {path for path in files if path == ".ocigc" or path.startswith(".ocigc/")}
+        return cls({path: file for path, file in files.items() if path not in ours}, frozenset(ours))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +93,34 @@ class Yardstick:
         """Copies the layout, hard links and all."""
         return _copy(self.template, path)
 
-    def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
-        """Checks a layout right after a run that was disturbed, with the exit code and the stderr of that run."""
+    def check_moment(self, moment: Moment, code: int = KILLED, errors: str = "", *, atomic: bool = True) -> None:
+        """Checks a layout right after a run that was disturbed, with the exit code and the stderr of that run. Where
+        renames between directories are not `atomic`, only what has a trash can be undone for sure."""
         _check_exit(code, errors)
-        now = snapshot(layout)
+        now = moment.files
+        if atomic or self.scenario.trash:
+            self._check_held(moment)
         if code != 0:
             now = _without_probes(now)
         if code == 0:
             self._check_done(now)
         elif now["index.json"] == self.before["index.json"] != self.after["index.json"]:
             # Where the run could not even be rolled back, the next one does that.
-            least = self.before if not (layout / ".ocigc" / "run").exists() else self.after
+            least = self.before if ".ocigc/run" not in moment.state else self.after
             self._check_between(now, least)
         else:
             self._check_between(now, self.after)
+
+    def _check_held(self, moment: Moment) -> None:
+        """Whatever can still be undone has all that it takes: each blob and sidecar is in place, or held by the run or
+        the trash."""
+        journals = (path for path in moment.state if path.endswith("/journal.json"))
+        holders = [os.path.dirname(path) for path in journals if path.startswith((".ocigc/run/", ".ocigc/trash/"))]
+        if not holders and not self.scenario.trash:
+            return
+        for path in self.before:
+            if path.startswith(("blobs/", "labels/")) and path not in moment.files:
+                assert any(f"{holder}/{path}" in moment.state for holder in holders), path
 
     def _check_done(self, now: Snapshot) -> None:
         """Checks a layout after a run that says it is done. Labels may be left of an image whose manifest could not be
@@ -130,13 +170,13 @@ class Undo(Yardstick):
     def command(cls, _: Scenario, layout: Path) -> list[str]:
         return ["restore", str(layout)]
 
-    def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
+    def check_moment(self, moment: Moment, code: int = KILLED, errors: str = "", *, atomic: bool = True) -> None:  # noqa: ARG002
         if code == 1:
             # A copy in the trash could not be read; it is still there.
             assert "cannot be read, or is corrupt" in errors
             return
         _check_exit(code, errors)
-        now = _without_probes(snapshot(layout))
+        now = _without_probes(moment.files)
         if code == 0:
             _same(now, self.after)
         indexed = now["index.json"] == self.after["index.json"]
@@ -159,9 +199,9 @@ class LeaseCreated(Yardstick):
     def command(cls, _: Scenario, layout: Path) -> list[str]:
         return ["lease", "create", "--id", cls.IDENTITY, str(layout), KEPT]
 
-    def check_moment(self, layout: Path, code: int = KILLED, errors: str = "") -> None:
+    def check_moment(self, moment: Moment, code: int = KILLED, errors: str = "", *, atomic: bool = True) -> None:  # noqa: ARG002
         _check_exit(code, errors)
-        now = _timeless(snapshot(layout))
+        now = _timeless(moment.files)
         if code == 0:
             _same(now, _timeless(self.after))
         else:

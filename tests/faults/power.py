@@ -8,6 +8,8 @@ The record of an undisturbed run is replayed in memory. The model:
   every journaling file system keeps: a change comes only with earlier ones of the same name or of the same file, and a
   name in a directory only with that directory.
 - Syncing a file does not make its name durable, nor syncing a directory its own.
+- Where a rename between directories is not atomic, it is two changes: either directory may be written first. Only a
+  directory that moves is taken to move at once.
 
 Not modelled: modes and owners, sectors torn within a write, and disks that lie.
 """
@@ -113,9 +115,10 @@ def _make_young(root: Path) -> None:
 
 
 class History:
-    """A run, replayed."""
+    """A run, replayed; on a file system where renames between directories are atomic, or not."""
 
-    def __init__(self, template: Path, calls: Sequence[Call]) -> None:
+    def __init__(self, template: Path, calls: Sequence[Call], *, atomic: bool = True) -> None:
+        self._atomic = atomic
         self._root = _load(template, {})
         self._before = {directory: dict(directory.names or {}) for directory in _directories(self._root)}
         self._changes: list[Change] = []
@@ -144,7 +147,11 @@ class History:
                 moved, displaced = self._find(call.path), None
                 if call.name == "exchange":
                     displaced = self._find(call.other)
-                self._change(at, (*source, displaced), (*target, moved))
+                if self._atomic or source[0] is target[0] or moved.names is not None:
+                    self._change(at, (*source, displaced), (*target, moved))
+                else:
+                    self._change(at, (*source, displaced))
+                    self._change(at, (*target, moved))
             case "write":
                 self._find(call.path).writes.append((at, call.written))
             case "fsync":
@@ -167,7 +174,7 @@ class History:
     def _change(self, at: int, *names: tuple[File, str, File | None]) -> None:
         keys: list[object] = []
         for directory, name, file in names:
-            keys += [(directory, name), ("made", directory), *([file] if file is not None else [])]
+            keys += [(directory, name), ("made", directory), *([file] if file is not None and self._atomic else [])]
         change = Change(at, names, {self._last[key] for key in keys if key in self._last})
         for directory, name, file in names:
             self._last[directory, name] = change
@@ -220,10 +227,10 @@ class History:
         pending = [(name, file) for name, file in names[self._root].items()]
         while pending:
             path, file = pending.pop()
-            if file in first:
+            if file in first and file.names is None:
                 links.append((path, first[file]))
                 continue
-            first[file] = path
+            first.setdefault(file, path)
             if file.names is None:
                 files.append((path, file.mode, file.held(at, unsynced)))
             else:

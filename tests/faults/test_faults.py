@@ -48,7 +48,12 @@ def test_errors_that_last(yardstick: Yardstick) -> None:
 
 
 def test_power_failures(yardstick: Yardstick) -> None:
-    lose_power(yardstick, sample(losses(yardstick), EACH))
+    lose_power(yardstick, losses(yardstick), EACH)
+
+
+def test_power_failures_where_renames_are_not_atomic(yardstick: Yardstick) -> None:
+    """Not between directories: the trash loses nothing there either."""
+    lose_power(yardstick, losses(yardstick, atomic=False), EACH if yardstick.scenario.trash else 0, atomic=False)
 
 
 @pytest.mark.parametrize("kind", [Undo, LeaseCreated, LeaseReleased])
@@ -57,4 +62,5 @@ def test_other_commands(kind: type[Yardstick], tmp_path: Path) -> None:
     yardstick = kind.make(scenario, tmp_path)
     for trials in (kills(yardstick), killed_twice(yardstick, 2), errors(yardstick), lasting(yardstick)):
         inject(yardstick, sample(trials, 2 * EACH))
-    lose_power(yardstick, sample(losses(yardstick), 2 * EACH))
+    for atomic in (True, False):
+        lose_power(yardstick, losses(yardstick, atomic=atomic), EACH, atomic=atomic)

@@ -6,13 +6,14 @@ import errno
 import itertools
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from tests.faults.injection import Fault, run
-from tests.faults.invariants import Yardstick
+from tests.faults.invariants import Moment, Yardstick
 from tests.faults.power import History, State
 
 SEED = int(os.environ.get("OCIGC_FAULTS_SEED", "0"))
@@ -53,9 +54,9 @@ def lasting(yardstick: Yardstick) -> list[Trial]:
     ]
 
 
-def losses(yardstick: Yardstick) -> list[State]:
-    """What the disk may hold after a power failure."""
-    return list(History(yardstick.template, yardstick.calls).states())
+def losses(yardstick: Yardstick, *, atomic: bool = True) -> list[State]:
+    """What the disk may hold after a power failure, where renames between directories are atomic, or not."""
+    return list(History(yardstick.template, yardstick.calls, atomic=atomic).states())
 
 
 def sample(trials: Sequence[T], count: int) -> list[T]:
@@ -70,30 +71,39 @@ def inject(yardstick: Yardstick, trials: Sequence[Trial]) -> int:
         layout = yardstick.copy(path)
         for fault in trial:
             result = run(layout, yardstick.command(yardstick.scenario, layout), fault)
-            yardstick.check_moment(layout, result.code, result.err)
+            yardstick.check_moment(Moment.of(layout), result.code, result.err)
         yardstick.check_next(layout)
 
     return _perform(yardstick, disturb, trials)
 
 
-def lose_power(yardstick: Yardstick, states: Sequence[State]) -> int:
-    """Checks layouts that a power failure left so, and what the next prune makes of them; how many there were."""
+def lose_power(yardstick: Yardstick, states: Sequence[State], finished: int, *, atomic: bool = True) -> int:
+    """Checks layouts that a power failure left so, and what the next run makes of so many of them; how many there
+    were."""
+    for state in states:
+        with _noting(yardstick, state):
+            yardstick.check_moment(Moment.after_power_loss(state), atomic=atomic)
 
     def disturb(path: Path, state: State) -> None:
-        layout = state.write(path)
-        yardstick.check_moment(layout)
-        yardstick.check_next(layout)
+        yardstick.check_next(state.write(path))
 
-    return _perform(yardstick, disturb, states)
+    _perform(yardstick, disturb, sample(states, finished))
+    return len(states)
+
+
+@contextmanager
+def _noting(yardstick: Yardstick, trial: object) -> Iterator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(f"{yardstick.scenario.name}: {trial}")
+        raise
 
 
 def _perform(yardstick: Yardstick, disturb: Callable[[Path, T], None], trials: Sequence[T]) -> int:
     def perform(number: int, trial: T) -> None:
-        try:
+        with _noting(yardstick, trial):
             disturb(yardstick.template.with_name(f"trial-{number}"), trial)
-        except AssertionError as error:
-            error.add_note(f"{yardstick.scenario.name}: {trial}")
-            raise
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for future in [pool.submit(perform, number, trial) for number, trial in enumerate(trials)]:
