@@ -81,9 +81,10 @@ bench: $(VENV)/.installed $(VENV)/.bench ## measure each phase, and whole comman
 	$(BIN)/python benchmarks/side_by_side.py
 	$(BIN)/python benchmarks/growth.py --svg docs/growth.svg
 
-lint: types ## check style, types and spelling
+lint: types ## check style (Python and C), types and spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	$(BIN)/codespell
 
 types: $(VENV)/.lint $(VENV)/.installed ## check types

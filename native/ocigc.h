@@ -466,8 +466,8 @@ struct ocigc_usage {
 };
 
 /* Group i has nodes[n] (UINT32_MAX: none) up to n = ends[i], from where the group before it ended: what they walk, read
- * as the enum ocigc_media in medias[n], or with `medias` NULL themselves. `flags` has a byte per node, or is NULL. Every
- * node has a status. */
+ * as the enum ocigc_media in medias[n], or with `medias` NULL themselves. `flags` has a byte per node, or is NULL.
+ * Every node has a status. */
 int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, const uint32_t *ends,
                           size_t groups, const uint8_t *flags, struct ocigc_usage *out, struct ocigc_error *error);
 

@@ -5,8 +5,8 @@
 #include "json/document.h"
 
 /* Decodes and verifies the `data` of a descriptor, and passes the descriptors in it to the sink; so, in turn, for
- * what they carry as `data`, but for subjects. OCIGC_CORRUPT if a content does not match its descriptor, or is a manifest or
- * an index that cannot be parsed; OCIGC_NO_MEMORY. A digest that this core cannot compute is believed. */
+ * what they carry as `data`, but for subjects. OCIGC_CORRUPT if a content does not match its descriptor, or is a
+ * manifest or an index that cannot be parsed; OCIGC_NO_MEMORY. A digest that this core cannot compute is believed. */
 int32_t ocigc_embedded_scan(const struct ocigc_found_descriptor *found, ocigc_descriptor_sink sink, void *context);
 
 /* The media that tells how the target of a descriptor found so is to be read: OCIGC_MEDIA_LAYER if not at all,
