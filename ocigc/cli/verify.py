@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -27,7 +28,6 @@ from ocigc.native import map_blobs
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together
 from ocigc.verification.shard import Shard
-from ocigc.verification.streamed import open_any
 from ocigc.verification.verify import VerifyOptions, verify
 
 if TYPE_CHECKING:
@@ -168,12 +168,21 @@ def code_of(result: Verification) -> int:
     return 0 if result.sound else 1
 
 
+def _open(args: argparse.Namespace, progress: Watcher) -> Layout:
+    """Opens LAYOUT, which may be any archive."""
+    if not os.path.isfile(args.layout):
+        return Layout(args.layout)
+    from ocigc.verification.streamed import open_any  # noqa: PLC0415
+
+    return open_any(args.layout, progress, lambda: options.confine(args))
+
+
 def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification:
     """Verifies a layout, or an archive of one: that it is cut off is what was to be found."""
     try:
         with ExitStack() as stack:
             progress = stack.enter_context(progress_line())
-            layout = stack.enter_context(open_any(args.layout, progress, lambda: options.confine(args)))
+            layout = stack.enter_context(_open(args, progress))
             stack.enter_context(options.naming(layout))
             if not layout.is_cut_off:
                 options.note_trouble(layout)

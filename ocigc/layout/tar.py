@@ -126,6 +126,9 @@ class Tar:
         start = self._position
         header = self.read(BLOCK)
         if header == _ZEROS:
+            if self.read(BLOCK).strip(b"\0"):
+                self.is_cut_off = True
+                self.trouble = f"it is damaged: at byte {start:,}, there are zeros in place of a header"
             return None
         if not header:
             self.trouble = "it has no mark of its end, and may be cut off"

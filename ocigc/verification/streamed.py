@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, Any
 
 from ocigc.digest import Digest
@@ -29,6 +30,7 @@ _KEPT = 64 << 10  # bytes of any blob
 _JSON_KEPT = 16 << 20  # bytes of what begins like JSON: larger is not looked into
 _KEPT_NAMES = {MARKER: 1 << 16, INDEX: INDEX_LIMIT, docker_list.NAME: docker_list.LIMIT}
 _KEPT_DIRECTORIES = (label_files.DIRECTORY, leases.DIRECTORY)
+_MOST_KEPT = 8 << 30  # bytes in all
 _REPORTED = 16 << 20  # bytes between two reports
 _LOOKED_AT = 4096  # bytes, as the core does
 _BLANK = b" \t\n\r"
@@ -68,8 +70,6 @@ class StreamedArchive(Archive):
     def __init__(self, path: str, decoder: Decoder, watch: Watcher, confine: Callable[[], None] = lambda: None) -> None:
         """Reads all of it; calls `confine` once it needs nothing more but to read. Raises UsageError, and Refused where
         it cannot be read or there is no room for what has to be kept."""
-        from tempfile import TemporaryFile  # noqa: PLC0415
-
         source = open_archive(path)
         try:
             with open(source, "rb", buffering=0) as file, TemporaryFile(buffering=0) as spool:
@@ -213,8 +213,13 @@ class _Spool:
 
     def _write(self, piece: bytes) -> None:
         view = memoryview(piece)
+        if self.end + len(view) > _MOST_KEPT:
+            raise Refused(f"more than {_MOST_KEPT:,} bytes of manifests and the like: decompress the archive first")
         while view:
-            written = self.file.write(view)
+            try:
+                written = self.file.write(view)
+            except OSError as error:
+                raise Refused(f"{gettempdir()}: {error.strerror}, but manifests of a stream are kept there") from None
             self.end += written
             view = view[written:]
 

@@ -6,6 +6,8 @@ import gzip
 import io
 import random
 import struct
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +132,7 @@ CUT: dict[str, bytes] = {
     "extension": header(b"././@LongLink", 600, b"L") + b"x" * 100,
     "extension alone": member(b"././@LongLink", b"x" * 600, b"L"),
     "no header": b"\x01" * BLOCK,
+    "zeros": bytes(BLOCK) + member(b"after", b"x") + END,
     "wrong checksum": member(b"x", b"x").replace(b"ustar", b"Ustar"),
 }
 
@@ -145,6 +148,21 @@ def test_what_is_cut_off_or_damaged(tmp_path: Path, packed: bytes, end: bytes) -
     path.write_bytes(end)
     with pytest.raises(OcigcError):
         open_either(path)
+
+
+def test_no_room_for_what_a_stream_has(tmp_path: Path, packed: bytes) -> None:
+    """The limit of a process's files stands for a full disk."""
+    many = b"".join(member(b"blobs/sha256/%064x" % number, b"{" * 70_000) for number in range(40))
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(gzip.compress(packed + many + END))
+    limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
+    run = "sys.argv[1:] = ['verify', sys.argv[1]]; runpy.run_module('ocigc', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", limited + run, path], capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "File too large, but manifests of a stream are kept there" in done.stderr
 
 
 def test_what_is_no_blob(tmp_path: Path, packed: bytes) -> None:

@@ -21,8 +21,24 @@ WRITERS = "tests/pruning/test_writers.py"
 POWER = "tests/faults/test_faults.py"
 FAULTS = "tests/faults/test_faults.py"
 TRASH = "tests/cli/test_trash.py"
+ARCHIVES = "tests/cli/test_archives.py"
 
 MUTANTS = (
+    Mutant("an archive that is cut off is sound", "verification/scan.py", " or self.cut_off", "", (ARCHIVES,)),
+    Mutant(
+        "the first member of a name counts",
+        "layout/archive.py",
+        "        parent[parts[-1]] = entry\n",
+        "        parent.setdefault(parts[-1], entry)\n",
+        (ARCHIVES,),
+    ),
+    Mutant(
+        "a stream is believed",
+        "verification/streamed.py",
+        "return Verdict.CORRUPT if actual",
+        "return Verdict.SOUND if actual",
+        (ARCHIVES,),
+    ),
     Mutant("lease ends too soon", "labels.py", "expires >= now", "expires > now", ("tests/test_labels.py",)),
     Mutant(
         "touched blobs go in a recovery",
