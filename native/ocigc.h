@@ -537,6 +537,11 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
                      const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error);
 
+/* Reads the blobs of `nodes` and does nothing with them, as a measure of how fast that can be; what cannot be read is
+ * left out. With `forget`, asks the kernel instead to keep nothing of them in memory. */
+int32_t ocigc_read_blobs(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
+                         int32_t forget, uint64_t *bytes, struct ocigc_progress *progress, struct ocigc_error *error);
+
 /* ------------------------------------------------------------------ ledger */
 
 /* What earlier verifications know of the blobs of a store: when each was verified, which file it was, its XXH3-128. The

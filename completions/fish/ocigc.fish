@@ -50,8 +50,8 @@ function _shtab_ocigc_using
   test "$_shtab_ocigc_cmdpath" = "$argv"
 end
 
-set -g _shtab_ocigc_commands ls du tree why diff report check verify merge prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth help
-set -g _shtab_ocigc_opts_with_value --as --blobs --budget --cluster --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rules --seed --shard --shared-with --sort --trash --wait -j -o
+set -g _shtab_ocigc_commands ls du tree why diff report check verify merge bench prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth help
+set -g _shtab_ocigc_opts_with_value --as --blobs --budget --cluster --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --limit --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rounds --rules --seed --shard --shared-with --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -166,6 +166,14 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using merge' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using merge' -l format -xka "text json" -d 'output format (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using merge' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
+complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a bench -d 'measure how near verify comes to what the machine can do'
+complete -c ocigc -n '_shtab_ocigc_using bench' -s h -l help -d 'show this help message and exit'
+complete -c ocigc -n '_shtab_ocigc_using bench' -l cold -d 'ask the kernel to forget the blobs before each round, so that they come from the disk'
+complete -c ocigc -n '_shtab_ocigc_using bench' -l rounds -x -d 'measure each N times (default: 3)'
+complete -c ocigc -n '_shtab_ocigc_using bench' -l limit -x -d 'of a larger layout, read and verify a random sample of SIZE (default: 20GB)'
+complete -c ocigc -n '_shtab_ocigc_using bench' -l format -xka "text json" -d 'output format (default: text)'
+complete -c ocigc -n '_shtab_ocigc_using bench' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
+complete -c ocigc -n '_shtab_ocigc_using bench; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the directory of an OCI image layout'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a prune -d 'remove images by rules, and all blobs that nothing needs'
 complete -c ocigc -n '_shtab_ocigc_using prune' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using prune' -l recursive -d 'process every layout in and below LAYOUT; the path of each is its repository'
@@ -301,4 +309,4 @@ complete -c ocigc -n '_shtab_ocigc_using synth' -l log-format -xka "text json" -
 complete -c ocigc -n '_shtab_ocigc_using synth; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_directories)" -d 'a new or empty directory'
 complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a help -d 'tell more of a command'
 complete -c ocigc -n '_shtab_ocigc_using help' -s h -l help -d 'show this help message and exit'
-complete -c ocigc -n '_shtab_ocigc_using help; and test $_shtab_ocigc_npos -eq 0' -ka "ls du tree why diff report check verify merge prune rm apply history trash restore run lease synth" -d 'the command'
+complete -c ocigc -n '_shtab_ocigc_using help; and test $_shtab_ocigc_npos -eq 0' -ka "ls du tree why diff report check verify merge bench prune rm apply history trash restore run lease synth" -d 'the command'

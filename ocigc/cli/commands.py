@@ -25,6 +25,7 @@ GROUPS = {
         "check": "check that a layout is consistent, without hashing layers",
         "verify": "check every blob against its digest",
         "merge": "put the shards of a verification together",
+        "bench": "measure how near verify comes to what the machine can do",
     },
     "Clean up": {
         "prune": "remove images by rules, and all blobs that nothing needs",

@@ -16,7 +16,7 @@ from ocigc.native.documents import (
 from ocigc.native.index import Entries, NameForm
 from ocigc.native.ledger import Ledger, Selection
 from ocigc.native.store import CHECKSUM, Detail, Hashes, Missing, Store, Swept, Verdict
-from ocigc.native.system import confine, exchange, map_blobs, purge, return_memory
+from ocigc.native.system import confine, exchange, hash_core, hash_messages, map_blobs, purge, return_memory
 
 __all__ = [
     "CHECKSUM",
@@ -41,6 +41,8 @@ __all__ = [
     "Verdict",
     "confine",
     "exchange",
+    "hash_core",
+    "hash_messages",
     "map_blobs",
     "media_of",
     "members",

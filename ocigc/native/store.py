@@ -392,6 +392,17 @@ class Store(Blobs):
             long_call(lib.ocigc_verify, *arguments, report=report)
         return hashes
 
+    def read_all(self, nodes: array[int], readers: int, report: Report | None = None) -> int:
+        """Reads blobs, so many at a time, and does nothing with them; how many bytes that were."""
+        read = ffi.new("uint64_t *")
+        arguments = self.handle, pointer(nodes), len(nodes), readers, 0, read
+        long_call(lib.ocigc_read_blobs, *arguments, report=report)
+        return int(read[0])
+
+    def forget(self, nodes: array[int]) -> None:
+        """Asks the kernel to keep nothing of these blobs in memory."""
+        long_call(lib.ocigc_read_blobs, self.handle, pointer(nodes), len(nodes), 0, 1, ffi.new("uint64_t *"))
+
     # Sweep
 
     def sweep(self, nodes: Sequence[int], trash: int, report: Report | None = None, *, held: bool = False) -> bytearray:

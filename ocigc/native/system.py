@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from ocigc._native import ffi, lib
 from ocigc.native.calls import call, long_call
@@ -44,3 +45,16 @@ def confine(*directories: int, network: bool = False) -> bool:
     """
     code = lib.ocigc_confine(ffi.new("int32_t[]", directories), len(directories), network, ffi.NULL)
     return bool(code == lib.OCIGC_OK)
+
+
+def hash_core() -> str:
+    """The implementation of SHA-256 that this machine runs."""
+    return str(ffi.string(lib.ocigc_digest_implementation(lib.OCIGC_SHA256, 0)).decode())
+
+
+def hash_messages(messages: Sequence[bytes]) -> None:
+    """Computes the SHA-256 of messages, as many at once as the implementation has lanes, on one core. Other threads run
+    meanwhile. A measure of how fast that can be."""
+    array = ffi.new("uint8_t *[]", [ffi.from_buffer("uint8_t[]", each) for each in messages])
+    lengths, out = ffi.new("size_t[]", list(map(len, messages))), ffi.new("uint8_t[]", 32 * len(messages))
+    call(lib.ocigc_digest_many, lib.OCIGC_SHA256, ffi.NULL, len(messages), array, lengths, out)

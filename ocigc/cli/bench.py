@@ -1,0 +1,130 @@
+"""`ocigc bench`: how near verify comes to what this machine can do with a layout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ocigc.cli import options
+from ocigc.cli.command import Command, Option
+from ocigc.cli.output.tables import Column, table
+from ocigc.cli.output.terminal import progress_line
+from ocigc.cli.output.words import count, human_size, parse_size
+from ocigc.layout.layout import Layout
+from ocigc.verification.efficiency import Efficiency, Rate, measure_efficiency
+
+_COLUMNS = (Column("WORK"), Column("RATE", right=True), Column("ROUNDS", right=True), Column("WHAT"))
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 100:
+        raise ValueError(f"invalid number of rounds {text!r}: expected 1 to 100")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures one layout."""
+    # It runs a command of its own, so it does not give up the right to.
+    with Layout(args.layout) as layout, progress_line() as progress:
+        found = measure_efficiency(layout, rounds=args.rounds, limit=args.limit, cold=args.cold, watch=progress)
+    args.answered = True
+    if args.format == "json":
+        json.dump(_document(found), sys.stdout)
+        print()
+    else:
+        for line in _lines(found):
+            print(line)
+    return 0
+
+
+def _document(found: Efficiency) -> dict[str, object]:
+    """Rates are in bytes or blobs a second, the median of the rounds; the seconds of each round come with them."""
+    return {
+        "Cores": found.cores,
+        "Kernel": found.kernel,
+        "Cold": found.cold,
+        "Whole": found.whole,
+        "Bytes": found.reading.amount,
+        "Core": _rate(found.core),
+        "Read": _rate(found.reading),
+        "Verify": _rate(found.verifying),
+        "Scan": _rate(found.names),
+        "ScanWithStatus": _rate(found.statuses),
+        "Blobs": found.names.amount,
+        "OfCore": found.of_core,
+        "OfRead": found.of_reading,
+        "Efficiency": found.efficiency,
+    }
+
+
+def _rate(rate: Rate) -> dict[str, object]:
+    return {"PerSecond": rate.per_second, "Seconds": list(rate.seconds)}
+
+
+def _lines(found: Efficiency) -> list[str]:
+    state = "cold" if found.cold else "as in memory now"
+    what = f"{human_size(found.reading.amount)}, {state}"
+    command = "the whole command" if found.whole else "a sample, without the start"
+    cores = count(found.cores, "core")
+    rows = [
+        ("hash core", _bytes(found.core), _spread(found.core), f"{cores}, {found.kernel}, in memory"),
+        ("read", _bytes(found.reading), _spread(found.reading), f"{what}, many readers"),
+        ("verify", _bytes(found.verifying), _spread(found.verifying), f"{what}, {command}"),
+        ("scan", _blobs(found.names), _spread(found.names), f"{found.names.amount:,} blobs, names"),
+        ("scan", _blobs(found.statuses), _spread(found.statuses), f"{found.names.amount:,} blobs, sizes and times"),
+    ]
+    limit = "the hash core" if found.of_core >= found.of_reading else "reading"
+    total = f"Efficiency {found.efficiency:.2f}: verify runs at {found.efficiency:.0%} of {limit}."
+    return [*table(_COLUMNS, rows), "", total]
+
+
+def _bytes(rate: Rate) -> str:
+    return f"{human_size(int(rate.per_second))}/s"
+
+
+def _blobs(rate: Rate) -> str:
+    return f"{int(rate.per_second):,}/s"
+
+
+def _spread(rate: Rate) -> str:
+    fastest, slowest = min(rate.seconds), max(rate.seconds)
+    return f"{len(rate.seconds)} of {fastest:.3g} to {slowest:.3g} s"
+
+
+COMMAND = Command(
+    "Measures how near verify comes to what this machine can do with this layout, in about a minute: what the hash "
+    "core does in memory on all cores, how fast the blobs can be read by readers that do nothing else, and the wall "
+    "time of a verify. The efficiency is the larger of verify / hash core and verify / read; 1 is the limit of the "
+    "machine. It changes nothing.",
+    (
+        options.LAYOUT,
+        Option(
+            "--cold",
+            action="store_true",
+            help="ask the kernel to forget the blobs before each round, so that they come from the disk",
+        ),
+        Option(
+            "--rounds",
+            metavar="N",
+            type=options.argument_type(_rounds),
+            default=3,
+            help="measure each N times (default: %(default)s)",
+        ),
+        Option(
+            "--limit",
+            metavar="SIZE",
+            type=options.argument_type(parse_size),
+            default=20_000_000_000,
+            help="of a larger layout, read and verify a random sample of SIZE (default: 20GB)",
+        ),
+        options.FORMAT,
+    ),
+    run,
+    examples=(
+        ("ocigc bench mirror", "a table, and the efficiency"),
+        ("ocigc bench --cold --limit 5GB mirror", "of 5 GB that come from the disk"),
+        ("ocigc bench --format json mirror", "with the seconds of each round"),
+    ),
+    exit_status="0 measured, 2 wrong usage or not a layout, 3 could not be measured",
+)
