@@ -15,8 +15,10 @@ from itertools import chain
 
 from ocigc.gc.graph import ABSENT, NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images, NameKind, fallback_subject
+from ocigc.image import ImageRecord
 from ocigc.values import field, frozen
 
+_FEW = 100  # images, for each of which the whole graph may be marked
 TRUNCATED_LENGTH = 64
 """Characters of the encoded part of a digest in a fallback tag: the distribution spec cuts longer ones, as those of
 sha512."""
@@ -141,16 +143,20 @@ def _circular(
 
 def _in_cycles(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) -> Collection[int]:
     """Among images whose subjects only such images reach: those that are in a cycle. There is a cycle if there are
-    images at all. Where the walks do not show it, all may be in it.
+    images at all. Where they are many and their walks do not show it, all may be in it.
     """
     by_subject: dict[int, list[int]] = {}
     for position in images.positions:
         for node in subjects[position]:
             by_subject.setdefault(node, []).append(position)
-    keeps = {
-        image.position: {each for node, _ in graph.walk(image.target) for each in by_subject.get(node, ())}
-        for image in images
-    }
+
+    def reached(image: ImageRecord) -> Iterable[int]:
+        if len(images) > _FEW:
+            return (node for node, _ in graph.walk(image.target))
+        marks = graph.mark([Group(images.picked([image.position]).roots(graph))])
+        return (node for node in by_subject if marks.owner(node) is not None)
+
+    keeps = {image.position: {each for node in reached(image) for each in by_subject.get(node, ())} for image in images}
     left = set(keeps)
     while True:
         kept = {each for position in left for each in keeps[position]}
