@@ -11,10 +11,6 @@ from ocigc.digest import Digest
 from ocigc.times import parse_rfc3339
 from ocigc.values import frozen
 
-ROOT_LABEL = "containerd.io/gc.root"
-"""The blob is a root, whatever the value."""
-CONTENT_LABEL = "containerd.io/gc.ref.content"
-"""Alone or followed by `.` or `/`: the blob refers to the digest in the value."""
 SNAPSHOT_LABEL = "containerd.io/gc.ref.snapshot."
 """Followed by the name of a snapshotter."""
 EXPIRE_LABEL = "containerd.io/gc.expire"
@@ -23,9 +19,25 @@ FLAT_LABEL = "containerd.io/gc.flat"
 """On a lease: it keeps only its resources, not what they refer to."""
 
 
+_PREFIX = "containerd.io/gc."
+
+
+def _parts(key: str) -> list[str]:
+    """The family of a label of garbage collection, and its kind if it has one; nothing of any other label."""
+    return key.removeprefix(_PREFIX).replace("/", ".").split(".")[:2] if key.startswith(_PREFIX) else []
+
+
 def is_content_reference(key: str) -> bool:
-    """Whether a label refers to content."""
-    return key.startswith(CONTENT_LABEL) and key[len(CONTENT_LABEL) :][:1] in ("", ".", "/")
+    """Whether a label refers to content: `gc.ref.content`, alone or followed by `.` or `/`."""
+    return _parts(key) == ["ref", "content"]
+
+
+def is_root(key: str) -> bool:
+    """Whether a label makes its blob a root: `gc.root` does, and what is not understood."""
+    family, *kind = _parts(key) or ["flat"]
+    return family not in ("ref", "bref", "expire", "flat") or (
+        family == "bref" and kind not in (["content"], ["image"])
+    )
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocigc.labels import EXPIRE_LABEL, Lease
+from ocigc.labels import EXPIRE_LABEL, Lease, is_content_reference, is_root
 from ocigc.times import SECOND
 
 END = 1_767_323_045 * SECOND  # 2026-01-02T03:04:05Z
@@ -22,3 +22,27 @@ def test_what_is_not_a_time_never_comes(text: str) -> None:
     lease = Lease("a", {EXPIRE_LABEL: text}, ())
     assert lease.expires is None
     assert lease.active(2**62)
+
+
+@pytest.mark.parametrize(
+    ("key", "root", "reference"),
+    [
+        ("gc.root", True, False),
+        ("gc.root.x", True, False),
+        ("gc.ref.content", False, True),
+        ("gc.ref.content.config", False, True),
+        ("gc.ref.content/0", False, True),
+        ("gc.ref.contents", False, False),
+        ("gc.ref.image.x", False, False),
+        ("gc.bref.content.x", False, False),
+        ("gc.bref.image", False, False),
+        ("gc.bref.container", True, False),
+        ("gc.future", True, False),
+        ("gc.expire", False, False),
+        ("gc.flat", False, False),
+        ("distribution.source.docker.io", False, False),
+    ],
+)
+def test_what_labels_mean_here_as_in_the_core(key: str, root: bool, reference: bool) -> None:
+    assert is_root(f"containerd.io/{key}") is root
+    assert is_content_reference(f"containerd.io/{key}") is reference

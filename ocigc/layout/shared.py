@@ -17,7 +17,7 @@ from typing import Protocol
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import Media
-from ocigc.labels import ROOT_LABEL, Lease, is_content_reference
+from ocigc.labels import Lease, is_content_reference, is_root
 from ocigc.layout import docker_list, label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index
@@ -136,11 +136,10 @@ def _labelled(layout: Layout, digest: Digest) -> Iterator[Digest]:
 
 
 def _rooted(layout: Layout, store: Store | None = None) -> Iterator[Digest]:
-    """What `gc.root` labels make a root and the store lacks; without a store, everything that they make a root. Raises
-    Refused.
-    """
+    """What labels make a root and the store lacks; without a store, everything that they make a root. Raises
+    Refused."""
     for digest in _label_files(layout):
-        if (store is None or store.find(digest) is None) and ROOT_LABEL in label_files.read(layout.dir, digest):
+        if (store is None or store.find(digest) is None) and any(map(is_root, label_files.read(layout.dir, digest))):
             yield digest
 
 

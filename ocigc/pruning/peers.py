@@ -20,7 +20,7 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
-from ocigc.layout.shared import mentioned, needs, needs_of_index
+from ocigc.layout.shared import Elsewhere, mentioned, needs, needs_of_index
 from ocigc.layout.snapshot import load
 from ocigc.native import Store
 from ocigc.progress import SILENT
@@ -47,8 +47,8 @@ class Peer:
     blind: bool = False
     stamp: Stamp = field(default=())
 
-    def read_needs(self, now: int) -> frozenset[Digest]:
-        """Finds out what it needs at the instant `now`."""
+    def read_needs(self, now: int, elsewhere: Elsewhere | None = None) -> frozenset[Digest]:
+        """Finds out what it needs at the instant `now`: for itself, and for what others need of it, by `elsewhere`."""
         self.stamp = self.stamp_now()
         self.unknown = ""
         self.blind = False
@@ -56,7 +56,7 @@ class Peer:
             with self.open() as layout:
                 self.has_blobs = _has_blobs(layout.dir)
                 try:
-                    snapshot = load(layout, None, now, SILENT, record=True)
+                    snapshot = load(layout, None, now, SILENT, record=True, elsewhere=elsewhere)
                 except Refused:  # for example, its blobs are elsewhere: a symlink is not followed
                     self.blind = True
                     self.needs = needs_of_index(layout, now)

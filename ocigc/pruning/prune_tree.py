@@ -211,8 +211,7 @@ class TreeRun:
     def carry_out(self, work: Work[T]) -> Results[T]:
         """Carries out what was planned."""
         self._executing = True
-        for member in self._members.values():
-            self.recount(member)
+        self._count_as_it_is()
         values: dict[str, T] = {}
         errors: dict[str, str] = {}
         more: list[tuple[str, T]] = []
@@ -235,6 +234,28 @@ class TreeRun:
                 break
         interrupted = self._attempt(pools, work, values, errors, self._watch, 1)
         return self._results(values, errors, more, interrupted=interrupted)
+
+    def _count_as_it_is(self) -> None:
+        """Counts what all need before anything goes, as a plan may fail. What one layout needs of another may need more
+        of a third."""
+        members = self._members.values()
+        for member in members:
+            self.recount(member)
+        if all(member.needs == member.after for member in members):
+            return
+        for _ in range(_MOST_ROUNDS):
+            outdated = [member for member in members if self._is_outdated(member)]
+            for member in outdated:
+                member.asked = self._wanted.beside(member.found.path)
+                self._read_again(member)
+            if not outdated:
+                break
+            self._shares = True
+
+    def _read_again(self, member: _PrunedLayout) -> None:
+        """Finds out what a layout needs, with what the others need of it now."""
+        member.read_needs(self.now, Others(self, member))
+        self.recount(member)
 
     def _holds_too_much(self, member: _PrunedLayout) -> bool:
         """Whether a layout has kept what others needed only until their turn was over."""
@@ -273,8 +294,9 @@ class TreeRun:
             if found.name not in done:
                 errors[found.name] = next(failed)
                 member = self._members[found]
-                if not self._executing and member.after is None:
-                    member.after = member.read_needs(self.now)
+                if self._executing or member.after is None:
+                    self._read_again(member)
+                    member.after = member.needs
                     self.recount(member)
         return results.interrupted
 

@@ -124,6 +124,26 @@ def test_needs_go_from_layout_to_layout(tmp_path: Path) -> None:
     assert has(c, blobs[2:])
 
 
+@pytest.mark.parametrize("order", ["abc", "cba", "bca"])
+@pytest.mark.parametrize("pool", [False, True])
+def test_needs_of_a_layout_that_is_refused_go_from_layout_to_layout(order: str, pool: bool, tmp_path: Path) -> None:
+    """Its plan does not come to pass: so it needs on what it has not, and that needs what others have."""
+    refused, index, content = (make(tmp_path, name) for name in order)
+    manifest, blobs = image(content, "shared")
+    top = content.index([manifest])
+    shutil.move(content.blob_path(top), index.blob_path(top))
+    refused.tag(top, "reg.example/shared:1")
+    index.tag(image(index, "own")[0], "reg.example/index:1")
+    if not pool:
+        content.tag(image(content, "own")[0], "reg.example/content:1")
+    used = tmp_path / "used"
+    used.write_text("reg.example/index:1\nreg.example/content:1\n")
+    answer = tree(tmp_path, "--all", "--in-use", str(used), code=3)
+    assert [error.split(":")[0] for error in answer["Errors"]] == [order[0]]
+    assert index.has(top)
+    assert has(content, blobs)
+
+
 def test_what_only_a_pruned_image_needed_goes_in_the_same_run(tmp_path: Path) -> None:
     a, b = make(tmp_path, "a"), make(tmp_path, "b")
     a.tag(image(a, "own")[0], "1")
@@ -249,7 +269,7 @@ def test_shared_with_a_layout_that_needs_blobs(tmp_path: Path) -> None:
     refused(ocigc("prune", "-n", "--shared-with", tmp_path / "none", a.path), 2, "none")
     refused(ocigc("prune", "-n", "--recursive", "--shared-with", b.path, tmp_path), 2, "--shared-with")
     (b.path / "index.json").write_text("{")
-    refused(ocigc("prune", "--force", "--grace", "0s", *arguments), 3, "unknown")
+    refused(ocigc("prune", "--force", "--grace", "0s", *arguments), 3, "nobody knows")
     assert has(a, blobs)
 
 
@@ -326,7 +346,7 @@ def test_an_index_that_was_cut_off_beside_the_layout_with_the_blobs(cut: int, tm
     answer = tree(tmp_path, code=3)
     assert has(a, blobs)
     assert [error.split(":")[0] for error in answer["Errors"]] == ["a", "b"]
-    assert "unknown" in answer["Errors"][0]
+    assert "nobody knows" in answer["Errors"][0]
 
 
 def test_a_pool_beside_an_index_that_cannot_be_read(tmp_path: Path) -> None:
