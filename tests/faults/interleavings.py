@@ -36,7 +36,7 @@ _TRASH = ("--trash", "7d")
 
 # A writer of more steps than `_SHORT` acts at so many places in the midst of the command: two find nearly all that any
 # number would, and all of them would take days.
-_SHORT, _SWITCHES = 4, 2
+_SHORT, _SWITCHES, _LOOKS = 4, 2, 6
 
 # What changes nothing that anybody could see, or only what is our own.
 _UNSEEN = frozenset({"fsync", "fchmod", "fchown", "flock", "write", "close"})
@@ -407,14 +407,14 @@ def orders(trial: Trial, order: Order) -> Iterator[Order]:
     first = order.at[-1] if order.at else 0
     step = steps[done]
     found = [first]
-    before: tuple[str, str] | None = None
+    looks: Counter[tuple[str, str]] = Counter()
     for number, call in enumerate(trial.calls[: trial.length]):
         if number < first or not _depend(call, step):
             continue
         # A command that waits looks at one thing again and again.
-        if (call.name, call.path) != before:
+        looks[call.name, call.path] += 1
+        if call.changes or looks[call.name, call.path] <= _LOOKS:
             found.append(number + 1)
-        before = (call.name, call.path)
     for at in dict.fromkeys(found):
         if len(steps) <= _SHORT or len({*order.at, at}) <= _SWITCHES:
             yield Order((*order.at, at), order.kill)
@@ -468,6 +468,11 @@ class Explorer:
         """All orders, and all kills."""
         self._explore([Order()], orders)
         self._explore(list(kills(self._undisturbed())), lambda *_: ())
+        return self.outcome
+
+    def killed_everywhere(self) -> Outcome:
+        """All kills, the writer coming after them."""
+        self._explore([order for order in kills(self._undisturbed()) if not order.at], lambda *_: ())
         return self.outcome
 
     def sample(self, count: int, rng: random.Random) -> Outcome:

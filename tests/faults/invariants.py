@@ -100,8 +100,7 @@ class Yardstick:
         now = moment.files
         if atomic or self.scenario.trash:
             self._check_held(moment)
-        if code != 0:
-            now = _without_probes(now)
+        now = _without_probes(now)
         if code == 0:
             self._check_done(now)
         elif now["index.json"] == self.before["index.json"] != self.after["index.json"]:
@@ -111,9 +110,14 @@ class Yardstick:
         else:
             self._check_between(now, self.after)
 
+    def check_durable(self, moment: Moment) -> None:
+        """Checks what a power failure leaves of a run that was done."""
+        self.check_moment(moment, 0)
+
     def _check_held(self, moment: Moment) -> None:
         """Whatever can still be undone has all that it takes: each blob and sidecar is in place, or held by the run or
         the trash."""
+        _check_journal(moment)
         journals = (path for path in moment.state if path.endswith("/journal.json"))
         holders = [os.path.dirname(path) for path in journals if path.startswith((".ocigc/run/", ".ocigc/trash/"))]
         if not holders and not self.scenario.trash:
@@ -171,6 +175,7 @@ class Undo(Yardstick):
         return ["restore", str(layout)]
 
     def check_moment(self, moment: Moment, code: int = KILLED, errors: str = "", *, atomic: bool = True) -> None:  # noqa: ARG002
+        _check_journal(moment)
         if code == 1:
             # A copy in the trash could not be read; it is still there.
             assert "cannot be read, or is corrupt" in errors
@@ -230,6 +235,13 @@ class LeaseReleased(LeaseCreated):
     @classmethod
     def command(cls, _: Scenario, layout: Path) -> list[str]:
         return ["lease", "release", str(layout), cls.IDENTITY]
+
+
+def _check_journal(moment: Moment) -> None:
+    """A run that is under way has a whole journal."""
+    if ".ocigc/run" in moment.state:
+        assert ".ocigc/run/journal.json" in moment.state
+        assert moment.state & {".ocigc/run/to-delete", ".ocigc/run/to-restore"}
 
 
 def _check_exit(code: int, errors: str) -> None:

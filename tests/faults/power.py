@@ -125,7 +125,7 @@ class History:
         self._last: dict[object, Change] = {}
         self._files: list[File] = []
         changes = [call for call in calls if call.changes and call.result >= 0]
-        self._length = len(changes)
+        self.length = len(changes)
         for at, call in enumerate(changes):
             self._replay(at, call)
 
@@ -194,10 +194,11 @@ class History:
                 change.durable = at
                 synced += change.needs
 
-    def states(self) -> Iterator[State]:
-        """Every different state of the disk that the model allows, the random combinations being a sample."""
+    def states(self, first: int = 0) -> Iterator[State]:
+        """Every different state of the disk that the model allows from the change `first` on, the random combinations
+        being a sample."""
         seen: set[State] = set()
-        for at in range(self._length):
+        for at in range(first, self.length):
             pending = [change for change in self._changes if change.pending(at)]
             for lost in _losses(pending, random.Random(at)):
                 for unsynced in Unsynced if any(file.unsynced(at) for file in self._files) else [Unsynced.WHOLE]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.invariants import LeaseCreated, LeaseReleased, Undo, Yardstick
 from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.faults.trials import errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
+from tests.faults.trials import check_durable, errors, inject, killed_twice, kills, lasting, lose_power, losses, sample
 
 EACH = int(os.environ.get("OCIGC_FAULTS_EACH", "2"))  # trials of each kind on each layout
 
@@ -49,6 +49,7 @@ def test_errors_that_last(yardstick: Yardstick) -> None:
 
 def test_power_failures(yardstick: Yardstick) -> None:
     lose_power(yardstick, losses(yardstick), EACH)
+    check_durable(yardstick)
 
 
 def test_power_failures_where_renames_are_not_atomic(yardstick: Yardstick) -> None:
@@ -64,3 +65,4 @@ def test_other_commands(kind: type[Yardstick], tmp_path: Path) -> None:
         inject(yardstick, sample(trials, 2 * EACH))
     for atomic in (True, False):
         lose_power(yardstick, losses(yardstick, atomic=atomic), EACH, atomic=atomic)
+    check_durable(yardstick)

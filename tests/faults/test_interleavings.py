@@ -41,3 +41,38 @@ def test_a_window_that_the_documents_name_is_seen(actor: Actor, tmp_path: Path) 
     template = make_template(tmp_path, COMMANDS[0], actor)
     trial = perform(actor, template, COMMANDS[0], Umoci, Order((0, 0, 0)), tmp_path / "trial")
     assert brought_back.__name__ in trial.excused
+
+
+def test_a_restore_may_be_killed_anywhere(actor: Actor, tmp_path: Path) -> None:
+    """The index never names what is not back yet."""
+    (command,) = (command for command in COMMANDS if command.name == "restore")
+    explorer = Explorer([actor], make_template(tmp_path, command, actor), command, Umoci)
+    outcome = explorer.killed_everywhere()
+    assert outcome.faults == []
+    assert outcome.tried > 30
+
+
+@pytest.mark.parametrize("act", ["replaced", "touched"])
+def test_a_blob_that_changes_while_it_is_held_stays(actor: Actor, tmp_path: Path, act: str) -> None:
+    """What goes to the trash has a name in both places for a while: somebody may come to use it then."""
+    (command,) = (command for command in COMMANDS if command.name == "prune to the trash")
+    template = make_template(tmp_path, command, actor)
+    undisturbed = tmp_path / "undisturbed"
+    shutil.copytree(template.path, undisturbed)
+    calls = actor.run(undisturbed, command.arguments(template, undisturbed)).calls
+    held = next(call.path for call in calls if call.name == "link" and call.other.startswith(".ocigc/run/blobs/"))
+    moment = next(at for at, call in enumerate(calls) if (call.name, call.path) == ("fsync", ".ocigc/run/blobs/sha256"))
+    blob = template.path / held
+    content = blob.read_bytes()
+
+    def change() -> bool:
+        if act == "replaced":
+            blob.with_name("new").write_bytes(content)
+            blob.with_name("new").rename(blob)
+        else:
+            os.utime(blob)
+        return True
+
+    result = actor.run(template.path, command.arguments(template, template.path), [moment], change).result
+    assert result.code == 0, result
+    assert blob.read_bytes() == content

@@ -59,6 +59,14 @@ def losses(yardstick: Yardstick, *, atomic: bool = True) -> list[State]:
     return list(History(yardstick.template, yardstick.calls, atomic=atomic).states())
 
 
+def check_durable(yardstick: Yardstick) -> None:
+    """Checks that what a run says it has done is there after a power failure."""
+    history = History(yardstick.template, yardstick.calls)
+    for state in history.states(history.length - 1):
+        with _noting(yardstick, state):
+            yardstick.check_durable(Moment.after_power_loss(state))
+
+
 def sample(trials: Sequence[T], count: int) -> list[T]:
     """So many of the trials: others with another OCIGC_FAULTS_SEED."""
     return random.Random(SEED).sample(trials, min(count, len(trials)))

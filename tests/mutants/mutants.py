@@ -7,19 +7,37 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """In `file`, below `ocigc/`, `old` (which stands there once) becomes `new`; `tests` have to fail then."""
+    """In `file`, below `ocigc/` or, in C, below `native/`, `old` (which stands there once) becomes `new`; `tests` have
+    to fail then."""
 
     name: str
     file: str
     old: str
     new: str
     tests: tuple[str, ...]
+    before: str | None = None
+    """Where `old` goes instead of to `new`, if it moves: before this text."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is in the C core."""
+        return self.file.startswith("native/")
+
+    def apply(self, text: str) -> str:
+        """The text with the fault. Raises ValueError where it does not have the place once."""
+        if text.count(self.old) != 1 or (self.before is not None and text.count(self.before) != 1):
+            raise ValueError(f"{self.name}: {self.file} has the place {text.count(self.old)} times, not once")
+        text = text.replace(self.old, self.new)
+        return text if self.before is None else text.replace(self.before, self.old + self.before)
 
 
 RULES = "tests/gc"
 WRITERS = "tests/pruning/test_writers.py"
-POWER = "tests/faults/test_faults.py"
-FAULTS = "tests/faults/test_faults.py"
+POWER = "tests/faults/test_faults.py::test_power_failures"
+NOT_ATOMIC = "tests/faults/test_faults.py::test_power_failures_where_renames_are_not_atomic"
+ORDERS = "tests/faults/test_interleavings.py"
+SWEEP = "tests/native/test_store_sweep.py"
+VERIFY = "tests/cli/test_verify.py"
 TRASH = "tests/cli/test_trash.py"
 ARCHIVES = "tests/cli/test_archives.py"
 
@@ -58,8 +76,8 @@ MUTANTS = (
     Mutant(
         "directories of blobs are not synced",
         "pruning/execute.py",
-        "        sync_directories(self.layout.dir)\n        journal.close",
-        "        journal.close",
+        "        sync_directories(self.layout.dir)\n        return self._look",
+        "        return self._look",
         (POWER,),
     ),
     Mutant(
@@ -70,14 +88,18 @@ MUTANTS = (
         (WRITERS,),
     ),
     Mutant(
-        "the exchange is not synced", "pruning/commit.py", "    layout.dir.sync()\n    aside.sync()\n", "", (POWER,)
+        "the exchange is not synced",
+        "pruning/commit.py",
+        "    layout.dir.sync()\n    aside.sync()\n",
+        "",
+        (POWER, NOT_ATOMIC),
     ),
     Mutant("files are not synced", "layout/dirfd.py", "            os.fsync(file.fileno())\n", "", (POWER,)),
     Mutant(
         "roots are not looked at again",
         "pruning/execute.py",
-        "if skipped or self._has_moved_on(roots, store):",
-        "if skipped:",
+        "if not skipped and not self._has_moved_on(roots, known):",
+        "if not skipped:",
         (WRITERS,),
     ),
     Mutant(
@@ -100,5 +122,118 @@ MUTANTS = (
         "        _acquire(fd, fcntl.LOCK_EX, wait)\n        yield state",
         "        _acquire(fd, fcntl.LOCK_SH, wait)\n        yield state",
         ("tests/cli/test_prune.py", "tests/cli/test_run.py"),
+    ),
+    Mutant(
+        "all is looked at once, not until nothing has changed",
+        "pruning/execute.py",
+        "            for _ in range(_LOOKS):\n                self.check()",
+        "            for last in (False, True):\n                if last:\n                    return moved",
+        (ORDERS,),
+    ),
+    Mutant(
+        "the displaced index.json is not looked at",
+        "pruning/execute.py",
+        "if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:\n                    return None",
+        "if False:\n                    return None",
+        (WRITERS,),
+    ),
+    Mutant(
+        "a repaired blob is not synced",
+        "verification/repair.py",
+        "        os.fsync(fd)\n",
+        "",
+        ("tests/faults/test_power.py",),
+    ),
+    Mutant(
+        "the name of a repaired blob is not synced",
+        "verification/repair.py",
+        "        target.sync()\n",
+        "",
+        ("tests/faults/test_power.py",),
+    ),
+    Mutant(
+        "a restore writes index.json before the blobs are back",
+        "pruning/bring_back.py",
+        "    add_entries(layout, run, lacking, wait)\n",
+        "",
+        (ORDERS,),
+        before="    back, damaged = _bring_blobs(",
+    ),
+    Mutant(
+        "what goes to the trash is renamed",
+        "pruning/execute.py",
+        "held=self.record.expires is not None",
+        "held=False",
+        (NOT_ATOMIC,),
+    ),
+    Mutant(
+        "a source is given up before its blob is durably back",
+        "pruning/put_back.py",
+        "            self._give_up(source, target, name)\n            return\n        source.rename",
+        "            source.remove(name)\n            return\n        source.rename",
+        ("tests/pruning/test_put_back.py",),
+    ),
+    Mutant(
+        "the lock of BuildKit is not taken",
+        "pruning/commit.py",
+        "    with index_lock(layout, wait):\n",
+        "    if True:\n",
+        (WRITERS,),
+    ),
+    Mutant(
+        "links are not looked at before the sweep",
+        "native/store/sweep.c",
+        "    if (store->inode_count > 0)\n        check_links(&sweep);\n",
+        "",
+        (SWEEP,),
+    ),
+    Mutant(
+        "a blob that has changed is swept",
+        "native/store/sweep.c",
+        "        return ocigc_blob_unchanged(store, node, status);",
+        "        return true;",
+        (WRITERS, SWEEP),
+    ),
+    Mutant(
+        "a blob that changes while it is held is swept",
+        "native/store/sweep.c",
+        "if (status.st_ino == held.st_ino && (shared || ctime_of(&status) == sweep->changed[index])) {",
+        "if (true) {",
+        (SWEEP, ORDERS),
+    ),
+    Mutant(
+        "what is held is not synced",
+        "native/store/sweep.c",
+        "    int cause = sync_trash(sweep, false);",
+        "    int cause = 0;",
+        (NOT_ATOMIC,),
+    ),
+    Mutant(
+        "label files that are held are not synced",
+        "native/store/sweep.c",
+        "    int cause = sync_trash(sweep, true);",
+        "    int cause = 0;",
+        (NOT_ATOMIC,),
+    ),
+    Mutant(
+        "two names are not exchanged but one takes the place of the other",
+        "native/base/exchange.c",
+        "RENAME_EXCHANGE",
+        "0",
+        (WRITERS,),
+    ),
+    Mutant(
+        "digests are compared in part",
+        "native/store/verify.c",
+        "ocigc_algorithm_width(work->algorithm)) == 0)",
+        "4) == 0)",
+        (VERIFY, "tests/cli/test_verify_ledger.py"),
+    ),
+    Mutant(
+        "a blob that was read while it changed is corrupt",
+        "native/store/verify.c",
+        "!ocigc_blob_status(&blob->content, &status) || !ocigc_blob_unchanged(work->store, node, &status) ||",
+        "",
+        (VERIFY, "tests/cli/test_verify_ledger.py"),
     ),
 )
