@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(plain(key)): plain(each) for key, each in sorted(value.items())}
+        return {str(plain(key)): plain(each) for key, each in value.items()}
     if isinstance(value, frozenset | set):
         return sorted(map(plain, value))
     if isinstance(value, tuple | list):
@@ -45,6 +45,8 @@ def restored(kind: type[T], value: Any, *names: type) -> T:
 def _reader(hint: Any, names: _Names) -> _Read:  # noqa: PLR0911
     """Reads values of a type."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return lambda value, _: value
     if origin in (Union, UnionType):
         (other,) = (each for each in arguments if each is not NoneType)
         read = _reader(other, names)

@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ocigc.cli import options
 from ocigc.cli.command import Command
@@ -20,8 +22,14 @@ from ocigc.cli.output.findings import (
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import count
-from ocigc.errors import CutOffArchive, printable
+from ocigc.errors import CutOffArchive, UsageError, printable
+from ocigc.layout.layout import Layout
+from ocigc.progress import Watcher
 from ocigc.verification.check import Findings, check
+
+if TYPE_CHECKING:
+    from ocigc.cluster.trees import Spread
+    from ocigc.layout.discover import Found
 
 _ABSENT_SHOWN = 10
 
@@ -52,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     """Checks one layout, or a tree of them."""
     if args.recursive:
         return _check_tree(args)
+    if args.cluster is not None:
+        raise UsageError("--cluster is for trees: give --recursive, too")
     try:
         with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
             findings = check(layout, sparse=args.sparse, wait=args.wait, watch=progress)
@@ -70,11 +80,26 @@ def run(args: argparse.Namespace) -> int:
     return 0 if findings.sound else 1
 
 
+@dataclass(frozen=True, slots=True)
+class CheckLayout:
+    """Checks a layout of a tree."""
+
+    sparse: bool
+    wait: int
+
+    def __call__(self, layout: Layout, _: Found, watch: Watcher) -> Findings:
+        return check(layout, sparse=self.sparse, wait=self.wait, watch=watch)
+
+
+def _spread(work: CheckLayout) -> Spread[Findings]:
+    from ocigc.cluster.trees import same  # noqa: PLC0415
+
+    return same(work, Findings)
+
+
 def _check_tree(args: argparse.Namespace) -> int:
-    wait = args.wait
-    results = options.each_layout(
-        args, lambda layout, _, watch: check(layout, sparse=args.sparse, wait=wait, watch=watch)
-    )
+    work = CheckLayout(args.sparse, args.wait)
+    results = options.each_layout(args, work, spread=lambda _: _spread(work))
     args.answered = True
     sound = all(findings.sound for _, findings in results.values)
     if args.format == "json":
@@ -149,7 +174,7 @@ def _lines(findings: Findings) -> Iterator[str]:
 COMMAND = Command(
     "Checks sizes, manifests, leases, labels and names. It hashes only manifests; `ocigc verify` hashes everything. "
     "An image that lacks its config or a layer is incomplete; one that lacks whole platforms is sparse, which is fine.",
-    (options.READABLE, options.RECURSIVE, options.SPARSE, options.WAIT, options.FORMAT),
+    (options.READABLE, options.RECURSIVE, options.CLUSTER, options.SPARSE, options.WAIT, options.FORMAT),
     run,
     examples=(
         ("ocigc check mirror", "before a release: it takes seconds where verify takes hours"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocigc.cli import log, options
@@ -18,7 +19,7 @@ from ocigc.cli.output.metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size, percent
-from ocigc.errors import printable
+from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.disk_usage import Consumption, Repository, du, freed, together
@@ -27,7 +28,9 @@ from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy
 
 if TYPE_CHECKING:
+    from ocigc.gc.policy import Policy
     from ocigc.layout.discover import Found, Results
+    from ocigc.pruning.peers import Beside
 
 Members = Sequence[tuple[str, Consumption]]
 """Several layouts, by their paths; empty for a layout alone."""
@@ -102,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = listing.parse_filters(args.filter, FILTERS)
     if args.recursive:
         results = _measure_tree(args, in_use)
+    elif args.cluster is not None:
+        raise UsageError("--cluster is for trees: give --recursive, too")
     else:
         repository = options.repository(args)
         wait = args.wait
@@ -140,30 +145,57 @@ def run(args: argparse.Namespace) -> int:
     return options.FAILED if results.errors else 0
 
 
+@dataclass(frozen=True, slots=True)
+class MeasureLayout:
+    """Measures a layout of a tree, of which others need something; the repository is a prefix for its path."""
+
+    in_use: InUse
+    repository: str | None
+    rules: str
+    policy: Policy | None
+    health: bool
+    wait: int
+    others: Beside
+
+    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> Consumption:
+        return du(
+            layout,
+            in_use=self.in_use,
+            repository=found.repository(self.repository, watch.note),
+            rules=RULE_SETS[self.rules],
+            default_policy=self.policy,
+            health=self.health,
+            elsewhere=self.others,
+            wait=self.wait,
+            watch=watch,
+        )
+
+
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
     from ocigc.layout.discover import Tree, each_layout  # noqa: PLC0415
-    from ocigc.pruning.peers import TreeNeeds  # noqa: PLC0415
 
-    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_line())
+        tree = stack.enter_context(Tree(args.layout, progress.note))
+        workers = stack.enter_context(options.tree_workers(args, tree, progress))
         options.confine(args)
         options.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
-        needs = TreeNeeds(tree, time.time_ns())
+        needs = options.needs_below(workers, tree, progress)
 
-        def work(layout: Layout, found: Found, watch: Watcher) -> Consumption:
-            return du(
-                layout,
-                in_use=in_use,
-                repository=found.repository(args.repository, watch.note),
-                rules=RULE_SETS[args.rules],
-                default_policy=policy,
-                health=args.metrics is not None,
-                elsewhere=needs.beside(found),
-                wait=args.wait,
-                watch=watch,
-            )
+        def measure(found: Found) -> MeasureLayout:
+            health = args.metrics is not None
+            return MeasureLayout(in_use, args.repository, args.rules, policy, health, args.wait, needs.beside(found))
 
-        results = each_layout(tree, work, progress)
+        def here(layout: Layout, found: Found, watch: Watcher) -> Consumption:
+            return measure(found)(layout, found, watch)
+
+        if workers is None:
+            results = each_layout(tree, here, progress)
+        else:
+            from ocigc.cluster.trees import Spread  # noqa: PLC0415
+
+            results = workers.each_layout(tree, Spread(measure, here, Consumption), progress)
     for error in results.errors:
         log.error(error)
     return results
@@ -273,6 +305,7 @@ COMMAND = Command(
     (
         options.LAYOUTS,
         options.RECURSIVE,
+        options.CLUSTER,
         OptionGroup(
             "what to show",
             options.VERBOSE.but(help="show each image, too"),

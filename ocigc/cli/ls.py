@@ -15,7 +15,8 @@ from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.tables import Column, terminal_width
 from ocigc.cli.output.words import age_of, count, full_date, human_size, media_words, short_date
-from ocigc.errors import printable
+from ocigc.errors import UsageError, printable
+from ocigc.gc.in_use import InUse
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
@@ -23,6 +24,7 @@ from ocigc.times import SECOND, format_rfc3339
 from ocigc.values import frozen
 
 if TYPE_CHECKING:
+    from ocigc.cluster.trees import Spread
     from ocigc.layout.discover import Found
 
 
@@ -140,18 +142,35 @@ FILTERS: dict[str, Callable[[str], Predicate[Row]]] = {
 }
 
 
+@frozen
+class ListImages:
+    """Lists the images of a layout of a tree; the repository is a prefix for its path."""
+
+    in_use: InUse
+    repository: str | None
+    wait: int
+
+    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
+        repository = found.repository(self.repository, watch.note)
+        return images(layout, in_use=self.in_use, repository=repository, wait=self.wait, watch=watch)
+
+
+def _spread(work: ListImages) -> Spread[list[Usage]]:
+    from ocigc.cluster.trees import same  # noqa: PLC0415
+
+    return same(work, list[Usage])
+
+
 def run(args: argparse.Namespace) -> int:
     """Lists the given layouts, or a tree of them."""
     in_use = options.read_in_use(args)
     wanted = listing.parse_filters(args.filter, FILTERS)
     wait = args.wait
     if args.recursive:
-
-        def work(layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
-            repository = found.repository(args.repository, watch.note)
-            return images(layout, in_use=in_use, repository=repository, wait=wait, watch=watch)
-
-        results = options.each_layout(args, work, in_use=in_use)
+        work = ListImages(in_use, args.repository, wait)
+        results = options.each_layout(args, work, in_use=in_use, spread=lambda _: _spread(work))
+    elif args.cluster is not None:
+        raise UsageError("--cluster is for trees: give --recursive, too")
     else:
         repository = options.repository(args)
         results = options.each_given(
@@ -221,6 +240,7 @@ COMMAND = Command(
     (
         options.LAYOUTS,
         options.RECURSIVE,
+        options.CLUSTER,
         OptionGroup(
             "what to list",
             listing.filter_option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 from ocigc.cli import log
 from ocigc.cli.command import Item, Option, OptionGroup
 from ocigc.cli.output.terminal import paint, progress_line
+from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.gc.in_use import InUse, parse_mirror
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout, open_layout
 from ocigc.native import confine as confine_to
+from ocigc.progress import Quiet
 from ocigc.times import parse_duration
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
     from ocigc.pruning.limits import MaxDelete
+    from ocigc.pruning.peers import TreeNeeds
 
 T = TypeVar("T")
 
@@ -236,7 +240,7 @@ def confine(args: argparse.Namespace, *directories: int) -> None:
 def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) -> Iterator[Workers | None]:
     """What --cluster names, to work on some layouts below LAYOUT; None without it. It is to be opened before this
     process gives up its rights. Raises OcigcError."""
-    if args.cluster is None:
+    if getattr(args, "cluster", None) is None:
         yield None
         return
     if not os.path.isdir(args.layout):
@@ -245,6 +249,28 @@ def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) ->
 
     with connect(args.cluster, args.layout, layouts, watch) as found:
         yield found
+
+
+@contextmanager
+def tree_workers(args: argparse.Namespace, tree: Tree, watch: Watcher) -> Iterator[Workers | None]:
+    """The same for a tree of layouts."""
+    with workers(args, [found.path for found in tree.found if found.trouble is None], watch) as found:
+        yield found
+
+
+def needs_below(workers: Workers | None, tree: Tree, watch: Watcher) -> TreeNeeds:
+    """What the layouts of a tree need of each other."""
+    from ocigc.pruning.peers import ReadNeeds, TreeNeeds  # noqa: PLC0415
+
+    now = time.time_ns()
+    if workers is None:
+        return TreeNeeds(tree, now)
+    from ocigc.cluster.trees import same  # noqa: PLC0415
+
+    found = workers.each_layout(tree, same(ReadNeeds(now), frozenset[Digest]), Quiet(watch))
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return TreeNeeds(tree, now, dict(found.values))
 
 
 @contextmanager
@@ -392,8 +418,7 @@ def each_layout(
         tree = stack.enter_context(discover.Tree(args.layout, progress.note))
         cluster = None
         if spread is not None:
-            paths = [found.path for found in tree.found if found.trouble is None]
-            cluster = stack.enter_context(workers(args, paths, progress))
+            cluster = stack.enter_context(tree_workers(args, tree, progress))
         confine(args, *([tree.fd] if writable else []))
         if in_use:
             note_unmatched_below(args, in_use, tree)

@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         own_policy=not args.no_policy,
         keep_storage=args.keep_storage,
     )
+    if args.cluster is not None and not args.recursive:
+        raise UsageError("--cluster is for trees: give --recursive, too")
     if args.recursive:
         if args.shared_with:
             raise UsageError(
@@ -219,6 +221,7 @@ COMMAND = Command(
     (
         options.LAYOUT,
         options.RECURSIVE,
+        options.CLUSTER,
         OptionGroup(
             "what goes",
             Option(

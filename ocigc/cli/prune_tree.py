@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ocigc.cli import log, options
 from ocigc.cli.output.plan_json import as_metrics, document
@@ -32,8 +33,11 @@ from ocigc.progress import Watcher
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import Pruned, prune
-from ocigc.pruning.prune_tree import Others, TreeRun, Work
+from ocigc.pruning.prune_tree import Demand, Others, Told, TreeRun, Work, tell
 from ocigc.pruning.quota import fit
+
+if TYPE_CHECKING:
+    from ocigc.cluster.connect import Workers
 
 _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
@@ -48,19 +52,50 @@ class _Answer:
     explained: Sequence[Explanation]
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What comes of a plan in another process."""
+
+    answer: _Answer
+    told: Told
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLayout:
+    """Plans a layout of a tree in any process, by what the others ask of it."""
+
+    options: PruneOptions
+    most: int | None
+    asked: Demand
+
+    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> _Planned:
+        reviewed: list[tuple[Told, PlanSummary]] = []
+
+        def review(planned: Pruned) -> None:
+            told = tell(planned, self.options.request.now, self.asked.digests, pools=self.asked.pools)
+            reviewed.append((told, summarize(planned, self.options, most=self.most, layout=found.name)))
+
+        with prune(layout, self.options, review=review, watch=watch, elsewhere=self.asked) as pruned:
+            told, summary = reviewed[-1]
+            return _Planned(_answer(pruned, summary), told)
+
+
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on."""
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
     refusal = options.nobody_to_ask(args)
     asked = not (args.dry_run or args.force)
-    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_line())
+        tree = stack.enter_context(Tree(args.layout, progress.note))
         if refusal is not None:
             raise refusal
+        workers = stack.enter_context(options.tree_workers(args, tree, progress))
         options.confine(args, *([] if args.dry_run else [tree.fd]))
         if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
-        pruning = _Pruning(args, tree, wanted, progress)
+        pruning = _Pruning(args, tree, wanted, progress, workers)
         results = pruning.plan(quietly=args.force and not args.dry_run)
         if asked and not results.interrupted:
             for error in results.errors:
@@ -95,8 +130,17 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
 class _Pruning:
     """One run over a tree: its plans first, then what they say."""
 
-    def __init__(self, args: argparse.Namespace, tree: Tree, wanted: PruneOptions, progress: ProgressLine) -> None:
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        tree: Tree,
+        wanted: PruneOptions,
+        progress: ProgressLine,
+        workers: Workers | None,
+    ) -> None:
         self._args = args
+        self._tree = tree
+        self._workers = workers
         self._wanted = wanted
         self._progress = progress
         self._options_of: Callable[[Found], PruneOptions]
@@ -120,7 +164,26 @@ class _Pruning:
 
     def plan(self, *, quietly: bool) -> Results[_Answer]:
         """What would go; `quietly`, where the run itself will say what there is to say."""
-        return self._counted(self._run.plan(self._work(dry_run=True), quietly=quietly))
+        elsewhere = None if self._workers is None else self._plan_elsewhere
+        return self._counted(self._run.plan(self._work(dry_run=True), quietly=quietly, elsewhere=elsewhere))
+
+    def _plan_elsewhere(
+        self, pending: Sequence[Found], asked: Callable[[Found], Demand], watch: Watcher
+    ) -> Results[tuple[_Answer, Told]]:
+        from ocigc.cluster.trees import Spread  # noqa: PLC0415
+
+        assert self._workers is not None
+        most = None if self._args.verbose else SHOWN
+
+        def there(found: Found) -> PlanLayout:
+            return PlanLayout(replace(self._options_of(found), dry_run=True), most, asked(found))
+
+        def here(layout: Layout, found: Found, own_watch: Watcher) -> _Planned:
+            return there(found)(layout, found, own_watch)
+
+        results = self._workers.each_layout(self._tree, Spread(there, here, _Planned), watch, among=pending)
+        planned = [(name, (each.answer, each.told)) for name, each in results.values]
+        return Results(planned, results.errors, results.interrupted)
 
     def carry_out(self, planned: Results[_Answer] | None) -> Results[_Answer]:
         """Prunes; nothing but what was `planned`, if that was shown."""

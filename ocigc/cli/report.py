@@ -6,6 +6,8 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from ocigc._version import __version__
 from ocigc.cli import log, options
@@ -18,6 +20,7 @@ from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import human_size
 from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.gc.in_use import InUse
+from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
@@ -26,7 +29,7 @@ from ocigc.inspect.summary import Overview, together
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
-from ocigc.pruning.peers import TreeNeeds
+from ocigc.pruning.peers import Beside
 from ocigc.pruning.policy_file import own_policy
 
 
@@ -75,6 +78,8 @@ def _earlier(args: argparse.Namespace) -> Earlier | None:
 
 
 def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[Overview, Sequence[str], Sequence[str]]:
+    if args.cluster is not None:
+        raise UsageError("--cluster is for trees: give --recursive, too")
     repository = options.repository(args)
     with (
         options.layout(args, writable=False, archives=True, also=output.directories) as layout,
@@ -92,30 +97,54 @@ def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[
     return found, (), ()
 
 
+@dataclass(frozen=True, slots=True)
+class LookAtLayout:
+    """Looks at a layout of a tree, of which others need something; the repository is a prefix for its path."""
+
+    in_use: InUse
+    repository: str | None
+    rules: str
+    policy: Policy | None
+    wait: int
+    others: Beside
+
+    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> Overview:
+        return overview(
+            layout,
+            in_use=self.in_use,
+            repository=found.repository(self.repository, watch.note),
+            rules=RULE_SETS[self.rules],
+            default_policy=self.policy,
+            elsewhere=self.others,
+            wait=self.wait,
+            watch=watch,
+        )
+
+
 def _look_at_tree(
     args: argparse.Namespace, in_use: InUse, output: OutputFile
 ) -> tuple[Overview, Sequence[str], Sequence[str]]:
-    with progress_line() as progress, Tree(args.layout, progress.note) as tree:
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_line())
+        tree = stack.enter_context(Tree(args.layout, progress.note))
+        workers = stack.enter_context(options.tree_workers(args, tree, progress))
         options.confine(args, *output.directories)
         options.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
-        needs = TreeNeeds(tree, time.time_ns())
+        needs = options.needs_below(workers, tree, progress)
 
-        def work(layout: Layout, found: Found, watch: Watcher) -> Overview:
-            repository = found.repository(args.repository, watch.note)
-            wait = args.wait
-            return overview(
-                layout,
-                in_use=in_use,
-                repository=repository,
-                rules=RULE_SETS[args.rules],
-                default_policy=policy,
-                elsewhere=needs.beside(found),
-                wait=wait,
-                watch=watch,
-            )
+        def look(found: Found) -> LookAtLayout:
+            return LookAtLayout(in_use, args.repository, args.rules, policy, args.wait, needs.beside(found))
 
-        results = each_layout(tree, work, progress)
+        def here(layout: Layout, found: Found, watch: Watcher) -> Overview:
+            return look(found)(layout, found, watch)
+
+        if workers is None:
+            results = each_layout(tree, here, progress)
+        else:
+            from ocigc.cluster.trees import Spread  # noqa: PLC0415
+
+            results = workers.each_layout(tree, Spread(look, here, Overview), progress)
     for error in results.errors:
         log.error(error)
     return together(results.values), [path for path, _ in results.values], results.errors
@@ -140,6 +169,7 @@ COMMAND = Command(
         ),
         Option("--compare", metavar="FILE", help="an earlier report of --format json: the page says what is different"),
         options.RECURSIVE,
+        options.CLUSTER,
         options.in_use_group(),
         options.RULES,
         options.WAIT,

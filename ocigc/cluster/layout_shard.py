@@ -27,10 +27,11 @@ class LayoutShard:
 
 @dataclass(frozen=True, slots=True)
 class LayoutResult:
-    """What came of one layout: the SHA-256 of its index.json, what there is to note, and the plain form of the result;
-    None where the worker could not read it."""
+    """What came of one layout: the SHA-256 of its index.json, the number of the root's device there,
+    what there is to note, and the plain form of the result; None where the worker could not read it."""
 
     index: str
+    device: int
     notes: tuple[str, ...]
     value: Any
 
@@ -57,6 +58,7 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
         for path, work in zip(shard.paths, shard.works, strict=True):
             watch = _Listening(report)
             index = index_digest(root, path)
+            device = os.fstat(root.fd).st_dev
             value: Any = None
             try:
                 shown = os.path.normpath(os.path.join(shard.shown, path))
@@ -64,5 +66,5 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
                     value = plain(work(layout, Found(path), watch))
             except (OcigcError, OSError):
                 pass  # whoever waits will see it, or not
-            found.append(LayoutResult(index, tuple(watch.notes), value))
+            found.append(LayoutResult(index, device, tuple(watch.notes), value))
     return found

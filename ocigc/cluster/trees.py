@@ -7,7 +7,7 @@ or leaves to this host, is worked on here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -38,6 +38,11 @@ class Spread(Generic[T]):
     here: Work[T]
     result: Any
     names: tuple[type, ...] = ()
+
+
+def same(work: Work[T], result: Any, *names: type) -> Spread[T]:
+    """The same work everywhere; it must be a value that can be pickled."""
+    return Spread(lambda _: work, work, result, names)
 
 
 def each_layout(
@@ -80,6 +85,7 @@ class _Spreading(Generic[T]):
         self.values: dict[str, T] = {}
         self.errors: dict[str, str] = {}
         self._left: set[str] = set()
+        self._notes: dict[str, Sequence[str]] = {}
 
     def run(self, layouts: Sequence[Found]) -> bool:
         """Works on them; whether an interrupt came."""
@@ -90,6 +96,9 @@ class _Spreading(Generic[T]):
             troubles = self._pool.run(self._tasks(layouts), self._accept, self._tell)
         except KeyboardInterrupt:
             return True
+        for found in layouts:
+            for note in self._notes.get(found.name, ()):
+                self._watch.note(note)
         for found in layouts if troubles else ():
             if found.name not in self.values and found.name not in self._left:
                 own = (each for each in troubles if self._place(found.path) in each)
@@ -137,31 +146,43 @@ class _Spreading(Generic[T]):
         for found, result in zip(batch, results, strict=True):
             if result.index != index_digest(self._tree.dir, found.path):
                 return f"it sees another {INDEX} of {found.name} than this host: its mount is another one, or stale"
-        read = [
-            None if each.value is None else restored(self._spread.result, each.value, *self._spread.names)
-            for each in results
-        ]
+        read = [None if each.value is None else self._read(each) for each in results]
         for found, result, one in zip(batch, results, read, strict=True):
             if one is None:
                 self._left.add(found.name)
                 continue
             self.values[found.name] = one
-            for note in result.notes:
-                self._watch.note(note)
+            self._notes[found.name] = result.notes
         self._done += len(batch)
         return ""
+
+    def _read(self, result: LayoutResult) -> T:
+        ours = os.fstat(self._tree.fd).st_dev
+        value = result.value if result.device == ours else _here(result.value, result.device, ours)
+        found: T = restored(self._spread.result, value, *self._spread.names)
+        return found
 
 
 def _result(value: Any) -> LayoutResult:
     """A result whose value is still plain. Raises ValueError."""
     if not isinstance(value, dict) or not isinstance(value.get("notes"), list):
         raise ValueError("a layout's result has another form")
-    head: Mapping[str, Any] = {"index": value.get("index"), "notes": value["notes"]}
-    checked = restored(_Head, dict(head))
-    return LayoutResult(checked.index, checked.notes, value.get("value"))
+    head = restored(_Head, {name: value.get(name) for name in ("index", "device", "notes")})
+    return LayoutResult(head.index, head.device, head.notes, value.get("value"))
+
+
+def _here(value: Any, theirs: int, ours: int) -> Any:
+    """A plain value in which files are on the device as this host numbers it: hard links are told by that."""
+    if isinstance(value, list):
+        return [_here(each, theirs, ours) for each in value]
+    if isinstance(value, dict):
+        found = {name: _here(each, theirs, ours) for name, each in value.items()}
+        return {**found, "device": ours} if found.get("device") == theirs and "inode" in found else found
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
     index: str
+    device: int
     notes: tuple[str, ...]

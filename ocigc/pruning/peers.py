@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -23,7 +23,7 @@ from ocigc.layout.leases import DIRECTORY as LEASES
 from ocigc.layout.shared import Elsewhere, mentioned, needs, needs_of_index
 from ocigc.layout.snapshot import load
 from ocigc.native import Store
-from ocigc.progress import SILENT
+from ocigc.progress import SILENT, Watcher
 
 Stamp = tuple[tuple[int, ...], ...]
 """Changes when index.json or the leases of a layout change."""
@@ -202,15 +202,28 @@ class TreeNeeds:
     entries name counts.
     """
 
-    def __init__(self, tree: Tree, now: int) -> None:
+    def __init__(self, tree: Tree, now: int, known: Mapping[str, frozenset[Digest]] | None = None) -> None:
+        """What is `known` already, by the names of layouts, is not read."""
         alone = len(tree.found) == 1
         self._wanted = Wanted()
         for found in () if alone else tree.found:
-            self._wanted.count(found.path, _peer(tree, found).read_needs(now))
+            needs = None if known is None else known.get(found.name)
+            self._wanted.count(found.path, _peer(tree, found).read_needs(now) if needs is None else needs)
 
     def beside(self, found: Found) -> Beside:
         """What the other layouts need from one."""
         return Beside(self._wanted.beside(found.path))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNeeds:
+    """Reads what a layout needs and lacks at an instant."""
+
+    now: int
+
+    def __call__(self, layout: Layout, found: Found, _: Watcher) -> frozenset[Digest]:
+        peer = Peer(found.name, lambda: Layout(layout.path, layout.dir.below()), layout.dir.below)
+        return peer.read_needs(self.now)
 
 
 def _peer(tree: Tree, found: Found) -> Peer:

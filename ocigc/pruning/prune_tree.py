@@ -49,6 +49,49 @@ class _PrunedLayout(Peer):
     done: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a plan tells of its layout: what that needs now and `after` it, the `hits` and the blobs `going`."""
+
+    needs: frozenset[Digest]
+    after: frozenset[Digest]
+    hits: frozenset[Digest]
+    going: frozenset[Digest]
+
+
+def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> Told:
+    """What a plan tells at the instant `now`, where others have asked for some digests; with `pools` also what goes."""
+    snapshot, plan = planned.snapshot, planned.plan
+    gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
+    blobs = array("I", plan.blobs)
+    current = needs(snapshot, now)
+    return Told(
+        current,
+        needs(snapshot, now, gone, blobs) if gone or blobs else current,
+        frozenset(snapshot.store.digests(present(asked, snapshot.store))),
+        frozenset(snapshot.store.digests(blobs)) if pools else frozenset(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Implements `Elsewhere` for one layout that is planned in another process: what the others need at this moment. It
+    is not for pools."""
+
+    digests: frozenset[Digest]
+    unknown: str
+    pools: bool
+
+    def needed(self) -> frozenset[Digest]:
+        return self.digests
+
+    def kept(self, store: Store) -> array[int]:  # noqa: ARG002
+        return array("I")
+
+    def changed(self) -> bool:
+        return False
+
+
 class Others:
     """Implements `Elsewhere` for one layout of a tree. `saw` must be told of every plan for it."""
 
@@ -72,18 +115,13 @@ class Others:
 
     def saw(self, planned: Pruned) -> None:
         """Records what the layout needs now, and after a plan."""
-        snapshot, plan, member = planned.snapshot, planned.plan, self._member
-        now = self._run.now
-        gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
-        blobs = array("I", plan.blobs)
-        member.needs = needs(snapshot, now)
-        member.after = needs(snapshot, now, gone, blobs) if gone or blobs else member.needs
-        self._run.recount(member)
-        member.hits = frozenset(snapshot.store.digests(present(member.asked, snapshot.store)))
-        member.going = frozenset(snapshot.store.digests(blobs)) if self._run.has_pools else frozenset()
+        told = tell(planned, self._run.now, self._member.asked, pools=self._run.has_pools)
+        self._run.heard(self._member, told)
 
 
 Work = Callable[[Layout, Found, Watcher, Others], T]
+PlanElsewhere = Callable[[Sequence[Found], Callable[[Found], Demand], Watcher], Results[tuple[T, Told]]]
+"""Plans layouts in other processes; of each, the function says what is asked."""
 
 
 class TreeRun:
@@ -128,6 +166,11 @@ class TreeRun:
                     self.recount(other)
         return self._wanted.beside(member.found.path)
 
+    def heard(self, member: _PrunedLayout, told: Told) -> None:
+        """Takes note of what a plan has told."""
+        member.needs, member.after, member.hits, member.going = told.needs, told.after, told.hits, told.going
+        self.recount(member)
+
     def recount(self, member: _PrunedLayout) -> None:
         """Counts what a layout needs at this stage of the run."""
         found = member.needs if self._executing and not member.done else member.after
@@ -155,8 +198,9 @@ class TreeRun:
 
     # Plan
 
-    def plan(self, work: Work[T], *, quietly: bool = False) -> Results[T]:
-        """Plans all layouts, by a function that makes a dry run."""
+    def plan(self, work: Work[T], *, quietly: bool = False, elsewhere: PlanElsewhere[T] | None = None) -> Results[T]:
+        """Plans all layouts, by a function that makes a dry run; those with entries in other processes, if there are
+        any."""
         watch = Quiet(self._watch) if quietly else self._watch
         self._look_at_indexes()
         values: dict[str, T] = {}
@@ -165,7 +209,7 @@ class TreeRun:
         ordinary = [found for found in self._tree.found if found not in pools]
         pending = ordinary
         for _ in range(_MOST_ROUNDS):
-            if self._attempt(pending, work, values, errors, watch, AT_ONCE):
+            if self._attempt(pending, work, values, errors, watch, AT_ONCE, elsewhere):
                 return self._results(values, errors, interrupted=True)
             shares = self._shares or any(member.hits for member in self._members.values())
             again = shares and not self._shares and bool(self._unread)
@@ -269,6 +313,7 @@ class TreeRun:
         errors: dict[str, str],
         watch: Watcher,
         at_once: int,
+        elsewhere: PlanElsewhere[T] | None = None,
     ) -> bool:
         """Works on some of the layouts. Gives whether an interrupt came."""
 
@@ -285,7 +330,10 @@ class TreeRun:
 
         if not pending:
             return False
-        results = each_layout(self._tree, one, watch, at_once=at_once, among=pending)
+        if elsewhere is None:
+            results = each_layout(self._tree, one, watch, at_once=at_once, among=pending)
+        else:
+            results = self._plan_elsewhere(pending, elsewhere, watch)
         done = dict(results.values)
         values.update(done)
         failed = iter(results.errors)
@@ -299,6 +347,18 @@ class TreeRun:
                     member.after = member.needs
                     self.recount(member)
         return results.interrupted
+
+    def _plan_elsewhere(self, pending: Sequence[Found], elsewhere: PlanElsewhere[T], watch: Watcher) -> Results[T]:
+        def asked(found: Found) -> Demand:
+            member = self._members[found]
+            member.asked = self.needed_beside(member)
+            return Demand(member.asked, self.unknown_to(member), self.has_pools)
+
+        planned = elsewhere(pending, asked, watch)
+        members = {member.found.name: member for member in self._members.values()}
+        for name, (_, told) in planned.values:
+            self.heard(members[name], told)
+        return Results([(name, value) for name, (value, _) in planned.values], planned.errors, planned.interrupted)
 
     def _results(
         self,

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,14 +59,6 @@ def make_layout(path: Path) -> LayoutWriter:
 @pytest.fixture
 def layout(tmp_path: Path) -> LayoutWriter:
     return make_layout(tmp_path / "layout")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster")) as found:
-        found.worker("one")
-        found.worker("two")
-        yield found
 
 
 def verify(cluster: Cluster, *arguments: str | Path, patience: float = 60) -> Result:

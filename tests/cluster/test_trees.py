@@ -1,0 +1,121 @@
+"""Commands on trees with `--cluster`: the workers answer what this host would have answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_shards import damage
+from tests.cluster.test_verify import make_layout
+from tests.helpers.cluster import Cluster
+from tests.helpers.command import ocigc, refused
+from tests.helpers.layouts import LayoutWriter
+
+VARYING = re.compile(r'"(?:Seconds|Time|Free)": [^,}]+')
+COMMANDS = [
+    ["check", "--format", "json"],
+    ["ls"],
+    ["du", "--format", "json"],
+    ["prune", "--dry-run", "--all", "--verbose", "--grace", "0s"],
+    ["prune", "--dry-run", "--all", "--grace", "0s", "--format", "json"],
+    ["prune", "--dry-run", "--keep-storage", "100KB", "--explain", "--format", "json"],
+    ["report", "--format", "json"],
+    ["verify", "--format", "json"],
+]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Layouts of every kind: sound and damaged, hard-linked, a pool, one that needs what another has, and none."""
+    root = tmp_path_factory.mktemp("trees") / "tree"
+    writer = make_layout(root / "first")
+    shutil.copytree(writer.path, root / "linked" / "copy", copy_function=os.link)
+    needy = shutil.copytree(writer.path, root / "needy")
+    manifest = json.loads(writer.blob_path(writer.entries[0]).read_bytes())
+    layer = manifest["layers"][1]["digest"].replace(":", "/")
+    (needy / "blobs" / layer).unlink()
+    damaged = make_layout(root / "damaged")
+    damage(damaged)
+    dangling = LayoutWriter(root / "dangling")
+    dangling.tag(dangling.image("stays"), "stays:1")
+    dangling.entries.append(dangling.image("goes", ["a layer"]))
+    dangling.write_index()
+    pool = LayoutWriter(root / ".pool")
+    for blob in (writer.path / "blobs" / "sha256").iterdir():
+        os.link(blob, pool.path / "blobs" / "sha256" / blob.name)
+    pool.blob("nobody has this")
+    for name, index in (("old", None), ("torn", '{"schemaVersion": 2, "mani')):
+        (root / name / "blobs").mkdir(parents=True)
+        version = "9" if index is None else "1.0.0"
+        (root / name / "oci-layout").write_text(json.dumps({"imageLayoutVersion": version}))
+        (root / name / "index.json").write_text(index or "{}")
+    return root
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_answer_is_that_of_this_host(cluster: Cluster, tree: Path, command: list[str]) -> None:
+    here = ocigc(*command, "--recursive", tree)
+    there = ocigc(*command, "--recursive", "--cluster", cluster.file, tree)
+    assert (there.code, VARYING.sub("", there.out)) == (here.code, VARYING.sub("", here.out))
+    assert sorted(there.err.splitlines()) == sorted(here.err.splitlines())
+    assert here.code == 3  # two of the layouts cannot be read
+
+
+@pytest.mark.parametrize("command", [["check"], ["ls"], ["du"], ["prune", "-n", "-a"], ["report", "--format", "json"]])
+def test_the_workers_do_the_work(cluster: Cluster, tmp_path: Path, command: list[str]) -> None:
+    for name in "abc":
+        make_layout(tmp_path / name)
+    code = (
+        "import sys; from ocigc.layout import discover; discover.each_layout = None;"
+        "from ocigc.cli.main import main; sys.exit(main())"
+    )
+    arguments = [*command, "--recursive", "--cluster", str(cluster.file), str(tmp_path)]
+    found = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert found.returncode == 0, found.stderr
+
+
+def test_a_real_prune_plans_on_the_cluster(cluster: Cluster, tree: Path, tmp_path: Path) -> None:
+    answers = []
+    for name, more in (("here", []), ("there", ["--cluster", cluster.file])):
+        copy = tmp_path / name / "tree"
+        shutil.copytree(tree, copy)
+        arguments = ("prune", "--recursive", "--all", "--force", "--grace", "0s", "--format", "json", *more, copy)
+        found = ocigc(*arguments)
+        left = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if ".ocigc" not in path.parts)
+        answers.append((found.code, found.out.replace(str(copy), ""), left))
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("command", [["check"], ["ls"], ["du"], ["prune", "-n"], ["report", "-o", "-"]])
+def test_one_layout_is_read_by_this_host(tree: Path, command: list[str]) -> None:
+    refused(ocigc(*command, "--cluster", "tcp://127.0.0.1:1", tree / "first"), 2, "--recursive")
+
+
+def test_a_worker_that_says_something_else(tmp_path: Path) -> None:
+    (root := tmp_path / "tree").mkdir()
+    for name in "ab":
+        make_layout(root / name)
+    code = """
+import ocigc.cluster.worker as worker
+from dataclasses import replace
+run = worker._SHARDS["layouts"]
+worker._SHARDS["layouts"] = lambda shard, report: [replace(each, CHANGE) for each in run(shard, report)]
+"""
+    for number, change in enumerate(("index='0' * 64", "value=[{}]", "value=[{'image': 7}]", "notes=(1,)")):
+        (directory := tmp_path / str(number)).mkdir()
+        with Cluster(directory) as cluster:
+            cluster.worker("liar", code=code.replace("CHANGE", change))
+            found = ocigc("ls", "--recursive", "--cluster", cluster.file, root)
+        assert found.code == 3
+        assert found.out.endswith("0 layouts, 0 images; 2 skipped\n")
+        for name in "ab":
+            assert f"ocigc: {name}: worker tcp://" in found.err, (change, found.err)
