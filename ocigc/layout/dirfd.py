@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
-from types import TracebackType
 from typing import Self, TypeVar
 
+from ocigc.closing import Closing
 from ocigc.errors import MalformedError, Refused, printable
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -37,7 +37,7 @@ def naming(path: str) -> Iterator[None]:
         raise Refused(f"{printable(path)}: {error.strerror or error}") from error
 
 
-class Dir:
+class Dir(Closing):
     """An open directory. Methods take names in it, never paths, and raise OSError unless they say otherwise.
 
     `fd` is its descriptor. Close it, or use it as a context manager.
@@ -53,14 +53,6 @@ class Dir:
     def at(cls, path: str | os.PathLike[str]) -> Self:
         """Opens the directory of a path that the user gave. Raises OSError, and ValueError for what is not a path."""
         return cls(os.open(path, _DIRECTORY))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the descriptor. This writes nothing, so a failure does not matter."""

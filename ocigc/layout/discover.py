@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
-from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ocigc.closing import Closing
 from ocigc.errors import Interrupted, Message, NotALayout, OcigcError, Refused, UsageError, printable
 from ocigc.gc.resolve import NoSuchImage, no_such_image, resolve_images
 from ocigc.layout.dirfd import Dir
@@ -64,7 +64,7 @@ class Found:
             return None
 
 
-class Tree:
+class Tree(Closing):
     """An open directory, and the layouts in it and below it by path, hidden ones too."""
 
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
@@ -82,12 +82,8 @@ class Tree:
             self.dir.close()
             raise NotALayout(f"{printable(path)}: no image layout in it or below it", path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Closes the directory."""
         self.dir.close()
 
     @property

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from stat import S_ISREG
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from ocigc.closing import Closing
 from ocigc.errors import NotALayout, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
@@ -29,7 +29,7 @@ _MARKER_LIMIT = 1 << 16
 T = TypeVar("T")
 
 
-class Layout:
+class Layout(Closing):
     """An open layout: everything below it is reached through `dir`, never by a path. `path` is for messages."""
 
     is_archive = False
@@ -87,12 +87,8 @@ class Layout:
     def __repr__(self) -> str:
         return f"Layout({self.path!r})"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Closes the directory."""
         self.dir.close()
 
     @property

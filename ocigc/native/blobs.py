@@ -7,10 +7,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import islice
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ocigc._native import ffi, lib
+from ocigc.closing import Closing
 from ocigc.digest import Digest
 from ocigc.hard_links import Files, HardLinks, Name
 from ocigc.native.calls import NEVER, NO_NODE, call, listed, long_call, node_array, pointer, struct_of
@@ -49,7 +49,7 @@ class ArchiveMember(NamedTuple):
     links: int
 
 
-class Blobs:
+class Blobs(Closing):
     """The blobs of a layout as one scan found them. A node is the number of a present blob: 0 .. len - 1, in the order
     of algorithms' names, then of digests.
     """
@@ -103,14 +103,6 @@ class Blobs:
     def close(self) -> None:
         """Frees all memory now."""
         ffi.release(self.handle)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return int(lib.ocigc_store_count(self.handle))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from ocigc.closing import Closing
 from ocigc.digest import Digest
 from ocigc.errors import Message, Refused, Remedy
 from ocigc.gc.plan import Plan
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Pruned:
+class Pruned(Closing):
     """A plan that was, or would be, carried out. It has the store open, to look digests up. Close it, or use it as a
     context manager.
 
@@ -53,14 +53,6 @@ class Pruned:
     def __repr__(self) -> str:
         kind = "would free" if self.dry_run else "freed"
         return f"Pruned({self.snapshot.layout.path!r}: {len(self.plan.pruned)} images, {kind} {self.reclaimed} bytes)"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Frees the store."""

@@ -17,14 +17,6 @@ from tests.helpers.command import ocigc
 from tests.helpers.layouts import LayoutWriter
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> LayoutWriter:
-    writer = LayoutWriter(tmp_path / "layout")
-    writer.tag(writer.image("kept", ["k"]), "example.com/kept:1")
-    writer.tag(writer.image("gone", ["g"]))
-    return writer
-
-
 def entries(text: str) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in text.splitlines()]
     for entry in found:

@@ -57,14 +57,6 @@ def values(path: Path) -> dict[str, float]:
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> LayoutWriter:
-    writer = LayoutWriter(tmp_path / "layout")
-    writer.tag(writer.image("kept", ["k"]), "example.com/kept:1")
-    writer.tag(writer.image("gone", ["g"]))
-    return writer
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Path:
     (tmp_path / "metrics").mkdir()
     return tmp_path / "metrics" / "ocigc.prom"

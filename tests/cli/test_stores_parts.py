@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.command import ocigc, refused
+from tests.helpers.command import ocigc, prune, refused
 from tests.helpers.layouts import Descriptor, LayoutWriter, snapshot
 
 
@@ -22,16 +22,6 @@ def platforms(layout: LayoutWriter, seed: str) -> list[Descriptor]:
     for part in parts:
         layout.entry(part)
     return parts
-
-
-def prune(layout: LayoutWriter, *arguments: str, used: str | None = None) -> list[str]:
-    """Prunes twice, and gives what was untagged: the second time nothing is."""
-    in_use = [] if used is None else ["--in-use", "-"]
-    command = ("prune", "--force", "--grace", "0s", "--format", "json", *in_use, *arguments, layout.path)
-    first, second = ocigc(*command, stdin=used), ocigc(*command, stdin=used)
-    assert (first.code, second.code) == (0, 0), (first, second)
-    assert (second.json["ImagesDeleted"], second.json["Orphans"]) == ([], [])
-    return [item["Untagged"] for item in first.json["ImagesDeleted"] if "Untagged" in item]
 
 
 def listed(layout: LayoutWriter) -> list[str]:

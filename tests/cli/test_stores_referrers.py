@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.command import ocigc, refused
+from tests.helpers.command import ocigc, prune, refused
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -29,16 +29,6 @@ def about(layout: LayoutWriter, subject: Descriptor, seed: str) -> Descriptor:
 
 def fallback(subject: Descriptor, suffix: str = "") -> str:
     return "reg.example/app:" + subject["digest"].replace(":", "-") + suffix
-
-
-def prune(layout: LayoutWriter, *arguments: str, used: str | None = None) -> list[str]:
-    """Prunes twice, and gives what was untagged: the second time nothing is."""
-    in_use = [] if used is None else ["--in-use", "-"]
-    command = ("prune", "--force", "--grace", "0s", "--format", "json", *in_use, *arguments, layout.path)
-    first, second = ocigc(*command, stdin=used), ocigc(*command, stdin=used)
-    assert (first.code, second.code) == (0, 0), (first, second)
-    assert (second.json["ImagesDeleted"], second.json["Orphans"]) == ([], [])
-    return [item["Untagged"] for item in first.json["ImagesDeleted"] if "Untagged" in item]
 
 
 def entries(layout: LayoutWriter) -> list[dict[str, Any]]:

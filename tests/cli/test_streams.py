@@ -15,14 +15,6 @@ from tests.helpers.command import ocigc
 from tests.helpers.layouts import LayoutWriter
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> LayoutWriter:
-    writer = LayoutWriter(tmp_path / "layout")
-    writer.tag(writer.image("kept", ["k"]), "example.com/kept:1")
-    writer.tag(writer.image("gone", ["g"]))
-    return writer
-
-
 def through_shell(redirection: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Runs a command with its streams redirected by a shell."""
     command = ["sh", "-c", f'"$@" {redirection}', "sh", sys.executable, "-m", "ocigc", *map(str, arguments)]

@@ -16,14 +16,6 @@ from ocigc.progress import Progress
 from tests.helpers.layouts import LayoutWriter
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> LayoutWriter:
-    writer = LayoutWriter(tmp_path / "layout")
-    writer.tag(writer.image("kept", ["k"]), "example.com/kept:1")
-    writer.tag(writer.image("gone", ["g"]))
-    return writer
-
-
 def converse(*arguments: str | Path, answer: str, **env: str) -> tuple[int, str]:
     """Runs a command on a terminal, types an answer; its exit code and all that it showed."""
     controller, terminal = pty.openpty()

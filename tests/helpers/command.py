@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.layouts import LayoutWriter
+
 
 @dataclass(frozen=True)
 class Result:
@@ -63,3 +65,13 @@ def refused(result: Result, code: int, *words: str) -> None:
     assert len(lines) == 1, result.err
     for word in words:
         assert word in lines[0]
+
+
+def prune(layout: LayoutWriter, *arguments: str, used: str | None = None) -> list[str]:
+    """Prunes twice, and gives what was untagged: the second time nothing is."""
+    in_use = [] if used is None else ["--in-use", "-"]
+    command = ("prune", "--force", "--grace", "0s", "--format", "json", *in_use, *arguments, layout.path)
+    first, second = ocigc(*command, stdin=used), ocigc(*command, stdin=used)
+    assert (first.code, second.code) == (0, 0), (first, second)
+    assert (second.json["ImagesDeleted"], second.json["Orphans"]) == ([], [])
+    return [item["Untagged"] for item in first.json["ImagesDeleted"] if "Untagged" in item]

@@ -161,7 +161,7 @@ def test_rm_leaves_them_and_a_question_names_them(layout: LayoutWriter) -> None:
     assert ocigc("rm", "--force", layout.path, "gone:1").code == 0
     assert (layout.path / "oci-put-blob1").exists()
     text = ocigc("prune", "--dry-run", "--grace", "0s", layout.path).out
-    assert "Leftovers: 1 file, 300 kB, that other tools have left: oci-put-blob1" in text
+    assert "Leftovers: 1 file, 300 kB, left by other tools: oci-put-blob1" in text
 
 
 def test_a_tree_reports_those_of_every_layout(layout: LayoutWriter) -> None:

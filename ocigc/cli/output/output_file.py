@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
-from typing import Self
 
+from ocigc.closing import Closing
 from ocigc.errors import Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 
 
-class OutputFile:
+class OutputFile(Closing):
     """The file of that path, or standard output for `-`. The run confines itself before it knows what to write: the
     open directories `directories` have to stay writable.
     """
@@ -37,14 +36,6 @@ class OutputFile:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the directory."""
