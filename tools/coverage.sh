@@ -3,9 +3,11 @@
 set -eu
 rm -rf build/coverage
 mkdir -p build/coverage
+failed=0
 
 # The slow kinds (other programs, faults at every system call, fuzzing) are left out: they find bugs, not lines.
-coverage run -m pytest -q -n auto --ignore tests/interop --ignore tests/faults --ignore tests/hostile "$@"
+# Not `-m pytest`: that would import the sources here, which have no compiled core.
+coverage run "$(command -v pytest)" -q -n auto --ignore tests/interop --ignore tests/faults --ignore tests/hostile "$@" || failed=$?
 coverage combine --quiet
 coverage html --quiet -d build/coverage/python
 printf 'Python: '
@@ -15,3 +17,4 @@ meson setup --reconfigure -Dextension=false -Dtests=true -Db_coverage=true build
 meson test --quiet -C build/covered
 gcovr --root . --filter native/ --exclude native/tests/ --exclude native/vendor/ \
     --html-details build/coverage/native.html --print-summary build/covered | sed -n 's/^lines: /C: /p'
+exit "$failed"
