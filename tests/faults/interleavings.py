@@ -182,34 +182,36 @@ class Trial:
         """Before which call the writer did the last step of these names; -1 for never."""
         return max((at for at, step in self.steps if step.name in names), default=-1)
 
-    def committed(self) -> int:
-        """The first call that changed index.json; -1 for none."""
-        return self._first(lambda call: call.name in ("exchange", "rename") and INDEX in (call.path, call.other))
+    def taken_out(self, digests: Iterable[str]) -> int:
+        """The last call that took one of these blobs out of the layout; -1 for none."""
+        paths = {f"blobs/{digest.replace(':', '/')}" for digest in digests}
+        return self._last(lambda call: call.name in ("rename", "unlink") and call.path in paths, len(self.calls))
 
-    def taken_out(self, digest: str) -> int:
-        """The first call that moved a blob out of the layout; -1 for none."""
-        path = f"blobs/{digest.replace(':', '/')}"
-        return self._first(lambda call: call.name == "rename" and call.path == path)
+    def committed(self, taken: int) -> int:
+        """The last call before that which changed index.json; -1 for none."""
+        return self._last(lambda call: call.name in ("exchange", "rename") and INDEX in (call.path, call.other), taken)
 
-    def last_look(self) -> int:
-        """The last call that opened index.json before a journal was closed; -1 for none."""
-        closed = self._first(lambda call: call.name == "rename" and call.path == ".ocigc/run")
-        looks = (at for at, call in enumerate(self.calls[: closed + 1]) if call.path == INDEX and call.name == "open")
-        return max(looks, default=-1)
+    def last_look(self, taken: int) -> int:
+        """The last call that opened index.json before the journal was closed of the run that took them out."""
+        later = enumerate(self.calls[taken:], taken)
+        closed = next((at for at, call in later if (call.name, call.path) == ("rename", ".ocigc/run")), -1)
+        return self._last(lambda call: (call.name, call.path) == ("open", INDEX), closed)
 
-    def _first(self, fits: Callable[[Call], bool]) -> int:
-        return next((at for at, call in enumerate(self.calls) if fits(call)), -1)
+    def _last(self, fits: Callable[[Call], bool], end: int) -> int:
+        return max((at for at, call in enumerate(self.calls[: max(end, 0)]) if fits(call)), default=-1)
 
 
 # The windows that docs/crash-safety.md names
 
 
-def brought_back(trial: Trial, entry: Entry, _: set[str]) -> bool:
+def brought_back(trial: Trial, entry: Entry, missing: set[str]) -> bool:
     """A writer that read index.json before the commit and wrote it after the last look brings back an entry."""
+    taken = trial.taken_out(missing)
     return (
         entry in (trial.writer.read or ())
-        and trial.when("look for blobs" if isinstance(trial.writer, Tag) else "read the index") <= trial.committed()
-        and trial.when("write the index") > trial.last_look()
+        and trial.when("look for blobs" if isinstance(trial.writer, Tag) else "read the index")
+        <= trial.committed(taken)
+        and trial.when("write the index") > trial.last_look(taken)
     )
 
 
@@ -218,8 +220,8 @@ def named_too_late(trial: Trial, entry: Entry, missing: set[str]) -> bool:
     return (
         entry["digest"] == trial.writer.image.digest
         and missing <= trial.writer.found
-        and all(trial.when("look for blobs") <= trial.taken_out(digest) for digest in missing)
-        and trial.when("write the index") > trial.last_look()
+        and all(trial.when("look for blobs") <= trial.taken_out([digest]) for digest in missing)
+        and trial.when("write the index") > trial.last_look(trial.taken_out(missing))
     )
 
 
