@@ -21,8 +21,8 @@ from ocigc.layout.layout import open_either
 _COLUMNS = (
     Column("IMAGE", name=True),
     Column("STATE"),
-    Column("A", below=80),
-    Column("B", below=80),
+    Column("A", below=100),
+    Column("B", below=100),
     Column("SIZE A", right=True),
     Column("SIZE B", right=True),
 )
