@@ -171,7 +171,7 @@ def _repeats(messages: list[bytes]) -> int:
 
 def _command(path: str) -> None:
     """Runs the command, as what people wait for is that."""
-    command = [sys.executable, "-P", "-m", "ocigc", "verify", "--format", "json", "--", path]
+    command = [sys.executable, "-P", "-m", "ocigc", "verify", "--", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode > 1:
         raise Refused(f"{path}: verify failed: {done.stderr.strip()}")
@@ -179,4 +179,4 @@ def _command(path: str) -> None:
 
 def _verify(store: Store, nodes: array[int], path: str) -> None:
     if set(store.verify(nodes).verdicts) - {Verdict.SOUND}:
-        raise Refused(f"{path}: not every blob is sound: `ocigc verify` tells which")
+        raise Refused(f"{path}: not every blob is sound: verify it first")

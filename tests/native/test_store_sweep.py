@@ -167,7 +167,7 @@ def test_a_cancelled_sweep_keeps_the_rest(layout: LayoutWriter, trash: Path) -> 
     with scanned(layout) as store, opened(trash) as directory:
         fates, nodes = ffi.new("uint8_t[]", [9]), ffi.new("uint32_t[]", [0])
         progress, error = ffi.new("struct ocigc_progress *", {"cancel": 1}), ffi.new("struct ocigc_error *")
-        code = lib.ocigc_sweep(store.handle, nodes, 1, directory, fates, progress, error)
+        code = lib.ocigc_sweep(store.handle, nodes, 1, directory, False, fates, progress, error)
         assert (code, fates[0]) == (lib.OCIGC_CANCELLED, Swept.NOT_TRIED)
     assert len(layout.present()) == 1
 
