@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
@@ -36,13 +36,14 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _PrunedLayout(Peer):
     """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. `pool`:
-    it has no entry. In its last plan it was `asked` for these digests, keeps the `hits` of them, and loses the blobs
-    `going`. `done`: its plan has been carried out.
+    it has no entry; `emptied`: its last plan takes all it has. In that plan it was `asked` for these digests, keeps
+    the `hits` of them, and loses the blobs `going`. `done`: its plan has been carried out.
     """
 
     found: Found = field(kw_only=True)
     after: frozenset[Digest] | None = None
     pool: bool = False
+    emptied: bool = False
     asked: frozenset[Digest] = frozenset()
     hits: frozenset[Digest] = frozenset()
     going: frozenset[Digest] = frozenset()
@@ -51,12 +52,14 @@ class _PrunedLayout(Peer):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a plan tells of its layout: what that needs now and `after` it, the `hits` and the blobs `going`."""
+    """What a plan tells of its layout: what that needs now and `after` it, the `hits`, the blobs `going`, and whether
+    it is `emptied`."""
 
     needs: frozenset[Digest]
     after: frozenset[Digest]
     hits: frozenset[Digest]
     going: frozenset[Digest]
+    emptied: bool
 
 
 def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> Told:
@@ -70,6 +73,7 @@ def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) ->
         needs(snapshot, now, gone, blobs) if gone or blobs else current,
         frozenset(snapshot.store.digests(present(asked, snapshot.store))),
         frozenset(snapshot.store.digests(blobs)) if pools else frozenset(),
+        len(gone) == len(snapshot.index.entries),
     )
 
 
@@ -169,6 +173,7 @@ class TreeRun:
     def heard(self, member: _PrunedLayout, told: Told) -> None:
         """Takes note of what a plan has told."""
         member.needs, member.after, member.hits, member.going = told.needs, told.after, told.hits, told.going
+        member.emptied = told.emptied
         self.recount(member)
 
     def recount(self, member: _PrunedLayout) -> None:
@@ -272,12 +277,20 @@ class TreeRun:
                 more += found_now.items()
             else:
                 values |= found_now
-            more_goes = filter(self._holds_too_much, members)
-            pending = [member.found for member in more_goes if member.name not in errors]
+            pending = self._with_more_to_go(errors)
             if not pending:
                 break
         interrupted = self._attempt(pools, work, values, errors, self._watch, 1)
+        if not interrupted and (pending := self._with_more_to_go(errors)):  # only what pools removed needed it
+            last: dict[str, T] = {}
+            interrupted = self._attempt(pending, work, last, errors, self._watch, 1)
+            more += last.items()
         return self._results(values, errors, more, interrupted=interrupted)
+
+    def _with_more_to_go(self, errors: Mapping[str, str]) -> list[Found]:
+        # What has lost its last entry is a pool now, and keeps what others still have: so it comes last.
+        more_goes = sorted(filter(self._holds_too_much, self._members.values()), key=lambda each: each.emptied)
+        return [member.found for member in more_goes if member.name not in errors]
 
     def _count_as_it_is(self) -> None:
         """Counts what all need before anything goes, as a plan may fail. What one layout needs of another may need more
