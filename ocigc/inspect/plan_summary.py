@@ -4,9 +4,11 @@ it goes.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
+from sys import intern
 
 from ocigc.digest import Digest
 from ocigc.gc.graph import NO_NODE, flags
@@ -169,9 +171,13 @@ def _losses(
     """The losses, how many there are in all, and what all of them come to by repository."""
     store = snapshot.store
     subjects = _subjects(plan, snapshot.relations, store)
-    going = [untagged for untagged in plan.untagged if untagged.image.position not in plan.renamed]
-    frees = [store.freed(untagged.blobs) for untagged in going]
-    names = [repository_of(image, options.repository) for image in plan.pruned]
+    # There may be a million: none is kept, and of each repository's name there is one.
+    frees, names = array("Q"), list[str]()
+    for untagged in plan.untagged:
+        if untagged.image.position in plan.renamed:
+            continue
+        frees.append(store.freed(untagged.blobs))
+        names.append(intern(repository_of(untagged.image, options.repository)))
     images: Counter[str] = Counter()
     freed: Counter[str] = Counter()
     for number, each in enumerate(frees):
@@ -196,10 +202,15 @@ def _losses(
             why=reason.of(untagged),
             referrers=referrers.get(number, (0, 0)),
         )
-        for number, untagged in enumerate(going)
-        if number in listed
+        for number, untagged in ((number, _at(plan, number)) for number in sorted(listed))
     ]
     return _ordered(losses), len(totals), {name: (images[name], freed[name]) for name in freed}
+
+
+def _at(plan: Plan, place: int) -> Untagged:
+    """The image at a place in `plan.pruned`, without its blobs."""
+    position = plan.pruned.positions[place]
+    return Untagged(plan.pruned[position], (), by=plan.released.get(position, ""))
 
 
 def _subjects(plan: Plan, relations: Relations, store: Store) -> dict[int, int]:
