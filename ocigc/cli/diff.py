@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     """Compares two layouts."""
     repository = options.repository(args)
     with (
-        open_either(args.layout) as first,
-        open_either(args.other) as second,
         progress_line() as progress,
+        open_either(args.layout, progress) as first,
+        open_either(args.other, progress) as second,
     ):
         options.confine(args)
         for layout in (first, second):

@@ -281,7 +281,9 @@ def layout(
     to be `writable`, below the open directories `also`, or is --metrics-file. What goes wrong names it. Raises
     UsageError."""
     also = [*also, *_metrics_directory(args)]
-    with open_layout(args.layout, writable=writable, archives=archives, also=also) as opened, naming(opened):
+    with progress_line() as reading:
+        opened = open_layout(args.layout, writable=writable, archives=archives, also=also, watch=reading)
+    with opened, naming(opened):
         note_trouble(opened)
         yield opened
 
@@ -471,9 +473,11 @@ def each_given(
     for path in args.layouts:
         try:
             with (
-                open_layout(path, writable=False, archives=True, also=_metrics_directory(args)) as layout,
-                naming(layout),
                 progress_line() as progress,
+                open_layout(
+                    path, writable=False, archives=True, also=_metrics_directory(args), watch=progress
+                ) as layout,
+                naming(layout),
             ):
                 note_trouble(layout)
                 if in_use:

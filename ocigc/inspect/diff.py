@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from ocigc.digest import Digest
 from ocigc.image import ImageRecord
@@ -16,9 +15,10 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration
+from ocigc.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Side:
     """An image as one of two layouts has it. `size` counts each present blob of it once, in bytes."""
 
@@ -26,7 +26,7 @@ class Side:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DifferentImage:
     """An image that only one of two layouts has, or that is another one there. `name` is in its familiar form, or a
     digest where there is none. `first` and `second` are what the layouts have under it: several where several entries
@@ -39,7 +39,7 @@ class DifferentImage:
     second: Sequence[Side]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Carry:
     """The blobs that one layout needs and the other lacks, by digest, and their bytes. One of another size counts as
     lacking."""
@@ -48,7 +48,7 @@ class Carry:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """The images that differ, by name; how many are the same; and what the second layout, and the first, lacks."""
 

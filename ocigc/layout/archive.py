@@ -23,7 +23,9 @@ from ocigc.layout.label_files import SUFFIX
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.layout.tar import Kind, Member, NotATar, Tar
 from ocigc.native import ArchiveMember, MemberKind, Store
+from ocigc.progress import SILENT, Progress, Report, Watcher
 
+_BETWEEN_REPORTS = 1000  # members
 _BUFFER = 1 << 15  # bytes; headers of small members are read many at a time
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NOT_KEPT = 2**64 - 1
@@ -210,13 +212,13 @@ class Archive(Layout):
 
     is_archive = True
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], watch: Watcher = SILENT) -> None:
         """Reads the headers of all members. Raises UsageError where it is not an archive of a layout, CutOffArchive
         where it ends before it can be known, and MalformedError for what is not read here."""
         fd = open_archive(path)
         with open(fd, "rb", buffering=_BUFFER, closefd=False) as file:
             tar = Tar(file, os.fstat(fd).st_size)
-            self._take(path, fd, tar, _in_place(tar))
+            self._take(path, fd, tar, _in_place(tar, watch("Reading the archive")))
 
     def _take(self, path: str | os.PathLike[str], fd: int, tar: Tar, members: Iterable[tuple[Member, File]]) -> None:
         """Takes over the file in which the contents of members are."""
@@ -241,9 +243,12 @@ class Archive(Layout):
         return ""
 
 
-def _in_place(tar: Tar) -> Iterator[tuple[Member, File]]:
+def _in_place(tar: Tar, report: Report | None) -> Iterator[tuple[Member, File]]:
     """The members, each with where its content is."""
-    return ((member, File(member.start, member.size, member.modified)) for member in tar)
+    for number, member in enumerate(tar):
+        if report is not None and number % _BETWEEN_REPORTS == 0:
+            report(Progress(number, 0, 0, 0))
+        yield member, File(member.start, member.size, member.modified)
 
 
 def open_archive(path: str | os.PathLike[str]) -> int:
@@ -357,5 +362,5 @@ def look_into(path: str) -> tuple[Collection[str], int]:
     fd = open_archive(path)
     with open(fd, "rb", buffering=_BUFFER) as file:
         tar = Tar(file, os.fstat(fd).st_size)
-        root = _root(printable(path), path, _in_place(tar))
+        root = _root(printable(path), path, _in_place(tar, None))
     return root.keys(), sum(1 for _ in _layouts(root, _DEEPEST))

@@ -12,6 +12,7 @@ from ocigc.errors import NotALayout, Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.native import confine, return_memory, sha256
+from ocigc.progress import SILENT, Watcher
 from ocigc.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Layout(Closing):
             raise type(error)(f"{self.path}/{error}") from None
 
 
-def open_either(path: str | os.PathLike[str]) -> Layout:
+def open_either(path: str | os.PathLike[str], watch: Watcher = SILENT) -> Layout:
     """Opens the directory of a layout, or an archive of one. Raises UsageError, and MalformedError for an archive that
     cannot be read."""
     try:
@@ -139,14 +140,16 @@ def open_either(path: str | os.PathLike[str]) -> Layout:
         return Layout(path)
     from ocigc.layout.archive import Archive  # noqa: PLC0415
 
-    return Archive(path)
+    return Archive(path, watch)
 
 
-def open_layout(path: str, *, writable: bool, archives: bool = False, also: Sequence[int] = ()) -> Layout:
+def open_layout(
+    path: str, *, writable: bool, archives: bool = False, also: Sequence[int] = (), watch: Watcher = SILENT
+) -> Layout:
     """Opens a layout for a command: one that keeps no more memory than it needs, and gives up, for good, the right to
     change anything but what lies in it, if it is to be `writable`, and below the open directories `also`. A kernel
     without Landlock is no reason to stop. With `archives`, it may be an archive. Raises UsageError."""
     return_memory()
-    layout = open_either(path) if archives else Layout(path)
+    layout = open_either(path, watch) if archives else Layout(path)
     confine(*([layout.fd] if writable else []), *also)
     return layout

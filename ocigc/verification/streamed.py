@@ -46,7 +46,7 @@ def open_any(path: str, watch: Watcher, confine: Callable[[], None] = lambda: No
         os.close(fd)
     if magic.startswith(_GZIP):
         return StreamedArchive(path, gunzip, watch, confine)
-    return StreamedArchive(path, _zstd(path), watch, confine) if magic == _ZSTD else open_either(path)
+    return StreamedArchive(path, _zstd(path), watch, confine) if magic == _ZSTD else open_either(path, watch)
 
 
 def _zstd(path: str) -> Decoder:
