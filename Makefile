@@ -7,7 +7,7 @@ SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pyc
 
 C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
 
-.PHONY: help demo test native-test tsan valgrind arm faults interleavings mutants fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
+.PHONY: help demo test native-test tsan valgrind arm faults races interleavings mutants fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,13 +41,17 @@ test: $(VENV)/.installed native-test ## run every test
 faults: $(VENV)/.installed ## kill and fail a prune at every system call
 	sh tools/interop-tools.sh
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults', run_name='__main__')"
+
+races: $(VENV)/.installed ## prune without a pause while skopeo, umoci, oras, crane and regctl write (some minutes)
+	OCIGC_INTEROP=full sh tools/interop-tools.sh
 	OCIGC_FAULTS=all $(BIN)/pytest -q -s tests/faults/test_writers.py
+	OCIGC_RACES=20 $(BIN)/pytest -q tests/interop/test_races.py
 
 interleavings: $(VENV)/.installed ## try every order of the steps of a command and of another program (an hour or so)
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults.interleavings', run_name='__main__')"
 
-mutants: $(VENV)/.installed ## put small faults into a copy of the program: a test has to notice each
-	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants', run_name='__main__')"
+mutants: $(VENV)/.installed ## put small faults into a copy of the program: a test has to notice each (MUTANTS=lease: only some)
+	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants', run_name='__main__', alter_sys=True)" $(MUTANTS)
 
 NATIVE_SETUP = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure -Dextension=false -Dtests=true \
     -Dbuildtype=debugoptimized -Dwerror=true

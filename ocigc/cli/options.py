@@ -72,6 +72,14 @@ def max_delete(text: str) -> MaxDelete:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def excess(args: argparse.Namespace, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
+    """What part of a plan --max-delete does not allow: images that go of so many, and bytes."""
+    if args.max_delete is None:
+        return None
+    found = args.max_delete.excess(images, of_images, size, of_size)
+    return None if found is None else f"{found}, more than --max-delete {args.max_delete.text} allows"
+
+
 LAYOUT = Option("layout", metavar="LAYOUT", help="the directory of an OCI image layout")
 
 READABLE = LAYOUT.but(help="the directory of an OCI image layout, or a tar archive of one")

@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(
                 "--shared-with is for one layout: with --recursive, put all layouts that share blobs into the tree"
             )
-        if args.plan_out is not None or args.max_delete is not None:
-            raise UsageError("--plan-out and --max-delete are for one layout, not for --recursive")
+        if args.plan_out is not None:
+            raise UsageError("--plan-out is for one layout, not for --recursive")
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)
@@ -126,8 +126,8 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
                 from ocigc.pruning.saved_plan import save  # noqa: PLC0415
 
                 output.write(save(pruned, os.path.abspath(args.layout), wanted, args.policy_text))
-            if args.dry_run and (excess := _excess(args, pruned)) is not None:
-                options.note(f"{layout.path}: {excess}; a real run is refused")
+            if args.dry_run and (too_much := _excess(args, pruned)) is not None:
+                options.note(f"{layout.path}: {too_much}; a real run is refused")
             options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
             args.answered = True
             if args.format == "json":
@@ -164,12 +164,12 @@ class _Teller:
         self._progress.clear()
         if self._check is not None:
             self._check(planned)
-        excess = _excess(self._args, planned)
-        if excess is None and self._args.force:
+        too_much = _excess(self._args, planned)
+        if too_much is None and self._args.force:
             return
         self._show()
-        if excess is not None:
-            raise Refused(f"{planned.snapshot.layout.path}: {excess}; nothing was changed")
+        if too_much is not None:
+            raise Refused(f"{planned.snapshot.layout.path}: {too_much}; nothing was changed")
         options.ask()
         self._progress.restart()
         self._asked = True
@@ -203,11 +203,11 @@ def _plan_file(name: str) -> OutputFile:
 
 def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:
     """What part of a plan --max-delete does not allow."""
-    if args.max_delete is None:
-        return None
+    store, plan = planned.snapshot.store, planned.plan
     size = planned.reclaimed + planned.trashed
-    excess = args.max_delete.excess(planned.snapshot.store, planned.plan, size)
-    return None if excess is None else f"{excess}, more than --max-delete {args.max_delete.text} allows"
+    return options.excess(
+        args, len(plan.pruned), len(plan.images), size, lambda: sum(map(store.size, range(len(store))))
+    )
 
 
 def failure(message: str, args: argparse.Namespace) -> str:

@@ -25,7 +25,7 @@ from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.errors import Refused
 from ocigc.gc.explain import Explanation
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import HardLinks, on_disk
 from ocigc.inspect.plan_summary import PlanSummary, summarize, together
 from ocigc.layout.discover import Found, Results, Tree, locate
 from ocigc.layout.layout import Layout
@@ -96,19 +96,22 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
         pruning = _Pruning(args, tree, wanted, progress, workers)
-        results = pruning.plan(quietly=args.force and not args.dry_run)
-        if asked and not results.interrupted:
+        results = pruning.plan(quietly=args.force and not args.dry_run and args.max_delete is None)
+        too_much = _excess(args, results)
+        if too_much is not None and args.dry_run:
+            options.note(f"{tree.path}: {too_much}; a real run is refused")
+        elif (asked or too_much is not None) and not results.interrupted:
             for error in results.errors:
                 log.error(error)
             for line in _plan(results, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
                 print(line, file=sys.stderr)
-            options.ask()
+            _allow(tree, too_much)
             progress.restart()
         if results.interrupted and not args.dry_run:
             # Nothing of the plan was carried out.
             results = Results([], [f"{found.name}: interrupted; nothing is lost" for found in tree.found], True)
         elif not args.dry_run:
-            results = pruning.carry_out(results if asked else None)
+            results = pruning.carry_out(results if asked or args.max_delete is not None else None)
     for error in results.errors:
         log.error(error)
     total = _total(results, args.dry_run)
@@ -125,6 +128,21 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         print(line)
     progress.tell_time()
     return options.FAILED if results.errors else 0
+
+
+def _allow(tree: Tree, too_much: str | None) -> None:
+    """Asks whether to go on. Raises Refused where there is no question."""
+    if too_much is not None:
+        raise Refused(f"{tree.path}: {too_much}; nothing was changed")
+    options.ask()
+
+
+def _excess(args: argparse.Namespace, results: Results[_Answer]) -> str | None:
+    """What part of the plans of all layouts --max-delete does not allow."""
+    summary = together([answer.summary for _, answer in results.values])
+    size = sum(answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"] for _, answer in results.values)
+    images = summary.images
+    return options.excess(args, images, images + summary.staying, size, lambda: on_disk(summary.files))
 
 
 class _Pruning:

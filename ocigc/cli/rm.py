@@ -17,8 +17,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = prune.run_options(args, request(in_use=options.read_in_use(args), rules=RULE_SETS[args.rules]))
     wanted = replace(wanted, references=tuple(args.references))
     if args.recursive:
-        if args.plan_out is not None or args.max_delete is not None:
-            raise UsageError("--plan-out and --max-delete are for one layout, not for --recursive")
+        if args.plan_out is not None:
+            raise UsageError("--plan-out is for one layout, not for --recursive")
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)

@@ -73,20 +73,18 @@ class MaxDelete:
     size: int | None = None
     images: int | None = None
 
-    def excess(self, store: Store, plan: Plan, size: int) -> str | None:
-        """What part of a plan exceeds the limit; None if nothing does. `size` is in bytes: what the plan frees, or
-        moves to the trash.
+    def excess(self, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
+        """What part of a plan exceeds the limit; None if nothing does. `images` go, and `size` bytes are freed or move
+        to the trash. Of how many bytes, is asked only where it counts.
         """
-        images = len(plan.pruned)
-        of_images, of_size = len(plan.images), sum(map(store.size, range(len(store)))) if self.percent else 0
         if self.images is not None and images > self.images:
             return f"{images:,} images would go"
         if self.size is not None and size > self.size:
             return f"{size:,} bytes would go"
         if self.percent is not None and images * 100 > self.percent * of_images:
             return f"{images:,} of {of_images:,} images would go"
-        if self.percent is not None and size * 100 > self.percent * of_size:
-            return f"{size:,} of {of_size:,} bytes would go"
+        if self.percent is not None and size * 100 > self.percent * (total := of_size()):
+            return f"{size:,} of {total:,} bytes would go"
         return None
 
 

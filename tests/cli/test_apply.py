@@ -156,6 +156,29 @@ def test_a_run_that_would_take_too_much_is_refused(layout: LayoutWriter, plan: P
         assert len(names(layout)) == 2
 
 
+@pytest.mark.parametrize(("limit", "code"), [("3", 3), ("4", 0), ("49%", 3), ("99%", 0), ("100B", 3), ("1GB", 0)])
+def test_the_limit_counts_all_layouts_of_a_tree(tmp_path: Path, limit: str, code: int) -> None:
+    """Two images go from each of two layouts, and two stay."""
+    layouts = [LayoutWriter(tmp_path / "tree" / name) for name in ("one", "two")]
+    for layout in layouts:
+        for number in range(4):
+            layout.tag(layout.image(f"app:{number}", [f"{number}"]), f"example.com/{layout.path.name}:{number}")
+    used = tmp_path / "used"
+    used.write_text("".join(f"example.com/{name}:{number}\n" for name in ("one", "two") for number in (0, 1)))
+    before = [layout.present() for layout in layouts]
+    words = ["prune", "-a", "--recursive", "--force", "--grace", "0s", "--in-use", used, tmp_path / "tree"]
+    looked = ocigc(*words, "-n", "--max-delete", limit)
+    assert (looked.code, "a real run is refused" in looked.err) == (0, code == 3)
+    done = ocigc(*words, "--max-delete", limit)
+    assert done.code == code, done
+    if code:
+        assert [layout.present() for layout in layouts] == before
+        assert f"more than --max-delete {limit} allows; nothing was changed" in done.err
+        assert "example.com/two:3" in done.err  # the plan is shown
+    else:
+        assert [len(names(layout)) for layout in layouts] == [2, 2]
+
+
 def test_a_limit_that_cannot_be_read(layout: LayoutWriter) -> None:
     for limit in ("", "-1", "120%", "much"):
         refused(
