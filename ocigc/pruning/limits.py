@@ -44,9 +44,10 @@ def _without_images(store: Store, plan: Plan) -> str:
 
 
 def _without_names(store: Store, plan: Plan) -> str:
-    if plan.dangling or not plan.pruned.of_kind(*_NAMED):
+    going, left = plan.pruned.of_kind(*_NAMED), [images.of_kind(*_NAMED) for images in _left(plan)]
+    if plan.dangling or not going or any(_have_content(images, store) for images in left):
         return ""
-    if any(_have_content(images.of_kind(*_NAMED), store) for images in _left(plan)):
+    if any(left) and not _have_content(going, store):  # all their content may be in a common blob directory
         return ""
     return "this would leave no image with a name where there are some"
 

@@ -317,6 +317,33 @@ def test_what_lists_and_labels_of_a_sibling_need(
         assert not any(map(a.has, blobs))
 
 
+@pytest.mark.parametrize("command", ["rm", "prune"])
+def test_images_whose_blobs_are_all_in_a_pool(command: str, tmp_path: Path) -> None:
+    """So `skopeo copy --dest-shared-blob-dir` writes them (containers/image#2003)."""
+    one, two, pool = make(tmp_path, "one"), make(tmp_path, "two"), make(tmp_path, "pool")
+    kept = [each for layout in (one, two) for each in image(pool, layout.path.name)[1]]
+    one.tag(kept[0], "1")
+    two.tag(kept[4], "1")
+    gone, blobs = image(pool, "gone")
+    two.tag(gone, "2")
+    for layout in (one, two):
+        shutil.rmtree(layout.path / "blobs")
+    if command == "rm":
+        assert ocigc("rm", "--force", "--recursive", tmp_path, "two:2").code == 0
+        tree(tmp_path)
+    else:
+        used = tmp_path / "used"
+        used.write_text("reg.example/one:1\nreg.example/two:1\n")
+        tree(tmp_path, "--all", "--repository", "reg.example", "--in-use", str(used))
+    assert has(pool, kept)
+    assert not any(map(pool.has, blobs))
+    used = tmp_path / "used"
+    used.write_text("reg.example/one:1\n")
+    answer = tree(tmp_path, "--all", "--repository", "reg.example", "--in-use", str(used), code=3)
+    assert [error.split(":")[0] for error in answer["Errors"]] == ["two"]
+    assert has(pool, kept)
+
+
 def test_what_only_an_orphan_of_a_pool_needed_goes_in_the_same_run(tmp_path: Path) -> None:
     named, pool = make(tmp_path, "named"), make(tmp_path, "pool")
     own, _ = image(named, "own")
