@@ -61,6 +61,20 @@ def test_every_kernel_finds_the_flipped_bit(layout: LayoutWriter, kernel: str) -
     assert result.json["Corrupt"] == [layer["digest"]]
 
 
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512", "blake3"])
+@pytest.mark.parametrize("position", [0, -1])
+def test_all_of_a_digest_counts(layout: LayoutWriter, algorithm: str, position: int) -> None:
+    content = b"the name is wrong by one digit"
+    name = blake3(content).hexdigest() if algorithm == "blake3" else hashlib.new(algorithm, content).hexdigest()
+    digits = list(name)
+    digits[position] = "0" if digits[position] != "0" else "1"
+    directory = layout.path / "blobs" / algorithm
+    directory.mkdir(exist_ok=True)
+    (directory / "".join(digits)).write_bytes(content)
+    result = ocigc("verify", "--format", "json", layout.path)
+    assert (result.code, result.json["Corrupt"]) == (1, [f"{algorithm}:{''.join(digits)}"])
+
+
 def test_truncated_and_empty_blobs(layout: LayoutWriter) -> None:
     one, two = layout.blob("to be cut short"), layout.blob("to be emptied")
     layout.blob_path(one).write_bytes(b"to be cut")
