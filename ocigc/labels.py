@@ -72,7 +72,7 @@ class Lease:
 
 @frozen
 class Unlease:
-    """A label to take off a blob, and its value, for the one who wants it back."""
+    """A label to take off a blob, and its value, so that it can be put back."""
 
     digest: Digest
     label: str

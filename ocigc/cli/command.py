@@ -23,7 +23,7 @@ _WIDTH = 79  # columns that examples may take
 
 
 class Item(Protocol):
-    """What stands in the list of a command's options."""
+    """An item in the list of a command's options."""
 
     def add(self, parser: argparse._ActionsContainer) -> None:
         """Adds it to a parser or a group."""
@@ -46,7 +46,7 @@ class Option:
 
 
 class OptionGroup:
-    """Options that stand below a title in the help."""
+    """Options below a title in the help."""
 
     def __init__(self, title: str, *options: Item) -> None:
         self.title = title
@@ -75,8 +75,8 @@ class OneOf:
 class Command:
     """A subcommand: `run` takes the parsed arguments and gives the exit code.
 
-    `failure` makes the answer of `--format json` of a run that failed with a message; the arguments may be incomplete.
-    `commands` are subcommands of its own, by name, each with its one-line summary; such a command has no `run`.
+    `failure` makes the answer for `--format json` of a run that failed with a message; the arguments may be incomplete
+    then. `commands` are its own subcommands, by name, each with a one-line summary; such a command has no `run`.
     `defaults` are further attributes of the parsed arguments.
     """
 
@@ -104,7 +104,7 @@ class Command:
         self.defaults = defaults
 
     def fill(self, parser: argparse.ArgumentParser) -> None:
-        """Gives a parser what this command understands."""
+        """Adds the options of this command to a parser."""
         parser.description = self.description
         parser.epilog = (
             "\n\n".join(filter(None, ("\n".join(self._example_lines()), self.notes, self.exit_status))) or None

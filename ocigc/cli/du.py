@@ -52,7 +52,7 @@ _LAYOUTS = (
     Column("WITH --all", right=True),
 )
 
-# What `du` tells of a repository comes with the bytes of all blobs.
+# The columns of a repository, before the bytes of all blobs.
 _Row = tuple[Repository, int]
 
 
@@ -95,7 +95,7 @@ FILTERS: dict[str, Callable[[str], Predicate[_Row]]] = {
 
 
 def _part(size: int, whole: int) -> str:
-    """As docker system df has it."""
+    """A part of a whole, as docker system df shows it."""
     return f"{human_size(size)} ({percent(size, whole)})"
 
 
@@ -216,7 +216,7 @@ def _layouts_as_json(members: Members) -> Iterator[dict[str, object]]:
 
 
 def _each_freed(members: Members) -> Iterator[tuple[str, Consumption, int, int]]:
-    """Of each layout what a prune of the tree would free there: a file with several names with the last of them."""
+    """What a prune of the tree would free in each layout: a file with several names counts with the last of them."""
     dangling = freed([files for _, each in members for files in each.dangling])
     unused = freed([files for _, each in members for files in each.unused])
     for (name, each), some, most in zip(members, dangling, unused, strict=True):

@@ -98,7 +98,7 @@ COMMAND = Command(
         ("skopeo copy oci:elsewhere:app oci:mirror:app", ""),
         ('ocigc lease release mirror "$id"', ""),
     ),
-    notes="The digests need not be there yet. An image's name stands for its digest.",
+    notes="The digests need not be there yet. The name of an image means its digest.",
     commands={
         "create": (
             "make a lease and print its name",

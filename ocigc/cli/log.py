@@ -52,12 +52,12 @@ def with_hint(message: str) -> str:
 
 
 def note(message: str) -> None:
-    """Something that a person should know, though it is no failure."""
+    """Tells a person something that is not a failure."""
     _write("note", message)
 
 
 def error(message: str) -> None:
-    """Why the command fails."""
+    """Tells why the command fails."""
     _write("error", message)
 
 

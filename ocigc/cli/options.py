@@ -325,8 +325,9 @@ def _metrics_directory(args: argparse.Namespace) -> list[int]:
 
 
 def repository(args: argparse.Namespace) -> str | None:
-    """--repository for one layout, normalised; for a tree it is a prefix, and means nothing before the path is behind
-    it. Raises UsageError."""
+    """--repository for one layout, normalised. For a tree it is a prefix, which means something only with the path of a
+    layout after it. Raises UsageError.
+    """
     return None if args.repository is None else repository_name(args.repository)
 
 
@@ -405,7 +406,7 @@ def read_file(option: str, name: str, *, dash: bool = False) -> bytes:
 
 
 def note(message: str) -> None:
-    """A line for the person at the terminal or the log; never on stdout."""
+    """Writes a line for the person at the terminal or the log; never on stdout."""
     log.note(message)
 
 
@@ -417,8 +418,7 @@ def each_layout(
     in_use: InUse | None = None,
     spread: Callable[[Workers], Spread[T]] | None = None,
 ) -> Results[T]:
-    """Works on every layout below LAYOUT; says what went wrong, and what of `in_use` matches no image. With --cluster,
-    `spread` says what its workers do."""
+    """Works on every layout below LAYOUT. Reports what went wrong, and what of `in_use` matches no image."""
     from ocigc.layout import discover  # noqa: PLC0415
 
     if len(getattr(args, "layouts", ())) > 1:
@@ -444,8 +444,9 @@ def each_layout(
 def where_found(
     args: argparse.Namespace, work: Callable[[Layout, str | None, Watcher], T], *, blobs: bool = False
 ) -> Results[T]:
-    """Works on those layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags;
-    with `blobs` on all, if it may name a blob. Says what went wrong. Raises UsageError."""
+    """Works on those layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags.
+    With `blobs`, works on all of them if REF may name a blob. Reports what went wrong. Raises UsageError.
+    """
     from ocigc.gc.resolve import NoSuchImage  # noqa: PLC0415
     from ocigc.layout import discover  # noqa: PLC0415
     from ocigc.layout.discover import locate  # noqa: PLC0415
@@ -473,8 +474,9 @@ def where_found(
 def each_given(
     args: argparse.Namespace, work: Callable[[Layout, Watcher], T], *, in_use: InUse | None = None
 ) -> Results[T]:
-    """Reads every layout that was given, and says what of `in_use` matches no image of it. What is wrong with the only
-    layout is raised; of several, it is said, and the others go on."""
+    """Reads every layout that was given, and notes what of `in_use` matches no image in it. An error in the only layout
+    is raised. With several, it is reported, and the others go on.
+    """
     from ocigc.layout.discover import Results  # noqa: PLC0415
 
     values, errors = [], []

@@ -44,7 +44,7 @@ RUN_OPTIONS = (
         options.WAIT,
     ),
 )
-"""What whoever removes images may ask for."""
+"""Options of every command that removes images."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _policy(args: argparse.Namespace) -> Policy | None:
-    """The policy of --policy; its text stays with the arguments, for a plan that is saved."""
+    """The policy of --policy. Its text stays with the arguments, for a saved plan."""
     if args.policy is None:
         return None
     content = options.read_file("--policy", args.policy)
@@ -87,7 +87,7 @@ def _policy(args: argparse.Namespace) -> Policy | None:
 
 
 def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
-    """What RUN_OPTIONS ask for."""
+    """The options of RUN_OPTIONS as a request."""
     return PruneOptions(
         request=asked,
         driver=args.driver,

@@ -76,7 +76,7 @@ def _draw(leaves: Sequence[Leaf]) -> Iterator[str]:
 
 
 def _last_of_level(leaves: Sequence[Leaf]) -> list[bool]:
-    """Of each leaf, whether no sibling follows."""
+    """For each leaf, whether no sibling follows."""
     last = []
     follows: list[bool] = []
     for leaf in reversed(leaves):

@@ -27,8 +27,8 @@ class LayoutShard:
 
 @dataclass(frozen=True, slots=True)
 class LayoutResult:
-    """What came of one layout: the SHA-256 of its index.json, the number of the root's device there,
-    what there is to note, and the plain form of the result; None where the worker could not read it."""
+    """What came of one layout: the SHA-256 of its index.json, the number of the root's device there, what there is to
+    note, and the plain form of the result; None where the worker could not read it."""
 
     index: str
     device: int
@@ -47,7 +47,7 @@ class _Listening:
         return self._report
 
     def note(self, message: str) -> None:
-        """Keeps it for whoever waits."""
+        """Keeps it for the one who waits."""
         self.notes.append(message)
 
 

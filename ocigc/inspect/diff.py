@@ -69,7 +69,7 @@ def diff(
     """Compares two layouts by what their names and descriptors say; nothing but manifests is hashed. `repository`
     (normalised) owns the bare tags of both; `wait` is for the locks.
 
-    Raises UsageError where one is no layout, and Refused where it cannot be read.
+    Raises UsageError where one is not a layout, and Refused where it cannot be read.
     """
     now = time.time_ns()
     with ExitStack() as stack:

@@ -29,12 +29,11 @@ from ocigc.times import Duration
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """`blobs` counts all blobs of the layouts, held or not; `files` are the files behind them, `dangling` those that a
-    prune would remove, and `unused` those that a prune of all images would; each layout by itself. `leftovers` are
-    temporary files of other tools, of which any prune would free `leftovers_freed` bytes. `health` and `disks` are
-    those of each layout, where somebody asked for them. `orphans` are the files of `orphan_count` blobs that nothing
-    reaches and that any prune would remove. The trash has `trash_runs`, of `trashed` bytes, which `size` does not
-    count.
+    """What layouts consume. `blobs` counts all blobs, reachable or not. `files` are their files, `dangling` those that
+    a prune would remove, and `unused` those that a prune of all images would; each has an item per layout. `leftovers`
+    are temporary files of other tools; any prune would free `leftovers_freed` bytes of them. `health` and `disks` are
+    those of each layout, where they were asked for. `orphans` are the files of `orphan_count` blobs that nothing
+    reaches, and any prune would remove. The trash has `trash_runs` of `trashed` bytes, which `size` does not count.
     """
 
     images: Sequence[Usage]
@@ -102,10 +101,10 @@ def du(
     watch: Watcher = SILENT,
 ) -> Consumption:
     """What a layout consumes; with `health` also how it fares. What a prune would free is by the rule set and the
-    layout's own policy, else by `default_policy`; nothing, where that would be refused. `repository` (normalised) owns
-    bare tags and images without a name. What other layouts need of it, as `elsewhere` tells, stays.
+    layout's own policy, else by `default_policy`; nothing where that prune would be refused. Bare tags and images
+    without a name belong to `repository` (normalised). What other layouts need of it, by `elsewhere`, stays.
 
-    Raises UsageError where it is no layout, and Refused where it cannot be read.
+    Raises UsageError where it is not a layout, and Refused where it cannot be read.
     """
     default = request(in_use=in_use, rules=rules)
     everything = request(prune_all=True, in_use=in_use, rules=rules)
@@ -141,9 +140,9 @@ def du(
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """`name` is in its familiar form; empty for images whose name tells none. `size` counts each present blob of its
-    images' walks once, in bytes; `shared` of it is in other repositories too, and `reclaimable` of it would go with all
-    that is unused.
+    """`name` is in its familiar form; it is empty for images whose name has no repository. `size` counts each present
+    blob of the walks of its images once, in bytes. `shared` of these are in other repositories too, and `reclaimable`
+    of these would go with everything unused.
     """
 
     name: str
@@ -159,7 +158,9 @@ class Repository:
 
 
 def repositories(snapshot: Snapshot, unused: Iterable[int], own: str | None = None) -> list[Repository]:
-    """The repositories by name; `unused` are the nodes that would go. What has no name is in the layout's `own`."""
+    """The repositories, by name; `unused` are the nodes that would go. Images without a name are in the
+    layout's `own`.
+    """
     images, store = snapshot.images, snapshot.store
     members: dict[str, array[int]] = {}
     for image in images:

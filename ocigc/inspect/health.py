@@ -31,10 +31,10 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`verified` is the instant since which no blob has waited longer for its verification, None where nobody knows of
-    any; `corrupt` is how many blobs the last one found corrupt. `damaged` are messages, each of one manifest that
-    cannot be read or believed; `incomplete` is how many images lack something that they need. `refused` says why a
-    prune would do nothing; empty where it would not. The trash has so many `runs`, of `trashed` bytes.
+    """`verified` is the instant since which no blob has waited longer for its verification; None where it is unknown.
+    `corrupt` is how many blobs the last verification found corrupt. `damaged` are messages, each about one manifest
+    that cannot be read or trusted; `incomplete` is how many images lack something that they need. `refused` says why a
+    prune would do nothing; empty where it would not be refused. The trash has `runs` runs, of `trashed` bytes.
     """
 
     verified: int | None = None
@@ -78,7 +78,8 @@ def trash_of(layout: Layout) -> tuple[int, int]:
 
 def _by_ledger(layout: Layout, now: int) -> int | None:
     """Since when the blob that has waited longest for its verification has waited, by the ledger of verify: since its
-    last one, or since it came. None where no ledger knows of any."""
+    last verification, or since it came. None where the ledger does not tell.
+    """
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         fd = state.open_plain(LEDGER)
         try:
@@ -106,7 +107,8 @@ def _longest_wait(store: Store, ledger: Ledger, now: int) -> int | None:
 
 def _verification(layout: Layout, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
     """Since when no blob has waited longer for its verification, by the ledger or by the last run of verify that hashed
-    all, and how many the last run found corrupt. None where neither knows of any."""
+    everything, and how many blobs the last run found corrupt. None where neither tells.
+    """
     verified = [run for run in runs if run.command == "verify"]
     corrupt = verified[-1].line.get("corrupt", 0) if verified else 0
     whole = [run.time for run in verified if run.line.get("whole", True)]

@@ -1,4 +1,4 @@
-"""The blobs of a store by owner and by what becomes of them."""
+"""The blobs of a store, by owner and by what becomes of them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ocigc.native import Store
 
 LISTED = 120_000
 LISTED_LEAST = 20_000
-"""How many blobs of images are listed, those of the largest images: so many less the number of images, but some."""
+"""How many blobs of images are listed: this many, less the number of images, of the largest images."""
 LARGEST = 40
-"""How many of the blobs that no image leads to are."""
+"""How many blobs that no image leads to are listed."""
 _FATES = tuple(map(Fate, range(8)))
 _NAMED = 3  # absent blobs
 
 
 class Holdings:
-    """The blobs of a store by owner and fate; those of the largest units one by one."""
+    """The blobs of a store by owner and fate. Those of the largest units are listed one by one."""
 
     def __init__(self, store: Store, found: Sharing, plans: Sequence[tuple[Fate, Plan]]) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class Holdings:
         faults: Mapping[int, str],
         lacking: Mapping[Digest, Sequence[str]],
     ) -> Iterator[Unit]:
-        """The units by digest, in the order given: their blobs are listed while there is room."""
+        """The units by digest, in the given order. Their blobs are listed while there is room."""
         follows = _followed(snapshot, self._found)
         documents = Documents(self._store)
         walks: list[Sequence[int] | None] = []
@@ -118,12 +118,12 @@ class Holdings:
         return rest, self._alone[owner], self._free[owner]
 
     def groups(self) -> list[SharedGroup]:
-        """The groups by number, once the units are told."""
+        """The groups by number, after the units."""
         found = map(self._of, range(-1, -1 - self._found.count, -1))
         return [SharedGroup(size, free, rest) for rest, size, free in found]
 
     def _nobodys(self) -> None:
-        """Tells of the blobs that no image leads to: the largest, the rest, and how many of their bytes go."""
+        """The blobs that no image leads to: the largest, the rest, and how many of their bytes go."""
         nodes = [node for node, owner in enumerate(self._found.owners) if owner == NOBODY]
         nodes.sort(key=self._sizes.__getitem__, reverse=True)
         rest: dict[Fate, tuple[int, int]] = {}
@@ -138,7 +138,7 @@ class Holdings:
 
 
 def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:
-    """Of the targets of referrers, the owner of what they refer to."""
+    """For the targets of referrers, the owner of what they refer to."""
     return {
         snapshot.images[position].target.digest: found.owners[subjects[0]]
         for position, subjects in snapshot.relations.subjects.items()
@@ -163,7 +163,7 @@ def lacking_by_target(snapshot: Snapshot) -> dict[Digest, list[str]]:
 
 
 def _platforms(documents: Documents, store: Store, walk: Sequence[tuple[int, Media]]) -> Iterator[tuple[int, str]]:
-    """The platforms of manifests, as an index says, or else the config of the only one."""
+    """The platforms of manifests, as an index states them, or else the config of the only manifest."""
     for node, media in walk:
         if media == Media.INDEX:
             for child in documents.children(node):

@@ -54,11 +54,11 @@ def overview(
     wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Overview:
-    """Looks at a layout. What a prune would do is by the rule set and the layout's own policy, else by
-    `default_policy`. One that would be refused, as of damaged manifests that stay, takes nothing, and `Health` says
-    why. What other layouts need of it, as `elsewhere` tells, stays.
+    """Reads a layout for a report. What a prune would do is by the rule set and the layout's own policy, else by
+    `default_policy`. A prune that would be refused, for example because of damaged manifests that stay, removes
+    nothing, and `Health` says why. What other layouts need of it, by `elsewhere`, stays.
 
-    Raises UsageError where it is no layout, and Refused where nothing can be known of it.
+    Raises UsageError where it is not a layout, and Refused where nothing about it can be known.
     """
     with lock.shared(layout, wait):
         policy = own_policy(layout.dir, layout.path, watch) or default_policy
@@ -104,7 +104,7 @@ class _Look:
     def _tell(self, snapshot: Snapshot, store: Store) -> Overview:
         now = self.requests[0].now
         used = usage(snapshot, self.requests[0].in_use, now)
-        # The largest first: those are what the page has room for.
+        # The largest first, as the page has room for these.
         sizes = {each.image.target.digest: (each.size, each.image.target) for each in used}
         targets = [target for _, target in sorted(sizes.values(), key=lambda one: (-one[0], one[1].digest))]
         found = sharing(*_roots(targets, store), store)
@@ -169,8 +169,9 @@ class _Look:
         return [None if damaged else plan for plan, damaged in zip(plans, damage, strict=True)]
 
     def _plans(self, snapshot: Snapshot) -> list[Plan]:
-        """A prune's, one of all, and one of all where there is no policy. The last is made first: under a policy,
-        referrers may be detached."""
+        """The plans of a prune, of a prune of all, and of a prune of all without a policy. The last is made first,
+        because under a policy, referrers may be detached.
+        """
         default, everything = self.requests
         base = PruneOptions(repository=self.repository, own_policy=False, match_in_use=False)
         free = replace(base, request=everything)

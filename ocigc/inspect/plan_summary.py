@@ -27,11 +27,11 @@ from ocigc.values import frozen, replace
 
 @frozen
 class Loss:
-    """An image that goes, with the referrers that go with it.
+    """An image that goes, with its referrers.
 
-    `name` is in its familiar form, empty if it has none; `repository` likewise. `created` is an instant, None if nobody
-    knows it. `size` (bytes) is that of the image, `frees` what the disk gets back; `referrers` are how many and what
-    they free. `layout` is the path of its layout in a tree.
+    `name` is in its familiar form, empty if it has none; so is `repository`. `created` is an instant; None if it is
+    unknown. `size` (bytes) is that of the image, and `frees` is what the disk gets back. `referrers` are how many, and
+    what they free. `layout` is the path of its layout in a tree.
     """
 
     name: str
@@ -54,11 +54,11 @@ class Loss:
 class PlanSummary:
     """A plan in figures. All sizes are in bytes.
 
-    `losses` are the largest images that go, by repository; there are `count` in all, and `repositories` says of all of
-    them how many go and what they free, by repository. `images` counts entries that go, referrers among them, of which
-    `unnamed` only lose their name, and `staying` those that stay. `leaving` are the files that go, `files` all of the
-    layout. `orphans` are blobs that no image that goes reached; `in_grace` counts those too young to go, `labels` the
-    snapshot labels that are removed, and `renamed` the images that lose a name but keep others. `leftovers` are
+    `losses` are the largest images that go, by repository. There are `count` in all, and `repositories` has for all of
+    them how many go and what they free, by repository. `images` counts entries that go, including referrers; `unnamed`
+    of these only lose their name. `staying` counts those that stay. `leaving` are the files that go, `files` all files
+    of the layout. `orphans` are blobs that no image that goes reached. `in_grace` counts the orphans in grace, `labels`
+    the snapshot labels that are removed, and `renamed` the images that lose a name but keep others. `leftovers` are
     temporary files of other tools, relative to the layout.
     """
 

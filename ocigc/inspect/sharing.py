@@ -1,4 +1,4 @@
-"""Who has which blob: one image alone, a group of images, or none."""
+"""Which images have which blob: one image alone, a group of images, or none."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ from ocigc.inspect.usage import Usage
 
 
 class Fate(IntFlag):
-    """With what a blob or an image goes: a prune of the dangling ones, one of all, or one of all where no policy is."""
+    """What removes a blob or an image: a prune of dangling images, a prune of all, or a prune of all without
+    a policy.
+    """
 
     STAYS = 0
     PRUNE = 1
@@ -30,13 +32,13 @@ class Fate(IntFlag):
 
 
 Amounts = Mapping[Fate, tuple[int, int]]
-"""By fate how many blobs there are, and their bytes."""
+"""By fate: how many blobs there are, and their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """`size` is in bytes; `media` is None for what no image leads to; `platform` is that of a manifest, or empty.
-    `owner` is as in `Sharing`.
+    """`size` is in bytes. `media` is None for a blob that no image leads to. `platform` is that of a manifest, or
+    empty. `owner` is as in `Sharing`.
     """
 
     digest: Digest
@@ -49,11 +51,11 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A target: one image, under however many names. `alone` are the bytes that no other unit has, of which `free`
-    would go with it where no policy holds them; `rest` is of those that are not listed. `blobs` are the positions of
-    the listed ones of its walk, None where the unit is too small for that. `damaged` are messages, each of a manifest
-    of it that cannot be read or believed; `lacking` say what it needs and has not. `follows` is the owner of what it
-    refers to.
+    """A target: one image, under however many names. `alone` are the bytes that no other unit has; `free` of these
+    would go with it if no policy kept them; `rest` are those of blobs that are not listed. `blobs` are the positions of
+    the listed blobs of its walk; None where the unit is too small to be listed. `damaged` are messages, each about a
+    manifest of it that cannot be read or trusted; `lacking` say what it needs and lacks. `follows` is the owner of what
+    it refers to.
     """
 
     digest: Digest
@@ -90,7 +92,7 @@ class SharedGroup:
 
 @dataclass(frozen=True, slots=True)
 class ImageSummary:
-    """One image. `registry` and `repository` are empty where its name tells none; `odd`: its name is no reference.
+    """One image. `registry` and `repository` are empty where its name has none; `odd`: its name is not a reference.
     `reasons` are those of a prune and of a prune of all; None where there is no plan. `layout` is its path in a tree.
     """
 
@@ -106,8 +108,8 @@ class ImageSummary:
 
 @dataclass(frozen=True, slots=True)
 class RepositorySummary:
-    """`size` counts each present blob of its images once, in bytes; `alone` of it is in no other repository; `prune`,
-    and `prune_all`, is what such a prune would take of it.
+    """`size` counts each present blob of its images once, in bytes. `alone` of these are in no other repository. A
+    prune would remove `prune` of these, a prune of all `prune_all`.
     """
 
     registry: str
@@ -133,7 +135,7 @@ class RepositorySummary:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What a prune would remove; `bytes` are those that the disk gets back."""
+    """What a prune would remove. `bytes` are those that the disk gets back."""
 
     images: int
     blobs: int

@@ -96,7 +96,7 @@ def images(
 ) -> list[Usage]:
     """The images by name, and what each costs. `repository` (normalised) owns bare tags; `wait` is for the lock.
 
-    Raises UsageError where it is no layout, and Refused where it cannot be read.
+    Raises UsageError where it is not a layout, and Refused where it cannot be read.
     """
     now = time.time_ns()
     with lock.shared(layout, wait):

@@ -63,7 +63,7 @@ def why(
 ) -> RetainingPaths:
     """Why what a reference means is there: an image by its name, any blob by its digest or how that begins.
 
-    Raises UsageError where there is no such thing, and Refused.
+    Raises UsageError where it does not exist, and Refused.
     """
     now = time.time_ns()
     with lock.shared(layout, wait):
@@ -113,7 +113,9 @@ def _mentions(store: Store, digest: Digest) -> list[Digest]:
 
 
 NextStep = Callable[[int], tuple[str, int] | None]
-"""Of a node that holds the blob: by what role it does, and the next node on the way down; None of any other node."""
+"""For a node that reaches the blob: the role of the edge, and the next node on the way down; None for any
+other node.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,8 +118,8 @@ def _described(entry: dict[str, Any], where: str) -> list[InUse]:
 
 
 def _row(entry: dict[str, Any], where: str) -> list[InUse]:
-    """A row of a table, in which `<none>` stands for what is absent. The ID counts only if nothing else does: most are
-    shortened.
+    """A row of a table, in which `<none>` means that a value is absent. The ID counts only if nothing else does, as
+    most are shortened.
     """
     stated = {key: value for key, value in entry.items() if value != _NONE}
     parts = [field(stated, "Digest", where)]

@@ -31,10 +31,11 @@ def _is_kubernetes(document: Any) -> bool:
 
 
 def _read_kubernetes(document: Any, name: str) -> InUse:
-    """Every `image` and `imageID`, wherever it stands: in pods, in what makes pods, in custom resources; and what
-    nodes, kustomizations and operators' variables name.
+    """Every `image` and `imageID`, at any place: in pods, in what makes pods, in custom resources; and what nodes,
+    kustomizations and the variables of operators name.
 
-    Outside of containers `image` may mean anything, so what is not a reference is passed over there. Raises UsageError.
+    Outside of containers, `image` may mean anything, so a value that is not a reference is ignored there. Raises
+    UsageError.
     """
     return union(list(_found(document, name)))
 

@@ -214,7 +214,8 @@ class Archive(Layout):
 
     def __init__(self, path: str | os.PathLike[str], watch: Watcher = SILENT) -> None:
         """Reads the headers of all members. Raises UsageError where it is not an archive of a layout, CutOffArchive
-        where it ends before it can be known, and MalformedError for what is not read here."""
+        where it ends before that is known, and MalformedError for a kind of member that is not supported.
+        """
         fd = open_archive(path)
         with open(fd, "rb", buffering=_BUFFER, closefd=False) as file:
             tar = Tar(file, os.fstat(fd).st_size)

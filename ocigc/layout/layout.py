@@ -77,7 +77,7 @@ class Layout(Closing):
         return NotALayout(f"{self.path}: {reason}", self._given)
 
     def _advice(self) -> str:
-        """How to make a layout of a directory that lacks nothing but the marker, as caches of older BuildKits do."""
+        """How to turn a directory that only lacks the marker into a layout: caches of older BuildKits are like this."""
         if not self.dir.exists(INDEX):
             return ""
         from shlex import quote  # noqa: PLC0415
@@ -114,7 +114,7 @@ class Layout(Closing):
         return self._read_index(lambda: self.dir.read(INDEX, INDEX_LIMIT))
 
     def content_of(self, index: Index) -> bytes | None:
-        """The bytes of index.json, None where it is no longer that index."""
+        """The bytes of index.json; None if they have changed since."""
         content = self.index_content()
         return content if sha256(content) == index.sha256 else None
 
@@ -146,9 +146,10 @@ def open_either(path: str | os.PathLike[str], watch: Watcher = SILENT) -> Layout
 def open_layout(
     path: str, *, writable: bool, archives: bool = False, also: Sequence[int] = (), watch: Watcher = SILENT
 ) -> Layout:
-    """Opens a layout for a command: one that keeps no more memory than it needs, and gives up, for good, the right to
-    change anything but what lies in it, if it is to be `writable`, and below the open directories `also`. A kernel
-    without Landlock is no reason to stop. With `archives`, it may be an archive. Raises UsageError."""
+    """Opens a layout for a command. The process returns unused memory, and gives up, for good, the right to change
+    anything except in the layout, if it is `writable`, and below the open directories `also`. A kernel without Landlock
+    is not an error. With `archives`, it may be an archive. Raises UsageError.
+    """
     return_memory()
     layout = open_either(path, watch) if archives else Layout(path)
     confine(*([layout.fd] if writable else []), *also)

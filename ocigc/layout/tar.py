@@ -1,6 +1,6 @@
 """Tar archives: their members, one after the other, as tar would write them out.
 
-Read are the forms ustar, GNU (long names) and pax; not sparse members. Nothing is unpacked. The standard library's
+It reads the forms ustar, GNU (long names) and pax, but not sparse members. Nothing is unpacked. The standard library's
 `tarfile` takes ten times as long for small members, and keeps a kilobyte of each.
 
 Sources: POSIX pax(1), "ustar Interchange Format" and "pax Extended Header"; GNU tar's manual, "Basic Tar Format"; for
@@ -52,8 +52,9 @@ _KINDS |= dict.fromkeys((b"3", b"4", b"6"), Kind.SPECIAL)
 
 @frozen
 class Member:
-    """One of them, by its name as it stands there. The content is `size` bytes of the archive from `start` on;
-    `modified` is an instant. A link has a `target`."""
+    """A member, by its name as the archive has it. The content is `size` bytes of the archive from `start` on;
+    `modified` is an instant. A link has a `target`.
+    """
 
     name: str
     kind: Kind

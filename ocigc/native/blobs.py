@@ -144,8 +144,8 @@ class Blobs(Closing):
     # Files
 
     def stat(self, nodes: Sequence[int] | None = None, report: Report | None = None) -> None:
-        """Asks for the status of the nodes' files (None: of all) if it is not known yet. Whatever needs it asks by
-        itself; asking for many at once is faster. Raises Refused if a file is no longer a regular one.
+        """Asks for the status of the nodes' files (None: of all) where it is not known yet. Methods that need it ask by
+        themselves, but asking for many at once is faster. Raises Refused if a file is no longer a regular one.
         """
         if self._has_all_statuses:
             return

@@ -49,7 +49,7 @@ class Config:
 
 @frozen
 class JsonMember:
-    """Where a member of a JSON object stands: `start` is that of its key, `value` that of its value, which ends at
+    """The place of a member of a JSON object: `start` is that of its key, `value` that of its value, which ends at
     `end`. The elements of an array have no `key`.
     """
 

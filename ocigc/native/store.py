@@ -246,7 +246,9 @@ class Store(Blobs):
         return None if subject == NO_NODE else subject
 
     def subjects(self, nodes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """Of those of the nodes that have a subject, their place and that, which may be ABSENT."""
+        """For those of the nodes that have a subject: the index of the node in the list, and the subject, which may be
+        ABSENT.
+        """
         flat = node_array(nodes)
         found = array("I", bytes(4 * len(flat)))
         if lib.ocigc_graph_subjects(self.handle, pointer(flat), len(flat), pointer(found)):

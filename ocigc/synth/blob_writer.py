@@ -1,4 +1,4 @@
-"""Writing the files of a synthetic layout."""
+"""Writes the files of a synthetic layout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BlobWriter:
         self.bytes = 0
 
     def write(self, content: bytes, media_type: str) -> Descriptor:
-        """Writes one blob, unless it is there already; its descriptor."""
+        """Writes one blob, unless it is present; gives its descriptor."""
         encoded = sha256(content).hexdigest()
         try:
             fd = os.open(self._directory + encoded, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -44,13 +44,13 @@ class BlobWriter:
         return self.write(json.dumps(document, separators=(",", ":")).encode(), media_type)
 
     def remove(self, descriptor: Descriptor) -> None:
-        """Takes a blob away again: the layout is sparse."""
+        """Removes a blob again: the layout is sparse."""
         os.unlink(self._directory + descriptor["digest"].removeprefix("sha256:"))
         self.count -= 1
         self.bytes -= descriptor["size"]
 
     def label(self, descriptor: Descriptor, labels: dict[str, str]) -> None:
-        """Writes a blob's label sidecar."""
+        """Writes the label file of a blob."""
         directory = self._layout / "labels" / "sha256"
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f"{descriptor['digest'].removeprefix('sha256:')}.json").write_text(json.dumps(labels))

@@ -1,4 +1,6 @@
-"""What is in a synthetic layout: the images, and all that gathers around them in years of pushing and signing."""
+"""The content of a synthetic layout: images, and everything that gathers around them in years of pushing and
+signing.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +56,9 @@ _TINY = 64  # bytes of a layer where only the number of blobs matters
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """`layer_bytes` is the median size of a layer. With `blobs`, images are added until there are so many blobs,
-    with tiny layers; `images` does not count then. Every manifest has so many `layers` of its own (None: a few)."""
+    """`layer_bytes` is the median size of a layer. With `blobs`, images with tiny layers are added until there are that
+    many blobs, and `images` does not count. Every manifest has `layers` layers of its own (None: a few).
+    """
 
     seed: int = 0
     images: int = 20
@@ -66,7 +69,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was written. `in_use` are names of images for which somebody could have containers."""
+    """What was written. `in_use` are names of images that somebody could have containers of."""
 
     images: int
     blobs: int
@@ -134,7 +137,7 @@ class _Generator:
         annotations = {"org.opencontainers.image.created": created}
         fate = random.random()
         if fate < 0.15:
-            self._entries.append({**target, "annotations": annotations})  # its tag went to a newer one
+            self._entries.append({**target, "annotations": annotations})  # a newer image has taken its tag
             return
         tag = f"{random.randint(1, 4)}.{number}.{random.randint(0, 9)}"
         self._tag(target, f"{repository}:{tag}", annotations)
@@ -153,7 +156,7 @@ class _Generator:
             manifests.append({**manifest, "platform": {"architecture": architecture, "os": "linux"}})
             attestations.append(self._attestation(manifest))
         if self._spec.blobs is None and self._random.random() < 0.2:
-            # Somebody copied one platform only. Not where size is all that counts: others shall read that too.
+            # Somebody copied only one platform. Not where only size counts: other tools must read that too.
             self._blobs.remove(manifests[1])
         return self._blobs.write_json(
             {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*manifests, *attestations]}, OCI_INDEX
@@ -221,7 +224,7 @@ class _Generator:
         content, diff_id = layer(self._random, size)
         return self._blobs.write(content, OCI_LAYER), diff_id
 
-    # What gathers around them
+    # What gathers around the images
 
     def _referrers(self) -> None:
         empty = self._blobs.write(b"{}", EMPTY)

@@ -25,7 +25,7 @@ def plain(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def gunzip(file: IO[bytes]) -> Iterator[bytes]:
-    """All members, one after the other, in pieces of bounded size; behind them nothing may follow."""
+    """All members, one after another, in pieces of bounded size. Nothing may follow them."""
     decoder = zlib.decompressobj(_GZIP)
     waiting = file.read(_CHUNK)
     try:

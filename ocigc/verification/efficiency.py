@@ -80,7 +80,7 @@ def measure_efficiency(layout: Layout, *, rounds: int, limit: int, cold: bool, w
     """Measures, several rounds of each. Of a store that has more than `limit` bytes, a random sample is read and
     verified. With `cold`, the kernel is asked to forget the blobs before each round; it keeps those that others use.
 
-    Raises UsageError where it is no layout, and Refused where there is nothing to measure or a blob is not sound.
+    Raises UsageError where it is not a layout, and Refused where there is nothing to measure or a blob is not sound.
     """
     cores = len(os.sched_getaffinity(0))
     names = Rate(*_scans(layout, Detail.NAMES, rounds))

@@ -261,7 +261,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) ->
 
 
 def _added(before: Verification, after: Verification, repaired: Sequence[str]) -> Verification:
-    """What is found by now: `after` has looked at the whole graph again, but hashed only what is new."""
+    """What is found by now: `after` has read the whole graph again, but hashed only what is new."""
     corrupt = set(before.corrupt) - set(repaired)
     return replace(
         after,

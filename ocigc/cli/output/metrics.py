@@ -61,12 +61,12 @@ HELP = {
     "repository_unique_bytes": "Bytes of the blobs that only this repository has.",
     "repository_reclaimable_bytes": "Bytes of a repository's blobs that a prune of all that is not in use would take.",
 }
-"""Of every metric, a gauge, what it is: collectors want the same in whatever file it stands."""
+"""The help of every metric. All are gauges. Collectors require the same help in every file."""
 
 
 class MetricsFile:
-    """The metrics file of one run of `command` on `layout`. The run confines itself before it knows what to write:
-    `directory`, open from the start, has to stay writable.
+    """The metrics file of one run of `command` on `layout`. The run confines itself before it knows what to write, so
+    `directory`, open from the start, must stay writable.
     """
 
     def __init__(self, path: str, command: str, layout: str) -> None:
@@ -118,14 +118,14 @@ class MetricsFile:
             self._measured[name] = self._measured.get(name, 0) + value
 
     def add_repositories(self, values: Mapping[str, Mapping[str, float]], by: str) -> None:
-        """Adds what was measured of repositories: of each, values by name. Of a thousand at most, those where the value
-        `by` is the largest: a collector pays for each."""
+        """Adds what was measured for repositories: for each, values by name. At most a thousand are kept, those with
+        the largest value `by`: a collector pays for each.
+        """
         largest = sorted(values, key=lambda name: (-values[name][by], name))[:_REPOSITORIES]
         self._repositories |= {name: values[name] for name in largest}
 
     def write(self, code: int) -> None:
-        """Replaces the file, at once or not at all, by what is known of a run that ends with an exit code. Raises
-        Refused."""
+        """Replaces the file atomically by the figures of a run that ends with an exit code. Raises Refused."""
         now = round(time.time(), 3)
         values = {
             "last_run_timestamp_seconds": now,
@@ -186,7 +186,7 @@ def read_exposition(text: str, label: str) -> dict[str, float]:
             continue
         metric, found, value = line.partition(label)
         if not found:
-            # What stands after the labels of the run is a repository, whatever its name.
+            # After the labels of the run comes a repository, whatever its name is.
             metric, found, _ = line.partition(label[:-1] + ',repository="')
             value = line.rpartition(" ")[2]
         if not found or not metric.startswith(_PREFIX):
@@ -225,7 +225,7 @@ def _health(each: Sequence[Health]) -> dict[str, float]:
 
 
 def _disks(disks: Sequence[Disk]) -> dict[str, float]:
-    """Of several disks that with the least room: it is full first."""
+    """The figures of the disk with the least room, as it is full first."""
     if not disks:
         return {}
     disk = min(disks, key=lambda disk: disk.free)

@@ -11,8 +11,8 @@ from ocigc.layout.dirfd import Dir
 
 
 class OutputFile(Closing):
-    """The file of that path, or standard output for `-`. The run confines itself before it knows what to write: the
-    open directories `directories` have to stay writable.
+    """The file at a path, or standard output for `-`. The run confines itself before it knows what to write, so the
+    open directories `directories` must stay writable.
     """
 
     def __init__(self, path: str, mark: bytes, option: str = "--output") -> None:
@@ -60,7 +60,7 @@ class OutputFile(Closing):
             raise UsageError(f"{self._shown}: this file has other content; name another, or remove it")
 
     def write(self, content: bytes) -> None:
-        """Writes the file, at once or not at all. Raises Refused and UsageError."""
+        """Writes the file atomically. Raises Refused and UsageError."""
         if self._parent is None:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()

@@ -49,8 +49,8 @@ _EXPLANATIONS = (
 
 @frozen
 class Context:
-    """Of what run a plan is told. `path` is as the user gave it; `now` and `expires`, of the trash, are instants;
-    `width` is that of the terminal, None if it is none.
+    """The run that a plan belongs to. `path` is as the user gave it. `now`, and `expires` of the trash, are instants.
+    `width` is that of the terminal; None if there is none.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Context:
 
 
 def context(path: str, wanted: PruneOptions, *, recursive: bool = False) -> Context:
-    """What is printed of a run with these options."""
+    """The context of a run with these options."""
     now = wanted.request.now
     expires = None if wanted.trash is None else now + nanoseconds(wanted.trash)
     return Context(path, now, expires, recursive, terminal_width(sys.stdout))
@@ -89,8 +89,8 @@ def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool, first: Iter
 def done_lines(
     summary: PlanSummary, run: Context, *, size: int, kept: int, shown: bool, first: Iterable[str] = ()
 ) -> Iterator[str]:
-    """What was done: `size` bytes that went, and `kept` blobs that came into use meanwhile; and where the way back is.
-    The plan comes before it unless it was `shown`.
+    """What was done: `size` bytes that went, `kept` blobs that came into use meanwhile, and how to undo it. The plan
+    comes before it unless it was `shown`.
     """
     if summary.empty:
         yield from _in_grace(summary)
@@ -171,7 +171,7 @@ def _images(summary: PlanSummary, run: Context) -> Iterator[str]:
 
 
 def _says_where(loss: Loss) -> bool:
-    """Whether the name of an image tells its layout, as it does where repositories are paths."""
+    """Whether the name of an image tells its layout, as where repositories are paths."""
     return bool(loss.layout) and f"/{loss.name}".rpartition(":")[0].endswith(f"/{loss.layout}")
 
 

@@ -11,15 +11,14 @@ from ocigc.inspect.summary import Fate, ImageSummary, Overview
 from ocigc.times import format_rfc3339
 
 MARK = b'{"OcigcReport": 1'
-"""How every such document begins."""
+"""The beginning of every such document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """Of what, where, when and with what a report was made. `layout` is how the user names it, `path` where it is;
-    `in_use` are the files that say what is in use, `mirrors` where its references are sought too, `rules` the name
-    of the rule set. Of a tree, `layouts` are those that were read, and `errors` say of
-    others why not.
+    `in_use` are the files that say what is in use, `mirrors` where its references are sought too, `rules` the name of
+    the rule set. Of a tree, `layouts` are those that were read, and `errors` say of others why not.
     """
 
     layout: str
@@ -107,7 +106,7 @@ def _image(image: ImageSummary, overview: Overview, made: Circumstances) -> dict
 
 
 def states(image: ImageSummary, overview: Overview) -> Iterator[str]:
-    """What there is to say of an image, in the order in which the page knows it."""
+    """The states of an image, in the order that the page expects."""
     unit = overview.units[image.unit]
     if image.usage.dangling:
         yield "dangling"

@@ -72,7 +72,7 @@ def _minute(text: str) -> str:
 
 
 def _fit(columns: Sequence[Column], widths: list[int], width: int) -> None:
-    """Makes columns narrower until a line fits: the widest first, of those that may be."""
+    """Makes columns narrower until a line fits: the widest first, of those that may be shortened."""
     excess = sum(widths) + _GAP * (len(widths) - 1) - width
     flexible = [place for place, each in enumerate(columns) if each.name or each.cut]
     while excess > 0 and flexible:
@@ -93,7 +93,7 @@ def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]
 
 
 def _shortened(text: str, width: int) -> str:
-    """The beginning and, as that is what tells names apart, more of the end."""
+    """The beginning of a name and, as the end differs most between names, more of the end."""
     head = (width - 1) // 3
     tail = width - 1 - head
     return f"{text[:head]}…{text[-tail:]}"
@@ -113,7 +113,7 @@ def measure(text: str) -> int:
 
 
 def terminal_width(stream: TextIO | None) -> int | None:
-    """The columns of the terminal that a stream leads to, None where it is no terminal. COLUMNS has the last word."""
+    """The columns of the terminal behind a stream; None where it is not a terminal. COLUMNS takes precedence."""
     if stream is None or not stream.isatty():
         return None
     with suppress(KeyError, ValueError):

@@ -32,8 +32,9 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 
 class ProgressLine:
-    """One line on stderr that follows a run through its steps; nothing where stderr is a log, or no terminal that can
-    take a line back. From half a second on there is always a line: that of the last step stays until there is another.
+    """One line on stderr that follows a run through its steps. Nothing is shown where stderr is a log, or a terminal
+    that cannot take a line back. After half a second there is always a line: that of the last step stays until there is
+    another.
     """
 
     def __init__(self) -> None:
@@ -81,7 +82,7 @@ class ProgressLine:
             self._shown = False
 
     def restart(self) -> None:
-        """Begins anew: what went before, people have looked at and answered."""
+        """Begins a new line of progress, after people have read and answered what went before."""
         self._began = time.monotonic()
 
     def tell_time(self) -> None:
