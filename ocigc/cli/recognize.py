@@ -134,7 +134,8 @@ def _archive(path: str) -> str | None:
         return f"it is an archive of {layouts:,} layouts: unpack it into a directory first, {_unpack(path)}"
     if "manifest.json" in names:
         copy = f"skopeo copy docker-archive:{shown} oci:DIRECTORY:TAG"
-        return f"it is an archive of `docker save` before docker 25: make a layout of it, as in `{copy}`"
+        kind = "a docker-archive, as `docker save` before docker 25 and `podman save` write it"
+        return f"it is {kind}: make a layout of it, as in `{copy}`"
     return "it is a tar archive, but not of a layout"
 
 
