@@ -80,9 +80,13 @@ fuzz: $(VENV)/.installed ## fuzz the scanner, documents, configs and digests (FU
 	native/fuzz/run.sh "$(CURDIR)/build/fuzz" $(FUZZ)
 	$(BIN)/python native/fuzz/differential.py build/fuzz
 
-bench: $(VENV)/.installed $(VENV)/.bench ## measure each phase, and whole commands side by side with others
+BENCH := build/bench
+bench: $(VENV)/.installed $(VENV)/.bench ## measure phases and whole commands, beside others: JSON, tables, plots in build/bench
 	$(BIN)/pytest benchmarks --benchmark-columns=median,iqr,rounds
 	$(BIN)/python benchmarks/side_by_side.py
+	$(BIN)/python benchmarks/efficiency.py --json $(BENCH)/efficiency.json
+	$(BIN)/python benchmarks/limits.py --json $(BENCH)/limits.json
+	$(BIN)/python benchmarks/plots.py $(BENCH)/efficiency.json $(BENCH)/limits.json --to $(BENCH)
 	$(BIN)/python benchmarks/growth.py --svg docs/growth.svg
 
 lint: types ## check style (Python and C), types and spelling
