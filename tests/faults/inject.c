@@ -15,6 +15,8 @@
  *                   one call is made at a time, whatever the threads, and no time passes where the process sleeps
  *   FAULT_OLD       what has not changed since this instant, in nanoseconds, looks a day older than it is
  *
+ *   FAULT_NO_EXCHANGE  1: no two names can be exchanged, as over NFS
+ *
  * A process that has been forked reads them anew by `fault_configure`.
  */
 #define _GNU_SOURCE
@@ -39,6 +41,7 @@
 static const char *root, *stops;
 static long at, error, sticky, changing, count;
 static int log_to = -1, ask = -1, answer = -1;
+static bool no_exchange;
 static int64_t old, slept; /* nanoseconds */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
@@ -60,6 +63,7 @@ __attribute__((constructor)) void fault_configure(void)
     ask = (int)number("FAULT_ASK", -1);
     answer = (int)number("FAULT_ANSWER", -1);
     old = number("FAULT_OLD", 0);
+    no_exchange = number("FAULT_NO_EXCHANGE", 0) != 0;
 }
 
 /* ------------------------------------------------------------- what is below */
@@ -281,6 +285,10 @@ int unlinkat(int directory, const char *name, int flags)
 
 int renameat2(int from, const char *name, int to, const char *target, unsigned int flags)
 {
+    if (no_exchange && flags & RENAME_EXCHANGE) {
+        errno = EINVAL;
+        return -1;
+    }
     PLAIN(int, flags & RENAME_EXCHANGE ? "exchange" : "rename", true,
           AT(from, name) && resolve(to, target, call.other), REAL(renameat2)(from, name, to, target, flags));
 }
