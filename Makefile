@@ -7,7 +7,7 @@ SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pyc
 
 C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
 
-.PHONY: help demo test native-test tsan valgrind arm faults races interleavings mutants fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
+.PHONY: bench-cluster cluster-faults help demo test native-test tsan valgrind arm faults races interleavings mutants fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -88,6 +88,14 @@ bench: $(VENV)/.installed $(VENV)/.bench ## measure phases and whole commands, b
 	$(BIN)/python benchmarks/limits.py --json $(BENCH)/limits.json
 	$(BIN)/python benchmarks/plots.py $(BENCH)/efficiency.json $(BENCH)/limits.json --to $(BENCH)
 	$(BIN)/python benchmarks/growth.py --svg docs/growth.svg
+
+bench-cluster: $(VENV)/.installed ## verify on one and two workers of a cluster against threads, and plan for a thousand
+	$(BIN)/python -P benchmarks/cluster.py
+	$(BIN)/python -P benchmarks/scale_model.py
+
+RUNS ?= 200
+cluster-faults: $(VENV)/.installed ## verify on a cluster whose workers are killed at random (RUNS=1000 for long)
+	OCIGC_CLUSTER_RUNS=$(RUNS) $(BIN)/pytest -q -s tests/cluster/test_hosts.py -k random
 
 lint: types ## check style (Python and C), types and spelling
 	$(BIN)/ruff check

@@ -74,7 +74,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
             client = distributed.Client(  # type: ignore[no-untyped-call]
                 **settings, set_as_default=False, deserializers=["dask", "msgpack"]
             )
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
+        except Exception as error:  # dask has errors of many kinds for this
             reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise Refused(f"cluster {printable(where)}: {reason}") from None
         stack.callback(_close, client)

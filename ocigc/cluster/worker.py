@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from ocigc._version import __version__
 from ocigc.cluster import blob_shard, layout_shard
 from ocigc.errors import OcigcError
 from ocigc.layout.dirfd import Dir
+from ocigc.native import map_blobs
 from ocigc.plain import plain
 from ocigc.progress import Progress, Report
 
@@ -48,6 +50,8 @@ class Answer:
 def work(name: str, argument: Any) -> str:
     """Runs one shard, and answers with an `Answer` as JSON. It stops soon after nobody waits for it any more."""
     value, wrong = None, ""
+    with suppress(OcigcError):
+        map_blobs()  # the process is a program's own: that of dask's worker
     try:
         value = plain(_SHARDS[name](argument, _listening()))
     except _Stopped:

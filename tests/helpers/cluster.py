@@ -19,14 +19,13 @@ _START_SECONDS = 60.0
 class Cluster:
     """A scheduler, and workers that can be added, killed and stopped. `file` is what it has written for clients."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, host: str = "127.0.0.1", protocol: str = "tcp") -> None:
         self.directory = directory
         self.file = directory / "scheduler.json"
         self._options = options
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)
-        )
+        where = ("--host", host, "--port", "0", "--protocol", protocol, "--scheduler-file", str(self.file))
+        self.scheduler = self._start("scheduler", "--no-dashboard", *where)
         _wait(self.file.exists)
 
     def worker(
@@ -42,7 +41,7 @@ class Cluster:
         preload = f"def dask_setup(worker):\n    open({str(ready)!r}, 'w').close()\n"
         process = self._start(
             "worker",
-            *("--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name),
+            *(self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name),
             *("--local-directory", str(self.directory), "--preload", preload),
             prefix=prefix,
             environment=variables,
