@@ -34,7 +34,7 @@ from ocigc.layout.layout import Layout
 from ocigc.native import Detail, Store, map_blobs
 from tests.helpers.cluster import Cluster
 
-SAMPLE = 60_000  # blobs
+SAMPLE = 100_000  # blobs
 TASKS = 1000
 AWAY = 60.0  # seconds that a worker is away when it has died
 SHARD_SECONDS = 20.0
@@ -153,7 +153,7 @@ def simulate(
     seconds."""
     choice = random.Random(1)
     each = min(rate, storage / workers)
-    seconds = min(max(0.5, workers / RESULTS_A_SECOND), SHARD_SECONDS)
+    seconds = min(max(0.5, workers / RESULTS_A_SECOND, size / (each * workers * 8)), SHARD_SECONDS)
     shard = seconds * each
     per_shard = blobs * shard / size
     left = size

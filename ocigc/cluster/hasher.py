@@ -11,7 +11,6 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
 from typing import Any
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
@@ -104,7 +103,6 @@ class _Hashing:
         self._deadline = deadline
         self._hashes = Hashes(bytearray(len(nodes)), bytearray(CHECKSUM * len(nodes) if checksums else 0))
         self._checksums = checksums
-        self._digests = list(store.digests(nodes))
         self._sizes = array("Q", map(store.size, nodes))
         self._total = sum(self._sizes)
         self._left = self._total
@@ -125,22 +123,34 @@ class _Hashing:
 
     def _tasks(self, *, in_order: bool) -> Iterator[Task]:
         """The shards, each as large as the workers' speed asks for when its turn comes."""
-        known = [n for n, digest in enumerate(self._digests) if digest.registered]
-        for position in set(range(len(self._nodes))).difference(known):
-            self._hashes.verdicts[position] = Verdict.UNSUPPORTED
-        if not in_order:
-            known.sort(key=lambda n: (self._digests[n].algorithm, -self._sizes[n], n))
-        for algorithm, positions in groupby(known, key=lambda n: self._digests[n].algorithm):
-            waiting = list(positions)
+        for algorithm, positions in self._by_algorithm(in_order=in_order):
+            waiting = (
+                positions if in_order else array("I", sorted(positions, key=self._sizes.__getitem__, reverse=True))
+            )
             first = 0
             while first < len(waiting):
                 count, seconds = self._take(waiting, first)
                 if time.monotonic_ns() >= self._deadline:
                     return
+                # Nodes are in the order of digests.
                 yield self._task(
-                    algorithm, sorted(waiting[first : first + count], key=self._digests.__getitem__), seconds
+                    algorithm, sorted(waiting[first : first + count], key=self._nodes.__getitem__), seconds
                 )
                 first += count
+
+    def _by_algorithm(self, *, in_order: bool) -> Iterator[tuple[str, array[int]]]:
+        """The positions of each algorithm; where they have an order, of each run of one. What is not registered has no
+        digest that anybody could compute."""
+        found: dict[str, array[int]] = {}
+        for position, digest in enumerate(self._store.digests(self._nodes)):
+            if not digest.registered:
+                self._hashes.verdicts[position] = Verdict.UNSUPPORTED
+                continue
+            if in_order and digest.algorithm not in found:
+                yield from found.items()
+                found.clear()
+            found.setdefault(digest.algorithm, array("I")).append(position)
+        yield from found.items()
 
     def _take(self, waiting: Sequence[int], first: int) -> tuple[int, float]:
         """How many blobs come next, and how long they should take."""
@@ -158,7 +168,7 @@ class _Hashing:
         return count, weight / rate
 
     def _task(self, algorithm: str, positions: Sequence[int], seconds: float) -> Task:
-        digests = "".join(self._digests[n].encoded for n in positions)
+        digests = "".join(each.encoded for each in self._store.digests(self._nodes[n] for n in positions))
         left = None if self._deadline == NEVER else max(0, self._deadline - time.monotonic_ns()) / SECOND
         shard = self._hasher.shard(algorithm, digests, checksums=self._checksums, seconds=left)
         return Task("blobs", shard, self._hasher.place, seconds, positions)
@@ -175,7 +185,7 @@ class _Hashing:
         if Verdict.UNCHECKED in result.verdicts and self._deadline == NEVER:
             return "it has left blobs out"
         if len(elsewhere) > _DOUBTFUL:
-            digest = self._digests[positions[elsewhere[0]]]
+            digest = self._store.digest(self._nodes[positions[elsewhere[0]]])
             return f"it sees other files than this host, as {digest.path}: its mount is another one, or stale"
         self._take_result(result, positions, frozenset(doubtful))
         self._look_here([positions[n] for n in doubtful])
