@@ -85,7 +85,7 @@ def _parts_in_use(parts: Images, protection: Protection, graph: Graph) -> Images
 def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequence[int] = ()) -> Plan:
     """The plan of a prune. `in_grace` are the unreachable nodes in grace."""
     staying = in_grace if request.orphans else marked.unreachable()
-    marked = complete(marked, inputs.parts, inputs.relations, staying)
+    marked = complete(marked, inputs.parts, inputs.relations, in_grace, staying)
     graph, candidates = marked.graph, marked.candidates
     unaccounted = flags(marked.leaving(), len(graph))
     deleted, unnamed = array("I"), array("I")
@@ -120,7 +120,7 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
         named=candidates.named,
         unlease=_unlease(surviving_configs, remaining, graph) if request.rules.unleases else (),
         orphans=array("I", compress(range(len(graph)), unaccounted) if True in unaccounted else ()),
-        in_grace=len(in_grace),
+        in_grace=len(in_grace) if request.orphans else 0,
     )
 
 

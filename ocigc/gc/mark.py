@@ -18,9 +18,9 @@ from ocigc.gc.referrers import Relations
 from ocigc.labels import Lease
 from ocigc.values import frozen, replace
 
-# The groups of every mark: images that stay, leases and labels; flat leases; the images that go, last to go first; the
-# parts that go.
-_IMAGES, _OTHER_ROOTS, _FLAT_LEASES, _PRUNED = range(4)
+# The groups of every mark: images that stay; leases and labels; flat leases; orphans in grace; the images that go, last
+# to go first; the parts that go.
+_IMAGES, _OTHER_ROOTS, _FLAT_LEASES, _IN_GRACE, _PRUNED = range(5)
 
 
 @frozen
@@ -72,19 +72,26 @@ def mark(
     graph: Graph,
 ) -> Marked:
     """Marks as if every candidate went, except parts in use. `leases` are the active ones."""
-    other_roots = root_groups((), leases, label_roots, graph)[_OTHER_ROOTS:]
+    other_roots = [*root_groups((), leases, label_roots, graph)[_OTHER_ROOTS:], Group(())]
     used = frozenset(parts_in_use.positions)
     going = parts.picked(position for position in parts.positions if position not in used) if used else parts
     return _mark(graph, other_roots, candidates, candidates.kept, candidates.dependents, going, parts_in_use)
 
 
-def complete(marked: Marked, parts: Images, relations: Relations, in_grace: Sequence[int]) -> Marked:
+def complete(
+    marked: Marked, parts: Images, relations: Relations, in_grace: Sequence[int], staying: Sequence[int]
+) -> Marked:
     """Marks again until all that stays has its referrers and parts. A part stays with an image that reaches it, or,
-    if it is a referrer, with its subject. `in_grace` are unreachable nodes that stay, with all that they reach.
+    if it is a referrer, with its subject. `in_grace` are unreachable nodes that stay, with all that they reach: a tool
+    that pushes a manifest, and names it last, counts on the layers that are here. The nodes `staying` stay too, with
+    all that they reach and that no image takes with it.
     """
+    if in_grace and (marked.pruned or marked.going_parts):
+        marked = replace(marked, other_roots=[*marked.other_roots[: _IN_GRACE - 1], Group(in_grace)])
+        marked = _mark_again(marked, marked.kept, marked.dependents, marked.going_parts, marked.kept_parts)
     absent, subjects = relations.absent_parts, relations.part_subjects
     while True:
-        marked.marks.add([Group(in_grace)])
+        marked.marks.add([Group(staying)])
         kept, dependents = _with_dependents(marked)
         places = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
         stay = frozenset(
@@ -99,7 +106,13 @@ def complete(marked: Marked, parts: Images, relations: Relations, in_grace: Sequ
         if not is_new and len(dependents) == len(marked.dependents):
             return replace(marked, going_parts=going_parts, kept_parts=kept_parts)
         # What stays is a root: it may keep what would have gone.
-        marked = _mark(marked.graph, marked.other_roots, marked.candidates, kept, dependents, going_parts, kept_parts)
+        marked = _mark_again(marked, kept, dependents, going_parts, kept_parts)
+
+
+def _mark_again(
+    marked: Marked, kept: KeptImages, dependents: Sequence[Dependent], going_parts: Images, kept_parts: Images
+) -> Marked:
+    return _mark(marked.graph, marked.other_roots, marked.candidates, kept, dependents, going_parts, kept_parts)
 
 
 def _with_dependents(marked: Marked) -> tuple[KeptImages, Sequence[Dependent]]:

@@ -130,7 +130,7 @@ def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status
     """
     after = request.in_grace_after
     in_grace: frozenset[int] = frozenset()
-    if after is not None:
+    if after is not None and request.orphans:  # what is removed by name may be in grace
         nameless = inputs.images.of_kind(NameKind.NAMELESS)
         targets = nameless.targets(inputs.graph)
         newer = frozenset(status.newer([node for node in targets if node != NO_NODE], after))
@@ -188,7 +188,7 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
     selected = select(images, references, snapshot.parts)
     filters = only(selected.whole, images)
     detach(snapshot.images, snapshot.relations, filters.detached, snapshot.store)
-    wanted = replace(request, filters=filters, grace=0, orphans=False)
+    wanted = replace(request, filters=filters, orphans=False)
     plan = _decide(snapshot, wanted)
     kept = (kept for kept in plan.kept if kept.position in filters.detached)
     used = [f"{images[each.position].familiar} ({each.by})" for each in kept]
