@@ -73,7 +73,7 @@ class PlanLayout:
 
         def review(planned: Pruned) -> None:
             told = tell(planned, self.options.request.now, self.asked.digests, pools=self.asked.pools)
-            reviewed.append((told, summarize(planned, self.options, most=self.most, layout=found.name)))
+            reviewed.append((told, summarize(planned, self.options, most=self.most, layout=found.name, whole=True)))
 
         with prune(layout, self.options, review=review, watch=watch, elsewhere=self.asked) as pruned:
             told, summary = reviewed[-1]
@@ -142,7 +142,7 @@ def _excess(args: argparse.Namespace, results: Results[_Answer]) -> str | None:
     summary = together([answer.summary for _, answer in results.values])
     size = sum(answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"] for _, answer in results.values)
     images = summary.images
-    return options.excess(args, images, images + summary.staying, size, lambda: on_disk(summary.files))
+    return options.excess(args, images, images + summary.staying, size, lambda: on_disk(summary.files or ()))
 
 
 class _Pruning:
@@ -219,7 +219,7 @@ class _Pruning:
 
             def review(planned: Pruned) -> None:
                 others.saw(planned)
-                summaries.append(summarize(planned, own, most=most, layout=found.name))
+                summaries.append(summarize(planned, own, most=most, layout=found.name, whole=True))
 
             with prune(
                 layout, own, confirm=confirm, review=review, watch=watch, taken=taken, elsewhere=others

@@ -50,6 +50,10 @@ class Loss:
         return self.frees + self.referrers[1]
 
 
+MEASURED = 100_000
+"""Of how many blobs that stay the sizes are asked for, only to say of how much the plan frees a part."""
+
+
 @frozen
 class PlanSummary:
     """A plan in figures. All sizes are in bytes.
@@ -69,7 +73,7 @@ class PlanSummary:
     unnamed: int
     staying: int
     leaving: Sequence[Files]
-    files: Sequence[Files]
+    files: Sequence[Files] | None
     orphans: int
     orphan_bytes: int
     in_grace: int
@@ -90,9 +94,9 @@ class PlanSummary:
         return sum(files.size for files in self.leaving)
 
     @property
-    def disk(self) -> int:
-        """What all blobs, and the leftovers, take on disk now."""
-        return on_disk(self.files) + self.leftover_bytes
+    def disk(self) -> int | None:
+        """What all blobs, and the leftovers, take on disk now; None where that was not measured."""
+        return None if self.files is None else on_disk(self.files) + self.leftover_bytes
 
     @property
     def empty(self) -> bool:
@@ -106,13 +110,16 @@ def summarize(
     *,
     most: int | None = None,
     layout: str = "",
+    whole: bool = False,
     watch: Watcher = SILENT,
 ) -> PlanSummary:
-    """Puts a plan in figures, with at most so many `losses`. It asks for the status of every file, and reads the
-    configs of the images that it lists."""
+    """Puts a plan in figures, with at most so many `losses`; it reads the configs of those. If asked for the `whole`,
+    without a limit, or of a store that is not large, it asks for the status of every file."""
     snapshot, plan = planned.snapshot, planned.plan
     store = snapshot.store
-    store.stat(report=watch("Reading sizes"))
+    # Each status that nothing else needs is a read of the disk, or a round trip over a network.
+    measured = whole or most is None or len(store) - plan.blob_count <= MEASURED
+    store.stat(None if measured else array("I", plan.blobs), report=watch("Reading sizes"))
     losses, count, repositories = _losses(snapshot, plan, options, most)
     return PlanSummary(
         losses=[replace(each, layout=layout) for each in losses],
@@ -122,7 +129,7 @@ def summarize(
         unnamed=len(plan.dangling),
         staying=plan.staying,
         leaving=[store.files(plan.blobs)],
-        files=[store.files(range(len(store)))],
+        files=[store.files(range(len(store)))] if measured else None,
         orphans=len(plan.orphans),
         orphan_bytes=store.freed(plan.orphans),
         in_grace=plan.in_grace,
@@ -149,7 +156,7 @@ def together(parts: Sequence[PlanSummary], most: int | None = None) -> PlanSumma
         unnamed=sum(part.unnamed for part in parts),
         staying=sum(part.staying for part in parts),
         leaving=[files for part in parts for files in part.leaving],
-        files=[files for part in parts for files in part.files],
+        files=None if any(part.files is None for part in parts) else [f for part in parts for f in part.files or ()],
         orphans=sum(part.orphans for part in parts),
         orphan_bytes=sum(part.orphan_bytes for part in parts),
         in_grace=sum(part.in_grace for part in parts),
@@ -197,7 +204,7 @@ def _losses(
             digest=untagged.image.target.digest,
             repository=names[number],
             created=untagged.image.created if untagged.image.created is not None else created(snapshot, untagged.image),
-            size=sum(store.size(node) for node, _ in store.walk(untagged.image.target)),
+            size=_size(untagged.image, store),
             frees=frees[number],
             why=reason.of(untagged),
             referrers=referrers.get(number, (0, 0)),
@@ -205,6 +212,12 @@ def _losses(
         for number, untagged in ((number, _at(plan, number)) for number in sorted(listed))
     ]
     return _ordered(losses), len(totals), {name: (images[name], freed[name]) for name in freed}
+
+
+def _size(image: ImageRecord, store: Store) -> int:
+    nodes = array("I", (node for node, _ in store.walk(image.target)))
+    store.stat(nodes)
+    return sum(map(store.size, nodes))
 
 
 def _at(plan: Plan, place: int) -> Untagged:

@@ -17,6 +17,7 @@ from ocigc.native.calls import NEVER, NO_NODE, call, listed, long_call, node_arr
 from ocigc.progress import Report
 
 _BATCH = 1024  # nodes
+_FEW = 64  # nodes
 _MEMBER = struct_of("ocigc_archive_member")
 _ALGORITHMS = {"sha256": (lib.OCIGC_SHA256, 32), "sha512": (lib.OCIGC_SHA512, 64), "blake3": (lib.OCIGC_BLAKE3, 32)}
 """By name the number of a registered algorithm, and the bytes of its digests."""
@@ -150,9 +151,14 @@ class Blobs(Closing):
         if self._has_all_statuses:
             return
         flat = array("I") if nodes is None else node_array(nodes)
+        if nodes is not None and len(flat) <= _FEW and all(map(self._has_status, flat)):
+            return  # without a thread, as for each of many images
         address = ffi.NULL if nodes is None else pointer(flat)
         long_call(lib.ocigc_store_stat, self.handle, address, len(flat), 0, report=report)
         self._has_all_statuses = nodes is None
+
+    def _has_status(self, node: int) -> bool:
+        return bool(lib.ocigc_store_has_status(self.handle, node))
 
     def size(self, node: int) -> int:
         """Bytes."""

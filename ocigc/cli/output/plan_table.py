@@ -143,7 +143,8 @@ def _in_grace(summary: PlanSummary) -> Iterator[str]:
 
 def _total(verb: str, size: int, what: str, summary: PlanSummary, run: Context) -> str:
     """`Frees 1.34 GB of 2.27 GB (59 %): 347 images go, 142 stay.`"""
-    share = f"{human_size(size)} of {human_size(summary.disk)} ({percent(size, summary.disk)})"
+    whole = summary.disk
+    share = human_size(size) if whole is None else f"{human_size(size)} of {human_size(whole)} ({percent(size, whole)})"
     to_trash = "" if run.expires is None else " to the trash"
     images = count(summary.images - summary.unnamed, "image", what)
     images += "" if what else " removed"
