@@ -47,7 +47,7 @@ races: $(VENV)/.installed ## prune without a pause while skopeo, umoci, oras, cr
 	OCIGC_FAULTS=all $(BIN)/pytest -q -s tests/faults/test_writers.py
 	OCIGC_RACES=20 $(BIN)/pytest -q tests/interop/test_races.py
 
-interleavings: $(VENV)/.installed ## try every order of the steps of a command and of another program (an hour or so)
+interleavings: $(VENV)/.installed ## try every order of the steps of a command and of another program (hours)
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults.interleavings', run_name='__main__')"
 
 mutants: $(VENV)/.installed ## put small faults into a copy of the program: a test has to notice each (MUTANTS=lease: only some)
