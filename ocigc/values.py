@@ -28,7 +28,7 @@ def field(*, default_factory: Callable[[], T]) -> T:
 
 
 class _Fields:
-    """What dataclasses keep in the class, made when somebody asks for it."""
+    """What dataclasses keep in the class, made on demand."""
 
     __slots__ = ("_defaults", "_hints")
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Copies `text` escaped; stops before a piece that does not fit whole. */
+/* Copies `text` escaped; stops before a piece that does not fit. */
 static void escape(char *out, size_t capacity, const char *text)
 {
     size_t used = 0;

@@ -33,7 +33,7 @@ enum ocigc_label_meaning ocigc_label_meaning(const char *key, size_t length)
     size_t kind_left = end < left ? left - end - 1 : 0;
     if (is_part(family, left, "root"))
         return OCIGC_LABEL_MEANS_ROOT;
-    if (is_part(family, left, "ref")) /* gc.ref.snapshot, say, keeps nothing that lies in a layout */
+    if (is_part(family, left, "ref")) /* gc.ref.snapshot, for example, keeps nothing in a layout */
         return is_part(kind, kind_left, "content") ? OCIGC_LABEL_MEANS_CONTENT
                : is_part(kind, kind_left, "image") ? OCIGC_LABEL_MEANS_IMAGE
                                                    : OCIGC_LABEL_MEANS_NOTHING;

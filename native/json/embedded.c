@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 8 }; /* an index in an index, say; each level is a third longer than what it contains */
+enum { DEPTH = 8 }; /* for example, an index in an index; each level is a third longer than what it contains */
 
 struct scan {
     ocigc_descriptor_sink sink;

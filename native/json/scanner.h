@@ -44,7 +44,7 @@ struct ocigc_json {
 void ocigc_json_open(struct ocigc_json *json, const char *bytes, size_t length, bool unique_keys);
 void ocigc_json_close(struct ocigc_json *json);
 bool ocigc_json_fail(struct ocigc_json *json, const char *reason);
-/* Fails for want of memory: that says nothing about the document. */
+/* Fails because memory ran out, which says nothing about the document. */
 bool ocigc_json_fail_memory(struct ocigc_json *json);
 bool ocigc_json_is_out_of_memory(const struct ocigc_json *json);
 

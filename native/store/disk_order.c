@@ -30,7 +30,7 @@ static bool is_in_memory(const ocigc_store *store, uint32_t node)
 {
     struct ocigc_blob blob;
     if (!ocigc_blob_open(store, node, &blob, NULL))
-        return true; /* whatever is wrong, whoever reads it is told */
+        return true; /* whatever is wrong, its reader will report it */
     bool in_memory = blob.status.st_size == 0 || ocigc_is_in_memory(blob.file, ocigc_blob_start(&blob));
     ocigc_blob_close(&blob);
     return in_memory;

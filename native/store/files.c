@@ -18,7 +18,7 @@ int ocigc_open_directory(int parent, const char *name)
 int ocigc_open_file(int parent, const char *name)
 {
     int file;
-    do /* O_NONBLOCK: whoever swaps in a fifo does not make us wait for its writer. */
+    do /* O_NONBLOCK: a fifo that somebody puts in place must not make us wait for its writer. */
         file = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     while (file < 0 && errno == EINTR);
     return file;
@@ -52,7 +52,7 @@ int ocigc_make_directory(int parent, const char *name)
     if (directory >= 0 && fstat(parent, &above) == 0 && fstat(directory, &made) == 0 &&
         (above.st_uid != made.st_uid || above.st_gid != made.st_gid) &&
         fchown(directory, above.st_uid, above.st_gid) != 0)
-        errno = 0; /* only root may, and whoever made it can use it */
+        errno = 0; /* only root may; otherwise its maker can use it */
     return directory;
 }
 

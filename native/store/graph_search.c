@@ -45,7 +45,7 @@ static bool is_candidate(const struct search *search, uint32_t node)
     return (ocigc_graph_flags(search->graph, node) & (OCIGC_NODE_REACHED | OCIGC_NODE_SEARCHED)) == 0;
 }
 
-/* As a rule they are few among many. false: no memory. */
+/* Usually they are few among many. false: no memory. */
 static bool list_candidates(struct search *search)
 {
     uint32_t capacity = 0;

@@ -316,7 +316,7 @@ static void drop_lost(struct batch *batch)
         finish(batch, i, is_unreadable ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
         return;
     }
-    ocigc_guard.is_armed = 0; /* it is not ours: let it take its course */
+    ocigc_guard.is_armed = 0; /* it is not ours: the earlier handler decides */
     raise(SIGBUS);
 }
 

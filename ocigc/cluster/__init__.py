@@ -1,1 +1,1 @@
-"""Work spread over the workers of a dask cluster. They read; one process decides, and changes what is to change."""
+"""Work spread over the workers of a dask cluster. Workers only read; one process decides and changes things."""

@@ -1,4 +1,4 @@
-"""Blobs of one layout, hashed by workers: how they are cut into shards, and what a shard's result must be."""
+"""Blobs of one layout, hashed by workers: how they are divided into shards, and what the result of a shard must be."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from ocigc.times import SECOND
 
 @dataclass(frozen=True, slots=True)
 class BlobShard:
-    """Blobs of the layout at a path below the root: the digests, of one algorithm, ascending, in hexadecimal one after
-    the other. No blob is begun once so many `seconds` are over. It may run twice, at once or one after the other."""
+    """Blobs of the layout at a path below the root: digests of one algorithm, ascending, in hexadecimal, one after
+    another. No blob is begun after `seconds` seconds. A shard may run twice, at once or one after the other.
+    """
 
     root: str
     path: str
@@ -30,8 +31,9 @@ class BlobShard:
 
 @dataclass(frozen=True, slots=True)
 class BlobResult:
-    """Of each blob the Verdict, the size (bytes) and the stamp that the worker saw, and, if they were wanted, the
-    XXH3-128 in hexadecimal, one after the other. It took so many `seconds`."""
+    """For each blob the Verdict, the size (bytes) and the stamp that the worker saw, and, if wanted, the XXH3-128, in
+    hexadecimal, one after another. It took `seconds` seconds.
+    """
 
     verdicts: tuple[int, ...]
     sizes: tuple[int, ...]

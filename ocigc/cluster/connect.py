@@ -1,4 +1,6 @@
-"""The way to a cluster: the address of a dask scheduler, its file, or workers on this machine for one run."""
+"""Connects to a cluster: by the address of a dask scheduler, by its file, or by starting workers on this machine for
+one run.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ class Workers:
         self._most = most
 
     def hasher(self, path: str = ".") -> ClusterHasher:
-        """What hashes the layout at a path below the root."""
+        """The hasher for the layout at a path below the root."""
         return ClusterHasher(self._pool, self._root, path, self._rate, self._most)
 
     def each_layout(
@@ -63,14 +65,14 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     except ImportError:
         raise UsageError("a cluster needs dask.distributed: pip install 'ocigc[cluster]'") from None
     for name in [each for each in logging.root.manager.loggerDict if each.startswith("distributed")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told once, by us
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # ocigc itself reports what goes wrong, once
     warnings.filterwarnings("ignore", module="distributed")
     patience = float(dask.config.get("ocigc.patience", _PATIENCE))
     most = int(dask.config.get("ocigc.shard-size", _SHARD_SIZE))
     with ExitStack() as stack:
         settings = _settings(where, distributed, stack)
         try:
-            # Of what a worker sends, nothing is unpickled.
+            # Nothing that a worker sends is unpickled.
             client = distributed.Client(  # type: ignore[no-untyped-call]
                 **settings, set_as_default=False, deserializers=["dask", "msgpack"]
             )

@@ -1,4 +1,4 @@
-"""Layouts of a tree, worked on by workers: what a shard is, and what its result."""
+"""Layouts of a tree, worked on by workers: what a shard is, and what its result is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocigc.progress import Report
 
 @dataclass(frozen=True, slots=True)
 class LayoutShard:
-    """Layouts at some paths below a `root`, which people know as `shown`, and what to do with each."""
+    """Layouts at some paths below a `root`, which is `shown` to people, and what to do with each."""
 
     root: str
     shown: str
@@ -27,8 +27,9 @@ class LayoutShard:
 
 @dataclass(frozen=True, slots=True)
 class LayoutResult:
-    """What came of one layout: the SHA-256 of its index.json, the number of the root's device there, what there is to
-    note, and the plain form of the result; None where the worker could not read it."""
+    """The result for one layout: the SHA-256 of its index.json, the number of the root's device there, notes, and the
+    plain form of the result; None where the worker could not read it.
+    """
 
     index: str
     device: int
@@ -52,7 +53,7 @@ class _Listening:
 
 
 def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
-    """Works on a shard. Raises OSError where there is no such root."""
+    """Works on a shard. Raises OSError where the root does not exist."""
     found = []
     with Dir.at(shard.root) as root:
         for path, work in zip(shard.paths, shard.works, strict=True):
@@ -65,6 +66,6 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
                 with Layout(shown, root.below(*path.split("/"))) as layout:
                     value = plain(work(layout, Found(path), watch))
             except (OcigcError, OSError):
-                pass  # whoever waits will see it, or not
+                pass  # the one who waits will see it, or not
             found.append(LayoutResult(index, device, tuple(watch.notes), value))
     return found

@@ -1,8 +1,8 @@
-"""Shards on the workers of a cluster: handed out, watched over, run again elsewhere where something goes wrong.
+"""Hands shards to the workers of a cluster, watches them, and runs a shard elsewhere if something goes wrong.
 
-A worker is used once it has greeted: with this version, and with the same content below the root. What it answers is
-checked like a stranger's. A shard that fails, dies or hangs goes to another worker; if none is left, the run ends with
-what is wrong, the worker and the path. Dask itself moves what was on a worker that dies.
+A worker is used once it has greeted: with this version, and with the same content below the root. Its answers are
+checked like any foreign input. A shard that fails, dies or hangs goes to another worker; if none is left, the run ends
+with what is wrong, the worker and the path. Dask itself moves what was on a worker that dies.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ _SHOWN = 3
 
 @dataclass(slots=True)
 class Task:
-    """A shard to be run: the name of what runs it, and its argument. `what` it is about, for people; it should take
-    some `seconds`. `context` is the caller's. It has failed on the workers `tried`, last because it was `wrong`."""
+    """A shard to run: the name of the function that runs it, and its argument. `what` names it for people; it should
+    take `seconds` seconds. `context` is the caller's. It has failed on the workers `tried`; `wrong` is the last reason.
+    """
 
     name: str
     argument: Any
@@ -58,7 +59,7 @@ class Root:
 
 
 Accept = Callable[[Task, Any], str]
-"""Takes what came of a task, or says why it cannot be believed."""
+"""Takes the result of a task, or says why it cannot be trusted."""
 
 
 class Pool:
@@ -78,13 +79,13 @@ class Pool:
 
     @property
     def slots(self) -> int:
-        """How many shards the workers that are used can run at once."""
+        """How many shards the workers in use can run at once."""
         return max(1, sum(self._threads.values()))
 
     # Workers
 
     def admit(self, root: Root) -> None:
-        """Greets all workers, and uses those that are fit. Raises Refused where none is."""
+        """Greets all workers, and uses those that fit. Raises Refused where none does."""
         self._root = root
         self._greet_new()
         if not self._threads:
@@ -96,7 +97,7 @@ class Pool:
             self._watch.note(f"{reason}; it is not used")
 
     def _greet_new(self) -> None:
-        """Greets the workers that have come, and forgets those that have gone."""
+        """Greets new workers, and forgets those that have gone."""
         assert self._root is not None
         self._looked = time.monotonic()
         there: dict[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
@@ -139,7 +140,8 @@ class Pool:
 
     def run(self, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None) -> list[str]:
         """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. What `poll`
-        raises, or an interrupt, stops the workers. Gives what went wrong: the tasks of that are not done."""
+        raises, or an interrupt, stops the workers. Gives what went wrong; those tasks are not done.
+        """
         run = _Run(self, accept, poll)
         try:
             return run.run(iter(tasks))
@@ -173,16 +175,16 @@ class Pool:
                 self._greet_new()
 
     def lose(self, worker: str, task: Task, wrong: str) -> None:
-        """Takes note that a task has failed on a worker."""
+        """Records that a task has failed on a worker."""
         task.tried.add(worker)
         task.wrong = f"worker {worker}: {task.what}: {wrong}"
 
     def limit(self, task: Task) -> float:
-        """After how many seconds a task hangs, queues and all."""
+        """The seconds after which a task counts as hanging, queues included."""
         return self._patience + 10 * task.seconds
 
     def processing(self, futures: Mapping[str, Task]) -> dict[str, str]:
-        """By key the worker that has a task now."""
+        """By key, the worker that has a task now."""
         with suppress(Exception):
             found = self._client.processing()
             return {key: worker for worker, keys in found.items() for key in keys if key in futures}
@@ -201,13 +203,13 @@ class Pool:
         return _parsed(content)
 
     def cancel(self, futures: Sequence[Any]) -> None:
-        """Lets workers stop what they are at."""
+        """Lets workers stop their work."""
         with suppress(Exception):
             self._client.cancel(list(futures), force=True)
 
 
 def _parsed(content: str) -> Answer:
-    """An `Answer` whose value is still plain. Raises ValueError."""
+    """An `Answer` whose value is still in plain form. Raises ValueError."""
     found = json.loads(content)
     if not isinstance(found, dict) or set(found) != {"host", "value", "wrong"}:
         raise ValueError("the answer has another form")
@@ -284,7 +286,7 @@ class _Run:
         self._again(task, self._address(future, worker), worker, wrong)
 
     def _address(self, future: Any, worker: str) -> str:
-        """The address of the worker on which a task has ended."""
+        """The address of the worker that a task has ended on."""
         with suppress(Exception):
             return self._pool.holder(future)
         return worker
@@ -313,7 +315,7 @@ class _Run:
 
 
 def _dead(error: BaseException) -> tuple[str, str]:
-    """The worker at which a task has ended without an answer, and why."""
+    """The worker where a task has ended without an answer, and why."""
     last = getattr(error, "last_worker", None)
     if last is not None:
         return str(getattr(last, "address", last)), "the workers that had it have died"

@@ -1,7 +1,7 @@
 """The layouts of a tree on a cluster: each is a piece of work for one worker, and small ones go together.
 
-What a worker says of a layout counts only if both have read the same index.json. A layout that a worker cannot read,
-or leaves to this host, is worked on here.
+A result counts only if the worker and this host have read the same index.json. A layout that a worker cannot read, or
+leaves to this host, is worked on here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def each_layout(
 
 
 class _Spreading(Generic[T]):
-    """One call of `each_layout`: what has come of the layouts by now, by their names."""
+    """One call of `each_layout`: the results of layouts so far, by name."""
 
     def __init__(self, pool: Pool, root: str, tree: Tree, spread: Spread[T], watch: Watcher) -> None:
         self._pool = pool
@@ -113,7 +113,7 @@ class _Spreading(Generic[T]):
         return os.path.normpath(os.path.join(self._root, path))
 
     def _tasks(self, layouts: Sequence[Found]) -> Iterator[Task]:
-        """The shards: what has the largest index.json first, and small ones together."""
+        """The shards: the largest index.json first, and small ones together."""
         sizes = {found.path: self._index_size(found) for found in layouts}
         ordered = sorted(layouts, key=lambda found: -sizes[found.path])
         most = min(_MOST_LAYOUTS, max(1, len(ordered) // (_SHARDS_PER_SLOT * self._pool.slots)))
@@ -172,7 +172,7 @@ def _result(value: Any) -> LayoutResult:
 
 
 def _here(value: Any, theirs: int, ours: int) -> Any:
-    """A plain value in which files are on the device as this host numbers it: hard links are told by that."""
+    """A plain value with device numbers of this host, as hard links are identified by them."""
     if isinstance(value, list):
         return [_here(each, theirs, ours) for each in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What runs on a worker: shards, which only read, and answer with one line of JSON."""
+"""What runs on a worker: shards. They only read, and answer with one line of JSON."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a worker says of itself, before it gets anything to do. `indexes` are the SHA-256 of the index.json of some
-    layouts, or why it cannot be read; `memory` is what is free, in bytes."""
+    """What a worker reports before it gets work. `indexes` are the SHA-256 of the index.json of some layouts, or why it
+    cannot be read; `memory` is the free memory, in bytes.
+    """
 
     version: str
     host: str
@@ -40,7 +41,7 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The plain form of what came of a shard, or what went `wrong`; `host` has the worker that says so."""
+    """The plain form of the result of a shard, or what went `wrong`; `host` is the worker that answers."""
 
     host: str
     value: Any = None
@@ -48,7 +49,7 @@ class Answer:
 
 
 def work(name: str, argument: Any) -> str:
-    """Runs one shard, and answers with an `Answer` as JSON. It stops soon after nobody waits for it any more."""
+    """Runs one shard, and answers with an `Answer` as JSON. It stops soon after nobody waits for it any longer."""
     value, wrong = None, ""
     with suppress(OcigcError):
         map_blobs()  # the process is a program's own: that of dask's worker
@@ -60,7 +61,7 @@ def work(name: str, argument: Any) -> str:
         wrong = str(error)
     except OSError as error:
         wrong = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
-    except Exception as error:  # whatever it is, it is told to whoever waits
+    except Exception as error:  # any error is reported to the one who waits
         wrong = f"{type(error).__name__}: {error}"
     return json.dumps({"host": _host(), "value": value, "wrong": wrong})
 

@@ -1,4 +1,4 @@
-"""What two layouts have that the other lacks: images, and the bytes that would have to be carried."""
+"""What each of two layouts has and the other lacks: images, and the bytes that would have to be copied."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Side:
 
 @frozen
 class DifferentImage:
-    """An image that only one of two layouts has, or that is another one there. `name` is in its familiar form, or a
-    digest where there is none. `first` and `second` are what the layouts have under it: several where several entries
-    have the name, none where it is not there.
+    """An image that only one of two layouts has, or that has other content in the other. `name` is in its familiar
+    form, or a digest if it has none. `first` and `second` are what the layouts have under that name: several where
+    several entries have it, empty where none has.
     """
 
     name: str
@@ -41,8 +41,9 @@ class DifferentImage:
 
 @frozen
 class Carry:
-    """The blobs that one layout needs and the other lacks, by digest, and their bytes. One of another size counts as
-    lacking."""
+    """The blobs that one layout needs and the other lacks, by digest, and their bytes. A blob of another size counts as
+    lacking.
+    """
 
     digests: Sequence[Digest]
     size: int
@@ -59,15 +60,15 @@ class Difference:
 
     @property
     def none(self) -> bool:
-        """Whether neither has anything that the other lacks."""
+        """Whether neither layout has anything that the other lacks."""
         return not (self.images or self.to_second.digests or self.to_first.digests)
 
 
 def diff(
     first: Layout, second: Layout, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> Difference:
-    """Compares two layouts by what their names and descriptors say; nothing but manifests is hashed. `repository`
-    (normalised) owns the bare tags of both; `wait` is for the locks.
+    """Compares two layouts by their names and descriptors. Only manifests are hashed. Bare tags of both belong to
+    `repository` (normalised); `wait` is for the locks.
 
     Raises UsageError where one is not a layout, and Refused where it cannot be read.
     """
@@ -119,7 +120,7 @@ def _in_order(sides: Mapping[Digest, Side]) -> list[Side]:
 
 
 def _carry(snapshot: Snapshot, there: Store, now: int) -> Carry:
-    """What anything keeps here and is not there. Orphans are nobody's to carry."""
+    """What is reachable here and absent there. Orphans need not be copied."""
     store = snapshot.store
     groups = snapshot.roots(now)
     nodes = store.mark(groups).owned(0, len(groups))

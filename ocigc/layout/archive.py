@@ -1,8 +1,8 @@
 """An archive of a layout, as `docker save`, `skopeo copy` to oci-archive: and tar write it, read in place.
 
 What a tar would write out counts: of members with one name the last, and a hard link is the file that had its target's
-name then. A layout may stand in the one directory of the archive that has one. ocigc's own state in it is passed over:
-locks, journals and ledgers are true of the layout that they were made in, not of a copy.
+name then. The layout is the archive itself, or the only directory in it that is one. The state of ocigc in it is
+ignored: locks, journals and ledgers belong to the layout that they were made in, not to a copy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BETWEEN_REPORTS = 1000  # members
 _BUFFER = 1 << 15  # bytes; headers of small members are read many at a time
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NOT_KEPT = 2**64 - 1
-"""Where the content of a file is that was only read once."""
+"""The place of content that was only read once and not kept."""
 _DEEPEST = 16  # directories above the layout
 _BLOBS = "blobs"
 
@@ -206,8 +206,8 @@ def _kind(entry: object) -> str:
 
 
 class Archive(Layout):
-    """An open archive of a layout, which can be read like one. `trouble` says how it ends, if not as it should; then
-    members may be missing, and are if it `is_cut_off`.
+    """An open archive of a layout, which can be read like one. `trouble` says how it ends, if not as it should. Then
+    members may be missing; if it `is_cut_off`, they are.
     """
 
     is_archive = True
@@ -222,7 +222,7 @@ class Archive(Layout):
             self._take(path, fd, tar, _in_place(tar, watch("Reading the archive")))
 
     def _take(self, path: str | os.PathLike[str], fd: int, tar: Tar, members: Iterable[tuple[Member, File]]) -> None:
-        """Takes over the file in which the contents of members are."""
+        """Takes over the file that has the contents of members."""
         try:
             where = _layout_in(_root(printable(os.fspath(path)), os.fspath(path), members))
             if where is None or (tar.trouble and not {MARKER, INDEX} <= where.keys()):
@@ -235,7 +235,7 @@ class Archive(Layout):
         super().__init__(path, ArchiveDir(fd, where, owns=True))
 
     def scan(self, *_: object) -> Store:
-        """Its blobs; their statuses are known already."""
+        """Its blobs. Their statuses are already known."""
         directory = self.dir
         assert isinstance(directory, ArchiveDir)
         return Store.of_archive(self.fd, directory.members())

@@ -31,7 +31,7 @@ _SECONDS = re.compile(rb"(-)?([0-9]{1,18})(?:\.([0-9]*))?")
 
 
 class NotATar(MalformedError):
-    """A file that does not begin as an archive."""
+    """The file does not begin like an archive."""
 
 
 class Kind(Enum):
@@ -65,11 +65,11 @@ class Member:
 
 
 class Tar:
-    """An archive, read from its beginning: iterating gives the members. Between two of them, `read` gives the content
+    """An archive, read from its beginning. Iterating gives the members; between two of them, `read` gives the content
     of the first.
 
-    `trouble` says how it ends where that is not as it should: in the midst of a member (then `is_cut_off`), or without
-    the mark of its end. `length` is that of the file, if it is known; then content is passed over by seeking.
+    `trouble` says how the archive ends, if not as it should: in the middle of a member (then `is_cut_off`), or without
+    the mark of its end. `length` is that of the file, if it is known; then content is skipped by seeking.
     """
 
     def __init__(self, file: IO[bytes], length: int | None = None) -> None:
@@ -160,7 +160,7 @@ class Tar:
         return None
 
     def _skip_to(self, position: int, needed: int) -> bool:
-        """Whether the file goes on until `needed`; moves on to a position after it."""
+        """Whether the file goes on until `needed`. Moves on to a position after it."""
         if self._length is not None:
             if position != self._position:
                 self._file.seek(position - self._position, 1)
@@ -172,7 +172,7 @@ class Tar:
 
 
 def _is_header(header: bytes) -> bool:
-    """Whether its checksum is right. Old programs took its bytes for signed."""
+    """Whether its checksum is right. Old programs computed it with signed bytes."""
     stated = header[148:156]
     try:
         expected = _number(stated)

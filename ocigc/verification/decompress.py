@@ -1,4 +1,4 @@
-"""Decompression of what may be damaged, in pieces of bounded size."""
+"""Decompresses what may be damaged, in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Decoder = Callable[[IO[bytes]], Iterator[bytes]]
 
 
 class Undecodable(Exception):
-    """Not what it is said to be."""
+    """The content does not have the form that it should have."""
 
 
 def plain(file: IO[bytes]) -> Iterator[bytes]:
-    """What is not compressed, in pieces."""
+    """Content that is not compressed, in pieces."""
     while piece := file.read(_CHUNK):
         yield piece
 
@@ -38,7 +38,7 @@ def gunzip(file: IO[bytes]) -> Iterator[bytes]:
                     decoder = zlib.decompressobj(_GZIP)
             elif not waiting:
                 waiting = file.read(_CHUNK)
-        # What is still in the window comes out without further input.
+        # The rest of the window comes out without further input.
         while not decoder.eof and (piece := decoder.decompress(b"", _CHUNK)):
             yield piece
     except zlib.error as error:
@@ -48,7 +48,7 @@ def gunzip(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def zstd_decoder() -> Decoder | None:
-    """What decompresses zstd; None where Python has nothing for it."""
+    """A decoder for zstd; None where Python has none."""
     module = _zstd_module()
     if module is None:
         return None

@@ -1,8 +1,9 @@
-"""How near verification comes to what the machine can do with a store.
+"""Measures how near verification comes to what the machine can do with a store.
 
-The measure is the machine, not another program: `efficiency` is the larger of two ratios. One is the rate of verify to
-what the hash core does with messages in memory, on all cores at once; the other to the rate at which the same files can
-be read by many readers that do nothing else. The larger one says what the limit is, and 1 that it is reached.
+The machine is the measure, not another program: `efficiency` is the larger of two ratios. One compares the rate of
+verify with that of the hash core for messages in memory, on all cores at once. The other compares it with the rate at
+which many readers that do nothing else can read the same files. The larger ratio tells what the limit is; 1 means that
+it is reached.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _SEED = 1  # of the sample
 
 @frozen
 class Rate:
-    """What was done so many times: bytes or files in one round, and the seconds that each round took."""
+    """How often something was done: bytes or files in one round, and the seconds that each round took."""
 
     amount: int
     seconds: tuple[float, ...]

@@ -1,7 +1,7 @@
-"""What one shard of a verification has found, as a file; and the whole verification out of all of them.
+"""The result of one shard of a verification as a file, and the whole verification made from all of them.
 
-Fragments are put together only if nothing can be missing: all shards are there, each once, of one version of ocigc and
-one way to verify, and each has seen the same images and the same blobs.
+Fragments are merged only if nothing can be missing: every shard is present exactly once, all are of one version of
+ocigc and one way to verify, and each has seen the same images and the same blobs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What came of one shard. `root` is the layout, or the tree, as it was given; `way` tells how it was verified."""
+    """The result of one shard. `root` is the layout, or the tree, as it was given; `way` says how it was verified."""
 
     version: str
     root: str
@@ -68,7 +68,7 @@ def parse(content: bytes, name: str) -> Fragment:
     try:
         found = json.loads(content)
         if not isinstance(found, dict) or found.pop(_SUM, None) != _checksum(found):
-            raise ValueError("its checksum is not right")
+            raise ValueError("its checksum is wrong")
         return restored(Fragment, found, Affected, Deep, Incomplete)
     except (ValueError, RecursionError) as error:
         reason = printable(str(error)) or "not JSON"
@@ -81,7 +81,7 @@ def _checksum(content: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The results by layout, as one run would have them, and what went wrong besides."""
+    """The results by layout, as one run would have them, and what else went wrong."""
 
     fragment: Fragment
     results: Sequence[tuple[str, Verification]]
@@ -89,8 +89,9 @@ class Merged:
 
 
 def merge(fragments: Sequence[tuple[str, Fragment]]) -> Merged:
-    """What all shards have found together; each fragment comes with the name of its file. Raises Refused where
-    something would be missing."""
+    """Merges what all shards have found. Each fragment comes with the name of its file. Raises Refused where something
+    would be missing.
+    """
     ordered = [fragment for _, fragment in sorted(fragments, key=lambda each: each[1].shard.number)]
     _refuse_foreign(fragments)
     _refuse_gaps(fragments)
@@ -111,7 +112,7 @@ def merge(fragments: Sequence[tuple[str, Fragment]]) -> Merged:
 
 
 def _refuse_foreign(fragments: Sequence[tuple[str, Fragment]]) -> None:
-    """All have to be of one verification, by this version."""
+    """Refuses fragments of different verifications, or of another version."""
     if not fragments:
         raise Refused("there is nothing to merge: give the fragments of all shards")
     first_name, first = fragments[0]
@@ -181,7 +182,7 @@ def _union(results: Sequence[Verification], latest: Verification) -> Verificatio
 
 
 def _affected(found: Iterable[Affected]) -> list[Affected]:
-    """Each blob once; one whose digest is wrong is nothing besides."""
+    """Each blob once. A blob with a wrong digest is listed only as that."""
     once = {(each.state, each.digest): each for each in found}
     kept = [
         each

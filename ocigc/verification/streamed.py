@@ -63,7 +63,7 @@ def _zstd(path: str) -> Decoder:
 
 
 class StreamedArchive(Archive):
-    """An archive that has been read from a stream. Its blobs have been hashed; layers are not there any more."""
+    """An archive that has been read from a stream. Its blobs have been hashed; layers were not kept."""
 
     is_streamed = True
 
@@ -142,7 +142,7 @@ class _Stream:
         return bytes(taken)
 
     def drain(self) -> None:
-        """Reads on to the end, where a checksum may stand."""
+        """Reads on to the end, where there may be a checksum."""
         while self._next() is not None:
             pass
 
