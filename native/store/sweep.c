@@ -244,9 +244,7 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index)
         if (cause == 0)
             cause = move(way->blobs, name, way->blob_trash);
     }
-    sweep->results[index] = cause == 0        ? result
-                            : cause == ENOENT ? OCIGC_SWEEP_MISSING
-                                              : OCIGC_SWEEP_NOT_TRIED;
+    sweep->results[index] = cause == 0 ? result : cause == ENOENT ? OCIGC_SWEEP_MISSING : OCIGC_SWEEP_NOT_TRIED;
     return cause == 0 || cause == ENOENT ? OCIGC_OK : fail_to_move(sweep, cause, &place, name);
 }
 
