@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ocigc.cli import options
@@ -221,7 +221,7 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
     }
 
 
-def usage_lines(found: Sequence[Usage]) -> list[str]:
+def usage_lines(found: Sequence[Usage]) -> Iterator[str]:
     """A line per image, with what of it is reclaimable."""
     reclaimable: Field[Row] = Field(
         Column("RECLAIMABLE", right=True),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
 
 from ocigc.cli.command import Option
-from ocigc.cli.output.tables import Column, table, terminal_width
+from ocigc.cli.output.tables import Column, lines, terminal_width
 from ocigc.cli.output.words import parse_size
 from ocigc.errors import UsageError, printable
 from ocigc.values import frozen
@@ -66,7 +66,7 @@ def ordered(things: Iterable[T], fields: Fields[T], args: argparse.Namespace) ->
     return sorted(things, key=field.order, reverse=field.falling != args.reverse)
 
 
-def listed(things: Sequence[T], fields: Fields[T], default: Sequence[str], stated: str | None = None) -> list[str]:
+def listed(things: Sequence[T], fields: Fields[T], default: Sequence[str], stated: str | None = None) -> Iterator[str]:
     """The lines of a table of these things, with the default columns or those that --columns states. Raises UsageError
     for columns that are not known.
     """
@@ -77,7 +77,8 @@ def listed(things: Sequence[T], fields: Fields[T], default: Sequence[str], state
     columns = [each.column for each in picked]
     if stated is not None:
         columns = [Column(each.title, each.right, 0, each.name, each.cut) for each in columns]
-    return table(columns, ([cell(thing) for cell in cells] for thing in things), width=width)
+    rows = [[cell(thing) for cell in cells] for thing in things]
+    return lines(columns, lambda: rows, width=width)
 
 
 def _named(text: str, fields: Fields[Any]) -> list[str]:

@@ -86,8 +86,11 @@ def _fit(columns: Sequence[Column], widths: list[int], width: int) -> None:
 def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]) -> str:
     parts = []
     for column, width, cell in zip(columns, widths, cells, strict=True):
-        fitting = cell if measure(cell) <= width else _shortened(cell, width) if column.name else _cut(cell, width)
-        padding = " " * (width - measure(fitting))
+        fitting, length = cell, measure(cell)
+        if length > width:
+            fitting = _shortened(cell, width) if column.name else _cut(cell, width)
+            length = measure(fitting)
+        padding = " " * (width - length)
         parts.append(padding + fitting if column.right else fitting + padding)
     return (" " * _GAP).join(parts).rstrip()
 
