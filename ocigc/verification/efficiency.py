@@ -88,8 +88,7 @@ def measure_efficiency(layout: Layout, *, rounds: int, limit: int, cold: bool, w
     statuses = Rate(*_scans(layout, Detail.STATUS, rounds))
     with Store.scan(layout.fd, watch("Scanning blobs"), Detail.STATUS) as store:
         nodes, whole = _sample(store, limit)
-        watch("Hashing in memory")
-        core = _core_rate(cores, rounds)
+        hash_on_all, hashed = _core_work(cores)
 
         def fresh() -> None:
             if cold:
@@ -98,12 +97,25 @@ def measure_efficiency(layout: Layout, *, rounds: int, limit: int, cold: bool, w
         size = store.read_all(nodes, _READERS * cores, watch("Reading blobs"))
         if not size:
             raise Refused(f"{layout.path}: there is nothing to read, so there is nothing to measure")
-        read = Rate(size, _timed(rounds, fresh, lambda: store.read_all(nodes, _READERS * cores)))
-        watch("Verifying blobs")
+        watch("Hashing, reading and verifying in turns")
         map_blobs()
         verify = (lambda: _command(layout.path)) if whole else (lambda: _verify(store, nodes, layout.path))
-        verifying = Rate(size, _timed(rounds, fresh, verify))
+        # In turns, so that what else the machine does falls on all alike.
+        turns = [
+            (
+                _timed(1, _nothing, hash_on_all),
+                _timed(1, fresh, lambda: store.read_all(nodes, _READERS * cores)),
+                _timed(1, fresh, verify),
+            )
+            for _ in range(rounds)
+        ]
+    core_seconds, read_seconds, verify_seconds = (sum(each, ()) for each in zip(*turns, strict=True))
+    core, read, verifying = Rate(hashed, core_seconds), Rate(size, read_seconds), Rate(size, verify_seconds)
     return Efficiency(cores, hash_core(), core, read, verifying, whole, cold, names, statuses)
+
+
+def _nothing() -> None:
+    """Comes before what needs no preparation."""
 
 
 def _timed(rounds: int, before: Callable[[], None], work: Callable[[], object]) -> tuple[float, ...]:
@@ -124,7 +136,7 @@ def _scans(layout: Layout, detail: Detail, rounds: int) -> tuple[int, tuple[floa
         with Store.scan(layout.fd, detail=detail) as store:
             count = len(store)
 
-    seconds = _timed(rounds, lambda: None, scan)
+    seconds = _timed(rounds, _nothing, scan)
     return count, seconds
 
 
@@ -143,7 +155,8 @@ def _sample(store: Store, limit: int) -> tuple[array[int], bool]:
     return found or array("I", order[:1]), False
 
 
-def _core_rate(cores: int, rounds: int) -> Rate:
+def _core_work(cores: int) -> tuple[Callable[[], None], int]:
+    """Hashes in memory on all cores for a while; and how many bytes."""
     messages = [[os.urandom(_MESSAGE_BYTES) for _ in range(_MESSAGES)] for _ in range(cores)]
     repeats = _repeats(messages[0])
 
@@ -158,8 +171,7 @@ def _core_rate(cores: int, rounds: int) -> Rate:
         for thread in threads:
             thread.join()
 
-    amount = cores * repeats * _MESSAGES * _MESSAGE_BYTES
-    return Rate(amount, _timed(rounds, lambda: None, hash_on_all))
+    return hash_on_all, cores * repeats * _MESSAGES * _MESSAGE_BYTES
 
 
 def _repeats(messages: list[bytes]) -> int:
