@@ -195,7 +195,8 @@ def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
         units += map(shift.unit, part.units)
         groups += part.groups
         listed += (replace(blob, owner=shift.owner(blob.owner)) for blob in part.listed)
-    disks = {part.disk for part in each}
+    # What is free may differ: they were read one after another.
+    disks = {part.disk.device if part.disk else None: part.disk for part in each}
     return Overview(
         images=images,
         units=units,
@@ -211,7 +212,7 @@ def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
         prune_all=_freed(each, 1),
         leaving=[files for part in each for files in part.leaving],
         health=_health(parts),
-        disk=disks.pop() if len(disks) == 1 else None,
+        disk=next(iter(disks.values())) if len(disks) == 1 else None,
         history=growth.together(part.history for part in each),
         policy="",
         leftovers=sum(part.leftovers for part in each),

@@ -117,7 +117,8 @@ def test_without_dask(layout: LayoutWriter) -> None:
     command = [sys.executable, "-c", code, "verify", "--cluster", "local:1", str(layout.path)]
     found = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert found.returncode == 2
-    assert found.stderr == "ocigc: a cluster needs dask.distributed: pip install 'ocigc[cluster]'\n"
+    needed = "a cluster needs dask.distributed: pip install 'ocigc[cluster]'"
+    assert found.stderr == f"ocigc: {layout.path}: {needed}\n"
 
 
 def test_workers_on_this_machine(layout: LayoutWriter) -> None:

@@ -178,7 +178,9 @@ def test_every_image_goes_or_stays_once(world: World, prune_all: bool) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(worlds, st.booleans())
-def test_a_part_stays_as_long_as_an_image_reaches_it_or_a_container_uses_it(world: World, prune_all: bool) -> None:
+def test_a_part_stays_with_an_image_that_reaches_it_or_its_subject_or_a_container(
+    world: World, prune_all: bool
+) -> None:
     inputs = world.inputs()
     in_use = world.in_use()
     plan = plan_of(inputs, request(in_use, prune_all=prune_all))
@@ -188,10 +190,13 @@ def test_a_part_stays_as_long_as_an_image_reaches_it_or_a_container_uses_it(worl
     left = remaining(inputs, plan)
     images = [image for image in left if image.position not in parts or image.target.digest in used]
     marks = graph.mark([Group(RecordImages(images).roots(graph))])
+    leaving = set(plan.blobs)
     for part in inputs.parts:
         node = graph.find(part.target.digest)
         assert node is not None
-        assert (marks.owner(node) is None) == (part.position in plan.parts.positions)
+        subject_stays = not leaving.issuperset(inputs.relations.part_subjects.get(part.position, ()))
+        stays = marks.owner(node) is not None or subject_stays
+        assert stays == (part.position not in plan.parts.positions)
 
 
 @settings(max_examples=400, deadline=None)

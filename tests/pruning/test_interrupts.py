@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,7 +84,7 @@ def test_labels_that_were_taken_off_come_back_as_they_were(tmp_path: Path) -> No
     """Byte for byte: with their order and white space."""
     layout, command = labelled(tmp_path)
     before = snapshot(layout.path)
-    interrupted(layout.path, command)
+    refused(interrupted(layout.path, command), 3, "rolled back")
     assert snapshot(layout.path) == before
 
 
@@ -115,6 +117,26 @@ def start(command: list[str]) -> subprocess.Popen[str]:
     )
 
 
+def caught(layout: Path, command: list[str]) -> subprocess.Popen[str]:
+    """A run that is stopped in the middle of its sweep: some blobs have been moved, and many have not. A run that was
+    too fast for that has its layout again, and another takes its place.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        spare = shutil.copytree(layout, Path(directory) / "layout")
+        for _ in range(20):
+            process = start(command)
+            if in_the_sweep(layout, process):
+                process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+                if len(list((layout / "blobs" / "sha256").iterdir())) > 100:
+                    return process
+                process.send_signal(signal.SIGCONT)
+            process.communicate(timeout=60)
+            shutil.rmtree(layout)
+            shutil.copytree(spare, layout)
+    pytest.fail("no run was caught in its sweep")
+
+
 def in_the_sweep(layout: Path, process: subprocess.Popen[str]) -> bool:
     """Waits until blobs have been moved; whether that has come before the end."""
     moved = layout / ".ocigc" / "run" / "blobs" / "sha256"
@@ -125,22 +147,17 @@ def in_the_sweep(layout: Path, process: subprocess.Popen[str]) -> bool:
     return False
 
 
-def interrupted(layout: Path, command: list[str]) -> Result:
-    """A run that is stopped, signalled and let go in the middle of the sweep."""
-    process = start(command)
-    assert in_the_sweep(layout, process)
-    process.send_signal(signal.SIGSTOP)
-    process.send_signal(signal.SIGTERM)
+def interrupted(layout: Path, command: list[str], number: signal.Signals = signal.SIGTERM) -> Result:
+    """A run that is signalled in the middle of its sweep."""
+    process = caught(layout, command)
+    process.send_signal(number)
     process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=60)
-    result = Result(process.returncode, out, err)
-    refused(result, 3, "rolled back")
-    return result
+    return Result(process.returncode, out, err)
 
 
 def killed(layout: Path, command: list[str]) -> None:
-    process = start(command)
-    assert in_the_sweep(layout, process)
+    process = caught(layout, command)
     process.kill()
     process.communicate(timeout=60)
     assert (layout / ".ocigc" / "run").exists()
@@ -267,12 +284,6 @@ def test_an_interrupt_in_a_tree_rolls_back_what_is_under_way(tmp_path: Path) -> 
     layout, command = labelled(tmp_path / "tree")
     before = snapshot(layout.path)
     command[-1:] = ["--recursive", str(tmp_path / "tree")]
-    process = start(command)
-    assert in_the_sweep(layout.path, process)
-    process.send_signal(signal.SIGSTOP)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGCONT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 3
-    if snapshot(layout.path) != before:
-        pytest.fail(err)
+    result = interrupted(layout.path, command, signal.SIGINT)
+    assert result.code == 3, result
+    assert snapshot(layout.path) == before, result
