@@ -14,7 +14,12 @@ from ocigc.cli.output.words import count, human_size, parse_size
 from ocigc.layout.layout import Layout
 from ocigc.verification.efficiency import Efficiency, Rate, measure_efficiency
 
-_COLUMNS = (Column("WORK"), Column("RATE", right=True), Column("ROUNDS", right=True), Column("WHAT"))
+_COLUMNS = (
+    Column("WORK"),
+    Column("RATE", right=True),
+    Column("ROUNDS", right=True, below=100),
+    Column("WHAT", cut=True),
+)
 
 
 def _rounds(text: str) -> int:

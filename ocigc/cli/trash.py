@@ -22,12 +22,12 @@ from ocigc.times import format_rfc3339
 
 _RUNS = (
     Column("RUN"),
-    Column("REMOVED", time=True),
+    Column("REMOVED", below=100, time=True),
     Column("KEPT UNTIL", below=80, time=True),
     Column("BLOBS", right=True, below=100),
     Column("SIZE", right=True),
     Column("IMAGE", name=True),
-    Column("DIGEST"),
+    Column("DIGEST", below=100),
 )
 
 
@@ -100,7 +100,11 @@ def _rows(run: Trashed) -> Iterator[list[str]]:
         human_size(run.size),
     ]
     images: Iterable[tuple[str, str]] = (
-        ("<none>" if image.dangling else printable(image.familiar), image.target.digest.short) for image in run.images
+        (
+            f"<none>@{image.target.digest.short}" if image.dangling else printable(image.familiar),
+            image.target.digest.short,
+        )
+        for image in run.images
     )
     for number, image in enumerate(list(images) or [("", "")]):
         yield [*(own if number == 0 else [""] * len(own)), *image]
