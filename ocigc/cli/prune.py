@@ -157,7 +157,9 @@ class _Teller:
 
     def review(self, planned: Pruned) -> None:
         """Puts a plan in figures, while its snapshot is open."""
-        self._summary = summarize(planned, self._wanted, most=self._most, watch=self._progress)
+        # A person decides by the share of the store that goes; a log can do without the status of every file.
+        whole = sys.stdout.isatty()
+        self._summary = summarize(planned, self._wanted, most=self._most, whole=whole, watch=self._progress)
 
     def confirm(self, planned: Pruned) -> None:
         """Checks the plan, and asks if there is a person to ask. Raises Refused where it must not be carried out."""
