@@ -58,6 +58,10 @@ class Marked:
         owner = self.marks.owner(node)
         return owner is not None and not _PRUNED <= owner <= _PRUNED + len(self.pruned)
 
+    def part_stays(self, node: int) -> bool:
+        """Whether something that stays reaches the target of a part, or what refers to it."""
+        return node != NO_NODE and self.stays(node)
+
     def stays_with_image(self, node: int) -> bool:
         """Whether an image that stays reaches the node."""
         return node != NO_NODE and self.marks.owner(node) == _IMAGES
@@ -79,12 +83,19 @@ def mark(
 
 
 def complete(
-    marked: Marked, parts: Images, relations: Relations, in_grace: Sequence[int], staying: Sequence[int]
+    marked: Marked,
+    parts: Images,
+    relations: Relations,
+    in_grace: Sequence[int],
+    staying: Sequence[int],
+    *,
+    chosen: bool,
 ) -> Marked:
-    """Marks again until all that stays has its referrers and parts. A part stays with an image that reaches it, or,
-    if it is a referrer, with its subject. `in_grace` are unreachable nodes that stay, with all that they reach: a tool
-    that pushes a manifest, and names it last, counts on the layers that are here. The nodes `staying` stay too, with
-    all that they reach and that no image takes with it.
+    """Marks again until all that stays has its referrers and parts. A part stays with an image that reaches it, or, if
+    it is a referrer, with its subject. Where images are `chosen`, by name or by a policy, it stays with whatever
+    reaches it; elsewhere it would be a dangling image by then, and goes as these do. `in_grace` are unreachable nodes
+    that stay, with all that they reach: a tool that pushes a manifest, and names it last, counts on the layers that
+    are here. The nodes `staying` stay too, with all that they reach and that no image takes with it.
     """
     if in_grace and (marked.pruned or marked.going_parts):
         marked = replace(marked, other_roots=[*marked.other_roots[: _IN_GRACE - 1], Group(in_grace)])
@@ -97,7 +108,7 @@ def complete(
         stay = frozenset(
             position
             for position, node in places
-            if any(map(marked.stays_with_image, absent.get(position, (node,))))
+            if any(map(marked.part_stays if chosen else marked.stays_with_image, absent.get(position, (node,))))
             or any(map(marked.stays, subjects.get(position, ())))
         )
         kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))

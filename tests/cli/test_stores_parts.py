@@ -227,3 +227,24 @@ def test_what_oras_tags_is_walked_whatever_its_type(layout: LayoutWriter) -> Non
     assert sizes["index"] == (whole, "2024-01-01T00:00:00Z")
     assert sizes["image"] == sizes["no-type"] == (whole - index["size"], "2024-01-01T00:00:00Z")
     assert prune(layout, "-a", "--filter", "label=x", used="x:image\n") == []
+
+
+@pytest.mark.parametrize("command", ["rm", "policy"])
+def test_the_entry_of_a_part_stays_with_content_that_a_lease_keeps(layout: LayoutWriter, command: str) -> None:
+    """Nobody asked for the part, and an entry never hides content that stays."""
+    leased, other = platforms(layout, "app")
+    layout.tag(layout.index([leased, other]), "reg.example/app:1")
+    layout.tag(layout.image("kept", ["kept"]), "reg.example/kept:1")
+    (layout.path / "leases").mkdir()
+    lease = {"id": "l", "labels": {}, "resources": [{"type": "content", "id": leased["digest"]}]}
+    (layout.path / "leases" / "l.json").write_text(json.dumps(lease))
+    if command == "rm":
+        result = ocigc("rm", "--force", layout.path, "reg.example/app:1")
+    else:
+        policy = layout.path.parent / "policy.toml"
+        policy.write_text('[[rule]]\nrepository = "reg.example/app"\nkeep-last = 0\n')
+        result = ocigc("prune", "--force", "--grace", "0s", "--policy", policy, layout.path)
+    assert result.code == 0, result
+    assert leased["digest"] in listed(layout)
+    assert other["digest"] not in listed(layout)
+    assert layout.has(leased)
