@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from threading import Event
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ocigc.closing import Closing
 from ocigc.errors import Interrupted, Message, NotALayout, OcigcError, Refused, UsageError, printable
 from ocigc.gc.resolve import NoSuchImage, no_such_image, resolve_images
+from ocigc.interrupts import Stop, stopped_by
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import IndexImages, repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
@@ -130,7 +130,7 @@ class _TreeWatch:
     whether to stop.
     """
 
-    def __init__(self, watch: Watcher, stop: Event) -> None:
+    def __init__(self, watch: Watcher, stop: Stop) -> None:
         self._watch = watch
         self._stop = stop
         self._doing: dict[str, str] = {}
@@ -183,19 +183,19 @@ def each_layout(
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     layouts = tree.found if among is None else among
-    stop = Event()
+    stop = Stop()
     members = _TreeWatch(watch, stop)
 
     def one(found: Found) -> T:
         if found.trouble is not None:
             raise Refused(found.trouble)
         try:
-            with tree.open(found) as layout:
+            with tree.open(found) as layout, stopped_by(stop):
                 return work(layout, found, members.member(found.name))
         finally:
             members.done(found.name)
 
-    with ThreadPoolExecutor(at_once) as pool:
+    with stop, ThreadPoolExecutor(at_once) as pool:
         running = [pool.submit(one, found) for found in layouts]
         try:
             _await(running, watch("Layouts"), members)
@@ -204,7 +204,8 @@ def each_layout(
             pool.shutdown(cancel_futures=True)
             if not isinstance(error, KeyboardInterrupt):
                 raise
-    return _gather(layouts, running, stop.is_set())
+        stopped = stop.is_set()
+    return _gather(layouts, running, stopped)
 
 
 def _await(running: Sequence[Future[T]], report: Report | None, members: _TreeWatch) -> None:

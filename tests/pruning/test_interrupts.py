@@ -107,6 +107,7 @@ def labelled(path: Path) -> tuple[LayoutWriter, list[str]]:
 
 
 def start(command: list[str]) -> subprocess.Popen[str]:
+    """A shell starts what is in the background with SIGINT ignored: the run takes it all the same."""
     return subprocess.Popen(
         [sys.executable, "-m", "ocigc", *command],
         stdin=subprocess.DEVNULL,
@@ -114,6 +115,7 @@ def start(command: list[str]) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd="/",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 
