@@ -63,11 +63,13 @@ bool ocigc_is_in_memory(int file, uint64_t offset)
     return preadv2(file, &vector, 1, (off_t)offset, RWF_NOWAIT) >= 0;
 }
 
-ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity)
+/* Reads until the end or as much as fits: from a byte, or with NULL from where the file is. */
+static ssize_t read_all(int file, const uint64_t *start, char *bytes, size_t capacity)
 {
     size_t used = 0;
     while (used < capacity) {
-        ssize_t got = read(file, bytes + used, capacity - used);
+        ssize_t got = start == NULL ? read(file, bytes + used, capacity - used)
+                                    : pread(file, bytes + used, capacity - used, (off_t)(*start + used));
         if (got == 0)
             break;
         if (got > 0)
@@ -78,19 +80,14 @@ ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity)
     return (ssize_t)used;
 }
 
+ssize_t ocigc_read_up_to(int file, char *bytes, size_t capacity)
+{
+    return read_all(file, NULL, bytes, capacity);
+}
+
 ssize_t ocigc_read_at(int file, uint64_t start, char *bytes, size_t capacity)
 {
-    size_t used = 0;
-    while (used < capacity) {
-        ssize_t got = pread(file, bytes + used, capacity - used, (off_t)(start + used));
-        if (got == 0)
-            break;
-        if (got > 0)
-            used += (size_t)got;
-        else if (errno != EINTR)
-            return -1;
-    }
-    return (ssize_t)used;
+    return read_all(file, &start, bytes, capacity);
 }
 
 const char *ocigc_kind(mode_t mode)
