@@ -55,12 +55,8 @@ class Marked:
 
     def stays(self, node: int) -> bool:
         """Whether something that stays reaches the node."""
-        owner = self.marks.owner(node)
+        owner = None if node == NO_NODE else self.marks.owner(node)
         return owner is not None and not _PRUNED <= owner <= _PRUNED + len(self.pruned)
-
-    def part_stays(self, node: int) -> bool:
-        """Whether something that stays reaches the target of a part, or what refers to it."""
-        return node != NO_NODE and self.stays(node)
 
     def stays_with_image(self, node: int) -> bool:
         """Whether an image that stays reaches the node."""
@@ -103,13 +99,13 @@ def complete(
     absent, subjects = relations.absent_parts, relations.part_subjects
     while True:
         marked.marks.add([Group(staying)])
+        keeps = marked.stays if chosen else marked.stays_with_image
         kept, dependents = _with_dependents(marked)
         places = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
         stay = frozenset(
             position
             for position, node in places
-            if any(map(marked.part_stays if chosen else marked.stays_with_image, absent.get(position, (node,))))
-            or any(map(marked.stays, subjects.get(position, ())))
+            if any(map(keeps, absent.get(position, (node,)))) or any(map(marked.stays, subjects.get(position, ())))
         )
         kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))
         going_parts = parts.picked(each for each in marked.going_parts.positions if each not in stay)
