@@ -20,16 +20,15 @@ def run(args: argparse.Namespace) -> int:
     ]
     merged = fragment.merge(fragments)
     way = merged.fragment.way
-    ledger = any(way.get(name) not in (None, "", "False") for name in ("changed", "quick", "older_than", "budget"))
     for error in merged.errors:
         log.error(error)
     args.answered = True
-    if way.get("recursive") == "True":
-        result = together(merged.results, merged.errors)
-        show(result, merged.results, as_json=args.format == "json", ledger=ledger)
-    else:
+    members = merged.results if way.get("recursive") == "True" else None
+    if members is None:
         ((_, result),) = merged.results
-        show(result, None, as_json=args.format == "json", ledger=ledger)
+    else:
+        result = together(members, merged.errors)
+    show(result, members, as_json=args.format == "json", ledger=way.get("ledger") == "True")
     return code_of(result)
 
 

@@ -72,6 +72,7 @@ class VerifyOptions:
             "sparse": str(self.sparse),
             "changed": str(self.changed),
             "quick": str(self.quick),
+            "ledger": str(self.keeps_ledger),
             **{name: "" if span is None else str(nanoseconds(span)) for name, span in spans.items()},
         }
 
