@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ocigc.cli import options
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command
 from ocigc.cli.log import with_hint
 from ocigc.cli.output.findings import (
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
     try:
-        with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
+        with targets.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
             findings = check(layout, sparse=args.sparse, wait=args.wait, watch=progress)
     except CutOffArchive as error:
         error.exit_code = 1  # that is what was to be found
@@ -99,7 +99,7 @@ def _spread(work: CheckLayout) -> Spread[Findings]:
 
 def _check_tree(args: argparse.Namespace) -> int:
     work = CheckLayout(args.sparse, args.wait)
-    results = options.each_layout(args, work, spread=lambda _: _spread(work))
+    results = targets.each_layout(args, work, spread=lambda _: _spread(work))
     args.answered = True
     sound = all(findings.sound for _, findings in results.values)
     if args.format == "json":

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
-from ocigc.cli import options
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.listing import QUIET
 from ocigc.cli.output.tables import Column, table, terminal_width
@@ -30,15 +30,15 @@ _COLUMNS = (
 
 def run(args: argparse.Namespace) -> int:
     """Compares two layouts."""
-    repository = options.repository(args)
+    repository = targets.repository(args)
     with (
         progress_line() as progress,
         open_either(args.layout, progress) as first,
         open_either(args.other, progress) as second,
     ):
-        options.confine(args)
+        targets.confine(args)
         for layout in (first, second):
-            options.note_trouble(layout)
+            targets.note_trouble(layout)
         found = diff(first, second, repository=repository, wait=args.wait, watch=progress)
     if args.format == "json":
         json.dump(_as_json(found), sys.stdout)

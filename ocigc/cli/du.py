@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ocigc.cli import log, options
+from ocigc.cli import in_use_files, log, options, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
@@ -101,16 +101,16 @@ def _part(size: int, whole: int) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Measures the given layouts, or a tree of them."""
-    in_use = options.read_in_use(args)
+    in_use = in_use_files.read(args)
     wanted = listing.parse_filters(args.filter, FILTERS)
     if args.recursive:
         results = _measure_tree(args, in_use)
     elif args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
     else:
-        repository = options.repository(args)
+        repository = targets.repository(args)
         wait = args.wait
-        results = options.each_given(
+        results = targets.each_given(
             args,
             lambda layout, watch: du(
                 layout,
@@ -177,11 +177,11 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
     with ExitStack() as stack:
         progress = stack.enter_context(progress_line())
         tree = stack.enter_context(Tree(args.layout, progress.note))
-        workers = stack.enter_context(options.tree_workers(args, tree, progress))
-        options.confine(args)
-        options.note_unmatched_below(args, in_use, tree)
+        workers = stack.enter_context(targets.tree_workers(args, tree, progress))
+        targets.confine(args)
+        in_use_files.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
-        needs = options.needs_below(workers, tree, progress)
+        needs = targets.needs_below(workers, tree, progress)
 
         def measure(found: Found) -> MeasureLayout:
             health = args.metrics is not None
@@ -319,7 +319,7 @@ COMMAND = Command(
             listing.QUIET,
             options.FORMAT,
         ),
-        options.in_use_group(),
+        in_use_files.group(),
         options.RULES,
         options.WAIT,
         options.METRICS_FILE,

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from ocigc.cli import options
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import human_size
@@ -29,7 +29,7 @@ _COLUMNS = (
 
 def run(args: argparse.Namespace) -> int:
     """Lists the runs of one layout, the oldest first."""
-    with options.layout(args, writable=False) as layout:
+    with targets.layout(args, writable=False) as layout:
         runs = read(layout)
     shown = runs[-args.last :] if args.last else runs
     args.answered = True

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from ocigc.cli import options
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.errors import UsageError, printable
@@ -25,7 +25,7 @@ _LEASES = (
 
 def _create(args: argparse.Namespace) -> int:
     expires = None if args.expire is None else _expiry(args.expire, time.time_ns())
-    with options.layout(args, writable=True) as layout:
+    with targets.layout(args, writable=True) as layout:
         print(
             hold(
                 layout,
@@ -52,7 +52,7 @@ def _expiry(text: str, now: int) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     now = time.time_ns()
-    with options.layout(args, writable=False) as layout:
+    with targets.layout(args, writable=False) as layout:
         found = held(layout, wait=args.wait)
     if args.format == "json":
         json.dump(
@@ -86,7 +86,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
-    with options.layout(args, writable=True) as layout:
+    with targets.layout(args, writable=True) as layout:
         release(layout, args.ids, wait=args.wait)
     return 0
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ocigc.cli import options
+from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.output import listing
 from ocigc.cli.output.listing import Field, Predicate
@@ -163,17 +163,17 @@ def _spread(work: ListImages) -> Spread[list[Usage]]:
 
 def run(args: argparse.Namespace) -> int:
     """Lists the given layouts, or a tree of them."""
-    in_use = options.read_in_use(args)
+    in_use = in_use_files.read(args)
     wanted = listing.parse_filters(args.filter, FILTERS)
     wait = args.wait
     if args.recursive:
         work = ListImages(in_use, args.repository, wait)
-        results = options.each_layout(args, work, in_use=in_use, spread=lambda _: _spread(work))
+        results = targets.each_layout(args, work, in_use=in_use, spread=lambda _: _spread(work))
     elif args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
     else:
-        repository = options.repository(args)
-        results = options.each_given(
+        repository = targets.repository(args)
+        results = targets.each_given(
             args,
             lambda layout, watch: images(layout, in_use=in_use, repository=repository, wait=wait, watch=watch),
             in_use=in_use,
@@ -255,7 +255,7 @@ COMMAND = Command(
             listing.QUIET,
             options.FORMAT,
         ),
-        options.in_use_group(),
+        in_use_files.group(),
         options.WAIT,
     ),
     run,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ocigc.cli import options
+from ocigc.cli import consent, in_use_files, log, options, targets
 from ocigc.cli.command import Command, Option, OptionGroup
 from ocigc.cli.output.plan_json import as_json, as_metrics, failure_as_json
 from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from ocigc.gc.policy import Policy
 
 RUN_OPTIONS = (
-    options.in_use_group(options.IN_USE_STRICT),
+    in_use_files.group(in_use_files.IN_USE_STRICT),
     OptionGroup(
         "how to run",
         options.DRY_RUN,
         options.FORCE,
         options.TRASH,
-        options.MAX_DELETE,
+        consent.MAX_DELETE,
         options.PLAN_OUT,
         options.ALLOW_EMPTY,
         options.SHARED_WITH,
@@ -49,7 +49,7 @@ RUN_OPTIONS = (
 
 def run(args: argparse.Namespace) -> int:
     """Prunes one layout, or a tree of them."""
-    in_use = options.read_in_use(args)
+    in_use = in_use_files.read(args)
     rules = RULE_SETS[args.rules]
     wanted = run_options(args, request(args.filter, prune_all=args.all, in_use=in_use, grace=args.grace, rules=rules))
     wanted = replace(
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)
-    return run_layout(args, replace(wanted, repository=options.repository(args)))
+    return run_layout(args, replace(wanted, repository=targets.repository(args)))
 
 
 def _policy(args: argparse.Namespace) -> Policy | None:
@@ -104,13 +104,13 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
     """Prunes one layout, and shows the result. `check` raises Refused for a plan that must not be carried out."""
     if args.plan_out is not None and not args.dry_run:
         raise UsageError("--plan-out saves a plan instead of carrying it out: give --dry-run too, then `ocigc apply`")
-    refusal = options.nobody_to_ask(args)
+    refusal = consent.nobody_to_ask(args)
     with ExitStack() as stack:
         output = None if args.plan_out is None else stack.enter_context(_plan_file(args.plan_out))
         progress = stack.enter_context(progress_line())
         writable = not (args.dry_run or refusal)
         also = () if output is None else output.directories
-        layout = stack.enter_context(options.layout(args, writable=writable, also=also))
+        layout = stack.enter_context(targets.layout(args, writable=writable, also=also))
         if refusal is not None:
             prune(layout, replace(wanted, dry_run=True)).close()
             raise refusal
@@ -127,7 +127,7 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
 
                 output.write(save(pruned, os.path.abspath(args.layout), wanted, args.policy_text))
             if args.dry_run and (too_much := _excess(args, pruned)) is not None:
-                options.note(f"{layout.path}: {too_much}; a real run is refused")
+                log.note(f"{layout.path}: {too_much}; a real run is refused")
             options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
             args.answered = True
             if args.format == "json":
@@ -172,7 +172,7 @@ class _Teller:
         self._show()
         if too_much is not None:
             raise Refused(f"{planned.snapshot.layout.path}: {too_much}; nothing was changed")
-        options.ask()
+        consent.ask()
         self._progress.restart()
         self._asked = True
 
@@ -207,7 +207,7 @@ def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:
     """What part of a plan --max-delete does not allow."""
     store, plan = planned.snapshot.store, planned.plan
     size = planned.reclaimed + planned.trashed
-    return options.excess(
+    return consent.excess(
         args, len(plan.pruned), len(plan.images), size, lambda: sum(map(store.size, range(len(store))))
     )
 

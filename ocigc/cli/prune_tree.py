@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ocigc.cli import log, options
+from ocigc.cli import consent, in_use_files, log, options, targets
 from ocigc.cli.output.plan_json import as_metrics, document
 from ocigc.cli.output.plan_table import (
     SHOWN,
@@ -84,22 +84,22 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on."""
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
-    refusal = options.nobody_to_ask(args)
+    refusal = consent.nobody_to_ask(args)
     asked = not (args.dry_run or args.force)
     with ExitStack() as stack:
         progress = stack.enter_context(progress_line())
         tree = stack.enter_context(Tree(args.layout, progress.note))
         if refusal is not None:
             raise refusal
-        workers = stack.enter_context(options.tree_workers(args, tree, progress))
-        options.confine(args, *([] if args.dry_run else [tree.fd]))
+        workers = stack.enter_context(targets.tree_workers(args, tree, progress))
+        targets.confine(args, *([] if args.dry_run else [tree.fd]))
         if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
         pruning = _Pruning(args, tree, wanted, progress, workers)
         results = pruning.plan(quietly=args.force and not args.dry_run and args.max_delete is None)
         too_much = _excess(args, results)
         if too_much is not None and args.dry_run:
-            options.note(f"{tree.path}: {too_much}; a real run is refused")
+            log.note(f"{tree.path}: {too_much}; a real run is refused")
         elif (asked or too_much is not None) and not results.interrupted:
             for error in results.errors:
                 log.error(error)
@@ -134,7 +134,7 @@ def _allow(tree: Tree, too_much: str | None) -> None:
     """Asks whether to go on. Raises Refused where there is no question."""
     if too_much is not None:
         raise Refused(f"{tree.path}: {too_much}; nothing was changed")
-    options.ask()
+    consent.ask()
 
 
 def _excess(args: argparse.Namespace, results: Results[_Answer]) -> str | None:
@@ -142,7 +142,7 @@ def _excess(args: argparse.Namespace, results: Results[_Answer]) -> str | None:
     summary = together([answer.summary for _, answer in results.values])
     size = sum(answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"] for _, answer in results.values)
     images = summary.images
-    return options.excess(args, images, images + summary.staying, size, lambda: on_disk(summary.files or ()))
+    return consent.excess(args, images, images + summary.staying, size, lambda: on_disk(summary.files or ()))
 
 
 class _Pruning:
@@ -244,7 +244,7 @@ def _repositories(
 ) -> dict[Found, str | None]:
     """The repository that owns the bare tags of each layout. Tells what is in use and matches no image of any."""
     repositories = {each: each.repository(args.repository, watch.note) for each in tree.found}
-    options.note_unmatched_below(args, wanted.request.in_use, tree, strict=wanted.in_use_strict)
+    in_use_files.note_unmatched_below(args, wanted.request.in_use, tree, strict=wanted.in_use_strict)
     return repositories
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ocigc._version import __version__
-from ocigc.cli import log, options
+from ocigc.cli import in_use_files, log, options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output import report_json
 from ocigc.cli.output.html.page import MARK, as_page
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a page goes into a file: give --output FILE, or --output - for standard output")
     target = "-" if args.output is None else args.output
     earlier = _earlier(args)
-    in_use = options.read_in_use(args)
+    in_use = in_use_files.read(args)
     with OutputFile(target, report_json.MARK if as_document else MARK) as output:
         found, layouts, errors = (_look_at_tree if args.recursive else _look)(args, in_use, output)
         made = Circumstances(
@@ -80,12 +80,12 @@ def _earlier(args: argparse.Namespace) -> Earlier | None:
 def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[Overview, Sequence[str], Sequence[str]]:
     if args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
-    repository = options.repository(args)
+    repository = targets.repository(args)
     with (
-        options.layout(args, writable=False, archives=True, also=output.directories) as layout,
+        targets.layout(args, writable=False, archives=True, also=output.directories) as layout,
         progress_line() as progress,
     ):
-        options.note_unmatched(in_use, layout, repository)
+        in_use_files.note_unmatched(in_use, layout, repository)
         found = overview(
             layout,
             in_use=in_use,
@@ -127,11 +127,11 @@ def _look_at_tree(
     with ExitStack() as stack:
         progress = stack.enter_context(progress_line())
         tree = stack.enter_context(Tree(args.layout, progress.note))
-        workers = stack.enter_context(options.tree_workers(args, tree, progress))
-        options.confine(args, *output.directories)
-        options.note_unmatched_below(args, in_use, tree)
+        workers = stack.enter_context(targets.tree_workers(args, tree, progress))
+        targets.confine(args, *output.directories)
+        in_use_files.note_unmatched_below(args, in_use, tree)
         policy = own_policy(tree.dir, tree.path, progress)
-        needs = options.needs_below(workers, tree, progress)
+        needs = targets.needs_below(workers, tree, progress)
 
         def look(found: Found) -> LookAtLayout:
             return LookAtLayout(in_use, args.repository, args.rules, policy, args.wait, needs.beside(found))
@@ -170,7 +170,7 @@ COMMAND = Command(
         Option("--compare", metavar="FILE", help="an earlier report of --format json: the page says what is different"),
         options.RECURSIVE,
         options.CLUSTER,
-        options.in_use_group(),
+        in_use_files.group(),
         options.RULES,
         options.WAIT,
     ),

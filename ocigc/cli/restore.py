@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ocigc.cli import options
+from ocigc.cli import log, options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.recursive:
         return _recursive(args, work)
-    with options.layout(args, writable=True) as layout, progress_line() as progress:
+    with targets.layout(args, writable=True) as layout, progress_line() as progress:
         restored = work(layout, progress)
     _show(restored, "")
     return 0 if restored.is_whole else 1
@@ -44,7 +44,7 @@ def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Resto
         except NothingToRestore:
             return None
 
-    results = options.each_layout(args, one, writable=True)
+    results = targets.each_layout(args, one, writable=True)
     found = [(path, restored) for path, restored in results.values if restored is not None]
     for path, restored in found:
         _show(restored, f"{path}: ")
@@ -60,13 +60,13 @@ def _show(restored: Restored, layout: str) -> None:
         print(f"{layout}restored: {printable(image.familiar)}")
     print(f"{layout}{count(restored.blobs, 'blob')} restored")
     for name in restored.moved_on:
-        options.note(
+        log.note(
             f"{layout}{printable(name)}: another image has this name now, so the image is back without it (--as NAME)"
         )
     for digest in restored.damaged:
-        options.note(f"{layout}damaged: {digest}: its copy in the trash cannot be read, or is corrupt")
+        log.note(f"{layout}damaged: {digest}: its copy in the trash cannot be read, or is corrupt")
     for digest in restored.missing:
-        options.note(f"{layout}missing: {digest}: a later prune has removed it for good, or it was never here")
+        log.note(f"{layout}missing: {digest}: a later prune has removed it for good, or it was never here")
 
 
 COMMAND = Command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ocigc.cli import options, prune
+from ocigc.cli import in_use_files, options, prune, targets
 from ocigc.cli.command import Command, Option, OptionGroup
 from ocigc.errors import UsageError
 from ocigc.gc.rule_sets import RULE_SETS
@@ -14,7 +14,7 @@ from ocigc.values import replace
 
 def run(args: argparse.Namespace) -> int:
     """Removes images from one layout, or from wherever a tree of layouts has them."""
-    wanted = prune.run_options(args, request(in_use=options.read_in_use(args), rules=RULE_SETS[args.rules]))
+    wanted = prune.run_options(args, request(in_use=in_use_files.read(args), rules=RULE_SETS[args.rules]))
     wanted = replace(wanted, references=tuple(args.references))
     if args.recursive:
         if args.plan_out is not None:
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)
-    return prune.run_layout(args, replace(wanted, repository=options.repository(args)))
+    return prune.run_layout(args, replace(wanted, repository=targets.repository(args)))
 
 
 COMMAND = Command(

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from ocigc.cli import options
+from ocigc.cli import consent, options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
@@ -39,11 +39,11 @@ def list_runs(args: argparse.Namespace) -> int:
         return trashed(layout, wait=wait)
 
     if args.recursive:
-        results = options.each_layout(args, one)
+        results = targets.each_layout(args, one)
         found = [(path, runs) for path, runs in results.values if runs]
         _show(args, found, (Column("LAYOUT", name=True),))
         return options.FAILED if results.errors else 0
-    with options.layout(args, writable=False) as layout:
+    with targets.layout(args, writable=False) as layout:
         _show(args, [("", trashed(layout, wait=wait))], ())
     return 0
 
@@ -57,18 +57,18 @@ def empty(args: argparse.Namespace) -> int:
         raise UsageError("there is no terminal to ask on: give --force to empty the trash")
     if not args.force:
         list_runs(argparse.Namespace(**{**vars(args), "format": "text"}))
-        options.ask()
+        consent.ask()
 
     def one(layout: Layout, _: Found, watch: Watcher) -> list[Trashed]:
         return empty_trash(layout, args.run_ids, wait=wait, watch=watch)
 
     failed = False
     if args.recursive:
-        results = options.each_layout(args, one, writable=True)
+        results = targets.each_layout(args, one, writable=True)
         gone = [run for _, runs in results.values for run in runs]
         failed = bool(results.errors)
     else:
-        with options.layout(args, writable=True) as layout, progress_line() as progress:
+        with targets.layout(args, writable=True) as layout, progress_line() as progress:
             gone = empty_trash(layout, args.run_ids, wait=wait, watch=progress)
     print(f"{count(len(gone), 'run')} removed, {human_size(sum(each.size for each in gone))} freed")
     return options.FAILED if failed else 0

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
-from ocigc.cli import options
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import human_size, media_words
@@ -21,13 +21,13 @@ def run(args: argparse.Namespace) -> int:
     """Draws the images that REF names, in one layout or wherever a tree of layouts has them."""
     wait = args.wait
     if args.recursive:
-        results = options.where_found(
+        results = targets.where_found(
             args, lambda layout, own, watch: tree(layout, args.reference, repository=own, wait=wait, watch=watch)
         )
         found, failed = results.values, bool(results.errors)
     else:
-        repository, failed = options.repository(args), False
-        with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
+        repository, failed = targets.repository(args), False
+        with targets.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
             found = [("", tree(layout, args.reference, repository=repository, wait=wait, watch=progress))]
     if args.format == "json":
         layouts = [({"Layout": name} if name else {}, leaf) for name, leaves in found for leaf in leaves]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ocigc.cli import options
+from ocigc.cli import log, options, targets
 from ocigc.cli.command import Command, OneOf, Option
 from ocigc.cli.output.findings import (
     affected_as_json,
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         if args.recursive:
             if sources:
                 raise UsageError("--repair-from repairs one layout at a time: leave out --recursive")
-            results = options.each_layout(
+            results = targets.each_layout(
                 args,
                 lambda layout, _, watch: verify(layout, wanted, watch=watch),
                 writable=True,
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             result = together(members, results.errors)
             options.measure(args, options.layouts(results))
         elif sources:
-            with options.layout(args, writable=True) as layout, progress_line() as progress:
+            with targets.layout(args, writable=True) as layout, progress_line() as progress:
                 result = verify(layout, wanted, watch=progress)
         else:
             result = _verify_one(args, wanted)
@@ -125,7 +125,7 @@ def _run_shard(args: argparse.Namespace) -> int:
     wanted = _options(args, ())
     errors: Sequence[str] = ()
     if args.recursive:
-        results = options.each_layout(
+        results = targets.each_layout(
             args,
             lambda layout, found, watch: verify_shard(layout, wanted, args.shard, path=found.name, watch=watch),
             writable=wanted.keeps_ledger,
@@ -134,7 +134,7 @@ def _run_shard(args: argparse.Namespace) -> int:
     else:
         with open_either(args.layout) as layout, progress_line() as progress:
             with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
-                options.confine(args, *directories)
+                targets.confine(args, *directories)
             layouts = [verify_shard(layout, wanted, args.shard, watch=progress)]
     result = together([(seen.path, seen.result) for seen in layouts], errors)
     options.measure(args, _as_metrics(result))
@@ -150,7 +150,7 @@ def show(
     """Prints what was found, of a tree with its members; with `ledger`, what that has saved."""
     if result.unchecked:
         why = "" if result.errors else "interrupted: "
-        options.note(f"{why}{result.unchecked:,} blobs were not checked")
+        log.note(f"{why}{result.unchecked:,} blobs were not checked")
     if not as_json:
         _print(result, members or ())
         return
@@ -174,7 +174,7 @@ def _open(args: argparse.Namespace, progress: Watcher) -> Layout:
         return Layout(args.layout)
     from ocigc.verification.streamed import open_any  # noqa: PLC0415
 
-    return open_any(args.layout, progress, lambda: options.confine(args))
+    return open_any(args.layout, progress, lambda: targets.confine(args))
 
 
 def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification:
@@ -183,12 +183,12 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
         with ExitStack() as stack:
             progress = stack.enter_context(progress_line())
             layout = stack.enter_context(_open(args, progress))
-            stack.enter_context(options.naming(layout))
+            stack.enter_context(targets.naming(layout))
             if not layout.is_cut_off:
-                options.note_trouble(layout)
-            workers = stack.enter_context(options.workers(args, ["."], progress))
+                targets.note_trouble(layout)
+            workers = stack.enter_context(targets.workers(args, ["."], progress))
             with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
-                options.confine(args, *directories)
+                targets.confine(args, *directories)
             return verify(layout, wanted, watch=progress, hasher=None if workers is None else workers.hasher())
     except CutOffArchive as error:
         return Verification(0, 0, (), (), (), (), (), (), cut_off=str(error))

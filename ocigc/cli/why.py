@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ocigc.cli import options
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size
@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     wait = args.wait
     if args.recursive:
         return _recursive(args, wait)
-    repository = options.repository(args)
-    with options.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
+    repository = targets.repository(args)
+    with targets.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
         reason = why(layout, args.reference, repository=repository, wait=wait, watch=progress)
     if args.format == "json":
         json.dump(_as_json(reason), sys.stdout)
@@ -51,7 +51,7 @@ def _recursive(args: argparse.Namespace, wait: int) -> int:
         except NoSuchImage:
             return None
 
-    results = options.where_found(args, work, blobs=True)
+    results = targets.where_found(args, work, blobs=True)
     found = [(name, reason) for name, reason in results.values if reason is not None]
     told = [(name, reason) for name, reason in found if reason.present or reason.mentioned_by or reason.images]
     if not found and not results.errors:

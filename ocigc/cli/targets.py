@@ -1,0 +1,217 @@
+"""What a command works on: the layouts that its arguments name, opened with no more rights than it needs. Every error
+names its layout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from ocigc.cli import log
+from ocigc.cli.in_use_files import note_unmatched, note_unmatched_below
+from ocigc.cli.output.terminal import progress_line
+from ocigc.digest import Digest
+from ocigc.errors import OcigcError, UsageError, printable
+from ocigc.gc.in_use import InUse
+from ocigc.layout.index_images import repository_name
+from ocigc.layout.layout import Layout, open_layout
+from ocigc.native import confine as confine_to
+from ocigc.progress import Quiet
+
+if TYPE_CHECKING:
+    from ocigc.cluster.connect import Workers
+    from ocigc.cluster.trees import Spread
+    from ocigc.layout.discover import Found, Results, Tree, Work
+    from ocigc.progress import Watcher
+    from ocigc.pruning.peers import TreeNeeds
+
+T = TypeVar("T")
+
+
+def confine(args: argparse.Namespace, *directories: int) -> None:
+    """Gives up, for good, the right to change anything but what lies in open directories and --metrics-file."""
+    network = getattr(args, "cluster", None) is not None
+    confine_to(*directories, *_metrics_directory(args), network=network)
+
+
+@contextmanager
+def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) -> Iterator[Workers | None]:
+    """What --cluster names, to work on some layouts below LAYOUT; None without it. It is to be opened before this
+    process gives up its rights. Raises OcigcError."""
+    if getattr(args, "cluster", None) is None:
+        yield None
+        return
+    if not os.path.isdir(args.layout):
+        raise UsageError("--cluster: an archive is read by this machine alone")
+    from ocigc.cluster.connect import connect  # noqa: PLC0415
+
+    with connect(args.cluster, args.layout, layouts, watch) as found:
+        yield found
+
+
+@contextmanager
+def tree_workers(args: argparse.Namespace, tree: Tree, watch: Watcher) -> Iterator[Workers | None]:
+    """The same for a tree of layouts."""
+    with workers(args, [found.path for found in tree.found if found.trouble is None], watch) as found:
+        yield found
+
+
+def needs_below(workers: Workers | None, tree: Tree, watch: Watcher) -> TreeNeeds:
+    """What the layouts of a tree need of each other."""
+    from ocigc.pruning.peers import ReadNeeds, TreeNeeds  # noqa: PLC0415
+
+    now = time.time_ns()
+    if workers is None:
+        return TreeNeeds(tree, now)
+    from ocigc.cluster.trees import same  # noqa: PLC0415
+
+    found = workers.each_layout(tree, same(ReadNeeds(now), frozenset[Digest]), Quiet(watch))
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return TreeNeeds(tree, now, dict(found.values))
+
+
+@contextmanager
+def layout(
+    args: argparse.Namespace, *, writable: bool, archives: bool = False, also: Sequence[int] = ()
+) -> Iterator[Layout]:
+    """Opens LAYOUT; with `archives`, it may be an archive of one. What may be changed from here on lies in it, if it is
+    to be `writable`, below the open directories `also`, or is --metrics-file. What goes wrong names it. Raises
+    UsageError."""
+    also = [*also, *_metrics_directory(args)]
+    with progress_line() as reading:
+        opened = open_layout(args.layout, writable=writable, archives=archives, also=also, watch=reading)
+    with opened, naming(opened):
+        note_trouble(opened)
+        yield opened
+
+
+def note_trouble(opened: Layout) -> None:
+    """Tells what is wrong with an archive as such."""
+    if opened.trouble:
+        log.note(f"{opened.path}: {opened.trouble}")
+
+
+@contextmanager
+def naming(opened: Layout) -> Iterator[None]:
+    """Makes every error name the layout."""
+    try:
+        yield
+    except OcigcError as error:
+        if not _names(str(error), opened.path):
+            error.args = (f"{opened.path}: {error}",)
+        raise
+
+
+def _names(message: str, path: str) -> bool:
+    """Whether a message has a path, or one below it, as a word of its own."""
+    import re  # noqa: PLC0415
+
+    return re.search(rf"(?<![^\s'\"(=]){re.escape(path)}(?![^\s'\"),:;/])", message) is not None
+
+
+def _metrics_directory(args: argparse.Namespace) -> list[int]:
+    return [] if args.metrics is None else [args.metrics.directory]
+
+
+def repository(args: argparse.Namespace) -> str | None:
+    """--repository for one layout, normalised. For a tree it is a prefix, which means something only with the path of a
+    layout after it. Raises UsageError.
+    """
+    return None if args.repository is None else repository_name(args.repository)
+
+
+def each_layout(
+    args: argparse.Namespace,
+    work: Work[T],
+    *,
+    writable: bool = False,
+    in_use: InUse | None = None,
+    spread: Callable[[Workers], Spread[T]] | None = None,
+) -> Results[T]:
+    """Works on every layout below LAYOUT. Reports what went wrong, and what of `in_use` matches no image."""
+    from ocigc.layout import discover  # noqa: PLC0415
+
+    if len(getattr(args, "layouts", ())) > 1:
+        raise UsageError("--recursive: give one directory, with all layouts below it")
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_line())
+        tree = stack.enter_context(discover.Tree(args.layout, progress.note))
+        cluster = None
+        if spread is not None:
+            cluster = stack.enter_context(tree_workers(args, tree, progress))
+        confine(args, *([tree.fd] if writable else []))
+        if in_use:
+            note_unmatched_below(args, in_use, tree)
+        if cluster is None or spread is None:
+            results = discover.each_layout(tree, work, progress)
+        else:
+            results = cluster.each_layout(tree, spread(cluster), progress)
+    for error in results.errors:
+        log.error(error)
+    return results
+
+
+def where_found(
+    args: argparse.Namespace, work: Callable[[Layout, str | None, Watcher], T], *, blobs: bool = False
+) -> Results[T]:
+    """Works on those layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags.
+    With `blobs`, works on all of them if REF may name a blob. Reports what went wrong. Raises UsageError.
+    """
+    from ocigc.gc.resolve import NoSuchImage  # noqa: PLC0415
+    from ocigc.layout import discover  # noqa: PLC0415
+    from ocigc.layout.discover import locate  # noqa: PLC0415
+
+    with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
+        confine(args)
+
+        def repository(found: Found) -> str | None:
+            return found.repository(args.repository, lambda _: None)
+
+        try:
+            among = list(locate(tree, [args.reference], repository))
+        except NoSuchImage:
+            if not blobs:
+                raise
+            among = list(tree.found)
+        results = discover.each_layout(
+            tree, lambda layout, found, watch: work(layout, repository(found), watch), progress, among=among
+        )
+    for error in results.errors:
+        log.error(error)
+    return results
+
+
+def each_given(
+    args: argparse.Namespace, work: Callable[[Layout, Watcher], T], *, in_use: InUse | None = None
+) -> Results[T]:
+    """Reads every layout that was given, and notes what of `in_use` matches no image in it. An error in the only layout
+    is raised. With several, it is reported, and the others go on.
+    """
+    from ocigc.layout.discover import Results  # noqa: PLC0415
+
+    values, errors = [], []
+    for path in args.layouts:
+        try:
+            with (
+                progress_line() as progress,
+                open_layout(
+                    path, writable=False, archives=True, also=_metrics_directory(args), watch=progress
+                ) as layout,
+                naming(layout),
+            ):
+                note_trouble(layout)
+                if in_use:
+                    note_unmatched(in_use, layout, repository(args))
+                values.append((printable(path), work(layout, progress)))
+        except OcigcError as error:
+            if len(args.layouts) == 1:
+                raise
+            errors.append(error.message)
+    for message in errors:
+        log.error(message)
+    return Results(values, errors)
