@@ -19,8 +19,8 @@ from ocigc.layout.configs import labels_of
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import Detail, Store, map_blobs
+from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import decide
-from ocigc.pruning.prune import Pruned
 from ocigc.synth import Spec, write
 
 BLOBS = int(os.environ.get("OCIGC_BENCH_BLOBS", "20000"))

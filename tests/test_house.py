@@ -1,4 +1,4 @@
-"""Arrows point down: no package imports one above it, and `gc/` does no input or output."""
+"""Arrows point down: no package imports one above it, and no two modules import each other. `gc/` does no I/O."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,23 @@ def package(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The packages of ours that a module imports, at its head or anywhere else."""
+    """What a module imports of ours, at its head or anywhere else."""
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        for name in names:
-            top, _, rest = name.partition(".")
-            if top == "ocigc" and rest:
-                first = rest.split(".")[0]
-                yield first if (SOURCE / first).is_dir() else "values"
+        yield from (name for name in names if name.startswith("ocigc."))
+
+
+def imported_packages(path: Path) -> set[str]:
+    first = {name.split(".")[1] for name in imported(path)}
+    return {name if (SOURCE / name).is_dir() else "values" for name in first}
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -54,7 +60,17 @@ def test_no_arrow_points_up(path: Path) -> None:
     own = package(path)
     if path.name == "__main__.py":
         return  # it starts the command line
-    assert set(imported(path)) - {own, "values"} <= BELOW[own]
+    assert imported_packages(path) - {own, "values"} <= BELOW[own]
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not even in a function, or for the type checker alone."""
+    modules = {module(path) for path in FILES}
+    arrows = {
+        module(path): {name if name in modules else name.rpartition(".")[0] for name in imported(path)} - {module(path)}
+        for path in FILES
+    }
+    TopologicalSorter(arrows).prepare()
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if package(path) == "gc"], ids=lambda path: path.name)

@@ -16,7 +16,7 @@ from ocigc.cli.output.words import count, human_size
 from ocigc.digest import Digest
 from ocigc.errors import printable
 from ocigc.inspect.diff import Carry, Difference, DifferentImage, Side, diff
-from ocigc.layout.layout import open_either
+from ocigc.layout.opening import open_either
 
 _COLUMNS = (
     Column("IMAGE", name=True),

@@ -20,8 +20,9 @@ from ocigc.errors import Refused, UsageError, printable
 from ocigc.gc.decide import Request
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.plan_summary import summarize
+from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import PruneOptions, request
-from ocigc.pruning.prune import Pruned, prune
+from ocigc.pruning.prune import prune
 from ocigc.times import SECOND
 from ocigc.values import replace
 

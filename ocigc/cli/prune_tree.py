@@ -30,9 +30,10 @@ from ocigc.inspect.plan_summary import PlanSummary, summarize, together
 from ocigc.layout.discover import Found, Results, Tree, locate
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
+from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy
-from ocigc.pruning.prune import Pruned, prune
+from ocigc.pruning.prune import prune
 from ocigc.pruning.prune_tree import Demand, Others, Told, TreeRun, Work, tell
 from ocigc.pruning.quota import fit
 

@@ -18,7 +18,8 @@ from ocigc.digest import Digest
 from ocigc.errors import OcigcError, UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.layout.index_images import repository_name
-from ocigc.layout.layout import Layout, open_layout
+from ocigc.layout.layout import Layout
+from ocigc.layout.opening import open_layout
 from ocigc.native import confine as confine_to
 from ocigc.progress import Quiet
 

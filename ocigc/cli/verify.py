@@ -23,7 +23,8 @@ from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import clock, paint, progress_line
 from ocigc.cli.output.words import human_size
 from ocigc.errors import CutOffArchive, UsageError, printable
-from ocigc.layout.layout import Layout, open_either
+from ocigc.layout.layout import Layout
+from ocigc.layout.opening import open_either
 from ocigc.native import map_blobs
 from ocigc.verification import ledger
 from ocigc.verification.scan import Verification, together

@@ -20,8 +20,7 @@ from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
-from ocigc.layout.shared import Elsewhere
-from ocigc.layout.snapshot import Snapshot
+from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
 from ocigc.times import Duration

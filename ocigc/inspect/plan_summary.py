@@ -20,8 +20,8 @@ from ocigc.layout.configs import created
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
+from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import PruneOptions
-from ocigc.pruning.prune import Pruned
 from ocigc.values import frozen, replace
 
 

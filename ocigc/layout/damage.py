@@ -16,8 +16,7 @@ from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
 from ocigc.layout.layout import Layout
 from ocigc.layout.manifests import Documents
-from ocigc.layout.shared import Elsewhere
-from ocigc.layout.snapshot import Snapshot, load
+from ocigc.layout.snapshot import Elsewhere, Snapshot, load
 from ocigc.native import NEVER, NO_NODE, Store
 from ocigc.progress import Watcher
 from ocigc.values import frozen

@@ -8,11 +8,9 @@ in another repository.
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Protocol
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
@@ -36,23 +34,6 @@ _EMPTY = frozenset(
         "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
     )
 )
-
-
-class Elsewhere(Protocol):
-    """What other layouts need from a layout."""
-
-    @property
-    def unknown(self) -> str:
-        """Why some of their needs are unknown; empty where all are known."""
-
-    def needed(self) -> frozenset[Digest]:
-        """The digests of all that they need and lack, at this moment."""
-
-    def kept(self, store: Store) -> array[int]:
-        """The nodes of the blobs that they have too, for a layout that has no image of its own."""
-
-    def changed(self) -> bool:
-        """Whether any of them has changed since `needed` was last asked."""
 
 
 def is_hollow(store: Store, node: int) -> bool:

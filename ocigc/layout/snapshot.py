@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Remedy
@@ -27,8 +27,22 @@ from ocigc.native import NEVER, NO_NODE, Background, Detail, Entries, Store, Unv
 from ocigc.progress import Watcher
 from ocigc.values import frozen
 
-if TYPE_CHECKING:
-    from ocigc.layout.shared import Elsewhere
+
+class Elsewhere(Protocol):
+    """What other layouts need from a layout."""
+
+    @property
+    def unknown(self) -> str:
+        """Why some of their needs are unknown; empty where all are known."""
+
+    def needed(self) -> frozenset[Digest]:
+        """The digests of all that they need and lack, at this moment."""
+
+    def kept(self, store: Store) -> array[int]:
+        """The nodes of the blobs that they have too, for a layout that has no image of its own."""
+
+    def changed(self) -> bool:
+        """Whether any of them has changed since `needed` was last asked."""
 
 
 @frozen

@@ -19,15 +19,14 @@ from ocigc.layout import history
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, remove_leftovers
-from ocigc.layout.shared import Elsewhere
-from ocigc.layout.snapshot import Snapshot
+from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import Watcher
 from ocigc.pruning import trash
 from ocigc.pruning.execute import Executed, RunTerms, execute
+from ocigc.pruning.layout_plan import Pruned, plan_layout
 from ocigc.pruning.limits import emptied
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.preflight import NoRoom, free_orphans
-from ocigc.pruning.prune import Pruned, plan_layout
 from ocigc.pruning.recover import Recovered, recover
 from ocigc.pruning.roots import Roots
 from ocigc.times import nanoseconds

@@ -33,8 +33,7 @@ from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import IndexChange
 from ocigc.layout.index_images import written_names
 from ocigc.layout.layout import STATE, Layout
-from ocigc.layout.shared import Elsewhere
-from ocigc.layout.snapshot import Snapshot
+from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
 from ocigc.pruning import journal, preflight

@@ -20,8 +20,8 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
-from ocigc.layout.shared import Elsewhere, mentioned, needs, needs_of_index
-from ocigc.layout.snapshot import load
+from ocigc.layout.shared import mentioned, needs, needs_of_index
+from ocigc.layout.snapshot import Elsewhere, load
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 

@@ -25,8 +25,8 @@ from ocigc.layout.shared import needs
 from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.progress import Quiet, Watcher
+from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.peers import Peer, Wanted, nodes_of
-from ocigc.pruning.prune import Pruned
 
 _MOST_ROUNDS = 20
 

@@ -11,10 +11,11 @@ from ocigc.hard_links import Files, on_disk
 from ocigc.image import ImageRecord
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
-from ocigc.layout.shared import Elsewhere
+from ocigc.layout.snapshot import Elsewhere
 from ocigc.progress import Quiet, Watcher
+from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import PruneOptions
-from ocigc.pruning.prune import Pruned, prune
+from ocigc.pruning.prune import prune
 
 Age = tuple[bool, int, str, tuple[str, ...], str, bool]
 """Sorts the oldest images first, and those of unknown age last."""

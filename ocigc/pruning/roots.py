@@ -21,8 +21,7 @@ from ocigc.labels import Lease
 from ocigc.layout import docker_list, label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
-from ocigc.layout.shared import Elsewhere
-from ocigc.layout.snapshot import Snapshot, load
+from ocigc.layout.snapshot import Elsewhere, Snapshot, load
 from ocigc.native import Store, sha256
 from ocigc.progress import Watcher
 from ocigc.pruning.commit import index_digest

@@ -16,9 +16,9 @@ from ocigc.gc.filters import Filters, LabelCheck
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.plain import plain, restored
+from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import parse_policy
-from ocigc.pruning.prune import Pruned
 from ocigc.strict_json import parse_json
 from ocigc.times import nanoseconds
 

@@ -17,7 +17,8 @@ from ocigc.errors import Refused, UsageError, printable
 from ocigc.layout import docker_list, label_files, leases
 from ocigc.layout.archive import NOT_KEPT, Archive, ArchiveDir, File, open_archive
 from ocigc.layout.blob_check import hasher
-from ocigc.layout.layout import INDEX, INDEX_LIMIT, MARKER, Layout, open_either
+from ocigc.layout.layout import INDEX, INDEX_LIMIT, MARKER, Layout
+from ocigc.layout.opening import open_either
 from ocigc.layout.tar import Kind, Member, Tar
 from ocigc.native import Hashes, Store, Verdict
 from ocigc.progress import Progress, Report, Watcher

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ocigc.errors import CutOffArchive
-from ocigc.layout.layout import open_either
+from ocigc.layout.opening import open_either
 from ocigc.verification.decompress import zstd_decoder
 from ocigc.verification.verify import verify
 from tests.helpers.command import ocigc, refused

@@ -16,7 +16,7 @@ import pytest
 
 from ocigc.errors import CutOffArchive, MalformedError, OcigcError
 from ocigc.layout.archive import Archive
-from ocigc.layout.layout import open_either
+from ocigc.layout.opening import open_either
 from ocigc.layout.tar import Kind, Tar
 from ocigc.progress import SILENT
 from ocigc.verification.streamed import open_any

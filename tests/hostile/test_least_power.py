@@ -15,7 +15,7 @@ from tests.helpers.layouts import LayoutWriter
 TRY = """
 import os, sys
 from ocigc.native import confine
-from ocigc.layout.layout import open_layout
+from ocigc.layout.opening import open_layout
 also = [os.open(path, os.O_RDONLY) for path in os.environ.get("ALSO", "").split()]
 layout = open_layout(sys.argv[1], writable=sys.argv[2] == "yes", also=also)
 for path in sys.argv[3:]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ocigc.pruning.prune import Pruned
+from ocigc.pruning.layout_plan import Pruned
 
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
