@@ -592,9 +592,9 @@ enum ocigc_sweep_result {
 
 /* Moves blobs into the open directory `trash` as blobs/<alg>/<encoded>, and their label files as
  * labels/<alg>/<encoded>.json; makes the directories as needed. results[i] is the enum ocigc_sweep_result of nodes[i].
- * Where they are to be `held`, they are durably in the trash before they leave the layout. The caller syncs. Stops at
- * the first system call that fails for good. */
-int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t held,
+ * With `durable`, they are synced in the trash before they leave the layout. The caller syncs the rest. Stops at the
+ * first system call that fails for good. */
+int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t durable,
                     uint8_t *results, struct ocigc_progress *progress, struct ocigc_error *error);
 
 /* ------------------------------------------------------------------ system */

@@ -1,8 +1,8 @@
 /* sweep.c - moves blobs out of the layout into the trash. On one thread, because the kernel serializes renames between
  * directories.
  *
- * What is to be held whatever happens is not renamed: it gets a second name in the trash, which is synced, and loses
- * the first one then. Where a rename between directories is not atomic, a power failure may lose both names. */
+ * What the trash promises to keep is not renamed: it gets a second name in the trash, which is synced, and then loses
+ * the first. Where a rename between directories is not atomic, a power failure may lose both names. */
 #include "base/vector.h"
 #include "store/files.h"
 #include "store/names.h"
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { SHARE = 256 }; /* names between two checks of the cancel flag */
-enum { HELD = 255 };  /* a result on the way: it has a name in the trash too */
+enum { LINKED = 255 };  /* a result on the way: it has a name in the trash too */
 
 /* The directories of one algorithm: where its blobs and label files are, and where they go. */
 struct way {
@@ -30,7 +30,7 @@ struct sweep {
     const uint32_t *nodes;
     size_t count;
     uint8_t *results;
-    int64_t *changed; /* the ctime of each node that is HELD, in nanoseconds; NULL where all is renamed */
+    int64_t *changed; /* the ctime of each node that is LINKED, in nanoseconds; NULL where all is renamed */
     int trash;
     struct way *ways; /* of each table */
     struct ocigc_progress *progress;
@@ -193,7 +193,7 @@ static int32_t hold_blob(const struct sweep *sweep, size_t index)
     if (cause == 0)
         cause = ocigc_stat(way->blobs, name, &status);
     if (cause == 0) {
-        sweep->results[index] = HELD;
+        sweep->results[index] = LINKED;
         sweep->changed[index] = ctime_of(&status);
     }
     return cause == 0 || cause == ENOENT || cannot_hold(cause) ? OCIGC_OK : fail_to_move(sweep, cause, &place, name);
@@ -202,14 +202,14 @@ static int32_t hold_blob(const struct sweep *sweep, size_t index)
 /* The second half: it is in the trash alone, unless somebody has changed it meanwhile. 0, or an errno. */
 static int let_go(const struct sweep *sweep, size_t index, const struct way *way, const char *name, uint8_t *result)
 {
-    struct stat status, held;
+    struct stat status, trashed;
     int cause = ocigc_stat(way->blobs, name, &status);
     if (cause == 0)
-        cause = ocigc_stat(way->blob_trash, name, &held);
+        cause = ocigc_stat(way->blob_trash, name, &trashed);
     if (cause != 0)
         return cause;
     bool shared = ocigc_store_shared_inode(sweep->store, sweep->nodes[index]) != NULL;
-    if (status.st_ino == held.st_ino && (shared || ctime_of(&status) == sweep->changed[index])) {
+    if (status.st_ino == trashed.st_ino && (shared || ctime_of(&status) == sweep->changed[index])) {
         *result = OCIGC_SWEEP_MOVED;
         return ocigc_unlink(way->blobs, name, 0);
     }
@@ -234,7 +234,7 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index)
     ocigc_table_encoded(place.table, place.position, name);
     uint8_t result = OCIGC_SWEEP_MOVED;
     int cause;
-    if (before == HELD) {
+    if (before == LINKED) {
         cause = let_go(sweep, index, way, name, &result);
     } else {
         cause = ocigc_stat(way->blobs, name, &status);
@@ -322,15 +322,15 @@ enum half { WHOLE, FIRST, SECOND };
 /* Moves a label file, or does one half of that. 0, or an errno. */
 static int move_label_file(const struct way *way, const char *name, enum half half)
 {
-    struct stat status, held;
+    struct stat status, trashed;
     int cause;
     switch (half) {
     case FIRST:
         cause = hold(way->labels, name, way->label_trash);
         return cannot_hold(cause) ? 0 : cause;
     case SECOND:
-        if (ocigc_stat(way->labels, name, &status) == 0 && ocigc_stat(way->label_trash, name, &held) == 0 &&
-            status.st_ino == held.st_ino)
+        if (ocigc_stat(way->labels, name, &status) == 0 && ocigc_stat(way->label_trash, name, &trashed) == 0 &&
+            status.st_ino == trashed.st_ino)
             return ocigc_unlink(way->labels, name, 0);
         break;
     case WHOLE:
@@ -415,7 +415,7 @@ static void check_links(struct sweep *sweep)
     }
 }
 
-int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t held,
+int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t durable,
                     uint8_t *results, struct ocigc_progress *progress, struct ocigc_error *error)
 {
     struct sweep sweep = {.store = store, .nodes = nodes, .count = count, .results = results, .progress = progress};
@@ -425,8 +425,8 @@ int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t coun
     for (size_t i = 0; i < count; i++)
         results[i] = OCIGC_SWEEP_NOT_TRIED;
     sweep.ways = malloc((store->table_count + 1) * sizeof *sweep.ways);
-    sweep.changed = held ? calloc(count + 1, sizeof *sweep.changed) : NULL;
-    if (sweep.ways == NULL || (held && sweep.changed == NULL)) {
+    sweep.changed = durable ? calloc(count + 1, sizeof *sweep.changed) : NULL;
+    if (sweep.ways == NULL || (durable && sweep.changed == NULL)) {
         free(sweep.ways);
         free(sweep.changed);
         return no_memory(&sweep);
@@ -440,12 +440,12 @@ int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t coun
         __atomic_store_n(&progress->total_items, count, __ATOMIC_RELAXED);
     if (store->inode_count > 0)
         check_links(&sweep);
-    if (code == OCIGC_OK && held)
+    if (code == OCIGC_OK && durable)
         code = hold_blobs(&sweep);
     if (code == OCIGC_OK)
         code = sweep_blobs(&sweep);
     for (size_t i = 0; i < count; i++)
-        if (results[i] == HELD)
+        if (results[i] == LINKED)
             results[i] = OCIGC_SWEEP_NOT_TRIED;
     if (code == OCIGC_OK)
         code = sweep_sidecars(&sweep);

@@ -407,12 +407,14 @@ class Store(Blobs):
 
     # Sweep
 
-    def sweep(self, nodes: Sequence[int], trash: int, report: Report | None = None, *, held: bool = False) -> bytearray:
-        """Moves blobs and their label files into an open trash directory; a Swept per node. Where they are to be
-        `held`, they are durably there before they leave the layout. Raises Refused."""
+    def sweep(
+        self, nodes: Sequence[int], trash: int, report: Report | None = None, *, durable: bool = False
+    ) -> bytearray:
+        """Moves blobs and their label files into an open trash directory; a Swept per node. With `durable`, they
+        are synced there before they leave the layout. Raises Refused."""
         flat = node_array(nodes)
         self.stat(flat)
         results = bytearray(len(flat))
-        arguments = self.handle, pointer(flat), len(flat), trash, held, bytes_pointer(results)
+        arguments = self.handle, pointer(flat), len(flat), trash, durable, bytes_pointer(results)
         long_call(lib.ocigc_sweep, *arguments, report=report)
         return results

@@ -294,7 +294,7 @@ class _Job:
             if report is not None:
                 report(progress)
 
-        results = store.sweep(to_delete, self.run.fd, tick, held=self.record.expires is not None)
+        results = store.sweep(to_delete, self.run.fd, tick, durable=self.record.expires is not None)
         # After the sweep, which has made the directories for them.
         take_out_sidecars(self.layout, self.run, gone)
         sync_directories(self.run)

@@ -53,7 +53,7 @@ def edges(store: Store, target: Descriptor) -> list[tuple[str | None, int]]:
     return [(None if targets[n] == NO_NODE else store.digest(targets[n]), roles[n]) for n in range(count)]
 
 
-def held(store: Store, *roots: Descriptor, flat: bool = False) -> set[str]:
+def marked(store: Store, *roots: Descriptor, flat: bool = False) -> set[str]:
     """What one holder of the roots holds."""
     marks = store.mark([Group([node(store, root) for root in roots], flat)])
     return {store.digest(number) for number in marks.owned(0, 1)}
@@ -87,10 +87,10 @@ def test_the_edges_of_a_manifest_stand_in_the_order_of_their_roles(layout: Layou
             (subject["digest"], lib.OCIGC_ROLE_SUBJECT),
         ]
         assert store.subject(node(store, manifest)) == node(store, subject)
-        assert held(store, manifest) == of(manifest, config, base, top)
+        assert marked(store, manifest) == of(manifest, config, base, top)
 
 
-def test_a_whole_image_is_held(layout: LayoutWriter) -> None:
+def test_a_whole_image_is_marked(layout: LayoutWriter) -> None:
     base = layout.blob("base")
     amd64 = layout.manifest(layout.config("amd64"), [base, layout.blob("amd64")])
     arm64 = layout.manifest(layout.config("arm64"), [base, layout.blob("arm64")])
@@ -98,7 +98,7 @@ def test_a_whole_image_is_held(layout: LayoutWriter) -> None:
     orphan = layout.blob("orphan")
     with scanned(layout) as store:
         expand(store, index)
-        assert held(store, index) == layout.present() - of(orphan)
+        assert marked(store, index) == layout.present() - of(orphan)
         assert list(store.mark([]).unreachable()) == list(range(len(store)))
 
 
@@ -143,7 +143,7 @@ def test_a_wrong_media_type_stops_after_a_right_one(layout: LayoutWriter) -> Non
     image = layout.image("image")
     with scanned(layout) as store:
         expand(store, image, media=Media.MANIFEST)
-        assert len(held(store, image)) == 3
+        assert len(marked(store, image)) == 3
         with pytest.raises(MalformedError):
             expand(store, image, media=Media.INDEX)
 
@@ -183,7 +183,7 @@ def test_an_absent_image_has_no_edges(layout: LayoutWriter) -> None:
     with scanned(layout) as store:
         assert edges(store, image) == []
         assert store.subject(node(store, image)) is None
-        assert held(store, image) == of(image)
+        assert marked(store, image) == of(image)
 
 
 def test_layers_and_configs_are_never_opened(layout: LayoutWriter) -> None:
@@ -192,7 +192,7 @@ def test_layers_and_configs_are_never_opened(layout: LayoutWriter) -> None:
         for digest in layout.present() - of(image):
             layout.blob_path({"digest": digest}).unlink()
         expand(store, image)
-        assert len(held(store, image)) == 3
+        assert len(marked(store, image)) == 3
 
 
 def test_an_unregistered_algorithm_is_read_unverified(layout: LayoutWriter) -> None:
@@ -203,7 +203,7 @@ def test_an_unregistered_algorithm_is_read_unverified(layout: LayoutWriter) -> N
     manifest = {"mediaType": MANIFEST, "digest": "sha3:manifest", "size": len(document)}
     with scanned(layout) as store:
         expand(store, manifest)
-        assert held(store, manifest) == of(manifest, config)
+        assert marked(store, manifest) == of(manifest, config)
         expand(store, manifest, media=Media.NONE)
 
 
@@ -218,11 +218,11 @@ def test_blake3_waits_for_a_voucher(layout: LayoutWriter) -> None:
             with pytest.raises(Refused, match=digest):
                 expand(store, manifest, other)
             assert store.unverified() == [node(store, digest)]
-        assert len(edges(store, other)) == 2, "the rest is not held up"
+        assert len(edges(store, other)) == 2, "the rest goes on"
         store.set_verified(node(store, digest))
         expand(store, manifest)
         assert store.unverified() == []
-        assert held(store, manifest) == of(manifest, config)
+        assert marked(store, manifest) == of(manifest, config)
 
 
 def test_a_voucher_does_not_cover_what_comes_later(layout: LayoutWriter) -> None:
@@ -253,7 +253,7 @@ def test_unknown_json_is_looked_into(layout: LayoutWriter) -> None:
     document = layout.json({"deep": [{"er": blob}], "fsLayers": [{"blobSum": config["digest"]}]}, JSON_TYPE)
     with scanned(layout) as store:
         expand(store, document)
-        assert held(store, document) == of(document, config, blob)
+        assert marked(store, document) == of(document, config, blob)
 
 
 def test_unknown_json_that_is_none_is_a_leaf(layout: LayoutWriter) -> None:
@@ -261,7 +261,7 @@ def test_unknown_json_that_is_none_is_a_leaf(layout: LayoutWriter) -> None:
     document = layout.blob(json.dumps({"deep": blob}) + "}", JSON_TYPE)
     with scanned(layout) as store:
         expand(store, document)
-        assert held(store, document) == of(document)
+        assert marked(store, document) == of(document)
 
 
 def test_corrupt_json_of_an_unknown_type_stops(layout: LayoutWriter) -> None:
@@ -281,7 +281,7 @@ def test_corrupt_json_among_layers_still_keeps_what_it_names(layout: LayoutWrite
     layout.blob_path(document).write_text(json.dumps({"changed": blob}))
     with scanned(layout) as store:
         expand(store, image)
-        assert of(document, blob) < held(store, image)
+        assert of(document, blob) < marked(store, image)
 
 
 def test_unknown_json_that_cannot_be_read_stops(layout: LayoutWriter) -> None:
@@ -303,8 +303,8 @@ def test_what_a_digest_alone_names_is_read_as_what_it_looks_like(layout: LayoutW
         expand(store, index, other, plain, media=Media.NONE)
         assert [role for _, role in edges(store, index)] == [lib.OCIGC_ROLE_MANIFEST]
         assert [role for _, role in edges(store, image)] == [lib.OCIGC_ROLE_CONFIG, lib.OCIGC_ROLE_LAYER]
-        assert held(store, other) == of(other, detached)
-        assert held(store, plain) == of(plain)
+        assert marked(store, other) == of(other, detached)
+        assert marked(store, plain) == of(plain)
 
 
 def test_what_a_digest_alone_names_and_looks_like_a_manifest_is_read_strictly(layout: LayoutWriter) -> None:
@@ -317,7 +317,7 @@ def test_an_image_config_named_by_digest_alone_is_no_manifest(layout: LayoutWrit
     config = layout.config(labels={"a": "b"})
     with scanned(layout) as store:
         expand(store, config, media=Media.NONE)
-        assert held(store, config) == of(config)
+        assert marked(store, config) == of(config)
 
 
 @pytest.mark.parametrize("torn", [b"", bytes(5000), b'{"schemaVersion": 2, "con', b"  \n\t{"])
@@ -334,7 +334,7 @@ def test_sound_content_that_is_no_json_is_a_leaf(layout: LayoutWriter, content: 
     blob = layout.blob(content)
     with scanned(layout) as store:
         expand(store, blob, media=Media.NONE)
-        assert held(store, blob) == of(blob)
+        assert marked(store, blob) == of(blob)
 
 
 @pytest.mark.parametrize("content", ["LAYER", "", "\0" * 5, "[]", "7"])
@@ -346,7 +346,7 @@ def test_a_root_that_begins_like_no_json_is_verified_before_it_is_a_leaf(
     layout.blob_path(corrupt).write_text(content)
     with scanned(layout) as store:
         expand(store, leaf, media=media)
-        assert held(store, leaf) == of(leaf)
+        assert marked(store, leaf) == of(leaf)
         with pytest.raises(CorruptError, match=corrupt["digest"]):
             expand(store, corrupt, media=media)
 
@@ -366,7 +366,7 @@ def test_roots_over_16_mib_are_leaves_unless_their_type_says_json(layout: Layout
     with scanned(layout) as store:
         expand(store, large, media=Media.NONE)
         expand(store, large, media=Media.UNKNOWN)
-        assert held(store, large) == of(large)
+        assert marked(store, large) == of(large)
         for media in (Media.JSON, Media.MANIFEST, Media.INDEX):
             with pytest.raises(MalformedError, match=f"{large['digest']}: over 16 MiB"):
                 expand(store, large, media=media)
@@ -380,7 +380,7 @@ def test_the_content_tells_what_roots_and_manifests_of_an_index_are(layout: Layo
     outer = layout.index([inner | {"mediaType": media_type}])
     with scanned(layout) as store:
         expand(store, outer)
-        assert held(store, outer) == whole | of(inner, outer)
+        assert marked(store, outer) == whole | of(inner, outer)
         assert [store.form(node(store, blob)) for blob in (outer, inner, image)] == [
             Media.INDEX,
             Media.INDEX,
@@ -399,7 +399,7 @@ def test_a_config_of_an_unknown_type_is_verified_and_layers_are_not(layout: Layo
     layout.blob_path(layer).write_text("LAYER")
     with scanned(layout) as store:
         expand(store, image)
-        assert held(store, image) == of(image, config, layer)
+        assert marked(store, image) == of(image, config, layer)
     layout.blob_path(config).write_text("CONFIG")
     with scanned(layout) as store, pytest.raises(CorruptError, match=config["digest"]):
         expand(store, image)
@@ -423,7 +423,7 @@ def test_an_embedded_manifest_is_read_in_the_place_of_an_absent_one(layout: Layo
     with scanned(layout) as store:
         store.record()
         expand(store, index)
-        assert held(store, index) == of(index, *children)
+        assert marked(store, index) == of(index, *children)
         assert [role for _, role in edges(store, index)] == [lib.OCIGC_ROLE_MANIFEST] + [lib.OCIGC_ROLE_EMBEDDED] * 3
         assert (store.missing(), store.faults()) == ([], [])
 
@@ -436,7 +436,7 @@ def test_embedded_documents_nest(layout: LayoutWriter, media_type: str) -> None:
     index = layout.index([embedded(layout, inner)])
     with scanned(layout) as store:
         expand(store, index)
-        assert held(store, index) == of(index, *children)
+        assert marked(store, index) == of(index, *children)
 
 
 def test_what_an_embedded_manifest_lacks_is_missing_from_the_one_that_embeds_it(layout: LayoutWriter) -> None:
@@ -455,7 +455,7 @@ def test_embedded_data_of_a_present_blob_does_not_count(layout: LayoutWriter) ->
     index = layout.index([image | {"data": "rubbish"}])
     with scanned(layout) as store:
         expand(store, index)
-        assert held(store, index) == layout.present()
+        assert marked(store, index) == layout.present()
 
 
 @pytest.mark.parametrize("data", ["rubbish", "", "e30=", 7, "YQ=", "YQ==="])
@@ -480,7 +480,7 @@ def test_data_of_layers_is_not_read(layout: LayoutWriter) -> None:
     image = layout.manifest(layout.config(), [ABSENT | {"data": "rubbish"}, ABSENT | {"data": None}])
     with scanned(layout) as store:
         expand(store, image)
-        assert len(held(store, image)) == 2
+        assert len(marked(store, image)) == 2
 
 
 def test_data_nested_without_end_is_refused(layout: LayoutWriter) -> None:
@@ -504,7 +504,7 @@ def test_cycles_end(layout: LayoutWriter) -> None:
         (directory / name).write_text(json.dumps({"manifests": others}))
     with scanned(layout) as store:
         expand(store, entries[0])
-        assert held(store, entries[1]) == of(*entries)
+        assert marked(store, entries[1]) == of(*entries)
         assert [digest for digest, _ in walk(store, entries[0])] == ["loop:a", "loop:b", "loop:c"]
 
 
@@ -514,7 +514,7 @@ def test_a_chain_of_ten_thousand_indexes(layout: LayoutWriter) -> None:
         last = layout.index([last])
     with scanned(layout) as store:
         expand(store, last)
-        assert len(held(store, last)) == len(store)
+        assert len(marked(store, last)) == len(store)
         assert walk(store, last)[-3][0] == image["digest"]
 
 
@@ -526,7 +526,7 @@ def test_a_chain_of_a_thousand_referrers(layout: LayoutWriter) -> None:
     with scanned(layout) as store:
         expand(store, first)
         store.find_referrers()
-        assert len(held(store, first)) == len(store)
+        assert len(marked(store, first)) == len(store)
 
 
 def test_an_index_of_many_entries_on_many_threads(layout: LayoutWriter) -> None:
@@ -534,7 +534,7 @@ def test_an_index_of_many_entries_on_many_threads(layout: LayoutWriter) -> None:
     index = layout.index(images)
     with scanned(layout) as store:
         expand(store, index)
-        assert len(held(store, index)) == len(store)
+        assert len(marked(store, index)) == len(store)
         visited = [digest for digest, media in walk(store, index) if media == Media.MANIFEST]
         assert visited == [image["digest"] for image in images]
 
@@ -595,8 +595,8 @@ def test_whoever_holds_a_subject_holds_its_referrers(layout: LayoutWriter) -> No
     with scanned(layout) as store:
         expand(store, image)
         store.find_referrers()
-        assert held(store, image) == layout.present() - of(stray, layout.config("stray"))
-        assert held(store, signature) == held(store, image) - {digest for digest, _ in walk(store, image)}
+        assert marked(store, image) == layout.present() - of(stray, layout.config("stray"))
+        assert marked(store, signature) == marked(store, image) - {digest for digest, _ in walk(store, image)}
         assert node(store, about_it) in store.mark([Group([node(store, image)])]).owned(0, 1)
 
 
@@ -606,7 +606,7 @@ def test_what_refers_to_something_unreached_is_not_read(layout: LayoutWriter) ->
     with scanned(layout) as store:
         store.find_referrers()
         assert edges(store, broken) == []
-        assert held(store, orphan) == of(orphan, broken)
+        assert marked(store, orphan) == of(orphan, broken)
 
 
 def test_a_broken_referrer_of_something_reached_stops(layout: LayoutWriter) -> None:
@@ -625,7 +625,7 @@ def test_an_artifact_manifest_is_a_referrer_too(layout: LayoutWriter) -> None:
     with scanned(layout) as store:
         expand(store, image)
         store.find_referrers()
-        assert of(artifact, payload) < held(store, image)
+        assert of(artifact, payload) < marked(store, image)
 
 
 @pytest.mark.parametrize("content", ["{", '{"subject": 7}', '{"subject": {"digest": "none"}}', "[]", "\0", ""])
@@ -634,7 +634,7 @@ def test_what_is_no_referrer_stays_a_leaf(layout: LayoutWriter, content: str) ->
     with scanned(layout) as store:
         expand(store, image)
         store.find_referrers()
-        assert leaf["digest"] not in held(store, image)
+        assert leaf["digest"] not in marked(store, image)
 
 
 def test_a_referrer_that_cannot_be_opened_stops(layout: LayoutWriter) -> None:
@@ -651,8 +651,8 @@ def test_a_fallback_tag_shares_the_fate_of_its_subject(layout: LayoutWriter) -> 
     with scanned(layout) as store:
         expand(store, image, tag)
         store.add_referrer(node(store, image), node(store, tag))
-        assert held(store, image) == layout.present()
-        assert image["digest"] not in held(store, tag)
+        assert marked(store, image) == layout.present()
+        assert image["digest"] not in marked(store, tag)
 
 
 def test_an_absent_referrer_has_no_edge_to_remove(layout: LayoutWriter) -> None:
@@ -660,7 +660,7 @@ def test_an_absent_referrer_has_no_edge_to_remove(layout: LayoutWriter) -> None:
     with scanned(layout) as store:
         expand(store, image)
         store.remove_referrer(node(store, image), NO_NODE)
-        assert held(store, image) >= of(image)
+        assert marked(store, image) >= of(image)
 
 
 # Flat marks
@@ -672,7 +672,7 @@ def test_a_flat_root_reaches_only_its_referrers_but_all_of_these(layout: LayoutW
     signature = layout.manifest(config, subject=image)
     with scanned(layout) as store:
         expand(store, image, signature)
-        assert held(store, image, flat=True) == of(image, signature, config)
+        assert marked(store, image, flat=True) == of(image, signature, config)
 
 
 def test_a_referrer_that_lists_its_flat_subject_opens_it(layout: LayoutWriter) -> None:
@@ -682,10 +682,10 @@ def test_a_referrer_that_lists_its_flat_subject_opens_it(layout: LayoutWriter) -
     index = layout.json(document, INDEX)
     with scanned(layout) as store:
         expand(store, image, index)
-        assert held(store, image, flat=True) == of(image, index, config)
+        assert marked(store, image, flat=True) == of(image, index, config)
 
 
-def test_what_is_held_flatly_is_open_to_others(layout: LayoutWriter) -> None:
+def test_what_is_marked_flatly_is_open_to_others(layout: LayoutWriter) -> None:
     image = layout.image("image")
     config = layout.config("signature")
     signature = layout.manifest(config, subject=image)
@@ -722,7 +722,7 @@ def test_labels_are_roots_and_edges(layout: LayoutWriter) -> None:
         store.read_labels()
         assert [store.digest(number) for number in store.label_roots()] == [root["digest"]]
         expand(store, slash)
-        assert held(store, slash) == of(slash, dot, exact, image, *layout_children(layout, image))
+        assert marked(store, slash) == of(slash, dot, exact, image, *layout_children(layout, image))
 
 
 def layout_children(layout: LayoutWriter, image: Descriptor) -> Iterable[Descriptor]:
@@ -736,7 +736,7 @@ def test_labels_of_a_manifest_add_to_its_own_edges(layout: LayoutWriter) -> None
     with scanned(layout) as store:
         store.read_labels()
         expand(store, image)
-        assert held(store, image) == layout.present()
+        assert marked(store, image) == layout.present()
         assert edges(store, image)[0] == (more["digest"], lib.OCIGC_ROLE_LABEL)
 
 
@@ -811,14 +811,14 @@ def test_a_back_reference_keeps_its_blob_as_long_as_the_target_stays(layout: Lay
         store.read_labels()
         expand(store, image, other)
         store.find_referrers()
-        assert of(extra, deep, plain) < held(store, image)
-        assert not of(extra, deep, plain) & held(store, other)
+        assert of(extra, deep, plain) < marked(store, image)
+        assert not of(extra, deep, plain) & marked(store, other)
         assert list(store.label_roots()) == []
         assert store.referrers(node(store, image)) == []
         _, roles = store.paths_to(node(store, deep))
         assert roles[node(store, image)] == Role.BACK
         store.remove_referrer(node(store, image), node(store, plain))
-        assert plain["digest"] in held(store, image)
+        assert plain["digest"] in marked(store, image)
 
 
 def test_a_back_reference_to_what_is_absent_keeps_nothing(layout: LayoutWriter) -> None:
@@ -940,11 +940,11 @@ def test_a_graph_that_is_cleared_can_be_read_anew(layout: LayoutWriter) -> None:
     image = layout.image("image")
     with scanned(layout) as store:
         expand(store, image)
-        before = held(store, image)
+        before = marked(store, image)
         store.clear_graph()
-        assert held(store, image) == {image["digest"]}
+        assert marked(store, image) == {image["digest"]}
         expand(store, image)
-        assert held(store, image) == before
+        assert marked(store, image) == before
         assert len(before) > 1
 
 
@@ -956,7 +956,7 @@ def test_reach_forward_leaves_referrers_out(layout: LayoutWriter) -> None:
         root = [node(store, image)]
         assert node(store, signature) in store.mark([Group(root)]).owned(0, 1)
         owned = store.mark([Group(root, forward=True)]).owned(0, 1)
-        assert {store.digest(each) for each in owned} == held(store, image) - held(store, signature)
+        assert {store.digest(each) for each in owned} == marked(store, image) - marked(store, signature)
         marks = store.mark([Group(root, forward=True), Group([node(store, signature)], forward=True)])
         assert (marks.owner(root[0]), marks.owner(node(store, signature))) == (0, 1)
 
@@ -985,4 +985,4 @@ def test_a_cancelled_expansion_says_so_and_can_be_taken_up_again(layout: LayoutW
         assert lib.ocigc_graph_find_referrers(store.handle, 0, 0, progress, error) == lib.OCIGC_CANCELLED
         progress.cancel = 0
         assert lib.ocigc_graph_expand(*arguments) == lib.OCIGC_OK
-        assert len(held(store, index)) == len(store)
+        assert len(marked(store, index)) == len(store)
