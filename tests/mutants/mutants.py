@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         "what goes to the trash is renamed",
         "pruning/execute.py",
-        "held=self.record.expires is not None",
-        "held=False",
+        "durable=self.record.expires is not None",
+        "durable=False",
         (NOT_ATOMIC,),
     ),
     Mutant(
@@ -195,21 +195,21 @@ MUTANTS = (
         (WRITERS, SWEEP),
     ),
     Mutant(
-        "a blob that changes while it is held is swept",
+        "a blob that changes while it is linked is swept",
         "native/store/sweep.c",
-        "if (status.st_ino == held.st_ino && (shared || ctime_of(&status) == sweep->changed[index])) {",
+        "if (status.st_ino == trashed.st_ino && (shared || ctime_of(&status) == sweep->changed[index])) {",
         "if (true) {",
         (SWEEP, ORDERS),
     ),
     Mutant(
-        "what is held is not synced",
+        "what the trash keeps is not synced",
         "native/store/sweep.c",
         "    int cause = sync_trash(sweep, false);",
         "    int cause = 0;",
         (NOT_ATOMIC,),
     ),
     Mutant(
-        "label files that are held are not synced",
+        "label files that the trash keeps are not synced",
         "native/store/sweep.c",
         "    int cause = sync_trash(sweep, true);",
         "    int cause = 0;",
