@@ -23,14 +23,14 @@ from ocigc.values import frozen
 
 @frozen
 class Dependent:
-    """An image, by its position, that stays if one of its subjects (nodes) stays. NO_NODE as subject means its own
-    target. `reason` says why it stays then.
+    """An image, by its position, that stays if one of its `subjects` stays, or one of the nodes `labelled` whose label
+    refers to its name. It also stays if an image that stays reaches its `target`, unless that is NO_NODE.
     """
 
     position: int
     subjects: Sequence[int]
+    labelled: Sequence[int] = ()
     target: int = NO_NODE
-    reason: KeepReason = KeepReason.SUBJECT_KEPT
 
 
 @frozen
@@ -62,22 +62,23 @@ class _ImageJudge:
 
     def decide(self, image: ImageRecord) -> Kept | Dependent | None:
         """Why the image stays, or what it depends on; None for a candidate."""
-        position = image.position
-        subjects = self.relations.subjects.get(position)
-        if subjects is None or position in self.filters.detached:
-            labelled = self.relations.labelled.get(position)
-            kept = self._kept_by_itself(image)
-            if position in self.relations.orphaned and position not in self.filters.detached:
-                kept = kept or self._kept_by_content(image)  # as it was while its subject was here
-            return kept if labelled is None or kept else Dependent(position, labelled, reason=KeepReason.LABEL_KEPT)
+        position, relations = image.position, self.relations
+        detached = position in self.filters.detached
+        subjects = () if detached else relations.subjects.get(position, ())
         # A name of its own may keep a referrer. A fallback tag is not such a name, unless it refers to its own content.
-        named = name_kind(image.names) == NameKind.NAMED or position in self.relations.reaching
-        kept = self._kept_by_itself(image) if named and not image.nameless else self._kept_by_name(image)
-        kept = kept or self._kept_by_content(image)
+        named = name_kind(image.names) == NameKind.NAMED or position in relations.reaching
+        by_subject_alone = subjects and (image.nameless or not named)
+        kept = self._kept_by_name(image) if by_subject_alone else self._kept_by_itself(image)
+        circular = () if detached else relations.circular.get(position, ())
+        labelled = relations.labelled.get(position, ())
+        if subjects or circular or labelled or (position in relations.orphaned and not detached):
+            kept = kept or self._kept_by_content(image)  # whether or not what it depends on stays
         if kept is not None:
             return kept
-        target = self.graph.find(image.target.digest) if image.nameless else None
-        return Dependent(position, subjects, NO_NODE if target is None else target)
+        if not (subjects or circular or labelled):
+            return None
+        target = self.graph.find(image.target.digest) if image.nameless and not labelled else None
+        return Dependent(position, subjects or circular, labelled, NO_NODE if target is None else target)
 
     def _kept_by_itself(self, image: ImageRecord) -> Kept | None:
         position = image.position

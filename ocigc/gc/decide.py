@@ -85,8 +85,9 @@ def _parts_in_use(parts: Images, protection: Protection, graph: Graph) -> Images
 def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequence[int] = ()) -> Plan:
     """The plan of a prune. `in_grace` are the unreachable nodes in grace."""
     staying = in_grace if request.orphans else marked.unreachable()
-    chosen = bool(request.filters.retained or request.filters.detached)
-    marked = complete(marked, inputs.parts, inputs.relations, in_grace, staying, chosen=chosen)
+    detached = request.filters.detached
+    chosen = bool(request.filters.retained or detached)
+    marked = complete(marked, inputs.parts, inputs.relations, in_grace, staying, detached, chosen=chosen)
     graph, candidates = marked.graph, marked.candidates
     unaccounted = flags(marked.leaving(), len(graph))
     deleted, unnamed = array("I"), array("I")

@@ -80,6 +80,9 @@ class Images(Protocol):
     def dated(self, created: Callable[[int], int | None], /) -> Images:
         """The same images, with these times of creation by position."""
 
+    def unnamed(self) -> Images:
+        """The same images, without what stays with their names alone."""
+
     def targets(self, graph: Graph, /) -> array[int]:
         """The node of each target, NO_NODE if it is absent."""
 

@@ -7,13 +7,13 @@ blob goes with the last image that reached it. Parts, referrers and the grace of
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import chain
 
 from ocigc.gc.candidates import Candidates, Dependent
 from ocigc.gc.graph import NO_NODE, Graph, Group, Marks
 from ocigc.gc.images import Images
-from ocigc.gc.plan import Kept, KeptImages
+from ocigc.gc.plan import KeepReason, Kept, KeptImages
 from ocigc.gc.referrers import Relations
 from ocigc.labels import Lease
 from ocigc.values import frozen, replace
@@ -84,19 +84,21 @@ def complete(
     relations: Relations,
     in_grace: Sequence[int],
     staying: Sequence[int],
+    detached: Container[int],
     *,
     chosen: bool,
 ) -> Marked:
     """Marks again until all that stays has its referrers and parts. A part stays with an image that reaches it, or, if
-    it is a referrer, with its subject. Where images are `chosen`, by name or by a policy, it stays with whatever
-    reaches it; elsewhere it would be a dangling image by then, and goes as these do. `in_grace` are unreachable nodes
-    that stay, with all that they reach: a tool that pushes a manifest, and names it last, counts on the layers that
-    are here. The nodes `staying` stay too, with all that they reach and that no image takes with it.
+    it is a referrer and not `detached`, with its subject. Where images are `chosen`, by name or by a policy, it stays
+    with whatever reaches it; elsewhere it would be a dangling image by then, and goes as these do. `in_grace` are
+    unreachable nodes that stay, with all that they reach: a tool that pushes a manifest, and names it last, counts on
+    the layers that are here. The nodes `staying` stay too, with all that they reach and that no image takes with it.
     """
     if in_grace and (marked.pruned or marked.going_parts):
         marked = replace(marked, other_roots=[*marked.other_roots[: _IN_GRACE - 1], Group(in_grace)])
         marked = _mark_again(marked, marked.kept, marked.dependents, marked.going_parts, marked.kept_parts)
-    absent, subjects = relations.absent_parts, relations.part_subjects
+    absent = relations.absent_parts
+    subjects = {each: nodes for each, nodes in relations.part_subjects.items() if each not in detached}
     while True:
         marked.marks.add([Group(staying)])
         keeps = marked.stays if chosen else marked.stays_with_image
@@ -126,13 +128,15 @@ def _with_dependents(marked: Marked) -> tuple[KeptImages, Sequence[Dependent]]:
     """The images that are kept, together with the dependents whose subject stays; and the other dependents."""
     kept, dependents = marked.kept.copy(), []
     for each in marked.dependents:
-        by = next(filter(marked.stays, each.subjects), None)
+        reason, by = KeepReason.SUBJECT_KEPT, next(filter(marked.stays, each.subjects), None)
         if by is None and marked.stays_with_image(each.target):
             by = each.target
         if by is None:
+            reason, by = KeepReason.LABEL_KEPT, next(filter(marked.stays, each.labelled), None)
+        if by is None:
             dependents.append(each)
         else:
-            kept.add(Kept(each.position, each.reason, marked.graph.digest(by)))
+            kept.add(Kept(each.position, reason, marked.graph.digest(by)))
     return kept, dependents
 
 
@@ -146,7 +150,7 @@ def _mark(
     kept_parts: Images,
 ) -> Marked:
     images = candidates.images
-    staying = candidates.named.roots(graph) + candidates.dangling.roots(graph)
+    staying = candidates.named.roots(graph) + candidates.dangling.unnamed().roots(graph)
     staying += images.picked(kept.positions).roots(graph) + kept_parts.roots(graph)
     going = chain(candidates.pruned.positions, (dependent.position for dependent in dependents))
     pruned = images.picked(going).in_order()

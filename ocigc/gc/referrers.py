@@ -10,7 +10,7 @@ Sources: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.si
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from ocigc.gc.graph import ABSENT, NO_NODE, Graph, Group, Marks
@@ -38,13 +38,15 @@ class Subjects:
 class Relations:
     """How the entries of a layout belong together, by position. `parts` are the parts; `absent_parts` has the nodes
     that refer to absent ones, `part_subjects` the subjects of those that are referrers. `subjects` are the subjects of
-    the referrers; those in `reaching` reach their subject themselves. `orphaned` is as in `Subjects`. `labelled` are
-    the images whose name a label refers to, with the nodes that have the label.
+    the referrers; those in `reaching` reach their subject themselves. `circular` has the subjects of images that are
+    not referrers, because only they themselves, or each other in turn, reach these. `orphaned` is as in `Subjects`.
+    `labelled` are the images whose name a label refers to, with the nodes that have the label.
     """
 
     parts: Sequence[int] = ()
     subjects: Mapping[int, Sequence[int]] = field(default_factory=dict)
     reaching: frozenset[int] = frozenset()
+    circular: Mapping[int, Sequence[int]] = field(default_factory=dict)
     orphaned: Mapping[int, str] = field(default_factory=dict)
     labelled: Mapping[int, Sequence[int]] = field(default_factory=dict)
     absent_parts: Mapping[int, Sequence[int]] = field(default_factory=dict)
@@ -96,10 +98,13 @@ def relate(
     the roots that are not images: of leases and labels. `absent` has, by position, the images without a name whose
     target is absent, with the nodes that refer to them.
 
-    An image whose subject only the image itself reaches is not a referrer: it would keep itself.
+    An image whose subject only the image itself reaches is not a referrer: it would keep itself. As others are, it is
+    judged by itself; but while something that stays for other reasons reaches its subject, it stays. So it makes no
+    difference whether what else reached its subject is gone already, or goes in the same run.
     """
-    circular = _circular(images, subjects.present, others, graph) if subjects.present else ()
-    present = {position: nodes for position, nodes in subjects.present.items() if position not in circular}
+    turning = _circular(images, subjects.present, others, graph) if subjects.present else ()
+    circular = {position: nodes for position, nodes in subjects.present.items() if position in turning}
+    present = {position: nodes for position, nodes in subjects.present.items() if position not in turning}
     parts = _parts(images, present, graph)
     parts.extend((absent or {}).keys() - frozenset(parts))
     alone = frozenset(parts)
@@ -111,6 +116,7 @@ def relate(
         parts,
         present,
         frozenset(position for (position, nodes), walk in walks if any(node in nodes for node, _ in walk)),
+        {position: nodes for position, nodes in circular.items() if position not in alone},
         {position: digest for position, digest in subjects.orphaned.items() if position not in alone},
         absent_parts=absent or {},
         part_subjects=part_subjects,
@@ -192,12 +198,32 @@ def _tops(roots: array[int], images: Images, graph: Graph, *, forward: bool) -> 
     """The positions of the images that neither the roots nor another image reach. Of images that reach each other, one
     counts.
     """
-    before = [Group(roots, forward=forward)]
     tops = images.in_order()
-    for _ in range(2):  # those that no earlier image reaches; and of these, those that no later image reaches
-        groups = (Group(group.roots, forward=forward) for group in tops.groups(graph))
-        marks = graph.mark(chain(before, groups))
-        places = enumerate(zip(tops.positions, tops.targets(graph), strict=True), len(before))
-        found = [each for own, (each, node) in places if node == NO_NODE or marks.owner(node) == own]
-        tops, before = images.picked(reversed(found)), []
-    return frozenset(tops.positions)
+    targets = tops.targets(graph)
+    labelled: dict[int, Sequence[int]] = {}  # by place, the roots of images that have more than their target
+    attached: dict[int, list[int]] = {}  # by place, the places of such images that it reaches; -1 stands for the roots
+
+    def groups(images: Images, places: Iterable[int]) -> Iterator[Group]:
+        for place, group in zip(places, images.groups(graph), strict=True):
+            if len(group.roots) > 1:
+                labelled[place] = group.roots
+            further = chain.from_iterable(map(labelled.__getitem__, attached.get(place, ())))
+            yield Group([*group.roots, *further], forward=forward) if place in attached or forward else group
+
+    while True:  # until all that an image reaches by labels of others is known
+        further = chain.from_iterable(map(labelled.__getitem__, attached.get(-1, ())))
+        marks = graph.mark(chain([Group([*roots, *further], forward=forward)], groups(tops, range(len(tops)))))
+        found: dict[int, list[int]] = {}
+        for place in labelled:
+            if targets[place] != NO_NODE and (owner := marks.owner(targets[place])) != place + 1 and owner is not None:
+                found.setdefault(owner - 1, []).append(place)
+        if found == attached:
+            break
+        attached = found
+    # Those that no earlier image reaches; and of these, those that no later one reaches.
+    places = [place for place, node in enumerate(targets) if node == NO_NODE or marks.owner(node) == place + 1]
+    places.reverse()
+    tops = tops.picked(map(tops.positions.__getitem__, places))
+    marks = graph.mark(groups(tops, places))
+    ends = zip(tops.positions, tops.targets(graph), strict=True)
+    return frozenset(each for own, (each, node) in enumerate(ends) if node == NO_NODE or marks.owner(node) == own)

@@ -203,6 +203,9 @@ class IndexImages:
             instants[position] = created(position)
         return IndexImages(self._names, replace(self._columns, created=instants), self._positions)
 
+    def unnamed(self) -> IndexImages:
+        return self.with_labelled({}) if self._columns.labelled else self
+
     def targets(self, graph: Graph) -> array[int]:  # noqa: ARG002
         return array("I", map(self._columns.targets.__getitem__, self._positions))
 

@@ -74,9 +74,10 @@ def _absent_parts(images: IndexImages, store: Store) -> Mapping[int, Sequence[in
 
 def detach(images: Images, relations: Relations, detached: Iterable[int], store: Store) -> None:
     """Lets referrers (by position) go without their subject. The subject does not keep their content any longer."""
-    referrers = [position for position in detached if position in relations.subjects]
+    subjects = {**relations.subjects, **relations.part_subjects}
+    referrers = [position for position in detached if position in subjects]
     for position, target in zip(referrers, images.picked(referrers).targets(store), strict=True):
-        _each(store.remove_referrer, relations.subjects[position], target)
+        _each(store.remove_referrer, subjects[position], target)
 
 
 def _each(change: Callable[[int, int], None], subjects: Iterable[int], referrer: int) -> None:

@@ -8,6 +8,7 @@ import time
 from array import array
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ocigc.errors import Refused, printable
@@ -203,12 +204,14 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
 
 def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:
     """The request under a policy. The policy also decides on named images, unless a filter keeps them."""
-    images = snapshot.images
     from ocigc.gc.retention import ImageStates, retain  # noqa: PLC0415
     from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
 
+    images, parts = snapshot.images, snapshot.relations.part_subjects.keys()
+    if parts:  # a part that refers to a subject is a referrer, once what it is a part of has gone
+        images = images.picked(chain(images.positions, parts))
     states = ImageStates(
-        referrers=snapshot.relations.subjects.keys(),
+        referrers=snapshot.relations.subjects.keys() | parts,
         orphaned=snapshot.relations.orphaned.keys(),
         incomplete=frozenset(each.image.position for each in incomplete_images(snapshot)),
     )

@@ -53,6 +53,9 @@ class RecordImages:
     def dated(self, created: Callable[[int], int | None]) -> RecordImages:
         return RecordImages(replace(image, created=created(image.position)) for image in self)
 
+    def unnamed(self) -> RecordImages:
+        return self
+
     def targets(self, graph: Graph) -> array[int]:
         found = (graph.find(image.target.digest) for image in self)
         return array("I", (NO_NODE if node is None else node for node in found))

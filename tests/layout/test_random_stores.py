@@ -33,6 +33,10 @@ POLICIES = [
     "[[rule]]\nkeep-last = 1\norder = 'semver'\ndelete-untagged = true\n",
     "[[rule]]\nkeep-tagged = true\ndelete-untagged = true\ndelete-orphaned-referrers = true\n",
     "protect = ['reg.example/a:1*']\n[[rule]]\nkeep-monthly = 2\ndelete-untagged = true\nkeep-labels = ['n=2']\n",
+    "[[rule]]\ndelete-referrers = true\n",
+    "[[rule]]\nkeep-last = 2\ndelete-untagged = true\ndelete-referrers = true\ndelete-orphaned-referrers = true\n",
+    "[[rule]]\ndeny = ['reg.example/a:1*', 'reg.example/b:*']\ndelete-untagged = true\n",
+    "[[rule]]\nrepository = ['reg.example/b']\nkeep-last = 1\n[[rule]]\nkeep-in-use = true\ndelete-untagged = true\n",
 ]
 
 
@@ -118,7 +122,9 @@ class Store:
         wanted = request(filters, prune_all=not self.default, in_use=in_use, grace=0, rules=rules)
         parsed = None if policy is None else parse_policy(policy.encode(), "policy")
         repository = pick.choice([None, "reg.example/a"])
-        return PruneOptions(wanted, repository=repository, policy=parsed, own_policy=False, allow_empty=True)
+        limit = pick.choice([None, None, None, 0, 2000, 3000])
+        options = PruneOptions(wanted, repository=repository, keep_storage=limit, allow_empty=True)
+        return replace(options, policy=parsed, own_policy=False)
 
 
 Answer = tuple[Sequence[tuple[str, str]], Sequence[str], int]
@@ -203,7 +209,7 @@ def parsed(content: bytes) -> Any:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_that_stays_loses_what_it_needs(seed: int, tmp_path: Path) -> None:
-    """And a dry run says what a real run does, in whatever order the entries stand."""
+    """And a dry run says what a real run does, in whatever order the entries stand. A second run finds nothing."""
     store = Store(tmp_path / "store", seed)
     path = store.layout.path
     blobs, before = contents(path), entries(path)
@@ -222,5 +228,6 @@ def test_nothing_that_stays_loses_what_it_needs(seed: int, tmp_path: Path) -> No
     if store.default:
         lost = [name for entry in before if entry not in left for name in names(entry)]
         assert not [name for name in lost if name in NAMES]
-    pruned(path, store.options)
+    assert pruned(path, store.options) == ([], [], 0)
+    assert entries(path) == left
     assert kept(path, blobs) <= contents(path).keys()
