@@ -384,6 +384,13 @@ const struct ocigc_label *ocigc_graph_labels(const ocigc_store *store, uint32_t 
 int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint8_t *media, size_t count,
                            uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error);
 
+/* Contents of `count` nodes, one after another in `bytes`, that of nodes[i] up to ends[i]: somebody has read them
+ * already. Until ocigc_store_ahead_end an expansion takes each for the content of the file if it has the digest of the
+ * node, and else reads the file. `ends` and `bytes` must stay valid as long. OCIGC_MALFORMED where they make no sense. */
+int32_t ocigc_store_ahead(ocigc_store *store, const uint32_t *nodes, const uint64_t *ends, size_t count,
+                          const char *bytes, struct ocigc_error *error);
+void ocigc_store_ahead_end(ocigc_store *store);
+
 /* A blob that only the caller can verify (OCIGC_BLAKE3): an expansion returns OCIGC_UNVERIFIABLE unless the caller has
  * verified its node. `unverified` lists the manifests and indexes that wait for that after a failed expansion. */
 size_t ocigc_graph_unverified(const ocigc_store *store, uint32_t *out, size_t capacity);

@@ -12,6 +12,7 @@ void ocigc_store_free(ocigc_store *store)
 {
     if (store == NULL)
         return;
+    ocigc_store_ahead_end(store);
     ocigc_graph_free(store->graph);
     for (uint32_t i = 0; i < store->table_count; i++) {
         if (store->tables[i].directory >= 0)

@@ -1,8 +1,17 @@
-/* content.h - the content of a blob as the graph needs it: opened once, read as far as it is wanted. */
+/* content.h - the content of a blob as the graph needs it: opened once, read as far as it is wanted. Contents that the
+ * caller has (ocigc_store_ahead) are taken instead of the files, once they are verified. */
 #ifndef OCIGC_STORE_CONTENT_H
 #define OCIGC_STORE_CONTENT_H
 
+#include "store/node_set.h"
 #include "store/read.h"
+
+/* Contents of nodes, one after another in `bytes`: that of the number n up to ends[n]. */
+struct ocigc_ahead {
+    struct ocigc_node_set numbers;
+    const uint64_t *ends;
+    const char *bytes;
+};
 
 struct ocigc_content {
     const ocigc_store *store;

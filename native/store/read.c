@@ -26,6 +26,15 @@ static bool reserve(struct ocigc_buffer *buffer, size_t capacity)
     return buffer->bytes != NULL;
 }
 
+bool ocigc_buffer_put(struct ocigc_buffer *buffer, const char *bytes, size_t length)
+{
+    if (!reserve(buffer, length + 1)) /* one more, for an empty blob */
+        return false;
+    memcpy(buffer->bytes, bytes, length);
+    buffer->length = length;
+    return true;
+}
+
 int32_t ocigc_blob_fail_changed(const ocigc_store *store, uint32_t node, struct ocigc_error *error)
 {
     char digest[OCIGC_DIGEST_TEXT_MAX + 1];

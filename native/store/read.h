@@ -13,6 +13,8 @@ struct ocigc_buffer {
 };
 
 void ocigc_buffer_free(struct ocigc_buffer *buffer);
+/* Copies bytes into the buffer. false: no memory. */
+bool ocigc_buffer_put(struct ocigc_buffer *buffer, const char *bytes, size_t length);
 
 /* Opens and loads a blob. Verifies it if `verify` is set and this core can compute the digest. */
 int32_t ocigc_blob_read(const ocigc_store *store, uint32_t node, uint64_t limit, bool verify,

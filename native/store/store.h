@@ -19,10 +19,12 @@ struct ocigc_inode {
 
 struct ocigc_graph;
 struct ocigc_archive;
+struct ocigc_ahead;
 
 struct ocigc_store {
     int layout;
     int blobs;                         /* -1 if there is none */
+    struct ocigc_ahead *ahead;         /* contents that were read by others; usually NULL */
     struct ocigc_archive *archive;     /* in which all blobs lie; NULL if they are files of the layout */
     struct ocigc_digest_table *tables; /* by name, so that nodes are in the order of their digests' text */
     uint32_t table_count;

@@ -173,6 +173,35 @@ static void test_change_while_reading(void)
     CHECK(unlinkat(blobs, name, 0) == 0);
 }
 
+/* A content that others have read is taken if it is right, else the file. */
+static void test_read_by_others(void)
+{
+    char descriptor[256], name[65] = {0};
+    write_blob("{\"a\": 1}", "layer.v1.tar", descriptor, sizeof descriptor);
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, 1, &store, NULL, &error) == OCIGC_OK);
+    uint32_t node = node_of(store, descriptor);
+    struct ocigc_buffer buffer = {0};
+    struct ocigc_content content;
+    bool may_be;
+    const char *given[] = {"{\"a\": 1}", "{\"a\": 2}", ""};
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t end = strlen(given[i]);
+        CHECK(ocigc_store_ahead(store, &node, &end, 1, given[i], &error) == OCIGC_OK);
+        CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+        CHECK((content.blob.file < 0) == (i == 0));
+        CHECK(ocigc_content_may_be_object(&content, &may_be, &error) == OCIGC_OK && may_be);
+        CHECK(ocigc_content_load(&content, &error) == OCIGC_OK);
+        CHECK(ocigc_content_check(&content, false, &error) == OCIGC_OK);
+        CHECK(buffer.length == 8 && memcmp(buffer.bytes, given[0], 8) == 0);
+        ocigc_content_close(&content);
+    }
+    ocigc_buffer_free(&buffer);
+    ocigc_store_free(store);
+    memcpy(name, digest_in(descriptor) + 7, 64);
+    CHECK(unlinkat(blobs, name, 0) == 0);
+}
+
 static ocigc_store *scan(int32_t depth)
 {
     ocigc_store *store;
@@ -444,6 +473,7 @@ int main(void)
     }
     make_layout(path);
     test_change_while_reading();
+    test_read_by_others();
     write_store(index, sizeof index);
     test_numbers();
     test_stat(index);

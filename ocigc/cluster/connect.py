@@ -24,6 +24,7 @@ from ocigc.progress import Watcher
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
 _PATIENCE = 60.0  # seconds
 _SHARD_SIZE = 32 << 30  # bytes
+_LARGE_INDEX = 8 << 20  # bytes: some 30,000 images
 _CLOSE_SECONDS = 5
 
 T = TypeVar("T")
@@ -32,12 +33,15 @@ T = TypeVar("T")
 class Workers:
     """Workers that see a layout or a tree as this host does."""
 
-    def __init__(self, pool: Pool, root: str, most: int) -> None:
-        """`root` is the absolute path under which all see it; a shard of blobs has at most so many bytes."""
+    def __init__(self, pool: Pool, root: str, most: int, large: int) -> None:
+        """`root` is the absolute path under which all see it; a shard of blobs has at most `most` bytes, and an
+        index.json of `large` bytes is that of a large layout.
+        """
         self._pool = pool
         self._root = root
         self._rate = fresh_rate()
         self._most = most
+        self._large = large
 
     def hasher(self, path: str = ".") -> ClusterHasher:
         """The hasher for the layout at a path below the root."""
@@ -47,7 +51,7 @@ class Workers:
         self, tree: Tree, spread: Spread[T], watch: Watcher, *, among: Sequence[Found] | None = None
     ) -> Results[T]:
         """Works on the layouts of the tree."""
-        return each_layout(self._pool, self._root, tree, spread, watch, among)
+        return each_layout(self._pool, self._root, tree, spread, watch, large=self._large, among=among)
 
 
 @contextmanager
@@ -56,7 +60,8 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     starts N of them here; else it is a scheduler's address or file.
 
     TLS and time-outs are as dask's configuration says; its key `ocigc.patience` says after how many seconds a worker
-    that is late hangs, `ocigc.shard-size` how many bytes a shard of several blobs has at most. Raises UsageError
+    that is late hangs, `ocigc.shard-size` how many bytes a shard of several blobs has at most, and `ocigc.large-index`
+    from how many bytes of index.json on the workers share a layout. Raises UsageError
     without dask.distributed, and Refused where no scheduler or no fit worker is to be had.
     """
     try:
@@ -69,6 +74,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     warnings.filterwarnings("ignore", module="distributed")
     patience = float(dask.config.get("ocigc.patience", _PATIENCE))
     most = int(dask.config.get("ocigc.shard-size", _SHARD_SIZE))
+    large = int(dask.config.get("ocigc.large-index", _LARGE_INDEX))
     with ExitStack() as stack:
         settings = _settings(where, distributed, stack)
         try:
@@ -85,7 +91,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
         with Dir.at(path) as directory:
             some = sorted({*layouts[:1], *layouts[len(layouts) // 2 :][:1], *layouts[-1:]})
             pool.admit(Root(root, {each: index_digest(directory, each) for each in some}))
-        yield Workers(pool, root, most)
+        yield Workers(pool, root, most, large)
 
 
 def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, Any]:

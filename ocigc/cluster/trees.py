@@ -1,4 +1,5 @@
-"""The layouts of a tree on a cluster: each is a piece of work for one worker, and small ones go together.
+"""The layouts of a tree on a cluster: each is a piece of work for one worker, and small ones go together. The manifests
+of a large one are read by all workers, and it is worked on here.
 
 A result counts only if the worker and this host have read the same index.json. A layout that a worker cannot read, or
 leaves to this host, is worked on here.
@@ -7,16 +8,17 @@ leaves to this host, is worked on here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ocigc.cluster.blob_shard import index_digest
 from ocigc.cluster.layout_shard import LayoutResult, LayoutShard
 from ocigc.cluster.pool import Pool, Task
+from ocigc.cluster.spread_layout import SpreadLayout
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
-from ocigc.layout.layout import INDEX
+from ocigc.layout.layout import INDEX, Layout
 from ocigc.plain import restored
 from ocigc.progress import Progress, Report, Watcher
 
@@ -46,16 +48,33 @@ def same(work: Work[T], result: Any, *names: type) -> Spread[T]:
 
 
 def each_layout(
-    pool: Pool, root: str, tree: Tree, spread: Spread[T], watch: Watcher, among: Sequence[Found] | None = None
+    pool: Pool,
+    root: str,
+    tree: Tree,
+    spread: Spread[T],
+    watch: Watcher,
+    *,
+    large: int,
+    among: Sequence[Found] | None = None,
 ) -> Results[T]:
-    """Does as `discover.each_layout` does, on the workers that see the tree at the path `root`."""
+    """Does as `discover.each_layout` does, on the workers that see the tree at the path `root`. A layout is a large one
+    from `large` bytes of index.json on.
+    """
     layouts = tree.found if among is None else among
+    sizes = {found.path: _index_size(tree, found) for found in layouts if found.trouble is None}
     spreading = _Spreading(pool, root, tree, spread, watch)
-    interrupted = spreading.run([found for found in layouts if found.trouble is None])
+    interrupted = spreading.run([found for found in layouts if sizes.get(found.path, large) < large], sizes)
+
+    def opening(found: Found) -> Layout:
+        if sizes[found.path] < large:
+            return tree.open(found)
+        shown = os.path.normpath(os.path.join(tree.path, found.path))
+        return SpreadLayout(shown, tree.dir.below(*found.path.split("/")), pool, root, found.path)
+
     here: Results[T] = Results([], [])
     rest = [found for found in layouts if found.name not in spreading.values and found.name not in spreading.errors]
     if rest and not interrupted:
-        here = discover.each_layout(tree, spread.here, watch, among=rest)
+        here = discover.each_layout(tree, spread.here, watch, among=rest, opening=opening)
     errors = iter(here.errors)
     values = {**spreading.values, **dict(here.values)}
     all_errors = []
@@ -69,6 +88,14 @@ def each_layout(
         all_errors,
         interrupted or here.interrupted,
     )
+
+
+def _index_size(tree: Tree, found: Found) -> int:
+    try:
+        with tree.dir.below(*found.path.split("/")) as layout:
+            return layout.stat(INDEX).st_size
+    except OSError:
+        return 0
 
 
 class _Spreading(Generic[T]):
@@ -87,13 +114,13 @@ class _Spreading(Generic[T]):
         self._left: set[str] = set()
         self._notes: dict[str, Sequence[str]] = {}
 
-    def run(self, layouts: Sequence[Found]) -> bool:
-        """Works on them; whether an interrupt came."""
+    def run(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> bool:
+        """Works on them, whose index.json have so many bytes, by path; whether an interrupt came."""
         self._total = len(layouts)
         self._report = self._watch("Layouts")
         troubles: list[str] = []
         try:
-            troubles = self._pool.run(self._tasks(layouts), self._accept, self._tell)
+            troubles = self._pool.run(self._tasks(layouts, sizes), self._accept, self._tell)
         except KeyboardInterrupt:
             return True
         for found in layouts:
@@ -112,12 +139,11 @@ class _Spreading(Generic[T]):
     def _place(self, path: str) -> str:
         return os.path.normpath(os.path.join(self._root, path))
 
-    def _tasks(self, layouts: Sequence[Found]) -> Iterator[Task]:
+    def _tasks(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> Iterator[Task]:
         """The shards: the largest index.json first, and small ones together."""
-        sizes = {found.path: self._index_size(found) for found in layouts}
         ordered = sorted(layouts, key=lambda found: -sizes[found.path])
         most = min(_MOST_LAYOUTS, max(1, len(ordered) // (_SHARDS_PER_SLOT * self._pool.slots)))
-        share = sum(sizes.values()) // (_SHARDS_PER_SLOT * self._pool.slots)
+        share = sum(sizes[found.path] for found in layouts) // (_SHARDS_PER_SLOT * self._pool.slots)
         first = 0
         while first < len(ordered):
             count = size = 0
@@ -130,13 +156,6 @@ class _Spreading(Generic[T]):
             shard = LayoutShard(self._root, self._tree.path, tuple(found.path for found in batch), works)
             what = self._place(batch[0].path) if count == 1 else ", ".join(self._place(each.path) for each in batch)
             yield Task("layouts", shard, what, _SECONDS, batch)
-
-    def _index_size(self, found: Found) -> int:
-        try:
-            with self._tree.dir.below(*found.path.split("/")) as layout:
-                return layout.stat(INDEX).st_size
-        except OSError:
-            return 0
 
     def _accept(self, task: Task, value: Any) -> str:
         batch: Sequence[Found] = task.context

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocigc._version import __version__
-from ocigc.cluster import blob_shard, layout_shard
+from ocigc.cluster import blob_shard, layout_shard, manifest_shard
 from ocigc.errors import OcigcError
 from ocigc.layout.dirfd import Dir
 from ocigc.native import map_blobs
@@ -111,4 +111,5 @@ _SHARDS: dict[str, Callable[[Any, Report], Any]] = {
     "greet": greet,
     "blobs": blob_shard.run,
     "layouts": layout_shard.run,
+    "manifests": manifest_shard.run,
 }

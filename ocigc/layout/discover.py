@@ -174,10 +174,17 @@ class _LayoutWatch:
 
 
 def each_layout(
-    tree: Tree, work: Work[T], watch: Watcher, *, at_once: int = AT_ONCE, among: Sequence[Found] | None = None
+    tree: Tree,
+    work: Work[T],
+    watch: Watcher,
+    *,
+    at_once: int = AT_ONCE,
+    among: Sequence[Found] | None = None,
+    opening: Callable[[Found], Layout] | None = None,
 ) -> Results[T]:
     """Does some work on every layout of a tree, or on those `among` them in that order, `at_once` of them at a time.
-    After an interrupt, work that has begun comes to an orderly end, and the interrupt is among the errors.
+    They are opened by `opening`, else as directories. After an interrupt, work that has begun comes to an orderly end,
+    and the interrupt is among the errors.
     """
     # To load this takes longer than a small command that needs no tree.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
@@ -190,7 +197,7 @@ def each_layout(
         if found.trouble is not None:
             raise Refused(found.trouble)
         try:
-            with tree.open(found) as layout, stopped_by(stop):
+            with (opening or tree.open)(found) as layout, stopped_by(stop):
                 return work(layout, found, members.member(found.name))
         finally:
             members.done(found.name)

@@ -14,9 +14,11 @@ from ocigc.native import sha256
 from ocigc.strict_json import parse_json
 
 if TYPE_CHECKING:
+    from array import array
+
     from ocigc.hard_links import HardLinks
     from ocigc.native import Detail, Store
-    from ocigc.progress import Report
+    from ocigc.progress import Report, Watcher
 
 VERSION = "1.0.0"
 STATE = ".ocigc"
@@ -102,6 +104,9 @@ class Layout(Closing):
         from ocigc.native import Detail, Store  # noqa: PLC0415
 
         return Store.scan(self.fd, report, Detail.NAMES if detail is None else detail, taken)
+
+    def read_ahead(self, store: Store, roots: array[int], medias: bytes, watch: Watcher) -> None:
+        """Expands what it can of the roots in a way of its own, before they are read as usual. This layout has none."""
 
     def read_index(self) -> Index:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""

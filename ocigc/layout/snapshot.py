@@ -162,6 +162,7 @@ def _read_manifests(
     further = images.labelled(store) + others
     roots = entries.targets(store) + references + further
     types = entries.medias() + medias + bytes([Media.NONE]) * len(further)
+    layout.read_ahead(store, roots, types, watch)
     _verifying(layout, store, lambda: store.expand(roots, types, watch("Reading manifests")))
     return relations.add_referrers(images, entries, store)
 

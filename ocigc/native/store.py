@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any
 
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
-from ocigc.errors import OcigcError
+from ocigc.errors import MalformedError, OcigcError
 from ocigc.gc.graph import Group
 from ocigc.hard_links import HardLinks
 from ocigc.image import Descriptor, Media
@@ -205,6 +206,21 @@ class Store(Blobs):
         """
         types = ffi.from_buffer("uint8_t[]", medias)
         long_call(lib.ocigc_graph_expand, self.handle, pointer(nodes), types, len(nodes), 0, report=report)
+
+    @contextmanager
+    def ahead(self, nodes: array[int], sizes: Iterable[int], content: bytes) -> Iterator[None]:
+        """Contents of nodes that somebody has read already, one after another: an `expand` within this takes those that
+        have the digest of their node, and reads the files of the others. Raises MalformedError.
+        """
+        ends = array("Q", accumulate(sizes))
+        if len(ends) != len(nodes) or (ends[-1] if ends else 0) != len(content):
+            raise MalformedError("not one size for each content")
+        try:
+            found = ffi.from_buffer("uint64_t[]", ends), len(nodes), ffi.from_buffer("char[]", content)
+            call(lib.ocigc_store_ahead, self.handle, pointer(nodes), *found)
+            yield
+        finally:
+            lib.ocigc_store_ahead_end(self.handle)
 
     def unverified(self) -> list[int]:
         """The manifests and indexes that the caller must verify after `expand` raised Unverifiable."""

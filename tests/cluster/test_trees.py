@@ -68,6 +68,63 @@ def test_the_answer_is_that_of_this_host(cluster: Cluster, tree: Path, command: 
     assert here.code == 3  # two of the layouts cannot be read
 
 
+LARGE = {"DASK_OCIGC__LARGE_INDEX": "1"}
+READING = """
+import ocigc.cluster.worker as worker
+from dataclasses import replace
+from ocigc.cluster.manifest_shard import Manifests, _packed
+EMPTY = _packed(b"")
+read = worker._SHARDS["manifests"]
+def run(shard, report):
+    result = read(shard, report)
+    print("read", len(result.digests.split()), shard.path, flush=True)
+    return CHANGE
+worker._SHARDS["manifests"] = run
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS[:-1], ids=" ".join)
+def test_the_answer_is_the_same_where_workers_share_a_layout(cluster: Cluster, tree: Path, command: list[str]) -> None:
+    here = ocigc(*command, "--recursive", tree)
+    there = ocigc(*command, "--recursive", "--cluster", cluster.file, tree, env=LARGE)
+    assert (there.code, VARYING.sub("", there.out)) == (here.code, VARYING.sub("", here.out))
+    assert sorted(there.err.splitlines()) == sorted(here.err.splitlines())
+
+
+def test_workers_share_a_large_layout_by_its_manifests(tmp_path: Path) -> None:
+    """What they send is believed only where it has the digest that it should have."""
+    (root := tmp_path / "tree").mkdir()
+    writer = make_layout(root / "large")
+    writer.entries.append(writer.index([writer.image("one"), writer.image("two")]))
+    writer.write_index()
+    whole = ocigc("ls", "--recursive", "--format", "json", root)
+    answers = {
+        "result": "",
+        "Manifests('', EMPTY, EMPTY)": "",
+        "replace(result, digests=' '.join(reversed(result.digests.split(' '))))": "",
+        "replace(result, digests=' '.join(['sha256:' + '0' * 64] * len(result.digests.split(' '))))": "",
+        "replace(result, digests=' ' + result.digests)": "its contents have another size than it says",
+        "replace(result, sizes=_packed(b'\\x7f' * 4 * len(result.digests.split(' '))))": "it has more than may be read",
+        "replace(result, content=EMPTY)": "its contents have another size than it says",
+        "replace(result, content='')": "its contents have another size than it says",
+        "replace(result, content='AAAA')": "its contents cannot be unpacked",
+        "{}": "Manifests",
+    }
+    with Cluster(tmp_path) as cluster:
+        for number, (change, trouble) in enumerate(answers.items()):
+            worker = cluster.worker(f"reader-{number}", code=READING.replace("CHANGE", change))
+            found = ocigc("ls", "--recursive", "--format", "json", "--cluster", cluster.file, root, env=LARGE)
+            assert (found.code, found.out) == (whole.code, whole.out), change
+            assert trouble in found.err, change
+            assert ("; this host reads it" in found.err) == bool(trouble), (change, found.err)
+            worker.kill()
+            worker.wait()
+        told = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("read ")]
+    assert len(told) >= len(answers)
+    assert all(line.split()[2] == "large" for line in told)
+    assert sum(int(line.split()[1]) for line in told) > len(answers)
+
+
 @pytest.mark.parametrize("command", [["check"], ["ls"], ["du"], ["prune", "-n", "-a"], ["report", "--format", "json"]])
 def test_the_workers_do_the_work(cluster: Cluster, tmp_path: Path, command: list[str]) -> None:
     for name in "abc":

@@ -264,6 +264,38 @@ def test_unknown_json_that_is_none_is_a_leaf(layout: LayoutWriter) -> None:
         assert marked(store, document) == of(document)
 
 
+def test_contents_that_others_have_read_are_taken_if_they_are_right(layout: LayoutWriter) -> None:
+    manifest, other = layout.image("one"), layout.image("two")
+    layer = layout.blob("a layer")
+    right = [layout.blob_path(each).read_bytes() for each in (manifest, other)]
+    layout.blob_path(manifest).write_text("{}")
+    with scanned(layout) as store:
+        nodes = array("I", (node(store, manifest), node(store, other), node(store, layer)))
+        contents = [right[0], right[0], b"anything"]
+        with store.ahead(nodes, map(len, contents), b"".join(contents)):
+            expand(store, manifest, other)
+        assert marked(store, manifest, other) == layout.present() - of(layer)
+        with pytest.raises(CorruptError):
+            store.read(nodes[0], 1 << 20)
+    with scanned(layout) as store:
+        with store.ahead(nodes, map(len, contents), b"".join(contents)):
+            pass
+        with pytest.raises(CorruptError):
+            expand(store, manifest)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sizes", "content"),
+    [([0, 0], [1, 1], b"ab"), ([0], [1], b"ab"), ([0], [], b""), ([], [], b"a"), ([1 << 31], [1], b"a")],
+)
+def test_contents_must_be_those_of_nodes(
+    layout: LayoutWriter, nodes: list[int], sizes: list[int], content: bytes
+) -> None:
+    layout.image("one")
+    with scanned(layout) as store, pytest.raises(MalformedError), store.ahead(array("I", nodes), sizes, content):
+        pytest.fail("taken")
+
+
 def test_corrupt_json_of_an_unknown_type_stops(layout: LayoutWriter) -> None:
     document = layout.json({"deep": layout.blob("blob")}, JSON_TYPE)
     index = layout.index([document])
