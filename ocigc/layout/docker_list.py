@@ -1,7 +1,7 @@
 """manifest.json: the list that `docker save` writes beside index.json, and that docker loads an archive by.
 
 Each entry names a config and layers. The layers stay as long as an image has that config. Where no image has it, the
-entry itself keeps them.
+entry itself keeps them. Whatever form a list has, every blob that it names stays.
 
 In a prune, an entry goes with the last image that has its config. A tag of an entry that stays goes with the image of
 that name. The directory of the run has manifest.json as it was and as it is to be. Each step may be repeated, and does
@@ -44,10 +44,33 @@ class ListEntry:
 
 
 def read(layout: Dir) -> list[ListEntry]:
-    """The entries; empty where there is no list, or where the file is something else. Raises Refused and OSError."""
+    """The entries, with all that they name; empty where there is no list. Raises Refused and OSError."""
     if not layout.exists(NAME):
         return []
-    return listed(layout.parsed(NAME, LIMIT, lambda content: parse_json(content, NAME)))
+    return with_all_named(layout.parsed(NAME, LIMIT, lambda content: parse_json(content, NAME)))
+
+
+def with_all_named(document: Any) -> list[ListEntry]:
+    """The entries of a parsed list of whatever form. Their layers are all blobs that they name, at any place, so that
+    none is lost for a form that is not known.
+    """
+    entries = document if isinstance(document, list) else [document]
+    configs = [_entry(each).config if isinstance(each, dict) else None for each in entries]
+    named = zip(configs, map(_named, entries), strict=True)
+    return [ListEntry(config, [each for each in found if each != config]) for config, found in named if found]
+
+
+def _named(value: Any) -> list[Digest]:
+    """The blobs that a JSON value names, by path or digest, each once."""
+    found: dict[Digest, None] = {}
+    values = [value]
+    for each in values:
+        if isinstance(each, str):
+            if (digest := _digest(each) or Digest.parse_registered(each)) is not None:
+                found[digest] = None
+        elif isinstance(each, list | dict):
+            values += each.values() if isinstance(each, dict) else each
+    return list(found)
 
 
 def listed(document: Any) -> list[ListEntry]:
@@ -65,7 +88,7 @@ def _entry(entry: dict[str, Any]) -> ListEntry:
 
 def _digest(path: Any) -> Digest | None:
     """The digest in a path `blobs/sha256/<hex>`, but not in `<hex>.json` or `<id>/layer.tar` of older archives."""
-    match path.split("/") if isinstance(path, str) else []:
+    match [part for part in path.split("/") if part not in {"", "."}] if isinstance(path, str) else []:
         case ["blobs", algorithm, encoded]:
             return Digest.parse_registered(f"{algorithm}:{encoded}")
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,30 @@ def test_an_entry_of_no_image_holds_what_it_names(tmp_path: Path) -> None:
     assert layout.has(layer)
     assert not layout.has(orphan)
     assert "manifest.json" in ocigc("why", layout.path, layer["digest"]).out
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda path: [{"Config": 5, "Layers": [path]}],
+        lambda path: [{"Layers": [None, f"./{path}"]}],
+        lambda path: [{"Layers": path}],
+        lambda path: [{"Layers": [[path]]}],
+        lambda path: [{"config": "x.json", "layers": [path]}],
+        lambda path: {"Config": "x.json", "Layers": [path]},
+        lambda path: {"images": [{"layer": path}]},
+        lambda path: [{"Layers": [], "LayerSources": {"x": {"digest": path.removeprefix("blobs/").replace("/", ":")}}}],
+    ],
+)
+def test_what_a_list_of_another_form_names_stays(form: Callable[[str], Any], tmp_path: Path) -> None:
+    """What cannot be understood is never a reason to delete: every blob that a list names stays, at whatever place."""
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.tag(layout.image("other"), "docker.io/acme/other:1")
+    layer, orphan = layout.blob("named"), layout.blob("orphan")
+    (layout.path / "manifest.json").write_text(json.dumps(form(_path(layer))))
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert layout.has(layer)
+    assert not layout.has(orphan)
 
 
 def test_a_layer_of_an_absent_config_stays(tmp_path: Path) -> None:
