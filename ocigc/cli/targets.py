@@ -15,7 +15,7 @@ from ocigc.cli import log
 from ocigc.cli.in_use_files import note_unmatched, note_unmatched_below
 from ocigc.cli.output.terminal import progress_line
 from ocigc.digest import Digest
-from ocigc.errors import OcigcError, UsageError, printable
+from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout
@@ -106,6 +106,13 @@ def naming(opened: Layout) -> Iterator[None]:
         if not _names(str(error), opened.path):
             error.args = (f"{opened.path}: {error}",)
         raise
+    except OSError as error:
+        from ocigc.layout.dirfd import reason  # noqa: PLC0415
+
+        name = error.filename
+        if not isinstance(name, str) or name.startswith("/"):
+            raise  # not a file of the layout
+        raise Refused(f"{opened.path}/{printable(name)}: {reason(error)}") from error
 
 
 def _names(message: str, path: str) -> bool:

@@ -5,6 +5,7 @@ Symlinks are never followed, only plain files are read, and every write is atomi
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -28,13 +29,20 @@ _RETRY_SECONDS = 0.05
 T = TypeVar("T")
 
 
+def reason(error: OSError) -> str:
+    """What is wrong, in words."""
+    if error.errno == errno.ELOOP:
+        return "a symbolic link, which is not followed; put the file itself in its place"
+    return error.strerror or str(error)
+
+
 @contextmanager
 def naming(path: str) -> Iterator[None]:
     """Turns an OSError into one line that names the file."""
     try:
         yield
     except OSError as error:
-        raise Refused(f"{printable(path)}: {error.strerror or error}") from error
+        raise Refused(f"{printable(path)}: {reason(error)}") from error
 
 
 class Dir(Closing):

@@ -13,7 +13,7 @@ from ocigc.closing import Closing
 from ocigc.errors import Interrupted, Message, NotALayout, OcigcError, Refused, UsageError, printable
 from ocigc.gc.resolve import NoSuchImage, no_such_image, resolve_images
 from ocigc.interrupts import Stop, stopped_by
-from ocigc.layout.dirfd import Dir
+from ocigc.layout.dirfd import Dir, reason
 from ocigc.layout.index_images import IndexImages, repository_name
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.progress import Progress, Report, Watcher
@@ -73,8 +73,8 @@ class Tree(Closing):
         try:
             self.dir = Dir.at(path)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            message = f"{printable(path)}: {reason}: expected a directory with layouts below it"
+            what = reason(error) if isinstance(error, OSError) else error
+            message = f"{printable(path)}: {what}: expected a directory with layouts below it"
             raise NotALayout(message, path) from None
         self._note = note
         self.found = sorted(self._below(self.dir, ".", 0), key=lambda found: os.fsencode(found.path))
@@ -236,7 +236,8 @@ def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted:
         except OcigcError as error:
             errors.append(Message(f"{found.name}: {error}", error.remedy))
         except OSError as error:
-            errors.append(f"{found.name}: {error.strerror or error}")
+            name = f"{printable(str(error.filename))}: " if error.filename is not None else ""
+            errors.append(f"{found.name}: {name}{reason(error)}")
         except Interrupted as error:
             errors.append(Message(f"{found.name}: {error}", error.message.remedy))
         except (KeyboardInterrupt, CancelledError) as error:

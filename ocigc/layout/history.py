@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocigc.errors import Refused
-from ocigc.layout.dirfd import Dir, resemble
+from ocigc.layout.dirfd import Dir, reason, resemble
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.progress import Watcher
 from ocigc.times import format_rfc3339, parse_rfc3339
@@ -43,8 +43,8 @@ def append(layout: Layout, state: Dir, run: str, command: str, figures: Mapping[
         with _locked(layout, state) as fd:
             _write(state, fd, json.dumps(line).encode() + b"\n")
     except (OSError, Refused) as error:
-        reason = getattr(error, "strerror", None) or error
-        watch.note(f"{layout.path}/{STATE}/{NAME}: {reason}: this run is not in the history")
+        what = reason(error) if isinstance(error, OSError) else error
+        watch.note(f"{layout.path}/{STATE}/{NAME}: {what}: this run is not in the history")
 
 
 def _user() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.closing import Closing
 from ocigc.errors import NotALayout, Refused, UsageError, printable
-from ocigc.layout.dirfd import Dir
+from ocigc.layout.dirfd import Dir, reason
 from ocigc.layout.index import Index, parse
 from ocigc.native import sha256
 from ocigc.strict_json import parse_json
@@ -64,7 +64,7 @@ class Layout(Closing):
         except FileNotFoundError:
             raise self._not_one(f"not an OCI image layout: no file {MARKER!r} in it{self._advice()}") from None
         except OSError as error:
-            raise self._not_one(f"not an OCI image layout: {MARKER}: {error.strerror}") from None
+            raise self._not_one(f"not an OCI image layout: {MARKER}: {reason(error)}") from None
         except Refused as error:
             raise self._not_one(f"not an OCI image layout: {error}{self._advice()}") from None
         version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
@@ -73,8 +73,8 @@ class Layout(Closing):
                 f"{self.path}: {MARKER} gives imageLayoutVersion {version!r}, but only {VERSION!r} is known"
             )
 
-    def _not_one(self, reason: str) -> NotALayout:
-        return NotALayout(f"{self.path}: {reason}", self._given)
+    def _not_one(self, what: str) -> NotALayout:
+        return NotALayout(f"{self.path}: {what}", self._given)
 
     def _advice(self) -> str:
         """How to turn a directory that only lacks the marker into a layout: caches of older BuildKits are like this."""
@@ -127,6 +127,6 @@ class Layout(Closing):
         except FileNotFoundError:
             raise UsageError(f"{self.path}: not an OCI image layout: no {INDEX} in it") from None
         except OSError as error:
-            raise Refused(f"{self.path}/{INDEX}: {error.strerror}") from None
+            raise Refused(f"{self.path}/{INDEX}: {reason(error)}") from None
         except Refused as error:
             raise type(error)(f"{self.path}/{error}") from None

@@ -11,7 +11,7 @@ from typing import Any
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused, Remedy, UsageError, printable
 from ocigc.labels import Lease
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.dirfd import Dir, naming, reason
 from ocigc.layout.layout import MARKER
 from ocigc.strict_json import parse_json, string_map
 
@@ -38,8 +38,12 @@ def load(layout: Dir) -> list[Lease]:
         with layout.below(DIRECTORY) as parent:
             for name in names:
                 path = printable(f"{DIRECTORY}/{name}")
-                with naming(path):
+                try:
                     content = parent.read(name, _LIMIT)
+                except OSError as error:
+                    raise Refused(f"{path}: {reason(error)}") from None
+                except Refused as error:
+                    raise Refused(f"{DIRECTORY}/{error}") from None
                 left -= len(content)
                 if left < 0:
                     raise Refused(

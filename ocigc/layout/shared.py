@@ -72,6 +72,14 @@ def needs(
     return frozenset(found)
 
 
+def damage(snapshot: Snapshot) -> str:
+    """The first damaged manifest, of which nobody knows what it needs; empty if there is none. A hollow one stands for
+    one in another layout.
+    """
+    store = snapshot.store
+    return next((str(error) for node, error in store.faults() if not is_hollow(store, node)), "")
+
+
 def needs_of_index(layout: Layout, now: int) -> frozenset[Digest]:
     """The same for a layout whose blobs cannot be read: all that its entries and leases name. Raises Refused."""
     index = layout.read_index()

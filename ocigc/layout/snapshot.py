@@ -99,6 +99,7 @@ def load(
     in_grace_after: int = NEVER,
     record: bool = False,
     record_damage: bool = False,
+    accept_data: bool = False,
     taken: HardLinks | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
@@ -106,7 +107,8 @@ def load(
 
     Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing. Orphaned
     manifests newer than `in_grace_after` are read too. With `record_damage`, the store records bad manifests as its
-    faults; with `record`, also bad descriptors. `taken` are the hard links that this run has removed from other
+    faults; with `record`, also bad descriptors. With `accept_data`, bad embedded data of an entry is not refused: the
+    caller looks at `corrupt_data`. `taken` are the hard links that this run has removed from other
     layouts; they make nothing in this one newer. What other layouts need, by `elsewhere`, is a root here.
     """
     # A writer writes the blobs, then names the image in index.json, then releases its lease. So leases are read first,
@@ -125,9 +127,10 @@ def load(
         with _naming(layout):
             store.read_labels(watch("Reading labels"))
         targets = index.entries.targets(store)
-        if not record:
+        if not record and not accept_data:
             with _naming(layout):
-                _refuse_corrupt_data(index.entries, targets)
+                for _, reason in corrupt_data(index.entries, targets):
+                    raise CorruptError(reason)
         images = relations.with_back_labels(images.located(targets), store)
         needed = array("I") if elsewhere is None else present(elsewhere.needed(), store)
         # A file of 0 bytes that another layout needs stays, but it refers to nothing.
@@ -211,12 +214,14 @@ def _scanned(
         raise
 
 
-def _refuse_corrupt_data(entries: Entries, targets: array[int]) -> None:
-    """If the target is absent, only the data that its entry embeds tells what it refers to."""
+def corrupt_data(entries: Entries, targets: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """The entries, by position, of which nobody knows what they refer to, and why. If the target is absent, only the
+    data that its entry embeds tells.
+    """
     for position in entries.corrupt_data():
         if targets[position] == NO_NODE:
             digest = entries[position].descriptor.digest
-            raise CorruptError(f"index.json: manifests[{position}]: the data of {digest} does not have this digest")
+            yield position, f"index.json: manifests[{position}]: the data of {digest} does not have this digest"
 
 
 def _other_roots(leases: Sequence[Lease], store: Store, now: int) -> array[int]:

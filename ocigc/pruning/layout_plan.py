@@ -16,7 +16,7 @@ from ocigc.layout.damage import staying_damage
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
-from ocigc.layout.snapshot import Elsewhere, Snapshot, load
+from ocigc.layout.snapshot import Elsewhere, Snapshot, corrupt_data, load
 from ocigc.native import NEVER
 from ocigc.progress import Watcher
 from ocigc.pruning.planning import PruneOptions, labels_to_take, make_plan
@@ -98,6 +98,7 @@ def plan_layout(
         watch,
         in_grace_after=in_grace_after,
         record_damage=True,
+        accept_data=True,
         taken=taken,
         elsewhere=elsewhere,
     )
@@ -130,7 +131,10 @@ def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Wa
     """The plan, if all manifests that stay are understood. Otherwise a prune is refused, and a removal of images by
     name leaves all blobs in place: they may belong to damaged images. Raises Refused.
     """
-    damage = staying_damage(snapshot, plan.blobs)
+    going = frozenset((*plan.pruned.entries, *plan.parts.entries)).difference(plan.dangling.entries)
+    data = corrupt_data(snapshot.index.entries, snapshot.targets)
+    damage = [reason for position, reason in data if position not in going]
+    damage += map(str, staying_damage(snapshot, plan.blobs))
     if not damage:
         return plan
     path, first = snapshot.layout.path, damage[0]

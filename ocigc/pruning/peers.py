@@ -20,7 +20,7 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
-from ocigc.layout.shared import mentioned, needs, needs_of_index
+from ocigc.layout.shared import damage, mentioned, needs, needs_of_index
 from ocigc.layout.snapshot import Elsewhere, load
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
@@ -34,8 +34,9 @@ class Peer:
     """A layout, by its name in messages, and how to open it, or only its directory.
 
     `needs` are the digests of all that it needs and lacks; None until they have been read. Where some of these cannot
-    be known, `unknown` says why. `has_blobs`: it has directories below `blobs/`; otherwise it shares the blobs of
-    others. `blind`: its blobs cannot be read, but what its entries name is needed.
+    be known, `unknown` says why. `damage`: the same for what a damaged manifest needs. `has_blobs`: it has blobs that
+    are not damaged; otherwise it shares the blobs of others. `blind`: its blobs cannot be read, but what its entries
+    name is needed.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Peer:
     open_directory: Callable[[], Dir]
     needs: frozenset[Digest] | None = None
     unknown: str = ""
+    damage: str = ""
     has_blobs: bool = True
     blind: bool = False
     stamp: Stamp = field(default=())
@@ -50,7 +52,7 @@ class Peer:
     def read_needs(self, now: int, elsewhere: Elsewhere | None = None) -> frozenset[Digest]:
         """Finds out what it needs at the instant `now`: for itself, and for what others need of it, by `elsewhere`."""
         self.stamp = self.stamp_now()
-        self.unknown = ""
+        self.unknown = self.damage = ""
         self.blind = False
         try:
             with self.open() as layout:
@@ -61,14 +63,16 @@ class Peer:
                     self.blind = True
                     self.needs = needs_of_index(layout, now)
                 else:
-                    with snapshot.store:
+                    with snapshot.store as store:
                         self.needs = needs(snapshot, now)
+                        self.damage = damage(snapshot)
+                        self.has_blobs = len(store) > len(store.faults())
         except (OcigcError, OSError) as error:
             self.unknown = str(error)
             self.needs = frozenset()
             with suppress(OSError), self.open_directory() as directory:
-                self.has_blobs = _has_blobs(directory)
                 self.needs = mentioned(directory)
+                self.has_blobs = _has_blobs(directory, files=bool(self.needs))
         return self.needs
 
     def stamp_now(self) -> Stamp:
@@ -87,9 +91,11 @@ class Peer:
             yield from store.digests(range(len(store)))
 
 
-def _has_blobs(directory: Dir) -> bool:
+def _has_blobs(directory: Dir, *, files: bool = False) -> bool:
+    """Whether there are directories below `blobs/`; with `files`, whether there is anything in these."""
     try:
-        return bool(directory.names_below("blobs"))
+        algorithms = directory.names_below("blobs")
+        return any(directory.names_below("blobs", each) for each in algorithms) if files else bool(algorithms)
     except OSError:
         return False
 
@@ -130,7 +136,8 @@ class SharedWith:
 
     @property
     def unknown(self) -> str:
-        return next((f"{each.name}: {each.unknown}" for each in self._peers if each.unknown), "")
+        reasons = ((each.name, each.unknown or each.damage) for each in self._peers)
+        return next((f"{name}: {reason}" for name, reason in reasons if reason), "")
 
     def needed(self) -> frozenset[Digest]:
         return frozenset[Digest]().union(*(peer.read_needs(self._now) for peer in self._peers))

@@ -21,7 +21,7 @@ from ocigc.layout import label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
-from ocigc.layout.shared import needs
+from ocigc.layout.shared import damage, needs
 from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.progress import Quiet, Watcher
@@ -53,13 +53,14 @@ class _PrunedLayout(Peer):
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a plan tells of its layout: what that needs now and `after` it, the `hits`, the blobs `going`, and whether
-    it is `emptied`."""
+    it is `emptied`. If it has nothing but damaged manifests, `damage` says what is wrong with the first."""
 
     needs: frozenset[Digest]
     after: frozenset[Digest]
     hits: frozenset[Digest]
     going: frozenset[Digest]
     emptied: bool
+    damage: str
 
 
 def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> Told:
@@ -74,6 +75,7 @@ def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) ->
         frozenset(snapshot.store.digests(present(asked, snapshot.store))),
         frozenset(snapshot.store.digests(blobs)) if pools else frozenset(),
         len(gone) == len(snapshot.index.entries),
+        damage(snapshot) if len(snapshot.store) == len(snapshot.store.faults()) else "",
     )
 
 
@@ -173,7 +175,7 @@ class TreeRun:
     def heard(self, member: _PrunedLayout, told: Told) -> None:
         """Takes note of what a plan has told."""
         member.needs, member.after, member.hits, member.going = told.needs, told.after, told.hits, told.going
-        member.emptied = told.emptied
+        member.emptied, member.damage, member.has_blobs = told.emptied, told.damage, not told.damage
         self.recount(member)
 
     def recount(self, member: _PrunedLayout) -> None:
@@ -181,7 +183,8 @@ class TreeRun:
         found = member.needs if self._executing and not member.done else member.after
         self._wanted.count(member.found.path, found or frozenset())
         unread = [each for each in self._unread if each is not member]
-        self._unread = [*unread, member] if member.unknown else unread
+        unknown = member.unknown or (member.damage and not member.has_blobs)
+        self._unread = [*unread, member] if unknown else unread
 
     def kept_beside(self, member: _PrunedLayout, store: Store) -> array[int]:
         """The blobs of a pool that the other layouts have, and keep."""
@@ -198,8 +201,15 @@ class TreeRun:
         """
         for each in self._unread:
             if each is not member and (self._shares or member.pool or not each.has_blobs):
-                return each.unknown if each.unknown.startswith(each.name) else f"{each.name}: {each.unknown}"
+                reason = each.unknown or each.damage
+                return reason if reason.startswith(each.name) else f"{each.name}: {reason}"
         return ""
+
+    def _doubts(self) -> dict[str, str]:
+        """For each layout, why some needs of others from it are unknown."""
+        if not self._unread:
+            return {}
+        return {found.name: self.unknown_to(member) for found, member in self._members.items()}
 
     # Plan
 
@@ -213,12 +223,13 @@ class TreeRun:
         pools = [found for found, member in self._members.items() if member.pool]
         ordinary = [found for found in self._tree.found if found not in pools]
         pending = ordinary
+        doubts = self._doubts()
         for _ in range(_MOST_ROUNDS):
             if self._attempt(pending, work, values, errors, watch, AT_ONCE, elsewhere):
                 return self._results(values, errors, interrupted=True)
-            shares = self._shares or any(member.hits for member in self._members.values())
-            again = shares and not self._shares and bool(self._unread)
-            self._shares = shares
+            self._shares = self._shares or any(member.hits for member in self._members.values())
+            # A layout may turn out to be unreadable, or to share blobs, after others have been planned.
+            again = doubts != (doubts := self._doubts())
             pending = ordinary if again else [found for found in ordinary if self._is_outdated(self._members[found])]
             if not pending:
                 break

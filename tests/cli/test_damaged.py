@@ -214,3 +214,22 @@ def test_a_tree_goes_on(layout: LayoutWriter) -> None:
     listed = ocigc("ls", "--recursive", "--format", "json", layout.path.parent)
     assert listed.code == 0
     assert {each["Layout"]: each["Damaged"] for each in listed.json} == {"layout": True, "other": False}
+
+
+@pytest.mark.parametrize("name", ["index.json", "manifest.json", "leases/a.json", "blobs", "labels"])
+@pytest.mark.parametrize("command", ["prune", "ls", "check"])
+def test_a_message_names_the_file_with_its_path(command: str, name: str, layout: LayoutWriter, tmp_path: Path) -> None:
+    """What is wrong is said with the path of the file: a symbolic link in place of a file or directory is one."""
+    place, elsewhere = layout.path / name, tmp_path / "elsewhere"
+    if place.exists():
+        place.rename(elsewhere)
+    else:
+        place.parent.mkdir(exist_ok=True)
+        elsewhere.mkdir() if name == "labels" else elsewhere.write_text("[]")
+    place.symlink_to(elsewhere)
+    force = ["--force"] if command == "prune" else []
+    result = ocigc(command, *force, layout.path)
+    assert result.code == 3
+    assert str(layout.path) in result.err
+    assert name in result.err
+    assert "Too many levels" not in result.err

@@ -274,6 +274,37 @@ def test_shared_with_a_layout_that_needs_blobs(tmp_path: Path) -> None:
     assert has(a, blobs)
 
 
+def torn_index(layout: LayoutWriter, manifest: Descriptor) -> None:
+    absent(layout, manifest)
+    (layout.path / "index.json").write_text(f'{{"manifests": [{{"digest": "sha256:{"0" * 64}"')  # the rest is not there
+
+
+def corrupt(layout: LayoutWriter, manifest: Descriptor) -> None:
+    layout.blob_path(manifest).write_bytes(b"{")
+
+
+@pytest.mark.parametrize("damage", [torn_index, corrupt])
+def test_a_layout_without_sound_blobs_needs_nobody_knows_what(
+    damage: Callable[[LayoutWriter, Descriptor], None], tmp_path: Path
+) -> None:
+    """Where it is unknown what a layout needs, and it has nothing of its own, no other layout lets go of a blob."""
+    a, b = make(tmp_path, "a"), make(tmp_path, "b")
+    a.tag(image(a, "own")[0], "1")
+    manifest, blobs = image(a, "shared")
+    b.blob_path(manifest).write_bytes(a.blob_path(manifest).read_bytes())
+    b.tag(manifest, "1")
+    damage(b, manifest)
+    absent(a, manifest)
+    tree(tmp_path, code=3)
+    assert has(a, blobs[1:])
+    refused(ocigc("prune", "--force", "--grace", "0s", "--shared-with", b.path, a.path), 3, "nobody knows")
+    assert has(a, blobs[1:])
+    # One that has blobs of its own is taken to have what it needs.
+    b.blob("its own")
+    tree(tmp_path, code=3)
+    assert not any(map(a.has, blobs[1:]))
+
+
 def listed(layout: LayoutWriter, wanted: list[Descriptor]) -> None:
     """By the list of `docker save`, of an image whose manifest names no layers (moby#47065)."""
     config = layout.config("saved")

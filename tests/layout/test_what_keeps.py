@@ -64,6 +64,23 @@ def test_corrupt_data_of_an_absent_target_is_refused(layout: LayoutWriter) -> No
     done = ocigc("prune", "-f", layout.path)
     assert done.code == 3
     assert "index.json: manifests[1]: the data of " + image["digest"] in done.err
+    assert "ocigc rm" in done.err
+
+
+def test_an_entry_with_corrupt_data_can_be_removed(layout: LayoutWriter) -> None:
+    """`rm` removes a damaged image, also where the damage is in the data that index.json embeds. All blobs stay as long
+    as another such entry is there. What goes need not be understood, so a prune takes a dangling one, too.
+    """
+    image, last, orphan = layout.image("app", ["a"]), layout.image("last", ["b"]), layout.blob("orphan")
+    for target, name in ((image, "app"), (last, "last"), (image, None)):
+        layout.tag(target | {"data": "e30="}, name)
+        layout.blob_path(target).unlink(missing_ok=True)
+    for name in ("app", "last"):
+        assert ocigc("rm", "-f", layout.path, name).code == 0
+        assert layout.has(orphan)
+    prune(layout)
+    assert not layout.has(orphan)
+    assert len(json.loads((layout.path / "index.json").read_text())["manifests"]) == 1
 
 
 def test_a_back_reference_to_an_image_by_name_keeps_its_blob_while_that_stays(layout: LayoutWriter) -> None:
