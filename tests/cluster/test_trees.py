@@ -83,7 +83,7 @@ worker._SHARDS["manifests"] = run
 """
 
 
-@pytest.mark.parametrize("command", COMMANDS[:-1], ids=" ".join)
+@pytest.mark.parametrize("command", [COMMANDS[n] for n in (0, 1, 4, 6)], ids=" ".join)
 def test_the_answer_is_the_same_where_workers_share_a_layout(cluster: Cluster, tree: Path, command: list[str]) -> None:
     here = ocigc(*command, "--recursive", tree)
     there = ocigc(*command, "--recursive", "--cluster", cluster.file, tree, env=LARGE)
