@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ocigc.cli import options, prune
+from ocigc.cli import consent, options, prune
 from ocigc.cli.command import Command, Option
 from ocigc.errors import MalformedError, UsageError, printable
-from ocigc.pruning.saved_plan import read
+from ocigc.pruning.saved_plan import SavedTree, read
 from ocigc.values import replace
 
 
@@ -16,23 +16,35 @@ def run(args: argparse.Namespace) -> int:
     content = options.read_file("PLAN", args.plan)
     try:
         saved = read(content, printable(args.plan))
-        wanted = saved.options()
+        wanted = saved.asked.options()
     except MalformedError as error:
         raise UsageError(f"{error}; `ocigc prune -n --plan-out FILE` saves one") from None
-    if args.layout is None:
-        args.layout = saved.layout
     wanted = replace(wanted, dry_run=args.dry_run, wait=args.wait)
+    if isinstance(saved, SavedTree):
+        from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
+
+        args.layout = saved.tree if args.layout is None else args.layout
+        args.repository = wanted.repository
+        return prune_tree(args, replace(wanted, repository=None), saved)
+    args.layout = saved.layout if args.layout is None else args.layout
     return prune.run_layout(args, wanted, saved.check)
 
 
 COMMAND = Command(
     "Carries out exactly the plan that `ocigc prune -n --plan-out` saved, as of the time when it was made. It plans "
-    "again first, and does nothing if the result differs because the layout has changed.",
+    "again first, and does nothing if the result differs because the layout, or one of a tree, has changed. A plan for "
+    "a tree that was interrupted can be applied again: the layouts that are done stay as they are.",
     (
         Option("plan", metavar="PLAN", help="the saved plan"),
-        Option("layout", metavar="LAYOUT", nargs="?", help="where the layout is now (default: where it was)"),
+        Option(
+            "layout",
+            metavar="LAYOUT",
+            nargs="?",
+            help="where the layout, or the root of the tree, is now (default: where it was)",
+        ),
         options.DRY_RUN,
         options.FORCE,
+        consent.MAX_DELETE,
         options.VERBOSE,
         options.WAIT,
         options.FORMAT,
@@ -47,7 +59,7 @@ COMMAND = Command(
     failure=prune.failure,
     verb="apply",
     in_use=(),
-    max_delete=None,
+    cluster=None,
     plan_out=None,
     policy_text=None,
 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import ClassVar
 
 from ocigc.errors import Message, Remedy
 from ocigc.times import format_rfc3339
 
 _HINTS = {
-    Remedy.WAIT: ", or use --wait",
+    Remedy.WAIT: "; try again later, or give --wait to wait for it",
     Remedy.ALLOW_EMPTY: "; give --allow-empty if that is meant",
     Remedy.OTHER_LEASE_ID: "; release it, or give another --id",
     Remedy.OTHER_REPOSITORY: "; give another --repository",
@@ -30,14 +31,17 @@ _HINTS = {
 
 
 class _Log:
-    """How this process logs: a process runs one command."""
+    """How this process logs: a process runs one command. `noted` are the notes that were told: what is planned anew
+    comes to the same."""
 
     json = False
+    noted: ClassVar[set[str]] = set()
 
 
 def use(form: str) -> None:
-    """Sets the form of all that follows: text or json."""
+    """Begins the log of a command in a form: text or json."""
     _Log.json = form == "json"
+    _Log.noted.clear()
 
 
 def for_people() -> bool:
@@ -52,7 +56,10 @@ def with_hint(message: str) -> str:
 
 
 def note(message: str) -> None:
-    """Tells a person something that is not a failure."""
+    """Tells a person something that is not a failure, once."""
+    if message in _Log.noted:
+        return
+    _Log.noted.add(message)
     _write("note", message)
 
 

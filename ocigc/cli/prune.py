@@ -16,6 +16,7 @@ from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.cli.output.words import parse_size
+from ocigc.cli.plan_file import check_plan_out, plan_file
 from ocigc.errors import Refused, UsageError, printable
 from ocigc.gc.decide import Request
 from ocigc.gc.rule_sets import RULE_SETS
@@ -27,7 +28,6 @@ from ocigc.times import SECOND
 from ocigc.values import replace
 
 if TYPE_CHECKING:
-    from ocigc.cli.output.output_file import OutputFile
     from ocigc.gc.policy import Policy
 
 RUN_OPTIONS = (
@@ -67,8 +67,6 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(
                 "--shared-with is for one layout: with --recursive, put all layouts that share blobs into the tree"
             )
-        if args.plan_out is not None:
-            raise UsageError("--plan-out is for one layout, not for --recursive")
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)
@@ -103,11 +101,10 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
 
 def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[Pruned], None] | None = None) -> int:
     """Prunes one layout, and shows the result. `check` raises Refused for a plan that must not be carried out."""
-    if args.plan_out is not None and not args.dry_run:
-        raise UsageError("--plan-out saves a plan instead of carrying it out: give --dry-run too, then `ocigc apply`")
+    check_plan_out(args)
     refusal = consent.nobody_to_ask(args)
     with ExitStack() as stack:
-        output = None if args.plan_out is None else stack.enter_context(_plan_file(args.plan_out))
+        output = None if args.plan_out is None else stack.enter_context(plan_file(args.plan_out))
         progress = stack.enter_context(progress_line())
         writable = not (args.dry_run or refusal)
         also = () if output is None else output.directories
@@ -195,13 +192,6 @@ class _Teller:
         for line in lines:
             print(line)
         self._progress.tell_time()
-
-
-def _plan_file(name: str) -> OutputFile:
-    from ocigc.cli.output.output_file import OutputFile  # noqa: PLC0415
-    from ocigc.pruning.saved_plan import MARK  # noqa: PLC0415
-
-    return OutputFile(name, MARK, "--plan-out")
 
 
 def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:

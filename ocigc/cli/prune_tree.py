@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from ocigc.cli.output.plan_table import (
 )
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
+from ocigc.cli.plan_file import check_plan_out, plan_file
 from ocigc.errors import Refused
 from ocigc.gc.explain import Explanation
 from ocigc.hard_links import HardLinks, on_disk
@@ -34,10 +36,13 @@ from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import prune
-from ocigc.pruning.prune_tree import Demand, Others, Told, TreeRun, Work, tell
+from ocigc.pruning.prune_tree import Demand, Others, Told, TreeRun, tell
 from ocigc.pruning.quota import fit
+from ocigc.pruning.saved_plan import LayoutNow, SavedTree, as_file, asked_for, layout_now, plan_for
+from ocigc.pruning.what_goes import Goes, goes
 
 if TYPE_CHECKING:
+    from ocigc.cli.output.output_file import OutputFile
     from ocigc.cluster.connect import Workers
 
 _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
@@ -45,12 +50,14 @@ _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The answer of a prune of one layout, kept after its store is closed."""
+    """The answer of a prune of one layout, kept after its store is closed. `now` is its plan, where that is compared
+    with another or saved."""
 
     document: dict[str, Any]
     summary: PlanSummary
     kept: int
     explained: Sequence[Explanation]
+    now: LayoutNow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class PlanLayout:
     options: PruneOptions
     most: int | None
     asked: Demand
+    compares: bool
 
     def __call__(self, layout: Layout, found: Found, watch: Watcher) -> _Planned:
         reviewed: list[tuple[Told, PlanSummary]] = []
@@ -78,11 +86,14 @@ class PlanLayout:
 
         with prune(layout, self.options, review=review, watch=watch, elsewhere=self.asked) as pruned:
             told, summary = reviewed[-1]
-            return _Planned(_answer(pruned, summary), told)
+            now = layout_now(pruned, plan_for(pruned, found.name, told.hits), None) if self.compares else None
+            return _Planned(_answer(pruned, summary, now), told)
 
 
-def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
-    """Prunes all layouts below a root; those that fail are named, and the others go on."""
+def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree | None = None) -> int:
+    """Prunes all layouts below a root; those that fail are named, and the others go on. With a `saved` plan, nothing
+    but that is done."""
+    check_plan_out(args)
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
     refusal = consent.nobody_to_ask(args)
@@ -93,11 +104,14 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
         if refusal is not None:
             raise refusal
         workers = stack.enter_context(targets.tree_workers(args, tree, progress))
-        targets.confine(args, *([] if args.dry_run else [tree.fd]))
+        output = None if args.plan_out is None else stack.enter_context(plan_file(args.plan_out))
+        targets.confine(args, *([] if args.dry_run else [tree.fd]), *(() if output is None else output.directories))
         if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
-        pruning = _Pruning(args, tree, wanted, progress, workers)
-        results = pruning.plan(quietly=args.force and not args.dry_run and args.max_delete is None)
+        pruning = _Pruning(args, tree, wanted, progress, workers, saved)
+        shown = asked or args.max_delete is not None or saved is not None
+        results = pruning.plan(quietly=not (shown or args.dry_run))
+        pruning.compare(results, output)
         too_much = _excess(args, results)
         if too_much is not None and args.dry_run:
             log.note(f"{tree.path}: {too_much}; a real run is refused")
@@ -112,7 +126,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions) -> int:
             # Nothing of the plan was carried out.
             results = Results([], [f"{found.name}: interrupted; nothing is lost" for found in tree.found], True)
         elif not args.dry_run:
-            results = pruning.carry_out(results if asked or args.max_delete is not None else None)
+            results = pruning.carry_out(results if shown else None)
     for error in results.errors:
         log.error(error)
     total = _total(results, args.dry_run)
@@ -156,8 +170,10 @@ class _Pruning:
         wanted: PruneOptions,
         progress: ProgressLine,
         workers: Workers | None,
+        saved: SavedTree | None,
     ) -> None:
         self._args = args
+        self._saved = saved
         self._tree = tree
         self._workers = workers
         self._wanted = wanted
@@ -184,7 +200,26 @@ class _Pruning:
     def plan(self, *, quietly: bool) -> Results[_Answer]:
         """What would go; `quietly`, where the run itself will say what there is to say."""
         elsewhere = None if self._workers is None else self._plan_elsewhere
-        return self._counted(self._run.plan(self._work(dry_run=True), quietly=quietly, elsewhere=elsewhere))
+        return self._counted(self._run.plan(self._plan, quietly=quietly, elsewhere=elsewhere))
+
+    def _plan(self, layout: Layout, found: Found, watch: Watcher, others: Others) -> _Answer:
+        summarized: list[PlanSummary] = []
+        own = replace(self._options_of(found), dry_run=True)
+
+        def review(planned: Pruned) -> None:
+            others.saw(planned)
+            summarized.append(self._summary(planned, own, found))
+
+        with prune(layout, own, review=review, watch=watch, elsewhere=others) as planned:
+            now = None
+            if self._args.plan_out is not None or self._saved is not None:
+                then = None if self._saved is None else self._saved.plan_of(found.name)
+                now = layout_now(planned, plan_for(planned, found.name, others.held), then)
+            return _answer(planned, summarized[-1], now)
+
+    def _summary(self, planned: Pruned, own: PruneOptions, found: Found) -> PlanSummary:
+        most = None if self._args.verbose else SHOWN
+        return summarize(planned, own, most=most, layout=found.name, whole=True)
 
     def _plan_elsewhere(
         self, pending: Sequence[Found], asked: Callable[[Found], Demand], watch: Watcher
@@ -195,7 +230,8 @@ class _Pruning:
         most = None if self._args.verbose else SHOWN
 
         def there(found: Found) -> PlanLayout:
-            return PlanLayout(replace(self._options_of(found), dry_run=True), most, asked(found))
+            compares = self._args.plan_out is not None
+            return PlanLayout(replace(self._options_of(found), dry_run=True), most, asked(found), compares)
 
         def here(layout: Layout, found: Found, own_watch: Watcher) -> _Planned:
             return there(found)(layout, found, own_watch)
@@ -204,35 +240,64 @@ class _Pruning:
         planned = [(name, (each.answer, each.told)) for name, each in results.values]
         return Results(planned, results.errors, results.interrupted)
 
+    def compare(self, planned: Results[_Answer], output: OutputFile | None) -> None:
+        """Raises Refused where the plans remove anything else than the saved one. Writes them to --plan-out."""
+        if planned.interrupted:
+            return
+        plans = [answer.now for _, answer in planned.values if answer.now is not None]
+        names = {name for name, _ in planned.values}
+        skipped = [found.name for found in self._tree.found if found.name not in names]
+        if self._saved is not None:
+            self._saved.check(self._tree.path, plans, skipped)
+        if output is not None:
+            asked = asked_for(replace(self._wanted, repository=self._args.repository), self._args.policy_text)
+            layouts = tuple(each.plan for each in plans)
+            output.write(as_file(SavedTree(os.path.abspath(self._tree.path), asked, layouts, tuple(skipped))))
+
     def carry_out(self, planned: Results[_Answer] | None) -> Results[_Answer]:
         """Prunes; nothing but what was `planned`, if that was shown."""
-        shown = None if planned is None else {name: answer.document for name, answer in planned.values}
-        return self._counted(self._run.carry_out(self._work(dry_run=False, shown=shown)))
-
-    def _work(self, *, dry_run: bool, shown: dict[str, dict[str, Any]] | None = None) -> Work[_Answer]:
+        shown = None if planned is None else {name: _goes_of(answer) for name, answer in planned.values}
         taken = HardLinks(trash=self._wanted.trash is not None)
-        most = None if self._args.verbose else SHOWN
 
         def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> _Answer:
-            own = replace(self._options_of(found), dry_run=dry_run)
-            confirm = None if shown is None else _unchanged(shown.get(found.name, {}))
-            summaries = []
+            own = replace(self._options_of(found), dry_run=False)
+            summaries: list[PlanSummary] = []
 
-            def review(planned: Pruned) -> None:
-                others.saw(planned)
-                summaries.append(summarize(planned, own, most=most, layout=found.name, whole=True))
+            def review(now: Pruned) -> None:
+                others.saw(now)
+                summaries.append(self._summary(now, own, found))
+
+            def confirm(now: Pruned) -> None:
+                if shown is not None:
+                    then = shown.get(found.name, Goes())
+                    shown[found.name] = self._unchanged(then, now, holding=bool(others.held))
 
             with prune(
                 layout, own, confirm=confirm, review=review, watch=watch, taken=taken, elsewhere=others
             ) as pruned:
                 answer = _answer(pruned, summaries[-1])
-                if not pruned.dry_run:
-                    for files in answer.summary.leaving:
-                        taken.remove(files)
-                    options.measure(self._args, as_metrics(pruned))
+                for files in answer.summary.leaving:
+                    taken.remove(files)
+                options.measure(self._args, as_metrics(pruned))
                 return answer
 
-        return work
+        results = self._run.carry_out(work)
+        for name, answer in results.values:
+            # A run that was interrupted before has removed some of it.
+            rest = () if shown is None or results.errors else shown[name].rest(_goes_of(answer)).orphans
+            if rest:
+                self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay: they are needed now")
+        return self._counted(results)
+
+    def _unchanged(self, shown: Goes, now: Pruned, *, holding: bool) -> Goes:
+        """Checks that a layout loses only what was shown, as nobody can be asked for each layout. One that is `holding`
+        blobs for others loses them when these need them no more. Gives what is left to go then; raises Refused."""
+        going = goes(now)
+        if what := shown.difference(going, holding=holding):
+            if self._saved is None:
+                raise Refused(f"it has changed since the plan was shown: {what}; run it again")
+            raise Refused(f"it has changed since the plan was made: {what}; make the plan again")
+        return shown.rest(going)
 
     def _counted(self, results: Results[_Answer]) -> Results[_Answer]:
         self._progress.clear()
@@ -249,14 +314,14 @@ def _repositories(
     return repositories
 
 
-def _answer(pruned: Pruned, summary: PlanSummary) -> _Answer:
+def _answer(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None) -> _Answer:
     answer = {key: list(value) if isinstance(value, Iterator) else value for key, value in document(pruned).items()}
     if pruned.stayed:
         store = pruned.snapshot.store
         going = [node for node in pruned.plan.blobs if store.digest(node) not in pruned.stayed]
         summary = replace(summary, leaving=[store.files(going)])
     explained = [] if pruned.explained is None else list(pruned.explained)
-    return _Answer(answer, summary, len(pruned.stayed), explained)
+    return _Answer(answer, summary, len(pruned.stayed), explained, now)
 
 
 def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tuple[str, _Answer]]:
@@ -268,15 +333,11 @@ def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tup
         yield name, replace(answer, document={**answer.document, **going})
 
 
-def _unchanged(shown: dict[str, Any]) -> Callable[[Pruned], None]:
-    """Checks that a layout loses only what was shown, as nobody can be asked for each layout."""
-
-    def confirm(now: Pruned) -> None:
-        answer = document(now)
-        if any(list(answer[key]) != shown.get(key) for key in _LISTS):  # type: ignore[call-overload]
-            raise Refused("it has changed since the plan was shown; run it again")
-
-    return confirm
+def _goes_of(answer: _Answer) -> Goes:
+    told = answer.document
+    images = tuple(pair for each in told["ImagesDeleted"] for pair in each.items())
+    unleased = tuple((each["Digest"], each["Label"], each["Snapshot"]) for each in told["Unleased"])
+    return Goes(images, tuple(told["Orphans"]), unleased, tuple(told["Leftovers"]))
 
 
 def _total(results: Results[_Answer], dry_run: bool) -> dict[str, Any]:

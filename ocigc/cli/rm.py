@@ -6,7 +6,6 @@ import argparse
 
 from ocigc.cli import in_use_files, options, prune, targets
 from ocigc.cli.command import Command, Option, OptionGroup
-from ocigc.errors import UsageError
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.pruning.planning import request
 from ocigc.values import replace
@@ -17,8 +16,6 @@ def run(args: argparse.Namespace) -> int:
     wanted = prune.run_options(args, request(in_use=in_use_files.read(args), rules=RULE_SETS[args.rules]))
     wanted = replace(wanted, references=tuple(args.references))
     if args.recursive:
-        if args.plan_out is not None:
-            raise UsageError("--plan-out is for one layout, not for --recursive")
         from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
 
         return prune_tree(args, wanted)

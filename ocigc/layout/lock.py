@@ -117,7 +117,7 @@ def _acquire(fd: int, operation: int, wait: Duration | None) -> None:
             return fcntl.flock(fd, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             if deadline is not None and time.monotonic_ns() >= deadline:
-                raise Busy("a prune operation is already running: wait for it") from None
+                raise Busy("a prune operation is already running") from None
         time.sleep(_RETRY / SECOND)
 
 
@@ -131,7 +131,7 @@ def index_lock(layout: Layout, wait: Duration) -> Iterator[None]:
     deadline = time.monotonic_ns() + max(nanoseconds(wait), _INDEX_WAIT)
     while (fd := _try_index_lock(layout)) is None:
         if time.monotonic_ns() >= deadline:
-            raise Busy(f"{layout.path}/{_INDEX_LOCK}: another program is changing {INDEX}: wait for it")
+            raise Busy(f"{layout.path}/{_INDEX_LOCK}: another program is changing {INDEX}")
         time.sleep(_INDEX_RETRY / SECOND)
     try:
         yield

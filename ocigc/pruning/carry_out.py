@@ -21,7 +21,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, remove_leftovers
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import Watcher
-from ocigc.pruning import trash
+from ocigc.pruning import journal, trash
 from ocigc.pruning.execute import Executed, RunTerms, execute
 from ocigc.pruning.layout_plan import Pruned, plan_layout
 from ocigc.pruning.limits import emptied
@@ -70,9 +70,11 @@ def carry_out(
             if confirm is not None and not (planned.plan.empty and not planned.leftovers):
                 confirm(planned)
             if planned.plan.empty:
-                return earlier.added_to(
-                    _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
-                )
+                done = _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
+                if done.leftovers:
+                    figures = {"freed": done.reclaimed, "trashed": 0}
+                    history.append(layout, state, journal.new_id(), "prune", figures, watch)
+                return earlier.added_to(done)
             repositories = sizes_by_repository(planned.snapshot, planned.plan)
             if planned.explained is None:
                 planned.snapshot.store.clear_graph()  # the plan has everything that is to be done

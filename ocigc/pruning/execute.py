@@ -100,7 +100,7 @@ def execute(
     """
     layout, store = snapshot.layout, snapshot.store
     to_delete = array("I", plan.blobs)
-    change = _index_change(snapshot, plan)
+    change = index_change(snapshot, plan)
     wanted = Journal(
         id=journal.new_id(),
         started=terms.now,
@@ -169,7 +169,8 @@ def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerm
             raise Refused(f"{error}; {what}", Remedy.UNDO_RUN) from error
 
 
-def _index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
+def index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
+    """What becomes of the entries of index.json by a plan."""
     nameless = frozenset(plan.dangling.positions)
     renamed = {
         entry: written_names(snapshot.index.entries, snapshot.repository, entry, names)

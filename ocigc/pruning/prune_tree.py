@@ -109,6 +109,11 @@ class Others:
     def unknown(self) -> str:
         return self._run.unknown_to(self._member)
 
+    @property
+    def held(self) -> frozenset[Digest]:
+        """The blobs that it keeps, by its last plan, because others need and lack them."""
+        return self._member.hits
+
     def needed(self) -> frozenset[Digest]:
         self._member.asked = self._run.needed_beside(self._member)
         return self._member.asked

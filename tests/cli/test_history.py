@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,13 @@ def test_a_tree_that_is_verified_is_in_the_history_of_its_layouts(layout: Layout
     assert result.code == 0, result
     assert result.err == ""
     assert [run["command"] for run in ocigc("history", "--format", "json", layout.path).json] == ["verify"]
+
+
+def test_a_run_that_removes_only_leftovers_is_in_the_history(layout: LayoutWriter) -> None:
+    leftover = layout.path / "oci-put-blob1"
+    leftover.write_bytes(b"x" * 9)
+    os.utime(leftover, (0, 0))
+    assert ocigc("prune", "--force", "--grace", "1ms", layout.path).code == 0
+    assert not leftover.exists()
+    (line,) = ocigc("history", "--format", "json", layout.path).json
+    assert (line["command"], line["freed"]) == ("prune", 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -357,3 +358,17 @@ def test_a_suffix_in_capitals_is_looked_into_too(layout: LayoutWriter) -> None:
     )
     assert ocigc("prune", "--force", "--grace", "0s", layout.path).code == 0
     assert layout.has(held)
+
+
+@pytest.mark.parametrize("held", ["index.json.lock", ".ocigc/lock"])
+def test_a_lock_that_another_program_has_is_one_clear_sentence(layout: LayoutWriter, held: str) -> None:
+    layout.tag(layout.image("gone"), "example.com/gone:1")
+    before = layout.present()
+    (layout.path / ".ocigc").mkdir()
+    with (layout.path / held).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = ocigc("prune", "--all", "--force", "--allow-empty", "--grace", "0s", layout.path)
+    refused(done, 3, "; try again later, or give --wait to wait for it")
+    what = "changing index.json; the run was rolled back: nothing was changed" if "index" in held else "already running"
+    assert f"{what}; try again later" in done.err
+    assert layout.present() == before

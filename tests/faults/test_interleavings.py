@@ -76,3 +76,23 @@ def test_a_blob_that_changes_while_it_is_held_stays(actor: Actor, tmp_path: Path
     result = actor.run(template.path, command.arguments(template, template.path), [moment], change).result
     assert result.code == 0, result
     assert blob.read_bytes() == content
+
+
+def test_a_prune_that_plans_anew_notes_the_same_once(actor: Actor, tmp_path: Path) -> None:
+    (command,) = (command for command in COMMANDS if command.name == "prune")
+    template = make_template(tmp_path, command, actor)
+    layout, index = template.path, template.path / "index.json"
+    undisturbed = tmp_path / "undisturbed"
+    shutil.copytree(layout, undisturbed)
+    calls = actor.run(undisturbed, command.arguments(template, undisturbed)).calls
+    commit = next(number for number, call in enumerate(calls) if call.name == "exchange")
+
+    def write() -> bool:
+        index.with_name("new").write_bytes(index.read_bytes() + b"\n")
+        index.with_name("new").rename(index)
+        return True
+
+    run = actor.run(layout, command.arguments(template, layout), [commit], write)
+    assert run.result.code == 0, run.result
+    assert sum(call.name == "exchange" for call in run.calls) > 1
+    assert run.result.err.count("match no image here") == 1
