@@ -20,6 +20,8 @@ Example = tuple[str, str]
 """A command line, and what it does."""
 
 _WIDTH = 79  # columns that examples may take
+_FEW = 3  # options to suggest
+_SHORT = 4  # characters: a shorter beginning of an option says nothing
 
 
 class Item(Protocol):
@@ -159,20 +161,36 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         # argparse makes a formatter for every option, and its own loads shutil.
-        super().__init__(formatter_class=Formatter, **settings)
+        # No abbreviations: `ls --all` would be read as --allow-none-in-use, and scripts would break with a new option.
+        super().__init__(formatter_class=Formatter, allow_abbrev=False, **settings)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unknown option or argument {unknown[0]}{self._near(unknown[0])}")
+            self.error(self._not_known(unknown[0]))
         return parsed
 
-    def _near(self, word: str) -> str:
-        """The option that was probably meant, if one is like it."""
-        from difflib import get_close_matches  # noqa: PLC0415
+    def _not_known(self, word: str) -> str:
+        if word.startswith("-"):
+            return f"unknown option {word}{self._near(word)}"
+        options = self._option_string_actions
+        if os.path.isdir(word) and "--recursive" in options:
+            return f"one LAYOUT at a time, and {word} is another: --recursive works on all below one directory"
+        return f"unknown argument {word}"
 
-        near = get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
-        return f": did you mean {near[0]}?" if near else ""
+    def _near(self, word: str) -> str:
+        """The options that were probably meant, if some are like it."""
+        name = word.partition("=")[0]
+        names = list(self._option_string_actions)
+        if name.startswith("--"):
+            near = [each for each in names if len(name) > _SHORT and each.startswith(name)]
+        else:
+            near = [each for each in names if each.startswith(f"--{name[1:2].lower()}")]
+        if not near:
+            from difflib import get_close_matches  # noqa: PLC0415
+
+            near = get_close_matches(name, names, 1)
+        return f": did you mean {' or '.join(near)}?" if near and len(near) <= _FEW else ""
 
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing: ")

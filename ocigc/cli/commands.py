@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ocigc.errors import UsageError, printable
 
 TYPE_CHECKING = False  # to load typing takes longer than to print the help
@@ -50,11 +52,15 @@ EXIT_STATUS = """\
 exit status: 0 done and sound, 1 done and something was found, 2 wrong usage or
 not a layout, 3 refused or failed with nothing lost"""
 
-# What people type who come from docker, podman, skopeo or git.
+# What people type who come from docker, podman, skopeo, restic or git.
 _ELSEWHERE = {
     "images": "ls",
     "image": "ls",
     "list": "ls",
+    "tags": "ls",
+    "list-tags": "ls",
+    "snapshots": "ls",
+    "catalog": "ls",
     "rmi": "rm",
     "remove": "rm",
     "delete": "rm",
@@ -62,16 +68,34 @@ _ELSEWHERE = {
     "df": "du",
     "system": "du",
     "size": "du",
+    "stats": "du",
+    "info": "du",
     "gc": "prune",
+    "garbage-collect": "prune",
     "clean": "prune",
     "cleanup": "prune",
+    "forget": "prune",
     "fsck": "check",
+    "scrub": "verify",
+    "validate": "verify",
     "compare": "diff",
     "inspect": "tree",
     "manifest": "tree",
+    "show": "tree",
+    "find": "why",
     "undo": "restore",
     "undelete": "restore",
+    "rollback": "restore",
+    "log": "history",
+    "logs": "history",
     "leases": "lease",
+}
+_COPIES = ("pull", "push", "copy", "cp", "save", "load", "export", "import", "sync", "tag")
+_OTHERWISE = dict.fromkeys(_COPIES, "ocigc copies and names no images: skopeo, oras and crane do") | {
+    "version": "did you mean `ocigc --version`?",
+    "repair": "did you mean `ocigc verify --repair-from OTHER LAYOUT`?",
+    "dedup": "a layout has each blob once; `ocigc du` shows what images share",
+    "unlock": "a lock goes with the process that has it; --wait waits for it",
 }
 
 
@@ -87,9 +111,11 @@ def find(words: Sequence[str]) -> tuple[str, Command, list[str]]:
     """The name of the command that a command line begins with, the command, and its words. Raises UsageError."""
     name = words[0]
     if name.startswith("-"):
+        if name in ("-v", "-V"):
+            raise UsageError(f"unknown option {name}: did you mean --version?")
         raise UsageError(f"expected a COMMAND before the option {printable(name)} (see ocigc --help)")
     if name not in SUMMARIES:
-        raise UsageError(f"{printable(name)!r} is not a command: {_suggestion(name)}")
+        raise UsageError(f"{printable(name)!r} is not a command: {_suggestion(name, words[1:])}")
     command = load(name)
     rest = list(words[1:])
     while command.commands and rest and not rest[0].startswith("-"):
@@ -104,7 +130,12 @@ def find(words: Sequence[str]) -> tuple[str, Command, list[str]]:
     return name, command, rest
 
 
-def _suggestion(name: str) -> str:
+def _suggestion(name: str, others: Sequence[str]) -> str:
+    if name in _OTHERWISE:
+        return _OTHERWISE[name]
+    if os.path.exists(name):
+        command = next((each for each in others if each in SUMMARIES), "ls")
+        return f"the command comes first, as in `ocigc {command} {printable(name)}`"
     known = _ELSEWHERE.get(name) or _near(name, [*SUMMARIES, *_ELSEWHERE])
     if known is None:
         return "`ocigc help` lists what there is"
@@ -150,7 +181,7 @@ def overview() -> str:
 
 def help_of(words: Sequence[str]) -> str:
     """What `ocigc help` says of a command, or of all. Raises UsageError."""
-    if not words:
+    if not words or words[0] in ("help", "-h", "--help"):
         return overview()
     name, command, _ = find([*words, "--help"])
     return parser_of(name, command).format_help()

@@ -10,10 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ocigc.cli import in_use_files, log, options, targets
+from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
+from ocigc.cli.output.alike import log_errors
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, table, terminal_width
@@ -82,7 +83,7 @@ _FIELDS: dict[str, Field[_Row]] = {
     "shared": _size("SHARED", lambda each: each.shared, 100),
     "unique": _size("UNIQUE", lambda each: each.unique, 80),
     "reclaimable": Field(
-        Column("RECLAIMABLE", right=True),
+        Column("WITH --all", right=True),
         lambda row: _part(row[0].reclaimable, row[0].size),
         lambda row: row[0].reclaimable,
         falling=True,
@@ -196,8 +197,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
             from ocigc.cluster.trees import Spread  # noqa: PLC0415
 
             results = workers.each_layout(tree, Spread(measure, here, Consumption), progress)
-    for error in results.errors:
-        log.error(error)
+    log_errors(results.errors, args.layout)
     return results
 
 
@@ -236,7 +236,11 @@ def _as_json(consumption: Consumption, repositories: Sequence[Repository], *, ve
             "Size": sum(each.size for each in consumption.leftovers),
             "Reclaimable": consumption.leftovers_freed,
         },
-        "Orphans": {"Blobs": consumption.orphan_count, "Size": sum(each.size for each in consumption.orphans)},
+        "Orphans": {
+            "Blobs": consumption.orphan_count,
+            "Size": sum(each.size for each in consumption.orphans),
+            "InGrace": consumption.in_grace,
+        },
         "Trash": {"Runs": consumption.trash_runs, "Size": consumption.trashed},
         "Repositories": [
             {
@@ -270,6 +274,9 @@ def _as_text(
         f"; {human_size(consumption.disk)} on disk, as files are shared" if consumption.disk < consumption.size else ""
     )
     yield f"{count(consumption.blobs, 'blob')}, {human_size(consumption.size)}{on_disk}"
+    if consumption.in_grace:
+        more = "more " if consumption.orphan_count else ""
+        yield f"In grace: {count(consumption.in_grace, f'{more}orphan', 'stay')}, younger than an hour."
     if repositories:
         yield ""
         yield from listing.listed(repositories, _FIELDS, tuple(_FIELDS), args.columns)
@@ -301,7 +308,8 @@ def _kinds(consumption: Consumption) -> Iterator[tuple[str, ...]]:
 
 
 COMMAND = Command(
-    "Shows how much space a layout takes on disk, how much of it only one repository has, and what a prune would free.",
+    "Shows how much space a layout takes on disk, what a prune would free, and what it would free with --all; and how "
+    "much each repository has, alone and with others.",
     (
         options.LAYOUTS,
         options.RECURSIVE,

@@ -22,8 +22,8 @@ _COLUMNS = (
     Column("IMAGES", right=True, below=100),
     Column("BLOBS", right=True, below=100),
     Column("SIZE", right=True),
-    Column("FREED", right=True),
-    Column("TO TRASH", right=True),
+    Column("FREED", right=True, below=50),
+    Column("TO TRASH", right=True, below=60),
 )
 
 

@@ -73,4 +73,6 @@ def _write(level: str, message: str) -> None:
     line = f"ocigc: {told}"
     if _Log.json:
         line = json.dumps({"time": format_rfc3339(time.time_ns()), "level": level, "message": told})
-    print(line, file=sys.stderr)
+    # In one piece: several layouts are worked on at the same time.
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

@@ -21,7 +21,7 @@ from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, format_rfc3339
-from ocigc.values import frozen
+from ocigc.values import frozen, replace
 
 if TYPE_CHECKING:
     from ocigc.cluster.trees import Spread
@@ -67,9 +67,13 @@ def _name(listed: Row) -> str:
 
 def _short_name(listed: Row) -> str:
     """The same on a terminal, which may have no room for the digest."""
-    image = listed.usage.image
     narrow = (terminal_width(sys.stdout) or _WIDE) < _WIDE
-    return f"<none>@{image.target.digest.short}" if image.dangling and narrow else _name(listed)
+    return _name_or_digest(listed) if narrow else _name(listed)
+
+
+def _name_or_digest(listed: Row) -> str:
+    image = listed.usage.image
+    return f"<none>@{image.target.digest.short}" if image.dangling else _name(listed)
 
 
 def _age(listed: Row) -> str:
@@ -190,7 +194,9 @@ def run(args: argparse.Namespace) -> int:
             image = each.usage.image
             print(image.target.digest if image.dangling else printable(image.familiar))
     else:
-        for line in listing.listed(found, FIELDS, (*(["layout"] if several else []), *DEFAULT), args.columns):
+        # Beside LAYOUT there is rarely room for the digest.
+        fields = {**FIELDS, "image": replace(FIELDS["image"], short=_name_or_digest)} if several else FIELDS
+        for line in listing.listed(found, fields, (*(["layout"] if several else []), *DEFAULT), args.columns):
             print(line)
         if args.recursive:
             skipped = f"; {len(results.errors):,} skipped" if results.errors else ""
@@ -224,7 +230,7 @@ def usage_as_json(entry: Usage) -> dict[str, object]:
 def usage_lines(found: Sequence[Usage]) -> Iterator[str]:
     """A line per image, with what of it is reclaimable."""
     reclaimable: Field[Row] = Field(
-        Column("RECLAIMABLE", right=True),
+        Column("WITH --all", right=True),
         lambda each: human_size(each.usage.reclaimable),
         lambda each: each.usage.reclaimable,
     )
@@ -235,8 +241,8 @@ def usage_lines(found: Sequence[Usage]) -> Iterator[str]:
 
 COMMAND = Command(
     "Lists images with their sizes, and with how much of each no other image of its layout has. On a terminal the "
-    "table fits the window: below 100 columns DIGEST and SHARED are left out, below 80 also CREATED, and names are "
-    "shortened in the middle. Piped output is complete.",
+    "table fits the window: below 100 columns DIGEST and SHARED are left out, below 80 also CREATED, and in that order "
+    "where names would have no room. Then names are shortened in the middle. Piped output is complete.",
     (
         options.LAYOUTS,
         options.RECURSIVE,

@@ -15,7 +15,7 @@ from ocigc.verification.scan import together
 def run(args: argparse.Namespace) -> int:
     """Puts fragments together."""
     fragments = [
-        (printable(name), fragment.parse(options.read_file("merge", name, dash=True), printable(name)))
+        (printable(name), fragment.parse(options.read_file("FRAGMENT", name, dash=True), printable(name)))
         for name in args.fragments
     ]
     merged = fragment.merge(fragments)

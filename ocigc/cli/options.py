@@ -146,6 +146,8 @@ def open_metrics_file(args: argparse.Namespace) -> MetricsFile:
     """The file that --metrics-file names. Raises UsageError."""
     if getattr(args, "dry_run", False):
         raise UsageError("--metrics-file: a dry run has nothing to record; leave out one of the two")
+    if len(getattr(args, "layouts", ())) > 1:
+        raise UsageError("--metrics-file: it has the figures of one layout, or of a tree with --recursive")
     from ocigc.cli.output.metrics import MetricsFile  # noqa: PLC0415
 
     return MetricsFile(args.metrics_file, args.command, args.layout)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ocigc.cli import consent, in_use_files, log, options, targets
+from ocigc.cli.output.alike import AlikeNotes, log_errors
 from ocigc.cli.output.plan_json import as_metrics, document
 from ocigc.cli.output.plan_table import (
     SHOWN,
@@ -108,16 +109,21 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree 
         targets.confine(args, *([] if args.dry_run else [tree.fd]), *(() if output is None else output.directories))
         if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
-        pruning = _Pruning(args, tree, wanted, progress, workers, saved)
+        notes = AlikeNotes(
+            progress, tree.path, [found.name for found in tree.found], whole=args.verbose or not log.for_people()
+        )
+        stack.callback(notes.tell)
+        pruning = _Pruning(args, tree, wanted, progress, notes, workers, saved)
         shown = asked or args.max_delete is not None or saved is not None
         results = pruning.plan(quietly=not (shown or args.dry_run))
+        progress.clear()
+        notes.tell()
         pruning.compare(results, output)
         too_much = _excess(args, results)
         if too_much is not None and args.dry_run:
             log.note(f"{tree.path}: {too_much}; a real run is refused")
         elif (asked or too_much is not None) and not results.interrupted:
-            for error in results.errors:
-                log.error(error)
+            log_errors(results.errors, tree.path, whole=args.verbose)
             for line in _plan(results, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
                 print(line, file=sys.stderr)
             _allow(tree, too_much)
@@ -127,8 +133,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree 
             results = Results([], [f"{found.name}: interrupted; nothing is lost" for found in tree.found], True)
         elif not args.dry_run:
             results = pruning.carry_out(results if shown else None)
-    for error in results.errors:
-        log.error(error)
+    log_errors(results.errors, tree.path, whole=args.verbose)
     total = _total(results, args.dry_run)
     options.measure(args, {**options.layouts(results), "reclaimed_bytes": total["SpaceReclaimed"]})
     args.answered = True
@@ -169,6 +174,7 @@ class _Pruning:
         tree: Tree,
         wanted: PruneOptions,
         progress: ProgressLine,
+        watch: Watcher,
         workers: Workers | None,
         saved: SavedTree | None,
     ) -> None:
@@ -179,8 +185,8 @@ class _Pruning:
         self._wanted = wanted
         self._progress = progress
         self._options_of: Callable[[Found], PruneOptions]
-        self._run = TreeRun(tree, wanted.request.now, progress)
-        repositories = _repositories(args, wanted, tree, progress)
+        self._run = TreeRun(tree, wanted.request.now, watch)
+        repositories = _repositories(args, wanted, tree, watch)
 
         def plain(found: Found) -> PruneOptions:
             own = replace(wanted, keep_storage=None, match_in_use=False, in_tree=True)
@@ -195,7 +201,7 @@ class _Pruning:
             self._options_of = removal
             return
         limit = wanted.keep_storage
-        self._options_of = plain if limit is None else fit(tree, limit, plain, self._run.as_it_is(), progress)
+        self._options_of = plain if limit is None else fit(tree, limit, plain, self._run.as_it_is(), watch)
 
     def plan(self, *, quietly: bool) -> Results[_Answer]:
         """What would go; `quietly`, where the run itself will say what there is to say."""
@@ -364,21 +370,27 @@ def _explained(results: Results[_Answer], told: Context) -> Iterator[str]:
 
 
 def _plan(results: Results[_Answer], told: Context, most: int | None, *, dry_run: bool) -> Iterator[str]:
+    if not results.values:
+        yield from _skipped(results)
+        return
     summary = together([answer.summary for _, answer in results.values], most)
-    yield from plan_lines(summary, told, dry_run=dry_run, first=_by_layout(results, told))
+    yield from plan_lines(summary, told, dry_run=dry_run, first=_by_layout(results, told, most))
     yield from _skipped(results)
 
 
 def _done(results: Results[_Answer], told: Context, most: int | None, *, shown: bool) -> Iterator[str]:
+    if not results.values:
+        yield from _skipped(results)
+        return
     summary = together([answer.summary for _, answer in results.values], most)
     space = "SpaceReclaimed" if told.expires is None else "SpaceTrashed"
     size = sum(answer.document[space] for _, answer in results.values)
     kept = sum(answer.kept for _, answer in results.values)
-    yield from done_lines(summary, told, size=size, kept=kept, shown=shown, first=_by_layout(results, told))
+    yield from done_lines(summary, told, size=size, kept=kept, shown=shown, first=_by_layout(results, told, most))
     yield from _skipped(results)
 
 
-def _by_layout(results: Results[_Answer], told: Context) -> Iterator[str]:
+def _by_layout(results: Results[_Answer], told: Context, most: int | None) -> Iterator[str]:
     changed = [
         (name, answer.summary, answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"])
         for name, answer in results.values
@@ -386,7 +398,7 @@ def _by_layout(results: Results[_Answer], told: Context) -> Iterator[str]:
     ]
     if changed:
         yield ""
-        yield from layout_lines(changed, told)
+        yield from layout_lines(changed, told, most)
 
 
 def _skipped(results: Results[_Answer]) -> Iterator[str]:

@@ -48,17 +48,28 @@ def recognize(path: str, others: Sequence[str] = ()) -> str | None:
 def _text(text: str) -> str | None:
     """A way to name something that is not a path."""
     transport, colon, rest = text.partition(":")
+    rest = rest.removeprefix("//")
+    if not text:
+        return "its name is empty"
     if not colon:
         return None
-    rest = rest.removeprefix("//")
     if transport in _REGISTRIES and "://" in text:
         return f"that is in a registry: copy it first, as in `skopeo copy docker://{printable(rest)} oci:DIRECTORY:TAG`"
     if transport in _ENGINES:
         return f"that is in an engine's own store, which `{_ENGINES[transport]}` cleans"
+    return _in_layout("", text, transport) if _is_layout(transport) else _of_transport(transport, rest)
+
+
+def _of_transport(transport: str, rest: str) -> str | None:
+    """`TRANSPORT:PATH[:TAG]`."""
     there = _existing(rest)
     if transport in _ARCHIVES:
         return f"that is an archive, and there is no file {printable(rest)!r}" if there is None else _file(there)
-    return _in_layout(transport, rest, there) if transport in _LAYOUTS else None
+    if transport not in _LAYOUTS:
+        return None
+    if there is not None and os.path.isdir(there) and not _is_layout(there):
+        return _directory(there)
+    return _in_layout(transport, rest, there)
 
 
 def _in_layout(transport: str, rest: str, there: str | None) -> str:
@@ -136,7 +147,7 @@ def _archive(path: str) -> str | None:
         copy = f"skopeo copy docker-archive:{shown} oci:DIRECTORY:TAG"
         kind = "a docker-archive, as `docker save` before docker 25 and `podman save` write it"
         return f"it is {kind}: make a layout of it, as in `{copy}`"
-    return "it is a tar archive, but not of a layout"
+    return "it is a tar archive, but not of a layout" if names else None
 
 
 def _names(directory: str) -> list[str]:
@@ -174,9 +185,10 @@ def _layout_above(path: str) -> str | None:
 def _store(path: str, names: set[str]) -> str | None:
     """The root of another store."""
     for below in ("v2", "registry/v2", "docker/registry/v2"):
-        if os.path.isdir(os.path.join(path, below, "repositories")):
+        if {"repositories", "blobs"} <= names or os.path.isdir(os.path.join(path, below, "repositories")):
             return "it is the storage of a distribution registry, which `registry garbage-collect` cleans"
-    if any(name.startswith("io.containerd.") for name in names):
+    parts = os.path.realpath(path).split("/")
+    if any(name.startswith("io.containerd.") for name in (*names, *parts)):
         return "it is containerd's own store, which `nerdctl image prune` or `ctr content prune references` cleans"
     if {"image", "containers"} <= names or {"overlay2", "image"} <= names:
         return "it is docker's own store, which `docker image prune` cleans"

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ocigc._version import __version__
-from ocigc.cli import in_use_files, log, options, targets
+from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output import report_json
+from ocigc.cli.output.alike import log_errors
 from ocigc.cli.output.html.page import MARK, as_page
 from ocigc.cli.output.output_file import OutputFile
 from ocigc.cli.output.report_json import Circumstances, as_json
@@ -145,8 +146,7 @@ def _look_at_tree(
             from ocigc.cluster.trees import Spread  # noqa: PLC0415
 
             results = workers.each_layout(tree, Spread(look, here, Overview), progress)
-    for error in results.errors:
-        log.error(error)
+    log_errors(results.errors, args.layout)
     return together(results.values), [path for path, _ in results.values], results.errors
 
 

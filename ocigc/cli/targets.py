@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.cli import log
 from ocigc.cli.in_use_files import note_unmatched, note_unmatched_below
+from ocigc.cli.output.alike import log_errors
 from ocigc.cli.output.terminal import progress_line
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, UsageError, printable
@@ -159,8 +160,7 @@ def each_layout(
             results = discover.each_layout(tree, work, progress)
         else:
             results = cluster.each_layout(tree, spread(cluster), progress)
-    for error in results.errors:
-        log.error(error)
+    log_errors(results.errors, args.layout)
     return results
 
 
@@ -189,8 +189,7 @@ def where_found(
         results = discover.each_layout(
             tree, lambda layout, found, watch: work(layout, repository(found), watch), progress, among=among
         )
-    for error in results.errors:
-        log.error(error)
+    log_errors(results.errors, args.layout)
     return results
 
 

@@ -20,7 +20,7 @@ from ocigc.cli.output.findings import (
     named,
 )
 from ocigc.cli.output.tables import Column, table, terminal_width
-from ocigc.cli.output.terminal import clock, paint, progress_line
+from ocigc.cli.output.terminal import elapsed, paint, progress_line
 from ocigc.cli.output.words import human_size
 from ocigc.errors import CutOffArchive, UsageError, printable
 from ocigc.layout.layout import Layout
@@ -258,7 +258,7 @@ def _print(result: Verification, members: Sequence[tuple[str, Verification]]) ->
         ("wrong size", "red", by_state.get("wrong size", ())),
         ("malformed", "red", [named(line, result.affected) for line in result.malformed]),
         ("error", "red", result.errors),
-        ("cut off", "red", [result.cut_off] if result.cut_off else ()),
+        ("archive", "red", [result.cut_off] if result.cut_off else ()),
         ("incomplete", "red", list(map(incomplete_as_text, result.incomplete))),
         ("missing", "yellow", by_state.get("missing", ())),
         ("unsupported", "yellow", result.unsupported),
@@ -276,7 +276,7 @@ def _print(result: Verification, members: Sequence[tuple[str, Verification]]) ->
     colour = "red" if verdict == "NOT SOUND" else "green"
     took = ""
     if sys.stdout.isatty() and result.seconds > 0:
-        took = f" in {clock(result.seconds)}, {human_size(int(result.bytes / result.seconds))}/s"
+        took = f" in {elapsed(result.seconds)}, {human_size(int(result.bytes / result.seconds))}/s"
     print(f"{result.checked:,} blobs, {human_size(result.bytes)}{took}: {paint(verdict, colour, sys.stdout)}")
     for count, what in (
         (result.skipped, "not read, by the ledger"),

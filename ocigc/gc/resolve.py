@@ -19,6 +19,7 @@ from ocigc.values import frozen
 _SHOWN = 5
 _COMPARED = 5000  # names to compare with a name that was not found: each takes some 20 µs
 _BEGINNING = re.compile(r"(?:(?P<algorithm>[a-z0-9]+):)?(?P<encoded>[0-9a-f]{7,})")
+_TOO_SHORT = re.compile(r"sha(?:256|512):[0-9a-f]{0,6}")
 
 
 class NoSuchImage(UsageError):
@@ -48,6 +49,8 @@ def resolve_images(
         raise UsageError(f"{printable(reference)!r} is the beginning of several digests: {_some(digests)}")
     if any(_begins(part.target.digest, reference) for part in parts if not digests):
         raise UsageError(f"{printable(reference)!r} is part of another image, and goes with it")
+    if not digests and _TOO_SHORT.fullmatch(reference):
+        raise NoSuchImage(f"{reference!r} is too short for the beginning of a digest: at least 7 digits are needed")
     if not digests:
         raise no_such_image(f"no image {printable(reference)!r}", _names(images), reference)
     return by_digest

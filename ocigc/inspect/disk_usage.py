@@ -32,7 +32,8 @@ class Consumption:
     a prune would remove, and `unused` those that a prune of all images would; each has an item per layout. `leftovers`
     are temporary files of other tools; any prune would free `leftovers_freed` bytes of them. `health` and `disks` are
     those of each layout, where they were asked for. `orphans` are the files of `orphan_count` blobs that nothing
-    reaches, and any prune would remove. The trash has `trash_runs` of `trashed` bytes, which `size` does not count.
+    reaches, and any prune would remove; `in_grace` more are too young for that. The trash has `trash_runs` of `trashed`
+    bytes, which `size` does not count.
     """
 
     images: Sequence[Usage]
@@ -47,6 +48,7 @@ class Consumption:
     disks: Sequence[Disk] = ()
     orphans: Sequence[Files] = ()
     orphan_count: int = 0
+    in_grace: int = 0
     trash_runs: int = 0
     trashed: int = 0
 
@@ -71,7 +73,7 @@ def together(parts: Sequence[Consumption]) -> Consumption:
     """The consumption of several layouts."""
     return Consumption(
         images=[each for part in parts for each in part.images],
-        repositories=[each for part in parts for each in part.repositories],
+        repositories=_by_name(each for part in parts for each in part.repositories),
         blobs=sum(part.blobs for part in parts),
         files=[each for part in parts for each in part.files],
         dangling=[each for part in parts for each in part.dangling],
@@ -82,6 +84,7 @@ def together(parts: Sequence[Consumption]) -> Consumption:
         disks=[each for part in parts for each in part.disks],
         orphans=[each for part in parts for each in part.orphans],
         orphan_count=sum(part.orphan_count for part in parts),
+        in_grace=sum(part.in_grace for part in parts),
         trash_runs=sum(part.trash_runs for part in parts),
         trashed=sum(part.trashed for part in parts),
     )
@@ -132,6 +135,7 @@ def du(
                 disks=list(filter(None, [disk_of(layout)])) if health else (),
                 orphans=[store.files(plans[0].orphans)],
                 orphan_count=len(plans[0].orphans),
+                in_grace=plans[0].in_grace,
                 trash_runs=runs,
                 trashed=trashed,
             )
@@ -154,6 +158,25 @@ class Repository:
     def unique(self) -> int:
         """Bytes that no other repository has."""
         return self.size - self.shared
+
+    def with_more(self, other: Repository) -> Repository:
+        """With what another layout has of it."""
+        return Repository(
+            self.name,
+            self.images + other.images,
+            self.size + other.size,
+            self.shared + other.shared,
+            self.reclaimable + other.reclaimable,
+        )
+
+
+def _by_name(parts: Iterable[Repository]) -> list[Repository]:
+    """The repositories, of which several layouts may have parts."""
+    found: dict[str, Repository] = {}
+    for each in parts:
+        before = found.get(each.name)
+        found[each.name] = each if before is None else before.with_more(each)
+    return [found[name] for name in sorted(found)]
 
 
 def repositories(snapshot: Snapshot, unused: Iterable[int], own: str | None = None) -> list[Repository]:

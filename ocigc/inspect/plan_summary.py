@@ -61,9 +61,9 @@ class PlanSummary:
     `losses` are the largest images that go, by repository. There are `count` in all, and `repositories` has for all of
     them how many go and what they free, by repository. `images` counts entries that go, including referrers; `unnamed`
     of these only lose their name. `staying` counts those that stay. `leaving` are the files that go, `files` all files
-    of the layout. `orphans` are blobs that no image that goes reached. `in_grace` counts the orphans in grace, `labels`
-    the snapshot labels that are removed, and `renamed` the images that lose a name but keep others. `leftovers` are
-    temporary files of other tools, relative to the layout.
+    of the layout. `orphans` are blobs that no image that goes reached, nor a referrer of one. `in_grace` counts the
+    orphans in grace, `labels` the snapshot labels that are removed, and `renamed` the images that lose a name but keep
+    others. `leftovers` are temporary files of other tools, relative to the layout.
     """
 
     losses: Sequence[Loss]
@@ -120,7 +120,7 @@ def summarize(
     # Each status that nothing else needs is a read of the disk, or a round trip over a network.
     measured = whole or most is None or len(store) - plan.blob_count <= MEASURED
     store.stat(None if measured else array("I", plan.blobs), report=watch("Reading sizes"))
-    losses, count, repositories = _losses(snapshot, plan, options, most)
+    losses, count, repositories, orphans = _losses(snapshot, plan, options, most)
     return PlanSummary(
         losses=[replace(each, layout=layout) for each in losses],
         count=count,
@@ -130,8 +130,8 @@ def summarize(
         staying=plan.staying,
         leaving=[store.files(plan.blobs)],
         files=[store.files(range(len(store)))] if measured else None,
-        orphans=len(plan.orphans),
-        orphan_bytes=store.freed(plan.orphans),
+        orphans=len(orphans),
+        orphan_bytes=store.freed(orphans),
         in_grace=plan.in_grace,
         labels=len(plan.unlease),
         renamed=len(plan.renamed),
@@ -174,8 +174,8 @@ def _ordered(losses: Iterable[Loss]) -> list[Loss]:
 
 def _losses(
     snapshot: Snapshot, plan: Plan, options: PruneOptions, most: int | None
-) -> tuple[list[Loss], int, dict[str, tuple[int, int]]]:
-    """The losses, how many there are in all, and what all of them come to by repository."""
+) -> tuple[list[Loss], int, dict[str, tuple[int, int]], Sequence[int]]:
+    """The losses, how many there are in all, what all of them come to by repository, and the blobs that are in none."""
     store = snapshot.store
     subjects = _subjects(plan, snapshot.relations, store)
     # There may be a million: none is kept, and of each repository's name there is one.
@@ -185,6 +185,7 @@ def _losses(
             continue
         frees.append(store.freed(untagged.blobs))
         names.append(intern(repository_of(untagged.image, options.repository)))
+    orphans = _without_referrers(plan, store, subjects, frees)
     images: Counter[str] = Counter()
     freed: Counter[str] = Counter()
     for number, each in enumerate(frees):
@@ -211,7 +212,23 @@ def _losses(
         )
         for number, untagged in ((number, _at(plan, number)) for number in sorted(listed))
     ]
-    return _ordered(losses), len(totals), {name: (images[name], freed[name]) for name in freed}
+    return _ordered(losses), len(totals), {name: (images[name], freed[name]) for name in freed}, orphans
+
+
+def _without_referrers(plan: Plan, store: Store, subjects: Iterable[int], frees: array[int]) -> Sequence[int]:
+    """The orphans, without the content of referrers that go before their subject, which is added to what those free:
+    until then the subject keeps it, and a plan names it with the orphans.
+    """
+    late = [number for number in subjects if not frees[number]]
+    if not late or not plan.orphans:
+        return plan.orphans
+    left = flags(plan.orphans, len(store))
+    for number in late:
+        own = array("I", {node for node, _ in store.walk(_at(plan, number).image.target) if left[node]})
+        frees[number] = store.freed(own)
+        for node in own:
+            left[node] = 0
+    return array("I", (node for node in plan.orphans if left[node]))
 
 
 def _size(image: ImageRecord, store: Store) -> int:

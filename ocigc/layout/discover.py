@@ -212,7 +212,7 @@ def each_layout(
             if not isinstance(error, KeyboardInterrupt):
                 raise
         stopped = stop.is_set()
-    return _gather(layouts, running, stopped)
+    return _gather(tree.path, layouts, running, stopped)
 
 
 def _await(running: Sequence[Future[T]], report: Report | None, members: _TreeWatch) -> None:
@@ -225,21 +225,22 @@ def _await(running: Sequence[Future[T]], report: Report | None, members: _TreeWa
             report(members.progress(len(running) - len(left), len(running)))
 
 
-def _gather(layouts: Sequence[Found], running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
+def _gather(root: str, layouts: Sequence[Found], running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
     from concurrent.futures import CancelledError  # noqa: PLC0415
 
     values: list[tuple[str, T]] = []
     errors: list[str] = []
     for found, future in zip(layouts, running, strict=True):
+        path = f"{os.path.normpath(os.path.join(root, found.name))}: "
         try:
             values.append((found.name, future.result()))
         except OcigcError as error:
-            errors.append(Message(f"{found.name}: {error}", error.remedy))
+            errors.append(Message(f"{found.name}: {str(error).removeprefix(path)}", error.remedy))
         except OSError as error:
             name = f"{printable(str(error.filename))}: " if error.filename is not None else ""
             errors.append(f"{found.name}: {name}{reason(error)}")
         except Interrupted as error:
-            errors.append(Message(f"{found.name}: {error}", error.message.remedy))
+            errors.append(Message(f"{found.name}: {str(error).removeprefix(path)}", error.message.remedy))
         except (KeyboardInterrupt, CancelledError) as error:
             errors.append(f"{found.name}: {str(error) or 'interrupted; nothing is lost'}")
     return Results(values, errors, interrupted)

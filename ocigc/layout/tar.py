@@ -24,6 +24,7 @@ BLOCK = 512
 
 _HEADER = Struct("100s24x12s12s8s1s100s8s80x155s12x")  # name, size, mtime, checksum, type, link, magic, prefix
 _ZEROS = bytes(BLOCK)
+_NAME, _MODE = 100, 108  # where these fields of a header end
 _EXTENSION_LIMIT = 1 << 20  # bytes of a long name, or of pax records
 _CHUNK = 1 << 18
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=]+)=")
@@ -132,8 +133,10 @@ class Tar:
                 self.trouble = f"it is damaged: at byte {start:,}, there are zeros in place of a header"
             return None
         if not header:
-            self.trouble = "it has no mark of its end, and may be cut off"
+            self.trouble = "it has no mark of its end, and may be cut off" if start else "it is empty"
         elif len(header) < BLOCK:
+            if start == 0 and not _may_begin_header(header):
+                raise NotATar("not a tar archive")
             self._cut_off("in the midst of a header")
         elif _is_header(header):
             return header
@@ -180,6 +183,12 @@ def _is_header(header: bytes) -> bool:
         return False
     found = sum(header) - sum(stated) + 8 * 32  # its own field counts as blank
     return expected == found or expected == found - 256 * sum(byte >= 128 for byte in header)
+
+
+def _may_begin_header(beginning: bytes) -> bool:
+    """Whether these few bytes can be the first of a header: a name, zeros after it, and a mode."""
+    name, _, zeros = beginning[:_NAME].partition(b"\0")
+    return not zeros.strip(b"\0") and min(name, default=0) >= 0x20 and not beginning[_NAME:_MODE].strip(b"01234567 \0")
 
 
 def _number(field: bytes) -> int:

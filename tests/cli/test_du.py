@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.command import ocigc
+from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import Descriptor, LayoutWriter
 
 
@@ -112,3 +112,28 @@ def test_what_a_prune_would_free_is_by_the_rules_that_are_asked_for(tmp_path: Pa
     assert ocigc(*command).json["ReclaimableAll"] == ocigc(*command, "--rules", "seed").json["ReclaimableAll"] > 0
     assert ocigc(*command, "--rules", "docker-29").json["ReclaimableAll"] == 0
     assert ocigc("du", "--rules", "docker-30", layout.path).code == 2
+
+
+def test_orphans_in_grace_are_told(tmp_path: Path) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.tag(layout.image("kept"), "app:1")
+    layout.blob("orphan")
+    assert "In grace: 1 orphan stays, younger than an hour.\n" in ocigc("du", layout.path).out
+    assert ocigc("du", "--format", "json", layout.path).json["Orphans"] == {"Blobs": 0, "Size": 0, "InGrace": 1}
+
+
+def test_a_repository_of_several_layouts_is_one(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        layout = LayoutWriter(tmp_path / name)
+        layout.tag(layout.image(name), "example.com/app:1")
+    (both,) = ocigc("du", "--format", "json", tmp_path / "one", tmp_path / "two").json["Repositories"]
+    (one,) = ocigc("du", "--format", "json", tmp_path / "one").json["Repositories"]
+    assert (both["Name"], both["Images"]) == ("example.com/app", 2)
+    assert both["Size"] > one["Size"]
+
+
+def test_metrics_are_those_of_one_layout_or_a_tree(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        LayoutWriter(tmp_path / name).write_index()
+    arguments = ("du", "--metrics-file", tmp_path / "x.prom", tmp_path / "one", tmp_path / "two")
+    refused(ocigc(*arguments), 2, "--metrics-file", "one layout")

@@ -56,6 +56,20 @@ def test_referrers_are_folded_under_their_image(layout: LayoutWriter) -> None:
     assert lines[-1].endswith(": 4 images go (3 of them referrers), 0 stay.")
 
 
+def test_the_content_of_referrers_is_theirs_whatever_they_are_called(layout: LayoutWriter) -> None:
+    """An entry without a name is taken before names after `moby-dangling`, while its subject still keeps its content:
+    the answer of docker's form lists that with the orphans.
+    """
+    image = layout.image("signed")
+    layout.tag(image, "quay.io/signed:1")
+    layout.tag(layout.manifest(layout.config("signature"), [layout.blob("s" * 5000)], subject=image))
+    text = ocigc(*ALL, "-n", layout.path).out
+    assert ocigc(*ALL, "-n", "--format", "json", layout.path).json["Orphans"]
+    (line,) = [line for line in text.splitlines() if line.startswith("  + 1 referrer")]
+    assert re.search(r"  5\.\d+ kB   with their image$", line)
+    assert "Orphans" not in text
+
+
 def test_the_largest_are_listed_and_all_on_demand(layout: LayoutWriter) -> None:
     for number in range(45):
         layout.tag(
@@ -125,6 +139,29 @@ def test_a_tree_lists_only_layouts_with_something_to_say(tmp_path: Path) -> None
     assert row(images, "one")[-1] == row(images, "three")[-1] == "dangling"
     assert not [line for line in text.splitlines() if line.startswith("two")]
     assert "2 images go, 3 stay." in text
+
+
+def test_what_many_layouts_of_a_tree_say_is_one_line(tmp_path: Path) -> None:
+    names = [f"team/app-{number:02}" for number in range(25)]
+    for name in names:
+        writer = LayoutWriter(tmp_path / name)
+        writer.tag(writer.image(name), "1.0")
+    dry = ocigc("prune", "-a", "-n", "--recursive", tmp_path)
+    (line,) = dry.err.splitlines()
+    assert f"{tmp_path}: 25 layouts ({', '.join(names[:3])}, …): this would leave no image with a name" in line
+    assert line.endswith("--allow-empty if that is meant")
+    layouts = dry.out.partition("\nIMAGE")[0]
+    assert layouts.count("team/app-") == 20
+    assert layouts.endswith("… and 5 more (-v lists all)\n")
+    whole = ocigc("prune", "-a", "-n", "-v", "--recursive", tmp_path)
+    assert [line.split(": ")[1] for line in whole.err.splitlines()] == [str(tmp_path / name) for name in names]
+    assert whole.out.partition("\nIMAGE")[0].count("team/app-") == 25
+    refusal = ocigc("prune", "-a", "-f", "--recursive", tmp_path)
+    (line,) = refusal.err.splitlines()
+    assert (refusal.code, "25 layouts" in line) == (3, True)
+    assert refusal.out == "25 of 25 layouts were skipped.\n"
+    listed = ocigc("prune", "-a", "-f", "--recursive", tmp_path, "--format", "json").json["Errors"]
+    assert [each.partition(": this")[0] for each in listed] == names
 
 
 @pytest.mark.parametrize("command", [("prune",), ("rm",)])

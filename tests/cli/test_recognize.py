@@ -36,7 +36,9 @@ def test_directories_that_are_something_else(layout: LayoutWriter, tmp_path: Pat
     (sync / "version").write_text("Directory Transport Version: 1.1\n")
     (sync / "manifest.json").write_text("{}")
     (tmp_path / "registry" / "docker" / "registry" / "v2" / "repositories").mkdir(parents=True)
-    (tmp_path / "containerd" / "io.containerd.content.v1.content").mkdir(parents=True)
+    (tmp_path / "root" / "v2" / "repositories").mkdir(parents=True)
+    (tmp_path / "root" / "v2" / "blobs").mkdir(parents=True)
+    (tmp_path / "containerd" / "io.containerd.content.v1.content" / "blobs").mkdir(parents=True)
     (tmp_path / "podman" / "overlay-images").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
     (tmp_path / "pool" / "sha256").mkdir(parents=True)
@@ -48,7 +50,9 @@ def test_directories_that_are_something_else(layout: LayoutWriter, tmp_path: Pat
         (sync, ("skopeo's dir:", f"skopeo copy dir:{sync}")),
         (tmp_path / "sync", ("skopeo sync", f"skopeo copy dir:{sync}")),
         (tmp_path / "registry", ("registry garbage-collect",)),
+        (tmp_path / "root" / "v2", ("registry garbage-collect",)),
         (tmp_path / "containerd", ("containerd", "ctr content prune")),
+        (tmp_path / "containerd" / "io.containerd.content.v1.content", ("containerd", "ctr content prune")),
         (tmp_path / "podman", ("podman image prune",)),
         (tmp_path / "empty", ("empty",)),
         (tmp_path / "pool", ("no index.json",)),
@@ -67,9 +71,26 @@ def test_archives(tmp_path: Path) -> None:
     refused(ocigc("prune", tmp_path / "packed.tgz"), 2, "gzip", "gzip -dk")
 
 
+@pytest.mark.parametrize("command", ["ls", "verify", "check"])
+def test_files_that_are_not_archives(tmp_path: Path, command: str) -> None:
+    for content in (b"hello\n", b"x" * 300, b"{" + b" " * 600):
+        (tmp_path / "file").write_bytes(content)
+        refused(ocigc(command, tmp_path / "file"), 2, "neither the directory of an image layout nor a tar archive")
+    (tmp_path / "file").write_bytes(b"")
+    empty = ocigc(command, tmp_path / "file")
+    assert empty.code in (1, 2)
+    assert "it is empty" in empty.out + empty.err
+
+
 def test_other_tools_ways_to_name_things(layout: LayoutWriter) -> None:
     refused(ocigc("ls", f"oci:{layout.path}"), 2, f"give the directory alone: {layout.path}")
     refused(ocigc("tree", f"oci:{layout.path}:app:1.0", "x"), 2, f"{layout.path}, and the image 'app:1.0' by itself")
+    refused(ocigc("ls", f"{layout.path}:app:1.0"), 2, f"{layout.path}, and the image 'app:1.0' by itself")
+    refused(ocigc("ls", ""), 2, "its name is empty")
+    (layout.path.parent / "image").mkdir()
+    (layout.path.parent / "image" / "version").write_text("Directory Transport Version: 1.1\n")
+    (layout.path.parent / "image" / "manifest.json").write_text("{}")
+    refused(ocigc("ls", f"dir:{layout.path.parent / 'image'}"), 2, "skopeo copy dir:")
     refused(ocigc("ls", "docker://quay.io/team/app:1"), 2, "registry", "skopeo copy docker://quay.io/team/app:1")
     refused(ocigc("ls", "https://quay.io"), 2, "registry")
     refused(ocigc("prune", "docker-daemon:app:1"), 2, "docker image prune")
@@ -85,6 +106,26 @@ def test_words_of_other_programs() -> None:
     refused(ocigc("prune", "--dryrun", "x"), 2, "--dryrun", "did you mean --dry-run?")
     refused(ocigc("lease", "creat", "x"), 2, "creat", "did you mean `ocigc lease create`")
     refused(ocigc("help", "prnue"), 2, "did you mean `ocigc prune`")
+    refused(ocigc("version"), 2, "did you mean `ocigc --version`?")
+    refused(ocigc("repair"), 2, "`ocigc verify --repair-from OTHER LAYOUT`")
+    for word in ("pull", "push", "cp"):
+        refused(ocigc(word), 2, "ocigc copies and names no images: skopeo, oras and crane do")
+
+
+def test_words_in_another_order(layout: LayoutWriter) -> None:
+    refused(ocigc(str(layout.path), "du"), 2, f"the command comes first, as in `ocigc du {layout.path}`")
+    refused(ocigc(str(layout.path)), 2, f"as in `ocigc ls {layout.path}`")
+    refused(ocigc("-V"), 2, "did you mean --version?")
+    refused(ocigc("prune", "-n", layout.path, layout.path.parent), 2, "one LAYOUT at a time", "--recursive")
+
+
+def test_an_option_is_written_out(layout: LayoutWriter) -> None:
+    """Else `ls --all` would be read as --allow-none-in-use."""
+    refused(ocigc("ls", "--all", layout.path), 2, "unknown option --all: did you mean --allow-none-in-use?")
+    refused(
+        ocigc("ls", "-r", layout.path), 2, "unknown option -r: did you mean --recursive or --reverse or --repository?"
+    )
+    refused(ocigc("prune", "--recurs", layout.path), 2, "did you mean --recursive?")
 
 
 def test_help() -> None:
@@ -92,7 +133,7 @@ def test_help() -> None:
     assert alone.code == 2
     for group in ("Look:", "Check:", "Clean up:", "Undo:"):
         assert f"\n{group}\n" in alone.out
-    assert ocigc("help").out == ocigc("--help").out == alone.out
+    assert ocigc("help").out == ocigc("--help").out == ocigc("help", "help").out == alone.out
     assert ocigc("help", "prune").out == ocigc("prune", "--help").out
     assert ocigc("help", "lease", "create").out == ocigc("lease", "create", "--help").out
     assert ocigc("help", "prune").code == ocigc("help").code == 0

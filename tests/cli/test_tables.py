@@ -126,6 +126,34 @@ def test_tables_align_and_fit() -> None:
     assert table(columns, rows)[1] == f"{rows[0][0]}       1 B   g      {'w' * 40}"
 
 
+def test_names_come_before_columns_that_can_be_spared() -> None:
+    columns = (Column("LAYOUT", name=True), Column("IMAGE", name=True), Column("DIGEST", below=100), Column("SIZE"))
+    rows = [("l" * 30, "i" * 30, "d" * 40, "1 MB")]
+    assert table(columns, rows, width=130)[0].split() == ["LAYOUT", "IMAGE", "DIGEST", "SIZE"]
+    assert table(columns, rows, width=100)[0].split() == ["LAYOUT", "IMAGE", "SIZE"]
+    for width in range(20, 130):
+        assert max(map(measure, table(columns, rows, width=width))) <= width
+
+
+def test_wide_characters_are_measured_where_names_are_shortened() -> None:
+    columns = (Column("NAME", name=True), Column("WHY", cut=True))
+    rows = [("日本語のとても長い名前" * 3, "理由" * 20), ("한국어/이미지:버전", "")]
+    for width in range(20, 100):
+        assert max(map(measure, table(columns, rows, width=width))) <= width
+
+
+@pytest.mark.usefixtures("layout")
+def test_a_tree_fits(tmp_path: Path) -> None:
+    other = LayoutWriter(tmp_path / "a/rather/deep/path/to-a-layout-of-a-team")
+    other.tag(other.image("x"), LONG)
+    other.tag(other.image("dangling"))
+    for columns in (60, 80, 100, 120):
+        lines = on_terminal(columns, "ls", "--recursive", tmp_path)
+        assert max(map(len, lines)) <= columns
+        assert any(line.endswith("dangling") and "<no" in line for line in lines)
+    assert "DIGEST" not in lines[0]
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.cli.output.terminal import clock, describe
+from ocigc.cli.output.terminal import clock, describe, elapsed
 from ocigc.progress import Progress
 from tests.helpers.layouts import LayoutWriter
 
@@ -85,6 +85,7 @@ def test_the_line_of_progress() -> None:
     tree = describe("Layouts", Progress(3, 0, 4, 0, "team/app: Verifying"), 3.0, 80)
     assert tree.endswith("3 of 4   0:01 left   team/app: Verifying")
     assert [clock(seconds) for seconds in (0, 61, 3723)] == ["0:00", "1:01", "1:02:03"]
+    assert [elapsed(seconds) for seconds in (0.04, 7.26, 61)] == ["0.0 s", "7.3 s", "1:01"]
 
 
 def test_there_is_no_moment_without_a_line(layout: LayoutWriter) -> None:
@@ -92,6 +93,6 @@ def test_there_is_no_moment_without_a_line(layout: LayoutWriter) -> None:
         file.truncate(400 << 20)
     _, shown = converse("verify", "-j", "1", layout.path, answer="", OCIGC_SHA256="portable", NO_COLOR="1")
     assert re.search(r"\rVerifying +\d+ % [█░]+ +[\d.]+ MB of \d+ MB +[\d.]+ MB/s +\d:\d\d left", shown)
-    assert re.search(r"blobs, 419 MB in 0:\d\d, [\d.]+ [MG]B/s: NOT SOUND", shown)
+    assert re.search(r"blobs, 419 MB in [\d.:]+( s)?, [\d.]+ [MG]B/s: NOT SOUND", shown)
     first = shown.index("\rVerifying")
     assert shown.count("\r\x1b[K", first) == 1  # taken away once, at the end

@@ -4,6 +4,11 @@
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 target=${1:-/opt/ocigc}
+case $target in
+-*) echo "usage: sh install.sh [DIRECTORY]   (default: /opt/ocigc; PYTHON=python3.12 chooses another Python)"; exit 2 ;;
+/*) ;;
+*) target=$(pwd)/${target#./} ;; # the program and the units name it
+esac
 wanted=$(cat "$here/glibc")
 
 fail() {
@@ -29,6 +34,9 @@ if [ -z "${PYTHON:-}" ] || ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info
         "Ubuntu 24.04 and newer:       apt-get install python3" \
         "then run this again (PYTHON=/path/to/python3.11 sh install.sh chooses one)"
 fi
+case $target in
+*[!A-Za-z0-9/._+@~-]*) fail "$target: only letters, digits and / . _ + @ ~ - may be in it; nothing was installed" ;;
+esac
 "$PYTHON" - "$wanted" <<'END' || fail "glibc $wanted or newer is needed, which this system has not; nothing was installed." \
     "Take the bundle that was built on an older system, or build one there: make bundle"
 import os, sys

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
 
 SHOWN = 20
-"""How many images are listed, and how many repositories."""
+"""How many images are listed, and how many repositories and layouts."""
 
 _LEFTOVERS_SHOWN = 3
 
@@ -193,13 +193,21 @@ def _by_repository(summary: PlanSummary, run: Context) -> Iterator[str]:
         yield f"… and {len(rows) - SHOWN:,} more"
 
 
-def layout_lines(summaries: Sequence[tuple[str, PlanSummary, int]], run: Context) -> list[str]:
-    """A line per layout: each with its path and what it frees."""
+def layout_lines(
+    summaries: Sequence[tuple[str, PlanSummary, int]], run: Context, most: int | None = None
+) -> Iterator[str]:
+    """A line per layout, or for so many that free the most: each with its path and what it frees."""
+    more = 0 if most is None else max(0, len(summaries) - most)
+    if more:
+        largest = sorted(range(len(summaries)), key=lambda place: (-summaries[place][2], place))[:most]
+        summaries = [summaries[place] for place in sorted(largest)]
     rows = [
         (name, f"{each.images - each.unnamed:,}", f"{each.staying:,}", f"{each.orphans:,}", human_size(frees))
         for name, each, frees in summaries
     ]
-    return table(_LAYOUTS, rows, width=run.width)
+    yield from table(_LAYOUTS, rows, width=run.width)
+    if more:
+        yield f"… and {more:,} more (-v lists all)"
 
 
 def explanation_lines(explained: Iterable[tuple[str, Explanation]], width: int | None) -> list[str]:

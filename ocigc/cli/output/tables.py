@@ -1,7 +1,8 @@
 """Plain text tables, as docker prints them: three spaces between columns, no lines.
 
 Where the output is not a terminal, a table is whole and its form does not depend on anything. On a terminal it fits:
-columns that say so are left out below 100 and below 80 columns, then names are shortened in the middle.
+columns that say so are left out below 100 and below 80 columns, and where they would leave little room for names; then
+names are shortened in the middle.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from typing import TextIO
 from ocigc.values import frozen
 
 _GAP = 3  # columns
-_SHORTEST = 12  # columns: no name is made shorter than this
+_READABLE = 24  # columns: other columns are left out before names are made shorter than this
+_SHORTEST = 3  # columns: nothing is made shorter than this
 
 Row = Sequence[str]
 
 
 @frozen
 class Column:
-    """One column. `right` aligns numbers; on a terminal with fewer columns than `below`, it is left out; with `name`
-    its cells may be shortened in the middle; with `cut`, at their end; with `time` they are RFC 3339, and to the minute
-    on a terminal.
+    """One column. `right` aligns numbers; on a terminal with fewer columns than `below`, it is left out, and on a wider
+    one where there is no room for it, the largest `below` first; with `name` its cells may be shortened in the middle;
+    with `cut`, at their end; with `time` they are RFC 3339, and to the minute on a terminal.
     """
 
     title: str
@@ -46,24 +48,26 @@ def lines(
     columns: Sequence[Column], rows: Callable[[], Iterable[Row]], *, width: int | None = None, header: bool = True
 ) -> Iterator[str]:
     """The same, a line at a time. It asks for the rows twice, so that they need not all be there at once."""
-    shown = [number for number, each in enumerate(columns) if width is None or width >= each.below]
-    picked = [columns[number] for number in shown]
 
     def cells(row: Row) -> list[str]:
         return [
-            _minute(row[number]) if width is not None and column.time else row[number]
-            for number, column in zip(shown, picked, strict=True)
+            _minute(cell) if width is not None and column.time else cell
+            for column, cell in zip(columns, row, strict=True)
         ]
 
-    widths = [measure(each.title) if header else 0 for each in picked]
+    widths = [measure(each.title) if header else 0 for each in columns]
     for row in rows():
         widths = list(map(max, widths, map(measure, cells(row))))
+    shown = list(range(len(columns))) if width is None else _with_room(columns, widths, width)
+    picked = [columns[number] for number in shown]
+    widths = [widths[number] for number in shown]
     if width is not None:
         _fit(picked, widths, width)
     if header:
         yield _line(picked, widths, [each.title for each in picked])
     for row in rows():
-        yield _line(picked, widths, cells(row))
+        known = cells(row)
+        yield _line(picked, widths, [known[number] for number in shown])
 
 
 def _minute(text: str) -> str:
@@ -71,10 +75,25 @@ def _minute(text: str) -> str:
     return f"{text[:10]} {text[11:16]}" if len(text) == 20 and text.endswith("Z") else text
 
 
+def _with_room(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """The places of the columns that a terminal has room for."""
+    shown = [place for place, each in enumerate(columns) if width >= each.below]
+    while optional := [place for place in shown if columns[place].below]:
+        least = (min(widths[place], _READABLE) if _flexible(columns[place]) else widths[place] for place in shown)
+        if sum(least) + _GAP * (len(shown) - 1) <= width:
+            break
+        shown.remove(max(optional, key=lambda place: columns[place].below))
+    return shown
+
+
+def _flexible(column: Column) -> bool:
+    return column.name or column.cut
+
+
 def _fit(columns: Sequence[Column], widths: list[int], width: int) -> None:
     """Makes columns narrower until a line fits: the widest first, of those that may be shortened."""
     excess = sum(widths) + _GAP * (len(widths) - 1) - width
-    flexible = [place for place, each in enumerate(columns) if each.name or each.cut]
+    flexible = [place for place, each in enumerate(columns) if _flexible(each)]
     while excess > 0 and flexible:
         widest = max(flexible, key=lambda place: widths[place])
         if widths[widest] <= _SHORTEST:
@@ -98,12 +117,23 @@ def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]
 def _shortened(text: str, width: int) -> str:
     """The beginning of a name and, as the end differs most between names, more of the end."""
     head = (width - 1) // 3
-    tail = width - 1 - head
-    return f"{text[:head]}…{text[-tail:]}"
+    return f"{_first(text, head)}…{_first(text[::-1], width - 1 - head)[::-1]}"
 
 
 def _cut(text: str, width: int) -> str:
-    return text[: width - 1] + "…"
+    return _first(text, width - 1) + "…"
+
+
+def _first(text: str, width: int) -> str:
+    """As many characters as so many columns have room for."""
+    if text.isascii():
+        return text[:width]
+    taken = 0
+    for place, character in enumerate(text):
+        taken += measure(character)
+        if taken > width:
+            return text[:place]
+    return text
 
 
 def measure(text: str) -> int:

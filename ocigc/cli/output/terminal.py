@@ -91,11 +91,16 @@ class ProgressLine:
         if self._active and seconds > _QUIET_SECONDS:
             self.clear()
             rate = f", {human_size(int(self._bytes / self._seconds))}/s" if self._bytes and self._seconds else ""
-            print(f"Done in {clock(seconds)}{rate}.", file=sys.stderr)
+            print(f"Done in {elapsed(seconds)}{rate}.", file=sys.stderr)
 
 
 def _is_utf8(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def elapsed(seconds: float) -> str:
+    """How long something took: `0.3 s`, `12:34`."""
+    return f"{seconds:.1f} s" if seconds < 59.95 else clock(seconds)
 
 
 def clock(seconds: float) -> str:
