@@ -50,7 +50,7 @@ def resolve_images(
     if any(_begins(part.target.digest, reference) for part in parts if not digests):
         raise UsageError(f"{printable(reference)!r} is part of another image, and goes with it")
     if not digests and _TOO_SHORT.fullmatch(reference):
-        raise NoSuchImage(f"{reference!r} is too short for the beginning of a digest: at least 7 digits are needed")
+        raise NoSuchImage(f"no image {reference!r}: the beginning of a digest needs at least 7 digits")
     if not digests:
         raise no_such_image(f"no image {printable(reference)!r}", _names(images), reference)
     return by_digest

@@ -144,6 +144,7 @@ def test_names_that_are_not_there_are_answered_with_candidates(layout: LayoutWri
     for command in (("tree",), ("why",), ("rm", "-n"), ("lease", "create")):
         refused(ocigc(*command, layout.path, "app:9"), 2, str(layout.path), "'app:9'", "app:1.0, app:1.1")
         refused(ocigc(*command, layout.path, "team/web"), 2, "registry.example/team/web:3")
+        refused(ocigc(*command, layout.path, layout.entries[0]["digest"][:10]), 2, "needs at least 7 digits")
         refused(ocigc(*command, layout.path, "regstry.example/team/web:3"), 2, "registry.example/team/web:3")
         refused(ocigc(*command, layout.path, "nothing:*"), 2, "no image matches 'nothing:*'")
 
