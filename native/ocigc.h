@@ -265,6 +265,12 @@ enum ocigc_scan_detail {
  * duplicated. */
 int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc_store **store,
                          struct ocigc_progress *progress, struct ocigc_error *error);
+/* The same, and of `wanted` those that blobs/ lacks and the open directory `shared` has as <alg>/<encoded>. `wanted` is
+ * digests of registered algorithms in `length` bytes of text, each with a newline after it. What is wanted and nowhere
+ * is absent. Such a store can be read and verified, but not swept. */
+int32_t ocigc_store_scan_shared(int32_t layout, int32_t shared, const char *wanted, size_t length, int32_t detail,
+                                uint32_t threads, ocigc_store **store, struct ocigc_progress *progress,
+                                struct ocigc_error *error);
 enum ocigc_archive_kind {
     OCIGC_ARCHIVE_BLOB = 0,
     OCIGC_ARCHIVE_LABEL = 1,  /* the label file of a blob */

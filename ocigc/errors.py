@@ -22,6 +22,7 @@ class Remedy(Enum):
     LIST_LEASES = auto()
     LIST_TRASH = auto()
     EMPTY_TRASH = auto()
+    NAME_SHARED_BLOBS = auto()
 
 
 class Message(str):

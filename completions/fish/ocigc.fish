@@ -51,7 +51,7 @@ function _shtab_ocigc_using
 end
 
 set -g _shtab_ocigc_commands ls du tree why diff report check verify merge bench prune rm apply history trash 'trash ls' 'trash empty' restore run lease 'lease create' 'lease ls' 'lease release' synth help
-set -g _shtab_ocigc_opts_with_value --as --blobs --budget --cluster --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --limit --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rounds --rules --seed --shard --shared-with --sort --trash --wait -j -o
+set -g _shtab_ocigc_opts_with_value --as --blobs --budget --cluster --columns --compare --driver --expire --filter --format --grace --id --image --images --in-use --jobs --keep-storage --last --layer-size --limit --log-format --max-delete --metrics-file --mirror --older-than --output --plan-out --policy --repair-from --repository --rounds --rules --seed --shard --shared-blobs --shared-with --sort --trash --wait -j -o
 
 complete -c ocigc -e
 complete -c ocigc -f
@@ -72,6 +72,7 @@ complete -c ocigc -n '_shtab_ocigc_using ls' -l in-use -xka "(__fish_complete_pa
 complete -c ocigc -n '_shtab_ocigc_using ls' -l mirror -x -d 'an image in use below FROM (a registry or repository) is kept here below TO, for example docker.io=mirror.lan:5000; may be repeated'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l allow-none-in-use -d 'accept --in-use files that list nothing'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l repository -x -d 'the repository that bare tags in the layout belong to, for example docker.io/library/alpine; with --recursive, a prefix for the path of each layout'
+complete -c ocigc -n '_shtab_ocigc_using ls' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using ls' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
 complete -c ocigc -n '_shtab_ocigc_using ls; and test $_shtab_ocigc_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'directories of OCI image layouts, or tar archives of them'
@@ -91,6 +92,7 @@ complete -c ocigc -n '_shtab_ocigc_using du' -l mirror -x -d 'an image in use be
 complete -c ocigc -n '_shtab_ocigc_using du' -l allow-none-in-use -d 'accept --in-use files that list nothing'
 complete -c ocigc -n '_shtab_ocigc_using du' -l repository -x -d 'the repository that bare tags in the layout belong to, for example docker.io/library/alpine; with --recursive, a prefix for the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using du' -l rules -xka "seed docker-29" -d 'which `docker image prune` to follow: seed (default) is docker 25 with the containerd image store, docker-29 is docker 29'
+complete -c ocigc -n '_shtab_ocigc_using du' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using du' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using du' -l metrics-file -xka "(__fish_complete_path (commandline -ct))" -d 'write metrics of the run to FILE, for the textfile collector of Prometheus'"'"' node_exporter (it reads *.prom)'
 complete -c ocigc -n '_shtab_ocigc_using du' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
@@ -99,6 +101,7 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using tree' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using tree' -l recursive -d 'process every layout in and below LAYOUT; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using tree' -l repository -x -d 'the repository that bare tags in the layout belong to, for example docker.io/library/alpine; with --recursive, a prefix for the path of each layout'
+complete -c ocigc -n '_shtab_ocigc_using tree' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using tree' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using tree' -l format -xka "text json" -d 'output format (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using tree' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
@@ -108,6 +111,7 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using why' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using why' -l recursive -d 'process every layout in and below LAYOUT; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using why' -l repository -x -d 'the repository that bare tags in the layout belong to, for example docker.io/library/alpine; with --recursive, a prefix for the path of each layout'
+complete -c ocigc -n '_shtab_ocigc_using why' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using why' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using why' -l format -xka "text json" -d 'output format (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using why' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
@@ -117,6 +121,7 @@ complete -c ocigc -n '_shtab_ocigc_using; and test $_shtab_ocigc_npos -eq 0' -a 
 complete -c ocigc -n '_shtab_ocigc_using diff' -s h -l help -d 'show this help message and exit'
 complete -c ocigc -n '_shtab_ocigc_using diff' -l repository -x -d 'the repository that bare tags in both belong to, for example docker.io/library/alpine'
 complete -c ocigc -n '_shtab_ocigc_using diff' -l exit-code -d 'exit with 1 if anything differs, as `git diff` does'
+complete -c ocigc -n '_shtab_ocigc_using diff' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using diff' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using diff' -s q -l quiet -d 'print only names, one per line, or digests where there is none'
 complete -c ocigc -n '_shtab_ocigc_using diff' -l format -xka "text json" -d 'output format (default: text)'
@@ -135,6 +140,7 @@ complete -c ocigc -n '_shtab_ocigc_using report' -l mirror -x -d 'an image in us
 complete -c ocigc -n '_shtab_ocigc_using report' -l allow-none-in-use -d 'accept --in-use files that list nothing'
 complete -c ocigc -n '_shtab_ocigc_using report' -l repository -x -d 'the repository that bare tags in the layout belong to, for example docker.io/library/alpine; with --recursive, a prefix for the path of each layout'
 complete -c ocigc -n '_shtab_ocigc_using report' -l rules -xka "seed docker-29" -d 'which `docker image prune` to follow: seed (default) is docker 25 with the containerd image store, docker-29 is docker 29'
+complete -c ocigc -n '_shtab_ocigc_using report' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using report' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using report' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
 complete -c ocigc -n '_shtab_ocigc_using report; and test $_shtab_ocigc_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the directory of an OCI image layout, or a tar archive of one'
@@ -143,6 +149,7 @@ complete -c ocigc -n '_shtab_ocigc_using check' -s h -l help -d 'show this help 
 complete -c ocigc -n '_shtab_ocigc_using check' -l recursive -d 'process every layout in and below LAYOUT; the path of each is its repository'
 complete -c ocigc -n '_shtab_ocigc_using check' -l cluster -x -d 'let the workers of a dask cluster read: the address of its scheduler, as in tcp://head:8786, the file that it has written, or local:N for N workers on this machine; needs ocigc[cluster]'
 complete -c ocigc -n '_shtab_ocigc_using check' -l sparse -d 'accept incomplete images'
+complete -c ocigc -n '_shtab_ocigc_using check' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using check' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using check' -l format -xka "text json" -d 'output format (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using check' -l log-format -xka "text json" -d 'format of notes and errors on standard error: text (default), or json, one object per line'
@@ -161,6 +168,7 @@ complete -c ocigc -n '_shtab_ocigc_using verify' -l quick -d 'read everything, b
 complete -c ocigc -n '_shtab_ocigc_using verify' -l older-than -x -d 'hash only blobs that were last verified longer ago than this, for example 30d; the oldest first'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l budget -x -d 'start no further blob after this long, for example 10m; alone, the oldest go first'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l shard -x -d 'hash only the I-th of N shards, and write what is found as a fragment; `ocigc merge` puts the N fragments together'
+complete -c ocigc -n '_shtab_ocigc_using verify' -l shared-blobs -x -d 'a directory of blobs that layouts share, as skopeo'"'"'s --dest-shared-blob-dir makes, or another layout: look there for what the layout lacks'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l wait -x -d 'how long to wait for another run on the same layout, for example 10m (default: fail at once)'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l format -xka "text json" -d 'output format (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using verify' -l metrics-file -xka "(__fish_complete_path (commandline -ct))" -d 'write metrics of the run to FILE, for the textfile collector of Prometheus'"'"' node_exporter (it reads *.prom)'

@@ -17,6 +17,8 @@ void ocigc_store_free(ocigc_store *store)
     for (uint32_t i = 0; i < store->table_count; i++) {
         if (store->tables[i].directory >= 0)
             close(store->tables[i].directory);
+        if (store->tables[i].shared >= 0)
+            close(store->tables[i].shared);
         ocigc_table_free(&store->tables[i]);
     }
     free(store->tables);

@@ -19,6 +19,7 @@ bool ocigc_table_init(struct ocigc_digest_table *table, const char *name, int32_
         .name = strdup(name),
         .algorithm = algorithm,
         .directory = -1,
+        .shared = -1,
         .width = width,
         .stride = width + status + identity,
     };

@@ -13,6 +13,7 @@ struct ocigc_digest_table {
     char *name; /* of its directory below blobs/ */
     int32_t algorithm;
     int directory;   /* open; -1 for an unregistered algorithm, of which there may be any number */
+    int shared;      /* the directory of shared blobs, open; -1 if there is none */
     uint32_t width;  /* bytes of a key */
     uint32_t stride; /* bytes of an entry */
     uint32_t first;  /* node of the first entry */

@@ -1,4 +1,5 @@
-/* open.c - where the content of a blob lies: in a file of its own below blobs/, or in an archive. */
+/* open.c - where the content of a blob lies: in a file of its own below blobs/, in a directory of shared blobs, or in
+ * an archive. */
 #include "store/archive.h"
 #include "store/files.h"
 #include "store/store.h"
@@ -6,7 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-static int open_file(const ocigc_store *store, struct ocigc_place place, const char *encoded)
+static int open_own(const ocigc_store *store, struct ocigc_place place, const char *encoded)
 {
     if (place.table->directory >= 0)
         return ocigc_open_file(place.table->directory, encoded);
@@ -18,6 +19,13 @@ static int open_file(const ocigc_store *store, struct ocigc_place place, const c
     close(directory);
     errno = cause;
     return file;
+}
+
+static int open_file(const ocigc_store *store, struct ocigc_place place, const char *encoded)
+{
+    int file = open_own(store, place, encoded);
+    bool shared = file < 0 && (errno == ENOENT || store->blobs < 0) && place.table->shared >= 0;
+    return shared ? ocigc_open_file(place.table->shared, encoded) : file;
 }
 
 static bool open_place(const ocigc_store *store, uint32_t node, struct ocigc_place place, const char *encoded,
@@ -76,14 +84,8 @@ bool ocigc_blob_status(const struct ocigc_blob *blob, struct stat *status)
     return true;
 }
 
-int ocigc_blob_stat(const ocigc_store *store, uint32_t node, struct stat *status)
+static int stat_own(const ocigc_store *store, struct ocigc_place place, const char *encoded, struct stat *status)
 {
-    struct ocigc_place place = ocigc_store_place(store, node);
-    const struct ocigc_extent *extent = ocigc_archive_extent(store->archive, node);
-    if (extent != NULL)
-        return ocigc_archive_stat(store->archive, extent, status);
-    char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
-    ocigc_table_encoded(place.table, place.position, encoded);
     if (place.table->directory >= 0)
         return ocigc_stat(place.table->directory, encoded, status);
     int directory = ocigc_open_directory(store->blobs, place.table->name);
@@ -92,4 +94,17 @@ int ocigc_blob_stat(const ocigc_store *store, uint32_t node, struct stat *status
     int cause = ocigc_stat(directory, encoded, status);
     close(directory);
     return cause;
+}
+
+int ocigc_blob_stat(const ocigc_store *store, uint32_t node, struct stat *status)
+{
+    struct ocigc_place place = ocigc_store_place(store, node);
+    const struct ocigc_extent *extent = ocigc_archive_extent(store->archive, node);
+    if (extent != NULL)
+        return ocigc_archive_stat(store->archive, extent, status);
+    char encoded[OCIGC_DIGEST_TEXT_MAX + 1];
+    ocigc_table_encoded(place.table, place.position, encoded);
+    int cause = stat_own(store, place, encoded, status);
+    bool shared = (cause == ENOENT || store->blobs < 0) && place.table->shared >= 0;
+    return shared ? ocigc_stat(place.table->shared, encoded, status) : cause;
 }

@@ -16,6 +16,13 @@
 
 enum { FOREIGN_KEPT = 1000 };
 
+/* Blobs that may lie elsewhere. */
+struct elsewhere {
+    int directory;      /* -1: nowhere */
+    const char *wanted; /* digests, each with a newline after it */
+    size_t length;
+};
+
 /* One directory's scan, shared by the threads. */
 struct scan {
     ocigc_store *store;
@@ -91,14 +98,13 @@ static int32_t read_status(const struct scan *scan, const struct dirent64 *entry
     return cause == ENOENT ? 0 : cause;
 }
 
-static int32_t add_blob(struct scan *scan, struct share *share, const uint8_t *digest, const char *name,
+static int32_t add_blob(struct scan *scan, struct ocigc_digest_table *found, const uint8_t *digest, const char *name,
                         const struct stat *status)
 {
-    if (!ocigc_table_add(&share->found, digest, name))
+    if (!ocigc_table_add(found, digest, name))
         return OCIGC_NO_MEMORY;
     if (scan->store->detail == OCIGC_SCAN_NAMES)
         return OCIGC_OK;
-    struct ocigc_digest_table *found = &share->found;
     if (!ocigc_status_make(scan->store, &scan->lock, status, ocigc_table_status(found, found->count - 1)))
         return OCIGC_NO_MEMORY;
     if (scan->store->detail == OCIGC_SCAN_IDENTITY)
@@ -122,7 +128,7 @@ static int32_t take_blob(struct scan *scan, struct share *share, const uint8_t *
     bool registered = scan->table->algorithm != OCIGC_ALGORITHM_OTHER;
     int32_t code = OCIGC_OK;
     if (cause == 0 && S_ISREG(mode))
-        return add_blob(scan, share, digest, entry->d_name, &status);
+        return add_blob(scan, &share->found, digest, entry->d_name, &status);
     pthread_mutex_lock(&scan->lock);
     if (scan->code != OCIGC_OK)
         code = scan->code;
@@ -228,29 +234,90 @@ static uint32_t useful_threads(const struct ocigc_digest_table *table, int32_t d
     return detail == OCIGC_SCAN_NAMES && threads > 2 ? 2 : threads;
 }
 
-static int32_t scan_table(ocigc_store *store, struct ocigc_digest_table *table, uint32_t threads,
-                          struct ocigc_progress *progress, struct ocigc_error *error)
+/* Takes a wanted blob, unless it is not there, or blobs/ has it. */
+static int32_t take_wanted(struct scan *scan, const char *encoded, size_t length)
 {
+    struct ocigc_digest_table *table = scan->table;
+    uint8_t digest[64];
+    char name[OCIGC_DIGEST_TEXT_MAX + 1];
+    struct stat status;
+    if (length >= sizeof name || ocigc_hex_decode(encoded, length, digest, table->width) != 0)
+        return ocigc_fail(scan->error, OCIGC_MALFORMED, "not a digest of %s", table->name);
+    snprintf(name, sizeof name, "%.*s", (int)length, encoded);
+    if (table->directory >= 0 && ocigc_stat(table->directory, name, &status) == 0)
+        return OCIGC_OK;
+    int cause = ocigc_stat(table->shared, name, &status);
+    if (cause == ENOENT)
+        return OCIGC_OK;
+    if (cause != 0)
+        return ocigc_fail_system(scan->error, cause, "cannot read the status of the shared %s/%s", table->name, name);
+    if (!S_ISREG(status.st_mode))
+        return ocigc_fail(scan->error, OCIGC_UNEXPECTED_FILE, "the shared %s/%s is %s", table->name, name,
+                          ocigc_kind(status.st_mode));
+    int32_t code = add_blob(scan, table, digest, name, &status);
+    return code == OCIGC_NO_MEMORY ? ocigc_fail_memory(scan->error) : code;
+}
+
+static int32_t take_shared(struct scan *scan, const struct elsewhere *elsewhere)
+{
+    struct ocigc_digest_table *table = scan->table;
+    if (elsewhere->directory < 0 || table->algorithm == OCIGC_ALGORITHM_OTHER)
+        return OCIGC_OK;
+    table->shared = ocigc_open_directory(elsewhere->directory, table->name);
+    if (table->shared < 0)
+        return errno == ENOENT ? OCIGC_OK
+                               : ocigc_fail_system(scan->error, errno, "cannot open the shared %s", table->name);
+    size_t prefix = strlen(table->name) + 1;
+    const char *end = elsewhere->wanted + elsewhere->length, *line = elsewhere->wanted, *newline;
+    for (; line < end && (newline = memchr(line, '\n', (size_t)(end - line))) != NULL; line = newline + 1) {
+        size_t length = (size_t)(newline - line);
+        if (length <= prefix || line[prefix - 1] != ':' || memcmp(line, table->name, prefix - 1) != 0)
+            continue;
+        int32_t code = take_wanted(scan, line + prefix, length - prefix);
+        if (code != OCIGC_OK)
+            return code;
+    }
+    return OCIGC_OK;
+}
+
+/* Scans a directory below blobs/; where there may be shared blobs, it may be absent. */
+static int32_t scan_own(struct scan *scan, bool may_be_absent, uint32_t threads)
+{
+    ocigc_store *store = scan->store;
+    struct ocigc_digest_table *table = scan->table;
+    if (store->blobs < 0)
+        return OCIGC_OK;
     int directory = ocigc_open_directory(store->blobs, table->name);
+    if (directory < 0 && may_be_absent && errno == ENOENT)
+        return OCIGC_OK;
     if (directory < 0)
-        return ocigc_fail_system(error, errno, "cannot open blobs/%s", table->name);
+        return ocigc_fail_system(scan->error, errno, "cannot open blobs/%s", table->name);
     if (table->algorithm != OCIGC_ALGORITHM_OTHER) {
         table->directory = fcntl(directory, F_DUPFD_CLOEXEC, 0);
         if (table->directory < 0) {
-            int32_t code = ocigc_fail_system(error, errno, "cannot open blobs/%s", table->name);
+            int32_t code = ocigc_fail_system(scan->error, errno, "cannot open blobs/%s", table->name);
             close(directory);
             return code;
         }
     }
+    ocigc_directory_init(&scan->directory, directory);
+    ocigc_parallel(useful_threads(table, store->detail, threads), scan_worker, scan);
+    ocigc_directory_close(&scan->directory);
+    return scan->code;
+}
+
+static int32_t scan_table(ocigc_store *store, struct ocigc_digest_table *table, const struct elsewhere *elsewhere,
+                          uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error)
+{
     struct scan scan = {.store = store, .table = table, .progress = progress, .error = error};
     pthread_mutex_init(&scan.lock, NULL);
-    ocigc_directory_init(&scan.directory, directory);
-    ocigc_parallel(useful_threads(table, store->detail, threads), scan_worker, &scan);
-    ocigc_directory_close(&scan.directory);
+    int32_t code = scan_own(&scan, elsewhere->directory >= 0, threads);
+    if (code == OCIGC_OK)
+        code = take_shared(&scan, elsewhere);
     pthread_mutex_destroy(&scan.lock);
-    if (scan.code == OCIGC_OK && !ocigc_table_sort(table, threads))
+    if (code == OCIGC_OK && !ocigc_table_sort(table, threads))
         return ocigc_fail_memory(error);
-    return scan.code;
+    return code;
 }
 
 static bool is_algorithm(const char *name)
@@ -260,6 +327,12 @@ static bool is_algorithm(const char *name)
     char text[NAME_MAX + 3];
     int written = snprintf(text, sizeof text, "%s:0", name);
     return written > 0 && ocigc_digest_grammar(text, (size_t)written) >= 0;
+}
+
+static bool add_table(ocigc_store *store, const char *name)
+{
+    return ocigc_reserve(&store->tables, &store->table_capacity, store->table_count, 1, sizeof *store->tables) &&
+           ocigc_table_init(&store->tables[store->table_count++], name, store->detail);
 }
 
 static int32_t take_top_name(ocigc_store *store, const struct dirent64 *entry, struct ocigc_error *error)
@@ -274,11 +347,7 @@ static int32_t take_top_name(ocigc_store *store, const struct dirent64 *entry, s
         return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "blobs/%s is %s", entry->d_name, ocigc_kind(mode));
     if (S_ISREG(mode) || !is_algorithm(entry->d_name))
         return ocigc_store_keep_foreign(store, "", entry->d_name) ? OCIGC_OK : ocigc_fail_memory(error);
-    if (!ocigc_reserve(&store->tables, &store->table_capacity, store->table_count, 1, sizeof *store->tables))
-        return ocigc_fail_memory(error);
-    struct ocigc_digest_table *table = &store->tables[store->table_count++];
-    bool made = ocigc_table_init(table, entry->d_name, store->detail);
-    return made ? OCIGC_OK : ocigc_fail_memory(error);
+    return add_table(store, entry->d_name) ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
 static int32_t list_tables(ocigc_store *store, struct ocigc_error *error)
@@ -327,19 +396,35 @@ static int by_text(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-static int32_t scan_store(ocigc_store *store, uint32_t threads, struct ocigc_progress *progress,
-                          struct ocigc_error *error)
+/* Makes tables of the algorithms of which there are only shared blobs. */
+static int32_t add_shared_tables(ocigc_store *store, struct ocigc_error *error)
+{
+    for (int32_t algorithm = OCIGC_SHA256; algorithm <= OCIGC_BLAKE3; algorithm++) {
+        const char *name = ocigc_algorithm_name(algorithm);
+        bool listed = false;
+        for (uint32_t i = 0; i < store->table_count; i++)
+            listed |= strcmp(store->tables[i].name, name) == 0;
+        if (!listed && !add_table(store, name))
+            return ocigc_fail_memory(error);
+    }
+    return OCIGC_OK;
+}
+
+static int32_t scan_store(ocigc_store *store, const struct elsewhere *elsewhere, uint32_t threads,
+                          struct ocigc_progress *progress, struct ocigc_error *error)
 {
     int32_t code = open_blobs(store, error);
     if (code == OCIGC_OK && store->blobs >= 0)
         code = list_tables(store, error);
+    if (code == OCIGC_OK && elsewhere->directory >= 0)
+        code = add_shared_tables(store, error);
     if (code != OCIGC_OK)
         return code;
     if (store->table_count > 0)
         qsort(store->tables, store->table_count, sizeof *store->tables, by_table_name);
     for (uint32_t i = 0; i < store->table_count; i++) {
         struct ocigc_digest_table *table = &store->tables[i];
-        code = scan_table(store, table, threads, progress, error);
+        code = scan_table(store, table, elsewhere, threads, progress, error);
         if (code != OCIGC_OK)
             return code;
         /* UINT32_MAX is not a node. */
@@ -354,8 +439,8 @@ static int32_t scan_store(ocigc_store *store, uint32_t threads, struct ocigc_pro
     return store->graph != NULL ? OCIGC_OK : ocigc_fail_memory(error);
 }
 
-int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc_store **store,
-                         struct ocigc_progress *progress, struct ocigc_error *error)
+static int32_t scan(int32_t layout, const struct elsewhere *elsewhere, int32_t detail, uint32_t threads,
+                    ocigc_store **store, struct ocigc_progress *progress, struct ocigc_error *error)
 {
     ocigc_store *scanned = calloc(1, sizeof *scanned);
     int32_t code;
@@ -368,10 +453,25 @@ int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc
     if (scanned->layout < 0)
         code = ocigc_fail_system(error, errno, "cannot open the layout");
     else
-        code = scan_store(scanned, ocigc_thread_count(threads), progress, error);
+        code = scan_store(scanned, elsewhere, ocigc_thread_count(threads), progress, error);
     if (code == OCIGC_OK)
         *store = scanned;
     else
         ocigc_store_free(scanned);
     return code;
+}
+
+int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc_store **store,
+                         struct ocigc_progress *progress, struct ocigc_error *error)
+{
+    struct elsewhere nowhere = {.directory = -1};
+    return scan(layout, &nowhere, detail, threads, store, progress, error);
+}
+
+int32_t ocigc_store_scan_shared(int32_t layout, int32_t shared, const char *wanted, size_t length, int32_t detail,
+                                uint32_t threads, ocigc_store **store, struct ocigc_progress *progress,
+                                struct ocigc_error *error)
+{
+    struct elsewhere elsewhere = {.directory = shared, .wanted = wanted, .length = length};
+    return scan(layout, &elsewhere, detail, threads, store, progress, error);
 }

@@ -202,6 +202,44 @@ static void test_read_by_others(void)
     CHECK(unlinkat(blobs, name, 0) == 0);
 }
 
+/* Of what a directory of shared blobs has, a store has what is wanted and its own blobs/ lack. */
+static void test_shared(void)
+{
+    char own[256], there[256], other[256], wanted[4 * 72 + 1], name[65] = {0};
+    const char *absent = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    CHECK(mkdirat(layout, "shared", 0777) == 0 && mkdirat(layout, "shared/sha256", 0777) == 0);
+    int shared = openat(layout, "shared", O_RDONLY | O_DIRECTORY);
+    write_blob("own", "layer.v1.tar", own, sizeof own);
+    write_blob("there", "layer.v1.tar", there, sizeof there);
+    write_blob("not wanted", "layer.v1.tar", other, sizeof other);
+    for (const char *const *moved = (const char *[]){there, other, NULL}; *moved != NULL; moved++) {
+        char path[80];
+        memcpy(name, digest_in(*moved) + 7, 64);
+        snprintf(path, sizeof path, "sha256/%s", name);
+        CHECK(renameat(blobs, name, shared, path) == 0);
+    }
+    int length = snprintf(wanted, sizeof wanted, "%.71s\n%.71s\n%s\n", digest_in(own), digest_in(there), absent);
+    for (int32_t detail = OCIGC_SCAN_NAMES; detail <= OCIGC_SCAN_IDENTITY; detail++) {
+        ocigc_store *store;
+        CHECK(ocigc_store_scan_shared(layout, shared, wanted, (size_t)length, detail, THREADS, &store, NULL, &error) ==
+              OCIGC_OK);
+        CHECK(ocigc_store_count(store) == 2 && ocigc_store_find(store, digest_in(other), 71) == UINT32_MAX);
+        struct ocigc_blob blob;
+        struct ocigc_hard_link link;
+        CHECK(ocigc_blob_open(store, node_of(store, there), &blob, &error) && blob.status.st_size == 5);
+        ocigc_blob_close(&blob);
+        CHECK(ocigc_store_stat_now(store, node_of(store, there), &link, &error) == OCIGC_OK && link.size == 5);
+        ocigc_store_free(store);
+    }
+    ocigc_store *store;
+    CHECK(ocigc_store_scan_shared(layout, shared, "sha256:xyz\n", 11, OCIGC_SCAN_NAMES, 1, &store, NULL, &error) ==
+          OCIGC_MALFORMED);
+    close(shared);
+    CHECK(ocigc_purge(layout, "shared", NULL, &error) == OCIGC_OK);
+    memcpy(name, digest_in(own) + 7, 64);
+    CHECK(unlinkat(blobs, name, 0) == 0);
+}
+
 static ocigc_store *scan(int32_t depth)
 {
     ocigc_store *store;
@@ -474,6 +512,7 @@ int main(void)
     make_layout(path);
     test_change_while_reading();
     test_read_by_others();
+    test_shared();
     write_store(index, sizeof index);
     test_numbers();
     test_stat(index);

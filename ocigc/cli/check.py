@@ -174,7 +174,15 @@ def _lines(findings: Findings) -> Iterator[str]:
 COMMAND = Command(
     "Checks sizes, manifests, leases, labels and names. It hashes only manifests; `ocigc verify` hashes everything. "
     "An image that lacks its config or a layer is incomplete; one that lacks whole platforms is sparse, which is fine.",
-    (options.READABLE, options.RECURSIVE, options.CLUSTER, options.SPARSE, options.WAIT, options.FORMAT),
+    (
+        options.READABLE,
+        options.RECURSIVE,
+        options.CLUSTER,
+        options.SPARSE,
+        options.SHARED_BLOBS,
+        options.WAIT,
+        options.FORMAT,
+    ),
     run,
     examples=(
         ("ocigc check mirror", "before a release: it takes seconds where verify takes hours"),

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         targets.confine(args)
         for layout in (first, second):
+            targets.share(args, layout)
             targets.note_trouble(layout)
         found = diff(first, second, repository=repository, wait=args.wait, watch=progress)
     if args.format == "json":
@@ -116,6 +117,7 @@ COMMAND = Command(
             help="the repository that bare tags in both belong to, for example docker.io/library/alpine"
         ),
         Option("--exit-code", action="store_true", help="exit with 1 if anything differs, as `git diff` does"),
+        options.SHARED_BLOBS,
         options.WAIT,
         QUIET,
         options.FORMAT,

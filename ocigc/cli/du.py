@@ -178,6 +178,7 @@ def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumptio
     with ExitStack() as stack:
         progress = stack.enter_context(progress_line())
         tree = stack.enter_context(Tree(args.layout, progress.note))
+        targets.share(args, tree)
         workers = stack.enter_context(targets.tree_workers(args, tree, progress))
         targets.confine(args)
         in_use_files.note_unmatched_below(args, in_use, tree)
@@ -329,6 +330,7 @@ COMMAND = Command(
         ),
         in_use_files.group(),
         options.RULES,
+        options.SHARED_BLOBS,
         options.WAIT,
         options.METRICS_FILE,
     ),

@@ -27,6 +27,7 @@ _HINTS = {
     Remedy.LIST_LEASES: "; `ocigc lease ls` shows what there is",
     Remedy.LIST_TRASH: "; `ocigc trash ls` shows what can be restored",
     Remedy.EMPTY_TRASH: "; `ocigc trash empty` removes them",
+    Remedy.NAME_SHARED_BLOBS: "; name that with --shared-blobs DIR",
 }
 
 

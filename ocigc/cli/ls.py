@@ -262,6 +262,7 @@ COMMAND = Command(
             options.FORMAT,
         ),
         in_use_files.group(),
+        options.SHARED_BLOBS,
         options.WAIT,
     ),
     run,

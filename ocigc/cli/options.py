@@ -128,6 +128,13 @@ SHARED_WITH = Option(
     help="another layout whose blobs may be stored here: what it needs and lacks is kept; may be repeated",
 )
 
+SHARED_BLOBS = Option(
+    "--shared-blobs",
+    metavar="DIR",
+    help="a directory of blobs that layouts share, as skopeo's --dest-shared-blob-dir makes, or another layout: look "
+    "there for what the layout lacks",
+)
+
 DRIVER = Option(
     "--driver",
     metavar="NAME",

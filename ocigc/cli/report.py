@@ -128,6 +128,7 @@ def _look_at_tree(
     with ExitStack() as stack:
         progress = stack.enter_context(progress_line())
         tree = stack.enter_context(Tree(args.layout, progress.note))
+        targets.share(args, tree)
         workers = stack.enter_context(targets.tree_workers(args, tree, progress))
         targets.confine(args, *output.directories)
         in_use_files.note_unmatched_below(args, in_use, tree)
@@ -172,6 +173,7 @@ COMMAND = Command(
         options.CLUSTER,
         in_use_files.group(),
         options.RULES,
+        options.SHARED_BLOBS,
         options.WAIT,
     ),
     run,

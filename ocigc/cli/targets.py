@@ -8,7 +8,8 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.cli import log
@@ -16,7 +17,7 @@ from ocigc.cli.in_use_files import note_unmatched, note_unmatched_below
 from ocigc.cli.output.alike import log_errors
 from ocigc.cli.output.terminal import progress_line
 from ocigc.digest import Digest
-from ocigc.errors import OcigcError, Refused, UsageError, printable
+from ocigc.errors import Message, OcigcError, Refused, Remedy, UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout
@@ -27,6 +28,7 @@ from ocigc.progress import Quiet
 if TYPE_CHECKING:
     from ocigc.cluster.connect import Workers
     from ocigc.cluster.trees import Spread
+    from ocigc.layout.dirfd import Dir
     from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
     from ocigc.pruning.peers import TreeNeeds
@@ -88,8 +90,51 @@ def layout(
     with progress_line() as reading:
         opened = open_layout(args.layout, writable=writable, archives=archives, also=also, watch=reading)
     with opened, naming(opened):
+        share(args, opened)
         note_trouble(opened)
         yield opened
+
+
+def share(args: argparse.Namespace, opened: Layout | Tree) -> None:
+    """Lets a layout, or all below a directory, find blobs in --shared-blobs. Without that option, notes that it may be
+    needed. Raises UsageError.
+    """
+    path = getattr(args, "shared_blobs", None)
+    if path is None:
+        if hasattr(args, "shared_blobs"):
+            _note_absence(opened)
+        return
+    if getattr(args, "cluster", None) is not None:
+        raise UsageError("--shared-blobs: read by this machine alone; leave out --cluster")
+    from ocigc.layout.shared_blobs import SharedBlobs  # noqa: PLC0415
+
+    opened.shared = SharedBlobs.at(path)
+
+
+def _note_absence(opened: Layout | Tree) -> None:
+    """Notes where layouts have none of their blobs: somebody may not know that those are elsewhere."""
+    from ocigc.layout.shared_blobs import lacks_all_blobs  # noqa: PLC0415
+
+    bare = []
+    for name, directory in _directories(opened):
+        with suppress(OSError, OcigcError):
+            with directory() as opened_directory:
+                if lacks_all_blobs(opened_directory):
+                    bare.append(name)
+    if bare:
+        more = f" and {len(bare) - 1:,} more" if len(bare) > 1 else ""
+        where = "they may be in a directory that several layouts share"
+        log.note(Message(f"{bare[0]}{more}: none of the blobs are here: {where}", Remedy.NAME_SHARED_BLOBS))
+
+
+def _directories(opened: Layout | Tree) -> Iterator[tuple[str, Callable[[], Dir]]]:
+    """The directories of one or more layouts, each with the name of the layout."""
+    if isinstance(opened, Layout):
+        if not opened.is_archive:
+            yield opened.path, opened.dir.below
+        return
+    for found in opened.found:
+        yield printable(found.path), partial(opened.dir.below, *found.path.split("/"))
 
 
 def note_trouble(opened: Layout) -> None:
@@ -150,6 +195,7 @@ def each_layout(
     with ExitStack() as stack:
         progress = stack.enter_context(progress_line())
         tree = stack.enter_context(discover.Tree(args.layout, progress.note))
+        share(args, tree)
         cluster = None
         if spread is not None:
             cluster = stack.enter_context(tree_workers(args, tree, progress))
@@ -175,6 +221,7 @@ def where_found(
     from ocigc.layout.discover import locate  # noqa: PLC0415
 
     with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
+        share(args, tree)
         confine(args)
 
         def repository(found: Found) -> str | None:
@@ -211,6 +258,7 @@ def each_given(
                 ) as layout,
                 naming(layout),
             ):
+                share(args, layout)
                 note_trouble(layout)
                 if in_use:
                     note_unmatched(in_use, layout, repository(args))

@@ -120,6 +120,7 @@ COMMAND = Command(
         options.REFERENCE,
         options.RECURSIVE,
         options.REPOSITORY,
+        options.SHARED_BLOBS,
         options.WAIT,
         options.FORMAT,
     ),

@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.cluster is not None and (args.quick or args.repair_from):
         raise UsageError("--cluster hashes: leave out --quick and --repair-from, which are for this machine")
     members: Sequence[tuple[str, Verification]] = ()
+    if args.shared_blobs is not None and args.repair_from:
+        raise UsageError("--repair-from repairs what lies in the layout: leave out --shared-blobs")
     map_blobs()
     with ExitStack() as stack:
         sources = [stack.enter_context(open_either(path)) for path in args.repair_from]
@@ -120,8 +122,9 @@ def _run_shard(args: argparse.Namespace) -> int:
     from ocigc.verification import fragment  # noqa: PLC0415
     from ocigc.verification.verify import verify_shard  # noqa: PLC0415
 
-    if args.deep or args.repair_from or args.cluster:
-        raise UsageError("--shard: leave out --deep, --repair-from and --cluster, which are for one run of all")
+    if args.deep or args.repair_from or args.cluster or args.shared_blobs:
+        others = "--deep, --repair-from, --shared-blobs and --cluster"
+        raise UsageError(f"--shard: leave out {others}, which are for one run of all")
     map_blobs()
     wanted = _options(args, ())
     errors: Sequence[str] = ()
@@ -185,6 +188,7 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
             progress = stack.enter_context(progress_line())
             layout = stack.enter_context(_open(args, progress))
             stack.enter_context(targets.naming(layout))
+            targets.share(args, layout)
             if not layout.is_cut_off:
                 targets.note_trouble(layout)
             workers = stack.enter_context(targets.workers(args, ["."], progress))
@@ -356,6 +360,7 @@ COMMAND = Command(
             help="hash only the I-th of N shards, and write what is found as a fragment; `ocigc merge` puts the N "
             "fragments together",
         ),
+        options.SHARED_BLOBS,
         options.WAIT,
         options.FORMAT,
         options.METRICS_FILE,

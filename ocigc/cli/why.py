@@ -129,6 +129,7 @@ COMMAND = Command(
         ),
         options.RECURSIVE,
         options.REPOSITORY,
+        options.SHARED_BLOBS,
         options.WAIT,
         options.FORMAT,
     ),

@@ -22,6 +22,8 @@ from ocigc.values import frozen
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ocigc.layout.shared_blobs import SharedBlobs
+
 _DEPTH = 64
 _BLOBS = "blobs"
 _OWN = frozenset((_BLOBS, "labels", "leases", STATE))
@@ -65,7 +67,11 @@ class Found:
 
 
 class Tree(Closing):
-    """An open directory, and the layouts in it and below it by path, hidden ones too."""
+    """An open directory, and the layouts in it and below it by path, hidden ones too. With `shared`, they share the
+    blobs in that directory.
+    """
+
+    shared: SharedBlobs | None = None
 
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
         """Raises UsageError where there is no layout; notes a directory that lacks nothing of one but the marker."""
@@ -85,6 +91,8 @@ class Tree(Closing):
     def close(self) -> None:
         """Closes the directory."""
         self.dir.close()
+        if self.shared is not None:
+            self.shared.close()
 
     @property
     def fd(self) -> int:
@@ -94,7 +102,9 @@ class Tree(Closing):
     def open(self, found: Found) -> Layout:
         """Opens a layout that was found. Raises UsageError and OSError."""
         below = self.dir.below(*found.path.split("/"))
-        return Layout(os.path.normpath(os.path.join(self.path, found.path)), below)
+        layout = Layout(os.path.normpath(os.path.join(self.path, found.path)), below)
+        layout.shared = None if self.shared is None else self.shared.again()
+        return layout
 
     def _below(self, directory: Dir, path: str, depth: int) -> Iterator[Found]:
         try:

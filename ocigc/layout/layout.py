@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ocigc.closing import Closing
 from ocigc.errors import NotALayout, Refused, UsageError, printable
@@ -16,6 +16,7 @@ from ocigc.strict_json import parse_json
 if TYPE_CHECKING:
     from array import array
 
+    from ocigc.digest import Digest
     from ocigc.hard_links import HardLinks
     from ocigc.native import Detail, Store
     from ocigc.progress import Report, Watcher
@@ -30,6 +31,20 @@ _MARKER_LIMIT = 1 << 16
 T = TypeVar("T")
 
 
+class BlobsElsewhere(Protocol):
+    """An open directory of blobs that layouts share, as `<algorithm>/<encoded>`."""
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor."""
+
+    def wanted_by(self, layout: Layout) -> Iterable[Digest]:
+        """What a layout needs, and lacks. Raises UsageError and Refused."""
+
+    def close(self) -> None:
+        """Closes the directory."""
+
+
 class Layout(Closing):
     """An open layout: everything below it is reached through `dir`, never by a path. `path` is for messages."""
 
@@ -41,6 +56,8 @@ class Layout(Closing):
     """What is wrong with an archive as such."""
     is_cut_off = False
     """Whether an archive ends too soon, so that something is missing."""
+    shared: BlobsElsewhere | None = None
+    """Blobs that the layout shares with others. It can only be read then."""
 
     def __init__(self, path: str | os.PathLike[str], directory: Dir | None = None) -> None:
         """Takes over the open directory. Raises UsageError where it is not an image layout."""
@@ -91,6 +108,8 @@ class Layout(Closing):
     def close(self) -> None:
         """Closes the directory."""
         self.dir.close()
+        if self.shared is not None:
+            self.shared.close()
 
     @property
     def fd(self) -> int:
@@ -103,7 +122,10 @@ class Layout(Closing):
         """Its blobs, as `Blobs.scan` finds them. Raises Refused."""
         from ocigc.native import Detail, Store  # noqa: PLC0415
 
-        return Store.scan(self.fd, report, Detail.NAMES if detail is None else detail, taken)
+        detail = Detail.NAMES if detail is None else detail
+        if self.shared is None:
+            return Store.scan(self.fd, report, detail, taken)
+        return Store.scan_shared(self.fd, self.shared.fd, self.shared.wanted_by(self), report, detail)
 
     def read_ahead(self, store: Store, roots: array[int], medias: bytes, watch: Watcher) -> None:
         """Expands what it can of the roots in a way of its own, before they are read as usual. This layout has none."""

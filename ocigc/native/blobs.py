@@ -76,6 +76,23 @@ class Blobs(Closing):
         return cls(found[0], detail, taken)
 
     @classmethod
+    def scan_shared(
+        cls,
+        layout: int,
+        shared: int,
+        wanted: Iterable[Digest],
+        report: Report | None = None,
+        detail: Detail = Detail.NAMES,
+    ) -> Self:
+        """The same, and of the digests `wanted` (of registered algorithms) those that only the open directory `shared`
+        has, as `<algorithm>/<encoded>`. Raises Refused.
+        """
+        found = ffi.new("ocigc_store **")
+        text = ffi.from_buffer("".join(f"{digest}\n" for digest in wanted).encode())
+        long_call(lib.ocigc_store_scan_shared, layout, shared, text, len(text), detail, 0, found, report=report)
+        return cls(found[0], detail, None)
+
+    @classmethod
     def of_archive(cls, archive: int, members: Iterable[ArchiveMember]) -> Self:
         """The blobs of an open archive, of which each has one member. Raises Refused."""
         names, rows = bytearray(), bytearray()

@@ -16,8 +16,10 @@ from typing import TypeVar
 
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, UsageError, printable
+from ocigc.gc.mark import root_groups
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Tree
+from ocigc.layout.label_files import DIRECTORY as LABELS
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
 from ocigc.layout.shared import damage, mentioned, needs, needs_of_index
@@ -90,6 +92,19 @@ class Peer:
         with self.open() as layout, Store.scan(layout.fd) as store:
             yield from store.digests(range(len(store)))
 
+    def kept_blobs(self, now: int) -> Iterator[Digest]:
+        """The digests of the blobs that its leases and labels keep at the instant `now`. Raises Refused and OSError
+        where they cannot be read.
+        """
+        with self.open() as layout:
+            if not any(map(layout.dir.exists, (LEASES, LABELS))):
+                return
+            snapshot = load(layout, None, now, SILENT, record=True)
+            with snapshot.store as store:
+                active = [lease for lease in snapshot.leases if lease.active(now)]
+                marks = store.mark(root_groups((), active, store.own_roots(), store))
+                yield from (store.digest(node) for node in range(len(store)) if marks.owner(node) is not None)
+
 
 def _has_blobs(directory: Dir, *, files: bool = False) -> bool:
     """Whether there are directories below `blobs/`; with `files`, whether there is anything in these."""
@@ -153,19 +168,18 @@ P = TypeVar("P", bound=Peer)
 
 
 def nodes_of(
-    peers: Iterable[P], store: Store, but: Callable[[P], frozenset[Digest]] = lambda _: frozenset()
+    peers: Iterable[P], store: Store, of: Callable[[P], Iterable[Digest]] = lambda peer: peer.blobs()
 ) -> array[int]:
-    """The nodes of a store whose blobs any of the peers has. `but` gives, for a peer, the digests that do not count. A
-    peer that is `blind` does not count: all its needs are known.
+    """The nodes of a store whose blobs any of the peers has, by the function `of`. A peer that is `blind` does not
+    count: all its needs are known.
     """
     found = bytearray(len(store))
     for peer in peers:
         if peer.blind:
             continue
-        going = but(peer)
         try:
-            for digest in peer.blobs():
-                if digest not in going and (node := store.find(digest)) is not None:
+            for digest in of(peer):
+                if (node := store.find(digest)) is not None:
                     found[node] = True
         except (OcigcError, OSError) as error:
             peer.unknown = peer.unknown or str(error)

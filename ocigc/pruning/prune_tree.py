@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
@@ -192,9 +192,17 @@ class TreeRun:
         self._unread = [*unread, member] if unknown else unread
 
     def kept_beside(self, member: _PrunedLayout, store: Store) -> array[int]:
-        """The blobs of a pool that the other layouts have, and keep."""
-        others = [each for each in self._beside(member) if not each.pool]
-        return nodes_of(others, store, lambda each: frozenset() if self._executing else each.going)
+        """The blobs of a pool that the other layouts have, and keep. In layouts without an entry, also those that
+        this run empties, only leases and labels keep blobs: otherwise two of them would keep one for each other.
+        """
+
+        def blobs_of(each: _PrunedLayout) -> Iterable[Digest]:
+            if each.pool or (each.emptied and (each.done or not self._executing)):
+                return each.kept_blobs(self.now)
+            going = frozenset() if self._executing else each.going
+            return (digest for digest in each.blobs() if digest not in going)
+
+        return nodes_of(self._beside(member), store, blobs_of)
 
     def changed_beside(self, member: _PrunedLayout) -> bool:
         """Whether another layout of the tree has changed since this one was planned, if it shares blobs."""
