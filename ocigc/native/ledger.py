@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from contextlib import suppress
 from enum import IntEnum
+from itertools import compress
 
 from ocigc._native import ffi, lib
 from ocigc.native.calls import bytes_pointer, call, long_call, pointer
@@ -71,7 +72,7 @@ class Ledger:
     def update(self, nodes: array[int], hashes: Hashes, began: int) -> None:
         """Records what was found by a run that began, before the scan, at an instant."""
         checksums = ffi.from_buffer("struct ocigc_checksum[]", hashes.checksums)
-        self._updated.extend(node for node, found in zip(nodes, hashes.verdicts, strict=True) if found)
+        self._updated.extend(compress(nodes, hashes.verdicts))
         lib.ocigc_ledger_update(
             self._handle, pointer(nodes), len(nodes), bytes_pointer(hashes.verdicts), checksums, began
         )

@@ -258,7 +258,8 @@ def verify(
     outcome = read_blobs(store, ledger, nodes, jobs, watch, terms, hasher)
     nodes, verdicts = outcome.nodes, outcome.verdicts
     by_verdict: dict[int, list[int]] = {}
-    for number, node in enumerate(nodes):
+    for number in [number for number, verdict in enumerate(verdicts) if verdict != Verdict.SOUND]:
+        node = nodes[number]
         if verdicts[number] == Verdict.UNSUPPORTED:
             verdicts[number] = blob_check.verdict(snapshot.layout.dir, store.digest(node))
         if verdicts[number] != Verdict.SOUND:
@@ -269,12 +270,12 @@ def verify(
     errors += outcome.troubles
     for verdict, what in _UNSOUND.items():
         errors += [f"{store.digest(node)}: {what}" for node in by_verdict.get(verdict, ())]
-    checked = [
-        node for node, verdict in zip(nodes, verdicts, strict=True) if verdict in (Verdict.SOUND, Verdict.CORRUPT)
-    ]
+    hashed = (Verdict.SOUND, Verdict.CORRUPT)
+    checked = [node for node, verdict in zip(nodes, verdicts, strict=True) if verdict in hashed]
+    sizes = store.sizes() if checked else ()
     return Verification(
         checked=len(checked),
-        bytes=sum(map(store.size, checked)),
+        bytes=sum(map(sizes.__getitem__, checked)),
         corrupt=sorted(corrupt),
         wrong_size=wrong_sizes(snapshot),
         missing=sorted(snapshot.absent | set(store.missing())),
@@ -309,8 +310,8 @@ def _naming(digest: str, fault: OcigcError) -> str:
 def wrong_sizes(snapshot: Snapshot) -> list[Digest]:
     """The digests of blobs whose size differs from a descriptor. The layout must have been read with `record`."""
     store = snapshot.store
-    wrong = set(store.digests(store.wrong_sizes()))
+    wrong, sizes = set(store.digests(store.wrong_sizes())), store.sizes()
     for node, size in zip(snapshot.targets, snapshot.index.entries.sizes(), strict=True):
-        if node != NO_NODE and store.size(node) != size:
+        if node != NO_NODE and sizes[node] != size:
             wrong.add(store.digest(node))
     return sorted(wrong)

@@ -129,7 +129,7 @@ class VerifySmall:
 
     def __call__(self, layout: Layout, _: Found, watch: Watcher) -> Verification | None:
         with Store.scan(layout.fd, detail=Detail.STATUS) as store:
-            if store.files(range(len(store))).size > self.most:
+            if sum(store.sizes()) > self.most:
                 return None
         return verify(layout, replace(self.options, jobs=1), watch=watch)
 
@@ -220,7 +220,7 @@ def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, wa
         figures = {
             "images": len(snapshot.images),
             "blobs": blobs,
-            "bytes": snapshot.store.files(range(blobs)).size,
+            "bytes": sum(snapshot.store.sizes()),
             "freed": 0,
             "trashed": 0,
             "whole": not options.reachable and result.checked == blobs,
