@@ -335,6 +335,9 @@ const char *ocigc_store_foreign(const ocigc_store *store, uint32_t index);
  * twice. */
 int32_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count, uint64_t *bytes,
                           struct ocigc_error *error);
+/* The same for each of many groups: group i has the nodes up to ends[i], from where the group before it ended. */
+int32_t ocigc_store_freed_each(const ocigc_store *store, const uint32_t *nodes, const uint32_t *ends, size_t groups,
+                               uint64_t *bytes, struct ocigc_error *error);
 
 /* One hard link of a file that has `links` of them. */
 struct ocigc_hard_link {
@@ -447,6 +450,11 @@ uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
  * Returns how many have a subject. */
 size_t ocigc_graph_subjects(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 
+/* Those of `count` nodes (UINT32_MAX: none) to which an edge leads forward, or a subject leads backward; in `found` how
+ * many. */
+int32_t ocigc_graph_referred(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out,
+                             size_t *found, struct ocigc_error *error);
+
 enum ocigc_reach {
     OCIGC_REACH_ALL = 0,    /* edges forward, subjects backward */
     OCIGC_REACH_FLAT = 1,   /* of the roots only their referrers, which are whole; later groups walk on */
@@ -469,6 +477,17 @@ size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, 
  * there are. */
 int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
                          size_t capacity, size_t *count, struct ocigc_error *error);
+
+/* Walks from each of `count` nodes (UINT32_MAX: none), read as the enum ocigc_media in medias[i]. Of walk i, gives those
+ * nodes that owners[i] owns and that have a flag in `among`, a byte per node: in `out` up to ends[i], from where the walk
+ * before it ended, and in `as` as what they were visited. No two walks have the same owner, so `out` and `as` need room
+ * for as many nodes as have a flag. */
+int32_t ocigc_graph_walk_owned(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias,
+                               const uint32_t *owners, size_t count, const uint8_t *among, uint32_t *out, uint8_t *as,
+                               uint32_t *ends, struct ocigc_error *error);
+/* Sets a byte of `flags` for every node that one of these walks visits as `media`. */
+int32_t ocigc_graph_walked_as(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, size_t count,
+                              int32_t media, uint8_t *flags, struct ocigc_error *error);
 
 /* What the nodes of a group come to, each once, in bytes. */
 struct ocigc_usage {

@@ -243,6 +243,31 @@ size_t ocigc_graph_subjects(const ocigc_store *store, const uint32_t *nodes, siz
     return found;
 }
 
+static void set_bit(uint8_t *bits, uint32_t number)
+{
+    bits[number / 8] |= (uint8_t)(1 << number % 8);
+}
+
+int32_t ocigc_graph_referred(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out,
+                             size_t *found, struct ocigc_error *error)
+{
+    const struct ocigc_graph *graph = store->graph;
+    uint8_t *bits = calloc(store->count / 8 + 1, 1);
+    if (bits == NULL)
+        return ocigc_fail_memory(error);
+    for (uint32_t i = 0; i < graph->edge_count; i++)
+        if (graph->targets[i] != UINT32_MAX && !ocigc_edge_is_back(graph->kinds[i]))
+            set_bit(bits, graph->targets[i]);
+    for (uint32_t i = 0; i < graph->referrer_count; i++)
+        set_bit(bits, ocigc_referrer_of(graph->referrers[i]));
+    *found = 0;
+    for (size_t i = 0; i < count; i++)
+        if (nodes[i] != UINT32_MAX && bits[nodes[i] / 8] >> nodes[i] % 8 & 1)
+            out[(*found)++] = nodes[i];
+    free(bits);
+    return OCIGC_OK;
+}
+
 size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targets, int32_t *roles, size_t capacity)
 {
     struct ocigc_edges edges = ocigc_graph_edges_of(store->graph, node);

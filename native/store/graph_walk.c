@@ -74,3 +74,74 @@ int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media,
     ocigc_walk_free(&walk);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
+
+/* Calls `visit` with each of many walks. */
+static int32_t walk_each(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, size_t count,
+                         void (*visit)(void *context, const struct ocigc_walk *walk, size_t number), void *context,
+                         struct ocigc_error *error)
+{
+    struct ocigc_walk walk = {0};
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        if (nodes[i] == UINT32_MAX)
+            ocigc_node_set_clear(&walk.seen);
+        else
+            ok = ocigc_walk_from(&walk, store->graph, nodes[i], medias[i]);
+        if (ok)
+            visit(context, &walk, i);
+    }
+    ocigc_walk_free(&walk);
+    return ok ? OCIGC_OK : ocigc_fail_memory(error);
+}
+
+struct owned {
+    const uint32_t *owner_of; /* each node */
+    const uint32_t *owners;   /* of each walk */
+    const uint8_t *among;
+    uint32_t *out;
+    uint8_t *as;
+    uint32_t *ends;
+    uint32_t count;
+};
+
+static void list_owned(void *context, const struct ocigc_walk *walk, size_t number)
+{
+    struct owned *owned = context;
+    for (uint32_t i = 0; i < walk->seen.count; i++) {
+        uint32_t node = walk->seen.nodes[i];
+        if (owned->owner_of[node] != owned->owners[number] || !owned->among[node])
+            continue;
+        owned->out[owned->count] = node;
+        owned->as[owned->count++] = (uint8_t)walk->medias[i];
+    }
+    owned->ends[number] = owned->count;
+}
+
+int32_t ocigc_graph_walk_owned(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias,
+                               const uint32_t *owners, size_t count, const uint8_t *among, uint32_t *out, uint8_t *as,
+                               uint32_t *ends, struct ocigc_error *error)
+{
+    struct owned owned = {store->graph->owners, owners, among, out, as, ends, 0};
+    return walk_each(store, nodes, medias, count, list_owned, &owned, error);
+}
+
+struct visited {
+    int32_t media;
+    uint8_t *flags;
+};
+
+static void flag_visited(void *context, const struct ocigc_walk *walk, size_t number)
+{
+    const struct visited *visited = context;
+    (void)number;
+    for (uint32_t i = 0; i < walk->seen.count; i++)
+        if (walk->medias[i] == visited->media)
+            visited->flags[walk->seen.nodes[i]] = 1;
+}
+
+int32_t ocigc_graph_walked_as(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, size_t count,
+                              int32_t media, uint8_t *flags, struct ocigc_error *error)
+{
+    struct visited visited = {media, flags};
+    return walk_each(store, nodes, medias, count, flag_visited, &visited, error);
+}

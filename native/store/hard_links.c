@@ -61,6 +61,15 @@ int32_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_
     return OCIGC_OK;
 }
 
+int32_t ocigc_store_freed_each(const ocigc_store *store, const uint32_t *nodes, const uint32_t *ends, size_t groups,
+                               uint64_t *bytes, struct ocigc_error *error)
+{
+    int32_t code = OCIGC_OK;
+    for (size_t i = 0, start = 0; code == OCIGC_OK && i < groups; start = ends[i++])
+        code = ocigc_store_freed(store, nodes + start, ends[i] - start, &bytes[i], error);
+    return code;
+}
+
 size_t ocigc_store_hard_links(const ocigc_store *store, const uint32_t *nodes, size_t count,
                               struct ocigc_hard_link *out, size_t capacity)
 {

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, Sequence
 from sys import intern
 
 from ocigc.gc.filters import ConfigLabels, Filters
-from ocigc.gc.graph import NO_NODE, Graph
+from ocigc.gc.graph import NO_NODE, Graph, flags
 from ocigc.gc.images import Images, NameKind, name_kind
 from ocigc.gc.plan import KeepReason, Kept, KeptImages
 from ocigc.gc.protection import ContentUser, Protection
@@ -80,6 +80,18 @@ class _ImageJudge:
         target = self.graph.find(image.target.digest) if image.nameless and not labelled else None
         return Dependent(position, subjects or circular, labelled, NO_NODE if target is None else target)
 
+    def free(self, images: Images) -> bytearray:
+        """A flag per position: 1 for an image that is a candidate, whatever its record says. There may be a million of
+        them, and to make a record takes a while.
+        """
+        filters, relations = self.filters, self.relations
+        if filters.until or filters.labels or self.protection:
+            return flags((), _after(images))
+        those = images.of_kind(NameKind.NAMELESS) if filters.dangling_only else images
+        may_stay = (relations.subjects, relations.circular, relations.labelled, filters.retained, self.in_grace)
+        positions = (each for each in those.positions if not any(each in some for some in may_stay))
+        return flags(positions, _after(images))
+
     def _kept_by_itself(self, image: ImageRecord) -> Kept | None:
         position = image.position
         if self.filters.dangling_only and not image.dangling:
@@ -101,6 +113,10 @@ class _ImageJudge:
         return None if user is None else Kept(image.position, KeepReason.NAME_IN_USE, user)
 
 
+def _after(images: Images) -> int:
+    return max(images.positions, default=-1) + 1
+
+
 def find_candidates(
     images: Images,
     relations: Relations,
@@ -118,14 +134,15 @@ def find_candidates(
     judge = _ImageJudge(graph, filters, protection, config_labels, relations, in_grace)
     kept, dependents = KeptImages(), []
     alone, candidates = array("I"), array("I")
-    for image in considered:
-        decision = judge.decide(image)
+    free = judge.free(considered)
+    for position in considered.positions:
+        decision = None if free[position] else judge.decide(images[position])
         if isinstance(decision, Dependent):
             dependents.append(decision)
             continue
-        alone.append(image.position)
+        alone.append(position)
         if decision is None:
-            candidates.append(image.position)
+            candidates.append(position)
         else:
             kept.add(decision)
     pruned = images.picked(candidates)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Container, Iterable, Sequence
-from itertools import chain, compress
+from itertools import accumulate, chain, compress, pairwise
 
 from ocigc.gc.candidates import find_candidates
 from ocigc.gc.filters import ConfigLabels, Filters
-from ocigc.gc.graph import Graph, flags
+from ocigc.gc.graph import Graph, Owned, Walks, flags
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.mark import Marked, complete, mark
@@ -89,24 +89,10 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
     chosen = bool(request.filters.retained or detached)
     marked = complete(marked, inputs.parts, inputs.relations, in_grace, staying, detached, chosen=chosen)
     graph, candidates = marked.graph, marked.candidates
-    unaccounted = flags(marked.leaving(), len(graph))
-    deleted, unnamed = array("I"), array("I")
-    ends, unnamed_ends = array("I"), array("I")
-    surviving_configs: set[int] = set()
-    owner = marked.marks.owner
-    config = Media.CONFIG
-    is_reported = [media in request.rules.reported for media in Media]  # to ask a set of enums takes longer
-    for number, walk in enumerate(marked.pruned.walks(graph)):
-        group = marked.group(number)
-        for node, media in walk:
-            if unaccounted[node] and owner(node) == group:
-                (deleted if is_reported[media] else unnamed).append(node)
-                unaccounted[node] = False
-            elif media == config and not unaccounted[node]:
-                surviving_configs.add(node)
-        ends.append(len(deleted))
-        unnamed_ends.append(len(unnamed))
-
+    leaving = flags(marked.leaving(), len(graph))
+    walks = marked.pruned.walks(graph)
+    owned = marked.marks.owned_on_walks(walks, marked.groups, leaving)
+    deleted, ends, unnamed, unnamed_ends = _by_report(owned, request.rules)
     remaining = candidates.images.picked(marked.kept.positions), candidates.dangling, candidates.named
     return Plan(
         images=candidates.images,
@@ -120,20 +106,48 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
         dangling=candidates.dangling,
         judged=marked.kept,
         named=candidates.named,
-        unlease=_unlease(surviving_configs, remaining, graph) if request.rules.unleases else (),
-        orphans=array("I", compress(range(len(graph)), unaccounted) if True in unaccounted else ()),
+        unlease=_unlease(walks, leaving, remaining, graph) if request.rules.unleases else (),
+        orphans=_without(leaving, owned.nodes),
         in_grace=len(in_grace) if request.orphans else 0,
     )
 
 
-def _unlease(configs: Iterable[int], remaining: Iterable[Images], graph: Graph) -> list[int]:
-    """The configs of images that go, unless the walk of a remaining image visits them.
+def _by_report(owned: Owned, rules: RuleSet) -> tuple[array[int], array[int], array[int], array[int]]:
+    """What goes with each image: the nodes that the report of the rule set names, and where those of each end; and in
+    the same way the others.
+    """
+    is_named = bytes(media in rules.reported for media in Media).ljust(256, b"\0")
+    named = owned.medias.translate(is_named)
+    if 0 not in named:
+        return owned.nodes, owned.ends, array("I"), array("I", bytes(4 * len(owned.ends)))
+    rest = named.translate(b"\1\0".ljust(256, b"\0"))
+    spans = list(pairwise(chain((0,), owned.ends)))
+    return (
+        array("I", compress(owned.nodes, named)),
+        array("I", accumulate(named.count(1, start, end) for start, end in spans)),
+        array("I", compress(owned.nodes, rest)),
+        array("I", accumulate(rest.count(1, start, end) for start, end in spans)),
+    )
+
+
+def _without(leaving: bytearray, nodes: Sequence[int]) -> array[int]:
+    """The nodes that leave, without some of them."""
+    left = leaving[:]
+    for node in nodes:
+        left[node] = False
+    return array("I", compress(range(len(left)), left) if True in left else ())
+
+
+def _unlease(walks: Walks, leaving: bytearray, remaining: Iterable[Images], graph: Graph) -> list[int]:
+    """The configs on the walks of images that go, where they stay and the walk of no remaining image visits them.
 
     Source: moby `unleaseSnapshotsFromDeletedConfigs`.
     """
-    unreachable = set(configs)
-    for walk in chain.from_iterable(images.walks(graph) for images in remaining):
-        if not unreachable:
+    configs = compress(range(len(graph)), graph.walked_as(walks, Media.CONFIG)) if walks.nodes else ()
+    found = [node for node in configs if not leaving[node]]
+    for images in remaining:
+        if not found:
             break
-        unreachable.difference_update(node for node, media in walk if media == Media.CONFIG)
-    return sorted(unreachable)
+        visited = graph.walked_as(images.walks(graph), Media.CONFIG)
+        found = [node for node in found if not visited[node]]
+    return found

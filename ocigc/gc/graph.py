@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Protocol
 
 from ocigc.digest import Digest
@@ -27,11 +28,46 @@ class Group:
     forward: bool = False
 
 
+@frozen
+class Groups:
+    """Many groups as columns: those of group n are the `roots` up to ends[n], from where the group before it ended."""
+
+    roots: array[int]
+    ends: array[int]
+    forward: bool = False
+
+    def __iter__(self) -> Iterator[Group]:
+        for start, end in pairwise(chain((0,), self.ends)):
+            yield Group(self.roots[start:end], forward=self.forward)
+
+
+@frozen
+class Walks:
+    """Many walks as columns: each begins at a node, read as a Media (a byte); at NO_NODE, it visits nothing."""
+
+    nodes: array[int]
+    medias: bytes
+
+
+@frozen
+class Owned:
+    """What the groups of many walks own on these: `nodes`, visited as `medias` (a Media in a byte). Those of walk n end
+    before ends[n].
+    """
+
+    nodes: array[int]
+    medias: bytearray
+    ends: array[int]
+
+
 class Marks(Protocol):
     """The owner of each node: the group that reached it first."""
 
     def add(self, groups: Iterable[Group]) -> None:
         """Marks the groups one after another. Each owns what it reaches and no group before it has reached."""
+
+    def add_each(self, groups: Groups) -> None:
+        """The same, for groups that are given as columns."""
 
     def owner(self, node: int) -> int | None:
         """The number of the group that owns a node, from 0; None if no group reaches the node."""
@@ -41,6 +77,11 @@ class Marks(Protocol):
 
     def unreachable(self) -> Sequence[int]:
         """The nodes that no group reaches, ascending."""
+
+    def owned_on_walks(self, walks: Walks, groups: Sequence[int], among: bytearray) -> Owned:
+        """Of each walk, in its order, the nodes that its group owns and that have a flag in `among` (a byte per node).
+        No two walks have the same group.
+        """
 
 
 class Graph(Protocol):
@@ -76,6 +117,12 @@ class Graph(Protocol):
 
     def walk_from(self, node: int, media: Media) -> Sequence[tuple[int, Media]]:
         """The same, from a node that is read as this media."""
+
+    def walked_as(self, walks: Walks, media: Media) -> bytearray:
+        """The nodes that some walks visit as this media: a flag per node."""
+
+    def referred(self, nodes: array[int]) -> Sequence[int]:
+        """Those of the nodes to which another refers, or of which another is the subject. NO_NODE is none of them."""
 
     def mark(self, groups: Iterable[Group]) -> Marks:
         """Marks the groups one after another. Each owns what it reaches and no group before it has reached."""

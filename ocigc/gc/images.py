@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Protocol
 
-from ocigc.gc.graph import Graph, Group
-from ocigc.image import DANGLING_PREFIX, ImageRecord, Media
+from ocigc.gc.graph import Graph, Groups, Walks
+from ocigc.image import DANGLING_PREFIX, ImageRecord
 
 _SHORTEST = 34  # an algorithm of one character, a dash, and as few digits as may be
 _FALLBACK = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<encoded>[0-9a-f]{32,})(?:\..+)?")
@@ -86,7 +86,7 @@ class Images(Protocol):
     def targets(self, graph: Graph, /) -> array[int]:
         """The node of each target, NO_NODE if it is absent."""
 
-    def groups(self, graph: Graph, /) -> Iterator[Group]:
+    def groups(self, graph: Graph, /, *, forward: bool = False) -> Groups:
         """The roots of each image: its target, and what its labels refer to."""
 
     def roots(self, graph: Graph, /) -> array[int]:
@@ -95,5 +95,8 @@ class Images(Protocol):
     def medias(self) -> bytes:
         """As what the target of each is read: a Media in a byte."""
 
-    def walks(self, graph: Graph, /) -> Iterator[Sequence[tuple[int, Media]]]:
+    def walks(self, graph: Graph, /) -> Walks:
         """The walk of each image."""
+
+    def repositories(self, own: str | None, /) -> Iterator[str]:
+        """The repository of each image, as `repository_of` tells it."""

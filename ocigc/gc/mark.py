@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Container, Iterable, Sequence
-from itertools import chain
+from itertools import chain, compress
 
 from ocigc.gc.candidates import Candidates, Dependent
 from ocigc.gc.graph import NO_NODE, Graph, Group, Marks
@@ -26,7 +26,8 @@ _IMAGES, _OTHER_ROOTS, _FLAT_LEASES, _IN_GRACE, _PRUNED = range(5)
 @frozen
 class Marked:
     """What stays, what goes, and who owns what. `pruned` are in the order of pruning, with the `dependents` that go.
-    The entries of `going_parts` go, and those of `kept_parts` stay.
+    Each has a group, which owns what goes with it; `end` is the number after those of what goes. The entries of
+    `going_parts` go, and those of `kept_parts` stay.
     """
 
     graph: Graph
@@ -36,12 +37,10 @@ class Marked:
     kept: KeptImages
     dependents: Sequence[Dependent]
     pruned: Images
+    groups: Sequence[int]
+    end: int
     going_parts: Images
     kept_parts: Images
-
-    def group(self, number: int) -> int:
-        """The group that owns what goes with the image at a place in `pruned`."""
-        return _PRUNED + len(self.pruned) - 1 - number
 
     def unreachable(self) -> Sequence[int]:
         """Every node that nothing reaches: the orphans."""
@@ -49,14 +48,14 @@ class Marked:
 
     def leaving(self) -> array[int]:
         """Every node that goes."""
-        nodes = array("I", self.graph.sweepable(self.marks.owned(_PRUNED, _PRUNED + len(self.pruned) + 1)))
+        nodes = array("I", self.graph.sweepable(self.marks.owned(_PRUNED, self.end)))
         nodes.extend(self.graph.sweepable(self.unreachable()))
         return nodes
 
     def stays(self, node: int) -> bool:
         """Whether something that stays reaches the node."""
         owner = None if node == NO_NODE else self.marks.owner(node)
-        return owner is not None and not _PRUNED <= owner <= _PRUNED + len(self.pruned)
+        return owner is not None and not _PRUNED <= owner < self.end
 
     def stays_with_image(self, node: int) -> bool:
         """Whether an image that stays reaches the node."""
@@ -111,11 +110,29 @@ def complete(
         )
         kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))
         going_parts = parts.picked(each for each in marked.going_parts.positions if each not in stay)
-        is_new = any(not marked.stays_with_image(node) for node in kept_parts.roots(marked.graph))
-        if not is_new and len(dependents) == len(marked.dependents):
-            return replace(marked, going_parts=going_parts, kept_parts=kept_parts)
+        new = kept.positions[len(marked.kept) :]
+        roots = marked.candidates.images.picked(new).roots(marked.graph) + kept_parts.roots(marked.graph)
+        if all(map(marked.stays_with_image, roots)):
+            return _without(marked, kept, dependents, going_parts, kept_parts)
         # What stays is a root: it may keep what would have gone.
         marked = _mark_again(marked, kept, dependents, going_parts, kept_parts)
+
+
+def _without(
+    marked: Marked, kept: KeptImages, dependents: Sequence[Dependent], going_parts: Images, kept_parts: Images
+) -> Marked:
+    """The same marks, where images that stay reach whatever more is kept: what seemed to go with it was nothing."""
+    stay = frozenset(kept.positions[len(marked.kept) :])
+    left = [position not in stay for position in marked.pruned.positions]
+    return replace(
+        marked,
+        kept=kept,
+        dependents=dependents,
+        pruned=marked.candidates.images.picked(compress(marked.pruned.positions, left)),
+        groups=array("I", compress(marked.groups, left)),
+        going_parts=going_parts,
+        kept_parts=kept_parts,
+    )
 
 
 def _mark_again(
@@ -155,9 +172,11 @@ def _mark(
     going = chain(candidates.pruned.positions, (dependent.position for dependent in dependents))
     pruned = images.picked(going).in_order()
     marks = graph.mark([Group(staying), *other_roots])
-    marks.add(images.picked(reversed(pruned.positions)).groups(graph))
+    marks.add_each(images.picked(reversed(pruned.positions)).groups(graph))
     marks.add([Group(going_parts.roots(graph))])
-    return Marked(graph, other_roots, marks, candidates, kept, dependents, pruned, going_parts, kept_parts)
+    groups = range(_PRUNED + len(pruned) - 1, _PRUNED - 1, -1)
+    end = _PRUNED + len(pruned) + 1
+    return Marked(graph, other_roots, marks, candidates, kept, dependents, pruned, groups, end, going_parts, kept_parts)
 
 
 def root_groups(

@@ -133,9 +133,11 @@ class Plan:
         return merge(renamed, self._pruned(), key=_order) if renamed else self._pruned()
 
     def _pruned(self) -> Iterator[Untagged]:
-        deleted, unnamed = _parts(self.deleted, self.ends), _parts(self.unnamed, self.unnamed_ends)
-        for image, named, rest in zip(self.pruned, deleted, unnamed, strict=True):
+        for image, named, rest in zip(self.pruned, *self._blobs_of_each(), strict=True):
             yield Untagged(image, named, rest, self.released.get(image.position, ""))
+
+    def _blobs_of_each(self) -> tuple[Iterator[Sequence[int]], Iterator[Sequence[int]]]:
+        return _parts(self.deleted, self.ends), _parts(self.unnamed, self.unnamed_ends)
 
     def keeping_blobs(self) -> Plan:
         """The same plan for entries, but with every blob and every label kept."""
@@ -164,9 +166,22 @@ class Plan:
         return len(self.judged) + len(self.named) + len(self.dangling)
 
     @property
-    def blobs(self) -> Iterator[int]:
+    def blobs(self) -> array[int]:
         """Every blob that goes (nodes)."""
-        return chain(self.deleted, self.unnamed, self.orphans)
+        nodes = array("I", self.deleted)
+        nodes.extend(self.unnamed)
+        nodes.extend(self.orphans)
+        return nodes
+
+    def blobs_by_image(self) -> tuple[array[int], array[int]]:
+        """The blobs (nodes) that go with each of the `pruned`, and where those of each end."""
+        if not self.unnamed:
+            return array("I", self.deleted), array("I", self.ends)
+        nodes, ends = array("I"), array("I")
+        for each in zip(*self._blobs_of_each(), strict=True):
+            nodes.extend(chain.from_iterable(each))
+            ends.append(len(nodes))
+        return nodes, ends
 
     @property
     def blob_count(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ocigc.gc.graph import Graph
+from ocigc.gc.graph import NO_NODE, Graph
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse, is_sandbox, normalized
 from ocigc.gc.rule_sets import SEED, RuleSet
@@ -148,8 +148,9 @@ def _images_by_config(image_ids: Collection[str], images: Images, graph: Graph) 
     for target in targets:
         wanted.pop(target, None)
     found: dict[str, dict[str, None]] = {}  # sets that keep their order
-    for target, walk in zip(targets, images.walks(graph) if wanted else (), strict=False):
-        for node, media in walk:
+    medias = images.medias() if wanted else b""
+    for target, kind in zip(targets, medias, strict=False):
+        for node, media in () if target == NO_NODE else graph.walk_from(target, Media(kind)):
             if media == Media.CONFIG and node in wanted:
                 found.setdefault(wanted[node], {})[graph.digest(target)] = None
     return found

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
 
-from ocigc.gc.graph import ABSENT, NO_NODE, Graph, Group, Marks
+from ocigc.gc.graph import ABSENT, NO_NODE, Graph, Group, Marks, flags
 from ocigc.gc.images import Images, NameKind, fallback_subject
-from ocigc.image import ImageRecord
+from ocigc.image import ImageRecord, Media
 from ocigc.values import field, frozen
 
 _FEW = 100  # images, for each of which the whole graph may be marked
@@ -110,12 +110,16 @@ def relate(
     alone = frozenset(parts)
     part_subjects = {position: nodes for position, nodes in present.items() if position in alone}
     present = {position: nodes for position, nodes in present.items() if position not in alone}
-    referrers = images.picked(present)
-    walks = zip(present.items(), referrers.walks(graph), strict=True)
+    walks = images.picked(present).walks(graph)
+    referrers = zip(present.items(), walks.nodes, walks.medias, strict=True)
     return Relations(
         parts,
         present,
-        frozenset(position for (position, nodes), walk in walks if any(node in nodes for node, _ in walk)),
+        frozenset(
+            position
+            for (position, nodes), target, media in referrers
+            if target != NO_NODE and any(node in nodes for node, _ in graph.walk_from(target, Media(media)))
+        ),
         {position: nodes for position, nodes in circular.items() if position not in alone},
         {position: digest for position, digest in subjects.orphaned.items() if position not in alone},
         absent_parts=absent or {},
@@ -134,8 +138,11 @@ def _circular(
     def unreached(positions: Iterable[int], marks: Marks) -> list[int]:
         return [each for each in positions if all(marks.owner(node) is None for node in subjects[each])]
 
-    alone = images.picked(position for position in images.positions if position not in subjects)
-    marks = graph.mark([Group(alone.roots(graph)), Group(others)])
+    alone = images.picked(position for position in images.positions if position not in subjects).roots(graph)
+    roots = flags(alone, len(graph))
+    if all(any(map(roots.__getitem__, nodes)) for nodes in subjects.values()):
+        return ()  # as usual
+    marks = graph.mark([Group(alone), Group(others)])
     doubtful = unreached(subjects, marks)
     if not doubtful:
         return ()
@@ -183,8 +190,10 @@ def _parts(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) 
     if not nameless:
         return array("I")
     roots = images.of_kind(NameKind.DANGLING, NameKind.NAMED, NameKind.FALLBACK).roots(graph)
+    nameless, alone = _reachable(roots, nameless, graph)
+    roots = roots + alone.roots(graph)
     parts = array("I")
-    for forward in (True, False):
+    for forward in (True, False) if nameless else ():
         tops = _tops(roots, nameless, graph, forward=forward)
         parts.extend(position for position in nameless.positions if position not in tops)
         if not tops:
@@ -192,6 +201,19 @@ def _parts(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) 
         roots = roots + images.picked(position for position in tops if position in subjects).roots(graph)
         nameless = images.picked(position for position in tops if position not in subjects)
     return parts
+
+
+def _reachable(roots: array[int], images: Images, graph: Graph) -> tuple[Images, Images]:
+    """The images that the roots or another image may reach, for something refers to them; and the others. Seldom do
+    any have to be marked.
+    """
+    targets = images.targets(graph)
+    if len(images.roots(graph)) != len(targets) - targets.count(NO_NODE):
+        return images, images.picked(())  # their labels refer to something too
+    referred = flags(chain(roots, graph.referred(targets)), len(graph))
+    found = [node != NO_NODE and referred[node] for node in targets]
+    reachable = images.picked(compress(images.positions, found))
+    return reachable, images.picked(compress(images.positions, (not each for each in found)))
 
 
 def _tops(roots: array[int], images: Images, graph: Graph, *, forward: bool) -> frozenset[int]:

@@ -15,7 +15,7 @@ from ocigc.gc.graph import NO_NODE, flags
 from ocigc.gc.plan import Plan, Untagged
 from ocigc.gc.referrers import Relations
 from ocigc.hard_links import Files, HardLinks, on_disk
-from ocigc.image import ImageRecord, repository_of
+from ocigc.image import ImageRecord, Media
 from ocigc.layout.configs import created
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
@@ -119,7 +119,7 @@ def summarize(
     store = snapshot.store
     # Each status that nothing else needs is a read of the disk, or a round trip over a network.
     measured = whole or most is None or len(store) - plan.blob_count <= MEASURED
-    store.stat(None if measured else array("I", plan.blobs), report=watch("Reading sizes"))
+    store.stat(None if measured else plan.blobs, report=watch("Reading sizes"))
     losses, count, repositories, orphans = _losses(snapshot, plan, options, most)
     return PlanSummary(
         losses=[replace(each, layout=layout) for each in losses],
@@ -178,13 +178,9 @@ def _losses(
     """The losses, how many there are in all, what all of them come to by repository, and the blobs that are in none."""
     store = snapshot.store
     subjects = _subjects(plan, snapshot.relations, store)
-    # There may be a million: none is kept, and of each repository's name there is one.
-    frees, names = array("Q"), list[str]()
-    for untagged in plan.untagged:
-        if untagged.image.position in plan.renamed:
-            continue
-        frees.append(store.freed(untagged.blobs))
-        names.append(intern(repository_of(untagged.image, options.repository)))
+    # There may be a million: no record is made, and of each repository's name there is one.
+    frees = store.freed_each(*plan.blobs_by_image())
+    names = list(map(intern, plan.pruned.repositories(options.repository)))
     orphans = _without_referrers(plan, store, subjects, frees)
     images: Counter[str] = Counter()
     freed: Counter[str] = Counter()
@@ -223,8 +219,11 @@ def _without_referrers(plan: Plan, store: Store, subjects: Iterable[int], frees:
     if not late or not plan.orphans:
         return plan.orphans
     left = flags(plan.orphans, len(store))
+    walks = plan.pruned.walks(store)
     for number in late:
-        own = array("I", {node for node, _ in store.walk(_at(plan, number).image.target) if left[node]})
+        target = walks.nodes[number]
+        walk = () if target == NO_NODE else store.walk_from(target, Media(walks.medias[number]))
+        own = array("I", (node for node, _ in walk if left[node]))
         frees[number] = store.freed(own)
         for node in own:
             left[node] = 0

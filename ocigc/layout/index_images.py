@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import chain, compress
 
 from ocigc.errors import Remedy, UsageError
-from ocigc.gc.graph import Graph, Group
+from ocigc.gc.graph import Graph, Groups, Walks
 from ocigc.gc.images import NameKind, name_kind
-from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name
+from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name, repository_of
 from ocigc.native import NO_NODE, Entries, NameForm
-from ocigc.native.documents import MEDIAS
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
 from ocigc.values import field, frozen, replace
 
@@ -209,18 +208,21 @@ class IndexImages:
     def targets(self, graph: Graph) -> array[int]:  # noqa: ARG002
         return array("I", map(self._columns.targets.__getitem__, self._positions))
 
-    def groups(self, graph: Graph) -> Iterator[Group]:
-        referring = self._refer
-        for position, target in zip(self._positions, self.targets(graph), strict=True):
-            roots = [] if target == NO_NODE else [target]
-            if referring:
-                roots += [node for node in map(graph.find, self._references(position)) if node is not None]
-            yield Group(roots)
+    def groups(self, graph: Graph, *, forward: bool = False) -> Groups:
+        targets = self.targets(graph)
+        if not self._refer and NO_NODE not in targets:  # as usual
+            return Groups(targets, array("I", range(1, len(targets) + 1)), forward)
+        roots, ends = array("I"), array("I")
+        for position, target in zip(self._positions, targets, strict=True):
+            if target != NO_NODE:
+                roots.append(target)
+            if self._refer:
+                roots.extend(node for node in map(graph.find, self._references(position)) if node is not None)
+            ends.append(len(roots))
+        return Groups(roots, ends, forward)
 
     def roots(self, graph: Graph) -> array[int]:
-        if self._refer:
-            return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
-        return array("I", (node for node in self.targets(graph) if node != NO_NODE))
+        return self.groups(graph).roots
 
     def medias(self) -> bytes:
         medias, forms = self._names.entries.medias(), self._columns.forms
@@ -228,9 +230,21 @@ class IndexImages:
             return bytes(map(medias.__getitem__, self._positions))
         return bytes(forms.get(position) or medias[position] for position in self._positions)
 
-    def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
-        for media, target in zip(self.medias(), self.targets(graph), strict=True):
-            yield () if target == NO_NODE else graph.walk_from(target, MEDIAS[media])
+    def walks(self, graph: Graph) -> Walks:
+        return Walks(self.targets(graph), self.medias())
+
+    def repositories(self, own: str | None) -> Iterator[str]:
+        known: dict[str, str] = {}  # by the name before the tag
+        for position in self._positions:
+            text, _ = self._names.entries.name(position)
+            full = "" if text is None else self._names.full(position, text)[0]
+            before, _, tag = full.rpartition(":")
+            if not before or "@" in before or not is_bare_tag(tag):
+                yield repository_of(self[position], own)
+                continue
+            if before not in known:
+                known[before] = repository_of(self[position], own)
+            yield known[before]
 
     @property
     def _refer(self) -> bool:

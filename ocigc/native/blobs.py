@@ -216,6 +216,14 @@ class Blobs(Closing):
         call(lib.ocigc_store_freed, self.handle, pointer(flat), len(flat), freed)
         return int(freed[0])
 
+    def freed_each(self, nodes: array[int], ends: array[int]) -> array[int]:
+        """The same for each of many groups of nodes. Group n ends before ends[n]."""
+        self.stat(nodes)
+        freed = array("Q", bytes(8 * len(ends)))
+        out = ffi.from_buffer("uint64_t[]", freed)
+        call(lib.ocigc_store_freed_each, self.handle, pointer(nodes), pointer(ends), len(ends), out)
+        return freed
+
     def files(self, nodes: Iterable[int]) -> Files:
         """The files of the nodes."""
         flat = node_array(nodes)

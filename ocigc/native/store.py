@@ -12,7 +12,7 @@ from typing import Any
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, OcigcError
-from ocigc.gc.graph import Group
+from ocigc.gc.graph import Group, Groups, Owned, Walks
 from ocigc.hard_links import HardLinks
 from ocigc.image import Descriptor, Media
 from ocigc.native.blobs import Blobs, Detail
@@ -105,6 +105,10 @@ def _reach(group: Group) -> int:
     return int(lib.OCIGC_REACH_FORWARD if group.forward else lib.OCIGC_REACH_ALL)
 
 
+def _walks(walks: Walks) -> tuple[Any, Any]:
+    return pointer(walks.nodes), ffi.from_buffer("uint8_t[]", walks.medias)
+
+
 class _Marks:
     """Implements `ocigc.gc.graph.Marks`. Valid until the store is marked again, or its graph is cleared."""
 
@@ -125,6 +129,14 @@ class _Marks:
         call(lib.ocigc_graph_mark, self._handle, pointer(roots), pointer(ends), reaches, len(ends), self._groups + 1)
         self._groups += len(ends)
 
+    def add_each(self, groups: Groups) -> None:
+        reach = _reach(Group((), forward=groups.forward))
+        ends = groups.ends
+        reaches = ffi.from_buffer("uint8_t[]", bytes([reach]) * len(ends))
+        arguments = pointer(groups.roots), pointer(ends), reaches, len(ends), self._groups + 1
+        call(lib.ocigc_graph_mark, self._handle, *arguments)
+        self._groups += len(ends)
+
     def owner(self, node: int) -> int | None:
         owner = self._owners[node]
         return owner - 1 if owner else None
@@ -134,6 +146,16 @@ class _Marks:
 
     def unreachable(self) -> array[int]:
         return listed(lib.ocigc_graph_owned, self._handle, 0, 0)
+
+    def owned_on_walks(self, walks: Walks, groups: Sequence[int], among: bytearray) -> Owned:
+        room = among.count(1)
+        nodes, medias, ends = array("I", bytes(4 * room)), bytearray(room), array("I", bytes(4 * len(groups)))
+        out = pointer(nodes), bytes_pointer(medias), pointer(ends)
+        owners = array("I", (group + 1 for group in groups))
+        flags = bytes_pointer(among)
+        call(lib.ocigc_graph_walk_owned, self._handle, *_walks(walks), pointer(owners), len(owners), flags, *out)
+        count = ends[-1] if ends else 0
+        return Owned(nodes[:count], medias[:count], ends)
 
 
 class Store(Blobs):
@@ -300,6 +322,19 @@ class Store(Blobs):
                 return [(self._walk_nodes[n], MEDIAS[self._walk_medias[n]]) for n in range(count[0])]
             self._walk_nodes = array("I", bytes(4 * count[0]))
             self._walk_medias = array("i", bytes(4 * count[0]))
+
+    def walked_as(self, walks: Walks, media: Media) -> bytearray:
+        """The nodes that these walks visit as this media: a flag per node."""
+        found = bytearray(len(self))
+        arguments = *_walks(walks), len(walks.nodes), media, bytes_pointer(found)
+        call(lib.ocigc_graph_walked_as, self.handle, *arguments)
+        return found
+
+    def referred(self, nodes: array[int]) -> array[int]:
+        """Those to which an edge leads, or a subject."""
+        found, count = array("I", bytes(4 * len(nodes))), ffi.new("size_t *")
+        call(lib.ocigc_graph_referred, self.handle, pointer(nodes), len(nodes), pointer(found), count)
+        return found[: count[0]]
 
     def usage(
         self,

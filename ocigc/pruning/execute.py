@@ -99,7 +99,7 @@ def execute(
     finishes what was begun.
     """
     layout, store = snapshot.layout, snapshot.store
-    to_delete = array("I", plan.blobs)
+    to_delete = plan.blobs
     change = index_change(snapshot, plan)
     wanted = Journal(
         id=journal.new_id(),

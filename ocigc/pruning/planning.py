@@ -138,7 +138,7 @@ def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status
         in_grace = frozenset(each for each, node in zip(nameless.positions, targets, strict=True) if node in newer)
     marked = consider(inputs, request, config_labels, in_grace)
     plan = conclude(marked, inputs, request, () if after is None else status.newer(marked.unreachable(), after))
-    return replace(plan, reclaimed=status.freed(array("I", plan.blobs)))
+    return replace(plan, reclaimed=status.freed(plan.blobs))
 
 
 def _decide(snapshot: Snapshot, request: Request) -> Plan:

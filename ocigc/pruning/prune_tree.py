@@ -67,7 +67,7 @@ def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) ->
     """What a plan tells at the instant `now`, where others have asked for some digests; with `pools` also what goes."""
     snapshot, plan = planned.snapshot, planned.plan
     gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
-    blobs = array("I", plan.blobs)
+    blobs = plan.blobs
     current = needs(snapshot, now)
     return Told(
         current,

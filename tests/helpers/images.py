@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from ocigc.gc.graph import NO_NODE, Graph, Group
+from ocigc.gc.graph import NO_NODE, Graph, Groups, Walks
 from ocigc.gc.images import NameKind, name_kind
-from ocigc.image import ImageRecord, Media
+from ocigc.image import ImageRecord, repository_of
 
 
 class RecordImages:
@@ -60,16 +60,22 @@ class RecordImages:
         found = (graph.find(image.target.digest) for image in self)
         return array("I", (NO_NODE if node is None else node for node in found))
 
-    def groups(self, graph: Graph) -> Iterator[Group]:
+    def groups(self, graph: Graph, *, forward: bool = False) -> Groups:
+        roots, ends = array("I"), array("I")
         for image in self:
             found = map(graph.find, (image.target.digest, *image.references))
-            yield Group([node for node in found if node is not None])
+            roots.extend(node for node in found if node is not None)
+            ends.append(len(roots))
+        return Groups(roots, ends, forward)
 
     def roots(self, graph: Graph) -> array[int]:
-        return array("I", chain.from_iterable(group.roots for group in self.groups(graph)))
+        return self.groups(graph).roots
 
     def medias(self) -> bytes:
         return bytes(image.target.media for image in self)
 
-    def walks(self, graph: Graph) -> Iterator[Sequence[tuple[int, Media]]]:
-        return (graph.walk(image.target) for image in self)
+    def walks(self, graph: Graph) -> Walks:
+        return Walks(self.targets(graph), self.medias())
+
+    def repositories(self, own: str | None) -> Iterator[str]:
+        return (repository_of(image, own) for image in self)

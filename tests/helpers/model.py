@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ocigc.gc.graph import ABSENT, NO_NODE, Group
+from ocigc.gc.graph import ABSENT, NO_NODE, Group, Groups, Owned, Walks
 from ocigc.image import Descriptor, Media
 
 MEDIA = {
@@ -49,6 +50,19 @@ class ModelHolders:
                     for referrer in self._graph.referrers(root):
                         self._hold(referrer)
             self._groups += 1
+
+    def add_each(self, groups: Groups) -> None:
+        self.add(groups)
+
+    def owned_on_walks(self, walks: Walks, groups: Sequence[int], among: bytearray) -> Owned:
+        found = Owned(array("I"), bytearray(), array("I"))
+        for node, media, group in zip(walks.nodes, walks.medias, groups, strict=True):
+            for each, kind in self._graph.visited(node, media):
+                if among[each] and self.owner(each) == group:
+                    found.nodes.append(each)
+                    found.medias.append(kind)
+            found.ends.append(len(found.nodes))
+        return found
 
     def _hold(self, node: int, *, forward: bool = False) -> None:
         if node in self._owners and node not in self._open:
@@ -156,6 +170,19 @@ class ModelGraph:
 
         visit(self.digests[start], held)
         return list(visited.items())
+
+    def visited(self, node: int, media: int) -> list[tuple[int, Media]]:
+        return [] if node == NO_NODE else self.walk_from(node, Media(media))
+
+    def walked_as(self, walks: Walks, media: Media) -> bytearray:
+        each = (self.visited(*start) for start in zip(walks.nodes, walks.medias, strict=True))
+        found = {node for walk in each for node, kind in walk if kind == media}
+        return bytearray(node in found for node in range(len(self)))
+
+    def referred(self, nodes: Sequence[int]) -> list[int]:
+        everywhere = range(len(self))
+        found = {near for node in everywhere for near in (*self.children(node), *self.referrers(node))}
+        return [node for node in nodes if node in found]
 
     def configs(self, target: Descriptor, *, skip_attestations: bool) -> list[int]:
         """The present configs of an image, or but those of attestations."""
