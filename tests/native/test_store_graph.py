@@ -6,8 +6,9 @@ import base64
 import json
 import os
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.gc.graph import ABSENT as NO_SUBJECT
-from ocigc.gc.graph import NO_NODE, Group
+from ocigc.gc.graph import NO_NODE, Group, Groups, Walks
 from ocigc.image import Descriptor as Target
 from ocigc.image import Media
 from ocigc.native import Missing, Role, Store
@@ -616,7 +617,50 @@ def test_the_walk_follows_what_the_descriptor_says(layout: LayoutWriter) -> None
         assert len(walk(store, signature)) == 2, "the subject is no child"
 
 
+def test_many_walks_at_once(layout: LayoutWriter) -> None:
+    base, config = layout.blob("base"), layout.config()
+    images = [layout.manifest(config, [layout.blob(f"layer {number}"), base]) for number in range(2)]
+    index = layout.index(images)
+    with scanned(layout) as store:
+        expand(store, index)
+        nodes = array("I", [node(store, images[0]), NO_NODE, node(store, index), node(store, images[1])])
+        walks = Walks(nodes, bytes([Media.MANIFEST, Media.MANIFEST, Media.INDEX, Media.MANIFEST]))
+        for media in Media:
+            found = store.walked_as(walks, media)
+            expected = {node(store, {"digest": digest}) for digest, kind in walk(store, index) if kind == media}
+            assert {number for number, flag in enumerate(found) if flag} == expected
+        marks = store.mark([])
+        marks.add_each(Groups(array("I", [nodes[3], nodes[0], nodes[2]]), array("I", [1, 1, 2, 3])))
+        leaving = bytearray(b"\1" * len(store))
+        leaving[node(store, base)] = 0
+        owned = marks.owned_on_walks(walks, [2, 1, 3, 0], leaving)
+        digests = [[], [], [index["digest"]], [images[1]["digest"], config["digest"], layout.blob("layer 1")["digest"]]]
+        digests[0] = [images[0]["digest"], layout.blob("layer 0")["digest"]]
+        assert [[store.digest(each) for each in part] for part in cut(owned.nodes, owned.ends)] == digests
+        medias = [[Media.MANIFEST, Media.UNKNOWN], [], [Media.INDEX], [Media.MANIFEST, Media.CONFIG, Media.UNKNOWN]]
+        assert [list(part) for part in cut(owned.medias, owned.ends)] == medias
+        assert list(marks.owned_on_walks(Walks(array("I"), b""), [], leaving).ends) == []
+
+
+def cut(items: Sequence[int], ends: Iterable[int]) -> list[Sequence[int]]:
+    return [items[start:end] for start, end in pairwise([0, *ends])]
+
+
 # Referrers
+
+
+def test_what_is_referred_to(layout: LayoutWriter) -> None:
+    image = layout.image("image")
+    signature = layout.manifest(layout.config("signature"), subject=image)
+    named = layout.image("named")
+    with scanned(layout) as store:
+        expand(store, image, signature, named)
+        nodes = array("I", (NO_NODE, *(node(store, each) for each in (image, signature, named))))
+        assert list(store.referred(nodes)) == [node(store, signature)]
+        store.add_referrer(node(store, image), node(store, named))
+        assert list(store.referred(nodes)) == [node(store, signature), node(store, named)]
+        everything = array("I", range(len(store)))
+        assert {store.digest(each) for each in store.referred(everything)} == layout.present() - of(image)
 
 
 def test_whoever_holds_a_subject_holds_its_referrers(layout: LayoutWriter) -> None:

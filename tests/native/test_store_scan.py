@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import tempfile
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,6 +209,8 @@ def test_hard_links_free_their_bytes_with_the_last_name(layout: LayoutWriter) ->
         assert store.freed(nodes) == twins[0]["size"]
         assert store.freed([node(store, shared)]) == 0
         assert store.freed([node(store, alone), node(store, shared), *nodes]) == alone["size"] + twins[0]["size"]
+        each = array("I", [*nodes, node(store, alone), nodes[0]])
+        assert list(store.freed_each(each, array("I", [2, 2, 3, 4]))) == [twins[0]["size"], 0, alone["size"], 0]
         assert store.size(nodes[0]) == twins[0]["size"]
 
 
