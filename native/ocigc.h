@@ -503,6 +503,10 @@ struct ocigc_usage {
 int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, const uint32_t *ends,
                           size_t groups, const uint8_t *flags, struct ocigc_usage *out, struct ocigc_error *error);
 
+/* out[i]: whether what nodes[i] (UINT32_MAX: none) walks, read as medias[i], has a node with flags. */
+int32_t ocigc_graph_visiting(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, size_t count,
+                             const uint8_t *flags, uint8_t *out, struct ocigc_error *error);
+
 /* Who has which blob. A unit is an image; it has what it walks, and the referrers to that which are not roots. */
 struct ocigc_sharing {
     int32_t *owners; /* per node: the unit that alone has it; INT32_MIN if none has; -1 - g of those that group g has */

@@ -27,10 +27,10 @@ def plain(value: Any) -> Any:
         return {str(plain(key)): plain(each) for key, each in value.items()}
     if isinstance(value, frozenset | set):
         return sorted(map(plain, value))
-    if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [plain(each) for each in value]
     raise TypeError(f"no plain form of {type(value).__name__}")
 
 

@@ -6,6 +6,7 @@ Source: github.com/distribution/reference (`reference.go`, `regexp.go`, `normali
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ocigc.values import frozen, replace
 
@@ -69,6 +70,23 @@ class Reference:
 
 def parse_normalized(text: str) -> Reference:
     """A reference as users write it (`ParseNormalizedNamed`). Raises InvalidReference."""
+    name, _, tag = text.rpartition(":")
+    if "/" in name and is_bare_tag(tag) and (repository := _repository(name)) is not None:
+        return Reference(repository.domain, repository.path, tag)
+    return _parse_normalized(text)
+
+
+@lru_cache(maxsize=1024)  # most names are a repository and a tag, and many have the same repository
+def _repository(name: str) -> Reference | None:
+    """A repository as users write it, without a tag or digest; None for any other text."""
+    try:
+        reference = _parse_normalized(name)
+    except InvalidReference:
+        return None
+    return reference if reference.tag is None and reference.digest is None else None
+
+
+def _parse_normalized(text: str) -> Reference:
     if _IDENTIFIER.fullmatch(text):
         raise InvalidReference(f"{text!r} is an image ID, not a name")
     domain, remainder = _split_domain(text)

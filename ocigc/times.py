@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def parse_duration(text: str) -> int:
     return duration
 
 
+@lru_cache(maxsize=4096)
 def _days(year: int, month: int, day: int) -> int:
     """Days since 1970-01-01 in the proleptic Gregorian calendar. Go accepts years from 0 on."""
     february = 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
@@ -103,14 +105,14 @@ def _days(year: int, month: int, day: int) -> int:
 
 def instant_of(fields: Sequence[str | None], zone: int) -> int:
     """The instant of year, month, day, hour, minute, second and fraction, `zone` seconds east of UTC."""
-    year, month, day, hour, minute, second = (int(field or 0) for field in fields[:6])
+    year, month, day, hour, minute, second = [int(field or 0) for field in fields[:6]]
     if not 1 <= month <= 12:
         raise ValueError("month out of range")
     for value, limit, name in ((hour, 24, "hour"), (minute, 60, "minute"), (second, 60, "second")):
         if value >= limit:
             raise ValueError(f"{name} out of range")
     seconds = _days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - zone
-    return seconds * SECOND + int((fields[6] or "")[:9].ljust(9, "0"))
+    return seconds * SECOND + (int(fields[6][:9].ljust(9, "0")) if fields[6] else 0)
 
 
 def zone_offset(text: str) -> int:

@@ -8,11 +8,36 @@
 /* The nodes of a group are those of its walks; `groups_of` counts, up to 2, the groups that have a node. */
 struct census {
     const ocigc_store *store;
-    struct ocigc_walk walk;
+    struct ocigc_visits stack;
+    uint32_t *walks; /* the last walk, from 1, that visited the node */
+    uint32_t walk;
     uint32_t *last; /* the last group, from 1, that had the node */
     uint8_t *groups_of;
     const uint8_t *flags;
 };
+
+/* The next node of the walk at hand that it has not visited yet. false: there is none. */
+static bool next_visit(struct census *census, struct ocigc_visit *visit)
+{
+    while (census->stack.count > 0) {
+        *visit = census->stack.items[--census->stack.count];
+        if (census->walks[visit->node] != census->walk) {
+            census->walks[visit->node] = census->walk;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool start_walk(struct census *census, uint32_t node, int32_t media)
+{
+    census->stack.count = 0;
+    if (++census->walk == 0) { /* as many walks as numbers */
+        memset(census->walks, 0, census->store->count * sizeof *census->walks);
+        census->walk = 1;
+    }
+    return ocigc_visits_push(&census->stack, (struct ocigc_visit){node, media});
+}
 
 static void count_node(struct census *census, uint32_t node)
 {
@@ -48,6 +73,19 @@ static void see(struct census *census, uint32_t node, uint32_t group, struct oci
         add_node(census, node, &out[group]);
 }
 
+static bool see_walk(struct census *census, uint32_t node, int32_t media, uint32_t group, struct ocigc_usage *out)
+{
+    struct ocigc_visit visit;
+    if (!start_walk(census, node, media))
+        return false;
+    while (next_visit(census, &visit)) {
+        see(census, visit.node, group, out);
+        if (!ocigc_visits_push_children(&census->stack, census->store->graph, visit))
+            return false;
+    }
+    return true;
+}
+
 /* Looks at every node of every group once: counts it, or with `out` adds it up. false: no memory. */
 static bool take_census(struct census *census, const struct members *members, struct ocigc_usage *out)
 {
@@ -60,14 +98,10 @@ static bool take_census(struct census *census, const struct members *members, st
             uint32_t node = members->nodes[next];
             if (node == UINT32_MAX)
                 continue;
-            if (members->medias == NULL) {
+            if (members->medias == NULL)
                 see(census, node, group, out);
-                continue;
-            }
-            if (!ocigc_walk_from(&census->walk, census->store->graph, node, members->medias[next]))
+            else if (!see_walk(census, node, members->medias[next], group, out))
                 return false;
-            for (uint32_t i = 0; i < census->walk.seen.count; i++)
-                see(census, census->walk.seen.nodes[i], group, out);
         }
     }
     return true;
@@ -79,15 +113,46 @@ int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const
     struct members members = {nodes, medias, ends, groups};
     struct census census = {
         .store = store,
+        .walks = calloc(store->count + 1, sizeof *census.walks),
         .last = malloc((store->count + 1) * sizeof *census.last),
         .groups_of = calloc(store->count + 1, sizeof *census.groups_of),
         .flags = flags,
     };
-    bool ok = census.last != NULL && census.groups_of != NULL && take_census(&census, &members, NULL) &&
-              take_census(&census, &members, out);
-    ocigc_walk_free(&census.walk);
+    bool ok = census.walks != NULL && census.last != NULL && census.groups_of != NULL &&
+              take_census(&census, &members, NULL) && take_census(&census, &members, out);
+    free(census.stack.items);
+    free(census.walks);
     free(census.last);
     free(census.groups_of);
+    return ok ? OCIGC_OK : ocigc_fail_memory(error);
+}
+
+/* Whether the walk from a node visits one that has flags. false in `ok`: no memory. */
+static bool visits_flagged(struct census *census, uint32_t node, int32_t media, bool *ok)
+{
+    struct ocigc_visit visit;
+    *ok = start_walk(census, node, media);
+    while (*ok && next_visit(census, &visit)) {
+        if (census->flags[visit.node] != 0)
+            return true;
+        *ok = ocigc_visits_push_children(&census->stack, census->store->graph, visit);
+    }
+    return false;
+}
+
+int32_t ocigc_graph_visiting(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, size_t count,
+                             const uint8_t *flags, uint8_t *out, struct ocigc_error *error)
+{
+    struct census census = {
+        .store = store,
+        .walks = calloc(store->count + 1, sizeof *census.walks),
+        .flags = flags,
+    };
+    bool ok = census.walks != NULL;
+    for (size_t i = 0; ok && i < count; i++)
+        out[i] = nodes[i] != UINT32_MAX && visits_flagged(&census, nodes[i], medias[i], &ok);
+    free(census.stack.items);
+    free(census.walks);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
 

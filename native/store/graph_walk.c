@@ -20,7 +20,7 @@ void ocigc_walk_free(struct ocigc_walk *walk)
     ocigc_node_set_free(&walk->seen);
 }
 
-static bool push(struct ocigc_visits *stack, struct ocigc_visit visit)
+bool ocigc_visits_push(struct ocigc_visits *stack, struct ocigc_visit visit)
 {
     if (!ocigc_reserve(&stack->items, &stack->capacity, stack->count, 1, sizeof *stack->items))
         return false;
@@ -29,13 +29,15 @@ static bool push(struct ocigc_visits *stack, struct ocigc_visit visit)
 }
 
 /* The last child first, so that the first is visited next. */
-static bool push_children(struct ocigc_visits *stack, const struct ocigc_graph *graph, struct ocigc_visit visit)
+bool ocigc_visits_push_children(struct ocigc_visits *stack, const struct ocigc_graph *graph, struct ocigc_visit visit)
 {
+    if (visit.media != OCIGC_MEDIA_MANIFEST && visit.media != OCIGC_MEDIA_INDEX)
+        return true; /* most are layers: their edges need not be looked up */
     struct ocigc_edges edges = ocigc_graph_edges_of(graph, visit.node);
     for (uint32_t i = edges.count; i-- > 0;) {
         if (edges.targets[i] == UINT32_MAX || !is_child(visit.media, ocigc_edge_role(edges.kinds[i])))
             continue;
-        if (!push(stack, (struct ocigc_visit){edges.targets[i], ocigc_edge_media(edges.kinds[i])}))
+        if (!ocigc_visits_push(stack, (struct ocigc_visit){edges.targets[i], ocigc_edge_media(edges.kinds[i])}))
             return false;
     }
     return true;
@@ -45,7 +47,7 @@ bool ocigc_walk_from(struct ocigc_walk *walk, const struct ocigc_graph *graph, u
 {
     ocigc_node_set_clear(&walk->seen);
     walk->stack.count = 0;
-    bool ok = push(&walk->stack, (struct ocigc_visit){node, media});
+    bool ok = ocigc_visits_push(&walk->stack, (struct ocigc_visit){node, media});
     while (ok && walk->stack.count > 0) {
         struct ocigc_visit visit = walk->stack.items[--walk->stack.count];
         int new = ocigc_node_set_add(&walk->seen, visit.node);
@@ -55,7 +57,7 @@ bool ocigc_walk_from(struct ocigc_walk *walk, const struct ocigc_graph *graph, u
         if (!ok)
             break;
         walk->medias[walk->seen.count - 1] = visit.media;
-        ok = push_children(&walk->stack, graph, visit);
+        ok = ocigc_visits_push_children(&walk->stack, graph, visit);
     }
     return ok;
 }

@@ -16,6 +16,10 @@ struct ocigc_visits {
     uint32_t capacity;
 };
 
+/* What a walk is still to visit: a stack. false: no memory. */
+bool ocigc_visits_push(struct ocigc_visits *stack, struct ocigc_visit visit);
+bool ocigc_visits_push_children(struct ocigc_visits *stack, const struct ocigc_graph *graph, struct ocigc_visit visit);
+
 /* Zeroed: no walk yet. Its nodes are in the set, in their order; `medias` says as what each is visited. */
 struct ocigc_walk {
     struct ocigc_visits stack;

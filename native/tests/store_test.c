@@ -313,6 +313,9 @@ static void check_usage(const ocigc_store *store, uint32_t root)
     CHECK(ocigc_graph_usage(store, roots, medias, ends, UNITS, flags, usage, &error) == OCIGC_OK);
     CHECK(usage[0].size == usage[1].size && usage[0].shared == usage[0].size && usage[0].size < total);
     CHECK(usage[0].flagged == sizes[root] && usage[0].flags == 3 && usage[2].size == 0);
+    uint8_t visiting[UNITS];
+    CHECK(ocigc_graph_visiting(store, roots, medias, UNITS, flags, visiting, &error) == OCIGC_OK);
+    CHECK(visiting[0] == 1 && visiting[1] == 1 && visiting[2] == 0);
     CHECK(ocigc_graph_usage(store, sharing->nodes, NULL, sharing->ends, 1, NULL, usage, &error) == OCIGC_OK);
     CHECK(usage[0].size == total && usage[0].shared == 0);
     ocigc_sharing_free(sharing);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
 from ocigc.cli.output.alike import log_errors
+from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, table, terminal_width
@@ -126,8 +126,9 @@ def run(args: argparse.Namespace) -> int:
         )
     members = results.values if args.recursive or len(args.layouts) > 1 else ()
     consumption = together([each for _, each in results.values])
-    rows = filter(wanted, ((each, consumption.size) for each in consumption.repositories))
-    repositories = listing.ordered(rows, _FIELDS, args)
+    size = consumption.size
+    rows = [(each, size) for each in consumption.repositories]
+    repositories = list(listing.ordered(rows, wanted, _FIELDS, args))
     if args.metrics is not None:
         args.metrics.add(store_metrics(consumption))
         args.metrics.add_repositories(repository_metrics(consumption), by="repository_bytes")
@@ -135,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         layouts = {"Layouts": list(_layouts_as_json(members))} if args.recursive or members else {}
         shown = [each for each, _ in repositories]
-        json.dump(_as_json(consumption, shown, verbose=args.verbose) | layouts, sys.stdout)
+        sys.stdout.writelines(pieces(_as_json(consumption, shown, verbose=args.verbose) | layouts))
         print()
     elif args.quiet:
         for each, _ in repositories:
@@ -256,9 +257,9 @@ def _as_json(consumption: Consumption, repositories: Sequence[Repository], *, ve
         ],
     }
     if verbose:
-        document["ImagesUsage"] = [
+        document["ImagesUsage"] = (
             usage_as_json(each) | {"Reclaimable": each.reclaimable} for each in consumption.images
-        ]
+        )
     return document
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.output import listing
+from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.tables import Column, terminal_width
 from ocigc.cli.output.words import age_of, count, full_date, human_size, media_words, short_date
@@ -20,6 +22,7 @@ from ocigc.gc.in_use import InUse
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
+from ocigc.sequences import Joined, Mapped
 from ocigc.times import SECOND, format_rfc3339
 from ocigc.values import frozen, replace
 
@@ -48,16 +51,18 @@ class Row:
     def states(self) -> list[str]:
         """What is true of it."""
         usage = self.usage
-        states = (
-            ("dangling", usage.dangling),
-            ("referrer", usage.referrer),
-            ("orphaned", usage.orphaned),
-            ("in use", usage.in_use),
-            ("leased", usage.leased),
-            ("damaged", usage.damaged),
-            ("incomplete", bool(usage.missing)),
-        )
-        return [name for name, holds in states if holds]
+        return [name for name, holds in _STATES.items() if holds(usage)]
+
+
+_STATES: dict[str, Callable[[Usage], Any]] = {
+    "dangling": attrgetter("dangling"),
+    "referrer": attrgetter("referrer"),
+    "orphaned": attrgetter("orphaned"),
+    "in use": attrgetter("in_use"),
+    "leased": attrgetter("leased"),
+    "damaged": attrgetter("damaged"),
+    "incomplete": attrgetter("missing"),
+}
 
 
 def _name(listed: Row) -> str:
@@ -154,15 +159,19 @@ class ListImages:
     repository: str | None
     wait: int
 
-    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> list[Usage]:
+    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> Sequence[Usage]:
         repository = found.repository(self.repository, watch.note)
         return images(layout, in_use=self.in_use, repository=repository, wait=self.wait, watch=watch)
 
 
-def _spread(work: ListImages) -> Spread[list[Usage]]:
+def _rows(layouts: Sequence[tuple[str, Sequence[Usage]]]) -> Sequence[Row]:
+    return Joined([Mapped(partial(Row, name), usages) for name, usages in layouts])
+
+
+def _spread(work: ListImages) -> Spread[Sequence[Usage]]:
     from ocigc.cluster.trees import same  # noqa: PLC0415
 
-    return same(work, list[Usage])
+    return same(work, Sequence[Usage])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -183,11 +192,11 @@ def run(args: argparse.Namespace) -> int:
             in_use=in_use,
         )
     several = args.recursive or len(args.layouts) > 1
-    found = [Row(name, usage) for name, usages in results.values for usage in usages]
-    found = listing.ordered(filter(wanted, found), FIELDS, args)
+    found = listing.ordered(_rows(results.values), wanted, FIELDS, args)
     if args.format == "json":
-        layouts = [{"Layout": each.layout} if several else {} for each in found]
-        json.dump([usage_as_json(each.usage) | layout for each, layout in zip(found, layouts, strict=True)], sys.stdout)
+        sys.stdout.writelines(
+            pieces(usage_as_json(each.usage) | ({"Layout": each.layout} if several else {}) for each in found)
+        )
         print()
     elif args.quiet:
         for each in found:
@@ -196,11 +205,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         # Beside LAYOUT there is rarely room for the digest.
         fields = {**FIELDS, "image": replace(FIELDS["image"], short=_name_or_digest)} if several else FIELDS
+        rows = -1  # without the header
         for line in listing.listed(found, fields, (*(["layout"] if several else []), *DEFAULT), args.columns):
             print(line)
+            rows += 1
         if args.recursive:
             skipped = f"; {len(results.errors):,} skipped" if results.errors else ""
-            print(f"{count(len(results.values), 'layout')}, {count(len(found), 'image')}{skipped}")
+            print(f"{count(len(results.values), 'layout')}, {count(rows, 'image')}{skipped}")
     return options.FAILED if results.errors else 0
 
 
@@ -236,7 +247,7 @@ def usage_lines(found: Sequence[Usage]) -> Iterator[str]:
     )
     fields = {**FIELDS, "reclaimable": reclaimable}
     columns = (*DEFAULT[:-1], "reclaimable", "state")
-    return listing.listed([Row("", each) for each in found], fields, columns)
+    return listing.listed((Row("", each) for each in found), fields, columns)
 
 
 COMMAND = Command(

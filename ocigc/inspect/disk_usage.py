@@ -12,7 +12,6 @@ from ocigc.gc.in_use import InUse
 from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import Files, HardLinks, on_disk
-from ocigc.image import repository_of
 from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
@@ -23,6 +22,7 @@ from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
+from ocigc.sequences import Joined
 from ocigc.times import Duration
 
 
@@ -71,8 +71,10 @@ def freed(layouts: Sequence[Files]) -> list[int]:
 
 def together(parts: Sequence[Consumption]) -> Consumption:
     """The consumption of several layouts."""
+    if len(parts) == 1:
+        return parts[0]
     return Consumption(
-        images=[each for part in parts for each in part.images],
+        images=Joined([part.images for part in parts]),
         repositories=_by_name(each for part in parts for each in part.repositories),
         blobs=sum(part.blobs for part in parts),
         files=[each for part in parts for each in part.files],
@@ -185,8 +187,8 @@ def repositories(snapshot: Snapshot, unused: Iterable[int], own: str | None = No
     """
     images, store = snapshot.images, snapshot.store
     members: dict[str, array[int]] = {}
-    for image in images:
-        members.setdefault(repository_of(image, own), array("I")).append(image.position)
+    for position, name in zip(images.positions, images.repositories(own), strict=True):
+        members.setdefault(name, array("I")).append(position)
     names = sorted(members)
     ordered = images.picked(chain.from_iterable(map(members.__getitem__, names)))
     ends = array("I", accumulate(len(members[name]) for name in names))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.protection import protect
 from ocigc.image import Descriptor, ImageRecord
@@ -15,7 +16,9 @@ from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.shared import hollow
 from ocigc.layout.snapshot import Snapshot
+from ocigc.native import NO_NODE
 from ocigc.progress import SILENT, Watcher
+from ocigc.sequences import Lazy
 from ocigc.times import Duration
 from ocigc.values import frozen
 
@@ -49,14 +52,56 @@ class Usage:
         return self.size - self.shared
 
 
+class Usages(Lazy[Usage]):
+    """The usage of each of some images, made when it is asked for: there may be a million."""
+
+    def __init__(
+        self,
+        images: Images,
+        amounts: Sequence[tuple[int, ...]],
+        states: bytes | bytearray,
+        missing: Mapping[int, Sequence[Descriptor]],
+    ) -> None:
+        """Of each image: the amounts of `Store.usage`, and the sum of its states; `missing` is by position."""
+        self._images = images
+        self._amounts = amounts
+        self._states = states
+        self._missing = missing
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def _make(self, place: int) -> Usage:
+        return self._made(self._images[self._images.positions[place]], self._amounts[place], self._states[place])
+
+    def __iter__(self) -> Iterator[Usage]:
+        return map(self._made, self._images, self._amounts, self._states)
+
+    def _made(self, image: ImageRecord, amounts: tuple[int, ...], states: int) -> Usage:
+        size, shared, reclaimable, found = amounts
+        return Usage(
+            image,
+            size,
+            shared,
+            bool(states & _REFERRER),
+            bool(states & _ORPHANED),
+            bool(states & _IN_USE),
+            bool(states & _LEASED),
+            reclaimable,
+            self._missing.get(image.position, ()),
+            bool(found & _DAMAGED),
+        )
+
+
 _UNUSED, _DAMAGED = 1, 2  # flags of nodes
+_REFERRER, _ORPHANED, _IN_USE, _LEASED = 1, 2, 4, 8  # states of images
 
 
-def usage(snapshot: Snapshot, in_use: InUse, now: int, unused: Iterable[int] = ()) -> list[Usage]:
-    """The usage of each image, in the given order. Two names of one target share all of it. `leases` are active ones;
-    `unused` are the nodes that would go.
+def usage(snapshot: Snapshot, in_use: InUse, now: int, unused: Iterable[int] = ()) -> Usages:
+    """The usage of each image, by name. Two names of one target share all of it. Leases count that are active at the
+    instant `now`; `unused` are the nodes that would go.
     """
-    images, store, relations = snapshot.images.in_order(), snapshot.store, snapshot.relations
+    images, store = snapshot.images.in_order(), snapshot.store
     missing: dict[int, list[Descriptor]] = {}
     for each in incomplete_images(snapshot):
         missing.setdefault(each.image.position, []).extend(each.missing)
@@ -65,25 +110,31 @@ def usage(snapshot: Snapshot, in_use: InUse, now: int, unused: Iterable[int] = (
         flags[node] = _UNUSED
     for node in (*(node for node, _ in store.faults()), *hollow(store)):
         flags[node] |= _DAMAGED
+    amounts = store.usage(images.targets(store), images.medias(), flags=flags)
+    return Usages(images, amounts, _states(snapshot, images, in_use, now), missing)
+
+
+def _states(snapshot: Snapshot, images: Images, in_use: InUse, now: int) -> bytearray:
+    """Of each image the sum of its states."""
+    store, relations = snapshot.store, snapshot.relations
+    found = bytearray(len(images))
     leased = {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
-    protection = protect(in_use, images, store)
-    sizes = store.usage(images.targets(store), images.medias(), flags=flags)
-    return [
-        Usage(
-            image,
-            size,
-            shared,
-            referrer=image.position in relations.subjects,
-            orphaned=image.position in relations.orphaned,
-            in_use=bool(protection)
-            and (protection.name_user(image) or protection.content_user(image, store)) is not None,
-            leased=image.target.digest in leased,
-            reclaimable=reclaimable,
-            missing=missing.get(image.position, ()),
-            damaged=bool(found & _DAMAGED),
-        )
-        for image, (size, shared, reclaimable, found) in zip(images, sizes, strict=True)
-    ]
+    nodes = frozenset(map(store.find, leased)) - {None}
+    for place, (position, target) in enumerate(zip(images.positions, images.targets(store), strict=True)):
+        state = 0
+        if position in relations.subjects:
+            state |= _REFERRER
+        if position in relations.orphaned:
+            state |= _ORPHANED
+        if target in nodes or (target == NO_NODE and leased and images[position].target.digest in leased):
+            state |= _LEASED
+        if state:
+            found[place] = state
+    if protection := protect(in_use, images, store):
+        for place, image in enumerate(images):
+            if (protection.name_user(image) or protection.content_user(image, store)) is not None:
+                found[place] |= _IN_USE
+    return found
 
 
 def images(
@@ -93,7 +144,7 @@ def images(
     repository: str | None = None,
     wait: Duration = 0,
     watch: Watcher = SILENT,
-) -> list[Usage]:
+) -> Usages:
     """The images by name, and what each costs. `repository` (normalised) owns bare tags; `wait` is for the lock.
 
     Raises UsageError where it is not a layout, and Refused where it cannot be read.

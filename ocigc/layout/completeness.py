@@ -8,15 +8,13 @@ platforms only. Foreign (nondistributable) layers may be absent, as they are fet
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 from ocigc.digest import Digest
-from ocigc.gc.graph import NO_NODE, Graph
 from ocigc.gc.images import Images
 from ocigc.image import Descriptor, ImageRecord, Media
 from ocigc.layout.manifests import Child, Documents
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import Role
+from ocigc.native import NO_NODE, Role, Store
 from ocigc.values import frozen
 
 _CONTENT = (Role.CONFIG, Role.LAYER, Role.BLOB)
@@ -41,48 +39,39 @@ class Incomplete:
         return sum(max(each.size, 0) for each in self.missing)
 
 
-class Readable(Protocol):
-    """Reads documents; see `Documents`."""
-
-    def children(self, node: int) -> Sequence[Child]:
-        """What a manifest or an index refers to."""
-
-    def platform(self, node: int) -> str:
-        """The platform that a config states."""
-
-
 def incomplete_images(snapshot: Snapshot) -> list[Incomplete]:
     """The incomplete images of a layout, by name, one for each of their platforms."""
-    store = snapshot.store
-    embedded = snapshot.index.entries.sound_data()
-    images = snapshot.images.in_order()
-    return list(find_incomplete(images, store, store.incomplete(), Documents(store), embedded))
+    store, images = snapshot.store, snapshot.images
+    search = _Search(store)
+    # Few images are incomplete: of the others, no record is made.
+    targets = images.targets(store)
+    doubtful = store.visiting(targets, images.medias(), search.needed) if search.needed else bytes(len(targets))
+    found = (p for p, node, doubt in zip(images.positions, targets, doubtful, strict=True) if doubt or node == NO_NODE)
+    embedded = frozenset(snapshot.index.entries.sound_data())
+    return list(_incomplete(images.picked(found).in_order(), store, search, embedded))
 
 
-def find_incomplete(
-    images: Images, graph: Graph, lacking: Iterable[int], documents: Readable, embedded: Container[int] = ()
-) -> Iterator[Incomplete]:
-    """The same for any graph. The nodes `lacking` refer to something that is absent. The entries of images at the
-    positions `embedded` have the target embedded.
-    """
-    search = _Search(graph, documents, lacking)
-    for image, target in zip(images, images.targets(graph), strict=True):
+def _incomplete(images: Images, store: Store, search: _Search, embedded: Container[int]) -> Iterator[Incomplete]:
+    """The incomplete ones of some images. The entries at the positions `embedded` have the target embedded."""
+    for image, target in zip(images, images.targets(store), strict=True):
         if target == NO_NODE and image.position in embedded:
-            absent = [Digest(each) for each in image.references if graph.find(each) is None]
+            absent = [Digest(each) for each in image.references if store.find(each) is None]
             if absent:
                 yield Incomplete(image, "", [Descriptor("", each, -1, Media.NONE) for each in absent])
         elif target == NO_NODE:
             yield Incomplete(image, "", (image.target,))
-        elif search.needed:
+        else:
             for platform, missing in search.of(image):
                 yield Incomplete(image, platform, missing)
 
 
 class _Search:
-    def __init__(self, graph: Graph, documents: Readable, lacking: Iterable[int]) -> None:
-        self._graph = graph
-        self._documents = documents
-        found = {node: self._absent(node) for node in lacking}
+    """Searches a store for what images lack."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._documents = Documents(store)
+        found = {node: self._absent(node) for node in store.incomplete()}
         self.needed: Mapping[int, Sequence[Child]] = {node: absent for node, absent in found.items() if absent}
         """By node what a manifest needs and has not, or which manifests an index has not."""
 
@@ -93,12 +82,12 @@ class _Search:
             if child.role in (*_CONTENT, Role.MANIFEST)
             and not child.embedded
             and not any(mark in child.descriptor.media_type for mark in _FOREIGN)
-            and self._graph.find(child.descriptor.digest) is None
+            and self._store.find(child.descriptor.digest) is None
         ]
 
     def of(self, image: ImageRecord) -> Iterator[tuple[str, Sequence[Descriptor]]]:
         """What an image lacks, by platform."""
-        walk = self._graph.walk(image.target)
+        walk = self._store.walk(image.target)
         lacking = [node for node, _ in walk if node in self.needed]
         if not lacking:
             return
@@ -109,16 +98,16 @@ class _Search:
             content = [each.descriptor for each in self.needed[node] if _is_content(each)]
             manifests += [each.descriptor for each in self.needed[node] if not _is_content(each)]
             if content:
-                yield platforms.get(self._graph.digest(node)) or self._own_platform(node), _once(content)
+                yield platforms.get(self._store.digest(node)) or self._own_platform(node), _once(content)
         described = {child.descriptor.digest for child in listed if child.attestation}
-        present = {self._graph.digest(node) for node, media in walk if media == Media.MANIFEST}
+        present = {self._store.digest(node) for node, media in walk if media == Media.MANIFEST}
         if manifests and not present - described:
             yield "", _once(manifests)
 
     def _own_platform(self, manifest: int) -> str:
         """The platform that the config of a manifest states."""
         for child in self._documents.children(manifest):
-            if child.role == Role.CONFIG and (node := self._graph.find(child.descriptor.digest)) is not None:
+            if child.role == Role.CONFIG and (node := self._store.find(child.descriptor.digest)) is not None:
                 return self._documents.platform(node)
         return ""
 

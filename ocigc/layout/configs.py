@@ -53,7 +53,14 @@ def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool =
 
 def with_created(snapshot: Snapshot) -> Snapshot:
     """The same, with every image's time of creation."""
-    return replace(snapshot, images=snapshot.images.dated(partial(_created, snapshot)))
+    stated = list(map(_instant, snapshot.index.entries.all_created()))
+    entries_of = snapshot.images.entries_of
+
+    def created(position: int) -> int | None:
+        instants = [instant for each in entries_of(position) if (instant := stated[each]) is not None]
+        return max(instants) if instants else _unstated(snapshot, position)
+
+    return replace(snapshot, images=snapshot.images.dated(created))
 
 
 def _instant(text: str | None) -> int | None:
@@ -75,14 +82,13 @@ def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
     """When an image was created, an instant: by its annotation (of several entries, the latest), else by the annotation
     of its manifest, else by its first config, else by the mtime of its target. None if it is unknown.
     """
-    return _created(snapshot, image.position)
-
-
-def _created(snapshot: Snapshot, position: int) -> int | None:
-    annotated = map(snapshot.index.entries.created, snapshot.images.entries_of(position))
+    annotated = map(snapshot.index.entries.created, image.entries)
     stated = [instant for instant in map(_instant, annotated) if instant is not None]
-    if stated:
-        return max(stated)
+    return max(stated) if stated else _unstated(snapshot, image.position)
+
+
+def _unstated(snapshot: Snapshot, position: int) -> int | None:
+    """When an image was created whose entries do not state it."""
     store, image = snapshot.store, snapshot.images[position]
     target = store.find(image.target.digest)
     if target is not None and (instant := _built(_annotated_creation(store, target))) is not None:

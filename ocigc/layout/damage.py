@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from ocigc.digest import Digest
-from ocigc.errors import CorruptError, MalformedError
+from ocigc.errors import CorruptError, MalformedError, printable
 from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
 from ocigc.layout.layout import Layout
@@ -108,7 +108,7 @@ def _reaching(images: Images, store: Store, node: int) -> Iterator[str]:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(map(printable, names[:_SHOWN])) + more
 
 
 @frozen

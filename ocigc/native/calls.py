@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -14,6 +14,7 @@ from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.gc import graph
 from ocigc.interrupts import held_back
 from ocigc.progress import Progress, Report
+from ocigc.sequences import Lazy
 
 NO_NODE = graph.NO_NODE
 NEVER = 2**63 - 1
@@ -175,6 +176,23 @@ def struct_of(name: str) -> Struct:
     size = ffi.sizeof(f"struct {name}")
     codes, end = _fields(ffi.typeof(f"struct {name}"), 0, 0)
     return Struct(f"={codes}{size - end}x")
+
+
+class Rows(Lazy[tuple[int, ...]]):
+    """Structs in memory, each unpacked when it is asked for."""
+
+    def __init__(self, struct: Struct, content: bytes | bytearray) -> None:
+        self._struct = struct
+        self._content = content
+
+    def __len__(self) -> int:
+        return len(self._content) // self._struct.size
+
+    def _make(self, place: int) -> tuple[int, ...]:
+        return self._struct.unpack_from(self._content, place * self._struct.size)
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        return self._struct.iter_unpack(self._content)
 
 
 def _fields(kind: Any, start: int, end: int) -> tuple[str, int]:

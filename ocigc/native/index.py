@@ -137,6 +137,11 @@ class Entries:
         name = text + digest_length
         return self._string(name, name_length) or None, self._text[text:name]
 
+    def all_created(self) -> Iterator[str | None]:
+        """When each entry says that its image was created."""
+        for _, _, _, text, name_length, length, _, digest_length, *_ in _ENTRY.iter_unpack(self._rows):
+            yield self._string(text + digest_length + name_length, length) if length else None
+
     def created(self, position: int) -> str | None:
         """When an entry says that its image was created."""
         _, _, _, text, name_length, length, _, digest_length, *_ = self._row(position)

@@ -12,13 +12,14 @@ from typing import Any
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, OcigcError
-from ocigc.gc.graph import Group, Groups, Owned, Walks
+from ocigc.gc.graph import Group, Groups, Owned, Walks, flags
 from ocigc.hard_links import HardLinks
 from ocigc.image import Descriptor, Media
 from ocigc.native.blobs import Blobs, Detail
 from ocigc.native.calls import (
     NEVER,
     NO_NODE,
+    Rows,
     bytes_pointer,
     call,
     exception,
@@ -342,7 +343,7 @@ class Store(Blobs):
         medias: bytes | None,
         ends: array[int] | None = None,
         flags: bytes | bytearray | None = None,
-    ) -> Iterator[tuple[int, int, int, int]]:
+    ) -> Rows:
         """What groups of nodes come to: for each the bytes of its nodes, those of nodes that other groups have too,
         those of nodes whose `flags` (a byte per node) have the lowest bit set, and all flags of its nodes. A group has
         what its nodes walk, read as the Media in `medias`, or without those the nodes themselves. Group n ends before
@@ -354,7 +355,16 @@ class Store(Blobs):
         out = ffi.from_buffer("struct ocigc_usage[]", found)
         types, marks = (ffi.NULL if each is None else ffi.from_buffer("uint8_t[]", each) for each in (medias, flags))
         call(lib.ocigc_graph_usage, self.handle, pointer(nodes), types, pointer(ends), len(ends), marks, out)
-        return _USAGE.iter_unpack(found)
+        return Rows(_USAGE, found)
+
+    def visiting(self, nodes: array[int], medias: bytes, wanted: Iterable[int]) -> bytearray:
+        """Which nodes walk to a wanted one, each read as its Media in `medias`: a byte per node, 0 or 1. NO_NODE walks
+        nowhere.
+        """
+        found, marks = bytearray(len(nodes)), flags(wanted, len(self))
+        types, marked = (ffi.from_buffer("uint8_t[]", each) for each in (medias, marks))
+        call(lib.ocigc_graph_visiting, self.handle, pointer(nodes), types, len(nodes), marked, bytes_pointer(found))
+        return found
 
     def sharing(self, roots: array[int], medias: bytes, numbers: array[int]) -> Shared:
         """Who has which blob: root n, read as medias[n], is the image of unit n. The `numbers` of units are random."""

@@ -50,6 +50,15 @@ def state(layout: LayoutWriter, name: str) -> dict[str, object]:
     return next(each for each in result.json if each["Name"] == name)
 
 
+def test_a_name_forges_no_line(layout: LayoutWriter) -> None:
+    cut = layout.image("cut", ["cut"])
+    layout.tag(cut, "evil\u202ename\nocigc: all is well")
+    torn(layout, cut)
+    said = ocigc("ls", layout.path).err
+    assert "(image evil\\u202ename\\nocigc: all is well)" in said
+    assert "\nocigc: all is well" not in said
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_looks_at_it_goes_on_and_names_the_image(damage: Damage, layout: LayoutWriter) -> None:
     cut = layout.image("cut", ["cut"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.tables import Column, measure, table
 from ocigc.cli.output.words import age, count, human_size, media_words, percent
 from tests.cli.test_terminal import converse
@@ -180,6 +181,23 @@ def test_a_tree_fits(tmp_path: Path) -> None:
 )
 def test_words(said: str, expected: str) -> None:
     assert said == expected
+
+
+def test_wide_characters_align_among_others() -> None:
+    columns = (Column("NAME", name=True), Column("SIZE", right=True), Column("STATE"))
+    lines = table(columns, [("app", "1 B", ""), ("名前", "22 B", "in use"), ("ümläut", "333 B", "")])
+    assert lines == ["NAME      SIZE   STATE", "app        1 B", "名前      22 B   in use", "ümläut   333 B"]
+
+
+def test_braces_in_a_cell_are_text() -> None:
+    assert table((Column("{0}"), Column("B{}")), [("{}", "{x}")]) == ["{0}   B{}", "{}    {x}"]
+
+
+@pytest.mark.parametrize("document", [{"a": [{"b": "ü"}, 2], "c": None}, {"a": [], "c": 1}, {"a": [1]}, {}])
+def test_a_document_in_pieces_is_that_of_json(document: dict[str, object]) -> None:
+    streamed = {key: iter(each) if isinstance(each, list) else each for key, each in document.items()}
+    assert "".join(pieces(streamed)) == json.dumps(document)
+    assert "".join(pieces(iter([document, document]))) == json.dumps([document, document])
 
 
 def test_json_is_not_changed_by_the_terminal(layout: LayoutWriter) -> None:

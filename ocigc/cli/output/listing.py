@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from ocigc.cli.command import Option
@@ -15,6 +16,8 @@ from ocigc.errors import UsageError, printable
 from ocigc.values import frozen
 
 T = TypeVar("T")
+
+_SEPARATOR = "\0"  # in no cell: all are printable
 
 QUIET = Option(
     "-q", "--quiet", action="store_true", help="print only names, one per line, or digests where there is none"
@@ -38,6 +41,8 @@ class Field(Generic[T]):
 Fields = Mapping[str, Field[T]]
 """By the name that --columns and --sort take."""
 
+Predicate = Callable[[T], bool]
+
 
 def sort_option(fields: Fields[Any]) -> Option:
     """--sort."""
@@ -58,15 +63,19 @@ def columns_option(fields: Fields[Any]) -> Option:
     )
 
 
-def ordered(things: Iterable[T], fields: Fields[T], args: argparse.Namespace) -> list[T]:
-    """The things, that come in order of their names, by --sort and --reverse. What is equal keeps its order."""
+def ordered(things: Sequence[T], wanted: Predicate[T], fields: Fields[T], args: argparse.Namespace) -> Iterator[T]:
+    """The wanted ones of things that come in order of their names, by --sort and --reverse. What is equal keeps its
+    order. Things that are made when they are asked for are never all there at once.
+    """
     if args.sort is None:
-        return list(things)[:: -1 if args.reverse else 1]
+        return filter(wanted, reversed(things) if args.reverse else things)
     field = fields[args.sort]
-    return sorted(things, key=field.order, reverse=field.falling != args.reverse)
+    places = [(field.order(thing), place) for place, thing in enumerate(things) if wanted(thing)]
+    places.sort(key=itemgetter(0), reverse=field.falling != args.reverse)
+    return (things[place] for _, place in places)
 
 
-def listed(things: Sequence[T], fields: Fields[T], default: Sequence[str], stated: str | None = None) -> Iterator[str]:
+def listed(things: Iterable[T], fields: Fields[T], default: Sequence[str], stated: str | None = None) -> Iterator[str]:
     """The lines of a table of these things, with the default columns or those that --columns states. Raises UsageError
     for columns that are not known.
     """
@@ -77,8 +86,8 @@ def listed(things: Sequence[T], fields: Fields[T], default: Sequence[str], state
     columns = [each.column for each in picked]
     if stated is not None:
         columns = [Column(each.title, each.right, 0, each.name, each.cut) for each in columns]
-    rows = [[cell(thing) for cell in cells] for thing in things]
-    return lines(columns, lambda: rows, width=width)
+    rows = [_SEPARATOR.join([cell(thing) for cell in cells]) for thing in things]
+    return lines(columns, lambda: (row.split(_SEPARATOR) for row in rows), width=width)
 
 
 def _named(text: str, fields: Fields[Any]) -> list[str]:
@@ -87,9 +96,6 @@ def _named(text: str, fields: Fields[Any]) -> list[str]:
     if unknown is not None:
         raise UsageError(f"--columns: {printable(unknown)!r} is not a column: choose from {', '.join(fields)}")
     return names
-
-
-Predicate = Callable[[T], bool]
 
 
 def filter_option(help_: str) -> Option:
@@ -108,6 +114,8 @@ def parse_filters(texts: Iterable[str], makers: Mapping[str, Callable[[str], Pre
             found.setdefault(key, []).append(makers[key](value))
         except ValueError as error:
             raise UsageError(f"--filter {printable(text)!r}: {printable(str(error))}") from None
+    if not found:
+        return lambda _: True
     return lambda thing: all(any(each(thing) for each in alike) for alike in found.values())
 
 

@@ -49,25 +49,39 @@ def lines(
 ) -> Iterator[str]:
     """The same, a line at a time. It asks for the rows twice, so that they need not all be there at once."""
 
-    def cells(row: Row) -> list[str]:
+    def cells(row: Row) -> Row:
         return [
             _minute(cell) if width is not None and column.time else cell
             for column, cell in zip(columns, row, strict=True)
         ]
 
+    def each_row() -> Iterable[Row]:
+        timed = width is not None and any(each.time for each in columns)
+        return map(cells, rows()) if timed else rows()
+
     widths = [measure(each.title) if header else 0 for each in columns]
-    for row in rows():
-        widths = list(map(max, widths, map(measure, cells(row))))
+    for row in each_row():
+        widths = list(map(max, widths, map(len if _is_ascii(row) else measure, row)))
     shown = list(range(len(columns))) if width is None else _with_room(columns, widths, width)
     picked = [columns[number] for number in shown]
     widths = [widths[number] for number in shown]
-    if width is not None:
-        _fit(picked, widths, width)
+    cut = width is not None and _fit(picked, widths, width)
+    # Most rows need no more than this.
+    template = (" " * _GAP).join(
+        f"{{{number}:{'>' if column.right else '<'}{wide}}}"
+        for number, column, wide in zip(shown, picked, widths, strict=True)
+    )
     if header:
         yield _line(picked, widths, [each.title for each in picked])
-    for row in rows():
-        known = cells(row)
-        yield _line(picked, widths, [known[number] for number in shown])
+    for row in each_row():
+        if cut or not _is_ascii(row):
+            yield _line(picked, widths, [row[number] for number in shown])
+        else:
+            yield template.format(*row).rstrip()
+
+
+def _is_ascii(row: Row) -> bool:
+    return "".join(row).isascii()
 
 
 def _minute(text: str) -> str:
@@ -90,16 +104,18 @@ def _flexible(column: Column) -> bool:
     return column.name or column.cut
 
 
-def _fit(columns: Sequence[Column], widths: list[int], width: int) -> None:
-    """Makes columns narrower until a line fits: the widest first, of those that may be shortened."""
+def _fit(columns: Sequence[Column], widths: list[int], width: int) -> bool:
+    """Makes columns narrower until a line fits: the widest first, of those that may be shortened. Whether any was."""
     excess = sum(widths) + _GAP * (len(widths) - 1) - width
     flexible = [place for place, each in enumerate(columns) if _flexible(each)]
+    before = list(widths)
     while excess > 0 and flexible:
         widest = max(flexible, key=lambda place: widths[place])
         if widths[widest] <= _SHORTEST:
-            return
+            break
         widths[widest] -= 1
         excess -= 1
+    return widths != before
 
 
 def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]) -> str:

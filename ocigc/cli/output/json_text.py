@@ -1,0 +1,29 @@
+"""Documents as JSON, a piece at a time: of a million things, no document is ever whole in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def pieces(document: Any) -> Iterator[str]:
+    """The text that `json.dumps` gives. An iterator is an array whose elements are made one at a time; it may be the
+    document, or a member of it.
+    """
+    if isinstance(document, Iterator):
+        yield "["
+        separator = ""
+        for each in document:
+            yield f"{separator}{json.dumps(each)}"
+            separator = ", "
+        yield "]"
+    elif isinstance(document, Mapping) and any(isinstance(each, Iterator) for each in document.values()):
+        separator = "{"
+        for key, each in document.items():
+            yield f"{separator}{json.dumps(key)}: "
+            yield from pieces(each) if isinstance(each, Iterator) else (json.dumps(each),)
+            separator = ", "
+        yield "}"
+    else:
+        yield json.dumps(document)
