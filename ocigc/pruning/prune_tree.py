@@ -235,7 +235,7 @@ class TreeRun:
         errors: dict[str, str] = {}
         pools = [found for found, member in self._members.items() if member.pool]
         ordinary = [found for found in self._tree.found if found not in pools]
-        pending = ordinary
+        pending, due = ordinary, bool(pools)
         doubts = self._doubts()
         for _ in range(_MOST_ROUNDS):
             if self._attempt(pending, work, values, errors, watch, AT_ONCE, elsewhere):
@@ -243,12 +243,17 @@ class TreeRun:
             self._shares = self._shares or any(member.hits for member in self._members.values())
             # A layout may turn out to be unreadable, or to share blobs, after others have been planned.
             again = doubts != (doubts := self._doubts())
-            pending = ordinary if again else [found for found in ordinary if self._is_outdated(self._members[found])]
-            if not pending:
+            pending = ordinary if again else self._outdated(ordinary)
+            if due and not pending:
+                if self._attempt(pools, work, values, errors, watch, AT_ONCE):
+                    return self._results(values, errors, interrupted=True)
+                pending = self._outdated(ordinary)  # what a pool keeps for others may need more of them
+                due = bool(pending or self._outdated(pools))
+            if not (pending or due):
                 break
+            due = due or bool(pools and pending)
             watch = Quiet(self._watch)
-        interrupted = self._attempt(pools, work, values, errors, watch, AT_ONCE)
-        return self._results(values, errors, interrupted=interrupted)
+        return self._results(values, errors, interrupted=False)
 
     def _look_at_indexes(self) -> None:
         """Finds out which layouts are pools, and which cannot be read."""
@@ -267,6 +272,9 @@ class TreeRun:
             self.recount(member)
         self.has_pools = any(member.pool for member in self._members.values())
         self._shares = self.has_pools
+
+    def _outdated(self, among: Iterable[Found]) -> list[Found]:
+        return [found for found in among if self._is_outdated(self._members[found])]
 
     def _is_outdated(self, member: _PrunedLayout) -> bool:
         """Whether a layout is asked for more than its plan took into account."""
@@ -289,32 +297,32 @@ class TreeRun:
         errors: dict[str, str] = {}
         more: list[tuple[str, T]] = []
         members = sorted(self._members.values(), key=lambda each: (each.pool, each.needs == each.after))
-        pending = [member.found for member in members if not member.pool]
+        pending = ordinary = [member.found for member in members if not member.pool]
         pools = [member.found for member in members if member.pool]
-        for number in range(_MOST_ROUNDS):
+        due = bool(pools)
+        for _ in range(_MOST_ROUNDS):
             found_now: dict[str, T] = {}
             # Removing a name of a file changes the ctime of its others, and a blob that changes during a prune stays.
-            if self._attempt(pending, work, found_now, errors, self._watch, 1):
-                errors |= {found.name: f"{found.name}: interrupted; nothing is lost" for found in pools}
-                return self._results(values | found_now, errors, more, interrupted=True)
-            if number:
-                more += found_now.items()
+            interrupted = self._attempt(pending, work, found_now, errors, self._watch, 1)
+            more += [(name, value) for name, value in found_now.items() if name in values]
+            values = found_now | values
+            if interrupted:
+                later = [found.name for found in pools if found.name not in values]
+                errors |= {name: f"{name}: interrupted; nothing is lost" for name in later if name not in errors}
+                return self._results(values, errors, more, interrupted=True)
+            pending = self._with_more_to_go(ordinary, errors)
+            if pending:
+                due = bool(pools)
             else:
-                values |= found_now
-            pending = self._with_more_to_go(errors)
+                pending, due = (pools if due else self._with_more_to_go(pools, errors)), False
             if not pending:
                 break
-        interrupted = self._attempt(pools, work, values, errors, self._watch, 1)
-        if not interrupted and (pending := self._with_more_to_go(errors)):  # only what pools removed needed it
-            last: dict[str, T] = {}
-            interrupted = self._attempt(pending, work, last, errors, self._watch, 1)
-            more += last.items()
-        return self._results(values, errors, more, interrupted=interrupted)
+        return self._results(values, errors, more, interrupted=False)
 
-    def _with_more_to_go(self, errors: Mapping[str, str]) -> list[Found]:
+    def _with_more_to_go(self, among: Iterable[Found], errors: Mapping[str, str]) -> list[Found]:
         # What has lost its last entry is a pool now, and keeps what others still have: so it comes last.
-        more_goes = sorted(filter(self._holds_too_much, self._members.values()), key=lambda each: each.emptied)
-        return [member.found for member in more_goes if member.name not in errors]
+        members = sorted(map(self._members.__getitem__, among), key=lambda each: each.emptied)
+        return [each.found for each in members if self._holds_too_much(each) and each.name not in errors]
 
     def _count_as_it_is(self) -> None:
         """Counts what all need before anything goes, as a plan may fail. What one layout needs of another may need more
@@ -340,7 +348,7 @@ class TreeRun:
 
     def _holds_too_much(self, member: _PrunedLayout) -> bool:
         """Whether a layout has kept what others needed only until their turn was over."""
-        return member.done and not member.pool and not member.hits <= self.needed_beside(member)
+        return member.done and not member.hits <= self.needed_beside(member)
 
     def _attempt(
         self,

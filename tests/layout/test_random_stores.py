@@ -119,6 +119,7 @@ class Store:
         in_use = None if text is None else parse_in_use(text.encode(), "used")
         rules = pick.choice(list(RULE_SETS.values()))
         policy = None if self.default else pick.choice([None, None, *POLICIES])
+        self.detaches = policy is not None and ("delete-referrers" in policy or "deny" in policy)
         wanted = request(filters, prune_all=not self.default, in_use=in_use, grace=0, rules=rules)
         parsed = None if policy is None else parse_policy(policy.encode(), "policy")
         repository = pick.choice([None, "reg.example/a"])
@@ -157,8 +158,11 @@ def children(document: Any) -> Iterator[str]:
                 yield each["digest"]
 
 
-def kept(path: Path, blobs: dict[str, bytes]) -> set[str]:
-    """The digests that what stands in a layout keeps, by the blobs that it had."""
+def kept(path: Path, blobs: dict[str, bytes], detached: bool = False) -> set[str]:
+    """The digests that what stands in a layout keeps, by the blobs that it had. With `detached`, referrers may have
+    gone without their subjects.
+    """
+    there = contents(path).keys() if detached else blobs.keys()
     documents = {digest: parsed(content) for digest, content in blobs.items()}
     labels = {f"{each.parent.name}:{each.stem}": json.loads(each.read_text()) for each in path.glob("labels/*/*.json")}
     labels = {digest: each for digest, each in labels.items() if digest in blobs}
@@ -166,7 +170,9 @@ def kept(path: Path, blobs: dict[str, bytes]) -> set[str]:
     known = {name for entry in left for name in names(entry)}
     back: dict[str, set[str]] = {}
     for digest, document in documents.items():
-        if isinstance(document, dict) and document.get("mediaType") in (MANIFEST, INDEX) and "subject" in document:
+        if digest not in there or not isinstance(document, dict):
+            continue
+        if document.get("mediaType") in (MANIFEST, INDEX) and "subject" in document:
             back.setdefault(document["subject"]["digest"], set()).add(digest)
     roots = [entry["digest"] for entry in left]
     roots += [value for entry in left for value in labelled(entry.get("annotations", {}), "ref.content")]
@@ -223,11 +229,11 @@ def test_nothing_that_stays_loses_what_it_needs(seed: int, tmp_path: Path) -> No
     assert pruned(store.layout.path, dry) == planned
 
     assert pruned(path, store.options) == planned
-    assert kept(path, blobs) <= contents(path).keys()
+    assert kept(path, blobs, store.detaches) <= contents(path).keys()
     left = entries(path)
     if store.default:
         lost = [name for entry in before if entry not in left for name in names(entry)]
         assert not [name for name in lost if name in NAMES]
     assert pruned(path, store.options) == ([], [], 0)
     assert entries(path) == left
-    assert kept(path, blobs) <= contents(path).keys()
+    assert kept(path, blobs, store.detaches) <= contents(path).keys()
