@@ -7,7 +7,7 @@ SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pyc
 
 C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
 
-.PHONY: bench-cluster cluster-faults help demo test native-test tsan valgrind arm faults races interleavings mutants fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
+.PHONY: bench-cluster cluster-faults help demo test native-test tsan valgrind arm faults races interleavings stopped-writers mutants mutants-by-rule fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,8 +50,16 @@ races: $(VENV)/.installed ## prune without a pause while skopeo, umoci, oras, cr
 interleavings: $(VENV)/.installed ## try every order of the steps of a command and of another program (hours)
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults.interleavings', run_name='__main__')"
 
+stopped-writers: $(VENV)/.installed ## stop other programs before each of their calls, and run a command there (an hour)
+	OCIGC_INTEROP=full sh tools/interop-tools.sh
+	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.faults.stopped_writers', run_name='__main__')"
+
 mutants: $(VENV)/.installed ## put small faults into a copy of the program: a test has to notice each (MUTANTS=lease: only some)
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants', run_name='__main__', alter_sys=True)" $(MUTANTS)
+
+SAMPLE ?= 60
+mutants-by-rule: $(VENV)/.installed ## the same with a sample of mutants that are made by rule (SAMPLE=200)
+	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants.sample', run_name='__main__', alter_sys=True)" $(SAMPLE)
 
 NATIVE_SETUP = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure -Dextension=false -Dtests=true \
     -Dbuildtype=debugoptimized -Dwerror=true

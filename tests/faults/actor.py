@@ -69,15 +69,16 @@ class Actor:
         act: Callable[[], bool] = lambda: True,
         *,
         exchange: bool = True,
+        old: int | None = None,
     ) -> Run:
-        """Runs a command. What is in the layout at its beginning looks a day old. Before each of the calls `stops`,
-        from 0, in their order, `act` is called; where that returns False, the process is killed. Without `exchange`,
-        the file system cannot exchange two names."""
+        """Runs a command. What is in the layout since before the instant `old`, or at its beginning, looks a day old.
+        Before each of the calls `stops`, from 0, in their order, `act` is called; where that returns False, the process
+        is killed. Without `exchange`, the file system cannot exchange two names."""
         time.sleep(0.01)  # the clock of files is some milliseconds late
         environment = {
             **self._environment,
             "FAULT_ROOT": str(layout),
-            "FAULT_OLD": str(time.time_ns()),
+            "FAULT_OLD": str(time.time_ns() if old is None else old),
             "FAULT_NO_EXCHANGE": str(int(not exchange)),
             "FAULT_STOPS": ",".join(map(str, stops)),
         }

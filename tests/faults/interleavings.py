@@ -52,6 +52,7 @@ class Template:
     new: Pushed
     in_use: Path
     plan: Path
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Command:
 
 
 def _prune(template: Template, layout: Path, *options: str) -> list[str]:
-    return ["prune", "--force", "--all", "--in-use", str(template.in_use), *options, str(layout)]
+    return ["prune", "--force", "--all", "--in-use", str(template.in_use), *template.options, *options, str(layout)]
 
 
 def _killed(layout: Path, actor: Actor, arguments: Sequence[str], after: Callable[[Call], bool]) -> None:

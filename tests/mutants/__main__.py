@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.mutants.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
+_TIMEOUT = 1200  # seconds; the tests of a mutant take less by far
 _SOURCES = ("native", "ocigc", "meson.build", "meson.options", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -70,10 +71,15 @@ def is_killed(mutant: Mutant, package: Path, core: Core | None) -> bool:
         tests = [test for test in mutant.tests if (ROOT / test.partition("::")[0]).exists()]
         command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
         environment = {**os.environ, "PYTHONPATH": directory}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode not in (0, 1):
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=_TIMEOUT
+            )
+        except subprocess.TimeoutExpired:
+            return True  # it does not end
+        if done.returncode not in (0, 1, 2):  # 2: the tests cannot even be loaded
             sys.exit(f"{mutant.name}: pytest could not run:\n{done.stdout}{done.stderr}")
-        return done.returncode == 1
+        return done.returncode != 0
 
 
 def main() -> None:
@@ -91,4 +97,5 @@ def main() -> None:
     sys.exit(bool(survived))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,421 @@
+"""Two actors, the other way round: a program that writes is stopped before each of its own calls below the layout, and
+a whole command of ocigc runs there. `python -m tests.faults.stopped_writers` tries every call, the tests a sample.
+
+The programs are the real ones. They run below a supervisor; only BuildKit, which needs a daemon, is a process that
+does its steps. After the command the program goes on to its end, or is killed there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from tests.faults.actor import Actor
+from tests.faults.habits import INDEX, Entry, Pushed
+from tests.faults.interleavings import COMMANDS, Command, Template
+from tests.faults.supervisor import Seen, supervise
+from tests.helpers.layouts import CONFIG, LAYER, LayoutWriter
+from tests.interop.programs import PATH, appears, call, daemon
+
+KEPT, GONE, NEW = "kept", "gone", "new"
+REPOSITORY = "example.com/app"
+_NAME = "org.opencontainers.image.ref.name"
+_ROOT = Path(__file__).parents[2]
+_STEPS = f"import sys; sys.path.append({str(_ROOT)!r}); from tests.faults.stopped_writers import write; write()"
+_MOST_CALLS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that writes an image NEW: its command, by the layout, the layout with the image, and a registry that
+    has it. Where it `trusts` the index, it names what an entry there refers to without looking. `needs` are the
+    programs that have to be installed."""
+
+    name: str
+    command: Callable[[Path, Path, str], Sequence[str]]
+    needs: tuple[str, ...]
+    trusts: bool = False
+    written: Callable[[str], str] = lambda _: NEW
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it can be run."""
+        return all(shutil.which(each, path=PATH) for each in self.needs)
+
+
+PROGRAMS = (
+    Program(
+        "skopeo", lambda layout, source, _: ("skopeo", "copy", f"oci:{source}:new", f"oci:{layout}:new"), ("skopeo",)
+    ),
+    Program(
+        "umoci config",
+        lambda layout, *_: ("umoci", "config", "--image", f"{layout}:gone", "--tag", "new", "--config.label", "a=b"),
+        ("umoci",),
+        trusts=True,
+    ),
+    Program(
+        "umoci tag", lambda layout, *_: ("umoci", "tag", "--image", f"{layout}:gone", "new"), ("umoci",), trusts=True
+    ),
+    Program(
+        "oras",
+        lambda layout, source, _: (
+            *("oras", "copy", "--from-oci-layout", f"{source}:new", "--to-oci-layout", f"{layout}:new"),
+        ),
+        ("oras",),
+    ),
+    Program(
+        "crane",
+        lambda layout, _, registry: (
+            *("crane", "pull", "--format", "oci", "--annotate-ref", f"{registry}/app:new", str(layout)),
+        ),
+        ("crane",),
+        written=lambda registry: f"{registry}/app:new",
+    ),
+    Program(
+        "regctl",
+        lambda layout, source, _: ("regctl", "image", "copy", f"ocidir://{source}:new", f"ocidir://{layout}:new"),
+        ("regctl",),
+    ),
+    Program(
+        "BuildKit",
+        lambda layout, source, _: (sys.executable, "-P", "-c", _STEPS, "BuildKit", str(layout), str(source)),
+        (),
+    ),
+)
+
+
+def write() -> None:
+    """Does the steps of a writer of `habits`: the process that is stopped where there is no real program."""
+    from tests.faults import habits  # noqa: PLC0415
+
+    _, kind, layout, source = sys.argv
+    entry = json.loads(Path(source, INDEX).read_text())["manifests"][0]
+    blobs = {f"sha256:{path.name}": path.read_bytes() for path in Path(source, "blobs", "sha256").iterdir()}
+    writer = getattr(habits, kind)(Path(layout), Pushed(entry, blobs))
+    try:
+        for step in writer.steps():
+            step.act()
+    except habits.Failed:
+        sys.exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A layout as it is before the command, with the directory of the layout that has the new image."""
+
+    template: Template
+    source: Path
+    registry: str
+
+
+def make_store(directory: Path, command: Command, actor: Actor, registry: str) -> Store:
+    """A small store for the command, in a directory that is there. The registry may be none."""
+    layout, elsewhere = LayoutWriter(directory / "layout"), LayoutWriter(directory / "elsewhere")
+    kept = _image(layout, KEPT, ["base", "kept"])
+    gone = _image(layout, GONE, ["base", "gone"])
+    layout.labels(layout.blob("orphan"), {"name": "orphan"})
+    new = _image(elsewhere, NEW, ["base", "gone"])
+    in_use = directory / "in-use"
+    in_use.write_text(f"{REPOSITORY}:kept\n{REPOSITORY}:new\n{registry or REPOSITORY}/app:new\n")
+    options = ("--repository", REPOSITORY)
+    template = Template(layout.path, kept, gone, new, in_use, directory / "plan.json", options)
+    if registry:
+        call("skopeo", "copy", "--dest-tls-verify=false", f"oci:{elsewhere.path}:new", f"docker://{registry}/app:new")
+    command.prepare(template, layout.path, actor)
+    return Store(template, elsewhere.path, registry)
+
+
+def _image(layout: LayoutWriter, name: str, layers: Sequence[str]) -> Pushed:
+    blobs = [layout.blob(gzip.compress(each.encode(), mtime=0), f"{LAYER}+gzip") for each in layers]
+    diff_ids = [f"sha256:{hashlib.sha256(each.encode()).hexdigest()}" for each in layers]
+    document = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    config = layout.json({**document, "comment": name}, CONFIG)
+    manifest = layout.manifest(config, blobs)
+    layout.tag(manifest, name)
+    content = {each["digest"]: layout.blob_path(each).read_bytes() for each in (*blobs, config, manifest)}
+    return Pushed(layout.entries[-1], content)
+
+
+@dataclass(slots=True)
+class Trial:
+    """What has happened: the calls of the program, and before which of them the command ran."""
+
+    stop: int
+    calls: list[Seen] = field(default_factory=list)
+    reached: bool = False
+    killed: bool = False
+    code: int = 0
+    said: str = ""
+    excused: set[str] = field(default_factory=set)
+
+    def before(self, path: str) -> bool:
+        """Whether the program has looked at a file before the command, and did not only write it."""
+        return any(each.path == path for each in self.calls[: self.stop])
+
+    @property
+    def wrote_an_old_index(self) -> bool:
+        """Whether it read index.json before the command, and wrote what came of it after that."""
+        read = -1
+        for number, each in enumerate(self.calls):
+            if each.path == INDEX and each.changes and number >= self.stop and read < self.stop:
+                return True
+            if each.path == INDEX and each.name == "open":
+                read = number
+        return False
+
+    def removed(self, path: str) -> bool:
+        """Whether it removed a file itself."""
+        return any((each.name, each.path) == ("unlink", path) for each in self.calls)
+
+
+class Broken(AssertionError):
+    """What must hold does not."""
+
+
+def perform(
+    actor: Actor, store: Store, command: Command, program: Program, layout: Path, stop: int, *, kill: bool
+) -> Trial:
+    """Stops a program before its call number `stop`, runs the command, and checks the layout when both have come to
+    their end. Raises Broken."""
+    shutil.copytree(store.template.path, layout)
+    time.sleep(0.01)  # the clock of files is some milliseconds late
+    old = time.time_ns()
+    trial = Trial(stop)
+
+    def before(number: int, seen: Seen) -> bool:
+        trial.calls.append(seen)
+        if number == stop:
+            trial.reached = True
+            result = actor.run(
+                layout, command.arguments(store.template, layout), exchange=command.exchange, old=old
+            ).result
+            if result.code not in (0, 1, 3) and not _lacks_marker(layout, result.err):
+                raise Broken(f"{command.name} ended with {result}")
+            trial.killed = kill
+            return not kill
+        return len(trial.calls) < _MOST_CALLS
+
+    environment = {**os.environ, "PATH": PATH, "HOME": str(layout.parent), "GOMAXPROCS": "1"}
+    try:
+        done = supervise(program.command(layout, store.source, store.registry), layout, before, environment)
+        trial.code, trial.said = done.returncode, done.stdout
+        if trial.reached:
+            _check(actor, store, command, program, layout, trial)
+    finally:
+        shutil.rmtree(layout)
+    return trial
+
+
+def _check(actor: Actor, store: Store, command: Command, program: Program, layout: Path, trial: Trial) -> None:
+    template = store.template
+    trash = ("--trash", "7d") if command.trash else ()
+    _whole(layout, store, program, trial)
+    arguments = ["prune", "--force", "--all", "--in-use", str(template.in_use), *template.options, *trash, str(layout)]
+    result = actor.run(layout, arguments).result
+    if trial.killed and ((result.code == 3 and _is_torn(layout)) or _lacks_marker(layout, result.err)):
+        return  # nothing was changed, and a person has to look
+    if result.code != 0:
+        raise Broken(f"the next prune ended with {result}")
+    _whole(layout, store, program, trial)
+    left = {path.name for path in (layout / ".ocigc").iterdir()} - {"lock", "history.jsonl", "trash"}
+    if left:
+        raise Broken(f"left: {left}")
+    if not command.trash:
+        return
+    for path in sorted((layout / ".ocigc" / "trash").glob("*")):
+        result = actor.run(layout, ["restore", str(layout), path.name]).result
+        if result.code != 0 and not (trial.killed and "damaged: " in result.err):  # it was torn when it went there
+            raise Broken(f"the restore of {path.name} ended with {result}")
+    _whole(layout, store, program, trial)
+    if not _lacking(layout, template.gone.entry).issubset(_collected(trial)):
+        raise Broken("what was in the trash is not back")
+
+
+def _lacks_marker(layout: Path, errors: str) -> bool:
+    """Whether the program is just writing oci-layout anew: then it is not a layout for a moment."""
+    return not (layout / "oci-layout").read_bytes() and "not an OCI image layout: oci-layout" in errors
+
+
+def _is_torn(layout: Path) -> bool:
+    try:
+        json.loads((layout / INDEX).read_bytes())
+    except ValueError:
+        return True
+    return any(_torn(layout))
+
+
+def _torn(layout: Path) -> Iterator[str]:
+    for path in (layout / "blobs" / "sha256").iterdir():
+        if len(path.name) == 64 and hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
+            yield path.name
+
+
+def _collected(trial: Trial) -> set[str]:
+    names = (each.path.removeprefix("blobs/sha256/") for each in trial.calls if each.name == "unlink")
+    return {f"sha256:{name}" for name in names}
+
+
+def _whole(layout: Path, store: Store, program: Program, trial: Trial) -> None:
+    """Nothing that the index names is missing, nothing is torn but what the program was writing when it was killed, and
+    what it has written is there."""
+    kept = store.template.kept
+    for digest, content in kept.blobs.items():
+        path = layout / "blobs" / digest.replace(":", "/")
+        if not path.exists() or path.read_bytes() != content:
+            raise Broken(f"what stays has lost {digest}")
+    if trial.killed and _is_torn(layout):
+        return
+    if torn := list(_torn(layout)):
+        raise Broken(f"torn: {torn}")
+    entries: list[Entry] = json.loads((layout / INDEX).read_bytes())["manifests"]
+    if not any(entry["digest"] == kept.digest for entry in entries):
+        raise Broken("what stays is not named any more")
+    written = program.written(store.registry)
+    for entry in entries:
+        if missing := _lacking(layout, entry):
+            _excuse(entry, missing, store, program, trial, is_new=_name(entry) in (written, None))
+    if trial.code == 0 and not trial.killed and not any(_name(entry) == written for entry in entries):
+        raise Broken("what the program has written is lost")
+
+
+def _excuse(entry: Entry, missing: set[str], store: Store, program: Program, trial: Trial, *, is_new: bool) -> None:
+    """The windows that docs/crash-safety.md names. Raises Broken for what is in none."""
+    gone = store.template.gone
+    found = {digest for digest in missing if trial.before(f"blobs/{digest.replace(':', '/')}")}
+    if program.trusts and trial.before(INDEX):
+        found |= {*gone.blobs}
+    if entry["digest"] == gone.digest and _name(entry) == GONE and trial.wrote_an_old_index:
+        trial.excused.add("brought_back")
+    elif missing <= _collected(trial):
+        trial.excused.add("collected")
+    elif is_new and missing <= found | _collected(trial):
+        trial.excused.add("named_too_late")
+    else:
+        raise Broken(f"{_name(entry)} is named, but lacks {missing}")
+
+
+def _lacking(layout: Path, entry: Entry) -> set[str]:
+    """What an image lacks."""
+
+    def path(digest: str) -> Path:
+        return layout / "blobs" / digest.replace(":", "/")
+
+    if not path(entry["digest"]).exists():
+        return {entry["digest"]}
+    document: Any = json.loads(path(entry["digest"]).read_bytes())
+    return {each["digest"] for each in (document["config"], *document["layers"]) if not path(each["digest"]).exists()}
+
+
+def _name(entry: Entry) -> str | None:
+    name = entry.get("annotations", {}).get(_NAME)
+    return None if name is None else str(name)
+
+
+# All calls
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How many calls a program was stopped before, how many trials that were, how many of them were excused by which
+    window, and what has failed."""
+
+    calls: int = 0
+    tried: int = 0
+    excused: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        windows = "".join(f", {count:,} {name}" for name, count in sorted(self.excused.items()))
+        faults = f", {len(self.faults):,} FAULTS" if self.faults else ""
+        return f"{self.tried:,} trials at {self.calls:,} calls{windows}{faults}"
+
+
+def explore(
+    actors: Sequence[Actor], store: Store, command: Command, program: Program, stops: Sequence[int] | None = None
+) -> Outcome:
+    """Stops a program before all of its calls, or these; each time it goes on, or is killed there."""
+    outcome = Outcome()
+    lock = threading.Lock()
+    pending = list(product(range(_MOST_CALLS) if stops is None else stops, (False, True)))
+    pending.reverse()
+    last = _MOST_CALLS
+
+    def work(number: int) -> None:
+        nonlocal last
+        layout = store.template.path.with_name(f"trial-{number}")
+        while True:
+            with lock:
+                if not pending or pending[-1][0] > last:
+                    return
+                stop, kill = pending.pop()
+            try:
+                trial = perform(actors[number], store, command, program, layout, stop, kill=kill)
+            except Broken as broken:
+                with lock:
+                    outcome.tried += 1
+                    outcome.faults.append(f"{command.name}, {program.name}, call {stop}, {kill=}: {broken}")
+                continue
+            with lock:
+                if not trial.reached:
+                    last = min(last, stop)
+                    continue
+                outcome.tried += 1
+                outcome.calls += not kill
+                outcome.excused.update(trial.excused)
+
+    with ThreadPoolExecutor(len(actors)) as pool:
+        for each in [pool.submit(work, number) for number in range(len(actors))]:
+            each.result()
+    return outcome
+
+
+@contextmanager
+def registry(directory: Path) -> Iterator[str]:
+    """The address of a registry; "" where there is no program for it."""
+    if not all(shutil.which(each, path=PATH) for each in ("crane", "skopeo")):
+        yield ""
+        return
+    log = directory / "registry.log"
+    with daemon(log, "crane", "registry", "serve", "--address", "127.0.0.1:0"):
+        yield f"127.0.0.1:{appears(log, r'serving on port ([0-9]+)')[1]}"
+
+
+def main() -> None:
+    """Prints a line for each command and program, and every fault; all of them, or those whose names have one of the
+    words that are given."""
+    words = sys.argv[1:]
+    total, faults = Counter[str](), []
+    with ExitStack() as stack:
+        actors = [stack.enter_context(Actor(cpu)) for cpu in sorted(os.sched_getaffinity(0))]
+        address = stack.enter_context(registry(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        for program, command in product(PROGRAMS, COMMANDS):
+            name = f"{command.name} beside {program.name}"
+            if (words and not any(word in name for word in words)) or not program.is_here:
+                continue
+            with tempfile.TemporaryDirectory(prefix="ocigc-stopped-") as directory:
+                store = make_store(Path(directory), command, actors[0], address)
+                outcome = explore(actors, store, command, program)
+            print(f"{name}: {outcome}", *outcome.faults[:20], sep="\n  ", flush=True)
+            total.update(calls=outcome.calls, trials=outcome.tried, **outcome.excused)
+            faults += outcome.faults
+    print(f"all: {dict(total)}, {len(faults):,} faults")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Mutants that are made by rule, not by hand: `python -m tests.mutants.sample COUNT [SEED]` tries so many of them.
+
+In Python, a condition is negated, a comparison takes in its boundary or leaves it out, `and` becomes `or`, a call whose
+value nobody uses is left out, and two of those that follow one another change places. In C, a condition is negated, and
+a call is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from threading import Lock
+
+from tests.mutants.__main__ import ROOT, Core, installed, is_killed
+from tests.mutants.mutants import Mutant
+
+_RULES = ("tests/gc", "tests/cli/test_moby_answers.py")
+_PRUNING = (
+    "tests/pruning/test_writers.py",
+    "tests/pruning",
+    "tests/cli/test_trash.py",
+    "tests/cli/test_prune.py",
+    "tests/faults/test_interleavings.py",
+    "tests/faults/test_faults.py",
+)
+_TESTS: dict[str, Sequence[str]] = {
+    "gc/candidates.py": _RULES,
+    "gc/decide.py": _RULES,
+    "gc/mark.py": _RULES,
+    "gc/protection.py": _RULES,
+    "gc/referrers.py": (*_RULES, "tests/cli/test_stores_referrers.py"),
+    "gc/retention.py": (*_RULES, "tests/cli/test_policy.py"),
+    "gc/newest.py": (*_RULES, "tests/cli/test_policy.py"),
+    "gc/filters.py": _RULES,
+    "labels.py": ("tests/test_labels.py", *_RULES),
+    "layout/lock.py": ("tests/cli/test_run.py", *_PRUNING),
+    "pruning/bring_back.py": ("tests/cli/test_trash.py", *_PRUNING),
+    "pruning/carry_out.py": _PRUNING,
+    "pruning/commit.py": _PRUNING,
+    "pruning/execute.py": _PRUNING,
+    "pruning/journal.py": ("tests/hostile", *_PRUNING),
+    "pruning/preflight.py": ("tests/pruning/test_preflight.py", *_PRUNING),
+    "pruning/put_back.py": ("tests/pruning/test_put_back.py", *_PRUNING),
+    "pruning/recover.py": _PRUNING,
+    "pruning/restore.py": ("tests/cli/test_trash.py", *_PRUNING),
+    "pruning/roots.py": ("tests/pruning/test_roots.py", *_PRUNING),
+    "pruning/saved_plan.py": ("tests/cli/test_apply.py", "tests/cli/test_apply_tree.py"),
+    "pruning/trash.py": ("tests/cli/test_trash.py", *_PRUNING),
+    "pruning/what_goes.py": ("tests/cli/test_apply.py", "tests/cli/test_apply_tree.py"),
+    "native/store/sweep.c": ("tests/native/test_store_sweep.py", *_PRUNING),
+}
+_OTHER = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.In: "not in"}
+_SIGN = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=", ast.In: "in"}
+
+
+class _Text:
+    """A source file, and where the nodes of its tree lie in it."""
+
+    def __init__(self, file: str, path: Path) -> None:
+        self.file, self.text = file, path.read_text()
+        self._starts = [0]
+        for line in self.text.splitlines(keepends=True):
+            self._starts.append(self._starts[-1] + len(line.encode()))
+        self._bytes = self.text.encode()
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        start = self._starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
+        end = self._starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+        return start, end
+
+    def code(self, start: int, end: int) -> str:
+        return self._bytes[start:end].decode()
+
+    def mutant(self, what: str, start: int, end: int, new: str) -> Mutant:
+        """The change of a span. What is replaced is as many lines as it takes for it to be there once."""
+        line = self._bytes.count(b"\n", 0, start) + 1
+        before, after = self._bytes.rfind(b"\n", 0, start) + 1, self._bytes.find(b"\n", end) + 1
+        while self.text.count(self.code(before, after)) > 1:
+            before = self._bytes.rfind(b"\n", 0, max(before - 1, 0)) + 1
+            after = self._bytes.find(b"\n", after) + 1 or len(self._bytes)
+        old = self.code(before, after)
+        changed = self.code(before, start) + new + self.code(end, after)
+        return Mutant(f"{self.file}:{line}: {what}", self.file, old, changed, tuple(dict.fromkeys(_TESTS[self.file])))
+
+
+def _python(text: _Text) -> Iterator[Mutant]:
+    for node in ast.walk(ast.parse(text.text)):
+        if isinstance(node, ast.If | ast.While | ast.IfExp) and not _is_static(node.test):
+            start, end = text.span(node.test)
+            yield text.mutant("negated", start, end, f"not ({text.code(start, end)})")
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _OTHER:
+            start, end = text.span(node)
+            left, right = text.span(node.left)[1], text.span(node.comparators[0])[0]
+            sign, other = _SIGN[type(node.ops[0])], _OTHER[type(node.ops[0])]
+            yield text.mutant(f"{sign} is {other}", left, right, text.code(left, right).replace(sign, other, 1))
+        if isinstance(node, ast.BoolOp) and len(node.values) == 2:
+            left, right = text.span(node.values[0])[1], text.span(node.values[1])[0]
+            words = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
+            yield text.mutant(f"{words[0]} is {words[1]}", left, right, text.code(left, right).replace(*words, 1))
+        for body in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+            if isinstance(body, list):
+                yield from _statements(text, body)
+
+
+def _is_static(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
+
+
+def _statements(text: _Text, body: Sequence[ast.stmt]) -> Iterator[Mutant]:
+    calls = [each for each in body if isinstance(each, ast.Expr) and isinstance(each.value, ast.Call)]
+    for each in calls:
+        start, end = text.span(each)
+        yield text.mutant(f"without {text.code(start, end)[:50]}", start, end, "pass")
+    for one, two in pairwise(body):
+        if one in calls and two in calls:
+            (start, middle), (other, end) = text.span(one), text.span(two)
+            swapped = text.code(other, end) + text.code(middle, other) + text.code(start, middle)
+            yield text.mutant("changes places with the next", start, end, swapped)
+
+
+def _c(text: _Text) -> Iterator[Mutant]:
+    for found in re.finditer(r"^( +)(?:\} else )?if \((.+)\)( \{)?$", text.text, re.MULTILINE):
+        yield text.mutant("negated", found.start(2), found.end(2), f"!({found[2]})")
+    for found in re.finditer(r"^ +([a-z_]+\(.*\));$", text.text, re.MULTILINE):
+        if not found[1].startswith(("free(", "return")):
+            yield text.mutant(f"without {found[1][:50]}", found.start(1), found.end(1), "(void)0")
+
+
+def mutants() -> list[Mutant]:
+    """All of them."""
+    package = installed()
+    found: list[Mutant] = []
+    for file in _TESTS:
+        text = _Text(file, ROOT / file if file.startswith("native/") else package / file)
+        found += _c(text) if file.startswith("native/") else _python(text)
+    return found
+
+
+def main() -> None:
+    """Prints a line for each mutant."""
+    count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    everything = mutants()
+    chosen = random.Random(seed).sample(everything, min(count, len(everything)))
+    lock = Lock()
+    survived = []
+    package = installed()
+    with tempfile.TemporaryDirectory(prefix="ocigc-mutants-") as directory:
+        core = Core(Path(directory)) if any(each.is_native for each in chosen) else None
+
+        def attempt(mutant: Mutant) -> None:
+            if mutant.is_native:
+                with lock:
+                    killed = is_killed(mutant, package, core)
+            else:
+                killed = is_killed(mutant, package, core)
+            print(f"{'killed' if killed else 'SURVIVED'}: {mutant.name}", flush=True)
+            survived.extend([] if killed else [mutant])
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(attempt, chosen))
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} killed, of {len(everything):,} that there are")
+    sys.exit(bool(survived))
+
+
+if __name__ == "__main__":
+    main()
