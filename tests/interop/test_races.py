@@ -19,16 +19,18 @@ from tests.interop.writers import copying, image
 
 ROUNDS = int(os.environ.get("OCIGC_RACES", "2"))
 PROGRAMS = [pytest.param(name, marks=needs(name, "crane")) for name in ("oras", "regctl", "skopeo", "crane")]
+UMOCI = pytest.param("umoci", marks=needs("umoci", "skopeo", "crane"))
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("undone", [False, True], ids=["prunes", "prunes and restores"])
+@pytest.mark.parametrize("program", [*PROGRAMS, UMOCI])
 def test_what_is_in_use_is_whole_at_every_moment(
-    program: str, crane_registry: str, tmp_path: Path, rootfs: Path
+    program: str, undone: bool, crane_registry: str, tmp_path: Path, rootfs: Path
 ) -> None:
     repository, layout = f"{crane_registry}/{tmp_path.name}", tmp_path / "layout"
     for tag, layers in (("used", ("one",)), ("a", ("one", "two")), ("b", ("one", "three"))):
         image(repository, tag, rootfs, *layers)
-    call(*copying(program, repository, "used", layout))
+    call(*copying("skopeo" if program == "umoci" else program, repository, "used", layout))
     expected = blobs(layout)
     options = ("--all", "--repository", "registry.example/app", "--in-use", "-")
     used = f"registry.example/app:used\n{repository}:used\n"
@@ -39,18 +41,21 @@ def test_what_is_in_use_is_whole_at_every_moment(
     def prune() -> None:
         nonlocal runs
         while not ends.is_set():
-            result = ocigc("prune", "--force", *options, layout, stdin=used)
+            trash = ("--trash", "1h") if undone else ()
+            results = [(ocigc("prune", "--force", *trash, *options, layout, stdin=used), {0, 3})]
+            if undone:
+                results.append((ocigc("restore", layout), {0, 2, 3}))
             runs += 1
-            # What a copy writes at this moment may be torn: then a prune stops, and nothing has changed.
-            if result.code not in {0, 3} or not blobs(layout).items() >= expected.items():
-                failures.append(result)
+            # What a copy writes at this moment may be torn: then a run stops, and nothing has changed.
+            whole = blobs(layout).items() >= expected.items()
+            failures.extend(result for result, codes in results if result.code not in codes or not whole)
 
     pruner = threading.Thread(target=prune)
     pruner.start()
     try:
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             for tag in ("a", "b"):
-                call(*copying(program, repository, tag, layout))
+                call(*_writing(program, repository, tag, layout, number))
     finally:
         ends.set()
         pruner.join()
@@ -60,6 +65,13 @@ def test_what_is_in_use_is_whole_at_every_moment(
     assert result.code == 0, result
     pruned(layout, *options, stdin=used)
     assert blobs(layout) == expected
+    print(f"{2 * ROUNDS} copies by {program}, {runs} prunes{' and restores' if undone else ''}")
+
+
+def _writing(program: str, repository: str, tag: str, layout: Path, number: int) -> tuple[str, ...]:
+    if program != "umoci":
+        return copying(program, repository, tag, layout)
+    return "umoci", "config", "--image", f"{layout}:used", "--tag", tag, "--config.label", f"round={number}"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
