@@ -28,18 +28,26 @@ _COLUMNS = (
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists the runs of one layout, the oldest first."""
-    with targets.layout(args, writable=False) as layout:
-        runs = read(layout)
+    """Lists the runs of one layout, or of all below a directory, the oldest first."""
+    failed = False
+    if args.recursive:
+        results = targets.each_layout(args, lambda layout, _, __: read(layout))
+        runs = sorted(((name, each) for name, found in results.values for each in found), key=lambda item: item[1].time)
+        failed = bool(results.errors)
+    else:
+        with targets.layout(args, writable=False) as layout:
+            runs = [("", each) for each in read(layout)]
     shown = runs[-args.last :] if args.last else runs
     args.answered = True
     if args.format == "json":
-        json.dump([dict(each.line) for each in shown], sys.stdout)
+        json.dump([({"Layout": name} if args.recursive else {}) | dict(each.line) for name, each in shown], sys.stdout)
         print()
     else:
-        for line in table(_COLUMNS, [_row(each) for each in shown], width=terminal_width(sys.stdout)):
+        first = (Column("LAYOUT", name=True),) if args.recursive else ()
+        rows = [(*((name,) if first else ()), *_row(each)) for name, each in shown]
+        for line in table((*first, *_COLUMNS), rows, width=terminal_width(sys.stdout)):
             print(line)
-    return 0
+    return options.FAILED if failed else 0
 
 
 def _number(text: str) -> int:
@@ -76,12 +84,14 @@ COMMAND = Command(
     "layout had afterwards. `ocigc restore` takes the ids of runs that are still in the trash.",
     (
         options.LAYOUT,
+        options.RECURSIVE,
         Option("--last", metavar="N", type=options.argument_type(_number), default=0, help="show only the last N runs"),
         options.FORMAT,
     ),
     run,
     examples=(
         ("ocigc history mirror", "all runs"),
+        ("ocigc history --recursive zot", "of all layouts below a directory"),
         ("ocigc history --last 5 --format json mirror", "the last five, for a script"),
     ),
 )

@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+from errno import EACCES
 from itertools import pairwise
 
 TYPE_CHECKING = False  # to load typing takes longer than `ocigc --version`
@@ -166,7 +167,10 @@ def _message(error: OcigcError, args: Namespace) -> str:
         hint = recognize(error.path, others)
         if hint is not None:
             return f"{error}; {hint}"
-    return with_hint(error.message)
+    message = with_hint(error.message)
+    if message.startswith(getattr(args, "layout", None) or "\0") and message.endswith(os.strerror(EACCES)):
+        message += "; run it as a user who has that right, or as root"
+    return message
 
 
 def _describe(error: OSError, args: Namespace) -> str:

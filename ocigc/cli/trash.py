@@ -54,6 +54,12 @@ def empty(args: argparse.Namespace) -> int:
     if args.recursive and args.run_ids:
         raise UsageError("RUN names a run of one layout: leave it out with --recursive")
     if not args.force and not sys.stdin.isatty():
+        # What is wrong with the layout is said first.
+        if args.recursive:
+            targets.each_layout(args, lambda *_: None)
+        else:
+            with targets.layout(args, writable=False):
+                pass
         raise UsageError("there is no terminal to ask on: give --force to empty the trash")
     if not args.force:
         list_runs(argparse.Namespace(**{**vars(args), "format": "text"}))

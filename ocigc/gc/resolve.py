@@ -136,7 +136,12 @@ def resolve_blob(images: Images, graph: Graph, reference: str) -> Digest:
             return digest
     if graph.find(reference) is not None or _is_whole(reference):
         return Digest(reference)
-    found = resolve_images(images, reference)
+    try:
+        found = resolve_images(images, reference)
+    except NoSuchImage as error:
+        if match is None or error.remedy is None:
+            raise
+        raise NoSuchImage(f"no image or blob {printable(reference)!r}", Remedy.LIST_IMAGES) from None
     if len({image.target.digest for image in found}) > 1:
         names = _some(sorted(image.familiar for image in found))
         raise UsageError(f"{printable(reference)!r} matches several images; name one of them: {printable(names)}")

@@ -95,6 +95,7 @@ class PruneOptions:
 
 def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:
     """The plan, and the snapshot with what had to be found out for it. Raises UsageError and Refused."""
+    watch("Deciding what goes")
     in_use = options.request.in_use
     if options.match_in_use and (in_use or in_use.sandboxes_unknown):
         _match(in_use, snapshot, watch, strict=options.in_use_strict)

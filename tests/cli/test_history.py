@@ -63,3 +63,17 @@ def test_a_run_that_removes_only_leftovers_is_in_the_history(layout: LayoutWrite
     assert not leftover.exists()
     (line,) = ocigc("history", "--format", "json", layout.path).json
     assert (line["command"], line["freed"]) == ("prune", 9)
+
+
+def test_a_tree_has_one_history(tmp_path: Path) -> None:
+    for number, name in enumerate(("team/app", "base")):
+        state = LayoutWriter(tmp_path / name).path / ".ocigc"
+        state.mkdir()
+        line = f'{{"time": "2026-0{number + 1}-01T00:00:00Z", "run": "a{number}", "command": "prune", "bytes": 2000}}'
+        (state / "history.jsonl").write_text(line + "\n")
+    runs = ocigc("history", "--recursive", "--format", "json", tmp_path).json
+    assert [(run["Layout"], run["run"]) for run in runs] == [("team/app", "a0"), ("base", "a1")]
+    header, *rows = ocigc("history", "--recursive", tmp_path).out.splitlines()
+    assert header.startswith("LAYOUT ")
+    assert [row.split()[0] for row in rows] == ["team/app", "base"]
+    assert ocigc("history", "--recursive", "--last", "1", tmp_path).out.splitlines()[1].startswith("base ")

@@ -80,6 +80,13 @@ def test_a_manifest_that_may_not_be_read_stops_the_run_where_its_image_stays(lay
     assert snapshot(layout.path) == before
 
 
+def test_who_may_not_is_told_who_may(layout: LayoutWriter) -> None:
+    (layout.path / "index.json").chmod(0o200)
+    result = prune(layout)
+    assert result.returncode in (2, 3), result
+    assert result.stderr.endswith("/index.json: Permission denied; run it as a user who has that right, or as root\n")
+
+
 def test_an_image_whose_manifest_may_not_be_read_can_go(layout: LayoutWriter) -> None:
     manifest = layout.blob_path(layout.entries[1])
     manifest.chmod(0o200)

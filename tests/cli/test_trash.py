@@ -375,3 +375,10 @@ def test_what_is_in_the_way_stays_if_the_copy_in_the_trash_is_no_better(layout: 
     assert ocigc("restore", layout.path).code == 1
     assert layout.blob_path(image).read_bytes() == b"in the way"
     assert kept.read_bytes() == b"rotten"
+
+
+def test_what_is_wrong_with_the_layout_is_said_before_that_nobody_can_be_asked(tmp_path: Path) -> None:
+    refused(ocigc("trash", "empty", tmp_path / "nowhere"), 2, "nowhere", "No such file")
+    refused(ocigc("trash", "empty", "--recursive", tmp_path), 2, "no image layout")
+    LayoutWriter(tmp_path / "layout")
+    refused(ocigc("trash", "empty", tmp_path / "layout"), 2, "no terminal")

@@ -62,6 +62,7 @@ def test_orphans_and_the_absent(layout: LayoutWriter) -> None:
     assert result.json["Present"] is False
     assert result.json["MentionedBy"] == [image["digest"]]
     refused(ocigc("why", layout.path, "absent:1"), 2, "no image 'absent:1'")
+    refused(ocigc("why", layout.path, "sha256:" + 12 * "0"), 2, "no image or blob 'sha256:000000000000'")
 
 
 def test_referrers_hang_on_their_subject(layout: LayoutWriter) -> None:

@@ -90,10 +90,12 @@ for data in lib.glob("*.data"):
     shutil.rmtree(data)
 END
 
+# The interpreter itself: a virtual environment, or a shim in somebody's home, is not there for everybody.
+interpreter=$("$PYTHON" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
 cat > "$new/bin/ocigc" <<END
 #!/bin/sh
 # -I: neither the user's environment nor the current directory has a say in what is loaded.
-exec "$(command -v "$PYTHON")" -I -c 'import sys; sys.path.insert(0, "$target/lib/ocigc"); sys.argv[0] = "ocigc"
+exec "$interpreter" -I -c 'import sys; sys.path.insert(0, "$target/lib/ocigc"); sys.argv[0] = "ocigc"
 from ocigc.cli.main import main; sys.exit(main())' "\$@"
 END
 chmod 755 "$new/bin/ocigc"

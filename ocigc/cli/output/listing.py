@@ -20,7 +20,7 @@ T = TypeVar("T")
 _SEPARATOR = "\0"  # in no cell: all are printable
 
 QUIET = Option(
-    "-q", "--quiet", action="store_true", help="print only names, one per line, or digests where there is none"
+    "-q", "--quiet", action="store_true", help="print only names, one per line (of an image without one, its digest)"
 )
 REVERSE = Option("--reverse", action="store_true", help="reverse the order")
 

@@ -76,11 +76,12 @@ def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool, first: Iter
     yield f"Plan for {printable(run.path)}{', a dry run' if dry_run else ''}:"
     yield from first
     yield from _details(summary, run)
+    frees = summary.frees
     if run.expires is None:
-        yield _total("Frees", summary.frees + summary.leftover_bytes, "go", summary, run)
+        yield _total("Frees", frees + summary.leftover_bytes, "go", summary, run)
     else:
-        yield _total("Moves", summary.frees, "go", summary, run)
-    if (linked := summary.bytes - summary.frees) > 0:
+        yield _total("Moves", frees, "go", summary, run)
+    if (linked := summary.bytes - frees) > 0:
         yield f"{human_size(linked)} more have further names (hard links), and are freed with the last of these."
     if run.expires is not None:
         yield f"The trash keeps them until {format_rfc3339(run.expires)}; the next prune after that frees the space."
