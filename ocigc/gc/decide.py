@@ -14,7 +14,7 @@ from itertools import accumulate, chain, compress, pairwise
 
 from ocigc.gc.candidates import find_candidates
 from ocigc.gc.filters import ConfigLabels, Filters
-from ocigc.gc.graph import Graph, Owned, Walks, flags
+from ocigc.gc.graph import NO_NODE, Graph, Owned, Walks, flags
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.mark import Marked, complete, mark
@@ -91,7 +91,7 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
     graph, candidates = marked.graph, marked.candidates
     leaving = flags(marked.leaving(), len(graph))
     walks = marked.pruned.walks(graph)
-    owned = marked.marks.owned_on_walks(walks, marked.groups, leaving)
+    owned = _with_late(marked.marks.owned_on_walks(walks, marked.groups, leaving), marked, walks, leaving)
     deleted, ends, unnamed, unnamed_ends = _by_report(owned, request.rules)
     remaining = candidates.images.picked(marked.kept.positions), candidates.dangling, candidates.named
     return Plan(
@@ -110,6 +110,35 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
         orphans=_without(leaving, owned.nodes),
         in_grace=len(in_grace) if request.orphans else 0,
     )
+
+
+def _with_late(owned: Owned, marked: Marked, walks: Walks, leaving: bytearray) -> Owned:
+    """What goes with each image, with what only dependents walk. A subject that goes after its referrer keeps that
+    till then, but its own walk does not visit it: so this counts with the last of the dependents that do.
+    """
+    dependents = {each.position for each in marked.dependents}
+    if not dependents:
+        return owned
+    left = bytearray(leaving)
+    for node in owned.nodes:
+        left[node] = False
+    late: dict[int, list[tuple[int, Media]]] = {}
+    for number, position in reversed(list(enumerate(marked.pruned.positions))):
+        if position not in dependents or walks.nodes[number] == NO_NODE:
+            continue
+        for node, media in marked.graph.walk_from(walks.nodes[number], Media(walks.medias[number])):
+            if left[node] and marked.marks.owner(node) is not None:
+                late.setdefault(number, []).append((node, media))
+                left[node] = False
+    if not late:
+        return owned
+    together = Owned(array("I"), bytearray(), array("I"))
+    for number, (start, end) in enumerate(pairwise(chain((0,), owned.ends))):
+        more = late.get(number, ())
+        together.nodes.extend(chain(owned.nodes[start:end], (node for node, _ in more)))
+        together.medias.extend(chain(owned.medias[start:end], (media for _, media in more)))
+        together.ends.append(len(together.nodes))
+    return together
 
 
 def _by_report(owned: Owned, rules: RuleSet) -> tuple[array[int], array[int], array[int], array[int]]:

@@ -23,6 +23,8 @@ _NAME = "lock"
 _RETRY = SECOND // 10
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+_STATE_SIZE = 8192  # bytes that the state directory takes
+_STATE_FILES = 2
 _INDEX_LOCK = f"{INDEX}.lock"
 _INDEX_WAIT = SECOND  # at least: BuildKit has it for some milliseconds
 _INDEX_RETRY = SECOND // 200
@@ -73,7 +75,15 @@ def make_state(layout: Layout) -> None:
 
 
 def _open_state(layout: Layout) -> tuple[Dir, int]:
-    make_state(layout)
+    try:
+        make_state(layout)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Refused(
+            f"{layout.path}/{STATE}: the disk is full: this needs {_STATE_SIZE:,} bytes and {_STATE_FILES} inodes free "
+            "there; nothing was changed"
+        ) from error
     state = layout.dir.below(STATE)
     path = f"{layout.path}/{STATE}/{_NAME}"
     try:

@@ -26,7 +26,7 @@ from ocigc.pruning.execute import Executed, RunTerms, execute
 from ocigc.pruning.layout_plan import Pruned, plan_layout
 from ocigc.pruning.limits import emptied
 from ocigc.pruning.planning import PruneOptions
-from ocigc.pruning.preflight import NoRoom, free_orphans
+from ocigc.pruning.preflight import BLOCK, NoRoom, free_orphans
 from ocigc.pruning.recover import Recovered, recover
 from ocigc.pruning.roots import Roots
 from ocigc.times import nanoseconds
@@ -56,7 +56,7 @@ def carry_out(
     in_grace_after = now if request.in_grace_after is None else request.in_grace_after
     expires = None if options.trash is None else now + nanoseconds(options.trash)
     terms = RunTerms(now, in_grace_after, expires, options.wait, elsewhere)
-    earlier = _Earlier.of(_recover(layout, state, terms, watch))
+    earlier, made = _Earlier.of(_recover(layout, state, terms, watch)), _Earlier()
     trash.remove_old(layout, state, now)
     for _ in range(_ATTEMPTS):
         roots = Roots.read(layout)
@@ -82,7 +82,8 @@ def carry_out(
         except NoRoom as full:
             with planned:
                 for_good = expires is None and not (elsewhere is not None and elsewhere.changed())
-                earlier = earlier.and_room(_make_room(planned, roots, full, orphans=for_good))
+                room = _make_room(planned, roots, full, made, orphans=for_good)
+            earlier, made = earlier.and_room(room), made.and_room(room)
             confirm = None  # what is left of the plan was shown
             continue
         except BaseException:
@@ -117,6 +118,11 @@ class _Earlier:
             return cls()
         return cls(tuple(recovered.gone), (), recovered.freed, recovered.trashed)
 
+    def __str__(self) -> str:
+        what = [f"{len(self.gone):,} orphans"] if self.gone else []
+        what += [f"{len(self.leftovers):,} leftovers"] if self.leftovers else []
+        return f"{' and '.join(what)}, {self.freed:,} bytes, were removed to make room"
+
     def and_room(self, room: _Earlier) -> _Earlier:
         return replace(
             self,
@@ -145,21 +151,34 @@ def _recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Rec
     return recovered
 
 
-def _make_room(planned: Pruned, roots: Roots, full: NoRoom, *, orphans: bool) -> _Earlier:
-    """Frees what needs no journal: leftovers, and orphans where they may go for good. Raises NoRoom where there is
-    neither.
+def _make_room(planned: Pruned, roots: Roots, full: NoRoom, made: _Earlier, *, orphans: bool) -> _Earlier:
+    """Frees what needs no journal: leftovers, and orphans where they may go for good. `made` is what was freed for this
+    before. Raises Refused where that is not enough.
     """
-    layout = planned.snapshot.layout
-    leftovers = tuple(remove_leftovers(layout.dir, planned.leftovers)[0])
-    freed = sum(each.size for each in leftovers)
-    gone = []
-    if orphans and freed < full.needed:
-        with naming(layout.path):
-            gone = free_orphans(planned.snapshot, planned.plan, roots, full.needed - freed)
-    freed += sum(size for _, size in gone)
-    if not freed:
-        raise full
+    layout, store, plan = planned.snapshot.layout, planned.snapshot.store, planned.plan
+    loose = plan.orphans if orphans else ()
+    needs_journal = bool(plan.pruned or plan.renamed or plan.parts or plan.unlease or not orphans)
+    if full.files:
+        most = len(planned.leftovers) + len(loose)
+    else:
+        most = sum(map(_on_disk, chain((each.size for each in planned.leftovers), map(store.size, loose))))
+    leftovers: tuple[Leftover, ...] = ()
+    gone: list[tuple[Digest, int]] = []
+    if most and (most >= full.short or not needs_journal):
+        leftovers = tuple(remove_leftovers(layout.dir, planned.leftovers)[0])
+        size = full.needed - sum(each.size for each in leftovers)
+        files = full.files - len(leftovers)
+        if orphans and (size > 0 or files > 0):
+            with naming(layout.path):
+                gone = free_orphans(planned.snapshot, planned.plan, roots, size, files)
+    if not leftovers and not gone:
+        raise full if made == _Earlier() else Refused(f"{full.what}; {made}, but nothing else was changed")
+    freed = sum(each.size for each in leftovers) + sum(size for _, size in gone)
     return _Earlier(tuple(digest for digest, _ in gone), leftovers, freed)
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
 
 
 def _cleared(layout: Layout, done: Pruned, watch: Watcher) -> Pruned:

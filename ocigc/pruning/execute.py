@@ -24,12 +24,12 @@ from functools import partial
 from itertools import chain
 
 from ocigc.digest import Digest
-from ocigc.errors import Busy, Interrupted, OcigcError, Refused, Remedy
+from ocigc.errors import Busy, Interrupted, OcigcError, Refused, Remedy, printable
 from ocigc.gc.plan import Plan
 from ocigc.interrupts import held_back
 from ocigc.labels import Unlease
 from ocigc.layout import docker_list, label_files
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.dirfd import Dir, naming, reason
 from ocigc.layout.index import IndexChange
 from ocigc.layout.index_images import written_names
 from ocigc.layout.layout import STATE, Layout
@@ -39,7 +39,7 @@ from ocigc.progress import Progress, Watcher
 from ocigc.pruning import journal, preflight
 from ocigc.pruning.commit import RunState, commit, roll_back, run_state
 from ocigc.pruning.journal import UNLEASED, Journal
-from ocigc.pruning.preflight import asking_for, needed, needed_after
+from ocigc.pruning.preflight import asking_for, needed, needed_after, needed_files
 from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
 from ocigc.reference import in_full
@@ -117,7 +117,9 @@ def execute(
 
     with held_back() as check, naming(f"{layout.path}/{STATE}"):
         check()
-        with asking_for(layout, needed(snapshot, len(to_delete), len(unlease))):
+        entries = len(wanted.removed) + len(wanted.renamed)
+        size = needed(snapshot, entries, len(to_delete), len(unlease))
+        with asking_for(layout, size, needed_files(len(unlease))):
             preflight.check(layout, state, store, to_delete)
             digests = store.digests(to_delete)
             going = docker_list.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))
@@ -350,4 +352,7 @@ def _with_result(nodes: array[int], results: bytearray, wanted: Swept) -> array[
 def _reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    return str(getattr(error, "strerror", None) or error)
+    if not isinstance(error, OSError):
+        return str(error)
+    name = error.filename if error.filename2 is None else error.filename2  # of a rename, the target
+    return f"{printable(name)}: {reason(error)}" if isinstance(name, str) else reason(error)

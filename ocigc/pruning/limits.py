@@ -95,4 +95,6 @@ def parse_max_delete(text: str, parse_size: Callable[[str], int]) -> MaxDelete:
         return MaxDelete(text, percent=float(percent[1]))
     if text.isascii() and text.isdecimal():
         return MaxDelete(text, images=int(text))
+    if text.rstrip()[-1:].isdecimal():
+        raise ValueError(f"{text!r} has no unit, and is not a number of images")
     return MaxDelete(text, size=parse_size(text))

@@ -21,7 +21,7 @@ from itertools import islice
 from ocigc.digest import ENCODED_LENGTHS, Digest
 from ocigc.errors import Refused
 from ocigc.gc.plan import Plan
-from ocigc.layout import label_files
+from ocigc.layout import docker_list, label_files
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot
@@ -34,20 +34,29 @@ _REASONS = {
     errno.EACCES: "no permission to write",
     errno.EXDEV: f"files cannot be moved from there to {STATE}: another device, mount or quota",
 }
-_BLOCK = 4096  # bytes
+BLOCK = 4096  # bytes
 _DIRECTORIES = 16  # that a run makes
+_FILES = 32  # and directories that a run makes, besides label files
+_JOURNAL = 1024  # bytes of an empty one, at most
+_POSITION = 32  # bytes of an entry in the journal
+_UNLEASE = 512  # bytes of a label in the journal
+_LONG_LINE = 137  # bytes of the longest digest in the list of blobs to delete
 _LINE = 80  # bytes of a digest in the list of blobs to delete, and as much of a name in a directory
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) -> None:
-    """Raises Refused where the files of the blobs to delete (nodes), or label files, cannot leave their directory."""
+    """Raises Refused where the files of the blobs to delete (nodes), or label files, cannot leave their directory, and
+    OSError on a full disk.
+    """
     for top, algorithm, name in _leaving(layout, store, to_delete):
         try:
             with layout.dir.below(top, algorithm) as directory:
                 _try_to_remove(directory, name)
                 _there_and_back(state, directory)
         except OSError as error:
+            if error.errno in _FULL:
+                raise  # `asking_for` says what is needed
             reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
             raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
 
@@ -97,46 +106,63 @@ def _there_and_back(state: Dir, directory: Dir) -> None:
 
 
 class NoRoom(Refused):
-    """The disk is full. `needed` is in bytes."""
+    """The disk is full. `needed` is in bytes, `files` in inodes; one of them is 0. `short` is how much of it is not
+    free, as far as the file system tells.
+    """
 
-    def __init__(self, layout: Layout, needed: int) -> None:
-        super().__init__(
-            f"{layout.path}/{STATE}: the disk is full: this needs {needed:,} bytes free there; nothing was changed"
-        )
-        self.needed = needed
+    def __init__(self, layout: Layout, needed: int, files: int) -> None:
+        free = os.statvfs(layout.fd)
+        if free.f_files and free.f_ffree < files:
+            self.needed, self.files, self.short = 0, files, files - free.f_ffree
+            what = f"no inodes are free on the disk: this needs {files:,} there"
+        else:
+            self.needed, self.files, self.short = needed, 0, needed - free.f_bavail * free.f_frsize
+            what = f"the disk is full: this needs {needed:,} bytes free there"
+        self.what = f"{layout.path}/{STATE}: {what}"
+        super().__init__(f"{self.what}; nothing was changed")
 
 
 def needed_after(blobs: int, labels: int) -> int:
     """Bytes that a run needs after its commit: for new directories and for label files."""
-    return _BLOCK * (_DIRECTORIES + 2 * labels) + 2 * _LINE * blobs
+    return BLOCK * (_DIRECTORIES + 2 * labels) + 2 * _LINE * blobs
 
 
-def needed(snapshot: Snapshot, blobs: int, labels: int) -> int:
-    """Bytes that a run needs in all, before it has freed any."""
-    return 2 * (snapshot.index.size + _BLOCK) + _LINE * blobs + needed_after(blobs, labels) + _BLOCK
+def needed(snapshot: Snapshot, entries: int, blobs: int, labels: int) -> int:
+    """Bytes that a run needs in all, before it has freed any. `entries` is how many of them it takes out or renames."""
+    layout = snapshot.layout
+    listed = layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
+    journal = _JOURNAL + _POSITION * entries + _UNLEASE * labels
+    files = [snapshot.index.size, snapshot.index.size, listed, listed, journal, _LONG_LINE * blobs]
+    files += [needed_after(blobs, labels)]
+    return sum(-(-size // BLOCK) * BLOCK for size in files) + 3 * BLOCK
 
 
 @contextmanager
-def asking_for(layout: Layout, size: int) -> Iterator[None]:
-    """Reports on a full disk how many bytes are needed. Raises NoRoom."""
+def asking_for(layout: Layout, size: int, files: int) -> Iterator[None]:
+    """Reports on a full disk how many bytes, or how many inodes, are needed. Raises NoRoom."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise NoRoom(layout, size) from error
+            raise NoRoom(layout, size, files) from error
         raise
 
 
-def free_orphans(snapshot: Snapshot, plan: Plan, roots: Roots, size: int) -> list[tuple[Digest, int]]:
-    """Removes orphans of a plan for good, the largest first, until `size` bytes are free. Gives each digest with its
-    bytes. Nothing goes if anything has changed since `roots` were read. Raises Refused and OSError.
+def needed_files(labels: int) -> int:
+    """Inodes that a run needs."""
+    return _FILES + 2 * labels
+
+
+def free_orphans(snapshot: Snapshot, plan: Plan, roots: Roots, size: int, files: int) -> list[tuple[Digest, int]]:
+    """Removes orphans of a plan for good, the largest first, until `size` bytes and `files` inodes are free. Gives each
+    digest with its bytes. Nothing goes if anything has changed since `roots` were read. Raises Refused and OSError.
     """
     layout, store = snapshot.layout, snapshot.store
     if roots.has_moved_on(layout, None, store):
         return []
     gone: list[tuple[Digest, int]] = []
     for node in sorted(plan.orphans, key=store.size, reverse=True):
-        if sum(freed for _, freed in gone) >= size:
+        if sum(freed for _, freed in gone) >= size and len(gone) >= files:
             break
         digest = store.digest(node)
         algorithm, encoded = digest.parts

@@ -180,7 +180,7 @@ def test_the_limit_counts_all_layouts_of_a_tree(tmp_path: Path, limit: str, code
 
 
 def test_a_limit_that_cannot_be_read(layout: LayoutWriter) -> None:
-    for limit in ("", "-1", "120%", "much"):
+    for limit in ("", "-1", "120%", "much", "1.5"):
         refused(
             ocigc("prune", "--force", f"--max-delete={limit}", layout.path), 2, "expected a share, a size or a number"
         )

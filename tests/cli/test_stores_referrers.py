@@ -427,3 +427,32 @@ def test_what_refers_to_a_flatly_leased_manifest_is_whole(layout: LayoutWriter) 
     assert layout.has(app)
     assert not layout.has(layer)
     assert layout.has(content)
+
+
+@pytest.mark.parametrize("rules", ["seed", "docker-29"])
+@pytest.mark.parametrize("command", ["prune", "rm"])
+def test_blobs_of_a_referrer_are_reported_with_it(layout: LayoutWriter, command: str, rules: str) -> None:
+    """Each untagged name is followed by the blobs of its walk that went with it. Orphans are only what is in no walk,
+    also where the referrer comes before its subject and so loses nothing by itself.
+    """
+    subject = layout.image("app", ["app layer"])
+    referrers = [about(layout, subject, seed) for seed in ("a", "b")]
+    referrers.append(about(layout, referrers[0], "c"))
+    layout.entry(subject) if command == "prune" else layout.tag(subject, "reg.example/app:1")
+    for each in referrers:
+        layout.entry(each)
+    orphan = layout.blob("orphan")
+    before = sum(path.stat().st_size for path in layout.path.glob("blobs/*/*"))
+    arguments = [layout.path] if command == "prune" else [layout.path, "reg.example/app:1"]
+    base = (command, "--force", "--format", "json", "--rules", rules)
+    answer = ocigc(*base, *(["--grace", "0s"] if command == "prune" else []), *arguments).json
+    assert answer["Orphans"] == ([orphan["digest"]] if command == "prune" else [])
+    deleted = [each["Deleted"] for each in answer["ImagesDeleted"] if "Deleted" in each]
+    assert len(deleted) == len(set(deleted)) == (4 if rules == "docker-29" else 10)
+    name = ""
+    followed: dict[str, list[str]] = {}
+    for each in answer["ImagesDeleted"]:
+        name = each.get("Untagged", name)
+        followed.setdefault(name, []).extend(each[key] for key in ("Deleted",) if key in each)
+    assert all(each["digest"] in followed[each["digest"]] for each in referrers)
+    assert answer["SpaceReclaimed"] == before - sum(path.stat().st_size for path in layout.path.glob("blobs/*/*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -244,6 +245,74 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert not list((layout.path / ".ocigc").glob("draft"))
     fill.unlink()
     assert ocigc(*PRUNE, layout.path).code == 0
+
+
+DEFAULT = ("prune", "--force", "--grace", "0s")
+
+
+def fill(disk: Path) -> Path:
+    path = disk / "fill"
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    return path
+
+
+def test_a_full_disk_needs_exactly_what_the_message_says(small_disk: Path) -> None:
+    """A run works with no byte free, or says exactly how much it needs: once so much is free, it works. A run that is
+    refused has freed nothing, not even an orphan too small to help.
+    """
+    layout = LayoutWriter(small_disk / "layout")
+    layout.tag(layout.image("kept"), "example.com/kept:1")
+    layout.entry(layout.image("gone", ["gone" * 1000]))
+    layout.blob("small orphan")
+    full = fill(small_disk)
+    before = snapshot(layout.path)
+    done = ocigc(*DEFAULT, layout.path)
+    refused(done, 3, "nothing was changed")
+    assert snapshot(layout.path) == before
+    found = re.search(r"this needs ([\d,]+) bytes free there", done.err)
+    assert found is not None
+    os.truncate(full, full.stat().st_size - int(found[1].replace(",", "")))
+    assert ocigc(*DEFAULT, layout.path).code == 0
+    assert len(json.loads((layout.path / "index.json").read_text())["manifests"]) == 1
+
+
+def test_a_full_disk_with_orphans_only(small_disk: Path) -> None:
+    """Orphans need no journal: where nothing else goes, no byte has to be free."""
+    layout = LayoutWriter(small_disk / "layout")
+    layout.tag(layout.image("kept"), "example.com/kept:1")
+    orphans = [layout.blob(f"orphan {number}") for number in range(3)]
+    fill(small_disk)
+    answer = ocigc(*DEFAULT, "--format", "json", layout.path).json
+    assert sorted(answer["Orphans"]) == sorted(each["digest"] for each in orphans)
+    assert not any(map(layout.has, orphans))
+
+
+def test_a_disk_without_inodes(tmp_path: Path) -> None:
+    """The message says that it is inodes that are missing, and how many. A prune of many orphans works without any."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=120", "tmpfs", disk]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        layout = LayoutWriter(disk / "layout")
+        layout.tag(layout.image("kept"), "example.com/kept:1")
+        layout.tag(layout.image("gone"), "example.com/gone:1")
+        orphans = [layout.blob(f"orphan {number}") for number in range(40)]
+        ocigc("rm", "--force", layout.path, "none")
+        with contextlib.suppress(OSError):
+            for number in range(120):
+                (disk / str(number)).touch()
+        before = snapshot(layout.path)
+        refused(ocigc("rm", "--force", layout.path, "example.com/gone:1"), 3, "inodes", "needs 32", "nothing was")
+        assert snapshot(layout.path) == before
+        assert ocigc(*DEFAULT, layout.path).code == 0
+        assert not any(map(layout.has, orphans))
+        assert ocigc("rm", "--force", layout.path, "example.com/gone:1").code == 0
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize("room", ["an orphan", "a leftover"])

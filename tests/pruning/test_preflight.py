@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -136,3 +137,19 @@ def test_what_a_killed_try_has_left_is_removed(layout: LayoutWriter) -> None:
         (layout.path / directory / ".ocigc-probe").touch()
     assert ocigc(*PRUNE, layout.path).code == 0
     assert not list(layout.path.rglob(".ocigc-probe"))
+
+
+@pytest.mark.parametrize("name", ["index.json", "manifest.json"])
+def test_a_message_names_the_file_that_cannot_be_replaced(name: str, layout: LayoutWriter) -> None:
+    """A refusal names the file: here index.json, or the list of `docker save`, is immutable."""
+    config = json.loads(layout.blob_path(layout.entries[1]).read_text())["config"]["digest"]
+    listed = [{"Config": f"blobs/{config.replace(':', '/')}", "RepoTags": ["example.com/gone:1"], "Layers": []}]
+    (layout.path / "manifest.json").write_text(json.dumps(listed))
+    before = snapshot(layout.path)
+    attribute(layout.path / name, "+i")
+    try:
+        result = ocigc(*PRUNE, layout.path)
+        refused(result, 3, name, "nothing was changed")
+        assert snapshot(layout.path) == before
+    finally:
+        attribute(layout.path / name, "-i")
