@@ -10,8 +10,11 @@
 #include "store/files.h"
 #include "store/guard.h"
 #include "store/parallel.h"
+#include "store/read_ahead.h"
+#include "store/sort.h"
 #include "store/stream.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +33,7 @@ struct work {
     int32_t algorithm;
     int64_t deadline;
     struct ocigc_checksum *checksums;
+    struct ocigc_read_ahead ahead;
     struct ocigc_progress *progress;
 };
 
@@ -184,6 +188,21 @@ static size_t draw(struct work *work)
     return drawn < work->count ? drawn : SIZE_MAX;
 }
 
+static bool is_out_of_files(const struct ocigc_error *error)
+{
+    return error->os_errno == EMFILE || error->os_errno == ENFILE;
+}
+
+/* Tells those that read ahead of a blob. To ask of every small one whether it is in memory would cost too much. */
+static void look_ahead(struct work *work, const struct blob *blob)
+{
+    enum { SMALL = 64 << 10, EACH = 16 };
+    ocigc_read_ahead_follow(&work->ahead, blob->stream.size);
+    if ((blob->stream.size >= SMALL || blob->position % EACH == 0) && blob->stream.size > 0 &&
+        !ocigc_is_in_memory(blob->stream.file, blob->stream.start))
+        ocigc_read_ahead_begin(&work->ahead);
+}
+
 /* Starts a blob in the next lane. False if it has to wait until other files are closed. */
 static bool start_blob(struct batch *batch, uint32_t position)
 {
@@ -192,8 +211,10 @@ static bool start_blob(struct batch *batch, uint32_t position)
     uint32_t node = work->nodes[position];
     struct ocigc_error error;
     bool is_open = ocigc_blob_open(work->store, node, &blob->content, &error);
-    if (!is_open && (error.os_errno == EMFILE || error.os_errno == ENFILE) && batch->used > 0)
+    if (!is_open && is_out_of_files(&error) && batch->used > 0)
         return false;
+    if (!is_open && is_out_of_files(&error) && ocigc_read_ahead_stop(&work->ahead)) /* they may have had the last */
+        is_open = ocigc_blob_open(work->store, node, &blob->content, &error);
     if (!is_open) {
         count_down(work, ocigc_store_size(work->store, node));
         set_verdict(batch, position, error.os_errno == ENOENT ? OCIGC_VERDICT_GONE : OCIGC_VERDICT_UNREADABLE);
@@ -205,6 +226,7 @@ static bool start_blob(struct batch *batch, uint32_t position)
     blob->lane.blocks = 0;
     ocigc_stream_start(&blob->stream, blob->content.file, ocigc_blob_start(&blob->content),
                        (uint64_t)blob->content.status.st_size);
+    look_ahead(work, blob);
     ocigc_state_start(work->algorithm, &blob->lane.state);
     if (work->checksums != NULL)
         ocigc_xxh3_start(&blob->checksum);
@@ -351,16 +373,27 @@ static void work_thread(void *context)
     free(batch);
 }
 
-static int larger_first(const void *left, const void *right, void *context)
+/* Sorts the queue, the largest blob first. */
+static bool sort_queue(const struct work *work, uint32_t *order)
 {
-    const struct work *work = context;
-    uint32_t a = *(const uint32_t *)left;
-    uint32_t b = *(const uint32_t *)right;
-    uint64_t size_a = ocigc_store_size(work->store, work->nodes[a]);
-    uint64_t size_b = ocigc_store_size(work->store, work->nodes[b]);
-    if (size_a != size_b)
-        return size_a > size_b ? -1 : 1;
-    return (a > b) - (a < b);
+    enum { KEY = 12 }; /* the size and the position, most significant byte first */
+    uint8_t *entries = malloc(work->count * KEY + 1);
+    if (entries == NULL)
+        return false;
+    for (size_t i = 0; i < work->count; i++) {
+        uint64_t size = htobe64(~ocigc_store_size(work->store, work->nodes[order[i]]));
+        uint32_t position = htobe32(order[i]);
+        memcpy(entries + i * KEY, &size, sizeof size);
+        memcpy(entries + i * KEY + sizeof size, &position, sizeof position);
+    }
+    ocigc_sort_entries(entries, (uint32_t)work->count, KEY, KEY, work->threads);
+    for (size_t i = 0; i < work->count; i++) {
+        uint32_t position;
+        memcpy(&position, entries + i * KEY + sizeof(uint64_t), sizeof position);
+        order[i] = be32toh(position);
+    }
+    free(entries);
+    return true;
 }
 
 /* Runs the queue of `work`. */
@@ -372,7 +405,9 @@ static int32_t run_queue(struct work *work, struct ocigc_error *error)
     work->left = 0;
     for (size_t i = 0; i < work->count; i++)
         work->left += (int64_t)ocigc_store_size(work->store, work->nodes[work->order[i]]);
+    ocigc_read_ahead_init(&work->ahead, work->store, work->nodes, work->order, work->count, &work->next);
     ocigc_parallel(work->threads, work_thread, work);
+    ocigc_read_ahead_free(&work->ahead);
     if (ocigc_cancelled(work->progress))
         return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
     if (!work->late && __atomic_load_n(&work->next, __ATOMIC_RELAXED) < work->count)
@@ -391,9 +426,7 @@ static int32_t verify_largest_first(struct work *work, uint32_t *order, size_t c
             if (ocigc_store_algorithm(work->store, work->nodes[i]) == algorithm &&
                 work->verdicts[i] != OCIGC_VERDICT_UNSUPPORTED)
                 order[work->count++] = i;
-        if (work->count > 0)
-            qsort_r(order, work->count, sizeof *order, larger_first, work);
-        result = run_queue(work, error);
+        result = sort_queue(work, order) ? run_queue(work, error) : ocigc_fail_memory(error);
     }
     return result;
 }

@@ -4,12 +4,15 @@
 #include "store/files.h"
 #include "tests/check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { BLOBS = 300 };
@@ -53,6 +56,20 @@ ssize_t pread(int file, void *buffer, size_t count, off_t offset)
     if (got > 1)
         act_between_pieces();
     return got;
+}
+
+/* What asks whether a blob is in memory comes here. */
+static bool is_all_cold;
+static int asked;
+
+ssize_t preadv2(int file, const struct iovec *vectors, int count, off_t offset, int flags)
+{
+    __atomic_fetch_add(&asked, 1, __ATOMIC_RELAXED);
+    if (is_all_cold) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return syscall(SYS_preadv2, file, vectors, count, offset, 0, flags);
 }
 
 static int maps; /* of files */
@@ -99,6 +116,31 @@ static void verify(ocigc_store *store, uint32_t threads, uint8_t *verdicts)
     CHECK(progress.items == BLOBS && progress.total_items == BLOBS && progress.total_bytes == bytes);
     progress = (struct ocigc_progress){.cancel = 1};
     CHECK(ocigc_verify(store, nodes, BLOBS, threads, NULL, (uint8_t[BLOBS]){0}, &progress, &error) == OCIGC_CANCELLED);
+}
+
+/* While nothing is in memory, other threads read ahead. They take no file from those that hash. */
+static void test_cold(ocigc_store *store)
+{
+    uint8_t verdicts[BLOBS];
+    struct rlimit limit, tight;
+    is_all_cold = true;
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        asked = 0;
+        verify(store, threads, verdicts);
+        CHECK(asked > 0);
+        for (int number = 9; number < BLOBS; number++)
+            CHECK(verdict_of(store, verdicts, number) == OCIGC_VERDICT_SOUND);
+    }
+    int next = dup(layout);
+    CHECK(next >= 0 && close(next) == 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    tight = limit;
+    tight.rlim_cur = (rlim_t)next + 2;
+    CHECK(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+    verify(store, 1, verdicts);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (int number = 9; number < BLOBS; number++)
+        CHECK(verdict_of(store, verdicts, number) == OCIGC_VERDICT_SOUND);
+    is_all_cold = false;
 }
 
 static int large; /* a blob of several pieces */
@@ -222,6 +264,8 @@ int main(void)
             CHECK(verdict_of(store, verdicts, number) == expected);
         }
     }
+
+    test_cold(store);
 
     damage(9, "Y", 100); /* after the scan: changed, and gone */
     CHECK(unlinkat(layout, paths[10], 0) == 0);
