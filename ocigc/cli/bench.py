@@ -8,7 +8,7 @@ import sys
 
 from ocigc.cli import options
 from ocigc.cli.command import Command, Option
-from ocigc.cli.output.tables import Column, table
+from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size, parse_size
 from ocigc.layout.layout import Layout
@@ -80,8 +80,8 @@ def _lines(found: Efficiency) -> list[str]:
         ("scan", _blobs(found.statuses), _spread(found.statuses), f"{found.names.amount:,} blobs, sizes and times"),
     ]
     limit = "the hash core" if found.of_core >= found.of_reading else "reading"
-    total = f"Efficiency {found.efficiency:.2f}: verify runs at {found.efficiency:.0%} of {limit}."
-    return [*table(_COLUMNS, rows), "", total]
+    total = f"Efficiency {found.efficiency:.2f}: verify runs at {100 * found.efficiency:.0f} % of {limit}."
+    return [*table(_COLUMNS, rows, width=terminal_width(sys.stdout)), "", total]
 
 
 def _bytes(rate: Rate) -> str:

@@ -104,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     """Measures the given layouts, or a tree of them."""
     in_use = in_use_files.read(args)
     wanted = listing.parse_filters(args.filter, FILTERS)
+    listing.check_columns(args, _FIELDS)
     if args.recursive:
         results = _measure_tree(args, in_use)
     elif args.cluster is not None:

@@ -178,6 +178,7 @@ def run(args: argparse.Namespace) -> int:
     """Lists the given layouts, or a tree of them."""
     in_use = in_use_files.read(args)
     wanted = listing.parse_filters(args.filter, FILTERS)
+    listing.check_columns(args, FIELDS)
     wait = args.wait
     if args.recursive:
         work = ListImages(in_use, args.repository, wait)

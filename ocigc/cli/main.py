@@ -168,7 +168,7 @@ def _message(error: OcigcError, args: Namespace) -> str:
         if hint is not None:
             return f"{error}; {hint}"
     message = with_hint(error.message)
-    if message.startswith(getattr(args, "layout", None) or "\0") and message.endswith(os.strerror(EACCES)):
+    if message.startswith(str(getattr(args, "layout", None) or "\0")) and message.endswith(os.strerror(EACCES)):
         message += "; run it as a user who has that right, or as root"
     return message
 

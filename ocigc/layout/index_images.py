@@ -20,7 +20,7 @@ def repository_name(text: str) -> str:
     try:
         reference = parse_normalized(text)
     except InvalidReference as error:
-        raise UsageError(f"repository {text!r}: {error}", Remedy.OTHER_REPOSITORY) from None
+        raise UsageError(f"repository {error}", Remedy.OTHER_REPOSITORY) from None
     if reference.tag is not None or reference.digest is not None:
         raise UsageError(f"repository {text!r}: expected a name without a tag or digest", Remedy.OTHER_REPOSITORY)
     return reference.name

@@ -14,6 +14,8 @@ from typing import Any
 
 Descriptor = dict[str, Any]
 
+_LARGEST = 1 << 32  # bytes of a layer: it is made in memory
+
 
 class BlobWriter:
     """Writes blobs below one layout, counts them, and describes them."""
@@ -56,9 +58,14 @@ class BlobWriter:
         (directory / f"{descriptor['digest'].removeprefix('sha256:')}.json").write_text(json.dumps(labels))
 
 
+def random_bytes(random: Random, size: int, at_once: int = 1 << 27) -> bytes:
+    """So many bytes, in pieces: Python counts the bits of one in a C int."""
+    return b"".join(random.randbytes(min(at_once, size - start)) for start in range(0, size, at_once))
+
+
 def layer(random: Random, size: int) -> tuple[bytes, str]:
     """A gzip-compressed tar of about `size` bytes that do not compress, and its diff ID."""
-    content = random.randbytes(max(1, size))
+    content = random_bytes(random, min(max(1, size), _LARGEST))
     member = tarfile.TarInfo(f"usr/share/{content[:8].hex()}")
     member.size = len(content)
     archive = member.tobuf(tarfile.USTAR_FORMAT) + content

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocigc.synth import Spec, write
+from ocigc.synth.blob_writer import random_bytes
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import snapshot
 
@@ -31,6 +33,13 @@ def test_what_it_writes_is_sound_but_sparse(tmp_path: Path) -> None:
     verified = ocigc("verify", "--format", "json", tmp_path / "layout")
     assert verified.code == 0
     assert verified.json["Missing"]
+
+
+def test_a_layer_may_be_larger_than_one_call_makes() -> None:
+    assert random_bytes(Random(1), 10) == Random(1).randbytes(10)
+    pieces = random_bytes(Random(1), 10, at_once=4)
+    expected = Random(1)
+    assert pieces == expected.randbytes(4) + expected.randbytes(4) + expected.randbytes(2)
 
 
 def test_so_many_blobs(tmp_path: Path) -> None:

@@ -64,7 +64,10 @@ def test_columns_that_are_asked_for_are_there_on_any_terminal(layout: LayoutWrit
     lines = on_terminal(60, "ls", "--columns", "type,image,shared", layout.path)
     assert lines[0].split() == ["TYPE", "IMAGE", "SHARED"]
     assert lines[1].startswith("manifest ")
-    refused(ocigc("ls", "--columns", "image,colour", layout.path), 2, "'colour'", "choose from")
+    for command in ("ls", "du"):
+        wrong = ocigc(command, "--columns", "image,colour", layout.path)
+        refused(wrong, 2, "is not a column", "choose from")
+        assert wrong.out == ""
 
 
 def test_order_and_choice(layout: LayoutWriter) -> None:

@@ -90,6 +90,12 @@ def listed(things: Iterable[T], fields: Fields[T], default: Sequence[str], state
     return lines(columns, lambda: (row.split(_SEPARATOR) for row in rows), width=width)
 
 
+def check_columns(args: argparse.Namespace, fields: Fields[Any]) -> None:
+    """Raises UsageError for --columns that are not known."""
+    if args.columns is not None:
+        _named(args.columns, fields)
+
+
 def _named(text: str, fields: Fields[Any]) -> list[str]:
     names = [name.strip().lower() for name in text.split(",")]
     unknown = next((name for name in names if name not in fields), None)
