@@ -99,7 +99,7 @@ bench: $(VENV)/.installed $(VENV)/.bench ## measure phases and whole commands, b
 
 bench-cluster: $(VENV)/.installed ## verify on one and two workers of a cluster against threads, and plan for a thousand
 	$(BIN)/python -P benchmarks/cluster.py
-	$(BIN)/python -P benchmarks/scale_model.py
+	$(BIN)/python -P benchmarks/scale_model.py --svg docs/scale.svg
 
 RUNS ?= 200
 cluster-faults: $(VENV)/.installed ## verify on a cluster whose workers are killed at random (RUNS=1000 for long)

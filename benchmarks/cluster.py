@@ -2,11 +2,15 @@
 
 The workers run already, each with one thread; as many threads of one process do the same for comparison. The best of
 some runs counts, taken in turns. CPU seconds are those of all processes; on a busy machine they say more.
+
+Then the same store on a disk, cold, with workers that read only so many bytes in a second each, as over a link: one
+worker against two. That needs root, and a kernel that throttles reads by control groups (of version 1).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import resource
@@ -14,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -60,11 +64,74 @@ def make(path: Path, size: float) -> int:
     return total
 
 
+class NotThrottled(Exception):
+    """The kernel limits no reads for us."""
+
+
+@contextlib.contextmanager
+def links(path: Path, count: int, rate: int) -> Iterator[list[Path]]:
+    """The control groups of so many hosts. What is in one reads so many bytes per second from the disk of a path."""
+    base = Path("/sys/fs/cgroup/blkio")
+    groups = [base / f"ocigc-{os.getpid()}-{number}" for number in range(count)]
+    try:
+        for group in groups:
+            group.mkdir()
+            (group / "blkio.throttle.read_bps_device").write_text(f"{disk(path)} {rate}")
+        yield groups
+    except OSError as error:
+        raise NotThrottled(str(error)) from None
+    finally:
+        for group in filter(Path.exists, groups):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+
+
+def disk(path: Path) -> str:
+    """The number of the whole disk on which a path is, as MAJOR:MINOR."""
+    device = os.stat(path).st_dev
+    found = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+    if (found / "partition").exists():
+        found = found.parent
+    return (found / "dev").read_text().strip()
+
+
+def forget(store: Path) -> None:
+    """Lets the kernel forget what it has in memory of a store."""
+    for file in (store / "blobs" / "sha256").iterdir():
+        with file.open("rb") as opened:
+            os.fdatasync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def behind_links(path: Path, gigabytes: float, rate: int, runs: int) -> None:
+    """Prints what one worker and two take, each behind a link."""
+    store = path / "store"
+    size = make(store, gigabytes * 1e9)
+    best = []
+    for workers in (1, 2):
+        (directory := path / f"links-{workers}").mkdir()
+        with links(path, workers, rate) as groups, Cluster(directory) as cluster:
+            for number, group in enumerate(groups):
+                (group / "cgroup.procs").write_text(str(cluster.worker(str(number)).pid))
+            taken = []
+            for _ in range(runs):
+                forget(store)
+                taken.append(run("--cluster", cluster.file, store)[0])
+            best.append(min(taken))
+    print(f"\n{size / 1e9:.2f} GB, cold; each worker reads {rate / 1e6:.0f} MB/s; the best of {runs} runs, in seconds")
+    print(
+        f"1 worker  2 workers     ratio   at least\n{best[0]:8.2f}  {best[1]:9.2f}  {best[0] / best[1]:8.2f}       1.80"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=4.2, help="size of the store (default: 4.2)")
     parser.add_argument("--directory", type=Path, default=Path("/dev/shm"), help="where to make it (default: memory)")
     parser.add_argument("--runs", type=int, default=3, help="of which the best counts (default: 3)")
+    parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="a directory on a disk (/var/tmp)")
+    parser.add_argument("--link", type=float, default=100, help="MB/s that a worker reads from the disk (100)")
+    parser.add_argument("--link-gigabytes", type=float, default=1.5, help="size of the store on the disk (1.5)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         path = Path(name)
@@ -87,6 +154,11 @@ def main() -> None:
                 f"{other_used / used:7.2f}",
                 flush=True,
             )
+    with tempfile.TemporaryDirectory(dir=options.disk) as name:
+        try:
+            behind_links(Path(name), options.link_gigabytes, int(options.link * 1e6), options.runs)
+        except NotThrottled as error:
+            print(f"\nno links of limited bandwidth: {error}")
 
 
 if __name__ == "__main__":

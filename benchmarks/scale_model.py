@@ -25,7 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path += map(str, Path(__file__).parents[:2])
+
+from curves import Curve, draw
 
 from ocigc.cluster.hasher import ClusterHasher
 from ocigc.cluster.pool import Task
@@ -198,6 +200,7 @@ def main() -> None:
     parser.add_argument("--storage-gbyte", type=float, default=2000, help="of all storage (default: 2,000 GB/s)")
     parser.add_argument("--life", type=float, default=30, help="days after which a worker dies (default: 30)")
     parser.add_argument("--directory", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("--svg", type=Path, help="draw the time by the number of workers into this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         constants = measure(Path(directory))
@@ -208,17 +211,15 @@ def main() -> None:
     print(f"in the scheduler {constants.scheduler_per_shard * 1e3:.2f} ms per shard;")
     print(f"on the wire {constants.wire_per_blob:.0f} bytes per blob; {constants.hash_rate / 1e9:.2f} GB/s per thread")
     print(f"{options.blobs:.0e} blobs, {options.petabytes:g} PB; a worker reads {rate / 1e9:.2f} GB/s\n")
+
+    def plan(workers: int, parts: int, part: float = 1) -> Outcome:
+        """So many workers and coordinators, for a part of it all."""
+        share = options.blobs * part / parts, size * part / parts, workers // parts or 1, rate, storage / parts
+        return simulate(constants, *share, options.life * 86_400)
+
     print("coordinators  workers      time   shards/s  scheduler  coordinator     memory  bytes/s  read twice")
     for workers, parts in ((1, 1), (10, 1), (100, 1), (1000, 1), (1000, 16), (4000, 64)):
-        found = simulate(
-            constants,
-            options.blobs / parts,
-            size / parts,
-            workers // parts or 1,
-            rate,
-            storage / parts,
-            options.life * 86_400,
-        )
+        found = plan(workers, parts)
         held = memory * options.blobs / parts / 1e9
         wire = constants.wire_per_blob * options.blobs / parts / found.seconds / 1e6
         print(
@@ -226,6 +227,17 @@ def main() -> None:
             f"{found.scheduler:9.1%}  {found.coordinator:11.1%}  {held:6.1f} GB  {wire:4.0f} MB  "
             f"{found.lost * parts / size:10.4%}"
         )
+    if options.svg is not None:
+        steps = [n * 10**power for power in range(4) for n in (1, 2, 5)]
+        curves = [
+            Curve(
+                f"{options.petabytes * part:g} PB", [(n, plan(n, 1, part).seconds / 3600) for n in steps if n <= 2000]
+            )
+            for part in (1, 0.1, 0.01)
+        ]
+        title = f"Hours to verify, by the number of workers; {options.petabytes:g} PB are {options.blobs:,.0f} blobs"
+        links = f"simulated: {options.worker_gbit:g} Gbit/s each, {options.storage_gbyte:g} GB/s from the storage"
+        options.svg.write_text(draw(title, links, curves))
 
 
 if __name__ == "__main__":
