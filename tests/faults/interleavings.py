@@ -72,6 +72,11 @@ def _prune(template: Template, layout: Path, *options: str) -> list[str]:
     return ["prune", "--force", "--all", "--in-use", str(template.in_use), *template.options, *options, str(layout)]
 
 
+def _rm(template: Template, layout: Path) -> list[str]:
+    name = template.gone.entry["annotations"][_NAME]
+    return ["rm", "--force", "--in-use", str(template.in_use), *template.options, str(layout), name]
+
+
 def _killed(layout: Path, actor: Actor, arguments: Sequence[str], after: Callable[[Call], bool]) -> None:
     """Kills a command right after the first sync after a call of that kind."""
     trial = layout.with_name("trial")
@@ -118,6 +123,7 @@ COMMANDS = (
     ),
     Command("rollback", lambda _, layout: ["restore", "--interrupted", str(layout)], _interrupted),
     Command("recovery of a restore", _prune, _half_restored, trash=True),
+    Command("removal", _rm),
     Command("prune without an exchange", _prune, exchange=False),
 )
 
