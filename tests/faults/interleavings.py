@@ -54,6 +54,7 @@ class Template:
     in_use: Path
     plan: Path
     options: tuple[str, ...] = ()
+    gone_name: str = GONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,7 @@ def _prune(template: Template, layout: Path, *options: str) -> list[str]:
 
 
 def _rm(template: Template, layout: Path) -> list[str]:
-    name = template.gone.entry["annotations"][_NAME]
-    return ["rm", "--force", "--in-use", str(template.in_use), *template.options, str(layout), name]
+    return ["rm", "--force", "--in-use", str(template.in_use), *template.options, str(layout), template.gone_name]
 
 
 def _killed(layout: Path, actor: Actor, arguments: Sequence[str], after: Callable[[Call], bool]) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.faults.actor import Actor
 from tests.faults.interleavings import COMMANDS
-from tests.faults.stopped_writers import PROGRAMS, Program, explore, make_store, perform, registry
+from tests.faults.real_programs import PROGRAMS, Program, make_store, registry
+from tests.faults.stopped_writers import explore, perform
 from tests.faults.supervisor import supported
 from tests.faults.trials import SEED
 
