@@ -515,6 +515,8 @@ struct ocigc_sharing {
     uint32_t *nodes; /* those of unit u, in the order of its walk, end before ends[u] */
     uint8_t *medias; /* the enum ocigc_media of each */
     uint32_t *ends;
+    uint32_t *unit_groups; /* those of unit u, ascending, end before group_ends[u] */
+    uint32_t *group_ends;
 };
 
 /* Unit i is roots[i] (UINT32_MAX: absent), read as medias[i]. Groups are told apart by the sums of the random `numbers`
@@ -523,6 +525,28 @@ int32_t ocigc_graph_sharing(const ocigc_store *store, const uint32_t *roots, con
                             const uint64_t *numbers, size_t count, struct ocigc_sharing **sharing,
                             struct ocigc_error *error);
 void ocigc_sharing_free(struct ocigc_sharing *sharing);
+
+struct ocigc_amount {
+    uint64_t size; /* bytes */
+    uint32_t count;
+    uint32_t fate;
+};
+
+/* What owners have: owner u is unit u, and owner units + g is group g. */
+struct ocigc_amounts {
+    uint64_t *alone;           /* bytes of all its nodes */
+    uint64_t *flagged;         /* of those whose fate has the flag */
+    struct ocigc_amount *rows; /* its nodes by fate, in the order of the first nodes, end before ends[i] */
+    uint32_t *ends;
+    uint32_t count;
+};
+
+/* `owners` are those of ocigc_graph_sharing. A fate is below 8. The rows leave the `skipped` nodes out. Every node has
+ * a status. */
+int32_t ocigc_graph_amounts(const ocigc_store *store, const int32_t *owners, uint32_t units, uint32_t groups,
+                            const uint8_t *fates, const uint8_t *skipped, uint8_t flag, struct ocigc_amounts **found,
+                            struct ocigc_error *error);
+void ocigc_amounts_free(struct ocigc_amounts *amounts);
 
 /* What an expansion has read a node as: OCIGC_MEDIA_MANIFEST, OCIGC_MEDIA_INDEX, or OCIGC_MEDIA_UNKNOWN. */
 int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node);

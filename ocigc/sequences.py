@@ -41,6 +41,20 @@ class Lazy(Sequence[T]):
     __hash__ = None  # type: ignore[assignment]
 
 
+class Slices(Lazy[Sequence[T]]):
+    """The parts of one sequence; part n begins at starts[n] and ends before starts[n + 1]."""
+
+    def __init__(self, items: Sequence[T], starts: Sequence[int]) -> None:
+        self._all = items
+        self._starts = starts
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def _make(self, place: int) -> Sequence[T]:
+        return self._all[self._starts[place] : self._starts[place + 1]]
+
+
 class Mapped(Lazy[T], Generic[S, T]):
     """What a function makes of each item of another sequence."""
 

@@ -268,10 +268,37 @@ static bool number_groups(struct sharing *sharing)
     return ok;
 }
 
+/* Lists the groups of each unit, ascending, each once. false: no memory. */
+static bool list_groups(struct ocigc_sharing *out, size_t units)
+{
+    uint32_t *last = calloc((size_t)out->groups + 1, sizeof *last); /* the last unit, from 1, that was seen to have it */
+    uint32_t count = 0, capacity = 0, next = 0;
+    bool ok = last != NULL;
+    for (uint32_t unit = 0; ok && unit < units; unit++) {
+        uint32_t first = count;
+        for (; ok && next < out->ends[unit]; next++) {
+            int32_t owner = out->owners[out->nodes[next]];
+            if (owner >= 0 || last[~owner] == unit + 1)
+                continue;
+            last[~owner] = unit + 1;
+            ok = ocigc_reserve(&out->unit_groups, &capacity, count, 1, sizeof *out->unit_groups);
+            if (ok)
+                out->unit_groups[count++] = (uint32_t)~owner;
+        }
+        if (count > first)
+            qsort(out->unit_groups + first, count - first, sizeof *out->unit_groups, ocigc_by_number);
+        out->group_ends[unit] = count;
+    }
+    free(last);
+    return ok;
+}
+
 void ocigc_sharing_free(struct ocigc_sharing *sharing)
 {
     if (sharing == NULL)
         return;
+    free(sharing->unit_groups);
+    free(sharing->group_ends);
     free(sharing->owners);
     free(sharing->nodes);
     free(sharing->medias);
@@ -291,7 +318,8 @@ int32_t ocigc_graph_sharing(const ocigc_store *store, const uint32_t *roots, con
     if (ok) {
         out->owners = malloc((store->count + 1) * sizeof *out->owners);
         out->ends = malloc((count + 1) * sizeof *out->ends);
-        ok = out->owners != NULL && out->ends != NULL;
+        out->group_ends = malloc((count + 1) * sizeof *out->group_ends);
+        ok = out->owners != NULL && out->ends != NULL && out->group_ends != NULL;
     }
     for (uint32_t node = 0; ok && node < store->count; node++)
         out->owners[node] = INT32_MIN;
@@ -300,7 +328,7 @@ int32_t ocigc_graph_sharing(const ocigc_store *store, const uint32_t *roots, con
             is_root[roots[i]] = 1;
     for (size_t i = 0; ok && i < count; i++)
         ok = add_unit(&sharing, (uint32_t)i, roots[i], medias[i], numbers[i]);
-    ok = ok && number_groups(&sharing);
+    ok = ok && number_groups(&sharing) && list_groups(out, count);
     ocigc_walk_free(&sharing.walk);
     ocigc_node_set_free(&sharing.seen);
     free(sharing.waiting);
@@ -308,6 +336,82 @@ int32_t ocigc_graph_sharing(const ocigc_store *store, const uint32_t *roots, con
     free(is_root);
     if (!ok) {
         ocigc_sharing_free(out);
+        return ocigc_fail_memory(error);
+    }
+    *found = out;
+    return OCIGC_OK;
+}
+
+/* ----------------------------------------------------------------- amounts */
+
+void ocigc_amounts_free(struct ocigc_amounts *amounts)
+{
+    if (amounts == NULL)
+        return;
+    free(amounts->alone);
+    free(amounts->flagged);
+    free(amounts->rows);
+    free(amounts->ends);
+    free(amounts);
+}
+
+static bool new_amounts(struct ocigc_amounts *out, size_t owners)
+{
+    out->alone = calloc(owners + 1, sizeof *out->alone);
+    out->flagged = calloc(owners + 1, sizeof *out->flagged);
+    out->ends = calloc(owners + 1, sizeof *out->ends);
+    return out->alone != NULL && out->flagged != NULL && out->ends != NULL;
+}
+
+/* The number of an owner: a unit, or after the units a group. */
+static uint32_t owner_number(int32_t owner, uint32_t units)
+{
+    return owner >= 0 ? (uint32_t)owner : units + (uint32_t)~owner;
+}
+
+static void add_row(struct ocigc_amounts *out, uint32_t owner, uint32_t fate, uint64_t size)
+{
+    struct ocigc_amount *row = out->rows + (owner == 0 ? 0 : out->ends[owner - 1]);
+    while (row->count > 0 && row->fate != fate)
+        row++;
+    row->fate = fate;
+    row->count++;
+    row->size += size;
+}
+
+int32_t ocigc_graph_amounts(const ocigc_store *store, const int32_t *owners, uint32_t units, uint32_t groups,
+                            const uint8_t *fates, const uint8_t *skipped, uint8_t flag, struct ocigc_amounts **found,
+                            struct ocigc_error *error)
+{
+    size_t count = (size_t)units + groups;
+    struct ocigc_amounts *out = calloc(1, sizeof *out);
+    uint8_t *seen = calloc(count + 1, sizeof *seen); /* a bit per fate of an owner */
+    bool ok = out != NULL && seen != NULL && new_amounts(out, count);
+    for (uint32_t node = 0; ok && node < store->count; node++) {
+        if (owners[node] == INT32_MIN)
+            continue;
+        uint32_t owner = owner_number(owners[node], units);
+        uint64_t size = ocigc_store_size(store, node);
+        out->alone[owner] += size;
+        out->flagged[owner] += (fates[node] & flag) != 0 ? size : 0;
+        if (!skipped[node] && (seen[owner] >> (fates[node] & 7) & 1) == 0) {
+            seen[owner] |= (uint8_t)(1 << (fates[node] & 7));
+            out->ends[owner]++;
+        }
+    }
+    for (size_t owner = 1; ok && owner < count; owner++)
+        out->ends[owner] += out->ends[owner - 1];
+    if (ok) {
+        out->count = count > 0 ? out->ends[count - 1] : 0;
+        out->rows = calloc((size_t)out->count + 1, sizeof *out->rows);
+        ok = out->rows != NULL;
+    }
+    for (uint32_t node = 0; ok && node < store->count; node++)
+        if (owners[node] != INT32_MIN && !skipped[node])
+            add_row(out, owner_number(owners[node], units), fates[node] & 7, ocigc_store_size(store, node));
+    free(seen);
+    if (!ok) {
+        ocigc_amounts_free(out);
         return ocigc_fail_memory(error);
     }
     *found = out;

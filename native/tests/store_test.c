@@ -313,6 +313,17 @@ static void check_usage(const ocigc_store *store, uint32_t root)
     CHECK(ocigc_graph_usage(store, roots, medias, ends, UNITS, flags, usage, &error) == OCIGC_OK);
     CHECK(usage[0].size == usage[1].size && usage[0].shared == usage[0].size && usage[0].size < total);
     CHECK(usage[0].flagged == sizes[root] && usage[0].flags == 3 && usage[2].size == 0);
+    struct ocigc_amounts *amounts;
+    CHECK(sharing->group_ends[0] == 1 && sharing->group_ends[2] == 2 && sharing->unit_groups[1] == 0);
+    uint8_t *skipped = calloc(count, 1);
+    CHECK(skipped != NULL);
+    skipped[root] = 1;
+    CHECK(ocigc_graph_amounts(store, sharing->owners, UNITS, 1, flags, skipped, 1, &amounts, &error) == OCIGC_OK);
+    CHECK(amounts->count == 1 && amounts->alone[3] == total && amounts->flagged[3] == sizes[root]);
+    CHECK(amounts->ends[2] == 0 && amounts->rows[0].count == count - 1 && amounts->rows[0].fate == 0);
+    CHECK(amounts->rows[0].size == total - sizes[root]);
+    ocigc_amounts_free(amounts);
+    free(skipped);
     uint8_t visiting[UNITS];
     CHECK(ocigc_graph_visiting(store, roots, medias, UNITS, flags, visiting, &error) == OCIGC_OK);
     CHECK(visiting[0] == 1 && visiting[1] == 1 && visiting[2] == 0);

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         points = [*found.history, Point(made.now, found.size, {})] if found.history else []
         line = fit(points, made.now, None if found.disk is None else found.disk.free)
         changes: Changes | None = None if earlier is None else compare(earlier, found)
-        output.write(as_json(found, made, line) if as_document else as_page(found, made, line, changes))
+        output.write_pieces(as_json(found, made, line) if as_document else (as_page(found, made, line, changes),))
     if target != "-":
         print(f"{printable(target)}: {len(found.images):,} images, {found.blobs:,} blobs, {human_size(found.size)}")
     return options.FAILED if errors else 0

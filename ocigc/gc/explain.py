@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from ocigc.gc.graph import Graph, flags
-from ocigc.gc.plan import KeepReason, Kept, Plan
+from ocigc.gc.graph import NO_NODE, Graph, flags
+from ocigc.gc.plan import KeepReason, Plan
 from ocigc.gc.referrers import Relations
 from ocigc.image import ImageRecord
 from ocigc.values import frozen
@@ -39,29 +39,37 @@ class Explanations(Iterable[Explanation]):
         self._graph = graph
 
     def __iter__(self) -> Iterator[Explanation]:
+        images = self._plan.images
+        for position, decision, rule, by in self.rules():
+            yield Explanation(images[position], decision, rule, by)
+
+    def rules(self) -> Iterator[tuple[int, Decision, str, str]]:
+        """The same without records: of each image its position, the decision, the rule, and by what."""
         plan = self._plan
         kept = {each.position: each for each in plan.judged}
         pruned = flags(plan.pruned.positions, max(plan.images.positions, default=-1) + 1)
         nameless = frozenset(plan.dangling.positions)
         leaving = flags(plan.blobs, len(self._graph))
-        for image in plan.images.in_order():
-            if image.position in nameless:
-                by = plan.released.get(image.position, "")
-                yield Explanation(image, Decision.LOSES_NAME, "in use by digest alone", by)
-            elif pruned[image.position]:
-                yield self._taken(image, leaving)
+        images = plan.images.in_order()
+        named = (Decision.STAYS, KeepReason.NOT_DANGLING.value, "")  # to ask an enum takes longer
+        for position, target in zip(images.positions, images.targets(self._graph), strict=True):
+            if position in nameless:
+                by = plan.released.get(position, "")
+                yield position, Decision.LOSES_NAME, "in use by digest alone", by
+            elif pruned[position]:
+                yield position, Decision.GOES, *self._taken(position, target, leaving)
+            elif (why := kept.get(position)) is not None:
+                yield position, Decision.STAYS, why.reason.value, why.by
             else:
-                why = kept.get(image.position) or Kept(image.position, KeepReason.NOT_DANGLING)
-                yield Explanation(image, Decision.STAYS, why.reason.value, why.by)
+                yield position, *named
 
-    def _taken(self, image: ImageRecord, leaving: bytearray) -> Explanation:
-        target = self._graph.find(image.target.digest)
-        subject = next(filter(leaving.__getitem__, self._relations.subjects.get(image.position, ())), None)
+    def _taken(self, position: int, target: int, leaving: bytearray) -> tuple[str, str]:
+        subject = next(filter(leaving.__getitem__, self._relations.subjects.get(position, ())), None)
         if subject is not None:
-            return Explanation(image, Decision.GOES, "refers to an image that goes", self._graph.digest(subject))
-        rule = "has no name, and is not in use" if image.dangling else "is not in use"
-        if target is None:
+            return "refers to an image that goes", self._graph.digest(subject)
+        rule = "has no name, and is not in use" if self._plan.images[position].dangling else "is not in use"
+        if target == NO_NODE:
             rule += "; its content is absent"
         elif not leaving[target]:
             rule += "; its content stays, because something else reaches it"
-        return Explanation(image, Decision.GOES, rule, self._plan.released.get(image.position, ""))
+        return rule, self._plan.released.get(position, "")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ocigc.digest import Digest
 from ocigc.gc.graph import flags
@@ -15,6 +16,8 @@ from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.manifests import Documents
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
+from ocigc.native.store import FateAmounts
+from ocigc.sequences import Lazy
 
 LISTED = 120_000
 LISTED_LEAST = 20_000
@@ -44,45 +47,36 @@ class Holdings:
 
     def units(
         self,
-        sizes: Mapping[Digest, int],
+        targets: Targets,
         snapshot: Snapshot,
         faults: Mapping[int, str],
         lacking: Mapping[Digest, Sequence[str]],
-    ) -> Iterator[Unit]:
-        """The units by digest, in the given order. Their blobs are listed while there is room."""
-        follows = _followed(snapshot, self._found)
+    ) -> Units:
+        """The units in the given order. Their blobs are listed while there is room."""
+        found = self._found
         documents = Documents(self._store)
-        walks: list[Sequence[int] | None] = []
+        walks: list[Sequence[int]] = []
         platforms: list[Sequence[str]] = []
-        listed = 0
-        room = max(LISTED - len(sizes), LISTED_LEAST)
-        for number in range(len(sizes)):
-            listed += len(self._found.nodes(number))
-            if listed > room:
-                walks.append(None)
-                platforms.append(())
-                continue
-            walk = list(self._found.walk(number))
+        room = max(LISTED - len(targets), LISTED_LEAST)
+        for number in range(len(targets)):
+            room -= found.count_of(number)
+            if room < 0:
+                break
+            walk = list(found.walk(number))
             known = dict(_platforms(documents, self._store, walk))
             walks.append([self._list(node, media, known.get(node, "")) for node, media in walk])
             platforms.append(sorted(set(known.values())))
-        self._amounts()
-        for number, (digest, size) in enumerate(sizes.items()):
-            nodes = self._found.nodes(number) if faults else ()
-            rest, alone, free = self._of(number)
-            yield Unit(
-                digest,
-                size,
-                alone,
-                free,
-                rest,
-                self._found.groups[number],
-                walks[number],
-                platforms[number],
-                [faults[node] for node in nodes if node in faults],
-                lacking.get(digest, ()),
-                follows.get(digest),
-            )
+        self._measure(len(targets))
+        return Units(
+            targets,
+            self._amounts,
+            found.groups,
+            walks,
+            platforms,
+            _damaged(found, faults, len(targets)) if faults else {},
+            lacking,
+            _followed(snapshot, found),
+        )
 
     def _list(self, node: int, media: Media, platform: str) -> int:
         position = self._positions.get(node)
@@ -95,32 +89,16 @@ class Holdings:
     def _blob(self, node: int, media: Media | None, owner: int = NOBODY, platform: str = "") -> Blob:
         return Blob(self._store.digest(node), self._sizes[node], media, _FATES[self.fates[node]], owner, platform)
 
-    def _amounts(self) -> None:
+    def _measure(self, units: int) -> None:
         """Adds up what each owner has, listed or not."""
-        self._alone: Counter[int] = Counter()
-        self._free: Counter[int] = Counter()
-        self._rest: dict[int, dict[int, tuple[int, int]]] = {}
-        free = int(Fate.FREE)
-        listed, alone = flags(self._positions, len(self._sizes)), self._alone
-        for owner, size, fate, is_listed in zip(self._found.owners, self._sizes, self.fates, listed, strict=True):
-            if owner == NOBODY:
-                continue
-            alone[owner] += size
-            if fate & free:
-                self._free[owner] += size
-            if not is_listed:
-                rest = self._rest.setdefault(owner, {})
-                count, total = rest.get(fate, (0, 0))
-                rest[fate] = count + 1, total + size
+        listed = flags(self._positions, len(self._sizes))
+        self._amounts = self._store.amounts(
+            self._found.owners, units, self._found.count, self.fates, listed, int(Fate.FREE)
+        )
 
-    def _of(self, owner: int) -> tuple[Amounts, int, int]:
-        rest = {_FATES[fate]: amount for fate, amount in self._rest.get(owner, {}).items()}
-        return rest, self._alone[owner], self._free[owner]
-
-    def groups(self) -> list[SharedGroup]:
+    def groups(self) -> Groups:
         """The groups by number, after the units."""
-        found = map(self._of, range(-1, -1 - self._found.count, -1))
-        return [SharedGroup(size, free, rest) for rest, size, free in found]
+        return Groups(self._amounts, self._found.count)
 
     def _nobodys(self) -> None:
         """The blobs that no image leads to: the largest, the rest, and how many of their bytes go."""
@@ -135,6 +113,93 @@ class Holdings:
         self.others = [self._blob(node, None) for node in nodes[:LARGEST]]
         self.others_rest: Amounts = rest
         self.orphaned = sum(self._sizes[node] for node in nodes if self.fates[node] & free)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The targets of units, as columns: their digests, nodes (NO_NODE: absent), what they are read as, and the bytes of
+    the images.
+    """
+
+    digests: Sequence[Digest]
+    nodes: array[int]
+    medias: bytes
+    sizes: array[int]
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+
+class Units(Lazy[Unit]):
+    """The units of a layout, each made when it is asked for."""
+
+    def __init__(
+        self,
+        targets: Targets,
+        amounts: FateAmounts,
+        groups: Sequence[Sequence[int]],
+        walks: Sequence[Sequence[int]],
+        platforms: Sequence[Sequence[str]],
+        damaged: Mapping[int, Sequence[str]],
+        lacking: Mapping[Digest, Sequence[str]],
+        follows: Mapping[Digest, int],
+    ) -> None:
+        """By number what units have and what is wrong; `walks` and `platforms` are those of the first units only."""
+        self._targets = targets
+        self._amounts = amounts
+        self._groups = groups
+        self._walks = walks
+        self._platforms = platforms
+        self._damaged = damaged
+        self._lacking = lacking
+        self._follows = follows
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def _make(self, place: int) -> Unit:
+        digest = self._targets.digests[place]
+        listed = place < len(self._walks)
+        return Unit(
+            digest,
+            self._targets.sizes[place],
+            self._amounts.alone[place],
+            self._amounts.flagged[place],
+            _rest(self._amounts, place),
+            self._groups[place],
+            self._walks[place] if listed else None,
+            self._platforms[place] if listed else (),
+            self._damaged.get(place, ()),
+            self._lacking.get(digest, ()),
+            self._follows.get(digest),
+        )
+
+
+class Groups(Lazy[SharedGroup]):
+    """The groups of a layout, each made when it is asked for."""
+
+    def __init__(self, amounts: FateAmounts, count: int) -> None:
+        self._amounts = amounts
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _make(self, place: int) -> SharedGroup:
+        owner = len(self._amounts.alone) - self._count + place
+        return SharedGroup(self._amounts.alone[owner], self._amounts.flagged[owner], _rest(self._amounts, owner))
+
+
+def _rest(amounts: FateAmounts, owner: int) -> Amounts:
+    rows = amounts.rows
+    places = range(amounts.starts[owner], amounts.starts[owner + 1])
+    return {_FATES[fate]: (count, size) for size, count, fate in map(rows.__getitem__, places)}
+
+
+def _damaged(found: Sharing, faults: Mapping[int, str], units: int) -> dict[int, list[str]]:
+    """By unit the faults of its nodes."""
+    damaged = {unit: [faults[node] for node in found.nodes(unit) if node in faults] for unit in range(units)}
+    return {unit: messages for unit, messages in damaged.items() if messages}
 
 
 def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:

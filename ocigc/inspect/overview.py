@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
+from ocigc.digest import Digest
 from ocigc.errors import Refused
-from ocigc.gc.explain import Decision, Explanation, Explanations
+from ocigc.gc.explain import Decision, Explanations
+from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.plan import Plan
 from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import Files
-from ocigc.image import Descriptor, ImageRecord, repository_of
+from ocigc.image import ImageRecord
 from ocigc.inspect.growth import points_of
 from ocigc.inspect.health import disk_of, health_of
-from ocigc.inspect.holdings import Holdings, lacking_by_target
+from ocigc.inspect.holdings import Holdings, Targets, lacking_by_target
 from ocigc.inspect.sharing import Sharing, sharing
 from ocigc.inspect.summary import Fate, Freed, ImageSummary, Overview, RepositorySummary
-from ocigc.inspect.usage import usage
+from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import history, lock
 from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
@@ -34,7 +37,12 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import PruneOptions, make_plan, request
 from ocigc.pruning.policy_file import OWN, own_policy
 from ocigc.reference import InvalidReference, parse_normalized
+from ocigc.sequences import Lazy
 from ocigc.times import Duration
+
+T = TypeVar("T")
+Place = tuple[str, str, bool]
+"""A registry and a repository, and whether a name is not a reference."""
 
 _POLICY_LIMIT = 1 << 20  # bytes
 _FATES = tuple(map(Fate, range(8)))
@@ -104,44 +112,33 @@ class _Look:
     def _tell(self, snapshot: Snapshot, store: Store) -> Overview:
         now = self.requests[0].now
         used = usage(snapshot, self.requests[0].in_use, now)
-        # The largest first, as the page has room for these.
-        sizes = {each.image.target.digest: (each.size, each.image.target) for each in used}
-        targets = [target for _, target in sorted(sizes.values(), key=lambda one: (-one[0], one[1].digest))]
-        found = sharing(*_roots(targets, store), store)
+        images = snapshot.images.in_order()
+        targets, units = _targets(images, used.sizes(), store)
+        found = sharing(targets.nodes, targets.medias, store)
         plans = self._plans_not_refused(snapshot)
         bits = [(bit, plan) for bit, plan in zip(_BITS, plans, strict=True) if plan is not None]
         blobs = Holdings(store, found, bits)
         faults = {node: str(error) for node, error in store.faults()} | _hollow(store)
-        lacking = lacking_by_target(snapshot)
-        units = list(blobs.units({each.digest: sizes[each.digest][0] for each in targets}, snapshot, faults, lacking))
-        numbers = {target.digest: number for number, target in enumerate(targets)}
-        reasons = [
-            {} if plan is None else dict(map(_worded, Explanations(plan, snapshot.relations, store)))
-            for plan in plans[:2]
-        ]
-        fates = _image_fates(bits)
-        images = [
-            ImageSummary(
-                each,
-                numbers[each.image.target.digest],
-                *self._place(each.image),
-                fates.get(each.image.position, Fate.STAYS),
-                (reasons[0].get(each.image.position, _REFUSED), reasons[1].get(each.image.position, _REFUSED)),
-            )
-            for each in used
-        ]
+        told = blobs.units(targets, snapshot, faults, lacking_by_target(snapshot))
+        summaries = ImageSummaries(
+            used,
+            units,
+            _Column(self._places(images)),
+            bytes(map(_image_fates(bits, len(snapshot.targets)).__getitem__, images.positions)),
+            _Column(_reasons(plans[:2], snapshot, images)),
+        )
         leftovers = find_leftovers(self.layout.dir, store.foreign()[1])
         removed = removable(self.layout.dir, leftovers, now, self.requests[0].grace)
         dead = sum(each.size for each in removed)
         return Overview(
-            images=images,
-            units=units,
+            images=summaries,
+            units=told,
             groups=blobs.groups(),
             listed=blobs.listed,
             others=blobs.others,
             others_rest=blobs.others_rest,
             orphaned=blobs.orphaned,
-            repositories=_repositories(images, found, blobs, store),
+            repositories=_repositories(summaries, found, blobs, store),
             blobs=len(store),
             files=[store.files(range(len(store)))],
             prune=_freed(plans[0], dead),
@@ -181,16 +178,16 @@ class _Look:
         governed = [replace(base, request=each, policy=self.policy) for each in self.requests]
         return [*(make_plan(snapshot, each, self.watch)[1] for each in governed), unbound]
 
-    def _place(self, image: ImageRecord) -> tuple[str, str, bool]:
-        """Registry and repository of a name, and whether the name is not a reference."""
-        repository = repository_of(image, self.repository)
-        if repository:
-            return parse_normalized(repository).domain, repository, False
-        try:
-            odd = not image.dangling and not image.bare_tag and not parse_normalized(image.name)
-        except InvalidReference:
-            odd = True
-        return "", "", odd
+    def _places(self, images: Images) -> Iterator[Place]:
+        """Of each image the registry and the repository in its name, and whether that is not a reference."""
+        domains: dict[str, str] = {}
+        for position, repository in zip(images.positions, images.repositories(self.repository), strict=True):
+            if not repository:
+                yield "", "", _is_odd(images[position])
+                continue
+            if repository not in domains:
+                domains[repository] = parse_normalized(repository).domain
+            yield domains[repository], repository, False
 
     def _policy_text(self) -> str:
         with suppress(OSError, Refused):
@@ -198,20 +195,39 @@ class _Look:
         return ""
 
 
-def _image_fates(plans: Sequence[tuple[Fate, Plan]]) -> dict[int, Fate]:
-    found: dict[int, int] = {}
+def _is_odd(image: ImageRecord) -> bool:
+    if image.dangling or image.bare_tag:
+        return False
+    try:
+        parse_normalized(image.name)
+    except InvalidReference:
+        return True
+    return False
+
+
+def _image_fates(plans: Sequence[tuple[Fate, Plan]], entries: int) -> bytearray:
+    """By position what removes an image."""
+    found = bytearray(entries)
     for bit, plan in plans:
         number = int(bit)  # to ask an enum takes longer
         for position in plan.pruned.positions:
-            found[position] = found.get(position, 0) | number
-    return {position: _FATES[number] for position, number in found.items()}
+            found[position] |= number
+    return found
 
 
-def _worded(explanation: Explanation) -> tuple[int, str]:
-    rule = f"{explanation.rule} ({explanation.by})" if explanation.by else explanation.rule
-    if explanation.decision == Decision.LOSES_NAME:
-        rule = f"loses its name: {rule}"
-    return explanation.image.position, rule
+def _reasons(plans: Sequence[Plan | None], snapshot: Snapshot, images: Images) -> Iterator[tuple[str, ...]]:
+    """Of each image what each plan says of it."""
+    told = [[_REFUSED] * len(snapshot.targets) for _ in plans]
+    for plan, words in zip(plans, told, strict=True):
+        if plan is not None:
+            for position, decision, rule, by in Explanations(plan, snapshot.relations, snapshot.store).rules():
+                words[position] = _worded(decision, rule, by)
+    return ((*(words[position] for words in told),) for position in images.positions)
+
+
+def _worded(decision: Decision, rule: str, by: str) -> str:
+    said = f"{rule} ({by})" if by else rule
+    return f"loses its name: {said}" if decision is Decision.LOSES_NAME else said
 
 
 def _freed(plan: Plan | None, leftovers: int) -> Freed:
@@ -229,22 +245,88 @@ def _hollow(store: Store) -> dict[int, str]:
     return {node: f"{store.digest(node)} is a file of 0 bytes" for node in hollow(store)}
 
 
-def _roots(targets: Sequence[Descriptor], store: Store) -> tuple[array[int], bytes]:
-    found = (store.find(target.digest) for target in targets)
-    roots = array("I", (NO_NODE if node is None else node for node in found))
-    return roots, bytes(target.media for target in targets)
+def _targets(images: Images, sizes: Sequence[int], store: Store) -> tuple[Targets, array[int]]:
+    """The targets of images, the largest first, as the page has room for these; and the number of each image's."""
+    nodes, medias = images.targets(store), images.medias()
+    # An absent target has no node.
+    keys: list[int | Digest] = [
+        node if node != NO_NODE else images[position].target.digest
+        for position, node in zip(images.positions, nodes, strict=True)
+    ]
+    last = {key: place for place, key in enumerate(keys)}
+    present = [key for key in last if isinstance(key, int)]
+    digests: dict[int | Digest, Digest] = {key: key for key in last if isinstance(key, Digest)}
+    digests.update(zip(present, store.digests(present), strict=True))
+    order = sorted(last, key=lambda key: (-sizes[last[key]], digests[key]))
+    numbers = {key: number for number, key in enumerate(order)}
+    places = [last[key] for key in order]
+    targets = Targets(
+        [digests[key] for key in order],
+        array("I", map(nodes.__getitem__, places)),
+        bytes(map(medias.__getitem__, places)),
+        array("Q", map(sizes.__getitem__, places)),
+    )
+    return targets, array("I", map(numbers.__getitem__, keys))
 
 
-def _repositories(
-    images: Sequence[ImageSummary], found: Sharing, blobs: Holdings, store: Store
-) -> list[RepositorySummary]:
+class _Column(Lazy[T]):
+    """Values of images, of which many have the same: each of these is there once."""
+
+    def __init__(self, values: Iterable[T]) -> None:
+        numbers: dict[T, int] = {}
+        self._numbers = array("I", (numbers.setdefault(value, len(numbers)) for value in values))
+        self._values = list(numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def _make(self, place: int) -> T:
+        return self._values[self._numbers[place]]
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._values.__getitem__, self._numbers)
+
+
+class ImageSummaries(Lazy[ImageSummary]):
+    """The images of a layout, each made when it is asked for. The columns have an item per image."""
+
+    def __init__(
+        self,
+        usages: Sequence[Usage],
+        units: Sequence[int],
+        places: Sequence[Place],
+        fates: bytes,
+        reasons: Sequence[tuple[str, ...]],
+    ) -> None:
+        self._usages = usages
+        self._units = units
+        self._places = places
+        self._fates = fates
+        self._reasons = reasons
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def _make(self, place: int) -> ImageSummary:
+        registry, repository, odd = self._places[place]
+        prune, prune_all = self._reasons[place]
+        fate = _FATES[self._fates[place]]
+        return ImageSummary(
+            self._usages[place], self._units[place], registry, repository, odd, fate, (prune, prune_all)
+        )
+
+    def in_repositories(self) -> Iterator[tuple[tuple[str, str], int]]:
+        """The registry and repository of each image, and the number of its unit."""
+        return (((registry, name), unit) for (registry, name, _), unit in zip(self._places, self._units, strict=True))
+
+
+def _repositories(images: ImageSummaries, found: Sharing, blobs: Holdings, store: Store) -> list[RepositorySummary]:
     """The repositories by name."""
     units: dict[tuple[str, str], set[int]] = {}
     count: Counter[tuple[str, str]] = Counter()
-    for image in images:
-        place = image.registry, image.repository
+    for place, unit in images.in_repositories():
         count[place] += 1
-        units.setdefault(place, set()).add(image.unit)
+        units.setdefault(place, set()).add(unit)
     places = sorted(units)
     nodes, ends = array("I"), array("I")
     for place in places:

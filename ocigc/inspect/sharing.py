@@ -6,10 +6,10 @@ import random
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from ocigc.image import Media
 from ocigc.native import Store
+from ocigc.sequences import Slices
 
 _MEDIAS = tuple(Media)
 
@@ -24,7 +24,7 @@ class Sharing:
     or NOBODY. `groups` has of each unit its groups, ascending; `count` is how many groups there are.
     """
 
-    owners: Sequence[int]
+    owners: array[int]
     groups: Sequence[Sequence[int]]
     count: int
     _nodes: array[int]
@@ -34,6 +34,10 @@ class Sharing:
     def nodes(self, unit: int) -> Sequence[int]:
         """What a unit has, in the order of its walk."""
         return self._nodes[self._starts[unit] : self._starts[unit + 1]]
+
+    def count_of(self, unit: int) -> int:
+        """How many nodes a unit has."""
+        return self._starts[unit + 1] - self._starts[unit]
 
     def walk(self, unit: int) -> Iterator[tuple[int, Media]]:
         """The same with what the nodes are read as."""
@@ -50,9 +54,5 @@ def sharing(roots: array[int], medias: bytes, store: Store) -> Sharing:
     """
     random_number = random.Random(len(roots)).getrandbits
     found = store.sharing(roots, medias, array("Q", (random_number(64) for _ in roots)))
-    owners, nodes = found.owners, found.nodes
-    groups = [
-        sorted({~owners[node] for node in nodes[start:end] if owners[node] < 0})
-        for start, end in pairwise(found.starts)
-    ]
-    return Sharing(owners, groups, found.groups, nodes, found.medias, found.starts)
+    groups = Slices(found.unit_groups, found.group_starts)
+    return Sharing(found.owners, groups, found.groups, found.nodes, found.medias, found.starts)

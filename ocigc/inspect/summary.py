@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
+from functools import partial
 
 from ocigc.digest import Digest
 from ocigc.hard_links import Files, on_disk
@@ -18,6 +19,7 @@ from ocigc.inspect.growth import Point
 from ocigc.inspect.health import Disk, Health
 from ocigc.inspect.sharing import NOBODY
 from ocigc.inspect.usage import Usage
+from ocigc.sequences import Joined, Mapped
 
 
 class Fate(IntFlag):
@@ -185,22 +187,21 @@ class Overview:
 def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
     """Several layouts as one, each by its path. Hard links between them count once in what a prune frees."""
     each = [part for _, part in parts]
-    units: list[Unit] = []
-    groups: list[SharedGroup] = []
+    units: list[Sequence[Unit]] = []
+    images: list[Sequence[ImageSummary]] = []
     listed: list[Blob] = []
-    images: list[ImageSummary] = []
+    shift = _Shift(0, 0, 0)
     for path, part in parts:
-        shift = _Shift(len(units), len(groups), len(listed))
-        images += (replace(image, unit=image.unit + shift.units, layout=path) for image in part.images)
-        units += map(shift.unit, part.units)
-        groups += part.groups
+        images.append(Mapped(partial(shift.image, path), part.images))
+        units.append(Mapped(shift.unit, part.units))
         listed += (replace(blob, owner=shift.owner(blob.owner)) for blob in part.listed)
+        shift = _Shift(shift.units + len(part.units), shift.groups + len(part.groups), len(listed))
     # What is free may differ: they were read one after another.
     disks = {part.disk.device if part.disk else None: part.disk for part in each}
     return Overview(
-        images=images,
-        units=units,
-        groups=groups,
+        images=Joined(images),
+        units=Joined(units),
+        groups=Joined([part.groups for part in each]),
         listed=listed,
         others=sorted((blob for part in each for blob in part.others), key=lambda blob: -blob.size),
         others_rest=_sum(part.others_rest for part in each),
@@ -233,6 +234,9 @@ class _Shift:
         if owner == NOBODY:
             return owner
         return owner + self.units if owner >= 0 else owner - self.groups
+
+    def image(self, path: str, image: ImageSummary) -> ImageSummary:
+        return replace(image, unit=image.unit + self.units, layout=path)
 
     def unit(self, unit: Unit) -> Unit:
         return replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ocigc.gc.images import Images
@@ -70,6 +71,10 @@ class Usages(Lazy[Usage]):
 
     def __len__(self) -> int:
         return len(self._states)
+
+    def sizes(self) -> array[int]:
+        """The size of each image, in bytes."""
+        return array("Q", (size for size, *_ in self._amounts))
 
     def _make(self, place: int) -> Usage:
         return self._made(self._images[self._images.positions[place]], self._amounts[place], self._states[place])

@@ -189,9 +189,15 @@ class Dir(Closing):
 
     def replace(self, name: str, content: bytes, like: os.stat_result | None = None, mode: int | None = None) -> None:
         """Replaces a file atomically, and makes that durable."""
+        self.replace_pieces(name, (content,), like, mode)
+
+    def replace_pieces(
+        self, name: str, content: Iterable[bytes], like: os.stat_result | None = None, mode: int | None = None
+    ) -> None:
+        """The same, piece by piece."""
         temporary = f".ocigc-{os.urandom(8).hex()}.tmp"
         try:
-            self.write(temporary, content, like, mode)
+            self.write_pieces(temporary, content, like, mode)
             self.rename(temporary, self, name)
         except BaseException:
             with suppress(OSError):

@@ -39,6 +39,7 @@ __all__ = ["CHECKSUM", "Detail", "Hashes", "Missing", "Shared", "Store", "Swept"
 _LABEL = struct_of("ocigc_label")
 _MISSING = struct_of("ocigc_missing")
 _USAGE = struct_of("ocigc_usage")
+_AMOUNT = struct_of("ocigc_amount")
 
 
 class Verdict(IntEnum):
@@ -91,12 +92,28 @@ CHECKSUM: int = ffi.sizeof("struct ocigc_checksum")
 
 @frozen
 class Shared:
-    """Who has which blob, as `struct ocigc_sharing` says. Those of unit n are nodes[starts[n]:starts[n + 1]]."""
+    """Who has which blob, as `struct ocigc_sharing` says. Those of unit n are nodes[starts[n]:starts[n + 1]], and its
+    groups are in the same way among the `unit_groups`.
+    """
 
     owners: array[int]
     groups: int
     nodes: array[int]
     medias: bytes
+    starts: array[int]
+    unit_groups: array[int]
+    group_starts: array[int]
+
+
+@frozen
+class FateAmounts:
+    """What owners have, as `struct ocigc_amounts` says: bytes, and by fate (size, count, fate). Those rows of owner n
+    are rows[starts[n]:starts[n + 1]].
+    """
+
+    alone: array[int]
+    flagged: array[int]
+    rows: Rows
     starts: array[int]
 
 
@@ -372,13 +389,42 @@ class Store(Blobs):
         types, random = ffi.from_buffer("uint8_t[]", medias), ffi.from_buffer("uint64_t[]", numbers)
         call(lib.ocigc_graph_sharing, self.handle, pointer(roots), types, random, len(roots), found)
         try:
-            owners, nodes, ends = array("i"), array("I"), array("I", (0,))
-            owners.frombytes(memory(found[0].owners, 4 * len(self)))
-            nodes.frombytes(memory(found[0].nodes, 4 * found[0].count))
-            ends.frombytes(memory(found[0].ends, 4 * len(roots)))
-            return Shared(owners, found[0].groups, nodes, bytes(memory(found[0].medias, found[0].count)), ends)
+            shared = found[0]
+            starts = _copied("I", shared.ends, len(roots), 0)
+            group_starts = _copied("I", shared.group_ends, len(roots), 0)
+            return Shared(
+                _copied("i", shared.owners, len(self)),
+                shared.groups,
+                _copied("I", shared.nodes, shared.count),
+                bytes(memory(shared.medias, shared.count)),
+                starts,
+                _copied("I", shared.unit_groups, group_starts[-1]),
+                group_starts,
+            )
         finally:
             lib.ocigc_sharing_free(found[0])
+
+    def amounts(
+        self, owners: array[int], units: int, groups: int, fates: bytearray, skipped: bytearray, flag: int
+    ) -> FateAmounts:
+        """What each unit, and after the units each group, has of the nodes: in all, of the fates with the flag, and,
+        without the nodes that are `skipped`, of each fate (a byte per node, below 8).
+        """
+        self.stat()
+        found = ffi.new("struct ocigc_amounts **")
+        places = ffi.from_buffer("int32_t[]", owners)
+        each, left = bytes_pointer(fates), bytes_pointer(skipped)
+        call(lib.ocigc_graph_amounts, self.handle, places, units, groups, each, left, flag, found)
+        try:
+            amounts, count = found[0], units + groups
+            return FateAmounts(
+                _copied("Q", amounts.alone, count),
+                _copied("Q", amounts.flagged, count),
+                Rows(_AMOUNT, bytes(memory(amounts.rows, amounts.count * _AMOUNT.size))),
+                _copied("I", amounts.ends, count, 0),
+            )
+        finally:
+            lib.ocigc_amounts_free(found[0])
 
     def paths_to(self, node: int) -> tuple[array[int], bytearray]:
         """The paths from every node that reaches this one down to it: per node the next on its path (NO_NODE if it does
@@ -479,3 +525,10 @@ class Store(Blobs):
         arguments = self.handle, pointer(flat), len(flat), trash, durable, bytes_pointer(results)
         long_call(lib.ocigc_sweep, *arguments, report=report)
         return results
+
+
+def _copied(code: str, address: Any, count: int, *before: int) -> array[int]:
+    """The numbers at an address, after some others."""
+    found = array(code, before)
+    found.frombytes(memory(address, count * found.itemsize))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
 from ocigc.closing import Closing
 from ocigc.errors import Refused, UsageError, printable
@@ -61,12 +62,16 @@ class OutputFile(Closing):
 
     def write(self, content: bytes) -> None:
         """Writes the file atomically. Raises Refused and UsageError."""
+        self.write_pieces((content,))
+
+    def write_pieces(self, content: Iterable[bytes]) -> None:
+        """The same, piece by piece."""
         if self._parent is None:
-            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.writelines(content)
             sys.stdout.buffer.flush()
             return
         self._replaceable(self._parent)
         try:
-            self._parent.replace(self._name, content)
+            self._parent.replace_pieces(self._name, content)
         except OSError as error:
             raise Refused(f"{self._shown}: {error.strerror or error}; nothing was written there") from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ocigc.cli.output.json_text import pieces
 from ocigc.inspect.growth import Fit
 from ocigc.inspect.summary import Fate, ImageSummary, Overview
 from ocigc.times import format_rfc3339
@@ -35,8 +35,8 @@ class Circumstances:
     errors: list[str] = field(default_factory=list)
 
 
-def as_json(overview: Overview, made: Circumstances, fit: Fit | None) -> bytes:
-    """The document, a line."""
+def as_json(overview: Overview, made: Circumstances, fit: Fit | None) -> Iterator[bytes]:
+    """The document, a line, in pieces."""
     health = overview.health
     document: dict[str, object] = {
         "OcigcReport": 1,
@@ -82,10 +82,12 @@ def as_json(overview: Overview, made: Circumstances, fit: Fit | None) -> bytes:
             }
             for each in overview.repositories
         ],
-        "ImagesUsage": [_image(image, overview, made) for image in overview.images],
+        "ImagesUsage": (_image(image, overview, made) for image in overview.images),
         "Errors": made.errors,
     }
-    return json.dumps(document).encode() + b"\n"
+    for piece in pieces(document):
+        yield piece.encode()
+    yield b"\n"
 
 
 def _image(image: ImageSummary, overview: Overview, made: Circumstances) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ocigc.cli.output.html.growth_chart import growth_chart
@@ -19,7 +20,7 @@ from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import Media
 from ocigc.inspect.growth import Fit
 from ocigc.inspect.sharing import NOBODY
-from ocigc.inspect.summary import Amounts, ImageSummary, Overview, RepositorySummary
+from ocigc.inspect.summary import Amounts, Overview, RepositorySummary
 from ocigc.times import SECOND
 
 _ROOM = 14_000_000  # bytes
@@ -38,6 +39,7 @@ _MEDIAS = {Media.MANIFEST: 1, Media.INDEX: 2, Media.CONFIG: 3, None: 4}
 
 def document(overview: Overview, made: Circumstances, fit: Fit | None) -> str:
     """The document, as JSON in which a parser of HTML finds no tag, no comment and no entity."""
+    overview = replace(overview, units=list(overview.units), groups=list(overview.groups))  # asked for many times
     order = sorted(range(len(overview.units)), key=lambda number: -overview.units[number].size)
     while True:
         built = _Document(overview, made, sorted(order)).build(fit)
@@ -91,8 +93,7 @@ class _Document:
     def build(self, fit: Fit | None) -> dict[str, object]:
         overview, made = self._overview, self._made
         numbers = {old: new for new, old in enumerate(self._kept)}
-        images = [image for image in overview.images if image.unit in numbers]
-        columns = self._images(images, numbers)
+        columns = self._images(numbers)
         return {
             "layout": made.layout,
             "now": made.now / SECOND,
@@ -145,11 +146,13 @@ class _Document:
             rows.append([self._repository("", _SMALLER), *map(sum, zip(*rest, strict=True))])
         return rows
 
-    def _images(self, images: Sequence[ImageSummary], numbers: dict[int, int]) -> dict[str, list[Any]]:
+    def _images(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {
             key: [] for key in ("tag", "repository", "unit", "created", "state", "fate", "why", "layout")
         }
-        for image in images:
+        for image in self._overview.images:
+            if image.unit not in numbers:
+                continue
             record = image.usage.image
             suffix = "" if record.dangling else record.familiar.removeprefix(image.repository)
             said = set(states(image, self._overview))
@@ -249,7 +252,7 @@ class _Document:
         """What has no row: by repository and fate, how many images and the bytes that they have alone."""
         found: dict[tuple[int, int], list[int]] = {}
         seen = set()
-        for image in self._overview.images:
+        for image in self._overview.images if len(numbers) < len(self._overview.units) else ():
             if image.unit in numbers:
                 continue
             known = (image.registry, image.repository) in self._large

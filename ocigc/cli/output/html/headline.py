@@ -198,9 +198,10 @@ def findings(overview: Overview, made: Circumstances) -> str:
     lines = [f"Not read: {error}" for error in made.errors]
     if overview.health.refused:
         lines.append(f"A prune would be refused: {overview.health.refused}")
-    for image in overview.images:
-        troubles = overview.units[image.unit].troubles
-        if troubles:
+    troubled = {number: unit.troubles for number, unit in enumerate(overview.units) if unit.troubles}
+    for image in overview.images if troubled else ():
+        if image.unit in troubled:
+            troubles = troubled[image.unit]
             where = f"{image.layout}: " if image.layout else ""
             lines.append(f"{where}{image.usage.image.familiar}: {troubles[0]}")
     if not lines:
