@@ -331,6 +331,17 @@ size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t
 /* Foreign files as "alg/name", raw bytes; NULL past the last. The first 1000 are kept by name, all are counted. */
 uint64_t ocigc_store_foreign_count(const ocigc_store *store);
 const char *ocigc_store_foreign(const ocigc_store *store, uint32_t index);
+/* What the files of nodes come to, in bytes. */
+struct ocigc_file_bytes {
+    uint64_t alone; /* those with one link */
+    uint64_t size;  /* every link counts */
+    uint64_t disk;  /* a file counts once, however many of its links are among the nodes */
+    uint64_t freed; /* as ocigc_store_freed */
+};
+/* Every node has a status. */
+int32_t ocigc_store_file_bytes(const ocigc_store *store, const uint32_t *nodes, size_t count,
+                               struct ocigc_file_bytes *bytes, struct ocigc_error *error);
+
 /* The bytes that are freed when `nodes` are deleted. An inode with links outside of them frees nothing; no inode counts
  * twice. */
 int32_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count, uint64_t *bytes,

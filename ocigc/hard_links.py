@@ -24,22 +24,25 @@ class Name:
 
 @frozen
 class Files:
-    """The files of some blobs: the bytes of those with one name, and the names of the others."""
+    """The files of some blobs of a layout: the bytes of those with one name, and the names of the others. In bytes,
+    `size` counts every name, `disk` every file once, and `freed` are those that go if just these names go.
+    """
 
     alone: int
     names: Sequence[Name]
-
-    @property
-    def size(self) -> int:
-        """Bytes, counting every name."""
-        return self.alone + sum(name.size for name in self.names)
+    size: int
+    disk: int
+    freed: int
 
 
 def on_disk(layouts: Iterable[Files]) -> int:
     """The bytes that the files take on disk. A file counts once, however many names it has."""
+    known = list(layouts)
+    if len(known) == 1:
+        return known[0].disk
     alone = 0
     shared: dict[tuple[int, int], int] = {}
-    for each in layouts:
+    for each in known:
         alone += each.alone
         shared.update({(name.device, name.inode): name.size for name in each.names})
     return alone + sum(shared.values())

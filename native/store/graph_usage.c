@@ -271,7 +271,8 @@ static bool number_groups(struct sharing *sharing)
 /* Lists the groups of each unit, ascending, each once. false: no memory. */
 static bool list_groups(struct ocigc_sharing *out, size_t units)
 {
-    uint32_t *last = calloc((size_t)out->groups + 1, sizeof *last); /* the last unit, from 1, that was seen to have it */
+    uint32_t *last =
+        calloc((size_t)out->groups + 1, sizeof *last); /* the last unit, from 1, that was seen to have it */
     uint32_t count = 0, capacity = 0, next = 0;
     bool ok = last != NULL;
     for (uint32_t unit = 0; ok && unit < units; unit++) {

@@ -12,18 +12,17 @@ static int by_inode(const void *left, const void *right)
     return (a->inode > b->inode) - (a->inode < b->inode);
 }
 
-/* The bytes of those inodes of which every link is listed. */
-static uint64_t freed_by_links(const struct ocigc_inode **links, size_t count)
+/* Adds the links: each inode is on the disk once, and is freed if every link of it is listed. */
+static void add_links(const struct ocigc_inode **links, size_t count, struct ocigc_file_bytes *bytes)
 {
-    uint64_t freed = 0;
     qsort(links, count, sizeof *links, by_inode);
     for (size_t start = 0, end; start < count; start = end) {
         for (end = start + 1; end < count && by_inode(&links[start], &links[end]) == 0;)
             end++;
-        if (end - start >= links[start]->links)
-            freed += links[start]->size;
+        uint64_t size = links[start]->size;
+        bytes->disk += size;
+        bytes->freed += end - start >= links[start]->links ? size : 0;
     }
-    return freed;
 }
 
 const struct ocigc_inode *ocigc_store_shared_inode(const ocigc_store *store, uint32_t node)
@@ -33,17 +32,19 @@ const struct ocigc_inode *ocigc_store_shared_inode(const ocigc_store *store, uin
     return inode != NULL && inode->links > 1 ? inode : NULL;
 }
 
-int32_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count, uint64_t *bytes,
-                          struct ocigc_error *error)
+int32_t ocigc_store_file_bytes(const ocigc_store *store, const uint32_t *nodes, size_t count,
+                               struct ocigc_file_bytes *bytes, struct ocigc_error *error)
 {
-    uint64_t freed = 0;
+    struct ocigc_file_bytes found = {0};
     size_t linked = 0;
     for (size_t i = 0; i < count; i++) {
-        if (ocigc_store_shared_inode(store, nodes[i]) != NULL)
-            linked++;
-        else
-            freed += ocigc_store_size(store, nodes[i]);
+        const struct ocigc_inode *inode = ocigc_store_shared_inode(store, nodes[i]);
+        uint64_t size = inode != NULL ? inode->size : ocigc_store_size(store, nodes[i]);
+        found.size += size;
+        found.alone += inode == NULL ? size : 0;
+        linked += inode != NULL;
     }
+    found.disk = found.freed = found.alone;
     if (linked > 0) {
         const struct ocigc_inode **links = malloc(linked * sizeof *links);
         if (links == NULL)
@@ -54,11 +55,20 @@ int32_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_
             if (inode != NULL)
                 links[linked++] = inode;
         }
-        freed += freed_by_links(links, linked);
+        add_links(links, linked, &found);
         free(links);
     }
-    *bytes = freed;
+    *bytes = found;
     return OCIGC_OK;
+}
+
+int32_t ocigc_store_freed(const ocigc_store *store, const uint32_t *nodes, size_t count, uint64_t *bytes,
+                          struct ocigc_error *error)
+{
+    struct ocigc_file_bytes found = {0};
+    int32_t code = ocigc_store_file_bytes(store, nodes, count, &found, error);
+    *bytes = found.freed;
+    return code;
 }
 
 int32_t ocigc_store_freed_each(const ocigc_store *store, const uint32_t *nodes, const uint32_t *ends, size_t groups,

@@ -65,6 +65,8 @@ class Consumption:
 
 def freed(layouts: Sequence[Files]) -> list[int]:
     """For each layout, the bytes that are freed if these files go, together with those of the layouts before it."""
+    if len(layouts) == 1:
+        return [layouts[0].freed]
     links = HardLinks()
     return [links.remove(each) for each in layouts]
 

@@ -13,12 +13,14 @@ from ocigc._native import ffi, lib
 from ocigc.closing import Closing
 from ocigc.digest import Digest
 from ocigc.hard_links import Files, HardLinks, Name
-from ocigc.native.calls import NEVER, NO_NODE, call, listed, long_call, node_array, pointer, struct_of
+from ocigc.native.calls import NEVER, NO_NODE, Rows, call, listed, long_call, node_array, pointer, struct_of
 from ocigc.progress import Report
+from ocigc.sequences import Mapped
 
 _BATCH = 1024  # nodes
 _FEW = 64  # nodes
 _MEMBER = struct_of("ocigc_archive_member")
+_LINK = struct_of("ocigc_hard_link")
 _ALGORITHMS = {"sha256": (lib.OCIGC_SHA256, 32), "sha512": (lib.OCIGC_SHA512, 64), "blake3": (lib.OCIGC_BLAKE3, 32)}
 """By name the number of a registered algorithm, and the bytes of its digests."""
 
@@ -229,10 +231,13 @@ class Blobs(Closing):
         flat = node_array(nodes)
         self.stat(flat)
         count = lib.ocigc_store_hard_links(self.handle, pointer(flat), len(flat), ffi.NULL, 0)
-        found = ffi.new("struct ocigc_hard_link[]", count)
-        lib.ocigc_store_hard_links(self.handle, pointer(flat), len(flat), found, count)
-        names = list(map(_name, found))
-        return Files(self.freed(flat) - HardLinks().remove(Files(0, names)), names)
+        rows = bytearray(_LINK.size * count)
+        out = ffi.from_buffer("struct ocigc_hard_link[]", rows)
+        lib.ocigc_store_hard_links(self.handle, pointer(flat), len(flat), out, count)
+        bytes_ = ffi.new("struct ocigc_file_bytes *")
+        call(lib.ocigc_store_file_bytes, self.handle, pointer(flat), len(flat), bytes_)
+        names = Mapped(_linked, Rows(_LINK, rows))
+        return Files(bytes_.alone, names, bytes_.size, bytes_.disk, bytes_.freed)
 
     def foreign(self) -> tuple[int, list[str]]:
         """How many files below blobs/ are not blobs, and the names of the first thousand."""
@@ -265,3 +270,7 @@ class Blobs(Closing):
 
 def _name(link: Any) -> Name:
     return Name(link.device, link.inode, link.links, link.size, link.stamp, link.modified)
+
+
+def _linked(row: tuple[int, ...]) -> Name:
+    return Name(*row)

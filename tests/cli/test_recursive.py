@@ -78,12 +78,12 @@ def test_a_shared_orphan_goes_from_every_layout_at_once(arguments: tuple[str, ..
 def test_an_orphan_that_somebody_touches_meanwhile_is_young() -> None:
     before = Name(1, 2, names=3, size=10, stamp=100, modified=90)
     links = HardLinks()
-    links.remove(Files(0, [before]))
+    links.remove(Files(0, [before], 1, 1, 0))
     assert links.touched(replace(before, names=2, stamp=500)) == 100
     assert links.touched(replace(before, names=3, stamp=500)) == 500
     assert links.touched(replace(before, names=2, stamp=500, modified=500)) == 500
     assert links.touched(replace(before, inode=3, names=2, stamp=500)) == 500
-    links.remove(Files(0, [replace(before, names=2, stamp=500)]))
+    links.remove(Files(0, [replace(before, names=2, stamp=500)], 1, 1, 0))
     assert links.touched(replace(before, names=1, stamp=700)) == 100
 
 
