@@ -96,9 +96,9 @@ class Holdings:
             self._found.owners, units, self._found.count, self.fates, listed, int(Fate.FREE)
         )
 
-    def groups(self) -> Groups:
+    def groups(self) -> SharedGroups:
         """The groups by number, after the units."""
-        return Groups(self._amounts, self._found.count)
+        return SharedGroups(self._amounts, self._found.count)
 
     def _nobodys(self) -> None:
         """The blobs that no image leads to: the largest, the rest, and how many of their bytes go."""
@@ -175,7 +175,7 @@ class Units(Lazy[Unit]):
         )
 
 
-class Groups(Lazy[SharedGroup]):
+class SharedGroups(Lazy[SharedGroup]):
     """The groups of a layout, each made when it is asked for."""
 
     def __init__(self, amounts: FateAmounts, count: int) -> None:
