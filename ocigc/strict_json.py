@@ -11,6 +11,8 @@ from typing import Any
 
 from ocigc.errors import MalformedError
 
+BOM = b"\xef\xbb\xbf"
+BEGINS_WITH_BOM = "begins with a byte order mark, which JSON does not allow: save it as UTF-8 without one"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -30,6 +32,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 def parse_json(content: bytes, name: str) -> Any:
     """Parses a document. Raises MalformedError, naming the file, if it is not JSON or has a key twice."""
+    if content.startswith(BOM):
+        raise MalformedError(f"{name}: {BEGINS_WITH_BOM}")
     try:
         return _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:

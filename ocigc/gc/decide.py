@@ -18,13 +18,13 @@ from ocigc.gc.graph import NO_NODE, Graph, Owned, Walks, flags
 from ocigc.gc.images import Images
 from ocigc.gc.in_use import InUse
 from ocigc.gc.mark import Marked, complete, mark
-from ocigc.gc.plan import Plan
+from ocigc.gc.plan import KeepReason, Plan
 from ocigc.gc.protection import Protection, protect
 from ocigc.gc.referrers import Relations
 from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.image import DANGLING_PREFIX, Media
 from ocigc.labels import Lease
-from ocigc.values import frozen
+from ocigc.values import frozen, replace
 
 
 @frozen
@@ -165,6 +165,24 @@ def _without(leaving: bytearray, nodes: Sequence[int]) -> array[int]:
     for node in nodes:
         left[node] = False
     return array("I", compress(range(len(left)), left) if True in left else ())
+
+
+def without_idle_labels(inputs: Inputs, plan: Plan) -> Inputs | None:
+    """The inputs without those labels that keep no name by this plan, as all content that has them goes; None if there
+    are none. The image that such a label names is in use by its content. Without the label it may lose the name.
+    """
+    relations = inputs.relations
+    labelled = relations.labelled
+    if not labelled:
+        return None
+    dependent = relations.subjects.keys() | relations.circular.keys() | relations.orphaned.keys()
+    used = [each.position for each in plan.judged if each.reason == KeepReason.CONTENT_IN_USE]
+    going = frozenset(plan.blobs) if used else frozenset()
+    idle = {each for each in used if each in labelled and each not in dependent and going.issuperset(labelled[each])}
+    if not idle:
+        return None
+    left = {position: nodes for position, nodes in labelled.items() if position not in idle}
+    return replace(inputs, relations=replace(relations, labelled=left))
 
 
 def _unlease(walks: Walks, leaving: bytearray, remaining: Iterable[Images], graph: Graph) -> list[int]:

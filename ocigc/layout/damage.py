@@ -80,6 +80,18 @@ def staying_damage(snapshot: Snapshot, going: Iterable[int]) -> list[Damaged]:
     return [each for each in find_damage(snapshot) if not leaving[each.node]]
 
 
+def misnamed(snapshot: Snapshot) -> str | None:
+    """A file that may be what an image lacks, below blobs/: its name is the digest of no blob, in capitals. None if
+    there is none, or no image lacks anything.
+    """
+    store = snapshot.store
+    for name in store.foreign()[1]:
+        digest = Digest.parse_registered(name.lower().replace("/", ":", 1))
+        if digest is not None and store.find(digest) is None:
+            return printable(name) if NO_NODE in snapshot.targets or store.incomplete() else None
+    return None
+
+
 def image_names(images: Images, store: Store, nodes: Collection[int]) -> dict[int, Sequence[str]]:
     """By node, the images that it belongs to, in their order. A node that no image's walk visits belongs to the images
     that reach it in another way.

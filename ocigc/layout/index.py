@@ -10,9 +10,11 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from ocigc.errors import MalformedError
 from ocigc.image import NAME_ANNOTATIONS, REFERENCE_NAME
 from ocigc.native import Entries, members, sha256
 from ocigc.reference import is_bare_tag, split_names, tag_of
+from ocigc.strict_json import BEGINS_WITH_BOM, BOM
 from ocigc.values import field, frozen
 
 _PIECE = 1 << 20  # bytes
@@ -68,6 +70,8 @@ class Index:
 
 def parse(content: bytes) -> Index:
     """Parses index.json. Raises MalformedError where the content is not an image index."""
+    if content.startswith(BOM):
+        raise MalformedError(f"index.json: {BEGINS_WITH_BOM}")
     return Index(Entries(content), len(content), sha256(content))
 
 

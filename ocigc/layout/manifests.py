@@ -14,6 +14,7 @@ from ocigc.values import frozen
 LIMIT = 16 << 20  # bytes
 _EMBEDDED_LIMIT = 1 << 20  # bytes of base64
 _ATTESTATION = "vnd.docker.reference.type"
+_BLOB_SUM = b'"blobSum"'
 _HASHES = ("sha256", "sha512")
 
 
@@ -44,6 +45,8 @@ class Documents:
             content = self._store.read(node, LIMIT)
         except Refused:
             return ()
+        if _BLOB_SUM in content:
+            return _layers(content)
         for media in (Media.MANIFEST, Media.INDEX):
             try:
                 return [_child(*found) for found in parse_children(content, media)]
@@ -58,6 +61,16 @@ class Documents:
         except (Refused, ValueError, RecursionError):
             return ""
         return platform_name(document)
+
+
+def _layers(content: bytes) -> Sequence[Child]:
+    """The layers of a manifest of docker's schema 1, which has no descriptors."""
+    try:
+        return [
+            Child(Role.LAYER, found) for role, found, _ in parse_children(content, Media.JSON) if role == Role.FOUND
+        ]
+    except MalformedError:
+        return ()
 
 
 def platform_name(document: Any) -> str:

@@ -87,7 +87,7 @@ class SharedBlobs(Closing):
 def lacks_all_blobs(directory: Dir) -> bool:
     """Whether a layout has entries, and no blobs at all. Raises OSError."""
     for algorithm in directory.names_below(_BLOBS):
-        with suppress(NotADirectoryError), directory.below(_BLOBS, algorithm) as below, os.scandir(below.fd) as files:
+        with directory.below(_BLOBS, algorithm) as below, os.scandir(below.fd) as files:
             if next(files, None) is not None:
                 return False
     with suppress(MalformedError):

@@ -12,7 +12,7 @@ from ocigc.errors import Refused, Remedy
 from ocigc.gc.plan import Plan
 from ocigc.hard_links import HardLinks
 from ocigc.labels import Unlease
-from ocigc.layout.damage import staying_damage
+from ocigc.layout.damage import misnamed, staying_damage
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
@@ -109,6 +109,11 @@ def plan_layout(
         if plan.blob_count and elsewhere is not None and elsewhere.unknown:
             raise Refused(
                 f"nobody knows what another layout needs of {layout.path}, so nothing was changed: {elsewhere.unknown}"
+            )
+        if plan.blob_count and options.references is None and (name := misnamed(snapshot)) is not None:
+            raise Refused(
+                f"{layout.path}: blobs/{name} is a digest in capitals, and may be what an image lacks: rename the file; "
+                "nothing was changed"
             )
         unleased = labels_to_take(snapshot, plan, options.driver)
         explained = _explained(snapshot, plan) if options.explain else None

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ocigc.errors import Refused, printable
-from ocigc.gc.decide import Inputs, Request, conclude, consider
+from ocigc.gc.decide import Inputs, Request, conclude, consider, without_idle_labels
 from ocigc.gc.filters import ConfigLabels, parse_filters
 from ocigc.gc.graph import NO_NODE, Group, Status, others
 from ocigc.gc.images import NameKind
@@ -137,9 +137,13 @@ def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status
         targets = nameless.targets(inputs.graph)
         newer = frozenset(status.newer([node for node in targets if node != NO_NODE], after))
         in_grace = frozenset(each for each, node in zip(nameless.positions, targets, strict=True) if node in newer)
-    marked = consider(inputs, request, config_labels, in_grace)
-    plan = conclude(marked, inputs, request, () if after is None else status.newer(marked.unreachable(), after))
-    return replace(plan, reclaimed=status.freed(plan.blobs))
+    while True:
+        marked = consider(inputs, request, config_labels, in_grace)
+        plan = conclude(marked, inputs, request, () if after is None else status.newer(marked.unreachable(), after))
+        labels_kept = without_idle_labels(inputs, plan)
+        if labels_kept is None:
+            return replace(plan, reclaimed=status.freed(plan.blobs))
+        inputs = labels_kept
 
 
 def _decide(snapshot: Snapshot, request: Request) -> Plan:

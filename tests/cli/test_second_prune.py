@@ -106,6 +106,17 @@ def test_a_referrer_stays_that_a_label_refers_to_by_name(layout: LayoutWriter) -
     assert layout.has(notes)
 
 
+def test_a_name_in_a_label_of_what_goes_is_a_name_as_others(layout: LayoutWriter) -> None:
+    """Two names of content in use: the one that only a label of an orphan keeps goes in the first run."""
+    app, orphan = layout.image("app"), layout.image("orphan")
+    layout.tag(app, "reg.example/app:1")
+    layout.tag(app, "reg.example/app:2")
+    layout.labels(orphan, {"containerd.io/gc.ref.image": "reg.example/app:2"})
+    assert prune(layout, "-a", used=f"{app['digest']}\n") == ["reg.example/app:1", "reg.example/used:1"]
+    assert layout.has(app)
+    assert not layout.has(orphan)
+
+
 def test_an_entry_that_a_part_labels_is_a_part(layout: LayoutWriter) -> None:
     """Also where another entry of the same target is the image that makes it a part, and goes."""
     app, extra = layout.image("app"), layout.image("extra")
