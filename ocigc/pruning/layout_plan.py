@@ -112,7 +112,7 @@ def plan_layout(
             )
         if plan.blob_count and options.references is None and (name := misnamed(snapshot)) is not None:
             raise Refused(
-                f"{layout.path}: blobs/{name} is a digest in capitals, and may be what an image lacks: rename the file; "
+                f"{layout.path}: blobs/{name}: a digest in capitals, maybe of what an image lacks: rename the file; "
                 "nothing was changed"
             )
         unleased = labels_to_take(snapshot, plan, options.driver)
