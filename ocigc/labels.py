@@ -18,13 +18,13 @@ EXPIRE_LABEL = "containerd.io/gc.expire"
 FLAT_LABEL = "containerd.io/gc.flat"
 """On a lease: it keeps only its resources, not what they refer to."""
 
-
-_PREFIX = "containerd.io/gc."
+PREFIX = "containerd.io/gc."
+"""Of all labels of garbage collection."""
 
 
 def _parts(key: str) -> list[str]:
     """The family of a label of garbage collection, and its kind if it has one; nothing of any other label."""
-    return key.removeprefix(_PREFIX).replace("/", ".").split(".")[:2] if key.startswith(_PREFIX) else []
+    return key.removeprefix(PREFIX).replace("/", ".").split(".")[:2] if key.startswith(PREFIX) else []
 
 
 def is_content_reference(key: str) -> bool:

@@ -2,11 +2,13 @@
 
 A blob is back when the file in its place has its digest. A file in the way is verified: if it is sound, it stays, and
 otherwise the sound copy takes its place. A source is given up only for what is back. Missing directories are made. A
-label file has no digest: it is sound if it can be read as labels.
+label file has no digest: it is sound if it can be read as labels. If another is in the way, the labels of garbage
+collection that it has not are added to it, as they may keep blobs.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from ocigc import labels
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout import label_files
@@ -224,27 +227,39 @@ class _Way:
         if source is None or not source.exists(name):
             return
         target = self._to(label_files.DIRECTORY, algorithm)
-        if target.exists(name) and (_is_sidecar(target, name) or not _is_sidecar(source, name)):
-            self._give_up(source, target, name)
-            return
+        if target.exists(name):
+            present, taken_out = _labels(target, name), _labels(source, name)
+            if present is not None or taken_out is None:
+                self._add_labels(taken_out or {}, present or {}, target, name)
+                self._give_up(source, target, name)
+                return
         if self._keep:
             # A copy, as others write labels in place.
-            content, status = source.read(name, label_files.LIMIT), source.stat(name)
-            self._aside.remove(_ARRIVING)
-            self._aside.write(_ARRIVING, content, status)
-            self._aside.rename(_ARRIVING, target, name)
-            self._changed[id(target)] = target
+            self._write(source.read(name, label_files.LIMIT), source.stat(name), target, name)
         else:
             self._place(source, target, name)
 
+    def _add_labels(self, taken_out: dict[str, str], present: dict[str, str], target: Dir, name: str) -> None:
+        """Adds those labels of garbage collection that the file in the way has not."""
+        added = {key: value for key, value in taken_out.items() if key.startswith(labels.PREFIX) and key not in present}
+        if added:
+            content = json.dumps({**present, **added}, ensure_ascii=False).encode(errors="surrogatepass")
+            self._write(content, target.stat(name), target, name)
 
-def _is_sidecar(directory: Dir, name: str) -> bool:
+    def _write(self, content: bytes, like: os.stat_result, target: Dir, name: str) -> None:
+        self._aside.remove(_ARRIVING)
+        self._aside.write(_ARRIVING, content, like)
+        self._aside.rename(_ARRIVING, target, name)
+        self._changed[id(target)] = target
+
+
+def _labels(directory: Dir, name: str) -> dict[str, str] | None:
+    """The labels in a file; None if it cannot be read as labels."""
     try:
         content = directory.read(name, label_files.LIMIT)
-        string_map(parse_json(content, name), name)
+        return string_map(parse_json(content, name), name)
     except (OSError, Refused):
-        return False
-    return True
+        return None
 
 
 def _same_content(source: Dir, target: Dir, name: str) -> bool:

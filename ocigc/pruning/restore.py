@@ -13,6 +13,7 @@ from ocigc.gc.images import fallback_subject
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
 from ocigc.interrupts import held_back
+from ocigc.labels import PREFIX
 from ocigc.layout import docker_list, history, label_files, lock
 from ocigc.layout.blob_check import hasher
 from ocigc.layout.dirfd import Dir, naming
@@ -32,8 +33,6 @@ from ocigc.pruning.recover import recover
 from ocigc.pruning.trash import MANIFEST_LIMIT, Trashed
 from ocigc.reference import split_names
 from ocigc.times import Duration
-
-_GC_LABEL = "containerd.io/gc."
 
 
 class NothingToRestore(UsageError):
@@ -323,7 +322,7 @@ def _labelled(places: Sequence[Dir], digest: Digest) -> Iterator[str]:
     for place in places:
         with suppress(Refused):
             for label, value in label_files.read(place, digest).items():
-                if label.startswith(_GC_LABEL) and Digest.recognises(value):
+                if label.startswith(PREFIX) and Digest.recognises(value):
                     yield value
 
 

@@ -75,6 +75,22 @@ def test_what_is_sound_and_in_the_way_stays(layout: LayoutWriter) -> None:
     assert {path: path.stat().st_ino for path in layout.path.glob("*/*/*")} == inodes
 
 
+def test_labels_that_keep_blobs_are_added_to_those_in_the_way(layout: LayoutWriter) -> None:
+    """What was in the trash is nowhere lost by a restore: what a label there refers to stays after it, too."""
+    referred = layout.blob("referred to by a label")
+    target = layout.image("labelled")
+    layout.tag(target, "labelled:1")
+    layout.labels(target, {"containerd.io/gc.ref.content.x": referred["digest"], "old": "1", "both": "old"})
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "labelled:1").code == 0
+    assert not layout.has(referred)
+    layout.labels(target, {"both": "new"})
+    assert ocigc("restore", layout.path).code == 0
+    labels = json.loads(layout.sidecar_path(target).read_text())
+    assert labels == {"containerd.io/gc.ref.content.x": referred["digest"], "both": "new"}
+    assert ocigc("prune", "--force", "--grace", "0s", layout.path).code == 0
+    assert layout.has(referred)
+
+
 def test_a_torn_copy_in_the_trash_does_not_win(layout: LayoutWriter) -> None:
     """Neither over a sound blob, nor over none: and it is told."""
     (run,) = (layout.path / ".ocigc" / "trash").iterdir()
