@@ -73,6 +73,8 @@ class Peer:
             self.unknown = str(error)
             self.needs = frozenset()
             with suppress(OSError), self.open_directory() as directory:
+                if not any(map(directory.exists, (INDEX, LEASES, LABELS))):
+                    self.unknown = ""  # it is about to be written, or was removed: it names nothing
                 self.needs = mentioned(directory)
                 self.has_blobs = _has_blobs(directory, files=bool(self.needs))
         return self.needs

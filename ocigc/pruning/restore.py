@@ -118,6 +118,8 @@ def restore(
             with state.below(RUN) as directory:
                 came = carry_out(layout, state, directory, record, wait)
         missing = _missing(layout, images, terms.now, watch)
+        back = {position for position, _ in record.entries}
+        images = [image for image in images if not back.isdisjoint(image.entries)]
         figures = {"images": len(images), "blobs": came.blobs}
         history.append(layout, state, chosen.id, "restore", figures, watch)
     missing = [digest for digest in missing if digest not in came.damaged]
@@ -213,12 +215,12 @@ def _plan(
         ]
         for image in _belonging(places, [each for each in chosen.images if each not in images], wanted):
             entries += [(position, _written(content, before, position, None)) for position in image.entries]
-        # An entry without its target would be useless.
-        entries = [
-            (position, entry)
-            for position, entry in entries
-            if any(_has(place, before.entries[position].descriptor.digest) for place in places)
-        ]
+        # An entry is useless if the run has taken its target, and that is lost. A target that the run has not taken may
+        # be in another layout that shares its blobs.
+        targets = {position: before.entries[position].descriptor.digest for position, _ in entries}
+        absent = {each for each in targets.values() if not any(_has(place, each) for place in places)}
+        lost = absent.intersection(journal.to_delete(run)) if absent else ()
+        entries = [(position, entry) for position, entry in entries if targets[position] not in lost]
     unlease = chosen.journal.unlease if whole else ()
     record = RestoreJournal(journal.new_id(), time.time_ns(), chosen.id, tuple(entries), tuple(unlease))
     return record, list(wanted)

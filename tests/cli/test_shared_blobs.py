@@ -305,6 +305,36 @@ def test_a_layout_without_sound_blobs_needs_nobody_knows_what(
     assert not any(map(a.has, blobs[1:]))
 
 
+def test_a_directory_without_an_index_names_nothing(tmp_path: Path) -> None:
+    """A layout has an oci-layout and an index.json. What has no index.json fails, but it needs nothing."""
+    a, b = make(tmp_path, "a"), make(tmp_path, "b")
+    a.tag(image(a, "own")[0], "1")
+    orphan = a.blob("orphan")
+    shutil.rmtree(b.path / "blobs")
+    (b.path / "index.json").unlink()
+    answer = tree(tmp_path, code=3)
+    assert [error.split(":")[0] for error in answer["Errors"]] == ["b"]
+    assert not a.has(orphan)
+
+
+def test_an_image_whose_blobs_are_in_a_pool_is_restored(tmp_path: Path) -> None:
+    """Blobs and entry come back from the trash of two layouts: the entry does not wait for the blobs."""
+    pool, b = make(tmp_path, "pool"), make(tmp_path, "b")
+    manifest, blobs = image(pool, "shared")
+    b.tag(image(pool, "other")[0], "1")
+    b.tag(manifest, "2")
+    shutil.rmtree(b.path / "blobs")
+    before = json.loads((b.path / "index.json").read_text())
+    for command, *arguments in (["rm", "b:2"], ["prune"]):
+        grace = ["--grace", "0s"] if command == "prune" else []
+        done = ocigc(command, "--force", "--trash", "1h", *grace, "--recursive", tmp_path, *arguments)
+        assert done.code == 0, done
+    assert not any(map(pool.has, blobs))
+    ocigc("restore", "--recursive", tmp_path)
+    assert has(pool, blobs)
+    assert json.loads((b.path / "index.json").read_text()) == before
+
+
 def listed(layout: LayoutWriter, wanted: list[Descriptor]) -> None:
     """By the list of `docker save`, of an image whose manifest names no layers (moby#47065)."""
     config = layout.config("saved")
