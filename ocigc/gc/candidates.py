@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from sys import intern
 
 from ocigc.gc.filters import ConfigLabels, Filters
@@ -58,7 +59,7 @@ class _ImageJudge:
     protection: Protection
     config_labels: ConfigLabels
     relations: Relations
-    in_grace: Container[int]
+    in_grace: Collection[int]
 
     def decide(self, image: ImageRecord) -> Kept | Dependent | None:
         """Why the image stays, or what it depends on; None for a candidate."""
@@ -85,12 +86,16 @@ class _ImageJudge:
         them, and to make a record takes a while.
         """
         filters, relations = self.filters, self.relations
+        count = max(images.positions, default=-1) + 1
         if filters.until or filters.labels or self.protection:
-            return flags((), _after(images))
+            return flags((), count)
         those = images.of_kind(NameKind.NAMELESS) if filters.dangling_only else images
+        free = flags(those.positions, count)
         may_stay = (relations.subjects, relations.circular, relations.labelled, filters.retained, self.in_grace)
-        positions = (each for each in those.positions if not any(each in some for some in may_stay))
-        return flags(positions, _after(images))
+        for position in chain.from_iterable(may_stay):
+            if position < count:
+                free[position] = False
+        return free
 
     def _kept_by_itself(self, image: ImageRecord) -> Kept | None:
         position = image.position
@@ -113,10 +118,6 @@ class _ImageJudge:
         return None if user is None else Kept(image.position, KeepReason.NAME_IN_USE, user)
 
 
-def _after(images: Images) -> int:
-    return max(images.positions, default=-1) + 1
-
-
 def find_candidates(
     images: Images,
     relations: Relations,
@@ -124,7 +125,7 @@ def find_candidates(
     filters: Filters,
     protection: Protection,
     config_labels: ConfigLabels,
-    in_grace: Container[int],
+    in_grace: Collection[int],
 ) -> Candidates:
     """Sorts the images. `in_grace` are the positions of images whose target is in grace."""
     named, considered = images.picked(()), images

@@ -9,7 +9,7 @@ Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5; `rule_sets` has w
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate, chain, compress, pairwise
 
 from ocigc.gc.candidates import find_candidates
@@ -61,7 +61,7 @@ class Request:
 
 
 def consider(
-    inputs: Inputs, request: Request, config_labels: ConfigLabels, in_grace: Container[int] = frozenset()
+    inputs: Inputs, request: Request, config_labels: ConfigLabels, in_grace: Collection[int] = frozenset()
 ) -> Marked:
     """Finds the candidates, and marks what they reach. `in_grace` are the positions of images whose target is
     in grace.

@@ -50,6 +50,16 @@ class _Names:
         text, target = self.entries.name(position)
         return () if text is None else self.full(position, text), target
 
+    def before_tag(self, position: int) -> str | None:
+        """What alone tells the repository of an entry: its name before the tag, "@" for a bare tag, and "" for no name.
+        None for a name that must be parsed.
+        """
+        text = self.entries.text(position)
+        if not text or self.bare[position]:
+            return "@" if text else ""
+        before, _, tag = text.rpartition(":")
+        return before if before and "@" not in before and "," not in text and is_bare_tag(tag) else None
+
     def sort(self, positions: array[int]) -> None:
         """Sorts positions by full names, then by digests."""
         owner, owned = ("", None) if self.repository is None else (f"{self.repository}:", self.bare)
@@ -234,17 +244,15 @@ class IndexImages:
         return Walks(self.targets(graph), self.medias())
 
     def repositories(self, own: str | None) -> Iterator[str]:
-        known: dict[str, str] = {}  # by the name before the tag
+        known: dict[str, str] = {}
         for position in self._positions:
-            text, _ = self._names.entries.name(position)
-            full = "" if text is None else self._names.full(position, text)[0]
-            before, _, tag = full.rpartition(":")
-            if not before or "@" in before or not is_bare_tag(tag):
+            key = self._names.before_tag(position)
+            if key is None:
                 yield repository_of(self[position], own)
                 continue
-            if before not in known:
-                known[before] = repository_of(self[position], own)
-            yield known[before]
+            if key not in known:
+                known[key] = repository_of(self[position], own)
+            yield known[key]
 
     @property
     def _refer(self) -> bool:

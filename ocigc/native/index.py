@@ -142,6 +142,11 @@ class Entries:
         for _, _, _, text, name_length, length, _, digest_length, *_ in _ENTRY.iter_unpack(self._rows):
             yield self._string(text + digest_length + name_length, length) if length else None
 
+    def text(self, position: int) -> str:
+        """The name of an entry, "" if it has none."""
+        _, _, _, text, name_length, _, _, digest_length, *_ = self._row(position)
+        return self._string(text + digest_length, name_length)
+
     def created(self, position: int) -> str | None:
         """When an entry says that its image was created."""
         _, _, _, text, name_length, length, _, digest_length, *_ = self._row(position)
