@@ -8,6 +8,7 @@ import socket
 import tempfile
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocigc.errors import CorruptError, MalformedError, Refused
+from ocigc.hard_links import HardLinks, on_disk
 from ocigc.native import Detail, Store
 from tests.helpers.layouts import LayoutWriter
 from tests.helpers.stores import node, scanned
@@ -212,6 +214,12 @@ def test_hard_links_free_their_bytes_with_the_last_name(layout: LayoutWriter) ->
         each = array("I", [*nodes, node(store, alone), nodes[0]])
         assert list(store.freed_each(each, array("I", [2, 2, 3, 4]))) == [twins[0]["size"], 0, alone["size"], 0]
         assert store.size(nodes[0]) == twins[0]["size"]
+        for some in (nodes[:1], nodes, range(len(store))):
+            files, sums = store.files(some), store.files(some, names=False)
+            assert sums == replace(files, names=())
+            # Counted name by name, as with those of other layouts.
+            assert (files.freed, files.once) == (HardLinks().remove(files), on_disk([files, files]) - files.alone)
+            assert files.size == files.alone + sum(name.size for name in files.names) == sum(map(store.size, some))
 
 
 @pytest.mark.parametrize("detail", Detail)
