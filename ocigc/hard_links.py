@@ -48,6 +48,14 @@ def on_disk(layouts: Iterable[Files]) -> int:
     return alone + sum(shared.values())
 
 
+def freed(layouts: Sequence[Files]) -> list[int]:
+    """For each layout, the bytes that are freed if these files go, together with those of the layouts before it."""
+    if len(layouts) == 1:
+        return [layouts[0].freed]
+    links = HardLinks()
+    return [links.remove(each) for each in layouts]
+
+
 class HardLinks:
     """Counts the names that a run removes from many layouts. With `trash`, names only move."""
 

@@ -23,7 +23,8 @@ from ocigc.cli.output.words import count, human_size, percent
 from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
-from ocigc.inspect.disk_usage import Consumption, Repository, du, freed, together
+from ocigc.hard_links import freed
+from ocigc.inspect.disk_usage import Consumption, Repository, du, together
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.policy_file import own_policy

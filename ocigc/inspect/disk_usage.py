@@ -11,7 +11,7 @@ from ocigc.gc.graph import flags
 from ocigc.gc.in_use import InUse
 from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import SEED, RuleSet
-from ocigc.hard_links import Files, HardLinks, on_disk
+from ocigc.hard_links import Files, on_disk
 from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
@@ -61,14 +61,6 @@ class Consumption:
     def disk(self) -> int:
         """Bytes on disk: a file with several names counts once."""
         return on_disk(self.files)
-
-
-def freed(layouts: Sequence[Files]) -> list[int]:
-    """For each layout, the bytes that are freed if these files go, together with those of the layouts before it."""
-    if len(layouts) == 1:
-        return [layouts[0].freed]
-    links = HardLinks()
-    return [links.remove(each) for each in layouts]
 
 
 def together(parts: Sequence[Consumption]) -> Consumption:

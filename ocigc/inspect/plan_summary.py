@@ -14,7 +14,7 @@ from ocigc.digest import Digest
 from ocigc.gc.graph import NO_NODE, flags
 from ocigc.gc.plan import Plan, Untagged
 from ocigc.gc.referrers import Relations
-from ocigc.hard_links import Files, HardLinks, on_disk
+from ocigc.hard_links import Files, freed, on_disk
 from ocigc.image import ImageRecord, Media
 from ocigc.layout.configs import created
 from ocigc.layout.snapshot import Snapshot
@@ -85,8 +85,7 @@ class PlanSummary:
     @property
     def frees(self) -> int:
         """The bytes of blobs that the disk gets back: a file with several names goes with the last of them."""
-        links = HardLinks()
-        return sum(links.remove(files) for files in self.leaving)
+        return sum(freed(self.leaving))
 
     @property
     def bytes(self) -> int:
@@ -183,11 +182,11 @@ def _losses(
     names = list(map(intern, plan.pruned.repositories(options.repository)))
     orphans = _without_referrers(plan, store, subjects, frees)
     images: Counter[str] = Counter()
-    freed: Counter[str] = Counter()
+    by_repository: Counter[str] = Counter()
     for number, each in enumerate(frees):
         name = names[subjects.get(number, number)]
         images[name] += number not in subjects
-        freed[name] += each
+        by_repository[name] += each
     referrers: dict[int, tuple[int, int]] = {}
     for number, subject in subjects.items():
         before = referrers.get(subject, (0, 0))
@@ -208,7 +207,7 @@ def _losses(
         )
         for number, untagged in ((number, _at(plan, number)) for number in sorted(listed))
     ]
-    return _ordered(losses), len(totals), {name: (images[name], freed[name]) for name in freed}, orphans
+    return _ordered(losses), len(totals), {name: (images[name], each) for name, each in by_repository.items()}, orphans
 
 
 def _without_referrers(plan: Plan, store: Store, subjects: Iterable[int], frees: array[int]) -> Sequence[int]:

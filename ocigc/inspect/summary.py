@@ -11,10 +11,9 @@ from enum import IntFlag
 from functools import partial
 
 from ocigc.digest import Digest
-from ocigc.hard_links import Files, on_disk
+from ocigc.hard_links import Files, freed, on_disk
 from ocigc.image import Media
 from ocigc.inspect import growth
-from ocigc.inspect.disk_usage import freed
 from ocigc.inspect.growth import Point
 from ocigc.inspect.health import Disk, Health
 from ocigc.inspect.sharing import NOBODY

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ocigc.errors import Refused, UsageError, printable
-from ocigc.inspect.disk_usage import Consumption, freed
+from ocigc.hard_links import freed
+from ocigc.inspect.disk_usage import Consumption
 from ocigc.inspect.health import Disk, Health
 from ocigc.layout.dirfd import Dir
 from ocigc.times import SECOND
