@@ -19,6 +19,7 @@ class Remedy(Enum):
     REPAIR_OR_REMOVE = auto()
     UNDO_RUN = auto()
     LIST_IMAGES = auto()
+    LIST_IMAGES_BELOW = auto()
     LIST_LEASES = auto()
     LIST_TRASH = auto()
     EMPTY_TRASH = auto()

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ocigc.values import frozen, replace
 
-_DEFAULT_DOMAIN = "docker.io"
+DEFAULT_DOMAIN = "docker.io"
 _LEGACY_DOMAIN = "index.docker.io"
 _OFFICIAL = "library/"
 _DEFAULT_TAG = "latest"
@@ -56,7 +56,7 @@ class Reference:
 
     def familiar(self) -> str:
         """The short form that users know (`FamiliarString`)."""
-        if self.domain != _DEFAULT_DOMAIN:
+        if self.domain != DEFAULT_DOMAIN:
             return str(self)
         path = self.path
         # An official image has one component after library/.
@@ -108,10 +108,10 @@ def _parse_normalized(text: str) -> Reference:
 def _split_domain(text: str) -> tuple[str, str]:
     domain, slash, remainder = text.partition("/")
     if not slash or not ("." in domain or ":" in domain or domain == "localhost" or domain.lower() != domain):
-        domain, remainder = _DEFAULT_DOMAIN, text
+        domain, remainder = DEFAULT_DOMAIN, text
     if domain == _LEGACY_DOMAIN:
-        domain = _DEFAULT_DOMAIN
-    if domain == _DEFAULT_DOMAIN and "/" not in remainder:
+        domain = DEFAULT_DOMAIN
+    if domain == DEFAULT_DOMAIN and "/" not in remainder:
         remainder = _OFFICIAL + remainder
     return domain, remainder
 

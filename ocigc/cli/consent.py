@@ -54,9 +54,9 @@ def nobody_to_ask(args: argparse.Namespace) -> UsageError | None:
     )
 
 
-def ask() -> None:
-    """Asks whether to do what was shown. Raises Refused where that is not meant."""
+def ask(path: str) -> None:
+    """Asks whether to do what was shown to the layout or tree at a path. Raises Refused where that is not meant."""
     print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)
     print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused("cancelled; nothing was changed")
+        raise Refused(f"{printable(path)}: cancelled; nothing was changed")

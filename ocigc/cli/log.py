@@ -24,6 +24,7 @@ _HINTS = {
     "with `ocigc rm`",
     Remedy.UNDO_RUN: "; `ocigc restore --interrupted` undoes it",
     Remedy.LIST_IMAGES: "; `ocigc ls` shows what there is",
+    Remedy.LIST_IMAGES_BELOW: "; `ocigc ls --recursive` shows what there is",
     Remedy.LIST_LEASES: "; `ocigc lease ls` shows what there is",
     Remedy.LIST_TRASH: "; `ocigc trash ls` shows what can be restored",
     Remedy.EMPTY_TRASH: "; `ocigc trash empty` removes them",

@@ -170,7 +170,7 @@ class _Teller:
         self._show()
         if too_much is not None:
             raise Refused(f"{planned.snapshot.layout.path}: {too_much}; nothing was changed")
-        consent.ask()
+        consent.ask(planned.snapshot.layout.path)
         self._progress.restart()
         self._asked = True
 

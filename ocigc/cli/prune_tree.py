@@ -154,7 +154,7 @@ def _allow(tree: Tree, too_much: str | None) -> None:
     """Asks whether to go on. Raises Refused where there is no question."""
     if too_much is not None:
         raise Refused(f"{tree.path}: {too_much}; nothing was changed")
-    consent.ask()
+    consent.ask(tree.path)
 
 
 def _excess(args: argparse.Namespace, results: Results[_Answer]) -> str | None:

@@ -63,7 +63,7 @@ def empty(args: argparse.Namespace) -> int:
         raise UsageError("there is no terminal to ask on: give --force to empty the trash")
     if not args.force:
         list_runs(argparse.Namespace(**{**vars(args), "format": "text"}))
-        consent.ask()
+        consent.ask(args.layout)
 
     def one(layout: Layout, _: Found, watch: Watcher) -> list[Trashed]:
         return empty_trash(layout, args.run_ids, wait=wait, watch=watch)

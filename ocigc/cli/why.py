@@ -12,7 +12,7 @@ from ocigc.cli import options, targets
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size
-from ocigc.errors import printable
+from ocigc.errors import Remedy, printable
 from ocigc.gc.resolve import NoSuchImage
 from ocigc.inspect.why import Chain, RetainingPaths, why
 from ocigc.layout.layout import Layout
@@ -55,7 +55,8 @@ def _recursive(args: argparse.Namespace, wait: int) -> int:
     found = [(name, reason) for name, reason in results.values if reason is not None]
     told = [(name, reason) for name, reason in found if reason.present or reason.mentioned_by or reason.images]
     if not found and not results.errors:
-        raise NoSuchImage(f"{printable(args.layout)}: no layout has anything that {printable(args.reference)!r} names")
+        what = f"{printable(args.layout)}: no layout has anything that {printable(args.reference)!r} names"
+        raise NoSuchImage(what, Remedy.LIST_IMAGES_BELOW)
     if args.format == "json":
         json.dump([{"Layout": name, **_as_json(reason)} for name, reason in told], sys.stdout)
         print()

@@ -69,9 +69,11 @@ def _names(images: Images | Sequence[ImageRecord]) -> Iterator[str]:
     return (name for image in images if not image.dangling for name in image.familiar_names)
 
 
-def no_such_image(message: str, names: Iterable[str], reference: str) -> NoSuchImage:
-    """The error for a reference that is not among the names. It has the names that are most like it, if there
-    are any.
+def no_such_image(
+    message: str, names: Iterable[str], reference: str, remedy: Remedy = Remedy.LIST_IMAGES
+) -> NoSuchImage:
+    """The error for a reference that is not among the names. It has the names that are most like it or, if there are
+    none, the remedy.
     """
     known = list(islice(names, _COMPARED))
     wanted = reference.rstrip("*").removeprefix("docker.io/library/").removeprefix("docker.io/")
@@ -84,7 +86,7 @@ def no_such_image(message: str, names: Iterable[str], reference: str) -> NoSuchI
         found = get_close_matches(wanted, known, _SHOWN)
     if found:
         return NoSuchImage(f"{message}; there is {printable(_some(sorted(found)))}")
-    return NoSuchImage(message, Remedy.LIST_IMAGES)
+    return NoSuchImage(message, remedy)
 
 
 @frozen

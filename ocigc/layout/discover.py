@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ocigc.closing import Closing
-from ocigc.errors import Interrupted, Message, NotALayout, OcigcError, Refused, UsageError, printable
+from ocigc.errors import Interrupted, Message, NotALayout, OcigcError, Refused, Remedy, UsageError, printable
 from ocigc.gc.resolve import NoSuchImage, no_such_image, resolve_images
 from ocigc.interrupts import Stop, stopped_by
 from ocigc.layout.dirfd import Dir, reason
@@ -293,5 +293,5 @@ def locate(
     for reference in wanted:
         if reference not in there:
             what = f"{printable(tree.path)}: no layout has an image {printable(reference)!r}"
-            raise no_such_image(what, names, reference)
+            raise no_such_image(what, names, reference, Remedy.LIST_IMAGES_BELOW)
     return found

@@ -277,6 +277,19 @@ def test_one_page_for_a_tree(tmp_path: Path) -> None:
     assert "--recursive" in found["options"]
 
 
+def test_registries_of_a_tree_are_those_that_names_have(tmp_path: Path) -> None:
+    """A path is a repository without a registry, unless it begins with one."""
+    for path, name in (("team/app", "1"), ("other", "ghcr.io/example/app:1"), ("quay.io/example/app", "1")):
+        writer = LayoutWriter(tmp_path / "root" / path)
+        writer.tag(writer.image(path), name)
+    assert ocigc("report", "--recursive", tmp_path / "root", "-o", tmp_path / "tree.html").code == 0
+    found = document((tmp_path / "tree.html").read_text())
+    registries = {name: (found["registries"][registry], label) for registry, label, name in found["repositories"]}
+    assert registries["team/app"] == ("", "team/app")
+    assert registries["ghcr.io/example/app"] == ("ghcr.io", "example/app")
+    assert registries["quay.io/example/app"] == ("quay.io", "example/app")
+
+
 def test_what_a_tree_frees_counts_hard_links_once(tmp_path: Path) -> None:
     for name in ("one", "two"):
         writer = LayoutWriter(tmp_path / "root" / name)

@@ -41,6 +41,7 @@ def test_rm_of_several_and_of_patterns(zot: Path) -> None:
     ]
     assert [error.partition(":")[0] for error in removed["Errors"]] == ["base", "team/web"]  # they would be empty
     refused(ocigc("rm", "--recursive", "-f", zot, "team/ap:1.0"), 2, str(zot), "team/app:1.1")
+    refused(ocigc("rm", "--recursive", "-f", zot, "x:y"), 2, str(zot), "`ocigc ls --recursive` shows what there is")
 
 
 def test_tree_and_why(zot: Path) -> None:

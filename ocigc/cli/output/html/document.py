@@ -21,6 +21,7 @@ from ocigc.image import Media
 from ocigc.inspect.growth import Fit
 from ocigc.inspect.sharing import NOBODY
 from ocigc.inspect.summary import Amounts, Overview, RepositorySummary
+from ocigc.reference import DEFAULT_DOMAIN
 from ocigc.times import SECOND
 
 _ROOM = 14_000_000  # bytes
@@ -134,7 +135,9 @@ class _Document:
     def _repository(self, registry: str, name: str) -> int:
         # docker.io is not said in a familiar name.
         label = name.removeprefix(f"{registry}/")
-        number = self._registries("" if self._made.recursive and not self._made.repository else registry)
+        # Where repositories are paths, nobody has said it.
+        unsaid = registry == DEFAULT_DOMAIN and self._made.recursive and not self._made.repository
+        number = self._registries("" if unsaid else registry)
         return self._repositories((number, shown(label), shown(name)))
 
     def _usage(self) -> list[list[int]]:
