@@ -173,8 +173,18 @@ def _is_name(text: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
+def _familiar(name: str) -> str:
+    """The short form of a repository in its normal form; empty for any other text."""
+    repository = _repository(name)
+    return "" if repository is None or str(repository) != name else repository.familiar()
+
+
 def familiar_name(text: str) -> str:
     """A name as moby shows it (`imageFamiliarName`). A name in normal form is shortened."""
+    repository, _, tag = text.rpartition(":")
+    if "/" in repository and is_bare_tag(tag) and (known := _familiar(repository)):
+        return f"{known}:{tag}"
     try:
         return parse_canonical(text).familiar()
     except InvalidReference:

@@ -34,6 +34,7 @@ _UNITS = {
 _LONG_UNITS = _UNITS | {"d": 86_400 * SECOND, "w": 7 * 86_400 * SECOND}
 _DURATION_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]+)")
 
+_USUAL = len("2026-11-26T15:04:05Z")  # of two digits for the hour, no fraction, and no zone
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?(?:Z|([+-][0-9]{2}:[0-9]{2}))"
 )
@@ -91,7 +92,6 @@ def parse_duration(text: str) -> int:
     return duration
 
 
-@lru_cache(maxsize=4096)
 def _days(year: int, month: int, day: int) -> int:
     """Days since 1970-01-01 in the proleptic Gregorian calendar. Go accepts years from 0 on."""
     february = 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
@@ -126,11 +126,21 @@ def zone_offset(text: str) -> int:
     return (hours * 3600 + minutes * 60) * (-1 if text[0] == "-" else 1)
 
 
+@lru_cache(maxsize=4096)
+def _midnight(date: str) -> int:
+    """Seconds since 1970 at the beginning of a day, as in `2026-11-26`."""
+    return instant_of((*date.split("-"), None, None, None, None), 0) // SECOND
+
+
 def parse_rfc3339(text: str) -> int:
     """The instant of an RFC 3339 time. Raises ValueError."""
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError(f"not an RFC 3339 time: {text!r}")
+    if len(text) == _USUAL and text[-1] == "Z":
+        hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
+        if hour < 24 and minute < 60 and second < 60:
+            return (_midnight(text[:10]) + hour * 3600 + minute * 60 + second) * SECOND
     return instant_of(match.groups(), zone_offset(match[8]) if match[8] else 0)
 
 

@@ -87,7 +87,9 @@ class Entries:
 
     def target(self, position: int) -> tuple[Descriptor, str | None]:
         """The descriptor of an entry, and its name."""
-        size, _, _, text, name_length, _, media_type, digest_length, media, _ = self._row(position)
+        size, _, _, text, name_length, _, media_type, digest_length, media, _ = _ENTRY.unpack_from(
+            self._rows, position * _ENTRY.size
+        )
         name = text + digest_length
         digest = self._text[text:name]
         algorithm = ALGORITHMS.get(digest[0])
