@@ -69,10 +69,10 @@ def parse_policy(content: bytes, path: str) -> Policy:
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{path}: not valid TOML: {printable(reason)}") from None
-    return _Reader(path, text).policy(document)
+    return _PolicyReader(path, text).policy(document)
 
 
-class _Reader:
+class _PolicyReader:
     """Makes a policy from a document; `text` is what it was parsed from."""
 
     def __init__(self, path: str, text: str) -> None:
