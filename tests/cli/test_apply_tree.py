@@ -243,7 +243,8 @@ def test_a_plan_for_a_tree_is_not_carried_out_by_what_saves_it(layouts: list[Lay
     assert contents(layouts) == before
 
 
-def test_layouts_that_need_each_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("applied", [True, False])
+def test_layouts_that_need_each_other(tmp_path: Path, applied: bool) -> None:
     """Each keeps what the other needs until that has been pruned; what was reviewed goes all the same."""
     one, two = (LayoutWriter(tmp_path / "tree" / name) for name in ("one", "two"))
     for layout, other in ((one, two), (two, one)):
@@ -252,7 +253,9 @@ def test_layouts_that_need_each_other(tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     (tmp_path / "used").write_text("one:used\ntwo:used\n")
     assert save(tmp_path, plan).code == 0
-    done = ocigc("apply", "--force", plan)
+    used = ("--in-use", tmp_path / "used", "--grace", "0s", "--max-delete", "100%")
+    limited = ("prune", "-a", "--force", "--recursive", *used, tmp_path / "tree")
+    done = ocigc("apply", "--force", plan) if applied else ocigc(*limited)
     assert done.code == 0, done
     assert [len(layout.present()) for layout in (one, two)] == [3, 3]
 

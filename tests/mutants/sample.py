@@ -55,7 +55,7 @@ _TESTS: dict[str, Sequence[str]] = {
     "pruning/carry_out.py": _PRUNING,
     "pruning/commit.py": _PRUNING,
     "pruning/execute.py": _PRUNING,
-    "pruning/journal.py": ("tests/hostile", *_PRUNING),
+    "pruning/journal.py": (*_PRUNING, "tests/hostile/test_prune.py"),
     "pruning/preflight.py": ("tests/pruning/test_preflight.py", *_PRUNING),
     "pruning/put_back.py": ("tests/pruning/test_put_back.py", *_PRUNING),
     "pruning/recover.py": _PRUNING,
