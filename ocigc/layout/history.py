@@ -17,7 +17,6 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from ocigc.errors import Refused
@@ -25,6 +24,7 @@ from ocigc.layout.dirfd import Dir, reason, resemble
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.progress import Watcher
 from ocigc.times import format_rfc3339, parse_rfc3339
+from ocigc.values import frozen
 
 NAME = "history.jsonl"
 LIMIT = 4 << 20
@@ -87,7 +87,7 @@ def _write(state: Dir, fd: int, line: bytes) -> None:
     state.replace(NAME, newer[newer.find(b"\n") + 1 :] + line.removeprefix(b"\n"), os.fstat(fd))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """One run: when it ended (an instant), its command, and the whole line."""
 

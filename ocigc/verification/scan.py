@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -17,6 +16,7 @@ from ocigc.layout import blob_check
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NEVER, NO_NODE, Hashes, Ledger, Selection, Store, Verdict
 from ocigc.progress import Report, Watcher
+from ocigc.values import frozen, replace
 
 if TYPE_CHECKING:
     from ocigc.layout.completeness import Incomplete
@@ -36,7 +36,7 @@ class Scope(Enum):
     """Blobs that were verified before an instant, the oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """`before` is the instant of OLDER; `began` one before the scan. No blob is begun once the monotonic clock (in
     nanoseconds) is past the deadline.
@@ -67,7 +67,7 @@ class Hasher(Protocol):
     ) -> Hashes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Threads:
     """`jobs` threads of the core (0: one per core)."""
 
@@ -87,7 +87,7 @@ class Threads:
         return store.verify(nodes, self.jobs, report, deadline=deadline, in_order=in_order, checksums=checksums)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlobVerdicts:
     """The nodes to hash, with a Verdict for each; how many others were skipped, how many were compared and found
     unchanged, and how many were left as time was up.
@@ -174,7 +174,7 @@ _UNSOUND = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verification:
     """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
 

@@ -6,21 +6,20 @@ the digest: whatever is added or removed meanwhile, each blob belongs to exactly
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zlib
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ocigc.digest import Digest
 from ocigc.native import Store
+from ocigc.values import frozen
 
 _FORM = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 _DIGITS = 8  # of a digest, in hexadecimal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shard:
     """The shard `number` (from 1) `of` so many."""
 
@@ -61,6 +60,8 @@ def place(digest: Digest, of: int) -> int:
 def inventory(store: Store, of: int) -> tuple[str, ...]:
     """A checksum, for each of so many shards, of the digests of its blobs: equal if and only if the blobs are the
     same."""
+    import hashlib  # noqa: PLC0415  # loads all of OpenSSL
+
     sums = [hashlib.sha256() for _ in range(of)]
     for digest in store.digests(range(len(store))):
         sums[place(digest, of) - 1].update(digest.encode() + b"\n")

@@ -7,8 +7,6 @@ import time
 from array import array
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from ocigc.errors import UsageError
@@ -21,6 +19,7 @@ from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER, Detail, Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
+from ocigc.values import frozen, replace
 from ocigc.verification import ledger
 from ocigc.verification.scan import Hasher, Scope, Terms, Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from ocigc.verification.shard import Shard
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifyOptions:
     """How to verify, on `jobs` threads (0: one per core).
 
@@ -90,7 +89,7 @@ class VerifyOptions:
 
 def verify(
     layout: Layout,
-    options: VerifyOptions = VerifyOptions(),
+    options: VerifyOptions | None = None,
     *,
     watch: Watcher = SILENT,
     hasher: Hasher | None = None,
@@ -98,6 +97,7 @@ def verify(
     """What is found in a layout; the hasher, if any, takes the place of threads. Raises UsageError where it is not one,
     and Refused where nothing can be checked."""
     began = time.monotonic()
+    options = VerifyOptions() if options is None else options
     if layout.is_streamed and options.deep:
         raise UsageError(f"{layout.path}: a compressed archive is read once, too soon to unpack layers: decompress it")
     if layout.is_archive and options.repair_from:
@@ -110,7 +110,7 @@ def verify(
                 stack.enter_context(lock.shared(source, options.wait))
             result = _mend(layout, options, state, watch)
             figures = {"corrupt": len(result.corrupt), "repaired": len(result.repaired or ())}
-            history.append(layout, state, token_hex(8), "verify --repair-from", figures, watch)
+            history.append(layout, state, os.urandom(8).hex(), "verify --repair-from", figures, watch)
         else:
             stack.enter_context(lock.shared(layout, options.wait))
             snapshot, result, _ = _look(layout, options, frozenset(), watch, hasher)
@@ -120,7 +120,7 @@ def verify(
     return replace(result, seconds=round(time.monotonic() - began, 3))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifySmall:
     """Verifies layouts of a tree, each on one thread; one of more than `most` bytes is left to others: None."""
 
@@ -228,7 +228,7 @@ def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, wa
             "wrong_size": len(result.wrong_size),
             "incomplete": len({each.image.position for each in result.incomplete}),
         }
-        history.append(layout, state, token_hex(8), "verify", figures, watch)
+        history.append(layout, state, os.urandom(8).hex(), "verify", figures, watch)
 
 
 def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) -> Verification:
