@@ -49,7 +49,10 @@ def load(layout: Dir) -> list[Lease]:
                     raise Refused(
                         f"{DIRECTORY}: more than {_TOTAL:,} bytes of leases; release those that are not needed"
                     )
-                leases.append(_lease(parse_json(content, path), path))
+                try:
+                    leases.append(_lease(parse_json(content, path), path))
+                except MalformedError as error:
+                    raise MalformedError(f"{error}; nobody knows what it keeps: repair or remove it") from None
     return leases
 
 

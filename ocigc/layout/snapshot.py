@@ -125,7 +125,10 @@ def load(
         if record or record_damage:
             store.record(descriptors=record)
         with _naming(layout):
-            store.read_labels(watch("Reading labels"))
+            try:
+                store.read_labels(watch("Reading labels"))
+            except MalformedError as error:
+                raise MalformedError(f"{error}; nobody knows what it keeps: repair or remove it") from None
         targets = index.entries.targets(store)
         if not record and not accept_data:
             with _naming(layout):

@@ -58,6 +58,7 @@ _LIMIT = 64 << 20  # bytes of a journal
 _LINE_LIMIT = 256  # bytes of a digest and its newline
 _VERSION = 2
 _IDENTITY = re.compile("[0-9a-f]{8}")
+_MOVE = "move its directory out of the layout to go on without it"
 _BLOB = re.compile("[0-9a-f]{64}|[0-9a-f]{128}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PRIVATE = 0o700
@@ -246,7 +247,10 @@ def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
 def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
     """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
     path = f"{path}/{JOURNAL}"
-    document: Any = parse_json(run.read(JOURNAL, _LIMIT), path)
+    try:
+        document: Any = parse_json(run.read(JOURNAL, _LIMIT), path)
+    except MalformedError as error:
+        raise MalformedError(f"{error}; {_MOVE}") from None
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version != _VERSION:
         raise MalformedError(
@@ -258,9 +262,7 @@ def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
         if document.keys() != {"version", "kind", *(field.name for field in fields(found))}:
             raise ValueError
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise MalformedError(
-            f"{path}: not a journal of ocigc; move its directory out of the layout to go on without it"
-        ) from None
+        raise MalformedError(f"{path}: not a journal of ocigc; {_MOVE}") from None
     return found
 
 

@@ -11,7 +11,7 @@ from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused, Remedy, UsageError, printable
 from ocigc.gc.images import fallback_subject
 from ocigc.gc.resolve import resolve_images
-from ocigc.image import ImageRecord, Media
+from ocigc.image import DANGLING_PREFIX, ImageRecord, Media
 from ocigc.interrupts import held_back
 from ocigc.labels import PREFIX
 from ocigc.layout import docker_list, history, label_files, lock
@@ -236,7 +236,7 @@ def _check_name(layout: Layout, images: Sequence[ImageRecord], name: str) -> Non
     digests = {image.target.digest for image in images}
     if len(digests) != 1:
         raise UsageError(f"{layout.path}: a new name is for one image, but {len(digests):,} would come back")
-    if not name or "," in name or not name.isprintable():
+    if not name or "," in name or not name.isprintable() or name.startswith(DANGLING_PREFIX):
         raise UsageError(f"{printable(name)!r} is not a name of an image")
     index = layout.read_index()
     for position, there in enumerate(index.entries.names()):

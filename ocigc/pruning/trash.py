@@ -93,7 +93,13 @@ def runs(state: Dir) -> list[Trashed]:
 
 def _trashed(run: Dir, record: Journal) -> Trashed:
     changed = _positions(record)
-    before = parse(journal.read_before(run)) if changed else None
+    try:
+        before = parse(journal.read_before(run)) if changed else None
+    except MalformedError as error:
+        path = f"{STATE}/{TRASH}/{record.id}"
+        raise MalformedError(
+            f"{path}: as it was before the run, {error}; move {path} away to go on without it"
+        ) from None
     images = () if before is None else image_records(before.entries)
     sizes = [status.st_size for _, status in blobs_in(run)]
     restored, at = _restored(run)

@@ -242,3 +242,15 @@ def test_a_message_names_the_file_with_its_path(command: str, name: str, layout:
     assert str(layout.path) in result.err
     assert name in result.err
     assert "Too many levels" not in result.err
+
+
+@pytest.mark.parametrize("path", ["leases/a.json", "labels/sha256/{hex}.json", ".ocigc/run/journal.json"])
+def test_a_refusal_says_what_to_do_about_the_file(path: str, layout: LayoutWriter) -> None:
+    """A lease, label file or journal that cannot be parsed stops the run: the line names it and says what to do."""
+    orphan = layout.blob("orphan")
+    torn = layout.path / path.format(hex=orphan["digest"].removeprefix("sha256:"))
+    torn.parent.mkdir(parents=True, exist_ok=True)
+    torn.write_text('{"')
+    way_out = "move its directory" if "journal" in path else "repair or remove it"
+    refused(ocigc("prune", "--force", "--grace", "0s", layout.path), 3, torn.name, way_out)
+    assert layout.has(orphan)

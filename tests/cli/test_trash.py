@@ -382,3 +382,15 @@ def test_what_is_wrong_with_the_layout_is_said_before_that_nobody_can_be_asked(t
     refused(ocigc("trash", "empty", "--recursive", tmp_path), 2, "no image layout")
     LayoutWriter(tmp_path / "layout")
     refused(ocigc("trash", "empty", tmp_path / "layout"), 2, "no terminal")
+
+
+def test_a_new_name_is_not_that_of_a_dangling_image(layout: LayoutWriter) -> None:
+    """The next prune would take the image under such a name. A damaged index in the trash is named as what it is."""
+    target = layout.image("named so")
+    layout.tag(target, "example.com/so:1")
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/so:1").code == 0
+    name = f"moby-dangling@{target['digest']}"
+    refused(ocigc("restore", "--as", name, "--image", "example.com/so:1", layout.path), 2, "not a name of an image")
+    (kept,) = (layout.path / ".ocigc/trash").glob("*/index.before")
+    kept.write_text("{")
+    refused(ocigc("restore", layout.path), 3, f".ocigc/trash/{kept.parent.name}", "move")
