@@ -79,7 +79,11 @@ def run(shard: ManifestShard, report: Report) -> Manifests:
     """Reads a shard. Raises OSError where its layout cannot be opened."""
     found: dict[Digest, bytes] = {}
     left = _MOST
-    with Dir.at(shard.root) as root, root.below(*shard.path.split("/"), "blobs") as blobs, _Reader(blobs) as reader:
+    with (
+        Dir.at(shard.root) as root,
+        root.below(*shard.path.split("/"), "blobs") as blobs,
+        _ManifestReader(blobs) as reader,
+    ):
         level = [digest for each in shard.digests.split(" ") if (digest := Digest.parse_registered(each)) is not None]
         while level:
             below: dict[Digest, None] = {}
@@ -94,7 +98,7 @@ def run(shard: ManifestShard, report: Report) -> Manifests:
     return Manifests.of(found)
 
 
-class _Reader:
+class _ManifestReader:
     """Reads documents below an open blobs/, many at once."""
 
     def __init__(self, blobs: Dir) -> None:
@@ -102,7 +106,7 @@ class _Reader:
         self._directories: dict[str, Dir] = {}
         self._threads = ThreadPoolExecutor(_THREADS)
 
-    def __enter__(self) -> _Reader:
+    def __enter__(self) -> _ManifestReader:
         return self
 
     def __exit__(self, *_: object) -> None:
