@@ -109,16 +109,16 @@ class Plan:
     images: Images
     pruned: Images
     parts: Images
-    deleted: Sequence[int]
-    ends: Sequence[int]
-    unnamed: Sequence[int]
-    unnamed_ends: Sequence[int]
+    deleted: array[int]
+    ends: array[int]
+    unnamed: array[int]
+    unnamed_ends: array[int]
     released: Mapping[int, str]
     dangling: Images
     judged: KeptImages
     named: Images
     unlease: Sequence[int]
-    orphans: Sequence[int]
+    orphans: array[int]
     in_grace: int
     reclaimed: int = 0
     renamed: Mapping[int, Collection[str]] = field(default_factory=dict)
@@ -145,12 +145,12 @@ class Plan:
         return replace(
             self,
             parts=self.parts.picked(()),
-            deleted=(),
+            deleted=array("I"),
             ends=none,
-            unnamed=(),
+            unnamed=array("I"),
             unnamed_ends=none,
             unlease=(),
-            orphans=(),
+            orphans=array("I"),
             reclaimed=0,
         )
 
@@ -168,15 +168,12 @@ class Plan:
     @property
     def blobs(self) -> array[int]:
         """Every blob that goes (nodes)."""
-        nodes = array("I", self.deleted)
-        nodes.extend(self.unnamed)
-        nodes.extend(self.orphans)
-        return nodes
+        return self.deleted + self.unnamed + self.orphans
 
     def blobs_by_image(self) -> tuple[array[int], array[int]]:
         """The blobs (nodes) that go with each of the `pruned`, and where those of each end."""
         if not self.unnamed:
-            return array("I", self.deleted), array("I", self.ends)
+            return self.deleted, self.ends
         nodes, ends = array("I"), array("I")
         for each in zip(*self._blobs_of_each(), strict=True):
             nodes.extend(chain.from_iterable(each))

@@ -191,8 +191,12 @@ def _losses(
     for number, subject in subjects.items():
         before = referrers.get(subject, (0, 0))
         referrers[subject] = before[0] + 1, before[1] + frees[number]
-    totals = {n: each + referrers.get(n, (0, 0))[1] for n, each in enumerate(frees) if n not in subjects}
-    listed = set(totals if most is None else nlargest(most, totals, key=totals.__getitem__))
+    totals = frees[:]
+    for number, (_, each) in referrers.items():
+        totals[number] += each
+    alone = (number for number in range(len(totals)) if number not in subjects)
+    listed = alone if most is None else sorted(nlargest(most, alone, key=totals.__getitem__))
+    count = len(totals) - len(subjects)
     reason = _Reasons(plan, options, store)
     losses = [
         Loss(
@@ -205,9 +209,9 @@ def _losses(
             why=reason.of(untagged),
             referrers=referrers.get(number, (0, 0)),
         )
-        for number, untagged in ((number, _at(plan, number)) for number in sorted(listed))
+        for number, untagged in ((number, _at(plan, number)) for number in listed)
     ]
-    return _ordered(losses), len(totals), {name: (images[name], each) for name, each in by_repository.items()}, orphans
+    return _ordered(losses), count, {name: (images[name], each) for name, each in by_repository.items()}, orphans
 
 
 def _without_referrers(plan: Plan, store: Store, subjects: Iterable[int], frees: array[int]) -> Sequence[int]:
@@ -244,12 +248,14 @@ def _at(plan: Plan, place: int) -> Untagged:
 def _subjects(plan: Plan, relations: Relations, store: Store) -> dict[int, int]:
     """The places in `plan.pruned` of referrers, each with the place of the image that it goes with."""
     direct: dict[int, int] = {}
+    positions, subjects = plan.pruned.positions, relations.subjects
+    wanted = {node for position in positions for node in subjects.get(position, ())}
     places: dict[int, int] = {}
     for place, target in enumerate(plan.pruned.targets(store)):
-        if target != NO_NODE:
+        if target in wanted:
             places.setdefault(target, place)
-    for place, position in enumerate(plan.pruned.positions):
-        found = (places.get(subject, place) for subject in relations.subjects.get(position, ()))
+    for place, position in enumerate(positions):
+        found = (places.get(subject, place) for subject in subjects.get(position, ()))
         if (other := next(found, place)) != place:
             direct[place] = other
     tops: dict[int, int] = {}

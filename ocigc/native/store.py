@@ -167,13 +167,13 @@ class _Marks:
 
     def owned_on_walks(self, walks: Walks, groups: Sequence[int], among: bytearray) -> Owned:
         room = among.count(1)
-        nodes, medias, ends = array("I", bytes(4 * room)), bytearray(room), array("I", bytes(4 * len(groups)))
+        nodes, medias, ends = array("I", (0,)) * room, bytearray(room), array("I", (0,)) * len(groups)
         out = pointer(nodes), bytes_pointer(medias), pointer(ends)
         owners = array("I", (group + 1 for group in groups))
         flags = bytes_pointer(among)
         call(lib.ocigc_graph_walk_owned, self._handle, *_walks(walks), pointer(owners), len(owners), flags, *out)
         count = ends[-1] if ends else 0
-        return Owned(nodes[:count], medias[:count], ends)
+        return Owned(nodes, medias, ends) if count == room else Owned(nodes[:count], medias[:count], ends)
 
 
 class Store(Blobs):
