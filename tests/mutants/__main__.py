@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,8 +83,15 @@ def is_killed(mutant: Mutant, package: Path, core: Core | None) -> bool:
         return done.returncode != 0
 
 
+def heed_interrupts() -> None:
+    """What is started in the background ignores SIGINT, and so would the tests of interrupts: they would fail, and seem
+    to notice every mutant."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> None:
     """Prints a line for each mutant; those whose names have one of the words that are given, or all."""
+    heed_interrupts()
     package = installed()
     survived = []
     chosen = [each for each in MUTANTS if not sys.argv[1:] or any(word in each.name for word in sys.argv[1:])]

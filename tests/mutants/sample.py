@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 
-from tests.mutants.__main__ import ROOT, Core, installed, is_killed
+from tests.mutants.__main__ import ROOT, Core, heed_interrupts, installed, is_killed
 from tests.mutants.mutants import Mutant
 
 # The quick ones first: the first that fails ends it.
@@ -155,6 +155,7 @@ def mutants() -> list[Mutant]:
 
 def main() -> None:
     """Prints a line for each mutant."""
+    heed_interrupts()
     count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     everything = [each for each in mutants() if not sys.argv[3:] or any(word in each.file for word in sys.argv[3:])]
     chosen = random.Random(seed).sample(everything, min(count, len(everything)))
