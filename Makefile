@@ -114,9 +114,9 @@ lint: types ## check style (Python and C), types and spelling
 types: $(VENV)/.lint $(VENV)/.installed ## check types
 	$(BIN)/mypy
 
-coverage: $(VENV)/.installed ## measure what the tests cover, of Python and of C
+coverage: $(VENV)/.installed ## measure what the tests cover, of Python and of C (TESTS=tests/gc: only some)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tools/group.py coverage)
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/coverage.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/coverage.sh $(TESTS)
 
 generated: $(VENV)/.installed ## write the manual pages and the shell completions anew
 	$(BIN)/python tools/man.py man
