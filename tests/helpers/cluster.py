@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +26,7 @@ class Cluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         where = ("--host", host, "--port", "0", "--protocol", protocol, "--scheduler-file", str(self.file))
         self.scheduler = self._start("scheduler", "--no-dashboard", *where)
-        _wait(self.file.exists)
+        _wait(self._is_written)
 
     def worker(
         self, name: str, *, code: str = "", prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
@@ -65,6 +65,12 @@ class Cluster:
         self._processes.append(process)
         return process
 
+    def _is_written(self) -> bool:
+        try:
+            return bool(json.loads(self.file.read_text()))
+        except (OSError, ValueError):
+            return False
+
     @property
     def address(self) -> str:
         return str(json.loads(self.file.read_text())["address"])
@@ -80,8 +86,8 @@ class Cluster:
             process.wait()
 
 
-def _wait(ready: object) -> None:
+def _wait(ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while not ready():  # type: ignore[operator]
+    while not ready():
         assert time.monotonic() < deadline, "it does not start"
         time.sleep(0.05)
