@@ -105,10 +105,11 @@ RUNS ?= 200
 cluster-faults: $(VENV)/.installed ## verify on a cluster whose workers are killed at random (RUNS=1000 for long)
 	OCIGC_CLUSTER_RUNS=$(RUNS) $(BIN)/pytest -q -s tests/cluster/test_hosts.py -k random
 
-lint: types ## check style (Python and C), types and spelling
+lint: types ## check style (Python, C, documents), types and spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
+	$(BIN)/mdformat --check README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs
 	$(BIN)/codespell
 
 types: $(VENV)/.lint $(VENV)/.installed ## check types

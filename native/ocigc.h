@@ -406,7 +406,8 @@ int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint
 
 /* Contents of `count` nodes, one after another in `bytes`, that of nodes[i] up to ends[i]: somebody has read them
  * already. Until ocigc_store_ahead_end an expansion takes each for the content of the file if it has the digest of the
- * node, and else reads the file. `ends` and `bytes` must stay valid as long. OCIGC_MALFORMED where they make no sense. */
+ * node, and else reads the file. `ends` and `bytes` must stay valid as long. OCIGC_MALFORMED where they make no sense.
+ */
 int32_t ocigc_store_ahead(ocigc_store *store, const uint32_t *nodes, const uint64_t *ends, size_t count,
                           const char *bytes, struct ocigc_error *error);
 void ocigc_store_ahead_end(ocigc_store *store);
@@ -489,10 +490,10 @@ size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, 
 int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
                          size_t capacity, size_t *count, struct ocigc_error *error);
 
-/* Walks from each of `count` nodes (UINT32_MAX: none), read as the enum ocigc_media in medias[i]. Of walk i, gives those
- * nodes that owners[i] owns and that have a flag in `among`, a byte per node: in `out` up to ends[i], from where the walk
- * before it ended, and in `as` as what they were visited. No two walks have the same owner, so `out` and `as` need room
- * for as many nodes as have a flag. */
+/* Walks from each of `count` nodes (UINT32_MAX: none), read as the enum ocigc_media in medias[i]. Of walk i, gives
+ * those nodes that owners[i] owns and that have a flag in `among`, a byte per node: in `out` up to ends[i], from where
+ * the walk before it ended, and in `as` as what they were visited. No two walks have the same owner, so `out` and `as`
+ * need room for as many nodes as have a flag. */
 int32_t ocigc_graph_walk_owned(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias,
                                const uint32_t *owners, size_t count, const uint8_t *among, uint32_t *out, uint8_t *as,
                                uint32_t *ends, struct ocigc_error *error);

@@ -49,8 +49,7 @@ static bool open_ahead(struct ocigc_content *content)
         return false;
     uint64_t start = number > 0 ? ahead->ends[number - 1] : 0, size = ahead->ends[number] - start;
     struct ocigc_blob blob = {.file = -1, .status = {.st_mode = S_IFREG, .st_size = (off_t)size}};
-    if (size > OCIGC_MANIFEST_LIMIT ||
-        !ocigc_buffer_put(content->buffer, ahead->bytes + start, size) ||
+    if (size > OCIGC_MANIFEST_LIMIT || !ocigc_buffer_put(content->buffer, ahead->bytes + start, size) ||
         ocigc_blob_check(content->store, content->node, &blob, content->buffer, NULL) != OCIGC_OK)
         return false;
     content->blob = blob;

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SHARE = 256 }; /* names between two checks of the cancel flag */
-enum { LINKED = 255 };  /* a result on the way: it has a name in the trash too */
+enum { SHARE = 256 };  /* names between two checks of the cancel flag */
+enum { LINKED = 255 }; /* a result on the way: it has a name in the trash too */
 
 /* The directories of one algorithm: where its blobs and label files are, and where they go. */
 struct way {
