@@ -15,8 +15,7 @@ from ocigc.inspect.summary import Amounts, Blob, Fate, SharedGroup, Unit
 from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.manifests import Documents
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import Store
-from ocigc.native.store import FateAmounts
+from ocigc.native import FateAmounts, Store
 from ocigc.sequences import Lazy
 
 LISTED = 120_000
