@@ -59,8 +59,17 @@ def _is_details(document: dict[str, Any]) -> bool:
 
 
 def _is_info(document: dict[str, Any]) -> bool:
-    status = document.get("status")
-    return isinstance(status, dict) and "conditions" in status and isinstance(document.get("config"), dict)
+    """What a runtime says of itself, whole or its `config` alone."""
+    status, config = document.get("status"), document.get("config")
+    whole = isinstance(status, dict) and "conditions" in status
+    return isinstance(config, dict) and (whole or _has_key(config, _SANDBOX_KEYS | _PINNED_KEYS))
+
+
+def _has_key(node: Any, keys: frozenset[str]) -> bool:
+    """Whether an object has one of the keys, itself or anywhere in it."""
+    if isinstance(node, dict):
+        return not keys.isdisjoint(node) or any(_has_key(each, keys) for each in node.values())
+    return isinstance(node, list) and any(_has_key(each, keys) for each in node)
 
 
 def _read_cri(document: Any, name: str) -> InUse:

@@ -296,6 +296,14 @@ NODES: dict[str, tuple[Any, set[str], set[str], bool, bool]] = {
         False,
         True,
     ),
+    "a config alone": ({"config": {"sandboxImage": SANDBOX}}, {SANDBOX}, set(), False, True),
+    "pinned images of a config": (
+        {"status": {}, "config": {"images": {"pinnedImages": {"sandbox": SANDBOX}}}},
+        {SANDBOX},
+        set(),
+        False,
+        True,
+    ),
     "info without it": ({"status": {"conditions": []}, "config": {"cni": {}}}, set(), set(), False, False),
     "inspectp": (
         {"status": {"id": "1", "metadata": {}, "annotations": {}}, "info": {"image": SANDBOX, "pid": 7}},
