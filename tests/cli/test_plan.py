@@ -57,14 +57,14 @@ def test_referrers_are_folded_under_their_image(layout: LayoutWriter) -> None:
 
 
 def test_the_content_of_referrers_is_theirs_whatever_they_are_called(layout: LayoutWriter) -> None:
-    """An entry without a name is taken before names after `moby-dangling`, while its subject still keeps its content:
-    the answer of docker's form lists that with the orphans.
+    """Also those of an entry without a name, which is taken before names after `moby-dangling`, while its subject still
+    keeps its content.
     """
     image = layout.image("signed")
     layout.tag(image, "quay.io/signed:1")
     layout.tag(layout.manifest(layout.config("signature"), [layout.blob("s" * 5000)], subject=image))
     text = ocigc(*ALL, "-n", layout.path).out
-    assert ocigc(*ALL, "-n", "--format", "json", layout.path).json["Orphans"]
+    assert ocigc(*ALL, "-n", "--format", "json", layout.path).json["Orphans"] == []
     (line,) = [line for line in text.splitlines() if line.startswith("  + 1 referrer")]
     assert re.search(r"  5\.\d+ kB   with their image$", line)
     assert "Orphans" not in text
