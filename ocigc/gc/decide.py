@@ -9,7 +9,7 @@ Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5; `rule_sets` has w
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, chain, compress, pairwise
 
 from ocigc.gc.candidates import find_candidates
@@ -117,28 +117,44 @@ def _with_late(owned: Owned, marked: Marked, walks: Walks, leaving: bytearray) -
     till then, but its own walk does not visit it: so this counts with the last of the dependents that do.
     """
     dependents = {each.position for each in marked.dependents}
-    if not dependents:
-        return owned
-    left = bytearray(leaving)
-    for node in owned.nodes:
-        left[node] = False
+    numbers = [number for number, each in enumerate(marked.pruned.positions) if each in dependents]
+    walked = [
+        (number, node, media)
+        for number in reversed(numbers)
+        if walks.nodes[number] != NO_NODE
+        for node, media in marked.graph.walk_from(walks.nodes[number], Media(walks.medias[number]))
+        if leaving[node] and marked.marks.owner(node) is not None
+    ]
+    left = {node for _, node, _ in walked}
+    left.difference_update(owned.nodes)
     late: dict[int, list[tuple[int, Media]]] = {}
-    for number, position in reversed(list(enumerate(marked.pruned.positions))):
-        if position not in dependents or walks.nodes[number] == NO_NODE:
-            continue
-        for node, media in marked.graph.walk_from(walks.nodes[number], Media(walks.medias[number])):
-            if left[node] and marked.marks.owner(node) is not None:
-                late.setdefault(number, []).append((node, media))
-                left[node] = False
-    if not late:
-        return owned
-    together = Owned(array("I"), bytearray(), array("I"))
-    for number, (start, end) in enumerate(pairwise(chain((0,), owned.ends))):
-        more = late.get(number, ())
-        together.nodes.extend(chain(owned.nodes[start:end], (node for node, _ in more)))
-        together.medias.extend(chain(owned.medias[start:end], (media for _, media in more)))
-        together.ends.append(len(together.nodes))
-    return together
+    for number, node, media in walked:
+        if node in left:
+            late.setdefault(number, []).append((node, media))
+            left.discard(node)
+    return _joined(owned, late) if late else owned
+
+
+def _joined(owned: Owned, late: Mapping[int, Sequence[tuple[int, Media]]]) -> Owned:
+    """What goes with each image, and after that what is `late`, by number."""
+    nodes, medias, ends = array("I"), bytearray(), array("I")
+
+    def copy(stop: int) -> None:
+        """Copies what goes with the next images, up to that of a number."""
+        first = len(ends)
+        start, end = (owned.ends[number - 1] if number else 0 for number in (first, stop))
+        shift = len(nodes) - start
+        nodes.extend(owned.nodes[start:end])
+        medias.extend(owned.medias[start:end])
+        ends.extend(each + shift for each in owned.ends[first:stop])
+
+    for number in sorted(late):
+        copy(number + 1)
+        nodes.extend(node for node, _ in late[number])
+        medias.extend(media for _, media in late[number])
+        ends[number] = len(nodes)
+    copy(len(owned.ends))
+    return Owned(nodes, medias, ends)
 
 
 def _by_report(owned: Owned, rules: RuleSet) -> tuple[array[int], array[int], array[int], array[int]]:
