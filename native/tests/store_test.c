@@ -207,8 +207,8 @@ static void test_shared(void)
 {
     char own[256], there[256], other[256], wanted[4 * 72 + 1], name[65] = {0};
     const char *absent = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
-    CHECK(mkdirat(layout, "shared", 0777) == 0 && mkdirat(layout, "shared/sha256", 0777) == 0);
-    int shared = openat(layout, "shared", O_RDONLY | O_DIRECTORY);
+    CHECK(mkdirat(layout, "pool", 0777) == 0 && mkdirat(layout, "pool/sha256", 0777) == 0);
+    int shared = openat(layout, "pool", O_RDONLY | O_DIRECTORY);
     write_blob("own", "layer.v1.tar", own, sizeof own);
     write_blob("there", "layer.v1.tar", there, sizeof there);
     write_blob("not wanted", "layer.v1.tar", other, sizeof other);
@@ -235,7 +235,7 @@ static void test_shared(void)
     CHECK(ocigc_store_scan_shared(layout, shared, "sha256:xyz\n", 11, OCIGC_SCAN_NAMES, 1, &store, NULL, &error) ==
           OCIGC_MALFORMED);
     close(shared);
-    CHECK(ocigc_purge(layout, "shared", NULL, &error) == OCIGC_OK);
+    CHECK(ocigc_purge(layout, "pool", NULL, &error) == OCIGC_OK);
     memcpy(name, digest_in(own) + 7, 64);
     CHECK(unlinkat(blobs, name, 0) == 0);
 }
