@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
-from ocigc.cluster.pool import Pool, Task
+from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.native import CHECKSUM, NEVER, Hashes, Store, Verdict
 from ocigc.plain import restored
 from ocigc.progress import Progress, Report
@@ -22,7 +22,7 @@ from ocigc.times import SECOND
 
 _RATE = 3e8  # bytes that a worker hashes in a second, until it is known better
 _PER_BLOB = 16 << 10  # to open a blob takes as long as to hash so many bytes
-_LEAST_SECONDS, _MOST_SECONDS = 0.5, 20.0  # of a shard
+_LEAST_SECONDS = 0.5  # of a shard
 _SHARDS_IN_A_SECOND = 50  # that all workers together may end
 _MOST_BLOBS = 200_000  # of a shard: 13 MB of digests
 _LEAST_BYTES = 64 << 20  # of the last shards
@@ -155,7 +155,8 @@ class _Hashing:
     def _take(self, waiting: Sequence[int], first: int) -> tuple[int, float]:
         """How many blobs come next, and how long they should take."""
         slots, rate = self._hasher.pool.slots, self._hasher.bytes_per_second
-        seconds = min(max(_LEAST_SECONDS, slots / _SHARDS_IN_A_SECOND, self._total / (rate * slots * 8)), _MOST_SECONDS)
+        share = self._total / (rate * slots * SHARDS_PER_SLOT)
+        seconds = min(max(_LEAST_SECONDS, slots / _SHARDS_IN_A_SECOND, share), SHARD_SECONDS)
         budget = min(seconds * rate, max(self._left / (2 * slots), _LEAST_BYTES), self._hasher.most)
         weight = count = 0
         while first + count < len(waiting) and count < _MOST_BLOBS:

@@ -23,6 +23,11 @@ from ocigc.errors import Refused, printable
 from ocigc.plain import restored
 from ocigc.progress import Watcher
 
+SHARD_SECONDS = 20.0
+"""How long a shard should take at most, so that a lost worker costs less than a minute."""
+SHARDS_PER_SLOT = 8
+"""Into how many shards work is cut for each slot of the workers, so that all end at about the same time."""
+
 _POLL_SECONDS = 0.1
 _BETWEEN_SUBMITS = 0.01  # seconds: the scheduler gets at most a hundred shards in one
 _ATTEMPTS = 3

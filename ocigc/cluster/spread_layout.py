@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from ocigc.cluster.manifest_shard import Manifests, ManifestShard
-from ocigc.cluster.pool import Pool, Task
+from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.errors import OcigcError
 from ocigc.gc.graph import NO_NODE
 from ocigc.layout.dirfd import Dir
@@ -22,8 +22,6 @@ from ocigc.native import Store
 from ocigc.plain import restored
 from ocigc.progress import Progress, Watcher
 
-_SECONDS = 20.0  # that a shard should not exceed
-_SHARDS_PER_SLOT = 8
 _MOST_ROOTS = 4096  # of a shard
 
 
@@ -63,11 +61,11 @@ class SpreadLayout(Layout):
             watch.note(f"{trouble}; this host reads it")
 
     def _tasks(self, store: Store, roots: array[int]) -> Iterator[Task]:
-        count = max(1, min(_MOST_ROOTS, len(roots) // (_SHARDS_PER_SLOT * self._pool.slots)))
+        count = max(1, min(_MOST_ROOTS, len(roots) // (SHARDS_PER_SLOT * self._pool.slots)))
         for start in range(0, len(roots), count):
             digests = store.digests(node for node in roots[start : start + count] if node != NO_NODE)
             shard = ManifestShard(self._root, self._below, " ".join(dict.fromkeys(digests)))
-            yield Task("manifests", shard, self.path, _SECONDS, (start, start + count))
+            yield Task("manifests", shard, self.path, SHARD_SECONDS, (start, start + count))
 
 
 def _here(

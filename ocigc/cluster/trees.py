@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ocigc.cluster.blob_shard import index_digest
 from ocigc.cluster.layout_shard import LayoutResult, LayoutShard
-from ocigc.cluster.pool import Pool, Task
+from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.cluster.spread_layout import SpreadLayout
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
@@ -22,8 +23,6 @@ from ocigc.layout.layout import INDEX, Layout
 from ocigc.plain import restored
 from ocigc.progress import Progress, Report, Watcher
 
-_SECONDS = 20.0  # that a shard should not exceed
-_SHARDS_PER_SLOT = 8
 _MOST_LAYOUTS = 64  # of a shard
 
 T = TypeVar("T")
@@ -68,8 +67,7 @@ def each_layout(
     def opening(found: Found) -> Layout:
         if sizes[found.path] < large:
             return tree.open(found)
-        shown = os.path.normpath(os.path.join(tree.path, found.path))
-        return SpreadLayout(shown, tree.dir.below(*found.path.split("/")), pool, root, found.path)
+        return tree.open(found, partial(SpreadLayout, pool=pool, root=root, below=found.path))
 
     here: Results[T] = Results([], [])
     rest = [found for found in layouts if found.name not in spreading.values and found.name not in spreading.errors]
@@ -142,8 +140,8 @@ class _Spreading(Generic[T]):
     def _tasks(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> Iterator[Task]:
         """The shards: the largest index.json first, and small ones together."""
         ordered = sorted(layouts, key=lambda found: -sizes[found.path])
-        most = min(_MOST_LAYOUTS, max(1, len(ordered) // (_SHARDS_PER_SLOT * self._pool.slots)))
-        share = sum(sizes[found.path] for found in layouts) // (_SHARDS_PER_SLOT * self._pool.slots)
+        most = min(_MOST_LAYOUTS, max(1, len(ordered) // (SHARDS_PER_SLOT * self._pool.slots)))
+        share = sum(sizes[found.path] for found in layouts) // (SHARDS_PER_SLOT * self._pool.slots)
         first = 0
         while first < len(ordered):
             count = size = 0
@@ -155,7 +153,7 @@ class _Spreading(Generic[T]):
             works = tuple(map(self._spread.there, batch))
             shard = LayoutShard(self._root, self._tree.path, tuple(found.path for found in batch), works)
             what = self._place(batch[0].path) if count == 1 else ", ".join(self._place(each.path) for each in batch)
-            yield Task("layouts", shard, what, _SECONDS, batch)
+            yield Task("layouts", shard, what, SHARD_SECONDS, batch)
 
     def _accept(self, task: Task, value: Any) -> str:
         batch: Sequence[Found] = task.context

@@ -99,10 +99,10 @@ class Tree(Closing):
         """The descriptor of its directory."""
         return self.dir.fd
 
-    def open(self, found: Found) -> Layout:
-        """Opens a layout that was found. Raises UsageError and OSError."""
+    def open(self, found: Found, kind: Callable[[str, Dir], Layout] = Layout) -> Layout:
+        """Opens a layout that was found, as one of some kind. Raises UsageError and OSError."""
         below = self.dir.below(*found.path.split("/"))
-        layout = Layout(os.path.normpath(os.path.join(self.path, found.path)), below)
+        layout = kind(os.path.normpath(os.path.join(self.path, found.path)), below)
         layout.shared = None if self.shared is None else self.shared.again()
         return layout
 
