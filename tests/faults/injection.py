@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.helpers.command import Result
+from tests.helpers.compiled import compiled
 
 KILLED = -signal.SIGKILL
 
@@ -44,16 +42,9 @@ class Call:
     written: bytes
 
 
-@functools.cache
 def shim() -> Path:
     """The compiled shim."""
-    directory = Path(tempfile.mkdtemp(prefix="ocigc-faults-"))
-    atexit.register(shutil.rmtree, directory)
-    path = directory / "inject.so"
-    compiler = os.environ.get("CC", "cc").split()
-    flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(path)]
-    subprocess.run([*compiler, *flags, str(Path(__file__).with_name("inject.c")), "-ldl"], check=True)
-    return path
+    return compiled(Path(__file__).with_name("inject.c"), "-shared", "-fPIC", "-ldl")
 
 
 def run(layout: Path, arguments: Sequence[str], fault: Fault) -> Result:

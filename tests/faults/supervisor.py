@@ -7,9 +7,7 @@ time; those that are not below the layout are not told of.
 from __future__ import annotations
 
 import array
-import atexit
 import fcntl
-import functools
 import os
 import select
 import shutil
@@ -21,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.helpers.compiled import compiled
 
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV and _SEND
 _CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
@@ -71,17 +71,6 @@ class Seen:
     changes: bool
 
 
-@functools.cache
-def _pause() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="ocigc-pause-"))
-    atexit.register(shutil.rmtree, directory)
-    path = directory / "pause"
-    compiler = os.environ.get("CC", "cc").split()
-    flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(path)]
-    subprocess.run([*compiler, *flags, str(Path(__file__).with_name("pause.c"))], check=True)
-    return path
-
-
 def supervise(
     command: Sequence[str], root: Path, before: Callable[[int, Seen], bool], environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
@@ -93,7 +82,7 @@ def supervise(
     with ours, tempfile.TemporaryFile() as output:
         with theirs:
             process = subprocess.Popen(
-                [str(_pause()), str(theirs.fileno()), program, *command[1:]],
+                [str(compiled(Path(__file__).with_name("pause.c"))), str(theirs.fileno()), program, *command[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
