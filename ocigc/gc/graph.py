@@ -141,10 +141,6 @@ class Status(Protocol):
         """The bytes that go with the nodes. A hard-linked file counts only with its last link."""
 
 
-class MeasuredGraph(Graph, Status, Protocol):
-    """A graph that also knows the status of its blobs."""
-
-
 def flags(numbers: Iterable[int], count: int) -> bytearray:
     """A byte per number below `count`: 1 for the given numbers."""
     found = bytearray(count)

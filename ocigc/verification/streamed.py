@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused, UsageError, printable
-from ocigc.layout import docker_list, label_files, leases
+from ocigc.layout import docker_list
 from ocigc.layout.archive import NOT_KEPT, Archive, ArchiveDir, File, open_archive
 from ocigc.layout.blob_check import hasher
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, MARKER, Layout
@@ -30,7 +30,6 @@ _CHUNK = 1 << 20
 _KEPT = 64 << 10  # bytes of any blob
 _JSON_KEPT = 16 << 20  # bytes of what begins like JSON: larger is not looked into
 _KEPT_NAMES = {MARKER: 1 << 16, INDEX: INDEX_LIMIT, docker_list.NAME: docker_list.LIMIT}
-_KEPT_DIRECTORIES = (label_files.DIRECTORY, leases.DIRECTORY)
 _MOST_KEPT = 8 << 30  # bytes in all
 _REPORTED = 16 << 20  # bytes between two reports
 _LOOKED_AT = 4096  # bytes, as the core does
