@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,7 +62,10 @@ bool ocigc_is_in_memory(int file, uint64_t offset)
 {
     char byte;
     struct iovec vector = {&byte, 1};
-    return preadv2(file, &vector, 1, (off_t)offset, RWF_NOWAIT) >= 0;
+    if (preadv2(file, &vector, 1, (off_t)offset, RWF_NOWAIT) >= 0)
+        return true;
+    struct statfs system; /* tmpfs does not answer, as it has no disk */
+    return errno == EOPNOTSUPP && fstatfs(file, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
 
 /* Reads until the end or as much as fits: from a byte, or with NULL from where the file is. */

@@ -58,15 +58,15 @@ ssize_t pread(int file, void *buffer, size_t count, off_t offset)
     return got;
 }
 
-/* What asks whether a blob is in memory comes here. */
-static bool is_all_cold;
+/* What asks whether a blob is in memory comes here; an errno is the answer. */
+static int refusal;
 static int asked;
 
 ssize_t preadv2(int file, const struct iovec *vectors, int count, off_t offset, int flags)
 {
     __atomic_fetch_add(&asked, 1, __ATOMIC_RELAXED);
-    if (is_all_cold) {
-        errno = EAGAIN;
+    if (refusal != 0) {
+        errno = refusal;
         return -1;
     }
     return syscall(SYS_preadv2, file, vectors, count, offset, 0, flags);
@@ -123,7 +123,7 @@ static void test_cold(ocigc_store *store)
 {
     uint8_t verdicts[BLOBS];
     struct rlimit limit, tight;
-    is_all_cold = true;
+    refusal = EAGAIN;
     for (uint32_t threads = 1; threads <= 3; threads++) {
         asked = 0;
         verify(store, threads, verdicts);
@@ -140,7 +140,7 @@ static void test_cold(ocigc_store *store)
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     for (int number = 9; number < BLOBS; number++)
         CHECK(verdict_of(store, verdicts, number) == OCIGC_VERDICT_SOUND);
-    is_all_cold = false;
+    refusal = 0;
 }
 
 static int large; /* a blob of several pieces */
@@ -240,6 +240,19 @@ static void test_mapped(void)
     CHECK(others_signals == 0 && raise(SIGBUS) == 0 && others_signals == 1);
 }
 
+/* What lies in tmpfs is in memory, though it cannot be asked. */
+static void test_tmpfs(void)
+{
+    int file = memfd_create("blob", MFD_CLOEXEC);
+    CHECK(file >= 0 && write(file, "blob", 4) == 4);
+    refusal = EOPNOTSUPP;
+    CHECK(ocigc_is_in_memory(file, 0));
+    refusal = EAGAIN;
+    CHECK(!ocigc_is_in_memory(file, 0));
+    refusal = 0;
+    close(file);
+}
+
 int main(void)
 {
     char name[] = "/tmp/ocigc-verify-XXXXXX";
@@ -266,6 +279,7 @@ int main(void)
     }
 
     test_cold(store);
+    test_tmpfs();
 
     damage(9, "Y", 100); /* after the scan: changed, and gone */
     CHECK(unlinkat(layout, paths[10], 0) == 0);
