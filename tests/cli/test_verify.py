@@ -217,6 +217,21 @@ def test_an_interrupt_leaves_a_report(layout: LayoutWriter) -> None:
     assert json.loads(out)["Interrupted"] is True
 
 
+def test_a_blob_that_is_touched_while_it_is_read_is_not_called_corrupt(layout: LayoutWriter) -> None:
+    blob = layout.path / "blobs/sha256" / f"{1:064x}"
+    with blob.open("wb") as file:
+        file.truncate(2 << 30)
+    arguments = [sys.executable, "-m", "ocigc", "verify", "--format", "json", str(layout.path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as process:
+        wait_until_it_hashes(process, layout.path)
+        os.utime(blob)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 3, err  # it is not verified
+    report = json.loads(out)
+    assert report["Corrupt"] == []
+    assert "changed while it was read" in json.dumps(report)
+
+
 def test_a_run_is_in_the_history_of_a_layout_that_has_one(tmp_path: Path) -> None:
     layout = LayoutWriter(tmp_path / "layout")
     layout.tag(layout.image("a", ["layer"]), "app:1")

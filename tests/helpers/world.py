@@ -41,12 +41,15 @@ class World:
         before: Act = lambda: None,
         sweeping: Act = lambda: None,
         moved: Act = lambda: None,
+        looking: Act = lambda: None,
         wait: int = 0,
     ) -> Executed | None:
         """A run; `before` happens when the plan has been made, `sweeping` when the blobs are about to go, `moved` once
-        they have."""
+        they have, `looking` whenever the layout is being read again after that."""
 
         def phase(name: str) -> Report | None:
+            if name == "Reading manifests":
+                looking()
             if name != "Removing blobs":
                 return None
             sweeping()

@@ -128,7 +128,7 @@ MUTANTS = (
         "pruning/execute.py",
         "            for _ in range(_LOOKS):\n                self.check()",
         "            for last in (False, True):\n                if last:\n                    return moved",
-        (ORDERS,),
+        (WRITERS,),
     ),
     Mutant(
         "the displaced index.json is not looked at",

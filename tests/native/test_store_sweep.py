@@ -97,6 +97,21 @@ def test_what_somebody_touched_since_is_spared(layout: LayoutWriter, trash: Path
     assert layout.sidecar_path(grown).exists()
 
 
+def test_two_names_of_a_file_that_gets_a_third_are_spared(layout: LayoutWriter, trash: Path) -> None:
+    """The third may be in a layout that needs it. The sweep of one name changes the ctime of the other just so."""
+    pairs = []
+    for name in ("quiet", "linked"):
+        one, two = layout.blob(name), layout.blob(name, algorithm="sha512")
+        layout.blob_path(two).unlink()
+        os.link(layout.blob_path(one), layout.blob_path(two))
+        pairs += [one, two]
+    with scanned(layout) as store:
+        store.stat()
+        time.sleep(_GRAIN)
+        os.link(layout.blob_path(pairs[2]), layout.path / "link")
+        assert sweep(store, pairs, trash) == [Swept.MOVED] * 2 + [Swept.SKIPPED] * 2
+
+
 def test_large_blobs_are_moved_or_spared_like_others(layout: LayoutWriter, trash: Path) -> None:
     quiet, touched = layout.blob("quiet"), layout.blob("touched")
     for blob in (quiet, touched):

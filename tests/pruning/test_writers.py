@@ -72,6 +72,23 @@ def test_an_image_that_is_put_back_during_the_sweep_comes_back_whole(world: Worl
     assert world.writer.has(world.gone)
 
 
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_an_image_that_is_put_back_while_the_layout_is_read_again_is_whole(world: World, moment: int) -> None:
+    old = (world.writer.path / "index.json").read_bytes()
+    reads: list[int] = []
+
+    def writer_with_an_old_index() -> None:
+        reads.append(len(reads))
+        if len(reads) == moment:
+            (world.writer.path / "index.new").write_bytes(old)
+            (world.writer.path / "index.new").rename(world.writer.path / "index.json")
+
+    outcome = world.prune(sweeping=world.newcomer, looking=writer_with_an_old_index)
+    assert outcome is not None
+    assert outcome.size == 0
+    assert world.writer.has(world.gone)
+
+
 def test_a_lease_that_is_taken_since_the_plan_is_honoured(world: World) -> None:
     outcome = world.prune(before=lambda: world.writer.lease("late", [world.gone]))
     assert outcome is not None
