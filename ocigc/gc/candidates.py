@@ -72,7 +72,7 @@ class _ImageJudge:
         kept = self._kept_by_name(image) if by_subject_alone else self._kept_by_itself(image)
         circular = () if detached else relations.circular.get(position, ())
         labelled = relations.labelled.get(position, ())
-        if subjects or circular or labelled or (position in relations.orphaned and not detached):
+        if position in relations.subjects or circular or labelled or position in relations.orphaned:
             kept = kept or self._kept_by_content(image)  # whether or not what it depends on stays
         if kept is not None:
             return kept

@@ -85,9 +85,10 @@ def _parts_in_use(parts: Images, protection: Protection, graph: Graph) -> Images
 def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequence[int] = ()) -> Plan:
     """The plan of a prune. `in_grace` are the unreachable nodes in grace."""
     staying = in_grace if request.orphans else marked.unreachable()
-    detached = request.filters.detached
-    chosen = bool(request.filters.retained or detached)
-    marked = complete(marked, inputs.parts, inputs.relations, in_grace, staying, detached, chosen=chosen)
+    filters = request.filters
+    marked = complete(
+        marked, inputs.parts, inputs.relations, in_grace, staying, filters.detached, chosen=filters.chosen
+    )
     graph, candidates = marked.graph, marked.candidates
     leaving = flags(marked.leaving(), len(graph))
     walks = marked.pruned.walks(graph)
@@ -102,7 +103,7 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
         ends=ends,
         unnamed=unnamed,
         unnamed_ends=unnamed_ends,
-        released=request.filters.released,
+        released=filters.released,
         dangling=candidates.dangling,
         judged=marked.kept,
         named=candidates.named,

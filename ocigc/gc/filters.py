@@ -52,7 +52,7 @@ class Filters:
     `until` are instants: an image must be older than each of them. One config must pass all checks of `labels`.
     `dangling_stated` tells whether a filter states `dangling_only`, or it is the default. By position, `retained` has
     the reason why an image stays, and `released` what removes it; `detached` are the referrers that go without their
-    subject.
+    subject. Images are `chosen` by name, by a policy or by what fits, and not by the other filters alone.
     """
 
     dangling_only: bool
@@ -62,6 +62,7 @@ class Filters:
     retained: Mapping[int, str] = field(default_factory=dict)
     released: Mapping[int, str] = field(default_factory=dict)
     detached: frozenset[int] = frozenset()
+    chosen: bool = False
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
         """The filter that keeps the image; None if it is a candidate. A filter keeps an image whose age is unknown or

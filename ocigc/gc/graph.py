@@ -125,7 +125,7 @@ class Graph(Protocol):
         """Those of the nodes to which another refers, or of which another is the subject. NO_NODE is none of them."""
 
     def mark(self, groups: Iterable[Group]) -> Marks:
-        """Marks the groups one after another. Each owns what it reaches and no group before it has reached."""
+        """The same from the beginning: the marks that were made before no longer count."""
 
 
 class Status(Protocol):

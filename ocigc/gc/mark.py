@@ -89,9 +89,10 @@ def complete(
 ) -> Marked:
     """Marks again until all that stays has its referrers and parts. A part stays with an image that reaches it, or, if
     it is a referrer and not `detached`, with its subject. Where images are `chosen`, by name or by a policy, it stays
-    with whatever reaches it; elsewhere it would be a dangling image by then, and goes as these do. `in_grace` are
-    unreachable nodes that stay, with all that they reach: a tool that pushes a manifest, and names it last, counts on
-    the layers that are here. The nodes `staying` stay too, with all that they reach and that no image takes with it.
+    with whatever reaches it, if `detached` forward; elsewhere it would be a dangling image by then, and goes as these
+    do. `in_grace` are unreachable nodes that stay, with all that they reach: a tool that pushes a manifest, and names
+    it last, counts on the layers that are here. The nodes `staying` stay too, with all that they reach and that no
+    image takes with it.
     """
     if in_grace and (marked.pruned or marked.going_parts):
         marked = replace(marked, other_roots=[*marked.other_roots[: _IN_GRACE - 1], Group(in_grace)])
@@ -99,6 +100,10 @@ def complete(
     absent = relations.absent_parts
     subjects = {each: nodes for each, nodes in relations.part_subjects.items() if each not in detached}
     while True:
+        forward: frozenset[int] = frozenset()
+        if any(map(detached.__contains__, marked.going_parts.positions)):
+            forward = _reached_forward(marked)
+            marked = _mark_again(marked, marked.kept, marked.dependents, marked.going_parts, marked.kept_parts)
         marked.marks.add([Group(staying)])
         keeps = marked.stays if chosen else marked.stays_with_image
         kept, dependents = _with_dependents(marked)
@@ -106,7 +111,8 @@ def complete(
         stay = frozenset(
             position
             for position, node in places
-            if any(map(keeps, absent.get(position, (node,)))) or any(map(marked.stays, subjects.get(position, ())))
+            if (position in forward if position in detached else any(map(keeps, absent.get(position, (node,)))))
+            or any(map(marked.stays, subjects.get(position, ())))
         )
         kept_parts = parts.picked(chain(marked.kept_parts.positions, stay))
         going_parts = parts.picked(each for each in marked.going_parts.positions if each not in stay)
@@ -116,6 +122,20 @@ def complete(
             return _without(marked, kept, dependents, going_parts, kept_parts)
         # What stays is a root: it may keep what would have gone.
         marked = _mark_again(marked, kept, dependents, going_parts, kept_parts)
+
+
+def _reached_forward(marked: Marked) -> frozenset[int]:
+    """The positions of the parts that go, though an image that stays reaches them forward, or another root at all."""
+    staying = Group(_staying(marked.candidates, marked.kept, marked.kept_parts, marked.graph), forward=True)
+    marks = marked.graph.mark([staying, *marked.other_roots])
+    parts = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
+    return frozenset(each for each, node in parts if node != NO_NODE and marks.owner(node) is not None)
+
+
+def _staying(candidates: Candidates, kept: KeptImages, kept_parts: Images, graph: Graph) -> array[int]:
+    """The roots of the images that stay."""
+    staying = candidates.named.roots(graph) + candidates.dangling.unnamed().roots(graph)
+    return staying + candidates.images.picked(kept.positions).roots(graph) + kept_parts.roots(graph)
 
 
 def _without(
@@ -167,11 +187,9 @@ def _mark(
     kept_parts: Images,
 ) -> Marked:
     images = candidates.images
-    staying = candidates.named.roots(graph) + candidates.dangling.unnamed().roots(graph)
-    staying += images.picked(kept.positions).roots(graph) + kept_parts.roots(graph)
     going = chain(candidates.pruned.positions, (dependent.position for dependent in dependents))
     pruned = images.picked(going).in_order()
-    marks = graph.mark([Group(staying), *other_roots])
+    marks = graph.mark([Group(_staying(candidates, kept, kept_parts, graph)), *other_roots])
     marks.add_each(images.picked(reversed(pruned.positions)).groups(graph))
     marks.add([Group(going_parts.roots(graph))])
     groups = range(_PRUNED + len(pruned) - 1, _PRUNED - 1, -1)

@@ -114,7 +114,7 @@ def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecor
 def only(detached: Collection[int], images: Images) -> Filters:
     """Filters that allow only the images at these positions to go, each also without its subject."""
     others = dict.fromkeys((position for position in images.positions if position not in detached), "it was not named")
-    return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=frozenset(detached))
+    return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=frozenset(detached), chosen=True)
 
 
 def resolve_blob(images: Images, graph: Graph, reference: str) -> Digest:

@@ -223,7 +223,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), states, repository)
     retained = ChainMap(_held(snapshot, request.now), dict(retention.retained))
     if policy.only_keeps:
-        return replace(request, filters=replace(request.filters, retained=retained))
+        return replace(request, filters=replace(request.filters, retained=retained, chosen=True))
     detach(snapshot.images, snapshot.relations, retention.detached, snapshot.store)
     filters = replace(
         request.filters,
@@ -231,6 +231,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
         retained=retained,
         released=retention.released,
         detached=retention.detached,
+        chosen=True,
     )
     return replace(request, filters=filters)
 
@@ -256,7 +257,8 @@ def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
 
 def _retaining(request: Request, retained: dict[int, str]) -> Request:
     """The request, with the images at these positions kept too."""
-    filters = replace(request.filters, retained=ChainMap(dict(request.filters.retained), retained))
+    both = ChainMap(dict(request.filters.retained), retained)
+    filters = replace(request.filters, retained=both, chosen=True)
     return replace(request, filters=filters)
 
 

@@ -1,6 +1,6 @@
 """Random small stores of all that a layout may have, on a real disk, against a second reading of what keeps a blob.
 
-OCIGC_SEEDS=5000 reads so many stores.
+OCIGC_SEEDS=5000 reads so many stores; OCIGC_SEEDS=5000-6000 those of some seeds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.policy_file import parse_policy
 from tests.helpers.layouts import INDEX, MANIFEST, Descriptor, LayoutWriter
 
-SEEDS = range(int(os.environ.get("OCIGC_SEEDS", "60")))
+FIRST, _, STOP = os.environ.get("OCIGC_SEEDS", "60").rpartition("-")
+SEEDS = range(int(FIRST or 0), int(STOP))
 NAMES = [f"reg.example/a:{tag}" for tag in ("1.0", "1.1", "2.0", "latest")] + ["reg.example/b:1", "not a Reference!"]
 REF = "org.opencontainers.image.ref.name"
 NAME_KEYS = ("io.containerd.image.name", REF, "org.opencontainers.image.base.name")
