@@ -108,7 +108,7 @@ def share(args: argparse.Namespace, opened: Layout | Tree) -> None:
         raise UsageError("--shared-blobs: read by this machine alone; leave out --cluster")
     from ocigc.layout.shared_blobs import SharedBlobs  # noqa: PLC0415
 
-    opened.shared = SharedBlobs.at(path)
+    opened.share(SharedBlobs.at(path))
 
 
 def _note_absence(opened: Layout | Tree) -> None:

@@ -67,11 +67,9 @@ class Found:
 
 
 class Tree(Closing):
-    """An open directory, and the layouts in it and below it by path, hidden ones too. With `shared`, they share the
-    blobs in that directory.
-    """
+    """An open directory, and the layouts in it and below it by path, hidden ones too."""
 
-    shared: SharedBlobs | None = None
+    _shared: SharedBlobs | None = None
 
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
         """Raises UsageError where there is no layout; notes a directory that lacks nothing of one but the marker."""
@@ -88,11 +86,15 @@ class Tree(Closing):
             self.dir.close()
             raise NotALayout(f"{printable(path)}: no image layout in it or below it", path)
 
+    def share(self, blobs: SharedBlobs) -> None:
+        """Takes over a directory of blobs that layouts share. Those opened from then on can only be read."""
+        self._shared = blobs
+
     def close(self) -> None:
-        """Closes the directory."""
+        """Closes the directory, and that of shared blobs."""
         self.dir.close()
-        if self.shared is not None:
-            self.shared.close()
+        if self._shared is not None:
+            self._shared.close()
 
     @property
     def fd(self) -> int:
@@ -103,7 +105,8 @@ class Tree(Closing):
         """Opens a layout that was found, as one of some kind. Raises UsageError and OSError."""
         below = self.dir.below(*found.path.split("/"))
         layout = kind(os.path.normpath(os.path.join(self.path, found.path)), below)
-        layout.shared = None if self.shared is None else self.shared.again()
+        if self._shared is not None:
+            layout.share(self._shared.again())
         return layout
 
     def _below(self, directory: Dir, path: str, depth: int) -> Iterator[Found]:

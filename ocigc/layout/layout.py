@@ -56,8 +56,7 @@ class Layout(Closing):
     """What is wrong with an archive as such."""
     is_cut_off = False
     """Whether an archive ends too soon, so that something is missing."""
-    shared: BlobsElsewhere | None = None
-    """Blobs that the layout shares with others. It can only be read then."""
+    _shared: BlobsElsewhere | None = None
 
     def __init__(self, path: str | os.PathLike[str], directory: Dir | None = None) -> None:
         """Takes over the open directory. Raises UsageError where it is not an image layout."""
@@ -105,11 +104,15 @@ class Layout(Closing):
     def __repr__(self) -> str:
         return f"Layout({self.path!r})"
 
+    def share(self, blobs: BlobsElsewhere) -> None:
+        """Takes over a directory of blobs that the layout shares with others. From then on it can only be read."""
+        self._shared = blobs
+
     def close(self) -> None:
-        """Closes the directory."""
+        """Closes the directory, and that of shared blobs."""
         self.dir.close()
-        if self.shared is not None:
-            self.shared.close()
+        if self._shared is not None:
+            self._shared.close()
 
     @property
     def fd(self) -> int:
@@ -123,9 +126,9 @@ class Layout(Closing):
         from ocigc.native import Detail, Store  # noqa: PLC0415
 
         detail = Detail.NAMES if detail is None else detail
-        if self.shared is None:
+        if self._shared is None:
             return Store.scan(self.fd, report, detail, taken)
-        return Store.scan_shared(self.fd, self.shared.fd, self.shared.wanted_by(self), report, detail)
+        return Store.scan_shared(self.fd, self._shared.fd, self._shared.wanted_by(self), report, detail)
 
     def read_ahead(self, store: Store, roots: array[int], medias: bytes, watch: Watcher) -> None:
         """Expands what it can of the roots in a way of its own, before they are read as usual. This layout has none."""
