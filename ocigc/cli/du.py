@@ -13,10 +13,10 @@ from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
-from ocigc.cli.output.alike import log_errors
 from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.metrics import repository_metrics, store_metrics
+from ocigc.cli.output.notes import log_errors
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size, percent

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ocigc.cli import consent, in_use_files, log, options, targets
-from ocigc.cli.output.alike import AlikeNotes, log_errors
+from ocigc.cli.output.notes import GroupedNotes, log_errors
 from ocigc.cli.output.plan_json import as_metrics, document
 from ocigc.cli.output.plan_table import (
     SHOWN,
@@ -109,7 +109,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree 
         targets.confine(args, *([] if args.dry_run else [tree.fd]), *(() if output is None else output.directories))
         if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
-        notes = AlikeNotes(
+        notes = GroupedNotes(
             progress, tree.path, [found.name for found in tree.found], whole=args.verbose or not log.for_people()
         )
         stack.callback(notes.tell)

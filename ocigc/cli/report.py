@@ -13,8 +13,8 @@ from ocigc._version import __version__
 from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output import report_json
-from ocigc.cli.output.alike import log_errors
 from ocigc.cli.output.html.page import MARK, as_page
+from ocigc.cli.output.notes import log_errors
 from ocigc.cli.output.output_file import OutputFile
 from ocigc.cli.output.report_json import Circumstances, as_json
 from ocigc.cli.output.terminal import progress_line

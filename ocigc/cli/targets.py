@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ocigc.cli import log
 from ocigc.cli.in_use_files import note_unmatched, note_unmatched_below
-from ocigc.cli.output.alike import log_errors
+from ocigc.cli.output.notes import log_errors
 from ocigc.cli.output.terminal import progress_line
 from ocigc.digest import Digest
 from ocigc.errors import Message, OcigcError, Refused, Remedy, UsageError, printable

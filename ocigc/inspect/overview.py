@@ -30,7 +30,7 @@ from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
-from ocigc.layout.shared import hollow
+from ocigc.layout.needs import hollow
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.native import NO_NODE, Store
 from ocigc.progress import SILENT, Watcher

@@ -15,7 +15,7 @@ from ocigc.layout.configs import CONFIG_LIMIT
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import Layout
 from ocigc.layout.manifests import Documents
-from ocigc.layout.shared import is_hollow
+from ocigc.layout.needs import is_hollow
 from ocigc.native import Role, Store, media_of
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration

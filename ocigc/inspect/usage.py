@@ -15,7 +15,7 @@ from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.configs import with_created
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import STATE, Layout
-from ocigc.layout.shared import hollow
+from ocigc.layout.needs import hollow
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NO_NODE
 from ocigc.progress import SILENT, Watcher
@@ -165,6 +165,6 @@ def images(
 
 def _note_pending(layout: Layout, watch: Watcher) -> None:
     if layout.dir.exists(STATE):
-        from ocigc.pruning import journal  # noqa: PLC0415
+        from ocigc.pruning import run_directory  # noqa: PLC0415
 
-        journal.note_pending(layout, watch)
+        run_directory.note_pending(layout, watch)

@@ -23,9 +23,10 @@ from ocigc.layout.index import Index, parse, without_names
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.layout.lock import index_lock
 from ocigc.native import exchange, sha256
-from ocigc.pruning import journal
-from ocigc.pruning.journal import RUN, UNLEASED, Journal, read_before
+from ocigc.pruning import run_directory
+from ocigc.pruning.journal import RUN, Journal
 from ocigc.pruning.put_back import blobs_in, put_back
+from ocigc.pruning.run_directory import UNLEASED, read_before
 from ocigc.reference import split_names
 from ocigc.times import Duration
 
@@ -256,7 +257,7 @@ def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: Durat
     for digest in taken:
         if not _is_there(layout, digest):
             raise Refused(f"blobs/{digest.path}: did not come back")
-    journal.discard(state)
+    run_directory.discard(state)
     return taken
 
 

@@ -36,12 +36,13 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
-from ocigc.pruning import journal, preflight
+from ocigc.pruning import journal, preflight, run_directory
 from ocigc.pruning.commit import RunState, commit, roll_back, run_state
-from ocigc.pruning.journal import UNLEASED, Journal
+from ocigc.pruning.journal import Journal
 from ocigc.pruning.preflight import asking_for, needed, needed_after, needed_files
 from ocigc.pruning.put_back import blobs_in, sync_directories, take_out_sidecars
 from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, still_to_delete
+from ocigc.pruning.run_directory import UNLEASED
 from ocigc.reference import in_full
 from ocigc.times import Duration
 
@@ -124,7 +125,7 @@ def execute(
             digests = store.digests(to_delete)
             going = docker_list.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))
             prepare = partial(docker_list.prepare, layout.dir, going=going)
-            record = journal.open_run(state, layout, wanted, snapshot.index, change, digests, room, prepare)
+            record = run_directory.open_run(state, layout, wanted, snapshot.index, change, digests, room, prepare)
         if record is None:
             return None
         with state.below(journal.RUN) as run:
@@ -132,7 +133,7 @@ def execute(
             with job.undone_on_failure():
                 if commit(layout, run, record, terms.wait):
                     return job.carry_out(snapshot, to_delete, roots.with_index(record.after))
-                journal.discard(state)
+                run_directory.discard(state)
                 return None
 
 
@@ -196,7 +197,7 @@ class _Job:
 
     def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
         """The steps after the commit. None if another program wrote index.json meanwhile, and so the run was undone."""
-        journal.release_room(self.run)
+        run_directory.release_room(self.run)
         if docker_list.cut(self.layout.dir, self.run):
             roots = roots.with_list_of(self.layout)
         roots = roots.with_labels_changed(self._unlease())
@@ -215,23 +216,23 @@ class _Job:
         finally:
             if snapshot is not planned:
                 snapshot.store.close()
-        journal.close(self.state, self.record)
+        run_directory.close(self.state, self.record)
         return done
 
     def finish(self) -> Finished | None:
         """The same for a run that was cut off: everything is read again."""
-        journal.release_room(self.run)
+        run_directory.release_room(self.run)
         docker_list.cut(self.layout.dir, self.run)
         self._unlease()
         snapshot, roots = self._reload()
         with snapshot.store:
-            to_delete, gone = self._still_to_delete(snapshot, journal.to_delete(self.run))
+            to_delete, gone = self._still_to_delete(snapshot, run_directory.to_delete(self.run))
             if self._sweep(snapshot, to_delete, gone, roots) is None:
                 self._undo()
                 return None
         found = list(blobs_in(self.run))
         size = sum(status.st_size for _, status in found if status.st_nlink == 1)
-        journal.close(self.state, self.record)
+        run_directory.close(self.state, self.record)
         return Finished(self.record, [digest for digest, _ in found], size)
 
     @contextmanager
@@ -240,7 +241,7 @@ class _Job:
         try:
             yield
         except (Exception, KeyboardInterrupt) as error:
-            if not journal.pending(self.state):
+            if not run_directory.pending(self.state):
                 raise Refused(
                     f"{_reason(error)}; the run is complete, and the next one frees what it has removed"
                 ) from error

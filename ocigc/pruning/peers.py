@@ -22,7 +22,7 @@ from ocigc.layout.discover import Found, Tree
 from ocigc.layout.label_files import DIRECTORY as LABELS
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
-from ocigc.layout.shared import damage, mentioned, needs, needs_of_index
+from ocigc.layout.needs import damage, mentioned, needs, needs_of_index
 from ocigc.layout.snapshot import Elsewhere, load
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher

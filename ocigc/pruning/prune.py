@@ -51,16 +51,16 @@ def prune(
             return planned
     with lock.exclusive(layout, options.wait) as state:
         # A dry run, which people wait for, does not load what changes a layout.
-        from ocigc.pruning.carry_out import carry_out  # noqa: PLC0415
+        from ocigc.pruning.real_run import prune_locked  # noqa: PLC0415
 
-        return carry_out(layout, options, confirm, review, watch, taken, elsewhere, state)
+        return prune_locked(layout, options, confirm, review, watch, taken, elsewhere, state)
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
     if layout.dir.exists(STATE):
-        from ocigc.pruning import journal  # noqa: PLC0415
+        from ocigc.pruning import run_directory  # noqa: PLC0415
 
-        journal.note_pending(layout, watch)
+        run_directory.note_pending(layout, watch)
     planned = plan_layout(layout, options, watch, None, elsewhere)
     if not options.allow_empty and (what := emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)):
         watch.note(Message(f"{layout.path}: {what}; a real run is refused", Remedy.ALLOW_EMPTY))

@@ -21,7 +21,7 @@ from ocigc.layout import label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
-from ocigc.layout.shared import damage, needs
+from ocigc.layout.needs import damage, needs
 from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.progress import Quiet, Watcher

@@ -11,11 +11,11 @@ from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.lock import clear_index_lock
 from ocigc.progress import Watcher
-from ocigc.pruning import journal, preflight
-from ocigc.pruning.bring_back import carry_out
+from ocigc.pruning import journal, preflight, run_directory
 from ocigc.pruning.commit import RunState, roll_back, run_state
 from ocigc.pruning.execute import RunTerms, finish
 from ocigc.pruning.journal import RUN, RestoreJournal
+from ocigc.pruning.restore_steps import carry_out_restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
     with naming(f"{layout.path}/{STATE}"):
         preflight.clean(layout, state)
         clear_index_lock(layout)
-        if not journal.pending(state):
+        if not run_directory.pending(state):
             return _freed(state)
         with naming(f"{layout.path}/{STATE}/{RUN}"), state.below(RUN) as run:
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
-                carry_out(layout, state, run, record, terms.wait)
+                carry_out_restore(layout, state, run, record, terms.wait)
                 return Recovered("finished an earlier restore that was interrupted")
             # Only a prune of the whole tree knows what other layouts have come to need since.
             knows_enough = terms.elsewhere is not None or not record.shared
@@ -68,6 +68,6 @@ def _finished(count: int, freed: int, trashed: int) -> str:
 
 def _freed(state: Dir) -> Recovered | None:
     """Frees what a complete run has left."""
-    freed = journal.being_freed(state)
-    journal.discard(state)
+    freed = run_directory.being_freed(state)
+    run_directory.discard(state)
     return Recovered(f"freed what an earlier prune had removed: {freed:,} bytes", freed=freed) if freed else None

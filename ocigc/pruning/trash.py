@@ -19,10 +19,11 @@ from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.native import NEVER
-from ocigc.pruning import journal
+from ocigc.pruning import journal, run_directory
 from ocigc.pruning.commit import missing_entries
-from ocigc.pruning.journal import TRASH, Journal
+from ocigc.pruning.journal import Journal
 from ocigc.pruning.put_back import blobs_in
+from ocigc.pruning.run_directory import TRASH
 from ocigc.strict_json import parse_json
 from ocigc.times import SECOND
 
@@ -94,7 +95,7 @@ def runs(state: Dir) -> list[Trashed]:
 def _trashed(run: Dir, record: Journal) -> Trashed:
     changed = _positions(record)
     try:
-        before = parse(journal.read_before(run)) if changed else None
+        before = parse(run_directory.read_before(run)) if changed else None
     except MalformedError as error:
         path = f"{STATE}/{TRASH}/{record.id}"
         raise MalformedError(
@@ -147,7 +148,7 @@ def remove_old(layout: Layout, state: Dir, now: int) -> None:
 
 def _has_stayed(layout: Layout, run: Dir, record: Journal, index: Index) -> bool:
     """Whether index.json has every entry that the run took out of it, and the layout every blob."""
-    content = journal.read_before(run)
+    content = run_directory.read_before(run)
     if missing_entries(parse(content), content, _positions(record), index)[0]:
         return False
     for digest, status in blobs_in(run):
@@ -162,4 +163,4 @@ def _has_stayed(layout: Layout, run: Dir, record: Journal, index: Index) -> bool
 def remove(state: Dir, identity: str) -> None:
     """Removes a run from the trash for good. Raises Refused."""
     with naming(f"{STATE}/{TRASH}/{identity}"):
-        journal.forget(state, identity)
+        run_directory.forget(state, identity)

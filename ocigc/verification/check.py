@@ -15,7 +15,7 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import find_leftovers, partial_names
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import journal, trash
+from ocigc.pruning import journal, run_directory, trash
 from ocigc.times import Duration
 from ocigc.verification.scan import wrong_sizes
 
@@ -96,7 +96,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
                     for digest in lease.resources
                     if store.find(digest) is None
                 ],
-                interrupted_runs=[f"{STATE}/{journal.RUN}"] if journal.pending_below(layout) else [],
+                interrupted_runs=[f"{STATE}/{journal.RUN}"] if run_directory.pending_below(layout) else [],
                 expired_trash=_expired_trash(layout, now),
                 errors=sorted(line for line, error in faults if not isinstance(error, bad)),
             )

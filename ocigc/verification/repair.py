@@ -12,7 +12,7 @@ from ocigc.errors import Refused
 from ocigc.layout.blob_check import WITHOUT_BLAKE3, hasher
 from ocigc.layout.dirfd import Dir, resemble
 from ocigc.layout.layout import INDEX, Layout
-from ocigc.pruning.journal import REPAIR
+from ocigc.pruning.run_directory import REPAIR
 
 _CHUNK = 1 << 20
 

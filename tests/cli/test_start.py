@@ -41,5 +41,5 @@ def test_a_look_loads_only_what_it_takes(tmp_path: Path, command: tuple[str, ...
     if command[0] == "prune":
         assert not modules & {
             *("dataclasses", "difflib", "hashlib", "inspect", "tomllib"),
-            *("ocigc.gc.retention", "ocigc.pruning.carry_out", "ocigc.pruning.journal"),
+            *("ocigc.gc.retention", "ocigc.pruning.real_run", "ocigc.pruning.run_directory"),
         }

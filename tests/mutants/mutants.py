@@ -65,10 +65,10 @@ MUTANTS = (
         'marks.add([Group(array("I", in_grace))])',
         (WRITERS, "tests/pruning/test_roots.py"),
     ),
-    Mutant("the draft is not synced", "pruning/journal.py", "            draft.sync()\n", "", (POWER,)),
+    Mutant("the draft is not synced", "pruning/run_directory.py", "            draft.sync()\n", "", (POWER,)),
     Mutant(
         "the state is not synced",
-        "pruning/journal.py",
+        "pruning/run_directory.py",
         "        raise\n    state.sync()\n",
         "        raise\n",
         (POWER,),
@@ -153,7 +153,7 @@ MUTANTS = (
     ),
     Mutant(
         "a restore writes index.json before the blobs are back",
-        "pruning/bring_back.py",
+        "pruning/restore_steps.py",
         "    add_entries(layout, run, lacking, wait)\n",
         "",
         (ORDERS,),

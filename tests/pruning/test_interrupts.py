@@ -57,13 +57,13 @@ def test_a_signal_rolls_the_run_back(world: World, moment: str, number: int) -> 
 
 def test_a_signal_that_comes_too_late_is_no_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the journal is closed, the blobs are being freed."""
-    real = execute.journal.close
+    real = execute.run_directory.close
 
     def close(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(execute.journal, "close", close)
+    monkeypatch.setattr(execute.run_directory, "close", close)
     assert world.prune() is not None
     assert not world.writer.has(world.gone)
 
@@ -244,11 +244,11 @@ def test_a_restore_that_is_killed_is_finished_by_the_next_command(
     layout.tag(layout.image("gone", ["gone"]), "example.com/gone:1")
     before = snapshot(layout.path)
     assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
-    from ocigc.pruning import bring_back, trash  # noqa: PLC0415
+    from ocigc.pruning import restore_steps, trash  # noqa: PLC0415
 
     target, name = {
         "blobs": (put_back._Way, "_sync"),
-        "index": (bring_back, "add_entries"),
+        "index": (restore_steps, "add_entries"),
         "note": (trash, "note_restored"),
     }[step]
     monkeypatch.setattr(target, name, lambda *_: raise_(Killed))
@@ -269,7 +269,7 @@ def test_a_restore_that_is_killed_can_be_given_up(tmp_path: Path, monkeypatch: p
     before = snapshot(layout.path)
     assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
     after = snapshot(layout.path)
-    monkeypatch.setattr("ocigc.pruning.bring_back.add_entries", lambda *_: raise_(Killed))
+    monkeypatch.setattr("ocigc.pruning.restore_steps.add_entries", lambda *_: raise_(Killed))
     with Layout(str(layout.path)) as opened, pytest.raises(Killed):
         restore(opened)
     monkeypatch.undo()

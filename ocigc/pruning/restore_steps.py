@@ -20,10 +20,11 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import Layout
-from ocigc.pruning import journal, trash
+from ocigc.pruning import run_directory, trash
 from ocigc.pruning.commit import add_entries, missing_entries
-from ocigc.pruning.journal import TRASH, RestoreJournal
+from ocigc.pruning.journal import RestoreJournal
 from ocigc.pruning.put_back import copy_back
+from ocigc.pruning.run_directory import TRASH
 from ocigc.reference import in_full
 from ocigc.times import Duration
 
@@ -39,11 +40,11 @@ class BroughtBack:
     moved_on: Sequence[str]
 
 
-def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait: Duration) -> BroughtBack:
+def carry_out_restore(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait: Duration) -> BroughtBack:
     """Does what a restore's journal says, and removes the journal. Waits up to `wait` for BuildKit. Raises Refused and
     OSError; nothing is lost then.
     """
-    back, damaged = _bring_blobs(layout, state, run, journal.to_restore(run), record.run)
+    back, damaged = _bring_blobs(layout, state, run, run_directory.to_restore(run), record.run)
     content = _index_of(entry for _, entry in record.entries)
     source = parse(content)
     moved_on: list[str] = []
@@ -60,7 +61,7 @@ def carry_out(layout: Layout, state: Dir, run: Dir, record: RestoreJournal, wait
             names = {in_full(name) for image in image_records(source.entries) for name in image.names}
             docker_list.bring_back(layout.dir, source_run, names)
         trash.note_restored(state, record.run, (position for position, _ in record.entries), record.started)
-    journal.discard(state)
+    run_directory.discard(state)
     return BroughtBack(len(back), sorted(damaged), moved_on)
 
 

@@ -1,4 +1,4 @@
-"""Carries out a prune: finishes what was begun, plans, confirms and executes. If index.json has changed meanwhile, it
+"""A real run: finishes what was begun, plans, confirms and executes. If index.json has changed meanwhile, it
 plans again.
 """
 
@@ -38,7 +38,7 @@ _IMAGES = 2_000
 _REPOSITORIES = 500
 
 
-def carry_out(
+def prune_locked(
     layout: Layout,
     options: PruneOptions,
     confirm: Callable[[Pruned], None] | None,

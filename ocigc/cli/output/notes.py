@@ -1,4 +1,4 @@
-"""What many layouts of a tree have to say alike, in one line."""
+"""Notes and errors about the layouts of a tree. Those that differ only in the layout become one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 3
 """So many layouts are named. Only what more of them say is one line."""
 
 
-def alike(messages: Iterable[str], root: str) -> list[str]:
+def grouped(messages: Iterable[str], root: str) -> list[str]:
     """The messages, each of which begins with the path of a layout, with the `root` of the tree or below it. Those that
     differ in nothing else become one, in place of the first.
     """
@@ -45,7 +45,7 @@ def _as_one(messages: list[str], text: str, root: str) -> list[str]:
     return [Message(f"{root}: {len(messages):,} layouts ({names}, …): {text}", remedy)]
 
 
-class AlikeNotes:
+class GroupedNotes:
     """Watches a run over the layouts of these `names` below a root. What is noted of them comes together and in order,
     when `tell` is called; with `whole`, each by itself.
     """
@@ -70,11 +70,11 @@ class AlikeNotes:
     def tell(self) -> None:
         """Tells what was kept."""
         kept, self._kept = sorted(self._kept), []
-        for message in kept if self._whole else alike(kept, self._root):
+        for message in kept if self._whole else grouped(kept, self._root):
             self._progress.note(message)
 
 
 def log_errors(errors: Iterable[str], root: str, *, whole: bool = False) -> None:
     """Tells why layouts of a tree failed; `whole`, each by itself."""
-    for error in errors if whole or not log.for_people() else alike(errors, root):
+    for error in errors if whole or not log.for_people() else grouped(errors, root):
         log.error(error)

@@ -1,0 +1,264 @@
+"""The directory of a run: everything that is needed to finish or undo it, whatever happens.
+
+`.ocigc/run/` exists from the moment a run is decided until it is complete. Then it is removed, or, if a prune keeps
+what it has removed for a while, becomes `.ocigc/trash/<id>/`.
+
+    journal.json   the run's identity and what is to be done besides deleting
+    to-delete      the digests of the blobs to delete, one per line; of a restore `to-restore`, of those to bring back
+    index.before   index.json as it was
+    index.json     index.json as it will be; after the commit, what it has displaced (or nothing)
+    index.theirs   what another program has written meanwhile, until its entries are in index.json
+    blobs/ labels/ what has been taken out of the layout so far
+    manifest.*     the list of `docker save`, before and after, if it changes
+    unleased/      label files as they were, of which a label has been taken off
+    room           bytes that the steps after the commit may need
+    restored       in the trash: what has been restored, and when
+
+The commit of a prune is one rename: of the new index.json into its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from ocigc.digest import Digest
+from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.index import Index, IndexChange
+from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
+from ocigc.native import purge
+from ocigc.progress import Watcher
+from ocigc.pruning.journal import RUN, Journal, RestoreJournal, write
+
+TRASH = "trash"
+REPAIR = "repair"
+"""A blob that is being copied in."""
+UNLEASED = "unleased"
+
+_DRAFT = "draft"
+_DISCARDED = "discarded"
+_BEFORE = "index.before"
+_TO_DELETE = "to-delete"
+_TO_RESTORE = "to-restore"
+_ROOM = "room"
+_LINE_LIMIT = 256  # bytes of a digest and its newline
+_BLOB = re.compile("[0-9a-f]{64}|[0-9a-f]{128}")
+_PRIVATE = 0o700
+
+
+def pending(state: Dir) -> bool:
+    """Whether a run is under way or was interrupted."""
+    return state.exists(RUN)
+
+
+def pending_below(layout: Layout) -> bool:
+    """The same, for a command that only reads. Raises OSError."""
+    try:
+        with layout.dir.below(STATE) as state:
+            return pending(state)
+    except FileNotFoundError:
+        return False
+
+
+def note_pending(layout: Layout, watch: Watcher) -> None:
+    """Notes an interrupted run, and both ways to deal with it."""
+    with suppress(OSError):
+        if pending_below(layout):
+            what = "a run was interrupted, and the next prune finishes it"
+            watch.note(Message(f"{layout.path}/{STATE}: {what}", Remedy.UNDO_RUN))
+
+
+# Writing
+
+
+class _IndexMovedOn(Exception):
+    """index.json has changed since the plan was made."""
+
+
+def open_run(
+    state: Dir,
+    layout: Layout,
+    journal: Journal,
+    index: Index,
+    change: IndexChange,
+    to_delete: Iterable[Digest],
+    room: int,
+    prepare: Callable[[Dir], None],
+) -> Journal | None:
+    """Puts the journal of a prune in place, synced, and gives it with its `after`. None if index.json is no longer
+    `index`. Before that, nothing has changed. Raises OSError.
+
+    `change` is the change of index.json; `to_delete` are the digests to delete. `room` bytes are reserved until
+    `release_room`. `prepare` writes what else the run needs into its directory.
+    """
+    like = layout.dir.stat(INDEX)
+    with suppress(_IndexMovedOn), _draft(state) as draft:
+        # Everything is made from this copy, as others may write to index.json while it is read.
+        if _write_hashed(draft, _BEFORE, layout.dir.pieces(INDEX, INDEX_LIMIT), like) != journal.before:
+            raise _IndexMovedOn
+        with open(draft.open_plain(_BEFORE), "rb") as before:
+
+            def read(start: int, end: int) -> bytes:
+                before.seek(start)
+                return before.read(end - start)
+
+            after = _write_hashed(draft, INDEX, index.changed(read, change), like)
+        written = replace(journal, after=after)
+        write(draft, written, like)
+        draft.write_pieces(_TO_DELETE, _lines(to_delete), like)
+        prepare(draft)
+        _reserve(draft, room)
+        return written
+    return None
+
+
+def open_restore(state: Dir, layout: Layout, journal: RestoreJournal, to_restore: Iterable[Digest]) -> None:
+    """Puts the journal of a restore in place, synced. `to_restore` are the digests to bring back. Raises OSError."""
+    like = layout.dir.stat(INDEX)
+    with _draft(state) as draft:
+        write(draft, journal, like)
+        draft.write_pieces(_TO_RESTORE, _lines(to_restore), like)
+
+
+def _reserve(draft: Dir, size: int) -> None:
+    fd = os.open(_ROOM, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=draft.fd)
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def release_room(run: Dir) -> None:
+    """Frees the reserved bytes. Raises OSError."""
+    run.remove(_ROOM)
+
+
+@contextmanager
+def _draft(state: Dir) -> Iterator[Dir]:
+    """A new directory that becomes that of the run when the block ends without an error."""
+    discard(state)
+    try:
+        state.make(_DRAFT, _PRIVATE)
+        with state.below(_DRAFT) as draft:
+            yield draft
+            draft.sync()
+        state.rename(_DRAFT, state, RUN)
+    except BaseException:
+        # Usually the disk is full: then what was written so far takes room.
+        with suppress(OcigcError):
+            purge(state.fd, _DRAFT)
+        raise
+    state.sync()
+
+
+def _write_hashed(parent: Dir, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
+    """Writes a new file, and gives the SHA-256 of its content, in hex."""
+    from hashlib import sha256  # noqa: PLC0415
+
+    digest = sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for piece in content:
+            digest.update(piece)
+            yield piece
+
+    parent.write_pieces(name, hashed(), like)
+    return digest.hexdigest()
+
+
+def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
+    return (f"{digest}\n".encode() for digest in digests)
+
+
+# Reading
+
+
+def read_before(run: Dir) -> bytes:
+    """index.json as it was before the run."""
+    return run.read(_BEFORE, INDEX_LIMIT)
+
+
+def to_delete(run: Dir) -> Iterator[Digest]:
+    """The digests to delete. Raises MalformedError and OSError."""
+    return _digests(run, _TO_DELETE)
+
+
+def to_restore(run: Dir) -> Iterator[Digest]:
+    """The digests to bring back. Raises MalformedError and OSError."""
+    return _digests(run, _TO_RESTORE)
+
+
+def _digests(run: Dir, name: str) -> Iterator[Digest]:
+    with open(run.open_plain(name), encoding="ascii", errors="replace") as file:
+        while line := file.readline(_LINE_LIMIT):
+            digest = Digest.parse_registered(line.removesuffix("\n"))
+            if digest is None:
+                raise MalformedError(f"{STATE}/{RUN}/{name}: {printable(line.strip())!r} is not the digest of a blob")
+            yield digest
+
+
+# The end
+
+
+def close(state: Dir, journal: Journal) -> None:
+    """Ends a prune that is complete: what it has taken out goes to the trash, or is removed for good. Raises OSError
+    and Refused.
+    """
+    if journal.expires is not None:
+        with state.ensure(TRASH, mode=_PRIVATE) as trash:
+            state.rename(RUN, trash, journal.id)
+            trash.sync()
+        state.sync()
+    discard(state)
+
+
+def discard(state: Dir) -> None:
+    """Removes a run that is complete or has never begun, and what is left of earlier ones. Raises OSError and
+    Refused.
+    """
+    if pending(state):
+        purge(state.fd, _DISCARDED)
+        state.rename(RUN, state, _DISCARDED)
+        state.sync()
+    for name in (_DISCARDED, _DRAFT):
+        purge(state.fd, name)
+    state.remove(REPAIR)
+
+
+def being_freed(state: Dir) -> int:
+    """The bytes that a complete run has not freed yet. Raises OSError."""
+    return _size_below(state, _DISCARDED, 3)
+
+
+def _size_below(parent: Dir, name: str, depth: int) -> int:
+    """Bytes of the blobs with one name in a directory, or that many levels below it."""
+    total = 0
+    with suppress(FileNotFoundError, NotADirectoryError), parent.below(name) as directory:
+        for each in directory.names():
+            status = directory.stat(each)
+            if stat.S_ISREG(status.st_mode) and _BLOB.fullmatch(each) and status.st_nlink == 1:
+                total += status.st_size
+            elif depth:
+                total += _size_below(directory, each, depth - 1)
+    return total
+
+
+def forget(state: Dir, identity: str) -> None:
+    """Removes a run from the trash. One rename does it, so that the trash never has half a run. Raises OSError and
+    Refused.
+    """
+    purge(state.fd, _DISCARDED)
+    with state.below(TRASH) as trash:
+        trash.rename(identity, state, _DISCARDED)
+        trash.sync()
+    state.sync()
+    purge(state.fd, _DISCARDED)
