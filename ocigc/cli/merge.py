@@ -6,7 +6,7 @@ import argparse
 
 from ocigc.cli import log, options
 from ocigc.cli.command import Command, Option
-from ocigc.cli.verify import code_of, failure, show
+from ocigc.cli.output.verification import code_of, failure_as_json, show
 from ocigc.errors import printable
 from ocigc.verification import fragment
 from ocigc.verification.scan import together
@@ -47,5 +47,5 @@ COMMAND = Command(
     ),
     exit_status="as of `ocigc verify`: 0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong "
     "usage, 3 something could not be checked, or the fragments do not make a whole",
-    failure=failure,
+    failure=lambda message, _: failure_as_json(message),
 )

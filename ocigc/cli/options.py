@@ -13,6 +13,7 @@ from ocigc.times import parse_duration
 
 if TYPE_CHECKING:
     from ocigc.cli.output.metrics import MetricsFile
+    from ocigc.cli.output.output_file import OutputFile
     from ocigc.layout.discover import Results
 
 T = TypeVar("T")
@@ -180,3 +181,17 @@ def read_file(option: str, name: str, *, dash: bool = False) -> bytes:
             return file.read()
     except (OSError, ValueError) as error:
         raise UsageError(f"{option} {printable(name)}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def check_plan_out(args: argparse.Namespace) -> None:
+    """Raises UsageError for --plan-out of a run that is not a dry one."""
+    if args.plan_out is not None and not args.dry_run:
+        raise UsageError("--plan-out saves a plan instead of carrying it out: give --dry-run too, then `ocigc apply`")
+
+
+def plan_file(name: str) -> OutputFile:
+    """Opens the file of --plan-out. Raises UsageError."""
+    from ocigc.cli.output.output_file import OutputFile  # noqa: PLC0415
+    from ocigc.pruning.saved_plan import MARK  # noqa: PLC0415
+
+    return OutputFile(name, MARK, "--plan-out")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from ocigc.cli import consent, in_use_files, log, options, targets
 from ocigc.cli.command import Command, Option, OptionGroup
-from ocigc.cli.output.plan_json import as_json, as_metrics, failure_as_json
+from ocigc.cli.output.json_text import pieces
+from ocigc.cli.output.plan_json import as_metrics, document, failure_as_json
 from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.cli.output.words import parse_size
-from ocigc.cli.plan_file import check_plan_out, plan_file
 from ocigc.errors import Refused, UsageError, printable
 from ocigc.gc.decide import Request
 from ocigc.gc.rule_sets import RULE_SETS
@@ -101,10 +101,10 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
 
 def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[Pruned], None] | None = None) -> int:
     """Prunes one layout, and shows the result. `check` raises Refused for a plan that must not be carried out."""
-    check_plan_out(args)
+    options.check_plan_out(args)
     refusal = consent.nobody_to_ask(args)
     with ExitStack() as stack:
-        output = None if args.plan_out is None else stack.enter_context(plan_file(args.plan_out))
+        output = None if args.plan_out is None else stack.enter_context(options.plan_file(args.plan_out))
         progress = stack.enter_context(progress_line())
         writable = not (args.dry_run or refusal)
         also = () if output is None else output.directories
@@ -129,7 +129,8 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
             options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
             args.answered = True
             if args.format == "json":
-                sys.stdout.writelines(as_json(pruned))
+                sys.stdout.writelines(pieces(document(pruned)))
+                print()
             else:
                 told.tell(pruned)
     return 0

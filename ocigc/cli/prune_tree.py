@@ -6,28 +6,31 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ocigc.cli import consent, in_use_files, log, options, targets
 from ocigc.cli.output.notes import GroupedNotes, log_errors
-from ocigc.cli.output.plan_json import as_metrics, document
+from ocigc.cli.output.plan_json import as_metrics
 from ocigc.cli.output.plan_table import (
     SHOWN,
-    Context,
     context,
-    done_lines,
-    explanation_lines,
-    layout_lines,
-    plan_lines,
 )
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
-from ocigc.cli.plan_file import check_plan_out, plan_file
+from ocigc.cli.output.tree_answer import (
+    Answer,
+    answer_of,
+    counted,
+    explained_lines,
+    goes_of,
+    total_document,
+    tree_done_lines,
+    tree_plan_lines,
+)
 from ocigc.errors import Refused
-from ocigc.gc.explain import Explanation
 from ocigc.hard_links import HardLinks, on_disk
 from ocigc.inspect.plan_summary import PlanSummary, summarize, together
 from ocigc.layout.discover import Found, Results, Tree, locate
@@ -39,33 +42,19 @@ from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import prune
 from ocigc.pruning.prune_tree import Demand, Others, Told, TreeRun, tell
 from ocigc.pruning.quota import fit
-from ocigc.pruning.saved_plan import LayoutNow, SavedTree, as_file, asked_for, layout_now, plan_for
+from ocigc.pruning.saved_plan import SavedTree, as_file, asked_for, layout_now, plan_for
 from ocigc.pruning.what_goes import Goes, goes
 
 if TYPE_CHECKING:
     from ocigc.cli.output.output_file import OutputFile
     from ocigc.cluster.connect import Workers
 
-_LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The answer of a prune of one layout, kept after its store is closed. `now` is its plan, where that is compared
-    with another or saved."""
-
-    document: dict[str, Any]
-    summary: PlanSummary
-    kept: int
-    explained: Sequence[Explanation]
-    now: LayoutNow | None
-
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
     """What comes of a plan in another process."""
 
-    answer: _Answer
+    answer: Answer
     told: Told
 
 
@@ -88,13 +77,13 @@ class PlanLayout:
         with prune(layout, self.options, review=review, watch=watch, elsewhere=self.asked) as pruned:
             told, summary = reviewed[-1]
             now = layout_now(pruned, plan_for(pruned, found.name, told.hits), None) if self.compares else None
-            return _Planned(_answer(pruned, summary, now), told)
+            return _Planned(answer_of(pruned, summary, now), told)
 
 
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree | None = None) -> int:
     """Prunes all layouts below a root; those that fail are named, and the others go on. With a `saved` plan, nothing
     but that is done."""
-    check_plan_out(args)
+    options.check_plan_out(args)
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
     refusal = consent.nobody_to_ask(args)
@@ -105,7 +94,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree 
         if refusal is not None:
             raise refusal
         workers = stack.enter_context(targets.tree_workers(args, tree, progress))
-        output = None if args.plan_out is None else stack.enter_context(plan_file(args.plan_out))
+        output = None if args.plan_out is None else stack.enter_context(options.plan_file(args.plan_out))
         targets.confine(args, *([] if args.dry_run else [tree.fd]), *(() if output is None else output.directories))
         if wanted.own_policy and wanted.policy is None and wanted.references is None:
             wanted = replace(wanted, default_policy=own_policy(tree.dir, tree.path, progress))
@@ -124,7 +113,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree 
             log.note(f"{tree.path}: {too_much}; a real run is refused")
         elif (asked or too_much is not None) and not results.interrupted:
             log_errors(results.errors, tree.path, whole=args.verbose)
-            for line in _plan(results, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
+            for line in tree_plan_lines(results, replace(told, width=terminal_width(sys.stderr)), most, dry_run=False):
                 print(line, file=sys.stderr)
             _allow(tree, too_much)
             progress.restart()
@@ -134,16 +123,19 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree 
         elif not args.dry_run:
             results = pruning.carry_out(results if shown else None)
     log_errors(results.errors, tree.path, whole=args.verbose)
-    total = _total(results, args.dry_run)
+    total = total_document(results, args.dry_run)
     options.measure(args, {**options.layouts(results), "reclaimed_bytes": total["SpaceReclaimed"]})
     args.answered = True
     if args.format == "json":
         json.dump(total, sys.stdout)
         print()
         return options.FAILED if results.errors else 0
-    for line in _explained(results, told):
+    for line in explained_lines(results, told):
         print(line)
-    lines = _plan(results, told, most, dry_run=True) if args.dry_run else _done(results, told, most, shown=asked)
+    if args.dry_run:
+        lines = tree_plan_lines(results, told, most, dry_run=True)
+    else:
+        lines = tree_done_lines(results, told, most, shown=asked)
     for line in lines:
         print(line)
     progress.tell_time()
@@ -157,7 +149,7 @@ def _allow(tree: Tree, too_much: str | None) -> None:
     consent.ask(tree.path)
 
 
-def _excess(args: argparse.Namespace, results: Results[_Answer]) -> str | None:
+def _excess(args: argparse.Namespace, results: Results[Answer]) -> str | None:
     """What part of the plans of all layouts --max-delete does not allow."""
     summary = together([answer.summary for _, answer in results.values])
     size = sum(answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"] for _, answer in results.values)
@@ -203,12 +195,12 @@ class _Pruning:
         limit = wanted.keep_storage
         self._options_of = plain if limit is None else fit(tree, limit, plain, self._run.as_it_is(), watch)
 
-    def plan(self, *, quietly: bool) -> Results[_Answer]:
+    def plan(self, *, quietly: bool) -> Results[Answer]:
         """What would go; `quietly`, where the run itself will say what there is to say."""
         elsewhere = None if self._workers is None else self._plan_elsewhere
         return self._counted(self._run.plan(self._plan, quietly=quietly, elsewhere=elsewhere))
 
-    def _plan(self, layout: Layout, found: Found, watch: Watcher, others: Others) -> _Answer:
+    def _plan(self, layout: Layout, found: Found, watch: Watcher, others: Others) -> Answer:
         summarized: list[PlanSummary] = []
         own = replace(self._options_of(found), dry_run=True)
 
@@ -221,7 +213,7 @@ class _Pruning:
             if self._args.plan_out is not None or self._saved is not None:
                 then = None if self._saved is None else self._saved.plan_of(found.name)
                 now = layout_now(planned, plan_for(planned, found.name, others.held), then)
-            return _answer(planned, summarized[-1], now)
+            return answer_of(planned, summarized[-1], now)
 
     def _summary(self, planned: Pruned, own: PruneOptions, found: Found) -> PlanSummary:
         most = None if self._args.verbose else SHOWN
@@ -229,7 +221,7 @@ class _Pruning:
 
     def _plan_elsewhere(
         self, pending: Sequence[Found], asked: Callable[[Found], Demand], watch: Watcher
-    ) -> Results[tuple[_Answer, Told]]:
+    ) -> Results[tuple[Answer, Told]]:
         from ocigc.cluster.trees import Spread  # noqa: PLC0415
 
         assert self._workers is not None
@@ -246,7 +238,7 @@ class _Pruning:
         planned = [(name, (each.answer, each.told)) for name, each in results.values]
         return Results(planned, results.errors, results.interrupted)
 
-    def compare(self, planned: Results[_Answer], output: OutputFile | None) -> None:
+    def compare(self, planned: Results[Answer], output: OutputFile | None) -> None:
         """Raises Refused where the plans remove anything else than the saved one. Writes them to --plan-out."""
         if planned.interrupted:
             return
@@ -260,12 +252,12 @@ class _Pruning:
             layouts = tuple(each.plan for each in plans)
             output.write(as_file(SavedTree(os.path.abspath(self._tree.path), asked, layouts, tuple(skipped))))
 
-    def carry_out(self, planned: Results[_Answer] | None) -> Results[_Answer]:
+    def carry_out(self, planned: Results[Answer] | None) -> Results[Answer]:
         """Prunes; nothing but what was `planned`, if that was shown."""
-        shown = None if planned is None else {name: _goes_of(answer) for name, answer in planned.values}
+        shown = None if planned is None else {name: goes_of(answer) for name, answer in planned.values}
         taken = HardLinks(trash=self._wanted.trash is not None)
 
-        def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> _Answer:
+        def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> Answer:
             own = replace(self._options_of(found), dry_run=False)
             summaries: list[PlanSummary] = []
 
@@ -281,7 +273,7 @@ class _Pruning:
             with prune(
                 layout, own, confirm=confirm, review=review, watch=watch, taken=taken, elsewhere=others
             ) as pruned:
-                answer = _answer(pruned, summaries[-1])
+                answer = answer_of(pruned, summaries[-1])
                 for files in answer.summary.leaving:
                     taken.remove(files)
                 options.measure(self._args, as_metrics(pruned))
@@ -290,7 +282,7 @@ class _Pruning:
         results = self._run.carry_out(work)
         for name, answer in results.values:
             # A run that was interrupted before has removed some of it.
-            rest = () if shown is None or results.errors else shown[name].rest(_goes_of(answer)).orphans
+            rest = () if shown is None or results.errors else shown[name].rest(goes_of(answer)).orphans
             if rest:
                 self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay: they are needed now")
         return self._counted(results)
@@ -305,10 +297,10 @@ class _Pruning:
             raise Refused(f"it has changed since the plan was made: {what}; make the plan again")
         return shown.rest(going)
 
-    def _counted(self, results: Results[_Answer]) -> Results[_Answer]:
+    def _counted(self, results: Results[Answer]) -> Results[Answer]:
         self._progress.clear()
         space = "SpaceReclaimed" if self._wanted.trash is None else "SpaceTrashed"
-        return Results(list(_counted(results.values, space)), results.errors, results.interrupted)
+        return Results(list(counted(results.values, space)), results.errors, results.interrupted)
 
 
 def _repositories(
@@ -318,89 +310,3 @@ def _repositories(
     repositories = {each: each.repository(args.repository, watch.note) for each in tree.found}
     in_use_files.note_unmatched_below(args, wanted.request.in_use, tree, strict=wanted.in_use_strict)
     return repositories
-
-
-def _answer(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None) -> _Answer:
-    answer = {key: list(value) if isinstance(value, Iterator) else value for key, value in document(pruned).items()}
-    if pruned.stayed:
-        store = pruned.snapshot.store
-        going = [node for node in pruned.plan.blobs if store.digest(node) not in pruned.stayed]
-        summary = replace(summary, leaving=[store.files(going)])
-    explained = [] if pruned.explained is None else list(pruned.explained)
-    return _Answer(answer, summary, len(pruned.stayed), explained, now)
-
-
-def _counted(answers: Iterable[tuple[str, _Answer]], space: str) -> Iterator[tuple[str, _Answer]]:
-    """The answers, each with the bytes (under the key `space`) that go with it and with those before it."""
-    links = HardLinks()
-    for name, answer in answers:
-        going = {"SpaceReclaimed": 0, space: sum(links.remove(files) for files in answer.summary.leaving)}
-        going["SpaceReclaimed"] += answer.summary.leftover_bytes
-        yield name, replace(answer, document={**answer.document, **going})
-
-
-def _goes_of(answer: _Answer) -> Goes:
-    told = answer.document
-    images = tuple(pair for each in told["ImagesDeleted"] for pair in each.items())
-    unleased = tuple((each["Digest"], each["Label"], each["Snapshot"]) for each in told["Unleased"])
-    return Goes(images, tuple(told["Orphans"]), unleased, tuple(told["Leftovers"]))
-
-
-def _total(results: Results[_Answer], dry_run: bool) -> dict[str, Any]:
-    answers = [answer.document for _, answer in results.values]
-    lists = {key: [item for answer in answers for item in answer[key]] for key in _LISTS}
-    return {
-        "ImagesDeleted": lists["ImagesDeleted"],
-        "SpaceReclaimed": sum(answer["SpaceReclaimed"] for answer in answers),
-        "SpaceTrashed": sum(answer["SpaceTrashed"] for answer in answers),
-        "Unleased": lists["Unleased"],
-        "Orphans": lists["Orphans"],
-        "Leftovers": lists["Leftovers"],
-        "DryRun": dry_run,
-        "Errors": [log.with_hint(error) for error in results.errors],
-        "Layouts": [{"Layout": name, **answer.document} for name, answer in results.values],
-    }
-
-
-def _explained(results: Results[_Answer], told: Context) -> Iterator[str]:
-    explained = [(name, each) for name, answer in results.values for each in answer.explained]
-    if explained:
-        yield from explanation_lines(explained, told.width)
-        yield ""
-
-
-def _plan(results: Results[_Answer], told: Context, most: int | None, *, dry_run: bool) -> Iterator[str]:
-    if not results.values:
-        yield from _skipped(results)
-        return
-    summary = together([answer.summary for _, answer in results.values], most)
-    yield from plan_lines(summary, told, dry_run=dry_run, first=_by_layout(results, told, most))
-    yield from _skipped(results)
-
-
-def _done(results: Results[_Answer], told: Context, most: int | None, *, shown: bool) -> Iterator[str]:
-    if not results.values:
-        yield from _skipped(results)
-        return
-    summary = together([answer.summary for _, answer in results.values], most)
-    space = "SpaceReclaimed" if told.expires is None else "SpaceTrashed"
-    size = sum(answer.document[space] for _, answer in results.values)
-    kept = sum(answer.kept for _, answer in results.values)
-    yield from done_lines(summary, told, size=size, kept=kept, shown=shown, first=_by_layout(results, told, most))
-    yield from _skipped(results)
-
-
-def _by_layout(results: Results[_Answer], told: Context, most: int | None) -> Iterator[str]:
-    changed = [
-        (name, answer.summary, answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"])
-        for name, answer in results.values
-        if not answer.summary.empty
-    ]
-    if changed:
-        yield ""
-        yield from layout_lines(changed, told, most)
-
-
-def _skipped(results: Results[_Answer]) -> Iterator[str]:
-    if results.errors:
-        yield f"{len(results.errors):,} of {len(results.errors) + len(results.values):,} layouts were skipped."

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ocigc.cli import log, options, targets
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command, OneOf, Option
-from ocigc.cli.output.findings import (
-    affected_as_json,
-    affected_as_text,
-    incomplete_as_json,
-    incomplete_as_text,
-    named,
-)
-from ocigc.cli.output.tables import Column, table, terminal_width
-from ocigc.cli.output.terminal import elapsed, paint, progress_line
-from ocigc.cli.output.words import human_size
+from ocigc.cli.output.terminal import progress_line
+from ocigc.cli.output.verification import as_metrics, code_of, failure_as_json, show
 from ocigc.errors import CutOffArchive, UsageError, printable
 from ocigc.layout.layout import Layout
 from ocigc.layout.opening import open_either
@@ -36,13 +26,6 @@ if TYPE_CHECKING:
     from ocigc.cluster.trees import Spread
     from ocigc.layout.discover import Found
     from ocigc.progress import Watcher
-
-_LAYOUTS = (
-    Column("LAYOUT", name=True),
-    Column("BLOBS", right=True),
-    Column("SIZE", right=True),
-    Column("STATE"),
-)
 
 
 def _jobs(text: str) -> int:
@@ -96,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 result = verify(layout, wanted, watch=progress)
         else:
             result = _verify_one(args, wanted)
-    options.measure(args, _as_metrics(result))
+    options.measure(args, as_metrics(result))
     args.answered = True
     show(result, members if args.recursive else None, as_json=args.format == "json", ledger=wanted.keeps_ledger)
     return code_of(result)
@@ -141,35 +124,11 @@ def _run_shard(args: argparse.Namespace) -> int:
                 targets.confine(args, *directories)
             layouts = [verify_shard(layout, wanted, args.shard, watch=progress)]
     result = together([(seen.path, seen.result) for seen in layouts], errors)
-    options.measure(args, _as_metrics(result))
+    options.measure(args, as_metrics(result))
     args.answered = True
     way = {**wanted.way, "recursive": str(args.recursive)}
     print(fragment.dump(fragment.make(printable(args.layout), args.shard, way, layouts, errors)), end="")
     return code_of(result)
-
-
-def show(
-    result: Verification, members: Sequence[tuple[str, Verification]] | None, *, as_json: bool, ledger: bool
-) -> None:
-    """Prints what was found, of a tree with its members; with `ledger`, what that has saved."""
-    if result.unchecked:
-        why = "" if result.errors else "interrupted: "
-        log.note(f"{why}{result.unchecked:,} blobs were not checked")
-    if not as_json:
-        _print(result, members or ())
-        return
-    layouts = (
-        {} if members is None else {"Layouts": [{"Layout": name, **_document(each, ledger)} for name, each in members]}
-    )
-    json.dump(_document(result, ledger) | layouts, sys.stdout)
-    print()
-
-
-def code_of(result: Verification) -> int:
-    """The exit code."""
-    if result.errors or result.unchecked:
-        return options.FAILED
-    return 0 if result.sound else 1
 
 
 def _open(args: argparse.Namespace, progress: Watcher) -> Layout:
@@ -197,104 +156,6 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
             return verify(layout, wanted, watch=progress, hasher=None if workers is None else workers.hasher())
     except CutOffArchive as error:
         return Verification(0, 0, (), (), (), (), (), (), cut_off=str(error))
-
-
-def failure(message: str, _: argparse.Namespace) -> str:
-    """The JSON answer of a run that failed."""
-    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]), ledger=False)) + "\n"
-
-
-def _as_metrics(result: Verification) -> dict[str, int]:
-    return {
-        "checked_blobs": result.checked,
-        "checked_bytes": result.bytes,
-        "unchecked_blobs": result.unchecked,
-        "skipped_blobs": result.skipped,
-        "compared_blobs": result.compared,
-        "left_blobs": result.left,
-        "corrupt_blobs": len(result.corrupt),
-        "wrong_size_blobs": len(result.wrong_size),
-        "malformed_manifests": len(result.malformed),
-        "missing_blobs": len(result.missing),
-        "unsupported_blobs": len(result.unsupported),
-        "incomplete_images": len({(each.layout, each.image.position) for each in result.incomplete}),
-        "incomplete_bytes": sum(each.size for each in result.incomplete),
-        "check_errors": len(result.errors),
-    }
-
-
-def _document(result: Verification, ledger: bool) -> dict[str, object]:
-    document: dict[str, object] = {
-        "Checked": result.checked,
-        "Bytes": result.bytes,
-        "Corrupt": list(result.corrupt),
-        "WrongSize": list(result.wrong_size),
-        "Missing": list(result.missing),
-        "Unsupported": list(result.unsupported),
-        "Incomplete": [incomplete_as_json(each) for each in result.incomplete],
-        "Affected": list(map(affected_as_json, result.affected)),
-        "Sound": result.sound and not (result.errors or result.unchecked),
-        "Seconds": result.seconds,
-        "Errors": [*([result.cut_off] if result.cut_off else []), *result.malformed, *result.errors],
-    }
-    if result.repaired is not None:
-        document["Repaired"] = list(result.repaired)
-    if result.deep is not None:
-        document["Deep"] = {
-            "Checked": result.deep.checked,
-            "Mismatched": list(result.deep.mismatched),
-            "Undecodable": list(result.deep.undecodable),
-            "Unsupported": list(result.deep.unsupported),
-        }
-    if ledger:
-        document |= {"Skipped": result.skipped, "Compared": result.compared, "Left": result.left}
-    if result.unchecked:
-        document["Interrupted"] = True
-    return document
-
-
-def _print(result: Verification, members: Sequence[tuple[str, Verification]]) -> None:
-    by_state: dict[str, list[str]] = {}
-    for each in result.affected:
-        by_state.setdefault(each.state, []).append(affected_as_text(each))
-    for title, colour, lines in (
-        ("corrupt", "red", by_state.get("corrupt", ())),
-        ("wrong size", "red", by_state.get("wrong size", ())),
-        ("malformed", "red", [named(line, result.affected) for line in result.malformed]),
-        ("error", "red", result.errors),
-        ("archive", "red", [result.cut_off] if result.cut_off else ()),
-        ("incomplete", "red", list(map(incomplete_as_text, result.incomplete))),
-        ("missing", "yellow", by_state.get("missing", ())),
-        ("unsupported", "yellow", result.unsupported),
-        ("layer", "red", result.deep.reasons if result.deep else ()),
-        ("layer not unpacked", "yellow", result.deep.unsupported if result.deep else ()),
-        ("repaired", "green", result.repaired or ()),
-    ):
-        for line in lines:
-            print(f"{paint(title, colour, sys.stdout)}: {line}")
-    if members:
-        rows = [(name, f"{each.checked:,}", human_size(each.bytes), _verdict(each)) for name, each in members]
-        for line in table(_LAYOUTS, rows, width=terminal_width(sys.stdout)):
-            print(line)
-    verdict = _verdict(result)
-    colour = "red" if verdict == "NOT SOUND" else "green"
-    took = ""
-    if sys.stdout.isatty() and result.seconds > 0:
-        took = f" in {elapsed(result.seconds)}, {human_size(int(result.bytes / result.seconds))}/s"
-    print(f"{result.checked:,} blobs, {human_size(result.bytes)}{took}: {paint(verdict, colour, sys.stdout)}")
-    for count, what in (
-        (result.skipped, "not read, by the ledger"),
-        (result.compared, "only compared with the ledger, which finds bit rot, not forgery"),
-        (result.left, "left for the next run, as the budget is used up"),
-    ):
-        if count:
-            print(f"{count:,} blobs {what}")
-
-
-def _verdict(result: Verification) -> str:
-    if not result.sound or result.errors:
-        return "NOT SOUND"
-    return "sound so far" if result.unchecked else "sound"
 
 
 COMMAND = Command(
@@ -380,5 +241,5 @@ COMMAND = Command(
     ),
     exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a layout, 3 "
     "something could not be checked; an exhausted budget is not a failure",
-    failure=failure,
+    failure=lambda message, _: failure_as_json(message),
 )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
+
+_BATCH = 1000  # elements that become text at once
 
 
 def pieces(document: Any) -> Iterator[str]:
-    """The text that `json.dumps` gives. An iterator is an array whose elements are made one at a time; it may be the
+    """The text that `json.dumps` gives. An iterator is an array whose elements are made some at a time; it may be the
     document, or a member of it.
     """
     if isinstance(document, Iterator):
         yield "["
         separator = ""
-        for each in document:
-            yield f"{separator}{json.dumps(each)}"
+        while batch := list(islice(document, _BATCH)):
+            yield f"{separator}{json.dumps(batch)[1:-1]}"
             separator = ", "
         yield "]"
     elif isinstance(document, Mapping) and any(isinstance(each, Iterator) for each in document.values()):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ocigc.pruning.layout_plan import Pruned
 
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
-
-_BATCH = 1000  # values that are converted to JSON at a time
 
 
 def document(pruned: Pruned) -> dict[str, object]:
@@ -29,28 +25,6 @@ def document(pruned: Pruned) -> dict[str, object]:
         "DryRun": pruned.dry_run,
         "Errors": iter(()),
     }
-
-
-def as_json(pruned: Pruned) -> Iterator[str]:
-    """One JSON object, in pieces: a long report must not take much memory."""
-    before = "{"
-    for key, value in document(pruned).items():
-        yield f"{before}{json.dumps(key)}: "
-        if isinstance(value, Iterator):
-            yield from _array(value)
-        else:
-            yield json.dumps(value)
-        before = ", "
-    yield "}\n"
-
-
-def _array(values: Iterator[object]) -> Iterator[str]:
-    yield "["
-    separator = ""
-    while batch := list(islice(values, _BATCH)):
-        yield separator + json.dumps(batch)[1:-1]
-        separator = ", "
-    yield "]"
 
 
 def as_metrics(pruned: Pruned) -> dict[str, int]:
