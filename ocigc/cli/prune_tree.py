@@ -21,7 +21,7 @@ from ocigc.cli.output.plan_table import (
 from ocigc.cli.output.tables import terminal_width
 from ocigc.cli.output.terminal import ProgressLine, progress_line
 from ocigc.cli.output.tree_answer import (
-    Answer,
+    LayoutAnswer,
     answer_of,
     counted,
     explained_lines,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 class _Planned:
     """What comes of a plan in another process."""
 
-    answer: Answer
+    answer: LayoutAnswer
     told: Told
 
 
@@ -149,7 +149,7 @@ def _allow(tree: Tree, too_much: str | None) -> None:
     consent.ask(tree.path)
 
 
-def _excess(args: argparse.Namespace, results: Results[Answer]) -> str | None:
+def _excess(args: argparse.Namespace, results: Results[LayoutAnswer]) -> str | None:
     """What part of the plans of all layouts --max-delete does not allow."""
     summary = together([answer.summary for _, answer in results.values])
     size = sum(answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"] for _, answer in results.values)
@@ -195,12 +195,12 @@ class _Pruning:
         limit = wanted.keep_storage
         self._options_of = plain if limit is None else fit(tree, limit, plain, self._run.as_it_is(), watch)
 
-    def plan(self, *, quietly: bool) -> Results[Answer]:
+    def plan(self, *, quietly: bool) -> Results[LayoutAnswer]:
         """What would go; `quietly`, where the run itself will say what there is to say."""
         elsewhere = None if self._workers is None else self._plan_elsewhere
         return self._counted(self._run.plan(self._plan, quietly=quietly, elsewhere=elsewhere))
 
-    def _plan(self, layout: Layout, found: Found, watch: Watcher, others: Others) -> Answer:
+    def _plan(self, layout: Layout, found: Found, watch: Watcher, others: Others) -> LayoutAnswer:
         summarized: list[PlanSummary] = []
         own = replace(self._options_of(found), dry_run=True)
 
@@ -221,7 +221,7 @@ class _Pruning:
 
     def _plan_elsewhere(
         self, pending: Sequence[Found], asked: Callable[[Found], Demand], watch: Watcher
-    ) -> Results[tuple[Answer, Told]]:
+    ) -> Results[tuple[LayoutAnswer, Told]]:
         from ocigc.cluster.trees import Spread  # noqa: PLC0415
 
         assert self._workers is not None
@@ -238,7 +238,7 @@ class _Pruning:
         planned = [(name, (each.answer, each.told)) for name, each in results.values]
         return Results(planned, results.errors, results.interrupted)
 
-    def compare(self, planned: Results[Answer], output: OutputFile | None) -> None:
+    def compare(self, planned: Results[LayoutAnswer], output: OutputFile | None) -> None:
         """Raises Refused where the plans remove anything else than the saved one. Writes them to --plan-out."""
         if planned.interrupted:
             return
@@ -252,12 +252,12 @@ class _Pruning:
             layouts = tuple(each.plan for each in plans)
             output.write(as_file(SavedTree(os.path.abspath(self._tree.path), asked, layouts, tuple(skipped))))
 
-    def carry_out(self, planned: Results[Answer] | None) -> Results[Answer]:
+    def carry_out(self, planned: Results[LayoutAnswer] | None) -> Results[LayoutAnswer]:
         """Prunes; nothing but what was `planned`, if that was shown."""
         shown = None if planned is None else {name: goes_of(answer) for name, answer in planned.values}
         taken = HardLinks(trash=self._wanted.trash is not None)
 
-        def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> Answer:
+        def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> LayoutAnswer:
             own = replace(self._options_of(found), dry_run=False)
             summaries: list[PlanSummary] = []
 
@@ -297,7 +297,7 @@ class _Pruning:
             raise Refused(f"it has changed since the plan was made: {what}; make the plan again")
         return shown.rest(going)
 
-    def _counted(self, results: Results[Answer]) -> Results[Answer]:
+    def _counted(self, results: Results[LayoutAnswer]) -> Results[LayoutAnswer]:
         self._progress.clear()
         space = "SpaceReclaimed" if self._wanted.trash is None else "SpaceTrashed"
         return Results(list(counted(results.values, space)), results.errors, results.interrupted)

@@ -21,7 +21,7 @@ _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LayoutAnswer:
     """The answer of a prune of one layout, kept after its store is closed. `now` is its plan, where that is compared
     with another or saved."""
 
@@ -32,7 +32,7 @@ class Answer:
     now: LayoutNow | None
 
 
-def answer_of(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None) -> Answer:
+def answer_of(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None) -> LayoutAnswer:
     """The answer for one layout, whose plan was made or carried out."""
     answer = {key: list(value) if isinstance(value, Iterator) else value for key, value in document(pruned).items()}
     if pruned.stayed:
@@ -40,10 +40,10 @@ def answer_of(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None
         going = [node for node in pruned.plan.blobs if store.digest(node) not in pruned.stayed]
         summary = replace(summary, leaving=[store.files(going)])
     explained = [] if pruned.explained is None else list(pruned.explained)
-    return Answer(answer, summary, len(pruned.stayed), explained, now)
+    return LayoutAnswer(answer, summary, len(pruned.stayed), explained, now)
 
 
-def counted(answers: Iterable[tuple[str, Answer]], space: str) -> Iterator[tuple[str, Answer]]:
+def counted(answers: Iterable[tuple[str, LayoutAnswer]], space: str) -> Iterator[tuple[str, LayoutAnswer]]:
     """The answers, each with the bytes (under the key `space`) that go with it and with those before it."""
     links = HardLinks()
     for name, answer in answers:
@@ -52,7 +52,7 @@ def counted(answers: Iterable[tuple[str, Answer]], space: str) -> Iterator[tuple
         yield name, replace(answer, document={**answer.document, **going})
 
 
-def goes_of(answer: Answer) -> Goes:
+def goes_of(answer: LayoutAnswer) -> Goes:
     """All that goes by an answer."""
     told = answer.document
     images = tuple(pair for each in told["ImagesDeleted"] for pair in each.items())
@@ -60,7 +60,7 @@ def goes_of(answer: Answer) -> Goes:
     return Goes(images, tuple(told["Orphans"]), unleased, tuple(told["Leftovers"]))
 
 
-def total_document(results: Results[Answer], dry_run: bool) -> dict[str, Any]:
+def total_document(results: Results[LayoutAnswer], dry_run: bool) -> dict[str, Any]:
     """One JSON object for the tree: the lists and bytes of all layouts together, and each layout's own answer."""
     answers = [answer.document for _, answer in results.values]
     lists = {key: [item for answer in answers for item in answer[key]] for key in _LISTS}
@@ -77,7 +77,7 @@ def total_document(results: Results[Answer], dry_run: bool) -> dict[str, Any]:
     }
 
 
-def explained_lines(results: Results[Answer], told: Context) -> Iterator[str]:
+def explained_lines(results: Results[LayoutAnswer], told: Context) -> Iterator[str]:
     """The rule that keeps or removes each image, where that was asked for."""
     explained = [(name, each) for name, answer in results.values for each in answer.explained]
     if explained:
@@ -85,7 +85,7 @@ def explained_lines(results: Results[Answer], told: Context) -> Iterator[str]:
         yield ""
 
 
-def tree_plan_lines(results: Results[Answer], told: Context, most: int | None, *, dry_run: bool) -> Iterator[str]:
+def tree_plan_lines(results: Results[LayoutAnswer], told: Context, most: int | None, *, dry_run: bool) -> Iterator[str]:
     """What would go, of the tree and of each layout, and how many layouts were skipped."""
     if not results.values:
         yield from _skipped(results)
@@ -95,7 +95,7 @@ def tree_plan_lines(results: Results[Answer], told: Context, most: int | None, *
     yield from _skipped(results)
 
 
-def tree_done_lines(results: Results[Answer], told: Context, most: int | None, *, shown: bool) -> Iterator[str]:
+def tree_done_lines(results: Results[LayoutAnswer], told: Context, most: int | None, *, shown: bool) -> Iterator[str]:
     """What went; only the sums, if the plan was `shown` before."""
     if not results.values:
         yield from _skipped(results)
@@ -108,7 +108,7 @@ def tree_done_lines(results: Results[Answer], told: Context, most: int | None, *
     yield from _skipped(results)
 
 
-def _by_layout(results: Results[Answer], told: Context, most: int | None) -> Iterator[str]:
+def _by_layout(results: Results[LayoutAnswer], told: Context, most: int | None) -> Iterator[str]:
     changed = [
         (name, answer.summary, answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"])
         for name, answer in results.values
@@ -119,6 +119,6 @@ def _by_layout(results: Results[Answer], told: Context, most: int | None) -> Ite
         yield from layout_lines(changed, told, most)
 
 
-def _skipped(results: Results[Answer]) -> Iterator[str]:
+def _skipped(results: Results[LayoutAnswer]) -> Iterator[str]:
     if results.errors:
         yield f"{len(results.errors):,} of {len(results.errors) + len(results.values):,} layouts were skipped."
