@@ -318,6 +318,9 @@ size_t ocigc_store_digests(const ocigc_store *store, const uint32_t *nodes, size
  * and the earliest stamp. OCIGC_UNEXPECTED_FILE if it is no longer a regular file. */
 int32_t ocigc_store_stat(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                          struct ocigc_progress *progress, struct ocigc_error *error);
+/* Makes room for the statuses of all files. From here on, those of files that an expansion opens are kept, and
+ * ocigc_store_stat asks for the others. */
+int32_t ocigc_store_keep_statuses(ocigc_store *store, struct ocigc_error *error);
 int32_t ocigc_store_has_status(const ocigc_store *store, uint32_t node);
 
 uint64_t ocigc_store_size(const ocigc_store *store, uint32_t node);

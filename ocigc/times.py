@@ -19,6 +19,7 @@ Duration: TypeAlias = "int | timedelta"
 """Nanoseconds, or a `timedelta`."""
 
 SECOND = 1_000_000_000
+_DAY = 86_400  # seconds
 INT64_MAX = 2**63 - 1
 
 _UNITS = {
@@ -31,7 +32,7 @@ _UNITS = {
     "m": 60 * SECOND,
     "h": 3600 * SECOND,
 }
-_LONG_UNITS = _UNITS | {"d": 86_400 * SECOND, "w": 7 * 86_400 * SECOND}
+_LONG_UNITS = _UNITS | {"d": _DAY * SECOND, "w": 7 * _DAY * SECOND}
 _DURATION_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]+)")
 
 _USUAL = len("2026-11-26T15:04:05Z")  # of two digits for the hour, no fraction, and no zone
@@ -44,7 +45,7 @@ def nanoseconds(duration: Duration) -> int:
     """A duration in nanoseconds."""
     if isinstance(duration, int):
         return duration
-    return ((duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds) * 1_000
+    return ((duration.days * _DAY + duration.seconds) * 1_000_000 + duration.microseconds) * 1_000
 
 
 def instant(moment: int | datetime) -> int:
@@ -111,7 +112,7 @@ def instant_of(fields: Sequence[str | None], zone: int) -> int:
     for value, limit, name in ((hour, 24, "hour"), (minute, 60, "minute"), (second, 60, "second")):
         if value >= limit:
             raise ValueError(f"{name} out of range")
-    seconds = _days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - zone
+    seconds = _days(year, month, day) * _DAY + hour * 3600 + minute * 60 + second - zone
     return seconds * SECOND + (int(fields[6][:9].ljust(9, "0")) if fields[6] else 0)
 
 
@@ -147,8 +148,16 @@ def parse_rfc3339(text: str) -> int:
 def format_rfc3339(instant: int) -> str:
     """RFC 3339 in UTC, to the second. A time that RFC 3339 cannot express is `@` and the seconds since 1970."""
     seconds = instant // SECOND
+    day, second = divmod(seconds, _DAY)
+    date = _date(day)
+    return f"{date}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z" if date else f"@{seconds}"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    """The date of a day since 1970, as in `2026-11-26`. Empty if the year has not four digits."""
     try:
-        year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
+        year, month, number, *_ = time.gmtime(day * _DAY)
     except (OverflowError, ValueError, OSError):
-        return f"@{seconds}"
-    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z" if 0 < year < 10_000 else f"@{seconds}"
+        return ""
+    return f"{year:04}-{month:02}-{number:02}" if 0 < year < 10_000 else ""

@@ -65,6 +65,12 @@ int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *sto
     return open_ahead(content) || ocigc_blob_open(store, node, &content->blob, error) ? OCIGC_OK : error->code;
 }
 
+void ocigc_content_keep_status(const struct ocigc_content *content, ocigc_store *store)
+{
+    if (content->blob.file >= 0)
+        ocigc_status_keep(store, content->node, &content->blob.status);
+}
+
 void ocigc_content_close(struct ocigc_content *content)
 {
     if (content->blob.file >= 0)

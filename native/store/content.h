@@ -25,6 +25,8 @@ struct ocigc_content {
 int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *store, uint32_t node,
                            struct ocigc_buffer *buffer, struct ocigc_error *error);
 void ocigc_content_close(struct ocigc_content *content);
+/* Keeps the status of its file (ocigc_status_keep). */
+void ocigc_content_keep_status(const struct ocigc_content *content, ocigc_store *store);
 /* Whether it may be a JSON object: reads the first 4 KiB. */
 int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error);
 /* Reads all of it (at most OCIGC_MANIFEST_LIMIT bytes) into the buffer, once. */

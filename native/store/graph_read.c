@@ -344,6 +344,7 @@ int32_t ocigc_reader_read(struct ocigc_reader *reader, uint32_t node, uint32_t c
     int32_t code = ocigc_content_open(&content, reader->store, node, &reader->buffer, error);
     if (code != OCIGC_OK)
         return code;
+    ocigc_content_keep_status(&content, reader->store);
     if (claims & OCIGC_NODE_MANIFEST)
         code = read_strict(reader, &content, OCIGC_MEDIA_MANIFEST, error);
     if (code == OCIGC_OK && claims & OCIGC_NODE_INDEX)

@@ -108,6 +108,7 @@ static int32_t search_node(struct search *search, uint32_t node, struct ocigc_bu
         return OCIGC_OK; /* it is gone */
     if (code != OCIGC_OK)
         return code;
+    ocigc_content_keep_status(&content, search->store);
     finding.is_newer = ocigc_stamp(&content.blob.status) > search->newer_than;
     code = parse(search, &content, &finding, error);
     ocigc_content_close(&content);

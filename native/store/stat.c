@@ -42,6 +42,11 @@ int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct oci
     return OCIGC_OK;
 }
 
+int32_t ocigc_store_keep_statuses(ocigc_store *store, struct ocigc_error *error)
+{
+    return ocigc_status_reserve(store, NULL, 0) ? OCIGC_OK : ocigc_fail_memory(error);
+}
+
 static int32_t stat_file(struct job *job, uint32_t node, struct ocigc_status *status, uint64_t *bytes,
                          struct ocigc_error *error)
 {

@@ -143,3 +143,14 @@ bool ocigc_status_make(ocigc_store *store, pthread_mutex_t *lock, const struct s
     *status = made;
     return true;
 }
+
+/* What needs a lock is left to ocigc_store_stat. */
+void ocigc_status_keep(ocigc_store *store, uint32_t node, const struct stat *file)
+{
+    if (!has_table(store) || !store->status.all || file->st_nlink > 1 || (uint64_t)file->st_size >= OCIGC_SIZE_LARGE)
+        return;
+    uint32_t place = ocigc_status_claim(store, node);
+    struct ocigc_status status;
+    if (place != UINT32_MAX && ocigc_status_make(store, NULL, file, &status))
+        ocigc_status_put(store, place, status);
+}

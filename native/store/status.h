@@ -47,6 +47,9 @@ uint32_t ocigc_status_claim(struct ocigc_store *store, uint32_t node);
 /* Fills the place. An unknown status leaves it to the next thread that claims it. */
 void ocigc_status_put(struct ocigc_store *store, uint32_t place, struct ocigc_status status);
 
+/* Keeps the status of a file that was opened for another reason, if there is room for all statuses. */
+void ocigc_status_keep(struct ocigc_store *store, uint32_t node, const struct stat *file);
+
 /* Converts what stat returned. `lock` guards the store's inodes. false: no memory, `status` is unchanged. */
 bool ocigc_status_make(struct ocigc_store *store, pthread_mutex_t *lock, const struct stat *file,
                        struct ocigc_status *status);

@@ -373,6 +373,31 @@ static void test_phases(const char *index)
     ocigc_store_free(store);
 }
 
+/* An expansion keeps the statuses of what it opens. */
+static void test_kept_statuses(const char *index)
+{
+    ocigc_store *store, *all;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_NAMES, THREADS, &store, NULL, &error) == OCIGC_OK);
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_STATUS, THREADS, &all, NULL, &error) == OCIGC_OK);
+    CHECK(ocigc_store_keep_statuses(store, &error) == OCIGC_OK);
+    uint32_t root = node_of(store, index), known = 0;
+    uint8_t media = OCIGC_MEDIA_INDEX;
+    CHECK(!ocigc_store_has_status(store, root));
+    CHECK(ocigc_graph_expand(store, &root, &media, 1, THREADS, NULL, &error) == OCIGC_OK);
+    CHECK(ocigc_store_has_status(store, root));
+    for (uint32_t node = 0; node < ocigc_store_count(store); node++) {
+        if (!ocigc_store_has_status(store, node))
+            continue;
+        known++;
+        CHECK(ocigc_store_size(store, node) == ocigc_store_size(all, node));
+        CHECK(ocigc_store_stamp(store, node) == ocigc_store_stamp(all, node));
+        CHECK(ocigc_blob_was_touched(store, node) == ocigc_blob_was_touched(all, node));
+    }
+    CHECK(known > 1 && known < ocigc_store_count(store));
+    ocigc_store_free(store);
+    ocigc_store_free(all);
+}
+
 /* ----------------------------------------------------------------- numbers */
 
 static void test_numbers(void)
@@ -531,6 +556,7 @@ int main(void)
     test_numbers();
     test_stat(index);
     test_disk_order();
+    test_kept_statuses(index);
     test_phases(index);
     close(blobs);
     close(layout);

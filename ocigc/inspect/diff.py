@@ -77,7 +77,7 @@ def diff(
         snapshots = []
         for layout in (first, second):
             stack.enter_context(lock.shared(layout, wait))
-            snapshot = load_noting(layout, repository, now, watch)
+            snapshot = load_noting(layout, repository, now, watch, measure=True)
             stack.enter_context(snapshot.store)
             snapshot.store.stat(report=watch("Reading sizes"))
             snapshots.append(snapshot)

@@ -15,7 +15,7 @@ from ocigc.hard_links import Files, on_disk
 from ocigc.inspect.health import Disk, Health, disk_of, health_of, trash_of
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import lock
-from ocigc.layout.configs import with_created
+from ocigc.layout.configs import measured
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
@@ -108,11 +108,17 @@ def du(
     everything = request(prune_all=True, in_use=in_use, rules=rules)
     with lock.shared(layout, wait):
         in_grace_after = default.now - default.grace
-        snapshot = with_created(
-            load_noting(layout, repository, default.now, watch, in_grace_after=in_grace_after, elsewhere=elsewhere)
+        snapshot = load_noting(
+            layout,
+            repository,
+            default.now,
+            watch,
+            in_grace_after=in_grace_after,
+            measure=True,
+            elsewhere=elsewhere,
         )
         with snapshot.store as store:
-            store.stat(report=watch("Reading sizes"))
+            snapshot = measured(snapshot, watch)
             plans = forecast(snapshot, (default, everything), repository, default_policy, watch)
             some, most = (array("I", () if staying_damage(snapshot, plan.blobs) else plan.blobs) for plan in plans)
             leftovers = find_leftovers(layout.dir, store.foreign()[1])

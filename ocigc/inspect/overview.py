@@ -26,7 +26,7 @@ from ocigc.inspect.sharing import Sharing, sharing
 from ocigc.inspect.summary import Fate, Freed, ImageSummary, Overview, RepositorySummary
 from ocigc.inspect.usage import Usage, usage
 from ocigc.layout import history, lock
-from ocigc.layout.configs import with_created
+from ocigc.layout.configs import measured
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
@@ -103,11 +103,11 @@ class _Look:
             asked.now,
             self.watch,
             in_grace_after=asked.now - asked.grace,
+            measure=True,
             elsewhere=self.elsewhere,
         )
         with snapshot.store as store:
-            store.stat(report=self.watch("Reading sizes"))
-            return self._tell(with_created(snapshot), store)
+            return self._tell(measured(snapshot, self.watch), store)
 
     def _tell(self, snapshot: Snapshot, store: Store) -> Overview:
         now = self.requests[0].now

@@ -12,7 +12,7 @@ from ocigc.gc.protection import protect
 from ocigc.image import Descriptor, ImageRecord
 from ocigc.layout import lock
 from ocigc.layout.completeness import incomplete_images
-from ocigc.layout.configs import with_created
+from ocigc.layout.configs import measured
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.needs import hollow
@@ -157,10 +157,9 @@ def images(
     now = time.time_ns()
     with lock.shared(layout, wait):
         _note_pending(layout, watch)
-        snapshot = with_created(load_noting(layout, repository, now, watch))
+        snapshot = load_noting(layout, repository, now, watch, measure=True)
         with snapshot.store:
-            snapshot.store.stat(report=watch("Reading sizes"))
-            return usage(snapshot, InUse() if in_use is None else in_use, now)
+            return usage(measured(snapshot, watch), InUse() if in_use is None else in_use, now)
 
 
 def _note_pending(layout: Layout, watch: Watcher) -> None:

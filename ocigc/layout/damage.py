@@ -46,12 +46,15 @@ def load_noting(
     watch: Watcher,
     *,
     in_grace_after: int = NEVER,
+    measure: bool = False,
     elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
     """Reads a layout, as `load` does, for a command that changes nothing. Damaged manifests do not stop it; the first
     of them are noted. Raises Refused.
     """
-    reading = partial(load, layout, repository, now, watch, in_grace_after=in_grace_after, elsewhere=elsewhere)
+    reading = partial(
+        load, layout, repository, now, watch, in_grace_after=in_grace_after, measure=measure, elsewhere=elsewhere
+    )
     try:
         snapshot = reading(record_damage=True)
     except (CorruptError, MalformedError):  # in what index.json embeds, or in the list of docker save

@@ -109,6 +109,7 @@ class IndexImages:
         self._names = names
         self._columns = columns
         self._positions = positions
+        self._refer = bool(names.entries.references() or columns.labelled)
 
     @classmethod
     def of(cls, entries: Entries, repository: str | None) -> IndexImages:
@@ -253,10 +254,6 @@ class IndexImages:
             if key not in known:
                 known[key] = repository_of(self[position], own)
             yield known[key]
-
-    @property
-    def _refer(self) -> bool:
-        return bool(self._names.entries.references() or self._columns.labelled)
 
     def _references(self, position: int) -> tuple[str, ...]:
         """What any entry of an image refers to."""

@@ -100,6 +100,7 @@ def load(
     record: bool = False,
     record_damage: bool = False,
     accept_data: bool = False,
+    measure: bool = False,
     taken: HardLinks | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
@@ -108,8 +109,9 @@ def load(
     Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing. Orphaned
     manifests newer than `in_grace_after` are read too. With `record_damage`, the store records bad manifests as its
     faults; with `record`, also bad descriptors. With `accept_data`, bad embedded data of an entry is not refused: the
-    caller looks at `corrupt_data`. `taken` are the hard links that this run has removed from other
-    layouts; they make nothing in this one newer. What other layouts need, by `elsewhere`, is a root here.
+    caller looks at `corrupt_data`. To `measure` is for a caller that will ask for the status of every blob. `taken`
+    are the hard links that this run has removed from other layouts; they make nothing in this one newer. What other
+    layouts need, by `elsewhere`, is a root here.
     """
     # A writer writes the blobs, then names the image in index.json, then releases its lease. So leases are read first,
     # and blobs last.
@@ -124,6 +126,8 @@ def load(
     try:
         if record or record_damage:
             store.record(descriptors=record)
+        if measure:
+            store.keep_statuses()
         with _naming(layout):
             try:
                 store.read_labels(watch("Reading labels"))

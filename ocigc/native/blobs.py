@@ -176,6 +176,13 @@ class Blobs(Closing):
         long_call(lib.ocigc_store_stat, self.handle, address, len(flat), 0, report=report)
         self._has_all_statuses = nodes is None
 
+    def keep_statuses(self) -> None:
+        """Keeps the statuses of files that are opened from here on, for a caller that will ask for all. Raises
+        Refused.
+        """
+        if not self._has_all_statuses:
+            call(lib.ocigc_store_keep_statuses, self.handle)
+
     def _has_status(self, node: int) -> bool:
         return bool(lib.ocigc_store_has_status(self.handle, node))
 
@@ -202,6 +209,10 @@ class Blobs(Closing):
         if not lib.ocigc_store_has_status(self.handle, node):
             self.stat([node])
         return int(lib.ocigc_store_stamp(self.handle, node))
+
+    def modified(self, node: int) -> int:
+        """The mtime as it is now, an instant. Raises Refused if it cannot be read."""
+        return self._file(node).modified
 
     def newer(self, nodes: Sequence[int], instant: int) -> array[int]:
         """Those whose stamp is after an instant, unless only this run has moved it (see `scan`)."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TextIO
 
 from ocigc.values import frozen
 
+_BATCH = 1024  # rows
 _GAP = 3  # columns
 _READABLE = 24  # columns: other columns are left out before names are made shorter than this
 _SHORTEST = 3  # columns: nothing is made shorter than this
@@ -60,8 +62,9 @@ def lines(
         return map(cells, rows()) if timed else rows()
 
     widths = [measure(each.title) if header else 0 for each in columns]
-    for row in each_row():
-        widths = list(map(max, widths, map(len if _is_ascii(row) else measure, row)))
+    remaining = iter(each_row())
+    while batch := list(islice(remaining, _BATCH)):
+        widths = list(map(max, widths, map(_widest, zip(*batch, strict=True))))
     shown = list(range(len(columns))) if width is None else _with_room(columns, widths, width)
     picked = [columns[number] for number in shown]
     widths = [widths[number] for number in shown]
@@ -74,14 +77,13 @@ def lines(
     if header:
         yield _line(picked, widths, [each.title for each in picked])
     for row in each_row():
-        if cut or not _is_ascii(row):
-            yield _line(picked, widths, [row[number] for number in shown])
-        else:
-            yield template.format(*row).rstrip()
+        line = template.format(*row)
+        plain = not cut and line.isascii()
+        yield line.rstrip() if plain else _line(picked, widths, [row[number] for number in shown])
 
 
-def _is_ascii(row: Row) -> bool:
-    return "".join(row).isascii()
+def _widest(cells: Sequence[str]) -> int:
+    return max(map(len if "".join(cells).isascii() else measure, cells))
 
 
 def _minute(text: str) -> str:
