@@ -387,10 +387,10 @@ class TreeRun:
             if found.name not in done:
                 errors[found.name] = next(failed)
                 member = self._members[found]
-                if self._executing or member.after is None:
-                    self._read_again(member)
-                    member.after = member.needs
-                    self.recount(member)
+                # All of it stays, also what others have come to ask for.
+                self._read_again(member)
+                member.after = member.needs
+                self.recount(member)
         return results.interrupted
 
     def _plan_elsewhere(self, pending: Sequence[Found], elsewhere: PlanElsewhere[T], watch: Watcher) -> Results[T]:

@@ -153,6 +153,25 @@ def test_broken_layouts_are_skipped_and_named(tmp_path: Path) -> None:
     assert not good.blob_path(good.entries[1]).exists()
 
 
+def test_what_a_damaged_layout_needs_by_way_of_another_stays(tmp_path: Path) -> None:
+    """Its index lies in a pool, the manifest in it lies here, and the layer of that in a third layout."""
+    damaged, pool, third = (LayoutWriter(tmp_path / name) for name in ("damaged", "pool", "third"))
+    third.tag(third.image("kept", ["base"]), "kept:1")
+    layer = third.blob("layer")
+    manifest = damaged.manifest(damaged.config("app"), [layer])
+    index = damaged.index([manifest])
+    damaged.tag(index, "app:1")
+    damaged.blob_path(index).rename(pool.blob_path(index))
+    torn = damaged.image("torn", ["torn"])
+    damaged.blob_path(torn).write_bytes(b"{")
+    damaged.tag(torn, "torn:1")
+    for _ in range(2):
+        result = ocigc("prune", "-f", "--grace", "0s", "--recursive", tmp_path)
+        assert (result.code, "torn:1" in result.err) == (3, True)
+        assert pool.has(index)
+        assert third.has(layer)
+
+
 @pytest.mark.parametrize("name", ["App", "app:1.0", "_blobstore", ".sync", "a b", "with\nnewline", "caf\u00e9"])
 def test_a_directory_may_have_any_name(name: str, tmp_path: Path) -> None:
     """Sources: podman#7337, ko#1217; zot keeps `_blobstore` and `.sync` beside its repositories."""
