@@ -607,7 +607,8 @@ struct ocigc_verify_options {
 int32_t ocigc_map_blobs(struct ocigc_error *error);
 
 /* Hashes the blobs of `nodes`, largest first; verdicts[i] is the enum ocigc_verdict of nodes[i]. A cancel leaves the
- * rest UNCHECKED. `options` NULL: no deadline, no checksums. */
+ * rest UNCHECKED. `options` NULL: no deadline, no checksums. Without a deadline, what an expansion that records
+ * descriptors has found sound is not hashed again. */
 int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                      const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error);

@@ -46,6 +46,7 @@ void ocigc_graph_free(struct ocigc_graph *graph)
     free(graph->missing);
     free(graph->missing_text);
     free(graph->wrong_sizes);
+    free(graph->sound);
     free(graph);
 }
 

@@ -78,6 +78,7 @@ struct ocigc_graph {
     uint32_t *wrong_sizes;
     uint32_t wrong_size_count;
     uint32_t wrong_size_capacity;
+    struct ocigc_checksum *sound; /* by node; 0: unknown. NULL unless descriptors are recorded */
 };
 
 /* An edge in a byte: its role and its descriptor's media. */
@@ -166,6 +167,10 @@ int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct oc
 bool ocigc_graph_add_fault(struct ocigc_graph *graph, uint32_t node, const struct ocigc_error *error);
 bool ocigc_graph_add_missing(struct ocigc_graph *graph, const struct ocigc_missing *missing, const char *digest);
 bool ocigc_graph_add_wrong_size(struct ocigc_graph *graph, uint32_t node);
+/* Records that content is what its digest says, so that ocigc_verify need not hash it again. */
+void ocigc_graph_set_sound(struct ocigc_graph *graph, uint32_t node, const void *content, size_t length);
+/* Whether that is recorded; the XXH3-128 of the content. */
+bool ocigc_graph_is_sound(const struct ocigc_graph *graph, uint32_t node, struct ocigc_checksum *checksum);
 /* Sorts all records and drops duplicates. */
 void ocigc_graph_sort_records(struct ocigc_graph *graph);
 

@@ -254,7 +254,12 @@ static int32_t load_and_check(struct ocigc_reader *reader, struct ocigc_content 
 {
     bool is_verified = (ocigc_graph_flags(reader->store->graph, content->node) & OCIGC_NODE_VERIFIED) != 0;
     int32_t code = ocigc_content_load(content, error);
-    return code == OCIGC_OK ? ocigc_content_check(content, is_verified, error) : code;
+    if (code == OCIGC_OK)
+        code = ocigc_content_check(content, is_verified, error);
+    bool is_file = content->blob.file >= 0 && content->checked && !is_verified;
+    if (is_file && ocigc_blob_unchanged(reader->store, content->node, &content->blob.status))
+        ocigc_graph_set_sound(reader->store->graph, content->node, reader->buffer.bytes, reader->buffer.length);
+    return code;
 }
 
 static int32_t fail_limit(const struct ocigc_reader *reader, const struct ocigc_content *content, int32_t media,

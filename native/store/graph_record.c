@@ -1,5 +1,7 @@
-/* graph_record.c - what an expansion records instead of stopping: faults, missing blobs, wrong sizes. */
+/* graph_record.c - what an expansion records instead of stopping: faults, missing blobs, wrong sizes; and what it has
+ * found sound. */
 #include "base/vector.h"
+#include "digest/xxh3.h"
 #include "store/graph.h"
 
 #include <stdio.h>
@@ -8,7 +10,22 @@
 
 void ocigc_graph_record(ocigc_store *store, int32_t what)
 {
-    store->graph->record = what;
+    struct ocigc_graph *graph = store->graph;
+    graph->record = what;
+    if (what & OCIGC_RECORD_DESCRIPTORS && graph->sound == NULL) /* without memory, it is hashed twice */
+        graph->sound = calloc((size_t)store->count + 1, sizeof *graph->sound);
+}
+
+void ocigc_graph_set_sound(struct ocigc_graph *graph, uint32_t node, const void *content, size_t length)
+{
+    if (graph->sound != NULL)
+        graph->sound[node] = ocigc_xxh3(content, length);
+}
+
+bool ocigc_graph_is_sound(const struct ocigc_graph *graph, uint32_t node, struct ocigc_checksum *checksum)
+{
+    *checksum = graph->sound != NULL ? graph->sound[node] : (struct ocigc_checksum){0, 0};
+    return checksum->low != 0 || checksum->high != 0;
 }
 
 bool ocigc_graph_add_fault(struct ocigc_graph *graph, uint32_t node, const struct ocigc_error *error)

@@ -8,6 +8,7 @@
 #include "digest/xxh3.h"
 #include "store/blob.h"
 #include "store/files.h"
+#include "store/graph.h"
 #include "store/guard.h"
 #include "store/parallel.h"
 #include "store/read_ahead.h"
@@ -424,7 +425,7 @@ static int32_t verify_largest_first(struct work *work, uint32_t *order, size_t c
         work->count = 0;
         for (uint32_t i = 0; i < count; i++)
             if (ocigc_store_algorithm(work->store, work->nodes[i]) == algorithm &&
-                work->verdicts[i] != OCIGC_VERDICT_UNSUPPORTED)
+                work->verdicts[i] == OCIGC_VERDICT_UNCHECKED)
                 order[work->count++] = i;
         result = sort_queue(work, order) ? run_queue(work, error) : ocigc_fail_memory(error);
     }
@@ -439,11 +440,27 @@ static int32_t verify_in_order(struct work *work, uint32_t *order, size_t count,
         work->algorithm = ocigc_store_algorithm(work->store, work->nodes[i]);
         work->count = 0;
         for (; i < count && ocigc_store_algorithm(work->store, work->nodes[i]) == work->algorithm; i++)
-            if (work->verdicts[i] != OCIGC_VERDICT_UNSUPPORTED)
+            if (work->verdicts[i] == OCIGC_VERDICT_UNCHECKED)
                 order[work->count++] = i;
         result = run_queue(work, error);
     }
     return result;
+}
+
+/* What is known of a blob before it is read. What has been found sound in this run is not hashed again; but with a
+ * deadline, only what was begun in time counts. */
+static uint8_t known_verdict(const struct work *work, uint32_t position)
+{
+    uint32_t node = work->nodes[position];
+    struct ocigc_checksum checksum;
+    if (ocigc_kernels_of(ocigc_store_algorithm(work->store, node), NULL).many == NULL)
+        return OCIGC_VERDICT_UNSUPPORTED;
+    if (work->deadline != INT64_MAX || !ocigc_graph_is_sound(work->store->graph, node, &checksum))
+        return OCIGC_VERDICT_UNCHECKED;
+    if (work->checksums != NULL)
+        work->checksums[position] = checksum;
+    ocigc_progress_add(work->progress, 1, ocigc_store_size(work->store, node));
+    return OCIGC_VERDICT_SOUND;
 }
 
 int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
@@ -465,8 +482,7 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
     work.order = order;
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        bool computable = ocigc_kernels_of(ocigc_store_algorithm(store, nodes[i]), NULL).many != NULL;
-        verdicts[i] = computable ? OCIGC_VERDICT_UNCHECKED : OCIGC_VERDICT_UNSUPPORTED;
+        verdicts[i] = known_verdict(&work, (uint32_t)i);
         bytes += ocigc_store_size(store, nodes[i]);
     }
     if (progress != NULL) {

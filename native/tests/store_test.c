@@ -398,6 +398,40 @@ static void test_kept_statuses(const char *index)
     ocigc_store_free(all);
 }
 
+/* What an expansion has found sound is not hashed again, and comes to the same. */
+static void test_found_sound(const char *index)
+{
+    ocigc_store *store, *fresh;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_IDENTITY, THREADS, &store, NULL, &error) == OCIGC_OK);
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_IDENTITY, THREADS, &fresh, NULL, &error) == OCIGC_OK);
+    uint32_t count = ocigc_store_count(store), root = node_of(store, index), sound = 0;
+    uint8_t media = OCIGC_MEDIA_INDEX;
+    struct ocigc_checksum found, *checksums = calloc(2 * count, sizeof *checksums);
+    uint32_t *nodes = malloc(count * sizeof *nodes);
+    uint8_t *verdicts = malloc(2 * count);
+    CHECK(checksums != NULL && nodes != NULL && verdicts != NULL);
+    ocigc_graph_record(store, OCIGC_RECORD_FAULTS | OCIGC_RECORD_DESCRIPTORS);
+    CHECK(ocigc_graph_expand(store, &root, &media, 1, THREADS, NULL, &error) == OCIGC_OK);
+    for (uint32_t node = 0; node < count; node++) {
+        nodes[node] = node;
+        sound += ocigc_graph_is_sound(store->graph, node, &found);
+    }
+    CHECK(ocigc_graph_is_sound(store->graph, root, &found) && sound > 1 && sound < count);
+    struct ocigc_verify_options options = {.deadline = INT64_MAX, .checksums = checksums};
+    struct ocigc_progress progress[2] = {{0}, {0}};
+    CHECK(ocigc_verify(store, nodes, count, THREADS, &options, verdicts, &progress[0], &error) == OCIGC_OK);
+    options.checksums += count;
+    CHECK(ocigc_verify(fresh, nodes, count, THREADS, &options, verdicts + count, &progress[1], &error) == OCIGC_OK);
+    CHECK(memcmp(verdicts, verdicts + count, count) == 0 && verdicts[root] == OCIGC_VERDICT_SOUND);
+    CHECK(memcmp(checksums, checksums + count, count * sizeof *checksums) == 0);
+    CHECK(progress[0].items == progress[1].items && progress[0].bytes == progress[1].bytes);
+    free(checksums);
+    free(nodes);
+    free(verdicts);
+    ocigc_store_free(store);
+    ocigc_store_free(fresh);
+}
+
 /* ----------------------------------------------------------------- numbers */
 
 static void test_numbers(void)
@@ -557,6 +591,7 @@ int main(void)
     test_stat(index);
     test_disk_order();
     test_kept_statuses(index);
+    test_found_sound(index);
     test_phases(index);
     close(blobs);
     close(layout);
