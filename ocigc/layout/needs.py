@@ -24,6 +24,7 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NO_NODE, Role, Store, parse_children
 
 _LIMIT = 16 << 20  # bytes
+_BEGINNING = -(1 << 62)  # an instant before all files
 _DIGESTS = re.compile(rb"sha256:[0-9a-f]{64}(?![0-9a-f])|sha512:[0-9a-f]{128}(?![0-9a-f])")
 # The digests of empty content.
 _EMPTY = frozenset(
@@ -95,6 +96,19 @@ def mentioned(directory: Dir) -> frozenset[Digest]:
         return frozenset(Digest(found.decode()) for found in _DIGESTS.findall(directory.read(INDEX, INDEX_LIMIT)))
     except (OSError, Refused):
         return frozenset()
+
+
+def needs_of_blobs(directory: Dir) -> frozenset[Digest]:
+    """What the blobs of a layout refer to and lack, with its hollow files: all that is known where nothing else of it
+    can be read. Raises Refused and OSError.
+    """
+    with Store.scan(directory.fd) as store:
+        store.record()
+        store.stat()
+        store.find_referrers(_BEGINNING)
+        doubtful = chain(store.incomplete(), (node for node, _ in store.faults()))
+        children = chain.from_iterable(_children(store, node) for node in doubtful)
+        return frozenset(chain(_absent(children, store), store.digests(hollow(store))))
 
 
 def _named(index: Index, held: Sequence[Lease], now: int, entries: Collection[int]) -> Iterator[Digest]:

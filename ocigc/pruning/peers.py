@@ -22,7 +22,7 @@ from ocigc.layout.discover import Found, Tree
 from ocigc.layout.label_files import DIRECTORY as LABELS
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
-from ocigc.layout.needs import damage, mentioned, needs, needs_of_index
+from ocigc.layout.needs import damage, mentioned, needs, needs_of_blobs, needs_of_index
 from ocigc.layout.snapshot import Elsewhere, load
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
@@ -77,6 +77,8 @@ class Peer:
                     self.unknown = ""  # it is about to be written, or was removed: it names nothing
                 self.needs = mentioned(directory)
                 self.has_blobs = _has_blobs(directory, files=bool(self.needs))
+                with suppress(Refused):
+                    self.needs |= needs_of_blobs(directory)
         return self.needs
 
     def stamp_now(self) -> Stamp:

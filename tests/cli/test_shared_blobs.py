@@ -305,6 +305,39 @@ def test_a_layout_without_sound_blobs_needs_nobody_knows_what(
     assert not any(map(a.has, blobs[1:]))
 
 
+def cut_index(layout: LayoutWriter) -> None:
+    (layout.path / "index.json").write_text("{")
+
+
+def bad_lease(layout: LayoutWriter) -> None:
+    layout.lease("bad", [])
+    (layout.path / "leases/bad.json").write_text("{")
+
+
+def bad_marker(layout: LayoutWriter) -> None:
+    (layout.path / "oci-layout").write_text("{")
+
+
+@pytest.mark.parametrize("spoil", [cut_index, bad_lease, bad_marker])
+@pytest.mark.parametrize("lack", [hollow, absent])
+def test_what_the_manifests_of_a_layout_need_that_cannot_be_read(
+    spoil: Callable[[LayoutWriter], None], lack: Lack, tmp_path: Path
+) -> None:
+    """On a copy of a deduplicated bucket, a file of 0 bytes stands for a blob of another repository (zot#504)."""
+    a, b = make(tmp_path, "a"), make(tmp_path, "b")
+    a.tag(image(a, "own")[0], "1")
+    manifest, blobs = image(a, "shared")
+    for each in blobs:
+        b.blob_path(each).write_bytes(a.blob_path(each).read_bytes())
+    lack(b, blobs[-1])
+    b.tag(manifest, "1")
+    absent(a, manifest)
+    spoil(b)
+    answer = tree(tmp_path, code=3)
+    assert [error.split(":")[0] for error in answer["Errors"]][-1:] == ["b"]
+    assert a.has(blobs[-1])
+
+
 def test_a_directory_without_an_index_names_nothing(tmp_path: Path) -> None:
     """A layout has an oci-layout and an index.json. What has no index.json fails, but it needs nothing."""
     a, b = make(tmp_path, "a"), make(tmp_path, "b")
