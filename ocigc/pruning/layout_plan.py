@@ -91,6 +91,8 @@ def plan_layout(
     """What would go, as a dry run shows it."""
     request = options.request
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
+    # A run that removes something asks for statuses as late as it can.
+    takes_most = options.dry_run and options.references is None and not request.filters.dangling_only
     snapshot = load(
         layout,
         options.repository,
@@ -99,6 +101,7 @@ def plan_layout(
         in_grace_after=in_grace_after,
         record_damage=True,
         accept_data=True,
+        measure=takes_most,
         taken=taken,
         elsewhere=elsewhere,
     )
