@@ -11,11 +11,11 @@ from heapq import nlargest
 from sys import intern
 
 from ocigc.digest import Digest
-from ocigc.gc.graph import NO_NODE, flags
+from ocigc.gc.graph import flags
 from ocigc.gc.plan import Plan, Untagged
 from ocigc.gc.referrers import Relations
 from ocigc.hard_links import Files, freed, on_disk
-from ocigc.image import ImageRecord, Media
+from ocigc.image import ImageRecord
 from ocigc.layout.configs import created
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
@@ -180,7 +180,6 @@ def _losses(
     # There may be a million: no record is made, and of each repository's name there is one.
     frees = store.freed_each(*plan.blobs_by_image())
     names = list(map(intern, plan.pruned.repositories(options.repository)))
-    orphans = _without_referrers(plan, store, subjects, frees)
     images: Counter[str] = Counter()
     by_repository: Counter[str] = Counter()
     for number, each in enumerate(frees):
@@ -211,26 +210,7 @@ def _losses(
         )
         for number, untagged in ((number, _at(plan, number)) for number in listed)
     ]
-    return _ordered(losses), count, {name: (images[name], each) for name, each in by_repository.items()}, orphans
-
-
-def _without_referrers(plan: Plan, store: Store, subjects: Iterable[int], frees: array[int]) -> Sequence[int]:
-    """The orphans, without the content of referrers that go before their subject, which is added to what those free:
-    until then the subject keeps it, and a plan names it with the orphans.
-    """
-    late = [number for number in subjects if not frees[number]]
-    if not late or not plan.orphans:
-        return plan.orphans
-    left = flags(plan.orphans, len(store))
-    walks = plan.pruned.walks(store)
-    for number in late:
-        target = walks.nodes[number]
-        walk = () if target == NO_NODE else store.walk_from(target, Media(walks.medias[number]))
-        own = array("I", (node for node, _ in walk if left[node]))
-        frees[number] = store.freed(own)
-        for node in own:
-            left[node] = 0
-    return array("I", (node for node in plan.orphans if left[node]))
+    return _ordered(losses), count, {name: (images[name], each) for name, each in by_repository.items()}, plan.orphans
 
 
 def _size(image: ImageRecord, store: Store) -> int:
