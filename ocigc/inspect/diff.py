@@ -10,7 +10,7 @@ from ocigc.digest import Digest
 from ocigc.image import ImageRecord
 from ocigc.layout import lock
 from ocigc.layout.damage import load_noting
-from ocigc.layout.layout import Layout
+from ocigc.layout.opening import LayoutOrPath, opened
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
@@ -65,7 +65,12 @@ class Difference:
 
 
 def diff(
-    first: Layout, second: Layout, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
+    first: LayoutOrPath,
+    second: LayoutOrPath,
+    *,
+    repository: str | None = None,
+    wait: Duration = 0,
+    watch: Watcher = SILENT,
 ) -> Difference:
     """Compares two layouts by their names and descriptors. Only manifests are hashed. Bare tags of both belong to
     `repository` (normalised); `wait` is for the locks.
@@ -75,7 +80,7 @@ def diff(
     now = time.time_ns()
     with ExitStack() as stack:
         snapshots = []
-        for layout in (first, second):
+        for layout in map(stack.enter_context, (opened(first), opened(second))):
             stack.enter_context(lock.shared(layout, wait))
             snapshot = load_noting(layout, repository, now, watch, measure=True)
             stack.enter_context(snapshot.store)

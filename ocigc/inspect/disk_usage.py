@@ -19,6 +19,7 @@ from ocigc.layout.configs import measured
 from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast, request
@@ -86,6 +87,7 @@ def together(parts: Sequence[Consumption]) -> Consumption:
     )
 
 
+@accepts_path
 def du(
     layout: Layout,
     *,

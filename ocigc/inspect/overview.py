@@ -31,6 +31,7 @@ from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
 from ocigc.layout.needs import hollow
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.native import NO_NODE, Store
 from ocigc.progress import SILENT, Watcher
@@ -51,6 +52,7 @@ _ONLY_PRUNE, _ONLY_ALL = (bytes(bool(fate & bit) for fate in range(256)) for bit
 _REFUSED = "it would be refused: something is damaged"
 
 
+@accepts_path
 def overview(
     layout: Layout,
     *,

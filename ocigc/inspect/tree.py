@@ -16,6 +16,7 @@ from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import Layout
 from ocigc.layout.manifests import Documents
 from ocigc.layout.needs import is_hollow
+from ocigc.layout.opening import accepts_path
 from ocigc.native import Role, Store, media_of
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration
@@ -45,6 +46,7 @@ class Leaf:
     damaged: bool = False
 
 
+@accepts_path
 def tree(
     layout: Layout, reference: str, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> list[Leaf]:

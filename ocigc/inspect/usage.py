@@ -16,6 +16,7 @@ from ocigc.layout.configs import measured
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.needs import hollow
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NO_NODE
 from ocigc.progress import SILENT, Watcher
@@ -142,6 +143,7 @@ def _states(snapshot: Snapshot, images: Images, in_use: InUse, now: int) -> byte
     return found
 
 
+@accepts_path
 def images(
     layout: Layout,
     *,

@@ -18,6 +18,7 @@ from ocigc.layout import lock
 from ocigc.layout.configs import CONFIG_LIMIT, labels_of
 from ocigc.layout.damage import load_noting
 from ocigc.layout.layout import Layout
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.relations import detach
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NO_NODE, Role, Store, parse_document
@@ -58,6 +59,7 @@ class RetainingPaths:
     freed: int
 
 
+@accepts_path
 def why(
     layout: Layout, reference: str, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> RetainingPaths:

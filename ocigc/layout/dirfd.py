@@ -33,6 +33,8 @@ def reason(error: OSError) -> str:
     """What is wrong, in words."""
     if error.errno == errno.ELOOP:
         return "a symbolic link, which is not followed; put the file itself in its place"
+    if error.errno == errno.ENOTDIR:  # also for a symbolic link in place of a directory
+        return "not a directory; put the directory itself in its place, or move away what is there"
     return error.strerror or str(error)
 
 

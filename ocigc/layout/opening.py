@@ -1,14 +1,21 @@
-"""Opens what a command is given: the directory of a layout, or an archive of one."""
+"""Opens what a caller gives for a layout: its directory, an archive of one, or a layout that is open already."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from stat import S_ISREG
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ocigc.layout.layout import Layout
 from ocigc.native import confine, return_memory
 from ocigc.progress import SILENT, Watcher
+
+P = ParamSpec("P")
+R = TypeVar("R")
+LayoutOrPath = Layout | str | os.PathLike[str]
 
 
 def open_either(path: str | os.PathLike[str], watch: Watcher = SILENT) -> Layout:
@@ -23,6 +30,27 @@ def open_either(path: str | os.PathLike[str], watch: Watcher = SILENT) -> Layout
     from ocigc.layout.archive import Archive  # noqa: PLC0415
 
     return Archive(path, watch)
+
+
+@contextmanager
+def opened(given: LayoutOrPath) -> Iterator[Layout]:
+    """An open layout as it is, which stays open; a path is opened, and closed at the end. Raises as `open_either`."""
+    if isinstance(given, Layout):
+        yield given
+        return
+    with open_either(given) as layout:
+        yield layout
+
+
+def accepts_path(work: Callable[Concatenate[Layout, P], R]) -> Callable[Concatenate[LayoutOrPath, P], R]:
+    """Lets a function of an open layout take the path of one, too."""
+
+    @wraps(work)
+    def with_path(layout: LayoutOrPath, *args: P.args, **kwargs: P.kwargs) -> R:
+        with opened(layout) as found:
+            return work(found, *args, **kwargs)
+
+    return with_path  # type: ignore[return-value]  # that says nothing of `layout` by name
 
 
 def open_layout(

@@ -22,6 +22,7 @@ from ocigc.layout import leases, lock
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
+from ocigc.layout.opening import accepts_path
 from ocigc.native import Store
 from ocigc.times import SECOND, Duration, format_rfc3339, instant, nanoseconds
 
@@ -32,6 +33,7 @@ _LEASED_FOR = 7 * 86_400 * SECOND  # so that a lease left by a crash ends by its
 _PER_LEASE = 200_000  # digests: a file of some 20 MB
 
 
+@accepts_path
 def hold(
     layout: Layout,
     resources: Iterable[str],
@@ -64,6 +66,7 @@ def _instant(expires: int | datetime | timedelta, now: int) -> int:
     return now + nanoseconds(expires) if isinstance(expires, timedelta) else instant(expires)
 
 
+@accepts_path
 def release(layout: Layout, identities: Iterable[str], *, wait: Duration = 0) -> None:
     """Ends leases. Raises UsageError where a lease does not exist, and Refused."""
     with lock.exclusive(layout, wait):
@@ -71,6 +74,7 @@ def release(layout: Layout, identities: Iterable[str], *, wait: Duration = 0) ->
             leases.release(layout.dir, identity)
 
 
+@accepts_path
 def held(layout: Layout, *, wait: Duration = 0) -> list[Lease]:
     """All leases, by name. Raises Refused."""
     with lock.shared(layout, wait):

@@ -9,6 +9,7 @@ from ocigc.errors import Message, Remedy
 from ocigc.hard_links import HardLinks
 from ocigc.layout import lock
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Elsewhere
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.layout_plan import Pruned, plan_layout
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     pass
 
 
+@accepts_path
 def prune(
     layout: Layout,
     options: PruneOptions | None = None,

@@ -145,6 +145,7 @@ class TreeRun:
         self._members = {found: self._member(found) for found in tree.found}
         self._wanted = Wanted()
         self._unread: list[_PrunedLayout] = []
+        self._kept: dict[str, tuple[Digest, ...]] = {}  # by the paths of pools, while plans are made
         self.has_pools = False
         self._executing = False
         self._shares = False
@@ -198,11 +199,22 @@ class TreeRun:
 
         def blobs_of(each: _PrunedLayout) -> Iterable[Digest]:
             if each.pool or (each.emptied and (each.done or not self._executing)):
-                return each.kept_blobs(self.now)
+                return self._kept_by(each)
             going = frozenset() if self._executing else each.going
             return (digest for digest in each.blobs() if digest not in going)
 
         return nodes_of(self._beside(member), store, blobs_of)
+
+    def _kept_by(self, member: _PrunedLayout) -> Iterable[Digest]:
+        """What leases and labels of a pool keep. It is read once for all other pools, except while plans are carried
+        out: then each looks again.
+        """
+        if self._executing:
+            return member.kept_blobs(self.now)
+        path = member.found.path
+        if path not in self._kept:
+            self._kept[path] = tuple(member.kept_blobs(self.now))
+        return self._kept[path]
 
     def changed_beside(self, member: _PrunedLayout) -> bool:
         """Whether another layout of the tree has changed since this one was planned, if it shares blobs."""
@@ -375,6 +387,7 @@ class TreeRun:
 
         if not pending:
             return False
+        self._kept.clear()
         if elsewhere is None:
             results = each_layout(self._tree, one, watch, at_once=at_once, among=pending)
         else:

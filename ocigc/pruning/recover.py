@@ -36,6 +36,7 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
     Refused and Interrupted.
     """
     with naming(f"{layout.path}/{STATE}"):
+        run_directory.check(state, f"{layout.path}/{STATE}")
         preflight.clean(layout, state)
         clear_index_lock(layout)
         if not run_directory.pending(state):

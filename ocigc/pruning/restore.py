@@ -17,6 +17,7 @@ from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import load
 from ocigc.native import parse_document
 from ocigc.progress import SILENT, Watcher
@@ -54,6 +55,7 @@ class Restored:
         return not (self.missing or self.damaged)
 
 
+@accepts_path
 def trashed(layout: Layout, *, wait: Duration = 0) -> list[Trashed]:
     """The runs in the trash, the oldest first. `wait` is for the lock. Raises Refused."""
     with lock.shared(layout, wait):
@@ -85,6 +87,7 @@ def empty_trash(
     return gone
 
 
+@accepts_path
 def restore(
     layout: Layout,
     *,

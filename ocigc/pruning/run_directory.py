@@ -29,7 +29,7 @@ from dataclasses import replace
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
-from ocigc.layout.dirfd import Dir
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import purge
@@ -50,6 +50,15 @@ _ROOM = "room"
 _LINE_LIMIT = 256  # bytes of a digest and its newline
 _BLOB = re.compile("[0-9a-f]{64}|[0-9a-f]{128}")
 _PRIVATE = 0o700
+
+
+def check(state: Dir, path: str) -> None:
+    """Raises Refused where anything but a directory is in the place of a directory of runs; `path` is that of the
+    state.
+    """
+    for name in (RUN, TRASH, _DRAFT, _DISCARDED):
+        with naming(f"{path}/{name}"), suppress(FileNotFoundError):
+            state.below(name).close()
 
 
 def pending(state: Dir) -> bool:

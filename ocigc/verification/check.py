@@ -13,6 +13,7 @@ from ocigc.layout.damage import Affected, affected
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import find_leftovers, partial_names
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, run_directory, trash
@@ -54,6 +55,7 @@ class Findings:
 _NORMAL = ("absent", "orphans", "expired_leases", "affected", "leftovers")
 
 
+@accepts_path
 def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Watcher = SILENT) -> Findings:
     """Checks a layout. With `sparse`, no image has to be complete. Raises UsageError where it is not a layout, and
     Refused where it cannot be read.

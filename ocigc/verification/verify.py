@@ -15,6 +15,7 @@ from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.damage import affected
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Snapshot, load
 from ocigc.native import NEVER, Detail, Store
 from ocigc.progress import SILENT, Watcher
@@ -87,6 +88,7 @@ class VerifyOptions:
         return Terms(Scope.ALL, now)
 
 
+@accepts_path
 def verify(
     layout: Layout,
     options: VerifyOptions | None = None,

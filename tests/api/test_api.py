@@ -52,6 +52,24 @@ def test_everything_that_the_stub_names_is_there_and_listed() -> None:
         _ = ocigc.nothing_of_ours
 
 
+def test_a_path_may_stand_for_an_open_layout(tmp_path: Path) -> None:
+    store = LayoutWriter(tmp_path / "mirror")
+    store.tag(store.image("kept", ["kept"]), "kept:1")
+    orphan = store.blob(b"orphan")
+    for path in (tmp_path / "mirror", str(tmp_path / "mirror")):
+        assert ocigc.verify(path).sound
+        assert [each.image.name for each in ocigc.images(path)] == ["kept:1"]
+        assert ocigc.diff(path, path).none
+        request = ocigc.request(grace=0)
+        with ocigc.prune(path, ocigc.PruneOptions(request, dry_run=True, explain=True)) as planned:
+            assert list(planned.orphans()) == [orphan["digest"]]
+            assert [each.image.name for each in planned.explained or ()] == ["kept:1"]
+    lease = ocigc.hold(path, ["kept:1"])
+    assert [each.id for each in ocigc.held(path)] == [lease]
+    with pytest.raises(ocigc.UsageError, match="absent"):
+        ocigc.check(tmp_path / "absent")
+
+
 def test_an_archive_can_only_be_read(tmp_path: Path) -> None:
     store = LayoutWriter(tmp_path / "mirror")
     store.tag(store.image("kept", ["kept"]), "kept:1")

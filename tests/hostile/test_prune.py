@@ -70,6 +70,14 @@ def manifest_of(layout: LayoutWriter) -> dict[str, Any]:
     return layout.entries[0]
 
 
+@pytest.mark.parametrize("name", ["run", "draft", "trash", "discarded"])
+def test_a_file_in_place_of_a_directory_of_the_state(layout: LayoutWriter, name: str) -> None:
+    state = layout.path / ".ocigc"
+    state.mkdir()
+    (state / name).write_bytes(b"")
+    refused(ocigc(*PRUNE, layout.path), 3, f".ocigc/{name}: not a directory", "move away")
+
+
 def test_a_manifest_that_is_claimed_to_be_an_index(layout: LayoutWriter) -> None:
     layout.tag({**layout.image("x"), "mediaType": INDEX}, "example.com/x:1")
     refused(ocigc("prune", "--force", layout.path), 3, "sha256:", "example.com/x:1")
