@@ -40,9 +40,10 @@ from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import prune
-from ocigc.pruning.prune_tree import Demand, Others, Told, TreeRun, tell
+from ocigc.pruning.prune_tree import Others, TreeRun
 from ocigc.pruning.quota import fit
 from ocigc.pruning.saved_plan import SavedTree, as_file, asked_for, layout_now, plan_for
+from ocigc.pruning.tree_member import Demand, Told, tell
 from ocigc.pruning.what_goes import Goes, goes
 
 if TYPE_CHECKING:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
 from typing import TypeVar
 
 from ocigc.digest import Digest
@@ -21,87 +19,22 @@ from ocigc.layout import label_files, leases
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
-from ocigc.layout.needs import damage, needs
 from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.progress import Quiet, Watcher
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.peers import Peer, Wanted, nodes_of
+from ocigc.pruning.peers import Wanted, nodes_of
+from ocigc.pruning.tree_member import Demand, Told, TreeMember, tell
 
 _MOST_ROUNDS = 20
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _PrunedLayout(Peer):
-    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. `pool`:
-    it has no entry; `emptied`: its last plan takes all it has. In that plan it was `asked` for these digests, keeps
-    the `hits` of them, and loses the blobs `going`. `done`: its plan has been carried out.
-    """
-
-    found: Found = field(kw_only=True)
-    after: frozenset[Digest] | None = None
-    pool: bool = False
-    emptied: bool = False
-    asked: frozenset[Digest] = frozenset()
-    hits: frozenset[Digest] = frozenset()
-    going: frozenset[Digest] = frozenset()
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a plan tells of its layout: what that needs now and `after` it, the `hits`, the blobs `going`, and whether
-    it is `emptied`. If it has nothing but damaged manifests, `damage` says what is wrong with the first."""
-
-    needs: frozenset[Digest]
-    after: frozenset[Digest]
-    hits: frozenset[Digest]
-    going: frozenset[Digest]
-    emptied: bool
-    damage: str
-
-
-def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> Told:
-    """What a plan tells at the instant `now`, where others have asked for some digests; with `pools` also what goes."""
-    snapshot, plan = planned.snapshot, planned.plan
-    gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
-    blobs = plan.blobs
-    current = needs(snapshot, now)
-    return Told(
-        current,
-        needs(snapshot, now, gone, blobs) if gone or blobs else current,
-        frozenset(snapshot.store.digests(present(asked, snapshot.store))),
-        frozenset(snapshot.store.digests(blobs)) if pools else frozenset(),
-        len(gone) == len(snapshot.index.entries),
-        damage(snapshot) if len(snapshot.store) == len(snapshot.store.faults()) else "",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """Implements `Elsewhere` for one layout that is planned in another process: what the others need at this moment. It
-    is not for pools."""
-
-    digests: frozenset[Digest]
-    unknown: str
-    pools: bool
-
-    def needed(self) -> frozenset[Digest]:
-        return self.digests
-
-    def kept(self, store: Store) -> array[int]:  # noqa: ARG002
-        return array("I")
-
-    def changed(self) -> bool:
-        return False
-
-
 class Others:
     """Implements `Elsewhere` for one layout of a tree. `saw` must be told of every plan for it."""
 
-    def __init__(self, run: TreeRun, member: _PrunedLayout) -> None:
+    def __init__(self, run: TreeRun, member: TreeMember) -> None:
         self._run = run
         self._member = member
 
@@ -144,17 +77,17 @@ class TreeRun:
         self._watch = watch
         self._members = {found: self._member(found) for found in tree.found}
         self._wanted = Wanted()
-        self._unread: list[_PrunedLayout] = []
+        self._unread: list[TreeMember] = []
         self._kept: dict[str, tuple[Digest, ...]] = {}  # by the paths of pools, while plans are made
         self.has_pools = False
         self._executing = False
         self._shares = False
 
-    def _member(self, found: Found) -> _PrunedLayout:
+    def _member(self, found: Found) -> TreeMember:
         def directory() -> Dir:
             return self._tree.dir.below(*found.path.split("/"))
 
-        return _PrunedLayout(found.name, lambda: self._tree.open(found), directory, found=found)
+        return TreeMember(found.name, lambda: self._tree.open(found), directory, found=found)
 
     def as_it_is(self) -> Callable[[Found], Others]:
         """What the layouts need from each other now, before anything goes; for trials. Reads all of them."""
@@ -166,10 +99,10 @@ class TreeRun:
 
     # What one layout needs from the others
 
-    def _beside(self, member: _PrunedLayout) -> Iterator[_PrunedLayout]:
+    def _beside(self, member: TreeMember) -> Iterator[TreeMember]:
         return (each for each in self._members.values() if each is not member)
 
-    def needed_beside(self, member: _PrunedLayout) -> frozenset[Digest]:
+    def needed_beside(self, member: TreeMember) -> frozenset[Digest]:
         """What the others need and lack: by their plans, or, while plans are carried out, as things are."""
         if self._executing and self._shares:
             for other in self._beside(member):
@@ -178,13 +111,13 @@ class TreeRun:
                     self.recount(other)
         return self._wanted.beside(member.found.path)
 
-    def heard(self, member: _PrunedLayout, told: Told) -> None:
+    def heard(self, member: TreeMember, told: Told) -> None:
         """Takes note of what a plan has told."""
         member.needs, member.after, member.hits, member.going = told.needs, told.after, told.hits, told.going
         member.emptied, member.damage, member.has_blobs = told.emptied, told.damage, not told.damage
         self.recount(member)
 
-    def recount(self, member: _PrunedLayout) -> None:
+    def recount(self, member: TreeMember) -> None:
         """Counts what a layout needs at this stage of the run."""
         found = member.needs if self._executing and not member.done else member.after
         self._wanted.count(member.found.path, found or frozenset())
@@ -192,12 +125,12 @@ class TreeRun:
         unknown = member.unknown or (member.damage and not member.has_blobs)
         self._unread = [*unread, member] if unknown else unread
 
-    def kept_beside(self, member: _PrunedLayout, store: Store) -> array[int]:
+    def kept_beside(self, member: TreeMember, store: Store) -> array[int]:
         """The blobs of a pool that the other layouts have, and keep. In layouts without an entry, also those that
         this run empties, only leases and labels keep blobs: otherwise two of them would keep one for each other.
         """
 
-        def blobs_of(each: _PrunedLayout) -> Iterable[Digest]:
+        def blobs_of(each: TreeMember) -> Iterable[Digest]:
             if each.pool or (each.emptied and (each.done or not self._executing)):
                 return self._kept_by(each)
             going = frozenset() if self._executing else each.going
@@ -205,7 +138,7 @@ class TreeRun:
 
         return nodes_of(self._beside(member), store, blobs_of)
 
-    def _kept_by(self, member: _PrunedLayout) -> Iterable[Digest]:
+    def _kept_by(self, member: TreeMember) -> Iterable[Digest]:
         """What leases and labels of a pool keep. It is read once for all other pools, except while plans are carried
         out: then each looks again.
         """
@@ -216,11 +149,11 @@ class TreeRun:
             self._kept[path] = tuple(member.kept_blobs(self.now))
         return self._kept[path]
 
-    def changed_beside(self, member: _PrunedLayout) -> bool:
+    def changed_beside(self, member: TreeMember) -> bool:
         """Whether another layout of the tree has changed since this one was planned, if it shares blobs."""
         return self._shares and any(each.stamp != each.stamp_now() for each in self._beside(member))
 
-    def unknown_to(self, member: _PrunedLayout) -> str:
+    def unknown_to(self, member: TreeMember) -> str:
         """Why some needs of another layout from this one are unknown. A layout that cannot be read, but has blobs of
         its own, is assumed not to need those of others, unless layouts of this tree do.
         """
@@ -288,7 +221,7 @@ class TreeRun:
     def _outdated(self, among: Iterable[Found]) -> list[Found]:
         return [found for found in among if self._is_outdated(self._members[found])]
 
-    def _is_outdated(self, member: _PrunedLayout) -> bool:
+    def _is_outdated(self, member: TreeMember) -> bool:
         """Whether a layout is asked for more than its plan took into account."""
         more = self.needed_beside(member) - member.asked
         if not more or member.unknown:
@@ -353,12 +286,12 @@ class TreeRun:
                 break
             self._shares = True
 
-    def _read_again(self, member: _PrunedLayout) -> None:
+    def _read_again(self, member: TreeMember) -> None:
         """Finds out what a layout needs, with what the others need of it now."""
         member.read_needs(self.now, Others(self, member))
         self.recount(member)
 
-    def _holds_too_much(self, member: _PrunedLayout) -> bool:
+    def _holds_too_much(self, member: TreeMember) -> bool:
         """Whether a layout has kept what others needed only until their turn was over."""
         return member.done and not member.hits <= self.needed_beside(member)
 

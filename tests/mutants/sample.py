@@ -64,6 +64,7 @@ _TESTS: dict[str, Sequence[str]] = {
     "pruning/restore.py": ("tests/cli/test_trash.py", *_PRUNING),
     "pruning/roots.py": ("tests/pruning/test_roots.py", *_PRUNING),
     "pruning/saved_plan.py": ("tests/cli/test_apply.py", "tests/cli/test_apply_tree.py"),
+    "pruning/tree_member.py": ("tests/layout/test_random_trees.py",),
     "pruning/trash.py": ("tests/cli/test_trash.py", *_PRUNING),
     "pruning/what_goes.py": ("tests/cli/test_apply.py", "tests/cli/test_apply_tree.py"),
     "native/store/sweep.c": ("tests/native/test_store_sweep.py", *_PRUNING),

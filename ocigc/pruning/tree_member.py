@@ -1,0 +1,80 @@
+"""One layout of a tree that is pruned: what its plan tells of it, and what the other layouts ask of it."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from itertools import chain
+
+from ocigc.digest import Digest
+from ocigc.layout.discover import Found
+from ocigc.layout.needs import damage, needs
+from ocigc.layout.snapshot import present
+from ocigc.native import Store
+from ocigc.pruning.layout_plan import Pruned
+from ocigc.pruning.peers import Peer
+
+
+@dataclass(slots=True)
+class TreeMember(Peer):
+    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. `pool`:
+    it has no entry; `emptied`: its last plan takes all it has. In that plan it was `asked` for these digests, keeps
+    the `hits` of them, and loses the blobs `going`. `done`: its plan has been carried out.
+    """
+
+    found: Found = field(kw_only=True)
+    after: frozenset[Digest] | None = None
+    pool: bool = False
+    emptied: bool = False
+    asked: frozenset[Digest] = frozenset()
+    hits: frozenset[Digest] = frozenset()
+    going: frozenset[Digest] = frozenset()
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a plan tells of its layout: what that needs now and `after` it, the `hits`, the blobs `going`, and whether
+    it is `emptied`. If it has nothing but damaged manifests, `damage` says what is wrong with the first."""
+
+    needs: frozenset[Digest]
+    after: frozenset[Digest]
+    hits: frozenset[Digest]
+    going: frozenset[Digest]
+    emptied: bool
+    damage: str
+
+
+def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> Told:
+    """What a plan tells at the instant `now`, where others have asked for some digests; with `pools` also what goes."""
+    snapshot, plan = planned.snapshot, planned.plan
+    gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
+    blobs = plan.blobs
+    current = needs(snapshot, now)
+    return Told(
+        current,
+        needs(snapshot, now, gone, blobs) if gone or blobs else current,
+        frozenset(snapshot.store.digests(present(asked, snapshot.store))),
+        frozenset(snapshot.store.digests(blobs)) if pools else frozenset(),
+        len(gone) == len(snapshot.index.entries),
+        damage(snapshot) if len(snapshot.store) == len(snapshot.store.faults()) else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Implements `Elsewhere` for one layout that is planned in another process: what the others need at this moment. It
+    is not for pools."""
+
+    digests: frozenset[Digest]
+    unknown: str
+    pools: bool
+
+    def needed(self) -> frozenset[Digest]:
+        return self.digests
+
+    def kept(self, store: Store) -> array[int]:  # noqa: ARG002
+        return array("I")
+
+    def changed(self) -> bool:
+        return False
