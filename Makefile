@@ -7,7 +7,7 @@ SOURCES := $(shell find native ocigc man completions -type f -not -path '*/__pyc
 
 C_SOURCES := $(shell find native -name '*.[ch]' -not -path 'native/vendor/*')
 
-.PHONY: bench-cluster cluster-faults help demo test native-test tsan valgrind arm faults races interleavings stopped-writers mutants mutants-by-rule fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
+.PHONY: bench-cluster cluster-faults help demo test native-test tsan valgrind arm faults races interleavings stopped-writers mutants mutants-by-rule mutants-by-line fuzz bench lint types coverage generated vendor bundle release clean bundle-trial
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,6 +60,12 @@ mutants: $(VENV)/.installed ## put small faults into a copy of the program: a te
 SAMPLE ?= 60
 mutants-by-rule: $(VENV)/.installed ## the same with a sample of mutants that are made by rule (SAMPLE=200)
 	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants.sample', run_name='__main__', alter_sys=True)" $(SAMPLE)
+
+MODULES ?= put_back restore trash journal commit execute gc/
+mutants-by-line: $(VENV)/.installed ## try all of those, each with the tests that execute its line (hours; MODULES=commit)
+	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants.reach', run_name='__main__', alter_sys=True)" \
+	    tests/gc tests/layout tests/pruning tests/cli tests/test_labels.py tests/faults/test_faults.py tests/faults/test_interleavings.py -n 2
+	$(BIN)/python -P -c "import sys, runpy; sys.path.append('.'); runpy.run_module('tests.mutants.by_rule', run_name='__main__', alter_sys=True)" $(MODULES)
 
 NATIVE_SETUP = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson setup --reconfigure -Dextension=false -Dtests=true \
     -Dbuildtype=debugoptimized -Dwerror=true

@@ -1,8 +1,7 @@
 """Writers that know nothing of us, step by step, as docs/crash-safety.md tells their habits: each pushes an image that
 shares a layer with one that a prune removes, tags one that a prune removes, or protects it.
 
-A step is what no scheduler can divide to any effect: `touches` are the places that it reads or, if it `changes`
-anything, writes.
+A step is what no scheduler can divide to any effect.
 """
 
 from __future__ import annotations
@@ -10,14 +9,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 INDEX = "index.json"
 _LOCK = "index.json.lock"
+_INDEX, _LOCKED = frozenset([INDEX]), frozenset([_LOCK])
 Entry = dict[str, Any]
+
+
+def _paths(digests: Iterable[str]) -> frozenset[str]:
+    return frozenset(f"blobs/{digest.replace(':', '/')}" for digest in digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,15 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a writer does next."""
+    """What a writer does next. It looks up names, which are paths in the layout, and changes what some stand for; it
+    reads files, and writes into them. A file has the base name that it was opened by, wherever it is by then."""
 
     name: str
-    touches: frozenset[str]
     act: Callable[[], None]
-    changes: bool = True
+    looks_up: frozenset[str] = frozenset()
+    changes: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
 
 
 class Failed(Exception):
@@ -74,7 +81,7 @@ class Writer:
         def act() -> None:
             self.found = {digest for digest in self.image.children if self._blob(digest).exists()}
 
-        return Step("look for blobs", frozenset(self.image.children), act, changes=False)
+        return Step("look for blobs", act, looks_up=_paths(self.image.children))
 
     def _put(self, *, manifest: bool) -> Step:
         wanted = list(self.image.blobs) if manifest else self.image.children
@@ -86,10 +93,10 @@ class Writer:
                     temporary.write_bytes(self.image.blobs[digest])
                     temporary.rename(self._blob(digest))
 
-        return Step("put blobs", frozenset(["blobs", *(each for each in wanted if each not in self.found)]), act)
+        return Step("put blobs", act, changes=_paths(each for each in wanted if each not in self.found))
 
     def _manifest_in_place(self) -> list[Step]:
-        touches = frozenset([self.image.digest, "blobs"])
+        file = frozenset([self.image.digest.partition(":")[2]])
 
         def truncate() -> None:
             self._file = os.open(self._blob(self.image.digest), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -97,7 +104,10 @@ class Writer:
         def write() -> None:
             self._write(self.image.blobs[self.image.digest])
 
-        return [Step("truncate the manifest", touches, truncate), Step("write the manifest", touches, write)]
+        return [
+            Step("truncate the manifest", truncate, changes=_paths([self.image.digest]), writes=file),
+            Step("write the manifest", write, writes=file),
+        ]
 
     def _blob(self, digest: str) -> Path:
         return self.layout / "blobs" / digest.replace(":", "/")
@@ -108,7 +118,7 @@ class Writer:
         def act() -> None:
             self._parse((self.layout / INDEX).read_bytes())
 
-        return Step("read the index", frozenset([INDEX]), act, changes=False)
+        return Step("read the index", act, looks_up=_INDEX, reads=_INDEX)
 
     def _parse(self, content: bytes) -> None:
         self._document = json.loads(content)
@@ -125,8 +135,10 @@ class Writer:
         def write() -> None:
             self._write(self._content(entry))
 
-        touches = frozenset([INDEX])
-        return [Step("truncate the index", touches, truncate), Step("write the index", touches, write)]
+        return [
+            Step("truncate the index", truncate, looks_up=_INDEX, writes=_INDEX),
+            Step("write the index", write, writes=_INDEX),
+        ]
 
     def _index_renamed(self) -> Step:
         def act() -> None:
@@ -134,7 +146,7 @@ class Writer:
             temporary.write_bytes(self._content())
             temporary.rename(self.layout / INDEX)
 
-        return Step("write the index", frozenset([INDEX]), act)
+        return Step("write the index", act, changes=_INDEX)
 
     def _write(self, content: bytes) -> None:
         os.write(self._file, content)
@@ -189,8 +201,6 @@ class BuildKit(Writer):
     """The index is read and written under a lock, in the file that was opened first."""
 
     def steps(self) -> Sequence[Step]:
-        touches = frozenset([INDEX])
-
         def lock() -> None:
             self._lock = os.open(self.layout / _LOCK, os.O_RDONLY | os.O_CREAT, 0o600)
             try:
@@ -218,10 +228,10 @@ class BuildKit(Writer):
         return [
             self._look(),
             self._put(manifest=True),
-            Step("lock the index", frozenset([_LOCK]), lock),
-            Step("read the index", touches, read, changes=False),
-            Step("write the index", touches, write),
-            Step("unlock the index", frozenset([_LOCK]), unlock),
+            Step("lock the index", lock, changes=_LOCKED, writes=_LOCKED),
+            Step("read the index", read, looks_up=_INDEX, reads=_INDEX),
+            Step("write the index", write, writes=_INDEX),
+            Step("unlock the index", unlock, changes=_LOCKED, writes=_LOCKED),
         ]
 
 
@@ -235,7 +245,7 @@ class Tag(Writer):
                 raise Failed
             self.found = {digest for digest in self.image.blobs if self._blob(digest).exists()}
 
-        look = Step("look for blobs", frozenset([INDEX, *self.image.blobs]), act, changes=False)
+        look = Step("look for blobs", act, looks_up=_INDEX | _paths(self.image.blobs), reads=_INDEX)
         return [look, self._index_renamed()]
 
 

@@ -8,8 +8,8 @@
  *   FAULT_ERRNO     the error that it gets without being made; 0 for SIGKILL before it is made
  *   FAULT_CHANGING  1: only calls that change something count
  *   FAULT_STICKY    1: every later call gets the error too
- *   FAULT_LOG       a descriptor for a line a call: its name, whether it changes something, its two paths, its result,
- *                   and the bytes that it wrote in hex, with tabs between
+ *   FAULT_LOG       a descriptor for a line per call: its name, whether it changes something, its two paths, its
+ *                   result, the bytes that it wrote in hex, and whether it was made on an open file, with tabs between
  *   FAULT_STOPS     numbers of calls, from 0, with commas between: before each of them, the process writes a byte to the
  *                   descriptor FAULT_ASK and reads one from FAULT_ANSWER: 'g', it goes on; 'k', it is killed. With it,
  *                   one call is made at a time, whatever the threads, and no time passes where the process sleeps
@@ -71,6 +71,7 @@ __attribute__((constructor)) void fault_configure(void)
 struct call {
     const char *name;
     bool changes;
+    bool is_open; /* made on a descriptor, not on a name */
     char path[2 * PATH_MAX];
     char other[2 * PATH_MAX];
 };
@@ -160,7 +161,7 @@ static void record(const struct call *call, long result, const unsigned char *by
                 *call->other ? call->other + strlen(root) : "", result < 0 ? -(long)cause : result);
         for (size_t i = 0; i < length; i++)
             fprintf(out, "%02x", bytes[i]);
-        fputc('\n', out);
+        fprintf(out, "\t%d\n", call->is_open);
         fclose(out);
         put(log_to, line, size);
         free(line);
@@ -183,7 +184,7 @@ static void record(const struct call *call, long result, const unsigned char *by
 
 #define PLAIN(type, what, alters, below, made) BODY(type, what, alters, below, made, NULL, 0)
 #define AT(directory, name) resolve(directory, name, call.path)
-#define ON(file) resolve(file, NULL, call.path)
+#define ON(file) (call.is_open = true, resolve(file, NULL, call.path))
 
 /* -------------------------------------------------------------------- calls */
 

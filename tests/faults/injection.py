@@ -32,7 +32,8 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that was made. Paths are relative to the layout, "" is the layout itself. `result` may be -errno."""
+    """A call that was made. Paths are relative to the layout, "" is the layout itself. `result` may be -errno. A call
+    on an open file has the path that this file has by then."""
 
     name: str
     changes: bool
@@ -40,6 +41,7 @@ class Call:
     other: str
     result: int
     written: bytes
+    is_open: bool = False
 
 
 def shim() -> Path:
@@ -91,5 +93,6 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def call_of(line: str) -> Call:
-    name, changes, path, other, result, written = line.split("\t")
-    return Call(name, changes == "1", path.lstrip("/"), other.lstrip("/"), int(result), bytes.fromhex(written))
+    name, changes, path, other, result, written, is_open = line.split("\t")
+    paths = path.lstrip("/"), other.lstrip("/")
+    return Call(name, changes == "1", *paths, int(result), bytes.fromhex(written), is_open == "1")

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -21,11 +22,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import pairwise, product
+from itertools import combinations_with_replacement, pairwise, product
 from pathlib import Path
 from typing import Any
 
 from tests.faults.actor import Actor
+from tests.faults.dependence import count, depend, dependent, earliest
 from tests.faults.habits import INDEX, WRITERS, Entry, Failed, Pushed, Step, Tag, Writer
 from tests.faults.injection import KILLED, Call
 from tests.helpers.layouts import LayoutWriter
@@ -34,12 +36,12 @@ KEPT, GONE, NEW, AGAIN = (f"example.com/{name}:1" for name in ("kept", "gone", "
 _NAME = "org.opencontainers.image.ref.name"
 _TRASH = ("--trash", "7d")
 
-# A writer of more steps than `_SHORT` acts at so many places in the midst of the command: two find nearly all that any
-# number would, and all would take weeks: skopeo and one prune have 130,000 orders, oras 6,500,000. So many orders with
-# more places are tried at random.
-_SHORT, _SWITCHES, _LOOKS, _MORE = 6, 2, 6, 500
+# Where a writer has more orders than `_MOST`, it acts at as many places in the midst of the command as make no more
+# than that, and at more places in `_MORE` random orders.
+_MOST = int(os.environ.get("OCIGC_ORDERS", "20000"))
+_MORE = 500
 
-# What changes nothing that anybody could see, or only what is our own.
+# What changes nothing that anybody could see after a kill, or only what is our own.
 _UNSEEN = frozenset({"fsync", "fchmod", "fchown", "flock", "write", "close"})
 
 
@@ -179,7 +181,7 @@ class Order:
 @dataclass(slots=True)
 class Trial:
     """What has happened: the calls, those of the first command first, and the steps, each with the number of the call
-    before which it was done. `length` is the number of the first command's calls."""
+    before which it was done. `length` is the number of the first command's calls, `final` the layout after both."""
 
     writer: Writer
     calls: list[Call] = field(default_factory=list)
@@ -188,6 +190,7 @@ class Trial:
     finished: bool = False
     excused: frozenset[str] = frozenset()
     length: int = 0
+    final: dict[str, bytes] = field(default_factory=dict)
 
     def when(self, *names: str) -> int:
         """Before which call the writer did the last step of these names; -1 for never."""
@@ -387,6 +390,7 @@ def _act(
     while not (trial.finished or trial.failed):
         check.at_a_moment()
         _step(trial, steps, trial.length)
+    trial.final = _final(layout)
     if order.kill is None:
         check.at_the_end()
     run = actor.run(layout, _prune(template, layout, *(_TRASH if command.trash else ())))
@@ -398,6 +402,18 @@ def _act(
         _restore_all(actor, layout)
         check.at_the_end()
         check.came_back()
+
+
+def _final(layout: Path) -> dict[str, bytes]:
+    """All files; of what ocigc writes for itself, names without those of runs, for the contents tell the time."""
+    found = {}
+    for path in layout.rglob("*"):
+        name = str(path.relative_to(layout))
+        if name.startswith((".ocigc/", "leases/")):
+            found[re.sub("^.ocigc/trash/[^/]+", ".ocigc/trash/run", name)] = b""
+        else:
+            found[name] = path.read_bytes() if path.is_file() else b""
+    return found
 
 
 def _restore_all(actor: Actor, layout: Path) -> None:
@@ -423,42 +439,33 @@ def _step(trial: Trial, steps: Iterator[Step], at: int) -> None:
 # All orders
 
 
-def orders(trial: Trial, order: Order) -> Iterator[Order]:
+def orders(trial: Trial, order: Order, places: int) -> Iterator[Order]:
     """The orders that differ from one that was tried by when the first of the steps that were left to the end is done:
-    at once after the step before it, or right after one of the later calls that touch the same places."""
+    at once after the step before it, or right after one of the later calls that depend on it. So each step is as early
+    as it can be, and no two orders are the same but for steps and calls that make no difference."""
     done = len(order.at)
     steps = trial.writer.steps()
     if done == len(steps):
         return
     first = order.at[-1] if order.at else 0
-    step = steps[done]
-    found = [first]
-    looks: Counter[tuple[str, str]] = Counter()
-    for number, call in enumerate(trial.calls[: trial.length]):
-        if number < first or not _depend(call, step):
-            continue
-        # A command that waits looks at one thing again and again.
-        looks[call.name, call.path] += 1
-        if call.changes or looks[call.name, call.path] <= _LOOKS:
-            found.append(number + 1)
-    for at in dict.fromkeys(found):
-        if len(steps) <= _SHORT or len({*order.at, at}) <= _SWITCHES:
-            yield Order((*order.at, at), order.kill)
+    later = [first + number + 1 for number in dependent(trial.calls[first : trial.length], steps[done])]
+    for at in (first, *later):
+        another = Order((*order.at, at), order.kill)
+        if at == [first, *later][-1]:
+            # No call that depends on it is left: this is the order that was tried.
+            yield from orders(trial, another, places)
+        elif len({*another.at} - {0}) <= places:
+            yield another
 
 
-def _depend(call: Call, step: Step) -> bool:
-    """Whether it can make a difference which of the two comes first."""
-    if call.name in _UNSEEN or not (call.changes or step.changes):
-        return False
-    for path in (call.path, call.other):
-        directory, name = os.path.split(path)
-        if directory.startswith("blobs/") and f"{directory.removeprefix('blobs/')}:{name}" in step.touches:
-            return True
-        if path == "blobs/sha256" and "blobs" in step.touches and call.name != "open":
-            return True
-        if name.startswith("index.") and (INDEX in step.touches or name in step.touches):
-            return True
-    return False
+def places_for(trial: Trial) -> int:
+    """At how many places a writer can act without more than `_MOST` orders."""
+    steps = trial.writer.steps()
+    return max(places for places in range(1, len(steps) + 1) if places == 1 or _count(trial, steps, places) <= _MOST)
+
+
+def _count(trial: Trial, steps: Sequence[Step], places: int) -> int:
+    return count(trial.calls[: trial.length], steps, places)
 
 
 def kills(trial: Trial) -> Iterator[Order]:
@@ -477,7 +484,7 @@ def walks(trial: Trial, rng: random.Random, count: int) -> Iterator[Order]:
         [
             number + after
             for number, call in enumerate(trial.calls[: trial.length])
-            if _depend(call, step)
+            if depend(call, step)
             for after in (0, 1)
         ]
         for step in steps
@@ -490,15 +497,18 @@ def walks(trial: Trial, rng: random.Random, count: int) -> Iterator[Order]:
 
 @dataclass(slots=True)
 class Outcome:
-    """How many orders were tried, how many of them were excused by which window, and what has failed."""
+    """How many orders were tried, how many of them were excused by which window, and what has failed. `places` is the
+    bound, None where all were tried."""
 
     tried: int = 0
+    places: int | None = None
     excused: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        windows = "".join(f", {count:,} {name}" for name, count in sorted(self.excused.items()))
-        return f"{self.tried:,} orders{windows}" + (f", {len(self.faults):,} FAULTS" if self.faults else "")
+        bound = "" if self.places is None else f" at {self.places} places, and {_MORE} at random"
+        windows = "".join(f", {number:,} {name}" for name, number in sorted(self.excused.items()))
+        return f"{self.tried:,} orders{bound}{windows}" + (f", {len(self.faults):,} FAULTS" if self.faults else "")
 
 
 class Explorer:
@@ -510,23 +520,66 @@ class Explorer:
 
     def everything(self) -> Outcome:
         """All orders, and all kills."""
-        self._explore([Order()], orders)
         undisturbed = self._undisturbed()
-        if len(undisturbed.writer.steps()) > _SHORT:
+        places = places_for(undisturbed)
+        self.explore(places)
+        if places < len(undisturbed.writer.steps()):
+            self.outcome.places = places
             self._explore(list(walks(undisturbed, random.Random(0), _MORE)), lambda *_: ())
         self._explore(list(kills(undisturbed)), lambda *_: ())
         return self.outcome
+
+    def explore(self, places: int) -> set[frozenset[tuple[str, bytes]]]:
+        """All orders with so many places; the ends that they come to."""
+        ends = set()
+
+        def note(trial: Trial, order: Order) -> Iterator[Order]:
+            ends.add(frozenset(trial.final.items()))
+            return orders(trial, order, places)
+
+        self._explore([Order()], note)
+        return ends
+
+    def everywhere(self) -> set[frozenset[tuple[str, bytes]]]:
+        """The ends of all orders of all steps and calls, those too that make no difference."""
+        ends = set()
+
+        def note(trial: Trial, _: Order) -> tuple[()]:
+            ends.add(frozenset(trial.final.items()))
+            return ()
+
+        undisturbed = self._undisturbed()
+        steps = len(undisturbed.writer.steps())
+        places = range(undisturbed.length + 1)
+        self._explore([Order(at) for at in combinations_with_replacement(places, steps)], note)
+        return ends
 
     def killed_everywhere(self) -> Outcome:
         """All kills, the writer coming after them."""
         self._explore([order for order in kills(self._undisturbed()) if not order.at], lambda *_: ())
         return self.outcome
 
-    def sample(self, count: int, rng: random.Random) -> Outcome:
-        """So many orders and so many kills."""
+    def sample(self, number: int, rng: random.Random) -> Outcome:
+        """So many pairs of a random order and the one that is tried in its place, and so many kills."""
         undisturbed = self._undisturbed()
-        self._explore([*walks(undisturbed, rng, count), *rng.sample(list(kills(undisturbed)), count)], lambda *_: ())
+        self.compare(walks(undisturbed, rng, number))
+        self._explore(rng.sample(list(kills(undisturbed)), number), lambda *_: ())
         return self.outcome
+
+    def compare(self, orders: Iterable[Order]) -> None:
+        """Tries orders, and the same with each step as early as it can be: both have to come to the same end."""
+        for order in orders:
+            ends: list[dict[str, bytes]] = []
+
+            def early(trial: Trial, order: Order, ends: list[dict[str, bytes]] = ends) -> list[Order]:
+                ends.append(trial.final)
+                steps, calls = trial.writer.steps(), trial.calls[: trial.length]
+                at = [min(each, trial.length) for each in order.at]
+                return [Order(earliest(calls, steps, at))] if len(ends) == 1 else []
+
+            self._explore([order], early)
+            if len(ends) == 2 and ends[0] != ends[1]:
+                self.outcome.faults.append(f"{self._command.name}, {self._kind.__name__}, {order}: not the same early")
 
     def _undisturbed(self) -> Trial:
         return self._perform(self._actors[0], Order(), self._template.path.with_name("undisturbed"))
