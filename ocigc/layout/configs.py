@@ -8,15 +8,18 @@ Source: moby `setupLabelFilter` at docker-v29.7.2; buildx "Attestation storage".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from ocigc.errors import MalformedError, Refused
 from ocigc.gc.rule_sets import RuleSet
 from ocigc.image import CREATED_ANNOTATION, ImageRecord, Media
+from ocigc.layout.manifests import embedded_content
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import Background, Config, Store, media_of, parse_config
+from ocigc.native import Background, Config, Role, Store, media_of, parse_children, parse_config
 from ocigc.progress import Watcher
 from ocigc.strict_json import parse_json
 from ocigc.times import parse_rfc3339
@@ -27,12 +30,14 @@ _NO_BUILD_BEFORE = parse_rfc3339("1990-01-01T00:00:00Z")
 ATTESTATION = "vnd.docker.reference.type"
 """The annotation of a descriptor that makes its manifest one."""
 _INDEX_LIMIT = 16 << 20  # bytes of an index
+_DOCUMENTS = (Media.MANIFEST, Media.INDEX)
+_EMBEDDED_DEPTH = 8  # of manifests embedded in each other
 
 
 def config(store: Store, node: int) -> Config | None:
     """An image config, verified; None where it cannot be read, verified or parsed."""
     try:
-        return parse_config(store.read(node, CONFIG_LIMIT))
+        return _parsed(store.read(node, CONFIG_LIMIT))
     except Refused:
         return None
 
@@ -48,8 +53,43 @@ def config_labels(store: Store, image: ImageRecord, *, skip_attestations: bool =
     nodes: Sequence[int | None] = _configs(store, image)
     if skip_attestations and (target := store.find(image.target.digest)) is not None:
         nodes = configs_beside(store, target, image.target.media)
-    configs = (None if node is None else config(store, node) for node in nodes)
+    configs = [None if node is None else config(store, node) for node in nodes] or list(_embedded(store, image))
     return [None if found is None else found.labels for found in configs]
+
+
+def _embedded(store: Store, image: ImageRecord) -> Iterator[Config | None]:
+    """The configs of an image that descriptors embed as `data`, or that only embedded manifests refer to; None for a
+    config that cannot be read.
+    """
+    for node, media in store.walk(image.target):
+        with suppress(Refused):
+            if media in _DOCUMENTS and b'"data"' in (content := store.read(node, CONFIG_LIMIT)):
+                yield from _embedded_in(store, content, media)
+
+
+def _embedded_in(
+    store: Store, content: bytes, media: Media, depth: int = _EMBEDDED_DEPTH, *, walked: bool = True
+) -> Iterator[Config | None]:
+    """The same for one document. What is present counts only if no walk has led to the document."""
+    for role, descriptor, raw in parse_children(content, media):
+        if role == Role.SUBJECT or descriptor.media not in (Media.CONFIG, *_DOCUMENTS):
+            continue
+        if (node := store.find(descriptor.digest)) is not None:
+            walk = [] if walked else store.walk_from(node, descriptor.media)
+            yield from (config(store, each) for each, kind in walk if kind == Media.CONFIG)
+        elif (data := embedded_content(json.loads(raw).get("data"), descriptor)) is None:
+            continue
+        elif descriptor.media == Media.CONFIG:
+            yield _parsed(data)
+        elif depth:
+            yield from _embedded_in(store, data, descriptor.media, depth - 1, walked=False)
+
+
+def _parsed(content: bytes) -> Config | None:
+    try:
+        return parse_config(content)
+    except Refused:
+        return None
 
 
 def with_created(snapshot: Snapshot) -> Snapshot:
@@ -88,7 +128,8 @@ def _built(text: str | None) -> int | None:
 
 def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
     """When an image was created, an instant: by its annotation (of several entries, the latest), else by the annotation
-    of its manifest, else by its first config, else by the mtime of its target. None if it is unknown.
+    of its manifest, else by its first config (if none is present, by the first that is embedded), else by the mtime of
+    its target. None if it is unknown.
     """
     annotated = map(snapshot.index.entries.created, image.entries)
     stated = [instant for instant in map(_instant, annotated) if instant is not None]
@@ -102,7 +143,7 @@ def _unstated(snapshot: Snapshot, position: int) -> int | None:
     if target is not None and (instant := _built(_annotated_creation(store, target))) is not None:
         return instant
     first = next(iter(_configs(store, image)), None)
-    found = None if first is None else config(store, first)
+    found = next(_embedded(store, image), None) if first is None else config(store, first)
     if found is not None and (instant := _built(found.created)) is not None:
         return instant
     try:

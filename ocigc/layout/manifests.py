@@ -89,15 +89,17 @@ def _child(role: Role, descriptor: Descriptor, content: bytes) -> Child:
         role,
         descriptor,
         platform_name(members.get("platform")),
-        _is_embedded(members.get("data"), descriptor),
+        embedded_content(members.get("data"), descriptor) is not None,
         isinstance(annotations, dict) and _ATTESTATION in annotations,
     )
 
 
-def _is_embedded(data: Any, descriptor: Descriptor) -> bool:
-    """Whether `data` is the content, in base64 (image-spec, "Embedded content")."""
+def embedded_content(data: Any, descriptor: Descriptor) -> bytes | None:
+    """The content that a descriptor embeds as its `data`, in base64 (image-spec, "Embedded content"); None where that
+    is not what its digest says.
+    """
     if not isinstance(data, str) or len(data) > _EMBEDDED_LIMIT:
-        return False
+        return None
     # Such data is rare, and loading these modules takes longer than reading most manifests.
     import hashlib  # noqa: PLC0415
     from base64 import b64decode  # noqa: PLC0415
@@ -105,6 +107,7 @@ def _is_embedded(data: Any, descriptor: Descriptor) -> bool:
     try:
         content = b64decode(data, validate=True)
     except ValueError:
-        return False
+        return None
     algorithm, encoded = descriptor.digest.parts
-    return algorithm in _HASHES and hashlib.new(algorithm, content).hexdigest() == encoded
+    is_sound = algorithm in _HASHES and hashlib.new(algorithm, content).hexdigest() == encoded
+    return content if is_sound else None
