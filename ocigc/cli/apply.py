@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "Carries out exactly the plan that `ocigc prune -n --plan-out` saved, as of the time when it was made. It plans "
-    "again first, and does nothing if the result differs because the layout, or one of a tree, has changed. A plan for "
+    "again first, and does nothing if index.json or the result differs, in the layout or one of a tree. A plan for "
     "a tree that was interrupted can be applied again: the layouts that are done stay as they are.",
     (
         Option("plan", metavar="PLAN", help="the saved plan"),

@@ -156,6 +156,10 @@ LOG_FORMAT = Option(
 )
 
 
+PROGRAM = "program"
+"""The argument that is another program with its own arguments."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse answers wrong usage with a page; here it is one line."""
 
@@ -165,7 +169,13 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=Formatter, allow_abbrev=False, **settings)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        parsed, unknown = self.parse_known_args(args, namespace)
+        words = sys.argv[1:] if args is None else list(args)
+        # Before Python 3.12.5, argparse takes another `--` out of what comes after the one that ends the options.
+        takes_program = any(each.dest == PROGRAM for each in self._actions)
+        end = words.index("--") + 2 if takes_program and "--" in words else len(words)
+        parsed, unknown = self.parse_known_args(words[:end], namespace)
+        if takes_program:
+            getattr(parsed, PROGRAM).extend(words[end:])
         if unknown:
             self.error(self._not_known(unknown[0]))
         return parsed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from ocigc.cli.command import Option
 from ocigc.errors import UsageError, printable
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ocigc.layout.discover import Results
 
 T = TypeVar("T")
+
+_MOST = 1 << 30  # bytes of a file that is read whole
+_PIECE = 1 << 20
 
 FAILED = 3
 """The exit code of what was refused or failed."""
@@ -172,13 +175,24 @@ def layouts(results: Results[T]) -> dict[str, float]:
     return {"layouts": len(results.values) + len(results.errors), "failed_layouts": len(results.errors)}
 
 
+def _bounded(file: IO[bytes]) -> bytes:
+    pieces = []
+    total = 0
+    while piece := file.read(_PIECE):
+        pieces.append(piece)
+        total += len(piece)
+        if total > _MOST:
+            raise ValueError(f"larger than {_MOST:,} bytes")
+    return b"".join(pieces)
+
+
 def read_file(option: str, name: str, *, dash: bool = False) -> bytes:
     """The file that an option names; with `dash`, `-` is standard input. Raises UsageError."""
     try:
         if dash and name == "-":
-            return sys.stdin.buffer.read()
+            return _bounded(sys.stdin.buffer)
         with open(name, "rb") as file:
-            return file.read()
+            return _bounded(file)
     except (OSError, ValueError) as error:
         raise UsageError(f"{option} {printable(name)}: {getattr(error, 'strerror', None) or error}") from None
 

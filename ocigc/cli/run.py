@@ -6,12 +6,12 @@ import argparse
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from ocigc.cli import options
-from ocigc.cli.command import Command, Option
+from ocigc.cli.command import PROGRAM, Command, Option
 from ocigc.errors import UsageError, printable
 from ocigc.layout.layout import Layout
 from ocigc.layout.protect import guard
@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     """Runs the program; gives its exit code."""
     with Layout(args.layout) as layout, guard(layout, args.wait) as lock:
         try:
-            with subprocess.Popen(args.program, pass_fds=(lock,)) as process, _forwarding(process):
+            with _forwarding() as started, subprocess.Popen(args.program, pass_fds=(lock,)) as process:
+                started(process)
                 code = process.wait()
         except OSError as error:
             raise UsageError(f"{printable(args.program[0])}: {error.strerror}") from None
@@ -33,20 +34,40 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _forwarding(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Hands signals on to the program and waits for its end: it decides what they mean."""
+def _forwarding() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Hands signals on to the program, once it has been `started`, and waits for its end: it decides what they mean."""
+    running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def forward(number: int, _: FrameType | None) -> None:
-        # A terminal sends an interrupt to the whole group: the program has it already.
-        if number != signal.SIGINT or os.getpgid(0) != os.getpgid(process.pid):
+        if not running:
+            early.append(number)
+        # A terminal sends an interrupt to all of the group in its foreground: the program has it already.
+        elif number != signal.SIGINT or not _in_foreground() or os.getpgid(0) != os.getpgid(running[0].pid):
+            running[0].send_signal(number)
+
+    def started(process: subprocess.Popen[bytes]) -> None:
+        running.append(process)
+        for number in early:
             process.send_signal(number)
 
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
     try:
-        yield
+        yield started
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _in_foreground() -> bool:
+    """Whether this process has a terminal, and its group is the one in the foreground."""
+    with suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            return os.tcgetpgrp(terminal) == os.getpgid(0)
+        finally:
+            os.close(terminal)
+    return False
 
 
 COMMAND = Command(
@@ -55,7 +76,7 @@ COMMAND = Command(
     "that ignore the lock.",
     (
         options.LAYOUT,
-        Option("program", metavar="PROGRAM", nargs="+", help="the program and its arguments, after --"),
+        Option(PROGRAM, metavar="PROGRAM", nargs="+", help="the program and its arguments, after --"),
         options.WAIT.but(
             default=None, help="how long to wait for a prune that runs, for example 10m (default: until it has ended)"
         ),

@@ -97,12 +97,14 @@ class Run:
 
 
 def read(layout: Layout) -> list[Run]:
-    """All runs, the oldest first. A damaged line, a line without a time, and a file that cannot be read are ignored:
-    the history is never a reason to stop.
+    """The last runs, the oldest first. A damaged line, a line without a time, and a file that cannot be read are
+    ignored: the history is never a reason to stop.
     """
     with suppress(OSError, Refused):
         with layout.dir.below(STATE) as state:
-            content = state.read(NAME, _READ_LIMIT)
+            with state.reader(NAME) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_LIMIT))
+                content = file.read(_READ_LIMIT)
         return sorted(_runs(content), key=lambda run: run.time)
     return []
 

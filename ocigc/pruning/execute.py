@@ -121,6 +121,8 @@ def execute(
         entries = len(wanted.removed) + len(wanted.renamed)
         size = needed(snapshot, entries, len(to_delete), len(unlease))
         with asking_for(layout, size, needed_files(len(unlease))):
+            if wanted.removed or wanted.renamed:
+                preflight.check_index(layout)
             preflight.check(layout, state, store, to_delete)
             digests = store.digests(to_delete)
             going = docker_list.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))

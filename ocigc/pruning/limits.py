@@ -79,7 +79,7 @@ class MaxDelete:
         to the trash. Of how many bytes, is asked only where it counts.
         """
         if self.images is not None and images > self.images:
-            return f"{images:,} images would go"
+            return f"{images:,} image{'s' if images > 1 else ''} would go"
         if self.size is not None and size > self.size:
             return f"{size:,} bytes would go"
         if self.percent is not None and images * 100 > self.percent * of_images:

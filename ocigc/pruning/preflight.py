@@ -2,7 +2,7 @@
 
 Every directory that files will leave is probed: whether files may be removed from it, and, with an empty file, whether
 they can be moved between it and the state directory. This finds missing permissions, immutable and append-only
-directories, read-only mounts, other devices, bind mounts and project quotas.
+directories, read-only mounts, other devices, bind mounts and project quotas. So is index.json, where it will change.
 
 A full disk: a run writes its journal before it can free anything. Where there is no room for that, orphans are freed
 first. That needs no journal: no image has them, so losing them at any moment changes nothing else.
@@ -23,7 +23,7 @@ from ocigc.errors import Refused
 from ocigc.gc.plan import Plan
 from ocigc.layout import docker_list, label_files
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.pruning.roots import Roots
@@ -61,12 +61,24 @@ def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) ->
             raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
 
 
+def check_index(layout: Layout) -> None:
+    """Raises Refused where another file cannot take the place of index.json."""
+    try:
+        _try_to_remove(layout.dir, INDEX)
+        if _is_mount(layout.dir, INDEX):
+            raise OSError(errno.EBUSY, "it is a mount of its own: mount the directory instead")
+    except OSError as error:
+        reason = "not yours, or immutable or append-only (see lsattr)" if error.errno == errno.EPERM else error.strerror
+        raise Refused(f"{layout.path}/{INDEX}: it cannot be replaced: {reason}; nothing was changed") from None
+
+
 def clean(layout: Layout, state: Dir) -> None:
     """Removes what a run that was killed while probing has left. Raises OSError."""
     for top in ("blobs", label_files.DIRECTORY):
         for algorithm in ENCODED_LENGTHS:
             with suppress(FileNotFoundError, NotADirectoryError), layout.dir.below(top, algorithm) as directory:
-                directory.remove(PROBE)
+                if directory.exists(PROBE):  # to remove what is absent is an error on a read-only mount
+                    directory.remove(PROBE)
     state.remove(PROBE)
 
 
@@ -91,6 +103,18 @@ def _try_to_remove(directory: Dir, name: str) -> None:
         if stat.S_ISREG(directory.stat(name).st_mode):
             # The kernel checks the permission before it notices that this is not a directory.
             os.rmdir(name, dir_fd=directory.fd)
+
+
+def _is_mount(directory: Dir, name: str) -> bool:
+    """Whether a file is on another mount than its directory, as far as /proc tells."""
+    with directory.reader(name) as file:
+        return _mount_of(file.fileno()) != _mount_of(directory.fd)
+
+
+def _mount_of(fd: int) -> str | None:
+    with suppress(OSError), open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+        return next((line for line in lines if line.startswith("mnt_id:")), None)
+    return None
 
 
 def _there_and_back(state: Dir, directory: Dir) -> None:

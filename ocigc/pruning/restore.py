@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
-from ocigc.errors import Refused, Remedy, UsageError, printable
+from ocigc.errors import OcigcError, Refused, Remedy, UsageError, printable
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
 from ocigc.interrupts import held_back
 from ocigc.layout import history, lock
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.dirfd import Dir, naming, reason
 from ocigc.layout.index import parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
@@ -21,7 +21,7 @@ from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import load
 from ocigc.native import parse_document
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import journal, run_directory, trash
+from ocigc.pruning import journal, preflight, run_directory, trash
 from ocigc.pruning.commit import roll_back
 from ocigc.pruning.execute import RunTerms
 from ocigc.pruning.journal import RUN, RestoreJournal
@@ -111,11 +111,20 @@ def restore(
         found = trash.runs(state)
         chosen, images = _choose(layout, found, run, image)
         record, wanted = plan_restore(layout, state, chosen, images, name)
+        if record.entries:
+            preflight.check_index(layout)
+            with lock.index_lock(layout, wait):
+                pass  # it is free: rather wait now than halfway
         with held_back() as check:
             check()
             run_directory.open_restore(state, layout, record, wanted)
-            with state.below(RUN) as directory:
-                came = carry_out_restore(layout, state, directory, record, wait)
+            try:
+                with state.below(RUN) as directory:
+                    came = carry_out_restore(layout, state, directory, record, wait)
+            except (OcigcError, OSError) as error:
+                what = reason(error) if isinstance(error, OSError) else error
+                message = f"{what}; nothing is lost, and the next run finishes the restore"
+                raise Refused(message, Remedy.UNDO_RUN) from error
         missing = _missing(layout, images, terms.now, watch)
         back = {position for position, _ in record.entries}
         images = [image for image in images if not back.isdisjoint(image.entries)]
@@ -130,6 +139,7 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
     UsageError where there is no such run, and Refused: then nothing is lost.
     """
     with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
+        preflight.clean(layout, state)
         if not run_directory.pending(state):
             raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
         with held_back(), state.below(RUN) as run:

@@ -1,9 +1,10 @@
 """A plan in a file: what was asked for, what was in use, which index.json it was made for, and all that will go; for
 one layout, or for a tree of them.
 
-Applying it plans again, as of the same instant. Only a plan that removes exactly the same things is carried out, so
-that what was reviewed is what happens. A plan for a tree that was cut off when some of its layouts were done can be
-applied again: a layout whose index.json is as the plan leaves it counts as done, or as under way.
+Applying it plans again, as of the same instant. Only a plan that removes exactly the same things from the same
+index.json is carried out, so that what was reviewed is what happens. A plan for a tree that was cut off when some of
+its layouts were done can be applied again: a layout whose index.json is as the plan leaves it counts as done, or as
+under way.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ MARK = b'{\n "format": "ocigc plan 1",\n'
 """How such a file begins."""
 
 _FORMAT = "ocigc plan 1"
+_ANOTHER_INDEX = f"{INDEX} is another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Asked:
             rules = RULE_SETS[self.rules]
         except KeyError:
             raise MalformedError(f"the plan is by unknown rules: {printable(self.rules)!r}") from None
+        if self.grace < 0:
+            raise MalformedError("the plan has a negative grace")
         request = Request(_filters(self), self.in_use, self.now, self.grace, rules=rules)
         return PruneOptions(
             request=request,
@@ -91,10 +95,12 @@ class SavedPlan:
     format: str = field(default=_FORMAT)
 
     def check(self, planned: Pruned) -> None:
-        """Raises Refused where a plan made now removes anything else."""
+        """Raises Refused where a plan made now removes anything else, or index.json is another one."""
         now = goes(planned)
         if now != self.goes:
             raise _changed(planned.snapshot.layout.path, self.goes.difference(now))
+        if planned.snapshot.index.sha256 != self.index:
+            raise _changed(planned.snapshot.layout.path, _ANOTHER_INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,8 @@ def _check_layout(tree: str, then: LayoutPlan, now: LayoutPlan, *, sizes: bool) 
     path = printable(then.layout)
     if (what := then.goes.difference(now.goes)) or (sizes and then.goes != now.goes):
         raise _changed(tree, f"{path}: {what}" if what else path)
+    if then.index != now.index:
+        raise _changed(tree, f"{path}: {_ANOTHER_INDEX}")
     for digest in sorted({*then.shared} ^ {*now.shared}):
         needed = "needed" if digest in now.shared else "not needed"
         raise _changed(tree, f"{path}: blob {printable(digest)} is {needed} by other layouts now")

@@ -8,10 +8,12 @@ an old index.json.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused, Remedy, printable
 from ocigc.image import ImageRecord
 from ocigc.layout.dirfd import Dir, naming
@@ -102,10 +104,18 @@ def _trashed(run: Dir, record: Journal) -> Trashed:
             f"{path}: as it was before the run, {error}; move {path} away to go on without it"
         ) from None
     images = () if before is None else image_records(before.entries)
-    sizes = [status.st_size for _, status in blobs_in(run)]
+    sizes = [status.st_size for _, status in _blobs(run, record.id)]
     restored, at = _restored(run)
     removed = [image for image in images if changed.intersection(image.entries)]
     return Trashed(record, removed, len(sizes), sum(sizes), restored, at)
+
+
+def _blobs(run: Dir, identity: str) -> Iterator[tuple[Digest, os.stat_result]]:
+    """The blobs of a run. Raises MalformedError for anything else beside them."""
+    try:
+        yield from blobs_in(run)
+    except MalformedError as error:
+        raise MalformedError(f"{STATE}/{TRASH}/{identity}/{error}") from None
 
 
 def _restored(run: Dir) -> tuple[frozenset[int], int | None]:
@@ -151,7 +161,7 @@ def _has_stayed(layout: Layout, run: Dir, record: Journal, index: Index) -> bool
     content = run_directory.read_before(run)
     if missing_entries(parse(content), content, _positions(record), index)[0]:
         return False
-    for digest, status in blobs_in(run):
+    for digest, status in _blobs(run, record.id):
         algorithm, encoded = digest.parts
         with suppress(FileNotFoundError), layout.dir.below("blobs", algorithm) as directory:
             if directory.stat(encoded).st_size == status.st_size:

@@ -184,3 +184,15 @@ def test_a_limit_that_cannot_be_read(layout: LayoutWriter) -> None:
         refused(
             ocigc("prune", "--force", f"--max-delete={limit}", layout.path), 2, "expected a share, a size or a number"
         )
+
+
+def test_another_index_is_refused_whatever_goes(layout: LayoutWriter, plan: Path) -> None:
+    index = layout.path / "index.json"
+    index.write_bytes(index.read_bytes() + b"\n")
+    before = layout.present()
+    refused(ocigc("apply", "--force", plan), 3, "index.json", "make the plan again")
+    assert layout.present() == before
+
+
+def test_a_file_without_end_is_not_a_plan() -> None:
+    refused(ocigc("apply", "--force", "/dev/zero"), 2, "/dev/zero", "larger than")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -77,3 +78,13 @@ def test_a_tree_has_one_history(tmp_path: Path) -> None:
     assert header.startswith("LAYOUT ")
     assert [row.split()[0] for row in rows] == ["team/app", "base"]
     assert ocigc("history", "--recursive", "--last", "1", tmp_path).out.splitlines()[1].startswith("base ")
+
+
+def test_of_a_large_history_the_last_runs(layout: LayoutWriter) -> None:
+    history = layout.path / ".ocigc" / "history.jsonl"
+    layout.blob("orphan")
+    assert ocigc("prune", "--force", "--grace", "0s", layout.path).code == 0
+    last = history.read_bytes()
+    history.write_bytes(b'{"command": "other"}\n' * 500_000 + last)
+    (run,) = ocigc("history", "--format", "json", "--last", "1", layout.path).json
+    assert run == json.loads(last)

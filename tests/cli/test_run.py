@@ -105,3 +105,17 @@ def test_what_cannot_be_run(layout: LayoutWriter) -> None:
     refused(ocigc("run", layout.path), 2, "PROGRAM")
     refused(ocigc("run", layout.path.parent / "none", "--", "true"), 2, "none")
     assert leases(layout) == []
+
+
+def test_the_program_gets_all_its_arguments(layout: LayoutWriter) -> None:
+    words = ("-c", 'printf "%s|" "$@"', "sh", "--", "a", "--", "--wait", "b")
+    assert ocigc("run", layout.path, "--", "sh", *words).out == "--|a|--|--wait|b|"
+    assert ocigc("run", layout.path, "--", *PROGRAM, layout.path, "--", "sh", "-c", "exit 9").code == 9
+
+
+def test_an_interrupt_that_no_terminal_has_sent_is_handed_on(layout: LayoutWriter) -> None:
+    process = start(layout, "while :; do sleep 0.05; done", first="trap 'exit 42' INT")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 42
+    assert leases(layout) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -394,3 +395,23 @@ def test_a_new_name_is_not_that_of_a_dangling_image(layout: LayoutWriter) -> Non
     (kept,) = (layout.path / ".ocigc/trash").glob("*/index.before")
     kept.write_text("{")
     refused(ocigc("restore", layout.path), 3, f".ocigc/trash/{kept.parent.name}", "move")
+
+
+def test_a_restore_that_another_program_keeps_from_the_index_changes_nothing(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    before = snapshot(layout.path)
+    with (layout.path / "index.json.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused(ocigc("restore", layout.path), 3, "index.json.lock")
+        (layout.path / "index.json.lock").unlink()
+    assert snapshot(layout.path) == before
+    assert ocigc("restore", layout.path).code == 0
+    assert len(layout.present()) == 9
+
+
+def test_undoing_a_run_removes_what_a_killed_try_has_left(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    probe = layout.path / "blobs/sha256/.ocigc-probe"
+    probe.touch()
+    refused(ocigc("restore", "--interrupted", layout.path), 2, "no run was interrupted")
+    assert not probe.exists()

@@ -150,6 +150,40 @@ def test_a_message_names_the_file_that_cannot_be_replaced(name: str, layout: Lay
     try:
         result = ocigc(*PRUNE, layout.path)
         refused(result, 3, name, "nothing was changed")
+        # That of index.json is known before anything begins.
+        assert ("rolled back" in result.err) == (name == "manifest.json")
         assert snapshot(layout.path) == before
     finally:
         attribute(layout.path / name, "-i")
+
+
+def test_an_index_that_is_a_mount_of_its_own(layout: LayoutWriter, mount: Callable[..., None]) -> None:
+    before = snapshot(layout.path)
+    mount("--bind", layout.path / "index.json", layout.path / "index.json")
+    result = ocigc(*PRUNE, layout.path)
+    refused(result, 3, "index.json", "mount", "nothing was changed")
+    assert "rolled back" not in result.err
+    assert snapshot(layout.path) == before
+
+
+def test_the_read_only_directory_is_named(layout: LayoutWriter, mount: Callable[..., None]) -> None:
+    before = snapshot(layout.path)
+    blobs = layout.path / "blobs/sha256"
+    mount("--bind", blobs, blobs)
+    subprocess.run(["mount", "-o", "remount,bind,ro", blobs], check=True)
+    refused(ocigc(*PRUNE, layout.path), 3, "blobs/sha256", "Read-only file system", "nothing was changed")
+    assert snapshot(layout.path) == before
+
+
+def test_an_index_that_cannot_change_stops_a_restore(layout: LayoutWriter) -> None:
+    before = snapshot(layout.path)
+    assert ocigc(*PRUNE, "--trash", "1d", layout.path).code == 0
+    pruned = snapshot(layout.path)
+    attribute(layout.path / "index.json", "+i")
+    try:
+        refused(ocigc("restore", layout.path), 3, "index.json", "nothing was changed")
+        assert snapshot(layout.path) == pruned
+    finally:
+        attribute(layout.path / "index.json", "-i")
+    assert ocigc("restore", layout.path).code == 0
+    assert snapshot(layout.path).keys() == before.keys()
