@@ -40,7 +40,9 @@ FILTERS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def complete(words: Sequence[str]) -> int:
-    """Prints what fits, one per line: `KIND WORD...`, where the words are those of the command line so far."""
+    """Prints the completions, one per line. The arguments are `KIND WORD...`: what to complete, and the command line so
+    far.
+    """
     try:
         for number, each in enumerate(_answers(words[0], words[1:]) if words else ()):
             if number == _MOST:

@@ -69,7 +69,7 @@ def _as_json(found: Difference) -> dict[str, object]:
 
 
 def _one_sided(image: DifferentImage, sides: Sequence[Side]) -> dict[str, object]:
-    """Of several images of one name, the first stands for all."""
+    """One image that only one of the layouts has. If several have its name, the first stands for all."""
     return {"Name": None if image.dangling else image.name, **_side_as_json(sides[0])}
 
 

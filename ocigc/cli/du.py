@@ -151,7 +151,9 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MeasureLayout:
-    """Measures a layout of a tree, of which others need something; the repository is a prefix for its path."""
+    """Measures one layout of a tree. What `others` need of it is not reclaimable. `repository` is a prefix for its
+    path.
+    """
 
     in_use: InUse
     repository: str | None

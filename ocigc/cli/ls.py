@@ -49,7 +49,7 @@ class Row:
 
     @property
     def states(self) -> list[str]:
-        """What is true of it."""
+        """Its states, as the STATE column shows them."""
         usage = self.usage
         return [name for name, holds in _STATES.items() if holds(usage)]
 

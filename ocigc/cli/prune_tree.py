@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """What comes of a plan in another process."""
+    """The answer for a layout that was planned in another process, and what its plan tells of it."""
 
     answer: LayoutAnswer
     told: Told

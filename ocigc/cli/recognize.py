@@ -73,7 +73,7 @@ def _of_transport(transport: str, rest: str) -> str | None:
 
 
 def _in_layout(transport: str, rest: str, there: str | None) -> str:
-    """`TRANSPORT:PATH[:TAG]`, of which the path `there` exists."""
+    """The advice for `TRANSPORT:PATH[:TAG]` when the path `there` exists."""
     if there is None:
         return f"give the directory alone, without {transport}: before it or a tag after it"
     tag = rest[len(there) :].lstrip(":@")
@@ -82,7 +82,7 @@ def _in_layout(transport: str, rest: str, there: str | None) -> str:
 
 
 def _existing(text: str) -> str | None:
-    """What of `PATH[:TAG]` is there."""
+    """The longest part of `PATH[:TAG]` that exists."""
     parts = text.split(":")
     for count in range(len(parts), 0, -1):
         path = ":".join(parts[:count])

@@ -63,7 +63,7 @@ def run(shard: BlobShard, report: Report) -> BlobResult:
 
 
 def fault(result: BlobResult, count: int, *, checksums: bool) -> str:
-    """Why a result cannot be that of a shard of so many blobs; empty if it can."""
+    """What is wrong with the form of a result for a shard of `count` blobs; empty if nothing is."""
     lists: Sequence[Sequence[int]] = (result.verdicts, result.sizes, result.stamps)
     if any(len(each) != count for each in lists):
         return "it does not tell of each blob"

@@ -1,8 +1,8 @@
 """Hashes the blobs of a layout on a cluster: cuts them into shards, and checks what comes back.
 
 A result counts only if the worker saw the files that this host has seen: of the same size, and touched at the same
-time. What a worker finds bad, or sees otherwise, is hashed here once more; if that is much, the shard goes to another
-worker first. So no worker can make anything sound that is not, nor the other way round.
+time. This host hashes again what a worker reports as bad or sees differently. If that is more than a few blobs, another
+worker gets the shard first. So a faulty worker can neither hide a corrupt blob nor report a sound one as corrupt.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layouts of a tree, worked on by workers: what a shard is, and what its result is."""
+"""A shard of whole layouts of a tree: what it is, how a worker runs it, and what the result is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A large layout, whose manifests the workers of a cluster read, so many of them at a time. The graph is made here.
+"""A large layout whose manifests are read by the workers of a cluster, some thousands per shard. This host makes the
+graph.
 
-The workers only save time: each content that they send is verified here too, and what they leave out is read here. So
-nothing hangs on what they answer.
+The workers only save time: this host verifies every content that they send, and reads what they leave out.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class NewestTargets:
             self._best[group] = {each: own for each, own in targets.items() if least is not None and own >= least}
 
     def keeps(self, group: Repository, digest: str, order: Order) -> bool:
-        """Whether an image is as new as the last of the newest. Ask only when all images are counted."""
+        """Whether an image is at least as new as the last of the newest. Call it only after all images have been added."""
         if self._count == 0:
             return False
         if group not in self._least:

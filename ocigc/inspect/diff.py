@@ -125,7 +125,7 @@ def _in_order(sides: Mapping[Digest, Side]) -> list[Side]:
 
 
 def _carry(snapshot: Snapshot, there: Store, now: int) -> Carry:
-    """What is reachable here and absent there. Orphans need not be copied."""
+    """The blobs that are reachable in this snapshot and absent from the other store. Orphans need not be copied."""
     store = snapshot.store
     groups = snapshot.roots(now)
     nodes = store.mark(groups).owned(0, len(groups))

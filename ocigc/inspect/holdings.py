@@ -1,4 +1,4 @@
-"""The blobs of a store, by owner and by what becomes of them."""
+"""The blobs of a store by owner (an image, a group of images, none) and by fate (what a prune does with them)."""
 
 from __future__ import annotations
 

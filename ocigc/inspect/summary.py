@@ -1,6 +1,4 @@
-"""Everything that a report says about a layout, or a tree of them: images, bytes, who shares them, and what a prune
-would do.
-"""
+"""The values of a report on a layout or a tree: images, bytes, what images share, and what a prune would do."""
 
 from __future__ import annotations
 

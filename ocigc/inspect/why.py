@@ -41,11 +41,9 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class RetainingPaths:
-    """Why a blob is there. `chains` is empty where nothing holds it; `touched` is then the instant at which somebody
-    last did.
-
-    `mentioned_by` are digests of manifests that refer to it where it is absent. `images` are the names that it has as
-    an image, and `freed` the bytes and `blobs` the number of blobs that would go with the last of them.
+    """What keeps a blob. `chains` is empty if no root reaches it; `touched` is then the instant at which somebody last
+    touched its file. If it is absent, `mentioned_by` are the digests of the manifests that refer to it. `images` are
+    its names as an image; `freed` (bytes) and `blobs` (a number) would go with the last of them.
     """
 
     digest: Digest
@@ -63,9 +61,8 @@ class RetainingPaths:
 def why(
     layout: Layout, reference: str, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> RetainingPaths:
-    """Why what a reference means is there: an image by its name, any blob by its digest or how that begins.
-
-    Raises UsageError where it does not exist, and Refused.
+    """What keeps a blob, or an image. `reference` is the name of an image, or a digest, which may be cut short. Raises
+    UsageError where it names nothing, and Refused.
     """
     now = time.time_ns()
     with lock.shared(layout, wait):
@@ -130,7 +127,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`root` says what holds the first link: "image", "lease", "label" or "list"; `name` which of them."""
+    """The path from a root down to a blob. `root` is the kind of the root: "image", "lease", "label" or "list"; `name`
+    says which one.
+    """
 
     root: str
     name: str
@@ -146,8 +145,9 @@ def chains(
     listed: Sequence[int],
     graph: Graph,
 ) -> Iterator[Chain]:
-    """One chain, a shortest or nearly so, from every root that holds a node. `leases` are active ones; `listed` are the
-    nodes that the list of `docker save` holds by itself."""
+    """For every root that reaches a node, one chain: the shortest, or nearly so. `leases` are the active ones; `listed`
+    are the nodes that the list of `docker save` keeps by itself.
+    """
     for image in images:
         for role, digest in (("target", image.target.digest), *(("label", each) for each in image.references)):
             yield from _chain("image", image.familiar, role, graph.find(digest), node, step, graph)

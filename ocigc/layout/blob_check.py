@@ -51,7 +51,7 @@ def verdict(directory: Dir, digest: Digest) -> Verdict:
 
 
 def vouch(layout: Dir, store: Store) -> None:
-    """Verifies the manifests that the core cannot. Raises Refused at the first that is not sound."""
+    """Verifies the manifests whose digests the core cannot compute. Raises Refused at the first that is not sound."""
     for node in store.unverified():
         digest = store.digest(node)
         found = verdict(layout, digest)

@@ -84,8 +84,8 @@ def staying_damage(snapshot: Snapshot, going: Iterable[int]) -> list[Damaged]:
 
 
 def misnamed(snapshot: Snapshot) -> str | None:
-    """A file that may be what an image lacks, below blobs/: its name is the digest of no blob, in capitals. None if
-    there is none, or no image lacks anything.
+    """The name of a file below blobs/ that may be a missing blob: it would be a digest if it were not in capitals. None
+    if there is none, or if no image lacks anything.
     """
     store = snapshot.store
     for name in store.foreign()[1]:

@@ -1,8 +1,8 @@
 """A directory of blobs that several layouts share: skopeo's `--dest-shared-blob-dir`. Such layouts have an index.json,
 and some or none of the blobs that it needs.
 
-Of what is in such a directory, only that counts as a layout's which its entries, leases and manifest.json reach, and it
-lacks.
+A blob in the directory counts as a layout's own only if its entries, leases or manifest.json reach it, and the layout
+itself lacks it.
 
 Source: containers/image `oci/layout/oci_src.go` (`blobPath`): `<directory>/<algorithm>/<encoded>`.
 """

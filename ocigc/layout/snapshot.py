@@ -189,7 +189,7 @@ def _forms(entries: Entries, targets: array[int], store: Store) -> dict[int, Med
 
 @contextmanager
 def _naming(layout: Layout) -> Iterator[None]:
-    """Adds the path of the layout, and what to do, to errors about its content."""
+    """Makes errors about the content of a layout name its path, and say what to do."""
     try:
         yield
     except CorruptError as error:

@@ -163,7 +163,7 @@ class Tar:
         return None
 
     def _skip_to(self, position: int, needed: int) -> bool:
-        """Whether the file goes on until `needed`. Moves on to a position after it."""
+        """Moves on to a position; `needed` is the end of the content before it. False if the file ends before `needed`."""
         if self._length is not None:
             if position != self._position:
                 self._file.seek(position - self._position, 1)

@@ -75,8 +75,9 @@ class MaxDelete:
     images: int | None = None
 
     def excess(self, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
-        """What part of a plan exceeds the limit; None if nothing does. `images` go, and `size` bytes are freed or move
-        to the trash. Of how many bytes, is asked only where it counts.
+        """The part of a plan that exceeds the limit; None if none does. `images` go of `of_images`, and `size` bytes
+        are freed or move to the trash. `of_size` gives the bytes of the store; it is called only for a limit in
+        percent.
         """
         if self.images is not None and images > self.images:
             return f"{images:,} image{'s' if images > 1 else ''} would go"

@@ -1,7 +1,8 @@
 """Other layouts that may share blobs with the one that is pruned: what they need of it.
 
-A prune of a tree counts what the layouts need once it is done. `TreeNeeds` counts what they need now, for a command
-that only reads. So it never announces more than a prune would take, but for blobs that several layouts lose together.
+A prune of a tree counts what the layouts need once it is done. `TreeNeeds`, for commands that only read, counts what
+they need now. So these commands never promise more than a prune frees; they promise less for blobs that several layouts
+lose in the same run.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _positions(record: Journal) -> set[int]:
 
 
 def names(state: Dir) -> list[str]:
-    """The ids of the runs in the trash. Raises Refused for anything else in it."""
+    """The ids of the runs in the trash. Raises Refused where the trash has anything else in it."""
     with naming(f"{STATE}/{TRASH}"):
         found = state.names_below(TRASH)
     if len(found) > _MOST_RUNS:

@@ -34,7 +34,7 @@ class Goes:
         return all(mine <= theirs for (_, mine), (_, theirs) in zip(self._sets(), other._sets(), strict=True))
 
     def rest(self, gone: Goes) -> Goes:
-        """What is left of it when that is gone; all blobs as orphans, and the order is lost."""
+        """What is left of this after the other has gone. All its blobs are orphans then, in no particular order."""
         names, blobs, labels, leftovers = (
             theirs - mine for (_, mine), (_, theirs) in zip(gone._sets(), self._sets(), strict=True)
         )

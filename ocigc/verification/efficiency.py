@@ -115,7 +115,7 @@ def measure_efficiency(layout: Layout, *, rounds: int, limit: int, cold: bool, w
 
 
 def _nothing() -> None:
-    """Comes before what needs no preparation."""
+    """Prepares nothing."""
 
 
 def _timed(rounds: int, before: Callable[[], None], work: Callable[[], object]) -> tuple[float, ...]:
@@ -175,7 +175,7 @@ def _core_work(cores: int) -> tuple[Callable[[], None], int]:
 
 
 def _repeats(messages: list[bytes]) -> int:
-    """How often to hash these for a third of a second."""
+    """How many rounds of hashing these messages take a third of a second."""
     hash_messages(messages)
     start = time.perf_counter()
     hash_messages(messages)
@@ -183,7 +183,7 @@ def _repeats(messages: list[bytes]) -> int:
 
 
 def _command(path: str) -> None:
-    """Runs the command, as what people wait for is that."""
+    """Runs `ocigc verify` itself, from start to end: that is the time for which people wait."""
     command = [sys.executable, "-P", "-m", "ocigc", "verify", "--", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode > 1:

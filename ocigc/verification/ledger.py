@@ -92,7 +92,7 @@ def _read(layout: Layout, ledger: Ledger, began: int, where: str, note: Callable
 
 
 def _version(layout: Layout) -> tuple[int, ...]:
-    """What tells the file from the one that takes its place."""
+    """The identity of the ledger file, which differs from that of the next one."""
     try:
         with layout.dir.below(STATE) as state:
             found = state.stat(NAME)

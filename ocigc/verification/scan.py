@@ -176,14 +176,14 @@ _UNSOUND = {
 
 @frozen
 class Verification:
-    """Digests by what was found of them. `checked` counts the blobs that were hashed, `bytes` what they hold.
+    """The result of a verification: digests by finding. `checked` blobs were hashed, of `bytes` bytes. `malformed` are
+    reachable manifests whose digest is right but whose form is not; `errors` tell what could not be checked.
+    `unchecked` blobs were left when an interrupt came.
 
-    `malformed` are reachable manifests that are no such thing though their digest is right; `errors` tell what could
-    not be checked. `unchecked` blobs were left when an interrupt came. Where a ledger is used, `skipped` blobs were not
-    touched (or verified recently enough), `compared` ones have the content that the ledger knows, and for `left` there
-    was no time. `repaired` and `deep` are None where nobody asked for that. `incomplete` are the images that lack
-    something; `affected` says of each bad or missing blob to which images it belongs. The run took `seconds`. `cut_off`
-    says how an archive ends too soon.
+    With a ledger, `skipped` blobs were verified recently enough and not read, `compared` ones have the content that the
+    ledger knows, and for `left` ones there was no time. `repaired` and `deep` are None if they were not asked for.
+    `incomplete` are images that lack something; `affected` says for each bad or missing blob which images have it. The
+    run took `seconds`. `cut_off` says where an archive ends too soon.
     """
 
     checked: int

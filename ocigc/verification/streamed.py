@@ -225,7 +225,7 @@ class _Spool:
 
 
 def _what(name: str) -> tuple[str, int]:
-    """By which algorithm to hash a file, and up to how many bytes of it to keep."""
+    """How to treat a file of the archive: the algorithm to hash it by, and how many bytes of it to keep at most."""
     *above, last = [part for part in name.split("/") if part not in ("", ".")] or [""]
     if above[-2:-1] == ["blobs"] and Digest.recognises(f"{above[-1]}:{last}"):
         return above[-1], _KEPT

@@ -65,7 +65,7 @@ class VerifyOptions:
 
     @property
     def way(self) -> dict[str, str]:
-        """What of it shards have to agree on."""
+        """The options that all shards of one verification must have in common, as texts."""
         spans = {"older_than": self.older_than, "budget": self.budget}
         return {
             "reachable": str(self.reachable),
@@ -124,7 +124,9 @@ def verify(
 
 @frozen
 class VerifySmall:
-    """Verifies layouts of a tree, each on one thread; one of more than `most` bytes is left to others: None."""
+    """Verifies one layout of a tree on one thread. Gives None for a layout of more than `most` bytes, which is not
+    read.
+    """
 
     options: VerifyOptions
     most: int = 4 << 30
@@ -234,7 +236,7 @@ def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, wa
 
 
 def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) -> Verification:
-    """Verifies and repairs, until nothing more comes of it: a manifest that is back may refer to what is missing."""
+    """Verifies and repairs in turns, as a repaired manifest may refer to further missing blobs."""
     from ocigc.verification.repair import repair  # noqa: PLC0415
 
     repaired: list[str] = []
@@ -264,7 +266,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) ->
 
 
 def _added(before: Verification, after: Verification, repaired: Sequence[str]) -> Verification:
-    """What is found by now: `after` has read the whole graph again, but hashed only what is new."""
+    """Both results as one: `after` has read the whole graph again, but hashed only blobs that are new since `before`."""
     corrupt = set(before.corrupt) - set(repaired)
     return replace(
         after,

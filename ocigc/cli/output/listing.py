@@ -27,8 +27,8 @@ REVERSE = Option("--reverse", action="store_true", help="reverse the order")
 
 @frozen
 class Field(Generic[T]):
-    """What can be told of a thing: its cell, and by what to sort; `short` is the cell on a terminal. Of a `falling`
-    field, the largest comes first.
+    """One column of a list: its cell, and the key to sort by. `short` is the cell on a terminal. A `falling` field
+    sorts the largest first.
     """
 
     column: Column
@@ -64,8 +64,8 @@ def columns_option(fields: Fields[Any]) -> Option:
 
 
 def ordered(things: Sequence[T], wanted: Predicate[T], fields: Fields[T], args: argparse.Namespace) -> Iterator[T]:
-    """The wanted ones of things that come in order of their names, by --sort and --reverse. What is equal keeps its
-    order. Things that are made when they are asked for are never all there at once.
+    """The things that match the filters, in the order of --sort and --reverse. They come in the order of their names,
+    and equal ones keep it. They are read one at a time, so that a million of them need not fit into memory.
     """
     if args.sort is None:
         return filter(wanted, reversed(things) if args.reverse else things)
@@ -110,7 +110,7 @@ def filter_option(help_: str) -> Option:
 
 
 def parse_filters(texts: Iterable[str], makers: Mapping[str, Callable[[str], Predicate[T]]]) -> Predicate[T]:
-    """What --filter options ask for: of one key, any value; of all keys, each. Raises UsageError."""
+    """The test that --filter options ask for. A thing must match one of the values of every key. Raises UsageError."""
     found: dict[str, list[Predicate[T]]] = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -16,9 +16,9 @@ MARK = b'{"OcigcReport": 1'
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Of what, where, when and with what a report was made. `layout` is how the user names it, `path` where it is;
-    `in_use` are the files that say what is in use, `mirrors` where its references are sought too, `rules` the name of
-    the rule set. Of a tree, `layouts` are those that were read, and `errors` say of others why not.
+    """How a report was made. `layout` is the path as the user gave it, `path` the absolute one. `in_use` are the files
+    of what is in use, `mirrors` the names under which their references are sought too, `rules` is the name of the rule
+    set. For a tree, `layouts` are the ones that were read, and `errors` say why others were not.
     """
 
     layout: str

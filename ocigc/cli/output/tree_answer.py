@@ -22,8 +22,9 @@ _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
 @dataclass(frozen=True, slots=True)
 class LayoutAnswer:
-    """The answer of a prune of one layout, kept after its store is closed. `now` is its plan, where that is compared
-    with another or saved."""
+    """The answer of a prune of one layout, kept after its store is closed. `kept` blobs came into use meanwhile. `now`
+    is the layout with its plan, if the run saves a plan or follows a saved one.
+    """
 
     document: dict[str, Any]
     summary: PlanSummary
@@ -44,7 +45,9 @@ def answer_of(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None
 
 
 def counted(answers: Iterable[tuple[str, LayoutAnswer]], space: str) -> Iterator[tuple[str, LayoutAnswer]]:
-    """The answers, each with the bytes (under the key `space`) that go with it and with those before it."""
+    """The answers with the bytes that each layout frees, under the key `space`. A file with several names counts in the
+    layout that loses the last of them.
+    """
     links = HardLinks()
     for name, answer in answers:
         going = {"SpaceReclaimed": 0, space: sum(links.remove(files) for files in answer.summary.leaving)}

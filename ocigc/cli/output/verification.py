@@ -30,7 +30,9 @@ _LAYOUTS = (
 def show(
     result: Verification, members: Sequence[tuple[str, Verification]] | None, *, as_json: bool, ledger: bool
 ) -> None:
-    """Prints what was found, of a tree with its members; with `ledger`, what that has saved."""
+    """Prints a result. `members` are the results of the layouts of a tree, None for a single layout. With `ledger`, the
+    JSON also says how many blobs the ledger saved from being hashed.
+    """
     if result.unchecked:
         why = "" if result.errors else "interrupted: "
         log.note(f"{why}{result.unchecked:,} blobs were not checked")

@@ -191,7 +191,9 @@ class _Document:
         }
 
     def _shared(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
-        """What a unit without a row has a share in goes only with that: nobody here can say when."""
+        """The shared blobs of units that have no row. They go only with the last of their units, and the page cannot
+        tell when.
+        """
         bound = {
             group for number, unit in enumerate(self._overview.units) if number not in numbers for group in unit.groups
         }

@@ -12,7 +12,9 @@ _SERIES = 8
 
 
 def growth_chart(overview: Overview, fit: Fit | None, now: int) -> dict[str, object]:
-    """Few points, and the largest repositories, with all else as one: what several share counts for none of them."""
+    """The chart as JSON: at most 300 points, the eight largest repositories, and the rest as one series. Bytes that
+    several repositories share count for none of them.
+    """
     points = history_until(overview, now)
     names = largest(points, _SERIES)
     series = [[0] * len(points) for _ in names]
