@@ -107,7 +107,7 @@ static int move(int from, const char *name, int to)
 }
 
 /* Gives a file a second name in the trash, in place of what an interrupted run may have left there. 0, or an errno. */
-static int hold(int from, const char *name, int to)
+static int link_into_trash(int from, const char *name, int to)
 {
     while (linkat(from, name, to, name, 0) != 0) {
         if (errno == EEXIST) {
@@ -122,7 +122,7 @@ static int hold(int from, const char *name, int to)
 }
 
 /* Whether the file system has no second names, or no more of them for this file. */
-static bool cannot_hold(int cause)
+static bool cannot_link(int cause)
 {
     return cause == EPERM || cause == EOPNOTSUPP || cause == ENOSYS || cause == EMLINK || cause == EINVAL;
 }
@@ -176,7 +176,7 @@ static int32_t fail_to_move(const struct sweep *sweep, int cause, const struct o
 }
 
 /* The first half of a move: the blob is in the trash too. */
-static int32_t hold_blob(const struct sweep *sweep, size_t index)
+static int32_t link_blob(const struct sweep *sweep, size_t index)
 {
     uint32_t node = sweep->nodes[index];
     struct ocigc_place place = ocigc_store_place(sweep->store, node);
@@ -189,18 +189,18 @@ static int32_t hold_blob(const struct sweep *sweep, size_t index)
     if (ocigc_stat(way->blobs, name, &status) != 0 || ocigc_blob_was_touched(sweep->store, node) ||
         !is_unchanged(sweep->store, node, &status, true))
         return OCIGC_OK; /* which is found again in the second half */
-    int cause = hold(way->blobs, name, way->blob_trash);
+    int cause = link_into_trash(way->blobs, name, way->blob_trash);
     if (cause == 0)
         cause = ocigc_stat(way->blobs, name, &status);
     if (cause == 0) {
         sweep->results[index] = LINKED;
         sweep->changed[index] = ctime_of(&status);
     }
-    return cause == 0 || cause == ENOENT || cannot_hold(cause) ? OCIGC_OK : fail_to_move(sweep, cause, &place, name);
+    return cause == 0 || cause == ENOENT || cannot_link(cause) ? OCIGC_OK : fail_to_move(sweep, cause, &place, name);
 }
 
 /* The second half: it is in the trash alone, unless somebody has changed it meanwhile. 0, or an errno. */
-static int let_go(const struct sweep *sweep, size_t index, const struct way *way, const char *name, uint8_t *result)
+static int unlink_if_unchanged(const struct sweep *sweep, size_t index, const struct way *way, const char *name, uint8_t *result)
 {
     struct stat status, trashed;
     int cause = ocigc_stat(way->blobs, name, &status);
@@ -235,7 +235,7 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index)
     uint8_t result = OCIGC_SWEEP_MOVED;
     int cause;
     if (before == LINKED) {
-        cause = let_go(sweep, index, way, name, &result);
+        cause = unlink_if_unchanged(sweep, index, way, name, &result);
     } else {
         cause = ocigc_stat(way->blobs, name, &status);
         if (cause == 0 &&
@@ -248,12 +248,12 @@ static int32_t sweep_blob(const struct sweep *sweep, size_t index)
     return cause == 0 || cause == ENOENT ? OCIGC_OK : fail_to_move(sweep, cause, &place, name);
 }
 
-static int32_t hold_blobs(const struct sweep *sweep)
+static int32_t link_blobs(const struct sweep *sweep)
 {
     for (size_t i = 0; i < sweep->count; i++) {
         if (i % SHARE == 0 && ocigc_cancelled(sweep->progress))
             return ocigc_fail(sweep->error, OCIGC_CANCELLED, "cancelled");
-        int32_t code = hold_blob(sweep, i);
+        int32_t code = link_blob(sweep, i);
         if (code != OCIGC_OK)
             return code;
     }
@@ -326,8 +326,8 @@ static int move_label_file(const struct way *way, const char *name, enum half ha
     int cause;
     switch (half) {
     case FIRST:
-        cause = hold(way->labels, name, way->label_trash);
-        return cannot_hold(cause) ? 0 : cause;
+        cause = link_into_trash(way->labels, name, way->label_trash);
+        return cannot_link(cause) ? 0 : cause;
     case SECOND:
         if (ocigc_stat(way->labels, name, &status) == 0 && ocigc_stat(way->label_trash, name, &trashed) == 0 &&
             status.st_ino == trashed.st_ino)
@@ -441,7 +441,7 @@ int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t coun
     if (store->inode_count > 0)
         check_links(&sweep);
     if (code == OCIGC_OK && durable)
-        code = hold_blobs(&sweep);
+        code = link_blobs(&sweep);
     if (code == OCIGC_OK)
         code = sweep_blobs(&sweep);
     for (size_t i = 0; i < count; i++)

@@ -269,7 +269,7 @@ class _Pruning:
             def confirm(now: Pruned) -> None:
                 if shown is not None:
                     then = shown.get(found.name, Goes())
-                    shown[found.name] = self._unchanged(then, now, holding=bool(others.held))
+                    shown[found.name] = self._unchanged(then, now, keeps_for_others=bool(others.held))
 
             with prune(
                 layout, own, confirm=confirm, review=review, watch=watch, taken=taken, elsewhere=others
@@ -288,11 +288,13 @@ class _Pruning:
                 self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay: they are needed now")
         return self._counted(results)
 
-    def _unchanged(self, shown: Goes, now: Pruned, *, holding: bool) -> Goes:
-        """Checks that a layout loses only what was shown, as nobody can be asked for each layout. One that is `holding`
-        blobs for others loses them when these need them no more. Gives what is left to go then; raises Refused."""
+    def _unchanged(self, shown: Goes, now: Pruned, *, keeps_for_others: bool) -> Goes:
+        """Checks that a layout loses only what was shown, as nobody can be asked for each layout. With
+        `keeps_for_others` it has kept blobs that other layouts needed, and may lose them later. Gives what is left to
+        go then. Raises Refused.
+        """
         going = goes(now)
-        if what := shown.difference(going, holding=holding):
+        if what := shown.difference(going, keeps_for_others=keeps_for_others):
             if self._saved is None:
                 raise Refused(f"it has changed since the plan was shown: {what}; run it again")
             raise Refused(f"it has changed since the plan was made: {what}; make the plan again")

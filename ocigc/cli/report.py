@@ -100,7 +100,7 @@ def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class LookAtLayout:
-    """Reads one layout of a tree for the report. What `others` need of it stays. `repository` is a prefix for its path."""
+    """Reads one layout of a tree. What `others` need of it stays. `repository` is a prefix for its path."""
 
     in_use: InUse
     repository: str | None

@@ -66,17 +66,17 @@ def fault(result: BlobResult, count: int, *, checksums: bool) -> str:
     """What is wrong with the form of a result for a shard of `count` blobs; empty if nothing is."""
     lists: Sequence[Sequence[int]] = (result.verdicts, result.sizes, result.stamps)
     if any(len(each) != count for each in lists):
-        return "it does not tell of each blob"
+        return "it has not one entry per blob"
     known = frozenset(map(int, Verdict))
     if not known.issuperset(result.verdicts):
-        return "it has a verdict that there is not"
+        return "it has an unknown verdict"
     try:
         found = len(bytes.fromhex(result.checksums))
     except ValueError:
         return "its checksums are not hexadecimal"
     if found != (CHECKSUM * count if checksums else 0):
-        return "its checksums are not one for each blob"
-    return "" if result.seconds >= 0 else "it took less than no time"
+        return "it has not one checksum per blob"
+    return "" if result.seconds >= 0 else "its duration is negative"
 
 
 def index_digest(root: Dir, path: str) -> str:

@@ -18,7 +18,7 @@ Repository = tuple[str, bool]
 Order = tuple[Any, ...]
 """A version or a time of creation: a higher one is newer."""
 
-_SPARE = 100  # targets and periods to remember besides those that may be kept
+_SPARE = 100  # targets and periods that are remembered, beyond those that may be kept, before they are cut down
 
 
 class NewestTargets:
@@ -38,7 +38,7 @@ class NewestTargets:
             self._best[group] = {each: own for each, own in targets.items() if least is not None and own >= least}
 
     def keeps(self, group: Repository, digest: str, order: Order) -> bool:
-        """Whether an image is at least as new as the last of the newest. Call it only after all images have been added."""
+        """Whether an image is at least as new as the last of the newest. Call it after all images have been added."""
         if self._count == 0:
             return False
         if group not in self._least:

@@ -51,7 +51,7 @@ class Loss:
 
 
 MEASURED = 100_000
-"""Of how many blobs that stay the sizes are asked for, only to say of how much the plan frees a part."""
+"""If more blobs stay than this, their sizes are not read just to say which part of the store the plan frees."""
 
 
 @frozen

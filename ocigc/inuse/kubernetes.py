@@ -96,7 +96,7 @@ def _further(node: dict[str, Any], where: str) -> Iterator[InUse]:
     images = node.get("images")
     for each in images if isinstance(images, list) else ():
         if isinstance(each, dict):
-            # Of a node the names of what it has, of a kustomization the name that takes the place of another.
+            # A node lists the `names` of images that it has; a kustomization gives an image a `newName`.
             names = each.get("names")
             yield from [possible(text, where) for text in names] if isinstance(names, list) else ()
             renamed = {**each, "newName": each.get("newName") or each.get("name")}

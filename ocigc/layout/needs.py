@@ -60,7 +60,7 @@ def needs(
     for position, node in enumerate(snapshot.targets):
         if node == NO_NODE and position not in entries:
             found.add(index.entries[position].descriptor.digest)
-    found.update(_absent(_named(index, snapshot.leases, now, entries), store))
+    found.update(_absent(named(index, snapshot.leases, now, entries), store))
     faults = [node for node, _ in store.faults() if node not in going]
     found.update(store.digests(faults))
     for node in chain(store.incomplete(), faults):
@@ -85,9 +85,9 @@ def needs_of_index(layout: Layout, now: int) -> frozenset[Digest]:
     """The same for a layout whose blobs cannot be read: all that its entries and leases name. Raises Refused."""
     index = layout.read_index()
     targets = (entry.descriptor.digest for entry in index.entries)
-    named = _named(index, leases.load(layout.dir), now, ())
+    referred = named(index, leases.load(layout.dir), now)
     labelled = (each for digest in _label_files(layout) for each in _labelled(layout, digest))
-    return frozenset(chain(targets, named, labelled, _rooted(layout), _listed(layout)))
+    return frozenset(chain(targets, referred, labelled, _rooted(layout), _listed(layout)))
 
 
 def mentioned(directory: Dir) -> frozenset[Digest]:
@@ -111,10 +111,12 @@ def needs_of_blobs(directory: Dir) -> frozenset[Digest]:
         return frozenset(chain(_absent(children, store), store.digests(hollow(store))))
 
 
-def _named(index: Index, held: Sequence[Lease], now: int, entries: Collection[int]) -> Iterator[Digest]:
-    """What labels of entries and leases refer to."""
+def named(index: Index, held: Sequence[Lease], now: int, without: Collection[int] = ()) -> Iterator[Digest]:
+    """What labels of entries, and the leases active at the instant `now`, refer to. The entries at the positions
+    `without` do not count.
+    """
     for position, references in index.entries.references().items():
-        if position not in entries:
+        if position not in without:
             yield from (Digest(each) for each in references if Digest.recognises(each))
     for lease in held:
         if lease.active(now):

@@ -163,7 +163,7 @@ class Tar:
         return None
 
     def _skip_to(self, position: int, needed: int) -> bool:
-        """Moves on to a position; `needed` is the end of the content before it. False if the file ends before `needed`."""
+        """Moves on to a position. `needed` is the end of the content before it: False if a stream ends before that."""
         if self._length is not None:
             if position != self._position:
                 self._file.seek(position - self._position, 1)

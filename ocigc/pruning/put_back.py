@@ -170,15 +170,15 @@ class _Way:
                 return
             self._place(source, target, name)
         elif not source.samefile(name, target):
-            if not self._settle(digest, source, target):
+            if not self._replace_if_bad(digest, source, target):
                 result.damaged.append(digest)
                 return
         else:
             self._give_up(source, target, name)
         result.back.append(digest)
 
-    def _settle(self, digest: Digest, source: Dir, target: Dir) -> bool:
-        """Whether a sound copy is in place, given that a file was in the way."""
+    def _replace_if_bad(self, digest: Digest, source: Dir, target: Dir) -> bool:
+        """Replaces a file in the way by the copy of the source, unless it is sound. Whether a sound copy is there then."""
         _, name = digest.parts
         if not stat.S_ISREG(target.stat(name).st_mode):
             raise Refused(f"blobs/{digest.path}: not a plain file; move it away")

@@ -156,12 +156,12 @@ def _make_room(planned: Pruned, roots: Roots, full: NoRoom, made: _Earlier, *, o
     before. Raises Refused where that is not enough.
     """
     layout, store, plan = planned.snapshot.layout, planned.snapshot.store, planned.plan
-    loose = plan.orphans if orphans else ()
+    removable = plan.orphans if orphans else ()
     needs_journal = bool(plan.pruned or plan.renamed or plan.parts or plan.unlease or not orphans)
     if full.files:
-        most = len(planned.leftovers) + len(loose)
+        most = len(planned.leftovers) + len(removable)
     else:
-        most = sum(map(_on_disk, chain((each.size for each in planned.leftovers), map(store.size, loose))))
+        most = sum(map(_on_disk, chain((each.size for each in planned.leftovers), map(store.size, removable))))
     leftovers: tuple[Leftover, ...] = ()
     gone: list[tuple[Digest, int]] = []
     if most and (most >= full.short or not needs_journal):

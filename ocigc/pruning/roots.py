@@ -18,7 +18,7 @@ from itertools import chain
 from ocigc.digest import Digest
 from ocigc.gc.graph import Group, flags
 from ocigc.labels import Lease
-from ocigc.layout import docker_list, label_files, leases
+from ocigc.layout import docker_list, label_files, leases, needs
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Elsewhere, Snapshot, load
@@ -137,8 +137,9 @@ def reload(
         roots = Roots.read(layout, run)
         snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record=True, elsewhere=elsewhere)
         with snapshot.store as store:
-            named = chain(_named(snapshot, now), () if elsewhere is None else elsewhere.needed())
-            missing = {digest for digest in named if store.find(digest) is None}
+            own = needs.named(snapshot.index, snapshot.leases, now)
+            needed = chain(own, () if elsewhere is None else elsewhere.needed())
+            missing = {digest for digest in needed if store.find(digest) is None}
             missing |= snapshot.absent | set(store.missing())
             if store.faults():
                 missing |= {digest for digest, _ in blobs_in(run)}
@@ -147,14 +148,6 @@ def reload(
             break
     snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record_damage=True, elsewhere=elsewhere)
     return snapshot, roots
-
-
-def _named(snapshot: Snapshot, now: int) -> set[Digest]:
-    """What labels of entries and leases refer to."""
-    named = set(chain.from_iterable(snapshot.index.entries.references().values()))
-    named |= {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}
-    # A label may have any value, but paths are made of digests only.
-    return {Digest(each) for each in named if Digest.recognises(each)}
 
 
 def put_back_labelled(layout: Layout, run: Dir) -> None:

@@ -45,13 +45,13 @@ class Goes:
             tuple(file for (file,) in sorted(leftovers)),
         )
 
-    def difference(self, now: Goes, *, holding: bool = False) -> str | None:
-        """What a plan that is made `now` removes more or less than this one, as a clause; None if it is the same. A
-        layout that is `holding` what others need may keep blobs."""
+    def difference(self, now: Goes, *, keeps_for_others: bool = False) -> str | None:
+        """What a plan that is made `now` removes more or less than this one, as a clause; None if it is the same. With
+        `keeps_for_others`, blobs that are kept because other layouts need them do not count as a difference."""
         for (what, then), (_, there) in zip(self._sets(), now._sets(), strict=True):
             if more := sorted(there - then):
                 return f"{what} {_shown(more[0])} goes now too"
-            if (fewer := sorted(then - there)) and not (holding and what == "blob"):
+            if (fewer := sorted(then - there)) and not (keeps_for_others and what == "blob"):
                 return f"{what} {_shown(fewer[0])} does not go now"
         return None
 

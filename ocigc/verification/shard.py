@@ -52,7 +52,7 @@ class Shard:
 
 def place(digest: Digest, of: int) -> int:
     """The number of the shard, of so many, in which a blob is."""
-    # Of an algorithm that is not registered, the encoded part may be anything.
+    # The encoded part of an algorithm that is not registered may be any text.
     beginning = int(digest.encoded[:_DIGITS], 16) if digest.registered else zlib.crc32(digest.encode())
     return (beginning * of >> 4 * _DIGITS) + 1
 

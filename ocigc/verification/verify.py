@@ -266,7 +266,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) ->
 
 
 def _added(before: Verification, after: Verification, repaired: Sequence[str]) -> Verification:
-    """Both results as one: `after` has read the whole graph again, but hashed only blobs that are new since `before`."""
+    """Both results as one: `after` has read the whole graph again, but hashed only blobs new since `before`."""
     corrupt = set(before.corrupt) - set(repaired)
     return replace(
         after,

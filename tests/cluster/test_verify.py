@@ -155,12 +155,12 @@ def test_a_worker_with_another_mount(layout: LayoutWriter, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("verdicts=result.verdicts[1:]", "it does not tell of each blob"),
-        ("verdicts=tuple(9 for _ in result.verdicts)", "a verdict that there is not"),
+        ("verdicts=result.verdicts[1:]", "it has not one entry per blob"),
+        ("verdicts=tuple(9 for _ in result.verdicts)", "an unknown verdict"),
         ("verdicts=tuple(0 for _ in result.verdicts)", "it has left blobs out"),
         ("sizes=tuple('1' for _ in result.sizes)", "must be of type int"),
         ("checksums='xyz'", "not hexadecimal"),
-        ("seconds=-1.0", "less than no time"),
+        ("seconds=-1.0", "its duration is negative"),
     ],
 )
 def test_results_are_checked_like_what_a_stranger_gives(
