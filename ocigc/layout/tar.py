@@ -216,7 +216,7 @@ def _member(
     if kind == b"M":
         raise MalformedError(f"{printable(name)!r} began in another volume: put the volumes together")
     if size < 0 or "\0" in name:
-        raise MalformedError(f"{printable(name)!r} has a header that makes no sense")
+        raise MalformedError(f"{printable(name)!r} has a malformed header")
     what = _KINDS.get(kind, Kind.FILE)
     if what == Kind.FILE and kind in (b"0", b"\0") and name.endswith("/"):
         what = Kind.DIRECTORY  # as before POSIX
@@ -240,7 +240,7 @@ def _records(content: bytes) -> dict[str, bytes]:
         found = _RECORD.match(content, start)
         end = start + int(found[1]) if found else 0
         if found is None or not found.end() < end <= len(content) or content[end - 1] != ord("\n"):
-            raise MalformedError("a pax header has a record that makes no sense")
+            raise MalformedError("a pax header has a malformed record")
         records[found[2].decode("utf-8", "replace")] = content[found.end() : end - 1]
         start = end
     return records

@@ -178,7 +178,7 @@ class _Way:
         result.back.append(digest)
 
     def _replace_if_bad(self, digest: Digest, source: Dir, target: Dir) -> bool:
-        """Replaces a file in the way by the copy of the source, unless it is sound. Whether a sound copy is there then."""
+        """Replaces a file in the way by the copy of the source, unless it is sound. Whether it is sound then."""
         _, name = digest.parts
         if not stat.S_ISREG(target.stat(name).st_mode):
             raise Refused(f"blobs/{digest.path}: not a plain file; move it away")

@@ -75,7 +75,7 @@ def _check_name(layout: Layout, images: Sequence[ImageRecord], name: str) -> Non
     if len(digests) != 1:
         raise UsageError(f"{layout.path}: a new name is for one image, but {len(digests):,} would come back")
     if not name or "," in name or not name.isprintable() or name.startswith(DANGLING_PREFIX):
-        raise UsageError(f"{printable(name)!r} is not a name of an image")
+        raise UsageError(f"{printable(name)!r} is not a name of an image: it needs printable characters and no comma")
     index = layout.read_index()
     for position, there in enumerate(index.entries.names()):
         if there is not None and name in split_names(there) and index.entries.target(position)[0].digest not in digests:

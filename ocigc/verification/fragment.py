@@ -136,7 +136,7 @@ def _refuse_gaps(fragments: Sequence[tuple[str, Fragment]]) -> None:
         if not 1 <= number <= of:
             raise Refused(f"{name}: there is no shard {each.shard}")
         if number in names:
-            raise Refused(f"{name}: shard {each.shard} again, which {names[number]} is already")
+            raise Refused(f"{name}: shard {each.shard} is in {names[number]} too: give each shard once")
         names[number] = name
     missing = [f"{number}/{of}" for number in range(1, of + 1) if number not in names]
     if missing:
