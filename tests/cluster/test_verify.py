@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_shards import damage, plain
-from tests.helpers.cluster import Cluster
+from tests.helpers.cluster import Cluster, wait_until
 from tests.helpers.command import Result, ocigc, refused
 from tests.helpers.layouts import LayoutWriter
 
@@ -24,17 +24,33 @@ import ocigc.cluster.worker as worker
 shards = worker._SHARDS
 hash_blobs = shards["blobs"]
 """
-SLOW = (
+STUCK = (
     LISTENING
     + """
+begun = []
 def run(shard, report):
-    for _ in range(SECONDS * 10):
-        time.sleep(0.1)
-        report(None)
-    return hash_blobs(shard, report)
+    begun.append(shard)
+    if len(begun) < FIRST:
+        return hash_blobs(shard, report)
+    open(MARK + ".begun", "w").close()
+    try:
+        while True:
+            time.sleep(0.1)
+            report(None)
+    except Exception:
+        open(MARK + ".stopped", "w").close()
+        raise
 shards["blobs"] = run
 """
 )
+
+
+def stuck(mark: Path, first: int = 1) -> str:
+    """Code of a worker that never ends a shard, from its `first` on. There is a file `mark`.begun then, and .stopped
+    when it was told to stop."""
+    return STUCK.replace("FIRST", str(first)).replace("MARK", repr(str(mark)))
+
+
 LYING = (
     LISTENING
     + """
@@ -207,19 +223,19 @@ def end(process: subprocess.Popen[str]) -> Result:
 def test_a_worker_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:
     damage(layout)
     with Cluster(tmp_path) as cluster:
-        victim = cluster.worker("victim", code=SLOW.replace("SECONDS", "1000"))
+        victim = cluster.worker("victim", code=stuck(tmp_path / "victim"))
         cluster.worker("other")
         process = start(cluster, layout.path)
-        time.sleep(4)
+        wait_until((tmp_path / "victim.begun").exists)
         victim.kill()
         assert plain(end(process)) == plain(ocigc("verify", layout.path))
 
 
 def test_a_worker_that_hangs(layout: LayoutWriter, tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
-        hangs = cluster.worker("hangs", code=SLOW.replace("SECONDS", "1000"))
+        hangs = cluster.worker("hangs", code=stuck(tmp_path / "hangs"))
         process = start(cluster, "--format", "json", layout.path, patience=6)
-        time.sleep(4)
+        wait_until((tmp_path / "hangs.begun").exists)
         hangs.send_signal(signal.SIGSTOP)
         found = end(process)
         assert (found.code, found.json["Sound"]) == (3, False)
@@ -231,9 +247,10 @@ def test_a_worker_that_hangs(layout: LayoutWriter, tmp_path: Path) -> None:
 def test_a_scheduler_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:
     time.sleep(2.1)  # what is younger is hashed again
     with Cluster(tmp_path) as cluster:
-        cluster.worker("one", code=SLOW.replace("SECONDS", "1"))
+        # There are two shards at a time at one worker: the third begins when the result of the first has been taken.
+        cluster.worker("one", code=stuck(tmp_path / "one", first=3))
         process = start(cluster, "--changed", "--format", "json", layout.path)
-        time.sleep(5)
+        wait_until((tmp_path / "one.begun").exists)
         cluster.scheduler.kill()
         found = end(process)
     assert (found.code, found.json["Sound"]) == (3, False)
@@ -245,26 +262,13 @@ def test_a_scheduler_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:
 
 
 def test_an_interrupt_stops_the_workers(layout: LayoutWriter, tmp_path: Path) -> None:
-    stopped = tmp_path / "stopped"
-    code = SLOW.replace("SECONDS", "1000").replace(
-        "        report(None)\n",
-        f"""        try:
-            report(None)
-        except Exception:
-            open({str(stopped)!r}, "w").close()
-            raise
-""",
-    )
     with Cluster(tmp_path) as cluster:
-        cluster.worker("one", code=code)
+        cluster.worker("one", code=stuck(tmp_path / "one"))
         process = start(cluster, "--format", "json", layout.path)
-        time.sleep(4)
+        wait_until((tmp_path / "one.begun").exists)
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
         found = end(process)
-        while not stopped.exists():
-            assert time.monotonic() < began + 30
-            time.sleep(0.1)
+        wait_until((tmp_path / "one.stopped").exists)
     assert found.code == 3
     assert found.json["Interrupted"] is True
     assert re.search(r"interrupted: \d+ blobs were not checked", found.err)

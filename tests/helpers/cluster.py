@@ -26,7 +26,7 @@ class Cluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         where = ("--host", host, "--port", "0", "--protocol", protocol, "--scheduler-file", str(self.file))
         self.scheduler = self._start("scheduler", "--no-dashboard", *where)
-        _wait(self._is_written)
+        wait_until(self._is_written)
 
     def worker(
         self, name: str, *, code: str = "", prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
@@ -46,7 +46,7 @@ class Cluster:
             prefix=prefix,
             environment=variables,
         )
-        _wait(ready.exists)
+        wait_until(ready.exists)
         return process
 
     def _start(
@@ -86,7 +86,8 @@ class Cluster:
             process.wait()
 
 
-def _wait(ready: Callable[[], bool]) -> None:
+def wait_until(ready: Callable[[], bool]) -> None:
+    """Waits for what another process does."""
     deadline = time.monotonic() + _START_SECONDS
     while not ready():
         assert time.monotonic() < deadline, "it does not start"
