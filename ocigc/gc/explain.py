@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from ocigc.gc.graph import NO_NODE, Graph, flags
+from ocigc.gc.images import NameKind
 from ocigc.gc.plan import KeepReason, Plan
 from ocigc.gc.referrers import Relations
 from ocigc.image import ImageRecord
@@ -47,7 +48,9 @@ class Explanations(Iterable[Explanation]):
         """The same without records: of each image its position, the decision, the rule, and by what."""
         plan = self._plan
         kept = {each.position: each for each in plan.judged}
-        pruned = flags(plan.pruned.positions, max(plan.images.positions, default=-1) + 1)
+        size = max(plan.images.positions, default=-1) + 1
+        pruned = flags(plan.pruned.positions, size)
+        has_name = flags(plan.images.of_kind(NameKind.NAMED, NameKind.FALLBACK).positions, size)
         nameless = frozenset(plan.dangling.positions)
         leaving = flags(plan.blobs, len(self._graph))
         images = plan.images.in_order()
@@ -57,17 +60,18 @@ class Explanations(Iterable[Explanation]):
                 by = plan.released.get(position, "")
                 yield position, Decision.LOSES_NAME, "in use by digest alone", by
             elif pruned[position]:
-                yield position, Decision.GOES, *self._taken(position, target, leaving)
+                yield position, Decision.GOES, *self._taken(position, target, leaving, has_name)
             elif (why := kept.get(position)) is not None:
                 yield position, Decision.STAYS, why.reason.value, why.by
             else:
                 yield position, *named
 
-    def _taken(self, position: int, target: int, leaving: bytearray) -> tuple[str, str]:
+    def _taken(self, position: int, target: int, leaving: bytearray, has_name: bytearray) -> tuple[str, str]:
         subject = next(filter(leaving.__getitem__, self._relations.subjects.get(position, ())), None)
         if subject is not None:
             return "refers to an image that goes", self._graph.digest(subject)
-        rule = "has no name, and is not in use" if self._plan.images[position].dangling else "is not in use"
+        dangling = not has_name[position] and self._plan.images[position].dangling
+        rule = "has no name, and is not in use" if dangling else "is not in use"
         if target == NO_NODE:
             rule += "; its content is absent"
         elif not leaving[target]:

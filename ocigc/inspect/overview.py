@@ -310,12 +310,18 @@ class ImageSummaries(Lazy[ImageSummary]):
         return len(self._units)
 
     def _make(self, place: int) -> ImageSummary:
-        registry, repository, odd = self._places[place]
-        prune, prune_all = self._reasons[place]
-        fate = _FATES[self._fates[place]]
-        return ImageSummary(
-            self._usages[place], self._units[place], registry, repository, odd, fate, (prune, prune_all)
+        return self._made(
+            self._usages[place], self._units[place], self._places[place], self._fates[place], self._reasons[place]
         )
+
+    def __iter__(self) -> Iterator[ImageSummary]:
+        return map(self._made, self._usages, self._units, self._places, self._fates, self._reasons)
+
+    @staticmethod
+    def _made(usage: Usage, unit: int, place: Place, fate: int, reasons: tuple[str, ...]) -> ImageSummary:
+        registry, repository, odd = place
+        prune, prune_all = reasons
+        return ImageSummary(usage, unit, registry, repository, odd, _FATES[fate], (prune, prune_all))
 
     def in_repositories(self) -> Iterator[tuple[tuple[str, str], int]]:
         """The registry and repository of each image, and the number of its unit."""

@@ -109,6 +109,7 @@ class IndexImages:
         self._names = names
         self._columns = columns
         self._positions = positions
+        self._ordered: IndexImages | None = None
         self._refer = bool(names.entries.references() or columns.labelled)
 
     @classmethod
@@ -198,11 +199,16 @@ class IndexImages:
         return self.picked(compress(self._positions, map(frozenset(kinds).__contains__, own)))
 
     def in_order(self) -> IndexImages:
+        if self._ordered is None:
+            self._ordered = self.picked(self._sorted())
+        return self._ordered
+
+    def _sorted(self) -> Iterable[int]:
         if self._columns.lists:
-            return self.picked(image.position for image in sorted(self, key=lambda image: image.sort_key))
+            return (image.position for image in sorted(self, key=lambda image: image.sort_key))
         positions = array("I", self._positions)
         self._names.sort(positions)
-        return IndexImages(self._names, self._columns, positions)
+        return positions
 
     def entries_of(self, position: int) -> tuple[int, ...]:
         return position, *self._columns.again.get(position, ())

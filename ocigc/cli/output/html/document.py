@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ocigc.cli.output.html.growth_chart import growth_chart
@@ -39,8 +38,9 @@ _MEDIAS = {Media.MANIFEST: 1, Media.INDEX: 2, Media.CONFIG: 3, None: 4}
 
 
 def document(overview: Overview, made: Circumstances, fit: Fit | None) -> str:
-    """The document, as JSON in which a parser of HTML finds no tag, no comment and no entity."""
-    overview = replace(overview, units=list(overview.units), groups=list(overview.groups))  # asked for many times
+    """The document, as JSON in which a parser of HTML finds no tag, no comment and no entity. It asks for each unit and
+    group many times.
+    """
     order = sorted(range(len(overview.units)), key=lambda number: -overview.units[number].size)
     while True:
         built = _Document(overview, made, sorted(order)).build(fit)

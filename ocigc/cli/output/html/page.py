@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+from dataclasses import replace
 from importlib import resources
 from string import Template
 
@@ -41,6 +42,7 @@ _SCRIPTS = (
 
 def as_page(overview: Overview, made: Circumstances, fit: Fit | None, changes: Changes | None) -> bytes:
     """The page. `changes` are those since an earlier report, None where none was given."""
+    overview = replace(overview, units=list(overview.units), groups=list(overview.groups))  # asked for many times
     style = _asset("vendor", "uPlot.min.css") + _asset("static", "page.css")
     libraries = "".join(_asset("vendor", name) for name in _LIBRARIES)
     script = f"(() => {{\n{libraries}\n{''.join(_asset('static', name) for name in _SCRIPTS)}}})();\n"
