@@ -105,10 +105,16 @@ def with_created(snapshot: Snapshot) -> Snapshot:
 
 
 def measured(snapshot: Snapshot, watch: Watcher) -> Snapshot:
-    """The same, and the status of every blob is asked for. To look up times keeps only one core busy."""
-    with Background(partial(with_created, snapshot)) as dated:
+    """The same, and the status of every blob is asked for. The rest keeps only one core busy."""
+
+    def prepare() -> Snapshot:
+        dated = with_created(snapshot)
+        dated.images.in_order()  # which are asked for next
+        return dated
+
+    with Background(prepare) as prepared:
         snapshot.store.stat(report=watch("Reading sizes"))
-    return dated.result()
+    return prepared.result()
 
 
 def _instant(text: str | None) -> int | None:
