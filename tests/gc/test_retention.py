@@ -89,6 +89,15 @@ def test_one_rule(rule: Rule, expected: list[int]) -> None:
     assert goes([rule], APP, labels={"keep": "yes"}) == [APP[n].name for n in expected]
 
 
+@pytest.mark.parametrize("configs", [[], [None], [{"other": "label"}, None]])
+def test_a_config_that_is_not_known_keeps(configs: list[dict[str, str] | None]) -> None:
+    """It may have the label."""
+    policy = Policy([Rule(keep_labels=(label_check("keep"),))])
+    found = retain(policy, RecordImages(APP), NOW, lambda _: configs, ImageStates())
+    assert found.retained.keys() == {each.position for each in APP}
+    assert "a config is absent or cannot be read" in found.retained[APP[0].position]
+
+
 def test_the_first_rule_that_matches_decides() -> None:
     rules = [Rule(tags=(Regex("1"),), keep_tagged=True), Rule(tags=(Regex("[12]"),), keep_last=0)]
     assert goes(rules, APP) == [APP[2].name]
