@@ -108,6 +108,7 @@ def merge(fragments: Sequence[tuple[str, Fragment]]) -> Merged:
             raise Refused(
                 f"{path}: shard {without} did not see this layout: the tree has changed meanwhile; run the shards again"
             )
+    _refuse_replicas(fragments)
     return Merged(ordered[0], results, errors)
 
 
@@ -126,6 +127,15 @@ def _refuse_foreign(fragments: Sequence[tuple[str, Fragment]]) -> None:
             )
         if each.way != first.way:
             raise Refused(f"{name}: verified in another way than {first_name}: run all shards with the same options")
+
+
+def _refuse_replicas(fragments: Sequence[tuple[str, Fragment]]) -> None:
+    """Refuses fragments of several places. They may be copies of one layout, and each would be verified in part."""
+    first_name, first = fragments[0]
+    for name, each in fragments:
+        if each.root != first.root:
+            places = f"of {printable(each.root)}, but {first_name} is of {printable(first.root)}"
+            raise Refused(f"{name}: {places}: these may be copies; run all shards with one path")
 
 
 def _refuse_gaps(fragments: Sequence[tuple[str, Fragment]]) -> None:

@@ -118,7 +118,7 @@ def test_what_needs_whole_images_has_no_shards(layout: LayoutWriter, more: list[
 def test_missing_and_doubled_shards(layout: LayoutWriter, tmp_path: Path) -> None:
     files = shards(4, layout.path, tmp_path)
     refused(ocigc("merge", files[0], files[2]), 3, "2/4, 4/4 missing")
-    refused(ocigc("merge", *files, files[1]), 3, "shard 2/4 again")
+    refused(ocigc("merge", *files, files[1]), 3, "shard 2/4", "once")
     assert ocigc("merge", "--format", "json", files[0]).json["Sound"] is False
 
 
@@ -130,6 +130,14 @@ def test_foreign_shards(layout: LayoutWriter, tmp_path: Path) -> None:
     refused(ocigc("merge", files[0], shards(2, other.path, strange)[1]), 3, "index.json has changed", "1/2")
     refused(ocigc("merge", files[0], shards(3, layout.path, strange)[1]), 3, "not of one verification")
     refused(ocigc("merge", files[0], shards(2, layout.path, strange, "--sparse")[1]), 3, "the same options")
+
+
+def test_shards_of_copies_are_not_one_verification(layout: LayoutWriter, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(layout.path, copy)
+    (strange := tmp_path / "strange").mkdir()
+    files = [shards(2, layout.path, tmp_path)[0], shards(2, copy, strange)[1]]
+    refused(ocigc("merge", *files), 3, str(copy), str(layout.path), "one path")
 
 
 def test_an_image_that_came_meanwhile(layout: LayoutWriter, tmp_path: Path) -> None:
