@@ -99,8 +99,12 @@ def test_a_torn_copy_in_the_trash_does_not_win(layout: LayoutWriter) -> None:
     config.write_bytes(sound[:-1])
     result = ocigc("restore", layout.path)
     assert (result.code, f"sha256:{config.name}" in result.err) == (1, True)
+    assert "cannot be read, or is corrupt" in result.err
     there = layout.path / "blobs" / "sha256" / config.name
     assert not there.exists()
+    there.write_bytes(b"torn too")
+    result = ocigc("restore", layout.path)
+    assert (result.code, "cannot be read, or is corrupt" in result.err) == (1, True)
     there.write_bytes(sound)
     assert ocigc("restore", layout.path).code == 0
     assert there.read_bytes() == sound
