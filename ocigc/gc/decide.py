@@ -30,7 +30,7 @@ from ocigc.values import frozen, replace
 @frozen
 class Inputs:
     """What is in a layout: its images without the `parts`, and their relations; leases; and the nodes that are roots by
-    themselves, for example by a `gc.root` label.
+    themselves, for example by a `gc.root` label. `written` is the instant of the last change of the list of images.
     """
 
     images: Images
@@ -39,6 +39,7 @@ class Inputs:
     leases: Sequence[Lease]
     label_roots: Sequence[int]
     graph: Graph
+    written: int = 0
 
 
 @frozen

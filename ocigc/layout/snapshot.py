@@ -22,7 +22,7 @@ from ocigc.labels import Lease
 from ocigc.layout import docker_list, leases, relations
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
-from ocigc.layout.layout import Layout
+from ocigc.layout.layout import INDEX, Layout
 from ocigc.native import NEVER, NO_NODE, Background, Detail, Entries, Store, Unverifiable
 from ocigc.progress import Watcher
 from ocigc.values import frozen
@@ -49,7 +49,7 @@ class Elsewhere(Protocol):
 class Snapshot:
     """A layout as it was at one moment. Bare tags belong to `repository` (normalised). `targets` are the nodes of the
     targets of all entries of index.json, NO_NODE where absent. The `parts` are not among the `images`. Other layouts
-    need the nodes `needed`.
+    need the nodes `needed`. `written` is the instant of the last change of index.json.
     """
 
     layout: Layout
@@ -62,11 +62,12 @@ class Snapshot:
     leases: Sequence[Lease]
     store: Store
     needed: Sequence[int] = ()
+    written: int = 0
 
     @property
     def inputs(self) -> Inputs:
         """What the rules see of it."""
-        return Inputs(self.images, self.parts, self.relations, self.leases, self._own_roots, self.store)
+        return Inputs(self.images, self.parts, self.relations, self.leases, self._own_roots, self.store, self.written)
 
     @property
     def _own_roots(self) -> array[int]:
@@ -123,6 +124,7 @@ def load(
         index, images, store = scanned(layout.index_content())
     except MalformedError:  # or somebody is about to write it
         index, images, store = scanned(layout.read_index())
+    written = _written(layout)
     try:
         if record or record_damage:
             store.record(descriptors=record)
@@ -156,7 +158,17 @@ def load(
         raise
     parts = frozenset(found.parts)
     alone = images.picked(each for each in images.positions if each not in parts) if parts else images
-    return Snapshot(layout, repository, index, targets, alone, images.picked(parts), found, all_leases, store, needed)
+    return Snapshot(
+        layout, repository, index, targets, alone, images.picked(parts), found, all_leases, store, needed, written
+    )
+
+
+def _written(layout: Layout) -> int:
+    try:
+        status = layout.dir.stat(INDEX)
+    except OSError:  # it was removed a moment ago
+        return NEVER
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _read_manifests(

@@ -136,6 +136,8 @@ def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status
         nameless = inputs.images.of_kind(NameKind.NAMELESS)
         targets = nameless.targets(inputs.graph)
         newer = frozenset(status.newer([node for node in targets if node != NO_NODE], after))
+        if inputs.written > after:  # what is absent may come later, as in a sync, or be in another layout
+            newer |= {NO_NODE}
         in_grace = frozenset(each for each, node in zip(nameless.positions, targets, strict=True) if node in newer)
     while True:
         marked = consider(inputs, request, config_labels, in_grace)

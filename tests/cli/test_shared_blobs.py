@@ -305,6 +305,21 @@ def test_a_layout_without_sound_blobs_needs_nobody_knows_what(
     assert not any(map(a.has, blobs[1:]))
 
 
+def test_an_image_without_a_name_that_came_into_a_pool_a_moment_ago(tmp_path: Path) -> None:
+    """`skopeo copy --dest-shared-blob-dir POOL … oci:a`, without a tag."""
+    pool, a = make(tmp_path, "pool"), make(tmp_path, "a")
+    kept, _ = image(pool, "kept")
+    new, blobs = image(pool, "new")
+    a.tag(kept, "1")
+    a.entry(new)
+    before = (a.path / "index.json").read_bytes()
+    assert ocigc("prune", "--force", "--recursive", tmp_path).code == 0
+    assert (a.path / "index.json").read_bytes() == before
+    assert has(pool, blobs)
+    tree(tmp_path)
+    assert not any(map(pool.has, blobs))
+
+
 def cut_index(layout: LayoutWriter) -> None:
     (layout.path / "index.json").write_text("{")
 

@@ -202,6 +202,19 @@ def test_an_absent_image_that_nothing_lists_is_dangling(layout: LayoutWriter) ->
     assert prune(layout) == digests(gone)
 
 
+def test_an_absent_image_is_as_old_as_the_index(layout: LayoutWriter) -> None:
+    """A sync may bring index.json before the blobs (rclone, `aws s3 sync`): what is absent has no age of its own."""
+    coming = layout.image("coming")
+    layout.entry(coming)
+    layout.tag(layout.image("kept"), "kept")
+    layout.blob_path(coming).unlink()
+    before = listed(layout)
+    done = ocigc("prune", "-f", "--grace", "1h", layout.path)
+    assert done.code == 0, done
+    assert listed(layout) == before
+    assert prune(layout) == digests(coming)
+
+
 def test_a_part_that_a_container_uses_stays_without_its_image(layout: LayoutWriter) -> None:
     """To docker an entry without a name is a dangling image, and in use."""
     amd, arm = platforms(layout, "app")
