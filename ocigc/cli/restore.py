@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ocigc.cli import log, options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count
+from ocigc.digest import Digest
 from ocigc.errors import UsageError, printable
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.restore import NothingToRestore, Restored, restore, undo_interrupted
+from ocigc.values import replace
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,7 +50,12 @@ def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Resto
             return None
 
     results = targets.each_layout(args, one, writable=True)
-    found = [(path, restored) for path, restored in results.values if restored is not None]
+    layouts = [os.path.join(args.layout, path) for path, _ in results.values]
+    found = [
+        (path, replace(restored, missing=[each for each in restored.missing if not _is_in_one(layouts, each)]))
+        for path, restored in results.values
+        if restored is not None
+    ]
     for path, restored in found:
         _show(restored, f"{path}: ")
     if not found and not results.errors:
@@ -53,6 +63,16 @@ def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Resto
     if results.errors:
         return options.FAILED
     return 0 if all(restored.is_whole for _, restored in found) else 1
+
+
+def _is_in_one(layouts: Sequence[str], digest: Digest) -> bool:
+    """Whether one of the layouts has a blob, as a pool has those of others."""
+    for each in layouts:
+        with suppress(OSError):
+            status = os.lstat(os.path.join(each, "blobs", digest.path))
+            if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+                return True
+    return False
 
 
 def _show(restored: Restored, layout: str) -> None:

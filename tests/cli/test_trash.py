@@ -230,6 +230,21 @@ def test_a_tree_of_layouts(tmp_path: Path) -> None:
     refused(ocigc("restore", "--recursive", tmp_path / "tree"), 2, "nothing to restore")
 
 
+def test_in_a_tree_what_another_layout_has_is_not_missing(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    pool, app = LayoutWriter(tree / "pool"), LayoutWriter(tree / "app")
+    app.tag(app.image("kept"), "kept:1")
+    app.tag(app.image("gone", ["of the pool"]), "gone:1")
+    blob = pool.blob("of the pool")
+    app.blob_path(blob).unlink()
+    assert ocigc("rm", "--force", "--trash", "1h", app.path, "gone:1").code == 0
+    restored = ocigc("restore", "--recursive", tree)
+    assert (restored.code, "missing" in restored.err) == (0, False)
+    pool.blob_path(blob).write_bytes(b"")
+    again = ocigc("restore", "--recursive", tree)
+    assert (again.code, blob["digest"] in again.err) == (1, True)
+
+
 def test_trash_expires(layout: LayoutWriter) -> None:
     prune = ("prune", "--all", "--force", "--grace", "0s", "--allow-empty", "--trash", "100ms")
     assert ocigc(*prune, layout.path).code == 0
