@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -186,3 +187,35 @@ def test_signatures_and_parts_come_back_with_their_image(tmp_path: Path) -> None
     assert ocigc("restore", "--image", NAME, layout.path).code == 0
     assert json.loads((layout.path / "index.json").read_text())["manifests"] == entries[:-1]
     assert ocigc("verify", layout.path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("there", "same"),
+    [(b"a" * (1 << 20) + b"b", True), (b"a" * (1 << 20) + b"c", False), (b"a" * (1 << 20), False)],
+)
+def test_what_cannot_be_verified_has_to_be_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bytes, same: bool
+) -> None:
+    """Without the library for its algorithm, the file in the way is compared with what comes back."""
+    from ocigc.digest import Digest  # noqa: PLC0415
+    from ocigc.errors import Refused  # noqa: PLC0415
+    from ocigc.layout.dirfd import Dir  # noqa: PLC0415
+    from ocigc.layout.layout import Layout  # noqa: PLC0415
+    from ocigc.pruning.put_back import put_back  # noqa: PLC0415
+
+    monkeypatch.setitem(sys.modules, "blake3", None)
+    writer = LayoutWriter(tmp_path / "layout")
+    writer.write_index()
+    digest = Digest.parse(f"blake3:{'0' * 64}")
+    source, target = (tmp_path / top / "blobs" / "blake3" / ("0" * 64) for top in ("run", "layout"))
+    for path, content in ((source, b"a" * (1 << 20) + b"b"), (target, there)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    with Layout(str(writer.path)) as layout, Dir.at(tmp_path / "run") as run:
+        if same:
+            assert put_back(layout, run, [digest]).back == [digest]
+        else:
+            with pytest.raises(Refused, match="two files differ"):
+                put_back(layout, run, [digest])
+    assert source.exists() is not same
+    assert target.read_bytes() == there
