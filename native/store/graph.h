@@ -167,7 +167,7 @@ int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct oc
 bool ocigc_graph_add_fault(struct ocigc_graph *graph, uint32_t node, const struct ocigc_error *error);
 bool ocigc_graph_add_missing(struct ocigc_graph *graph, const struct ocigc_missing *missing, const char *digest);
 bool ocigc_graph_add_wrong_size(struct ocigc_graph *graph, uint32_t node);
-/* Records that content is what its digest says, so that ocigc_verify need not hash it again. */
+/* Records in `sound`, which must not be NULL, that content is what its digest says: ocigc_verify need not hash it. */
 void ocigc_graph_set_sound(struct ocigc_graph *graph, uint32_t node, const void *content, size_t length);
 /* Whether that is recorded; the XXH3-128 of the content. */
 bool ocigc_graph_is_sound(const struct ocigc_graph *graph, uint32_t node, struct ocigc_checksum *checksum);

@@ -252,13 +252,14 @@ static int32_t parse(struct ocigc_reader *reader, int32_t media, struct ocigc_er
 
 static int32_t load_and_check(struct ocigc_reader *reader, struct ocigc_content *content, struct ocigc_error *error)
 {
-    bool is_verified = (ocigc_graph_flags(reader->store->graph, content->node) & OCIGC_NODE_VERIFIED) != 0;
+    struct ocigc_graph *graph = reader->store->graph;
+    bool is_verified = (ocigc_graph_flags(graph, content->node) & OCIGC_NODE_VERIFIED) != 0;
     int32_t code = ocigc_content_load(content, error);
     if (code == OCIGC_OK)
         code = ocigc_content_check(content, is_verified, error);
-    bool is_file = content->blob.file >= 0 && content->checked && !is_verified;
-    if (is_file && ocigc_blob_unchanged(reader->store, content->node, &content->blob.status))
-        ocigc_graph_set_sound(reader->store->graph, content->node, reader->buffer.bytes, reader->buffer.length);
+    bool is_new = graph->sound != NULL && content->checked && content->blob.file >= 0 && !is_verified;
+    if (is_new && ocigc_blob_unchanged(reader->store, content->node, &content->blob.status))
+        ocigc_graph_set_sound(graph, content->node, reader->buffer.bytes, reader->buffer.length);
     return code;
 }
 

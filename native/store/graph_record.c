@@ -18,8 +18,7 @@ void ocigc_graph_record(ocigc_store *store, int32_t what)
 
 void ocigc_graph_set_sound(struct ocigc_graph *graph, uint32_t node, const void *content, size_t length)
 {
-    if (graph->sound != NULL)
-        graph->sound[node] = ocigc_xxh3(content, length);
+    graph->sound[node] = ocigc_xxh3(content, length);
 }
 
 bool ocigc_graph_is_sound(const struct ocigc_graph *graph, uint32_t node, struct ocigc_checksum *checksum)
