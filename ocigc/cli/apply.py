@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ocigc.cli import consent, options, prune
 from ocigc.cli.command import Command, Option
 from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.pruning.saved_plan import SavedTree, read
 from ocigc.values import replace
+
+if TYPE_CHECKING:
+    from ocigc.pruning.limits import MaxDelete
 
 
 def run(args: argparse.Namespace) -> int:
@@ -17,6 +21,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         saved = read(content, printable(args.plan))
         wanted = saved.asked.options()
+        if args.max_delete is None and saved.asked.max_delete is not None:
+            args.max_delete = _limit(saved.asked.max_delete, printable(args.plan))
     except MalformedError as error:
         raise UsageError(f"{error}; `ocigc prune -n --plan-out FILE` saves one") from None
     wanted = replace(wanted, dry_run=args.dry_run, wait=args.wait)
@@ -28,6 +34,14 @@ def run(args: argparse.Namespace) -> int:
         return prune_tree(args, replace(wanted, repository=None), saved)
     args.layout = saved.layout if args.layout is None else args.layout
     return prune.run_layout(args, wanted, saved.check)
+
+
+def _limit(text: str, name: str) -> MaxDelete:
+    """The limit in a plan. Raises MalformedError."""
+    try:
+        return consent.max_delete(text)
+    except argparse.ArgumentTypeError as error:
+        raise MalformedError(f"{name}: not a valid plan: {error}") from None
 
 
 COMMAND = Command(

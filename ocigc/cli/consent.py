@@ -28,6 +28,11 @@ def max_delete(text: str) -> MaxDelete:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def limit_text(args: argparse.Namespace) -> str | None:
+    """The value of --max-delete as it was given."""
+    return None if args.max_delete is None else args.max_delete.text
+
+
 def excess(args: argparse.Namespace, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
     """What part of a plan --max-delete does not allow: images that go of so many, and bytes."""
     if args.max_delete is None:

@@ -123,7 +123,8 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
             if output is not None:
                 from ocigc.pruning.saved_plan import save  # noqa: PLC0415
 
-                output.write(save(pruned, os.path.abspath(args.layout), wanted, args.policy_text))
+                limit = consent.limit_text(args)
+                output.write(save(pruned, os.path.abspath(args.layout), wanted, args.policy_text, limit))
             if args.dry_run and (too_much := _excess(args, pruned)) is not None:
                 log.note(f"{layout.path}: {too_much}; a real run is refused")
             options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})

@@ -249,7 +249,8 @@ class _Pruning:
         if self._saved is not None:
             self._saved.check(self._tree.path, plans, skipped)
         if output is not None:
-            asked = asked_for(replace(self._wanted, repository=self._args.repository), self._args.policy_text)
+            wanted = replace(self._wanted, repository=self._args.repository)
+            asked = asked_for(wanted, self._args.policy_text, consent.limit_text(self._args))
             layouts = tuple(each.plan for each in plans)
             output.write(as_file(SavedTree(os.path.abspath(self._tree.path), asked, layouts, tuple(skipped))))
 

@@ -59,6 +59,7 @@ class Asked:
     own_policy: bool
     keep_storage: int | None
     shared_with: tuple[str, ...] = ()
+    max_delete: str | None = None
 
     def options(self) -> PruneOptions:
         """The options to make the plan again. Raises MalformedError."""
@@ -210,8 +211,8 @@ def _index_after(planned: Pruned) -> str:
     return digest.hexdigest()
 
 
-def asked_for(options: PruneOptions, policy: str | None) -> Asked:
-    """What was asked for; `policy` is the text that `options.policy` was read from."""
+def asked_for(options: PruneOptions, policy: str | None, max_delete: str | None) -> Asked:
+    """What was asked for; `policy` is the text that `options.policy` was read from, `max_delete` that of the limit."""
     request, filters = options.request, options.request.filters
     return Asked(
         rules=request.rules.name,
@@ -231,14 +232,16 @@ def asked_for(options: PruneOptions, policy: str | None) -> Asked:
         own_policy=options.own_policy,
         keep_storage=options.keep_storage,
         shared_with=options.shared_with,
+        max_delete=max_delete,
     )
 
 
-def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None) -> bytes:
+def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None, max_delete: str | None) -> bytes:
     """A plan as the content of a file. `path` is the absolute path of the layout; `policy` is the text that
-    `options.policy` was read from.
+    `options.policy` was read from, `max_delete` that of the limit.
     """
-    return as_file(SavedPlan(path, planned.snapshot.index.sha256, asked_for(options, policy), goes(planned)))
+    asked = asked_for(options, policy, max_delete)
+    return as_file(SavedPlan(path, planned.snapshot.index.sha256, asked, goes(planned)))
 
 
 def as_file(saved: SavedPlan | SavedTree) -> bytes:

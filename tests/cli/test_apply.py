@@ -196,3 +196,18 @@ def test_another_index_is_refused_whatever_goes(layout: LayoutWriter, plan: Path
 
 def test_a_file_without_end_is_not_a_plan() -> None:
     refused(ocigc("apply", "--force", "/dev/zero"), 2, "/dev/zero", "larger than")
+
+
+def test_the_limit_is_in_the_plan(layout: LayoutWriter) -> None:
+    path = layout.path.parent / "limited.json"
+    everything = ("--allow-none-in-use", "--allow-empty", "--grace", "0s")
+    assert ocigc("prune", "-a", "-n", *everything, "--max-delete", "3", "--plan-out", path, layout.path).code == 0
+    before = layout.present()
+    assert ocigc("apply", "--force", path).code == 3
+    assert layout.present() == before
+    document = path.read_text()
+    path.write_text(document.replace('"max_delete": "3"', '"max_delete": "x"'))
+    refused(ocigc("apply", "--force", path), 2, "invalid limit")
+    path.write_text(document)
+    assert ocigc("apply", "--force", "--max-delete", "8", path).code == 0
+    assert layout.present() == set()
