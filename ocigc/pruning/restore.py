@@ -140,6 +140,7 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
     """
     with lock.exclusive(layout, wait) as state, naming(f"{layout.path}/{STATE}"):
         preflight.clean(layout, state)
+        lock.clear_index_lock(layout)
         if not run_directory.pending(state):
             raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
         with held_back(), state.below(RUN) as run:

@@ -428,5 +428,7 @@ def test_undoing_a_run_removes_what_a_killed_try_has_left(layout: LayoutWriter) 
     assert ocigc(*PRUNE, layout.path).code == 0
     probe = layout.path / "blobs/sha256/.ocigc-probe"
     probe.touch()
+    (layout.path / "index.json.lock").touch()
     refused(ocigc("restore", "--interrupted", layout.path), 2, "no run was interrupted")
     assert not probe.exists()
+    assert not (layout.path / "index.json.lock").exists()
