@@ -200,7 +200,8 @@ static int32_t link_blob(const struct sweep *sweep, size_t index)
 }
 
 /* The second half: it is in the trash alone, unless somebody has changed it meanwhile. 0, or an errno. */
-static int unlink_if_unchanged(const struct sweep *sweep, size_t index, const struct way *way, const char *name, uint8_t *result)
+static int unlink_if_unchanged(const struct sweep *sweep, size_t index, const struct way *way, const char *name,
+                               uint8_t *result)
 {
     struct stat status, trashed;
     int cause = ocigc_stat(way->blobs, name, &status);

@@ -1,5 +1,5 @@
-"""Verifies single blobs, and computes the digests that the native core does not: those of blake3, for which there is an
-optional package. The core hashes many blobs at once.
+"""Finds and verifies single blobs, and computes the digests that the native core does not: those of blake3, for which
+there is an optional package. The core hashes many blobs at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ from ocigc.native import Store, Verdict
 
 _CHUNK = 1 << 20
 WITHOUT_BLAKE3 = "cannot be verified without blake3: pip install 'ocigc[blake3]'"
+
+
+def has_blob(directory: Dir, digest: Digest) -> bool:
+    """Whether `blobs/<alg>/<encoded>` exists below a directory. Raises OSError."""
+    algorithm, encoded = digest.parts
+    try:
+        with directory.below("blobs", algorithm) as parent:
+            return parent.exists(encoded)
+    except FileNotFoundError:
+        return False
 
 
 def hasher(algorithm: str) -> Any:

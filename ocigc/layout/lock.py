@@ -37,15 +37,8 @@ def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
 
     Raises Refused.
     """
-    with naming(f"{layout.path}/{STATE}"):
-        state, fd = _open_state(layout)
-    try:
-        _acquire(fd, fcntl.LOCK_EX, wait)
+    with _locked(layout, fcntl.LOCK_EX, wait) as (state, _):
         yield state
-    finally:
-        with suppress(OSError):
-            os.close(fd)
-        state.close()
 
 
 @contextmanager
@@ -54,10 +47,16 @@ def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     and the descriptor of the lock: a process that inherits it has the lock too. Waits without limit if `wait` is None.
     Raises Refused.
     """
+    with _locked(layout, fcntl.LOCK_SH, wait) as locked:
+        yield locked
+
+
+@contextmanager
+def _locked(layout: Layout, operation: int, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     with naming(f"{layout.path}/{STATE}"):
         state, fd = _open_state(layout)
     try:
-        _acquire(fd, fcntl.LOCK_SH, wait)
+        _acquire(fd, operation, wait)
         yield state, fd
     finally:
         with suppress(OSError):

@@ -18,6 +18,7 @@ from enum import Enum
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout import docker_list, label_files
+from ocigc.layout.blob_check import has_blob
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse, without_names
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
@@ -255,7 +256,7 @@ def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: Durat
     docker_list.undo(layout.dir, run)
     undo(layout, run, record, wait)
     for digest in taken:
-        if not _is_there(layout, digest):
+        if not has_blob(layout.dir, digest):
             raise Refused(f"blobs/{digest.path}: did not come back")
     run_directory.discard(state)
     return taken
@@ -270,12 +271,3 @@ def _labelled(run: Dir) -> list[Digest]:
             if digest is not None:
                 found.append(digest)
     return found
-
-
-def _is_there(layout: Layout, digest: Digest) -> bool:
-    algorithm, encoded = digest.parts
-    try:
-        with layout.dir.below("blobs", algorithm) as directory:
-            return directory.exists(encoded)
-    except FileNotFoundError:
-        return False

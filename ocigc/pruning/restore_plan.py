@@ -14,7 +14,7 @@ from ocigc.gc.images import fallback_subject
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media
 from ocigc.labels import PREFIX
 from ocigc.layout import docker_list, label_files
-from ocigc.layout.blob_check import hasher
+from ocigc.layout.blob_check import has_blob, hasher
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse, with_name
 from ocigc.layout.layout import Layout
@@ -56,7 +56,7 @@ def plan_restore(
         # An entry is useless if the run has taken its target, and that is lost. A target that the run has not taken may
         # be in another layout that shares its blobs.
         targets = {position: before.entries[position].descriptor.digest for position, _ in entries}
-        absent = {each for each in targets.values() if not any(_has(place, each) for place in places)}
+        absent = {each for each in targets.values() if not any(has_blob(place, each) for place in places)}
         lost = absent.intersection(run_directory.to_delete(run)) if absent else ()
         entries = [(position, entry) for position, entry in entries if targets[position] not in lost]
     unlease = chosen.journal.unlease if whole else ()
@@ -80,15 +80,6 @@ def _check_name(layout: Layout, images: Sequence[ImageRecord], name: str) -> Non
     for position, there in enumerate(index.entries.names()):
         if there is not None and name in split_names(there) and index.entries.target(position)[0].digest not in digests:
             raise UsageError(f"{layout.path}: another image has the name {printable(name)!r}; choose another")
-
-
-def _has(place: Dir, digest: Digest) -> bool:
-    algorithm, encoded = digest.parts
-    try:
-        with place.below("blobs", algorithm) as directory:
-            return directory.exists(encoded)
-    except FileNotFoundError:
-        return False
 
 
 def _reached(places: Sequence[Dir], images: Iterable[ImageRecord]) -> Iterator[Digest]:
