@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,7 @@ from ocigc.cli.output import listing
 from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.metrics import repository_metrics, store_metrics
-from ocigc.cli.output.notes import log_errors
 from ocigc.cli.output.tables import Column, table, terminal_width
-from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size, percent
 from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
@@ -27,7 +24,6 @@ from ocigc.hard_links import freed
 from ocigc.inspect.disk_usage import Consumption, Repository, du, together
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
-from ocigc.pruning.policy_file import own_policy
 
 if TYPE_CHECKING:
     from ocigc.gc.policy import Policy
@@ -178,33 +174,11 @@ class MeasureLayout:
 
 
 def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
-    from ocigc.layout.discover import Tree, each_layout  # noqa: PLC0415
+    def measure(policy: Policy | None, others: Beside) -> MeasureLayout:
+        health = args.metrics is not None
+        return MeasureLayout(in_use, args.repository, args.rules, policy, health, args.wait, others)
 
-    with ExitStack() as stack:
-        progress = stack.enter_context(progress_line())
-        tree = stack.enter_context(Tree(args.layout, progress.note))
-        targets.share(args, tree)
-        workers = stack.enter_context(targets.tree_workers(args, tree, progress))
-        targets.confine(args)
-        in_use_files.note_unmatched_below(args, in_use, tree)
-        policy = own_policy(tree.dir, tree.path, progress)
-        needs = targets.needs_below(workers, tree, progress)
-
-        def measure(found: Found) -> MeasureLayout:
-            health = args.metrics is not None
-            return MeasureLayout(in_use, args.repository, args.rules, policy, health, args.wait, needs.beside(found))
-
-        def here(layout: Layout, found: Found, watch: Watcher) -> Consumption:
-            return measure(found)(layout, found, watch)
-
-        if workers is None:
-            results = each_layout(tree, here, progress)
-        else:
-            from ocigc.cluster.trees import Spread  # noqa: PLC0415
-
-            results = workers.each_layout(tree, Spread(measure, here, Consumption), progress)
-    log_errors(results.errors, args.layout)
-    return results
+    return targets.each_measured(args, measure, Consumption, in_use)
 
 
 def _layouts_as_json(members: Members) -> Iterator[dict[str, object]]:

@@ -6,7 +6,6 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ocigc._version import __version__
@@ -14,7 +13,6 @@ from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output import report_json
 from ocigc.cli.output.html.page import MARK, as_page
-from ocigc.cli.output.notes import log_errors
 from ocigc.cli.output.output_file import OutputFile
 from ocigc.cli.output.report_json import Circumstances, as_json
 from ocigc.cli.output.terminal import progress_line
@@ -27,11 +25,10 @@ from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
 from ocigc.inspect.summary import Overview, together
-from ocigc.layout.discover import Found, Tree, each_layout
+from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.peers import Beside
-from ocigc.pruning.policy_file import own_policy
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,29 +122,10 @@ class LookAtLayout:
 def _look_at_tree(
     args: argparse.Namespace, in_use: InUse, output: OutputFile
 ) -> tuple[Overview, Sequence[str], Sequence[str]]:
-    with ExitStack() as stack:
-        progress = stack.enter_context(progress_line())
-        tree = stack.enter_context(Tree(args.layout, progress.note))
-        targets.share(args, tree)
-        workers = stack.enter_context(targets.tree_workers(args, tree, progress))
-        targets.confine(args, *output.directories)
-        in_use_files.note_unmatched_below(args, in_use, tree)
-        policy = own_policy(tree.dir, tree.path, progress)
-        needs = targets.needs_below(workers, tree, progress)
+    def look(policy: Policy | None, others: Beside) -> LookAtLayout:
+        return LookAtLayout(in_use, args.repository, args.rules, policy, args.wait, others)
 
-        def look(found: Found) -> LookAtLayout:
-            return LookAtLayout(in_use, args.repository, args.rules, policy, args.wait, needs.beside(found))
-
-        def here(layout: Layout, found: Found, watch: Watcher) -> Overview:
-            return look(found)(layout, found, watch)
-
-        if workers is None:
-            results = each_layout(tree, here, progress)
-        else:
-            from ocigc.cluster.trees import Spread  # noqa: PLC0415
-
-            results = workers.each_layout(tree, Spread(look, here, Overview), progress)
-    log_errors(results.errors, args.layout)
+    results = targets.each_measured(args, look, Overview, in_use, output.directories)
     return together(results.values), [path for path, _ in results.values], results.errors
 
 

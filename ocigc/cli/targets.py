@@ -28,10 +28,11 @@ from ocigc.progress import Quiet
 if TYPE_CHECKING:
     from ocigc.cluster.connect import Workers
     from ocigc.cluster.trees import Spread
+    from ocigc.gc.policy import Policy
     from ocigc.layout.dirfd import Dir
     from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
-    from ocigc.pruning.peers import TreeNeeds
+    from ocigc.pruning.peers import Beside, TreeNeeds
 
 T = TypeVar("T")
 
@@ -206,6 +207,46 @@ def each_layout(
             results = discover.each_layout(tree, work, progress)
         else:
             results = cluster.each_layout(tree, spread(cluster), progress)
+    log_errors(results.errors, args.layout)
+    return results
+
+
+def each_measured(
+    args: argparse.Namespace,
+    work: Callable[[Policy | None, Beside], Work[T]],
+    kind: type[T],
+    in_use: InUse,
+    directories: Sequence[int] = (),
+) -> Results[T]:
+    """Works on every layout below LAYOUT, here or on the workers of --cluster. `work` makes what does that out of the
+    policy of the tree and of what the other layouts need of one; it gives values of a `kind`. Only below the open
+    `directories` may anything change. Reports what went wrong, and what of `in_use` matches no image.
+    """
+    from ocigc.layout import discover  # noqa: PLC0415
+    from ocigc.pruning.policy_file import own_policy  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_line())
+        tree = stack.enter_context(discover.Tree(args.layout, progress.note))
+        share(args, tree)
+        cluster = stack.enter_context(tree_workers(args, tree, progress))
+        confine(args, *directories)
+        note_unmatched_below(args, in_use, tree)
+        policy = own_policy(tree.dir, tree.path, progress)
+        needs = needs_below(cluster, tree, progress)
+
+        def work_on(found: Found) -> Work[T]:
+            return work(policy, needs.beside(found))
+
+        def here(layout: Layout, found: Found, watch: Watcher) -> T:
+            return work_on(found)(layout, found, watch)
+
+        if cluster is None:
+            results = discover.each_layout(tree, here, progress)
+        else:
+            from ocigc.cluster.trees import Spread  # noqa: PLC0415
+
+            results = cluster.each_layout(tree, Spread(work_on, here, kind), progress)
     log_errors(results.errors, args.layout)
     return results
 
