@@ -25,7 +25,6 @@ from ocigc.cli.output.tree_answer import (
     answer_of,
     counted,
     explained_lines,
-    goes_of,
     total_document,
     tree_done_lines,
     tree_plan_lines,
@@ -153,7 +152,7 @@ def _allow(tree: Tree, too_much: str | None) -> None:
 def _excess(args: argparse.Namespace, results: Results[LayoutAnswer]) -> str | None:
     """What part of the plans of all layouts --max-delete does not allow."""
     summary = together([answer.summary for _, answer in results.values])
-    size = sum(answer.document["SpaceReclaimed"] + answer.document["SpaceTrashed"] for _, answer in results.values)
+    size = sum(answer.size for _, answer in results.values)
     images = summary.images
     return consent.excess(args, images, images + summary.staying, size, lambda: on_disk(summary.files or ()))
 
@@ -256,7 +255,7 @@ class _Pruning:
 
     def carry_out(self, planned: Results[LayoutAnswer] | None) -> Results[LayoutAnswer]:
         """Prunes; nothing but what was `planned`, if that was shown."""
-        shown = None if planned is None else {name: goes_of(answer) for name, answer in planned.values}
+        shown = None if planned is None else {name: answer.goes for name, answer in planned.values}
         taken = HardLinks(trash=self._wanted.trash is not None)
 
         def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> LayoutAnswer:
@@ -284,7 +283,7 @@ class _Pruning:
         results = self._run.carry_out(work)
         for name, answer in results.values:
             # A run that was interrupted before has removed some of it.
-            rest = () if shown is None or results.errors else shown[name].rest(goes_of(answer)).orphans
+            rest = () if shown is None or results.errors else shown[name].rest(answer.goes).orphans
             if rest:
                 self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay: they are needed now")
         return self._counted(results)
@@ -303,8 +302,8 @@ class _Pruning:
 
     def _counted(self, results: Results[LayoutAnswer]) -> Results[LayoutAnswer]:
         self._progress.clear()
-        space = "SpaceReclaimed" if self._wanted.trash is None else "SpaceTrashed"
-        return Results(list(counted(results.values, space)), results.errors, results.interrupted)
+        answers = list(counted(results.values, trash=self._wanted.trash is not None))
+        return Results(answers, results.errors, results.interrupted)
 
 
 def _repositories(

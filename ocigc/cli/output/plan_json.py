@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from ocigc.pruning.layout_plan import Pruned
 
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
+    from ocigc.pruning.what_goes import Goes
 
 
 def document(pruned: Pruned) -> dict[str, object]:
     """The answer, in order. Lists that may be long are iterators, each to be read once."""
-    explained = {} if pruned.explained is None else {"Explained": map(_explanation, pruned.explained)}
     return {
         "ImagesDeleted": ({kind: value} for kind, value in pruned.items()),
         "SpaceReclaimed": pruned.reclaimed,
         "SpaceTrashed": pruned.trashed,
-        "Unleased": iter([{"Digest": u.digest, "Label": u.label, "Snapshot": u.value} for u in pruned.unleased]),
+        "Unleased": (_unleased(each.digest, each.label, each.value) for each in pruned.unleased),
         "Orphans": pruned.orphans(),
         "Leftovers": (file for each in pruned.leftovers for file in each.files),
-        **explained,
+        **_explained(pruned.explained),
         "DryRun": pruned.dry_run,
         "Errors": iter(()),
     }
+
+
+def document_of(
+    goes: Goes, *, reclaimed: int, trashed: int, dry_run: bool, explained: Iterable[Explanation] | None
+) -> dict[str, Any]:
+    """The same of what is no longer open. Sizes are in bytes."""
+    return {
+        "ImagesDeleted": [{kind: value} for kind, value in goes.images],
+        "SpaceReclaimed": reclaimed,
+        "SpaceTrashed": trashed,
+        "Unleased": [_unleased(*each) for each in goes.unleased],
+        "Orphans": list(goes.orphans),
+        "Leftovers": list(goes.leftovers),
+        **{key: list(value) for key, value in _explained(explained).items()},
+        "DryRun": dry_run,
+        "Errors": [],
+    }
+
+
+def _unleased(digest: str, label: str, snapshot: str) -> dict[str, str]:
+    return {"Digest": digest, "Label": label, "Snapshot": snapshot}
+
+
+def _explained(explained: Iterable[Explanation] | None) -> dict[str, Iterator[object]]:
+    return {} if explained is None else {"Explained": map(_explanation, explained)}
 
 
 def as_metrics(pruned: Pruned) -> dict[str, int]:
