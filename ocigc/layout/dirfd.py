@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from typing import Self, TypeVar
@@ -38,6 +38,11 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def told(error: OSError) -> str:
+    """The same, with the file."""
+    return reason(error) if error.filename is None else f"{printable(str(error.filename))}: {reason(error)}"
+
+
 @contextmanager
 def naming(path: str) -> Iterator[None]:
     """Turns an OSError into one line that names the file."""
@@ -45,6 +50,15 @@ def naming(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise Refused(f"{printable(path)}: {reason(error)}") from error
+
+
+@contextmanager
+def _failing_at(names: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = "/".join(names)
+        raise
 
 
 class Dir(Closing):
@@ -72,10 +86,12 @@ class Dir(Closing):
     # Directories below
 
     def below(self, *names: str) -> Dir:
-        """Opens the directory at the end of a chain of names; ENOTDIR where one of them is a symlink."""
+        """Opens the directory at the end of a chain of names; ENOTDIR where one of them is a symlink. An OSError has
+        the chain up to the name that failed.
+        """
         directory = Dir(os.dup(self.fd))
-        for name in names:
-            with directory:
+        for place, name in enumerate(names, 1):
+            with directory, _failing_at(names[:place]):
                 directory = Dir(os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory.fd))
         return directory
 
@@ -89,8 +105,8 @@ class Dir(Closing):
     def ensure(self, *names: str, mode: int | None = None) -> Dir:
         """The same as `below`, but makes missing directories, durably. Only a new directory gets the `mode`."""
         directory = Dir(os.dup(self.fd))
-        for name in names:
-            with directory:
+        for place, name in enumerate(names, 1):
+            with directory, _failing_at(names[:place]):
                 with suppress(FileExistsError):
                     directory.make(name, mode)
                     directory.sync()

@@ -13,7 +13,7 @@ from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
 from ocigc.interrupts import held_back
 from ocigc.layout import history, lock
-from ocigc.layout.dirfd import Dir, naming, reason
+from ocigc.layout.dirfd import Dir, naming, told
 from ocigc.layout.index import parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
@@ -122,7 +122,7 @@ def restore(
                 with state.below(RUN) as directory:
                     came = carry_out_restore(layout, state, directory, record, wait)
             except (OcigcError, OSError) as error:
-                what = reason(error) if isinstance(error, OSError) else error
+                what = told(error) if isinstance(error, OSError) else error
                 message = f"{what}; nothing is lost, and the next run finishes the restore"
                 raise Refused(message, Remedy.UNDO_RUN) from error
         missing = _missing(layout, images, terms.now, watch)

@@ -120,7 +120,8 @@ class Yardstick:
         _check_journal(moment)
         journals = (path for path in moment.state if path.endswith("/journal.json"))
         holders = [os.path.dirname(path) for path in journals if path.startswith((".ocigc/run/", ".ocigc/trash/"))]
-        if not holders and not self.scenario.trash:
+        # Where an earlier run has been finished, it is in the history, and what it took is freed.
+        if not self.scenario.trash and (not holders or ".ocigc/history.jsonl" in moment.state):
             return
         for path in self.before:
             if path.startswith(("blobs/", "labels/")) and path not in moment.files:

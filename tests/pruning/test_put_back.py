@@ -148,7 +148,7 @@ def test_a_symlink_in_place_of_a_directory_is_not_followed(layout: LayoutWriter,
     outside.mkdir()
     (layout.path / "blobs" / "sha512").symlink_to(outside)
     held = trash(layout)
-    refused(ocigc("restore", layout.path), 3, ".ocigc")
+    refused(ocigc("restore", layout.path), 3, "blobs/sha512")
     assert list(outside.iterdir()) == []
     assert trash(layout) == held
 
