@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -43,6 +43,11 @@ class Elsewhere(Protocol):
 
     def changed(self) -> bool:
         """Whether any of them has changed since `needed` was last asked."""
+
+    def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Mapping[Digest, frozenset[Digest]]:
+        """Of targets of entries that this layout lacks, the targets of those of its `entries` that reach them, or that
+        they refer to as their subjects, by manifests that other layouts have.
+        """
 
 
 @frozen

@@ -107,7 +107,7 @@ def plan_layout(
     )
     _note_unknown_labels(snapshot, watch)
     try:
-        snapshot, plan = make_plan(snapshot, options, watch)
+        snapshot, plan = make_plan(snapshot, options, watch, elsewhere)
         plan = _understood(snapshot, plan, options, watch)
         if plan.blob_count and elsewhere is not None and elsewhere.unknown:
             raise Refused(

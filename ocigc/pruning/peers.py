@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -18,11 +18,14 @@ from typing import TypeVar
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.gc.mark import root_groups
+from ocigc.layout.belonging import Belonging, Lend, belonging
+from ocigc.layout.blob_check import hasher
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.label_files import DIRECTORY as LABELS
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
+from ocigc.layout.manifests import LIMIT
 from ocigc.layout.needs import damage, mentioned, needs, needs_of_blobs, needs_of_index
 from ocigc.layout.snapshot import Elsewhere, load
 from ocigc.native import Store
@@ -97,6 +100,19 @@ class Peer:
         with self.open() as layout, Store.scan(layout.fd) as store:
             yield from store.digests(range(len(store)))
 
+    def content(self, digest: Digest) -> bytes | None:
+        """The content of a blob, verified; None if it cannot be had."""
+        algorithm, encoded = digest.parts
+        if (found := hasher(algorithm)) is None:
+            return None
+        try:
+            with self.open_directory() as directory, directory.below("blobs", algorithm) as blobs:
+                content = blobs.read(encoded, LIMIT)
+        except (OcigcError, OSError):
+            return None
+        found.update(content)
+        return content if found.hexdigest() == encoded else None
+
     def kept_blobs(self, now: int) -> Iterator[Digest]:
         """The digests of the blobs that its leases and labels keep at the instant `now`. Raises Refused and OSError
         where they cannot be read.
@@ -168,6 +184,9 @@ class SharedWith:
     def changed(self) -> bool:
         return any(peer.stamp != peer.stamp_now() for peer in self._peers)
 
+    def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:
+        return belonging(wanted, entries, lender(self._peers))
+
 
 P = TypeVar("P", bound=Peer)
 
@@ -189,6 +208,12 @@ def nodes_of(
         except (OcigcError, OSError) as error:
             peer.unknown = peer.unknown or str(error)
     return array("I", (node for node, flag in enumerate(found) if flag))
+
+
+def lender(peers: Iterable[Peer]) -> Lend:
+    """Gives the content of blobs that any of the peers has."""
+    everybody = list(peers)
+    return lambda digest: next(filter(None, (peer.content(digest) for peer in everybody)), None)
 
 
 def _at(path: str) -> Peer:
@@ -221,6 +246,9 @@ class Beside:
 
     def changed(self) -> bool:
         return False
+
+    def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:  # noqa: ARG002
+        return {}
 
 
 class TreeNeeds:

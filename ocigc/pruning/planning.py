@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from ocigc.digest import Digest
 from ocigc.errors import Refused, printable
 from ocigc.gc.decide import Inputs, Request, conclude, consider, without_idle_labels
 from ocigc.gc.filters import ConfigLabels, parse_filters
@@ -28,7 +29,7 @@ from ocigc.labels import SNAPSHOT_LABEL, Unlease
 from ocigc.layout import label_files
 from ocigc.layout.configs import labels_of, with_created
 from ocigc.layout.relations import detach
-from ocigc.layout.snapshot import Snapshot
+from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import Watcher
 from ocigc.times import SECOND, Duration, nanoseconds
 from ocigc.values import field, frozen, replace
@@ -93,8 +94,12 @@ class PruneOptions:
     shared_with: tuple[str, ...] = ()
 
 
-def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tuple[Snapshot, Plan]:
-    """The plan, and the snapshot with what had to be found out for it. Raises UsageError and Refused."""
+def make_plan(
+    snapshot: Snapshot, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None = None
+) -> tuple[Snapshot, Plan]:
+    """The plan, and the snapshot with what had to be found out for it. What is absent here may lie `elsewhere`. Raises
+    UsageError and Refused.
+    """
     watch("Deciding what goes")
     in_use = options.request.in_use
     if options.match_in_use and (in_use or in_use.sandboxes_unknown):
@@ -111,10 +116,14 @@ def make_plan(snapshot: Snapshot, options: PruneOptions, watch: Watcher) -> tupl
         request = _governed(request, snapshot, policy, options.repository)
     if options.keeps is not None:
         request = _retaining(request, _fits_with(each.position for each in filter(options.keeps, snapshot.images)))
-    if options.keep_storage is not None:
+
+    def plan(request: Request) -> Plan:
+        if options.keep_storage is None:
+            return _decide(snapshot, request)
         request = _retaining(request, _held(snapshot, request.now))
-        return snapshot, _plan_storage(snapshot, request, options.keep_storage, watch)
-    return snapshot, _decide(snapshot, request)
+        return _plan_storage(snapshot, request, options.keep_storage, watch)
+
+    return snapshot, (plan(request) if elsewhere is None else _plan_with_belonging(snapshot, request, plan, elsewhere))
 
 
 def _own_policy(snapshot: Snapshot, watch: Watcher) -> Policy | None:
@@ -255,6 +264,38 @@ def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
         if target != NO_NODE and (owner := marks.owner(target)) is not None:
             held[position] = reasons[owner]
     return held
+
+
+def _plan_with_belonging(
+    snapshot: Snapshot, request: Request, plan: Callable[[Request], Plan], elsewhere: Elsewhere
+) -> Plan:
+    """The plan, where entries without a name that are absent here stay with the images of which they are parts or
+    referrers, by manifests that lie elsewhere.
+    """
+    images = snapshot.images
+    nameless = images.of_kind(NameKind.NAMELESS)
+    places = zip(nameless.positions, nameless.targets(snapshot.store), strict=True)
+    absent = {position: images[position].target.digest for position, node in places if node == NO_NODE}
+    if not absent:
+        return plan(request)
+    positions: dict[Digest, set[int]] = {}
+    for image in images:
+        positions.setdefault(image.target.digest, set()).add(image.position)
+    found = elsewhere.belonging(frozenset(absent.values()), positions.keys())
+    belonging = {
+        position: {each for target in found[digest] for each in positions.get(target, ())}
+        for position, digest in absent.items()
+        if digest in found
+    }
+    while belonging:
+        reason = "it belongs to an image whose blobs lie elsewhere"
+        result = plan(_retaining(request, dict.fromkeys(belonging, reason)))
+        gone = frozenset(result.pruned.positions)
+        staying = {position: each for position, each in belonging.items() if not each <= gone}
+        if len(staying) == len(belonging):
+            return result
+        belonging = staying
+    return plan(request)
 
 
 def _retaining(request: Request, retained: dict[int, str]) -> Request:

@@ -10,12 +10,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused
 from ocigc.layout import label_files, leases
+from ocigc.layout.belonging import Belonging, Lend, belonging, belonging_in
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
@@ -23,7 +25,7 @@ from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.progress import Quiet, Watcher
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.peers import Wanted, nodes_of
+from ocigc.pruning.peers import Wanted, lender, nodes_of
 from ocigc.pruning.tree_member import Demand, Told, TreeMember, tell
 
 _MOST_ROUNDS = 20
@@ -56,6 +58,9 @@ class Others:
 
     def changed(self) -> bool:
         return self._run.changed_beside(self._member)
+
+    def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:
+        return belonging(wanted, entries, self._run.lender_beside(self._member))
 
     def saw(self, planned: Pruned) -> None:
         """Records what the layout needs now, and after a plan."""
@@ -101,6 +106,10 @@ class TreeRun:
 
     def _beside(self, member: TreeMember) -> Iterator[TreeMember]:
         return (each for each in self._members.values() if each is not member)
+
+    def lender_beside(self, member: TreeMember) -> Lend:
+        """Gives the content of what the others have."""
+        return lender(self._beside(member))
 
     def needed_beside(self, member: TreeMember) -> frozenset[Digest]:
         """What the others need and lack: by their plans, or, while plans are carried out, as things are."""
@@ -343,7 +352,10 @@ class TreeRun:
         def asked(found: Found) -> Demand:
             member = self._members[found]
             member.asked = self.needed_beside(member)
-            return Demand(member.asked, self.unknown_to(member), self.has_pools)
+            belongs: Belonging = {}
+            with suppress(OcigcError, OSError), member.open() as layout:
+                belongs = belonging_in(layout, self.lender_beside(member))
+            return Demand(member.asked, self.unknown_to(member), self.has_pools, belongs)
 
         planned = elsewhere(pending, asked, watch)
         members = {member.found.name: member for member in self._members.values()}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import chain
 
 from ocigc.digest import Digest
+from ocigc.layout.belonging import Belonging
 from ocigc.layout.discover import Found
 from ocigc.layout.needs import damage, needs
 from ocigc.layout.snapshot import present
@@ -69,6 +71,7 @@ class Demand:
     digests: frozenset[Digest]
     unknown: str
     pools: bool
+    belongs: Belonging
 
     def needed(self) -> frozenset[Digest]:
         return self.digests
@@ -78,3 +81,6 @@ class Demand:
 
     def changed(self) -> bool:
         return False
+
+    def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:  # noqa: ARG002
+        return self.belongs

@@ -172,6 +172,34 @@ def test_what_a_damaged_layout_needs_by_way_of_another_stays(tmp_path: Path) -> 
         assert third.has(layer)
 
 
+def listed(layout: LayoutWriter) -> set[str]:
+    return {entry["digest"] for entry in json.loads((layout.path / "index.json").read_text())["manifests"]}
+
+
+@pytest.mark.parametrize("arguments", [("--recursive",), ("--shared-with", "pool")])
+def test_parts_and_referrers_whose_blobs_lie_in_a_pool_stay_listed(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """They go with the image that they belong to; a dangling image beside them goes at once."""
+    pool, app = LayoutWriter(tmp_path / "pool"), LayoutWriter(tmp_path / "app")
+    children = [pool.image("amd64", ["a"]), pool.image("arm64", ["b"])]
+    index = pool.index(children)
+    signature = pool.manifest(pool.json({}, "application/json"), [], index)
+    kept, dangling = pool.image("kept", ["kept"]), pool.image("dangling", ["dangling"])
+    app.tag(kept, "kept:1")
+    app.tag(index, "app:1")
+    for each in (*children, signature, dangling):
+        app.entry(each)
+    path = tmp_path if arguments == ("--recursive",) else app.path
+    arguments = tuple(each.replace("pool", str(pool.path)) for each in arguments)
+    for _ in range(2):
+        assert ocigc("prune", "-f", "--grace", "0s", *arguments, path).code == 0
+        assert listed(app) == {each["digest"] for each in (kept, index, *children, signature)}
+        assert all(map(pool.has, (kept, index, *children, signature)))
+    used = tmp_path / "used"
+    used.write_text("kept:1\n")
+    assert ocigc("prune", "-f", "-a", "--in-use", used, "--grace", "0s", *arguments, path).code == 0
+    assert listed(app) == {kept["digest"]}
+
+
 @pytest.mark.parametrize("name", ["App", "app:1.0", "_blobstore", ".sync", "a b", "with\nnewline", "caf\u00e9"])
 def test_a_directory_may_have_any_name(name: str, tmp_path: Path) -> None:
     """Sources: podman#7337, ko#1217; zot keeps `_blobstore` and `.sync` beside its repositories."""
