@@ -283,10 +283,11 @@ def _plan_with_belonging(
         positions.setdefault(image.target.digest, set()).add(image.position)
     found = elsewhere.belonging(frozenset(absent.values()), positions.keys())
     belonging = {
-        position: {each for target in found[digest] for each in positions.get(target, ())}
+        position: {each for target in (digest, *found.get(digest, ())) for each in positions.get(target, ())}
+        - {position}
         for position, digest in absent.items()
-        if digest in found
     }
+    belonging = {position: each for position, each in belonging.items() if each}
     while belonging:
         reason = "it belongs to an image whose blobs lie elsewhere"
         result = plan(_retaining(request, dict.fromkeys(belonging, reason)))
