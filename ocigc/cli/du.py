@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, OptionGroup
@@ -18,17 +17,9 @@ from ocigc.cli.output.metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import count, human_size, percent
 from ocigc.errors import UsageError, printable
-from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.hard_links import freed
 from ocigc.inspect.disk_usage import Consumption, Repository, du, together
-from ocigc.layout.layout import Layout
-from ocigc.progress import Watcher
-
-if TYPE_CHECKING:
-    from ocigc.gc.policy import Policy
-    from ocigc.layout.discover import Found, Results
-    from ocigc.pruning.peers import Beside
 
 Members = Sequence[tuple[str, Consumption]]
 """Several layouts, by their paths; empty for a layout alone."""
@@ -102,8 +93,9 @@ def run(args: argparse.Namespace) -> int:
     in_use = in_use_files.read(args)
     wanted = listing.parse_filters(args.filter, FILTERS)
     listing.check_columns(args, _FIELDS)
+    measure = partial(du, health=args.metrics is not None)
     if args.recursive:
-        results = _measure_tree(args, in_use)
+        results = targets.each_measured(args, measure, Consumption, in_use)
     elif args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
     else:
@@ -111,12 +103,11 @@ def run(args: argparse.Namespace) -> int:
         wait = args.wait
         results = targets.each_given(
             args,
-            lambda layout, watch: du(
+            lambda layout, watch: measure(
                 layout,
                 in_use=in_use,
                 repository=repository,
                 rules=RULE_SETS[args.rules],
-                health=args.metrics is not None,
                 wait=wait,
                 watch=watch,
             ),
@@ -143,42 +134,6 @@ def run(args: argparse.Namespace) -> int:
         for line in _as_text(consumption, members, repositories, args):
             print(line)
     return options.FAILED if results.errors else 0
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureLayout:
-    """Measures one layout of a tree. What `others` need of it is not reclaimable. `repository` is a prefix for its
-    path.
-    """
-
-    in_use: InUse
-    repository: str | None
-    rules: str
-    policy: Policy | None
-    health: bool
-    wait: int
-    others: Beside
-
-    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> Consumption:
-        return du(
-            layout,
-            in_use=self.in_use,
-            repository=found.repository(self.repository, watch.note),
-            rules=RULE_SETS[self.rules],
-            default_policy=self.policy,
-            health=self.health,
-            elsewhere=self.others,
-            wait=self.wait,
-            watch=watch,
-        )
-
-
-def _measure_tree(args: argparse.Namespace, in_use: InUse) -> Results[Consumption]:
-    def measure(policy: Policy | None, others: Beside) -> MeasureLayout:
-        health = args.metrics is not None
-        return MeasureLayout(in_use, args.repository, args.rules, policy, health, args.wait, others)
-
-    return targets.each_measured(args, measure, Consumption, in_use)
 
 
 def _layouts_as_json(members: Members) -> Iterator[dict[str, object]]:

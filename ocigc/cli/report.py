@@ -6,7 +6,6 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ocigc._version import __version__
 from ocigc.cli import in_use_files, options, targets
@@ -19,16 +18,11 @@ from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import human_size
 from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.gc.in_use import InUse
-from ocigc.gc.policy import Policy
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
 from ocigc.inspect.summary import Overview, together
-from ocigc.layout.discover import Found
-from ocigc.layout.layout import Layout
-from ocigc.progress import Watcher
-from ocigc.pruning.peers import Beside
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,37 +89,10 @@ def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[
     return found, (), ()
 
 
-@dataclass(frozen=True, slots=True)
-class LookAtLayout:
-    """Reads one layout of a tree. What `others` need of it stays. `repository` is a prefix for its path."""
-
-    in_use: InUse
-    repository: str | None
-    rules: str
-    policy: Policy | None
-    wait: int
-    others: Beside
-
-    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> Overview:
-        return overview(
-            layout,
-            in_use=self.in_use,
-            repository=found.repository(self.repository, watch.note),
-            rules=RULE_SETS[self.rules],
-            default_policy=self.policy,
-            elsewhere=self.others,
-            wait=self.wait,
-            watch=watch,
-        )
-
-
 def _look_at_tree(
     args: argparse.Namespace, in_use: InUse, output: OutputFile
 ) -> tuple[Overview, Sequence[str], Sequence[str]]:
-    def look(policy: Policy | None, others: Beside) -> LookAtLayout:
-        return LookAtLayout(in_use, args.repository, args.rules, policy, args.wait, others)
-
-    results = targets.each_measured(args, look, Overview, in_use, output.directories)
+    results = targets.each_measured(args, overview, Overview, in_use, output.directories)
     return together(results.values), [path for path, _ in results.values], results.errors
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ocigc.cli import log
 from ocigc.cli.in_use_files import note_unmatched, note_unmatched_below
@@ -19,11 +19,13 @@ from ocigc.cli.output.terminal import progress_line
 from ocigc.digest import Digest
 from ocigc.errors import Message, OcigcError, Refused, Remedy, UsageError, printable
 from ocigc.gc.in_use import InUse
+from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout
 from ocigc.layout.opening import open_layout
 from ocigc.native import confine as confine_to
 from ocigc.progress import Quiet
+from ocigc.values import frozen
 
 if TYPE_CHECKING:
     from ocigc.cluster.connect import Workers
@@ -211,16 +213,43 @@ def each_layout(
     return results
 
 
+@frozen
+class MeasureLayout(Generic[T]):
+    """Measures one layout of a tree, here or on a worker, by a function such as `du` or `overview`. `prefix` is the
+    repository before its path; the `policy` is that of the tree. What `others` need of the layout stays.
+    """
+
+    measure: Callable[..., T]
+    in_use: InUse
+    prefix: str | None
+    rules: str
+    policy: Policy | None
+    wait: int
+    others: Beside
+
+    def __call__(self, layout: Layout, found: Found, watch: Watcher) -> T:
+        return self.measure(
+            layout,
+            in_use=self.in_use,
+            repository=found.repository(self.prefix, watch.note),
+            rules=RULE_SETS[self.rules],
+            default_policy=self.policy,
+            elsewhere=self.others,
+            wait=self.wait,
+            watch=watch,
+        )
+
+
 def each_measured(
     args: argparse.Namespace,
-    work: Callable[[Policy | None, Beside], Work[T]],
+    measure: Callable[..., T],
     kind: type[T],
     in_use: InUse,
     directories: Sequence[int] = (),
 ) -> Results[T]:
-    """Works on every layout below LAYOUT, here or on the workers of --cluster. `work` makes what does that out of the
-    policy of the tree and of what the other layouts need of one; it gives values of a `kind`. Only below the open
-    `directories` may anything change. Reports what went wrong, and what of `in_use` matches no image.
+    """Measures every layout below LAYOUT, here or on the workers of --cluster. The function gives values of a `kind`.
+    Only below the open `directories` may anything change. Reports what went wrong, and what of `in_use` matches no
+    image.
     """
     from ocigc.layout import discover  # noqa: PLC0415
     from ocigc.pruning.policy_file import own_policy  # noqa: PLC0415
@@ -235,18 +264,19 @@ def each_measured(
         policy = own_policy(tree.dir, tree.path, progress)
         needs = needs_below(cluster, tree, progress)
 
-        def work_on(found: Found) -> Work[T]:
-            return work(policy, needs.beside(found))
+        def there(found: Found) -> MeasureLayout[T]:
+            others = needs.beside(found)
+            return MeasureLayout(measure, in_use, args.repository, args.rules, policy, args.wait, others)
 
         def here(layout: Layout, found: Found, watch: Watcher) -> T:
-            return work_on(found)(layout, found, watch)
+            return there(found)(layout, found, watch)
 
         if cluster is None:
             results = discover.each_layout(tree, here, progress)
         else:
             from ocigc.cluster.trees import Spread  # noqa: PLC0415
 
-            results = cluster.each_layout(tree, Spread(work_on, here, kind), progress)
+            results = cluster.each_layout(tree, Spread(there, here, kind), progress)
     log_errors(results.errors, args.layout)
     return results
 

@@ -9,7 +9,7 @@ from ocigc.errors import MalformedError, UsageError
 from ocigc.gc.in_use import InUse
 from ocigc.inuse import cri, docker, kubernetes, orchestrators
 from ocigc.inuse import text as texts
-from ocigc.inuse.mention import Source
+from ocigc.inuse.mention import Source, documents
 from ocigc.strict_json import parse_all_json
 
 _SOURCES: tuple[Source, ...] = (
@@ -52,20 +52,20 @@ def _decode(data: bytes, name: str) -> str:
 def _json(text: str, name: str) -> Any:
     """A document, or the list of all documents that follow one another: a command may have been run several times."""
     try:
-        documents = parse_all_json(text, name)
+        found = parse_all_json(text, name)
     except MalformedError as error:
         raise UsageError(str(error)) from None
-    if len(documents) == 1:
-        return documents[0]
-    return [each for document in documents for each in (document if isinstance(document, list) else [document])]
+    if len(found) == 1:
+        return found[0]
+    return [each for document in found for each in documents(document)]
 
 
 def _read(document: Any, name: str) -> InUse:
     # A single line of `docker ps --format json`.
-    documents = [document]
+    forms = [document]
     if isinstance(document, dict):
-        documents.append([document])
-    for form in documents:
+        forms.append([document])
+    for form in forms:
         for source in _SOURCES:
             if source.recognises(form):
                 return source.read(form, name)

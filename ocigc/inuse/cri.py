@@ -12,7 +12,7 @@ from typing import Any
 
 from ocigc.errors import UsageError
 from ocigc.gc.in_use import InUse
-from ocigc.inuse.mention import Source, field, fields, mention, union
+from ocigc.inuse.mention import Source, all_fit, documents, field, fields, mention, union
 
 _SANDBOX_KEYS = frozenset(("sandboxImage", "sandbox_image", "pauseImage", "pause_image"))
 _PINNED_KEYS = frozenset(("pinned_images", "pinnedImages"))
@@ -20,19 +20,10 @@ _SANDBOX_ANNOTATIONS = ("io.kubernetes.cri.sandbox-image-name", "io.kubernetes.c
 _NAMED = InUse(sandboxes=True)
 
 
-def _documents(document: Any) -> list[Any]:
-    return document if isinstance(document, list) else [document]
-
-
 def _is_cri(document: Any) -> bool:
     """Objects of any of these forms."""
-    documents = _documents(document)
-    return bool(documents) and all(
-        isinstance(each, dict)
-        and "kind" not in each
-        and (_is_list(each) or _is_pods(each) or _is_details(each) or _is_info(each))
-        for each in documents
-    )
+    forms = (_is_list, _is_pods, _is_details, _is_info)
+    return all_fit(documents(document), lambda each: "kind" not in each and any(fits(each) for fits in forms))
 
 
 def _is_list(document: dict[str, Any]) -> bool:
@@ -74,10 +65,10 @@ def _has_key(node: Any, keys: frozenset[str]) -> bool:
 
 def _read_cri(document: Any, name: str) -> InUse:
     """The images by reference and digest. Raises UsageError."""
-    documents = _documents(document)
+    answers = documents(document)
     parts: list[InUse] = []
-    for number, each in enumerate(documents):
-        where = name if len(documents) == 1 else f"{name}: object {number}"
+    for number, each in enumerate(answers):
+        where = name if len(answers) == 1 else f"{name}: object {number}"
         if _is_info(each):
             parts += _sandbox_images(each["config"], f"{where}: config")
         elif _is_details(each):

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ocigc.errors import UsageError
 from ocigc.gc.in_use import Container, InUse
-from ocigc.inuse.mention import Source, field, fields, mention, union
+from ocigc.inuse.mention import Source, all_fit, field, fields, mention, union
+
+
+def _is_array_of(document: Any, fits: Callable[[dict[str, Any]], bool]) -> bool:
+    """Whether it is an array of objects that fit, with at least one."""
+    return isinstance(document, list) and all_fit(document, fits)
+
+
+def _read_fields(*keys: str) -> Callable[[Any, str], InUse]:
+    """Reads what these fields of each entry name, where they are present. The reader raises UsageError."""
+
+    def read(document: Any, name: str) -> InUse:
+        return union([field(entry, key, f"{name}: entry {n}") for n, entry in enumerate(document) for key in keys])
+
+    return read
 
 
 def _is_inspect(document: Any) -> bool:
@@ -38,52 +53,25 @@ INSPECT = Source("`docker inspect` of containers", _is_inspect, _read_inspect)
 
 def _is_podman_inspect(document: Any) -> bool:
     """Objects that each have `ImageName` beside `Image`."""
-    return (
-        isinstance(document, list)
-        and bool(document)
-        and all(isinstance(entry, dict) and "Image" in entry and "ImageName" in entry for entry in document)
-    )
+    return _is_array_of(document, lambda entry: {"Image", "ImageName"} <= entry.keys())
 
 
-def _read_podman_inspect(document: Any, name: str) -> InUse:
-    """The images by name, ID (their config's digest) and digest. Raises UsageError."""
-    return union(
-        [
-            field(entry, key, f"{name}: entry {number}")
-            for number, entry in enumerate(document)
-            for key in ("Image", "ImageName", "ImageDigest")
-        ]
-    )
-
-
-PODMAN_INSPECT = Source("`podman inspect` of containers", _is_podman_inspect, _read_podman_inspect)
+# `Image` is the ID of an image: the digest of its config.
+PODMAN_INSPECT = Source(
+    "`podman inspect` of containers", _is_podman_inspect, _read_fields("Image", "ImageName", "ImageDigest")
+)
 
 
 def _is_container_list(document: Any) -> bool:
     """Objects that each have an `Image` and an `ID` (podman: `Id`). With a `Config` they are from `docker inspect`."""
-    return (
-        isinstance(document, list)
-        and bool(document)
-        and all(
-            isinstance(entry, dict) and "Image" in entry and ("ID" in entry or "Id" in entry) and "Config" not in entry
-            for entry in document
-        )
+    return _is_array_of(
+        document, lambda entry: "Image" in entry and ("ID" in entry or "Id" in entry) and "Config" not in entry
     )
 
 
-def _read_container_list(document: Any, name: str) -> InUse:
-    """The images by name and, from podman, by ID. Raises UsageError."""
-    return union(
-        [
-            field(entry, key, f"{name}: entry {number}")
-            for number, entry in enumerate(document)
-            for key in ("Image", "ImageID")
-        ]
-    )
-
-
+# Only podman has `ImageID`.
 CONTAINER_LIST = Source(
-    "`docker ps`, `podman ps` or `nerdctl ps --format json`", _is_container_list, _read_container_list
+    "`docker ps`, `podman ps` or `nerdctl ps --format json`", _is_container_list, _read_fields("Image", "ImageID")
 )
 
 
@@ -92,14 +80,8 @@ _NONE = "<none>"
 
 def _is_image_list(document: Any) -> bool:
     """Objects that each have `RepoTags` beside an `Id`, or `Repository` and `Tag` beside an `ID`."""
-    return (
-        isinstance(document, list)
-        and bool(document)
-        and all(
-            isinstance(entry, dict)
-            and ({"Id", "RepoTags"} <= entry.keys() or {"ID", "Repository", "Tag"} <= entry.keys())
-            for entry in document
-        )
+    return _is_array_of(
+        document, lambda entry: {"Id", "RepoTags"} <= entry.keys() or {"ID", "Repository", "Tag"} <= entry.keys()
     )
 
 

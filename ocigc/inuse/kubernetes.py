@@ -11,7 +11,7 @@ from typing import Any
 
 from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
-from ocigc.inuse.mention import Source, mention, possible, union
+from ocigc.inuse.mention import Source, all_fit, documents, mention, possible, union
 
 # Here an image has to be named: what is not a reference is an error.
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers", "services"))
@@ -22,11 +22,9 @@ _STATUSES = frozenset(("containerStatuses", "initContainerStatuses", "ephemeralC
 
 def _is_kubernetes(document: Any) -> bool:
     """One or more objects that each have an `apiVersion` and a `kind`, or the `services` of a compose file."""
-    documents = document if isinstance(document, list) else [document]
-    return bool(documents) and all(
-        isinstance(entry, dict)
-        and (("apiVersion" in entry and "kind" in entry) or isinstance(entry.get("services"), dict))
-        for entry in documents
+    return all_fit(
+        documents(document),
+        lambda each: {"apiVersion", "kind"} <= each.keys() or isinstance(each.get("services"), dict),
     )
 
 

@@ -77,6 +77,16 @@ class Source:
     read: Callable[[Any, str], InUse]
 
 
+def documents(document: Any) -> list[Any]:
+    """The documents of an array, or the one that stands alone."""
+    return document if isinstance(document, list) else [document]
+
+
+def all_fit(found: list[Any], fits: Callable[[dict[str, Any]], bool]) -> bool:
+    """Whether these are objects, at least one, that all fit."""
+    return bool(found) and all(isinstance(each, dict) and fits(each) for each in found)
+
+
 def union(parts: list[InUse]) -> InUse:
     """All of them together, in linear time."""
     return InUse(

@@ -9,21 +9,16 @@ from typing import Any
 
 from ocigc.errors import UsageError
 from ocigc.gc.in_use import InUse
-from ocigc.inuse.mention import Source, field, union
+from ocigc.inuse.mention import Source, all_fit, documents, field, union
 
-
-def _documents(document: Any) -> list[Any]:
-    return document if isinstance(document, list) else [document]
+_CONTAINERS = frozenset(("TaskTemplate", "ContainerSpec"))
 
 
 def _is_services(document: Any) -> bool:
     """Objects that each have a `Spec` of containers, or of tasks."""
-    documents = _documents(document)
-    return bool(documents) and all(
-        isinstance(each, dict)
-        and isinstance(each.get("Spec"), dict)
-        and bool({"TaskTemplate", "ContainerSpec"} & each["Spec"].keys())
-        for each in documents
+    return all_fit(
+        documents(document),
+        lambda each: isinstance(each.get("Spec"), dict) and not _CONTAINERS.isdisjoint(each["Spec"]),
     )
 
 
@@ -31,7 +26,7 @@ def _read_services(document: Any, name: str) -> InUse:
     return union(
         [
             found
-            for number, entry in enumerate(_documents(document))
+            for number, entry in enumerate(documents(document))
             for key in ("Spec", "PreviousSpec")
             for found in _containers(entry.get(key) or {}, f"{name}: entry {number}: {key}")
         ]
@@ -49,13 +44,12 @@ SERVICES = Source("`docker service inspect`", _is_services, _read_services)
 
 def _jobs(document: Any) -> list[Any]:
     """The jobs among Nomad's answers, which stand alone or below `Job`."""
-    return [each.get("Job", each) if isinstance(each, dict) else each for each in _documents(document)]
+    return [each.get("Job", each) if isinstance(each, dict) else each for each in documents(document)]
 
 
 def _is_nomad(document: Any) -> bool:
     """Objects with `TaskGroups`."""
-    jobs = _jobs(document)
-    return bool(jobs) and all(isinstance(each, dict) and isinstance(each.get("TaskGroups"), list) for each in jobs)
+    return all_fit(_jobs(document), lambda job: isinstance(job.get("TaskGroups"), list))
 
 
 def _read_nomad(document: Any, name: str) -> InUse:
@@ -74,13 +68,10 @@ NOMAD = Source("`nomad job inspect`", _is_nomad, _read_nomad)
 
 def _is_ecs(document: Any) -> bool:
     """Objects with `containerDefinitions`, or that below `taskDefinition`."""
-    documents = _documents(document)
-    return bool(documents) and all(_definitions(each) is not None for each in documents)
+    return all_fit(documents(document), lambda each: _definitions(each) is not None)
 
 
-def _definitions(document: Any) -> list[Any] | None:
-    if not isinstance(document, dict):
-        return None
+def _definitions(document: dict[str, Any]) -> list[Any] | None:
     task = document.get("taskDefinition", document)
     found = task.get("containerDefinitions") if isinstance(task, dict) else None
     return found if isinstance(found, list) else None
@@ -88,7 +79,7 @@ def _definitions(document: Any) -> list[Any] | None:
 
 def _read_ecs(document: Any, name: str) -> InUse:
     parts = []
-    for each in _documents(document):
+    for each in documents(document):
         for number, container in enumerate(_definitions(each) or ()):
             where = f"{name}: containerDefinitions[{number}]"
             if not isinstance(container, dict):

@@ -270,31 +270,27 @@ def test_hard_links_between_members(layout: LayoutWriter, tmp_path: Path) -> Non
     content = dict(members(layout.path))
     blob = next(name for name, data in content.items() if data == b"own")
     archive = tmp_path / "x.tar"
+
+    def add(tar: tarfile.TarFile, target: str) -> None:
+        for name, data in content.items():
+            info = tarfile.TarInfo(name)
+            if name == blob:
+                info.type, info.linkname = tarfile.LNKTYPE, target
+            else:
+                info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
     with tarfile.open(archive, "w") as tar:
         first = tarfile.TarInfo("first")
         first.size = 3
         tar.addfile(first, io.BytesIO(b"own"))
-        for name, data in content.items():
-            info = tarfile.TarInfo(name)
-            if name == blob:
-                info.type, info.linkname = tarfile.LNKTYPE, "./first"
-                tar.addfile(info)
-                continue
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+        add(tar, "./first")
         first.size = 5  # it has another inode now
         tar.addfile(first, io.BytesIO(b"other"))
     assert ocigc("verify", archive).code == 0
     # One that leads nowhere is none, as to tar.
     with tarfile.open(archive, "w") as tar:
-        for name, data in content.items():
-            info = tarfile.TarInfo(name)
-            if name == blob:
-                info.type, info.linkname = tarfile.LNKTYPE, "nowhere"
-                tar.addfile(info)
-                continue
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+        add(tar, "nowhere")
     result = ocigc("verify", "--format", "json", archive)
     assert (result.code, len(result.json["Missing"]), len(result.json["Incomplete"])) == (1, 1, 1)
 

@@ -14,13 +14,9 @@ import os
 import random
 import re
 import shutil
-import sys
-import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, pairwise, product
 from pathlib import Path
@@ -30,6 +26,7 @@ from tests.faults.actor import Actor
 from tests.faults.dependence import count, depend, dependent, earliest
 from tests.faults.habits import INDEX, WRITERS, Entry, Failed, Pushed, Step, Tag, Writer
 from tests.faults.injection import KILLED, Call
+from tests.faults.outcome import Explore, Outcome, explore_all
 from tests.helpers.layouts import LayoutWriter
 
 KEPT, GONE, NEW, AGAIN = (f"example.com/{name}:1" for name in ("kept", "gone", "new", "again"))
@@ -496,19 +493,13 @@ def walks(trial: Trial, rng: random.Random, count: int) -> Iterator[Order]:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """How many orders were tried, how many of them were excused by which window, and what has failed. `places` is the
-    bound, None where all were tried."""
+class OrdersTried(Outcome):
+    """A trial is one order. `places` is the bound, None where all were tried."""
 
-    tried: int = 0
     places: int | None = None
-    excused: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        bound = "" if self.places is None else f" at {self.places} places, and {_MORE} at random"
-        windows = "".join(f", {number:,} {name}" for name, number in sorted(self.excused.items()))
-        return f"{self.tried:,} orders{bound}{windows}" + (f", {len(self.faults):,} FAULTS" if self.faults else "")
+    def _bounds(self) -> str:
+        return "" if self.places is None else f" at {self.places} places, and {_MORE} at random"
 
 
 class Explorer:
@@ -516,9 +507,9 @@ class Explorer:
 
     def __init__(self, actors: Sequence[Actor], template: Template, command: Command, kind: type[Writer]) -> None:
         self._actors, self._template, self._command, self._kind = actors, template, command, kind
-        self.outcome = Outcome()
+        self.outcome = OrdersTried()
 
-    def everything(self) -> Outcome:
+    def everything(self) -> OrdersTried:
         """All orders, and all kills."""
         undisturbed = self._undisturbed()
         places = places_for(undisturbed)
@@ -554,12 +545,12 @@ class Explorer:
         self._explore([Order(at) for at in combinations_with_replacement(places, steps)], note)
         return ends
 
-    def killed_everywhere(self) -> Outcome:
+    def killed_everywhere(self) -> OrdersTried:
         """All kills, the writer coming after them."""
         self._explore([order for order in kills(self._undisturbed()) if not order.at], lambda *_: ())
         return self.outcome
 
-    def sample(self, number: int, rng: random.Random) -> Outcome:
+    def sample(self, number: int, rng: random.Random) -> OrdersTried:
         """So many pairs of a random order and the one that is tried in its place, and so many kills."""
         undisturbed = self._undisturbed()
         self.compare(walks(undisturbed, rng, number))
@@ -632,26 +623,17 @@ class Explorer:
         return list(more(trial, order))
 
 
-def main() -> None:
-    """Prints a line for each command and writer, and every fault that was found; all of them, or those whose names have
-    one of the words that are given."""
-    words = sys.argv[1:]
-    total, faults = Counter[str](), []
-    with ExitStack() as stack:
-        actors = [stack.enter_context(Actor(cpu)) for cpu in sorted(os.sched_getaffinity(0))]
-        for command, kind in product(COMMANDS, WRITERS):
-            name = f"{command.name} and {kind.__name__}"
-            if words and not any(word in name for word in words):
-                continue
-            with tempfile.TemporaryDirectory(prefix="ocigc-orders-") as directory:
-                template = make_template(Path(directory), command, actors[0])
-                outcome = Explorer(actors, template, command, kind).everything()
-            print(f"{name}: {outcome}", *outcome.faults[:20], sep="\n  ", flush=True)
-            total.update(orders=outcome.tried, **outcome.excused)
-            faults += outcome.faults
-    print(f"all: {dict(total)}, {len(faults):,} faults")
-    sys.exit(bool(faults))
+def _cases() -> Iterator[tuple[str, Explore]]:
+    for command, kind in product(COMMANDS, WRITERS):
+
+        def explore(
+            actors: Sequence[Actor], directory: Path, command: Command = command, kind: type[Writer] = kind
+        ) -> Outcome:
+            template = make_template(directory, command, actors[0])
+            return Explorer(actors, template, command, kind).everything()
+
+        yield f"{command.name} and {kind.__name__}", explore
 
 
 if __name__ == "__main__":
-    main()
+    explore_all(_cases())

@@ -10,14 +10,11 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -26,6 +23,7 @@ from typing import Any
 from tests.faults.actor import Actor
 from tests.faults.habits import INDEX, Entry
 from tests.faults.interleavings import COMMANDS, Command
+from tests.faults.outcome import Explore, Outcome, explore_all
 from tests.faults.real_programs import GONE, PROGRAMS, Program, Store, make_store, registry
 from tests.faults.supervisor import Seen, supervise
 from tests.interop.programs import PATH
@@ -213,26 +211,20 @@ def _name(entry: Entry) -> str | None:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """How many calls a program was stopped before, how many trials that were, how many of them were excused by which
-    window, and what has failed."""
+class CallsTried(Outcome):
+    """`calls` is how many calls a program was stopped before."""
 
     calls: int = 0
-    tried: int = 0
-    excused: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        windows = "".join(f", {count:,} {name}" for name, count in sorted(self.excused.items()))
-        faults = f", {len(self.faults):,} FAULTS" if self.faults else ""
-        return f"{self.tried:,} trials at {self.calls:,} calls{windows}{faults}"
+    def _bounds(self) -> str:
+        return f" at {self.calls:,} calls"
 
 
 def explore(
     actors: Sequence[Actor], store: Store, command: Command, program: Program, stops: Sequence[int] | None = None
-) -> Outcome:
+) -> CallsTried:
     """Stops a program before all of its calls, or these; each time it goes on, or is killed there."""
-    outcome = Outcome()
+    outcome = CallsTried()
     lock = threading.Lock()
     pending = list(product(range(_MOST_CALLS) if stops is None else stops, (False, True)))
     pending.reverse()
@@ -267,27 +259,18 @@ def explore(
     return outcome
 
 
-def main() -> None:
-    """Prints a line for each command and program, and every fault; all of them, or those whose names have one of the
-    words that are given."""
-    words = sys.argv[1:]
-    total, faults = Counter[str](), []
-    with ExitStack() as stack:
-        actors = [stack.enter_context(Actor(cpu)) for cpu in sorted(os.sched_getaffinity(0))]
-        address = stack.enter_context(registry(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
-        for program, command in product(PROGRAMS, COMMANDS):
-            name = f"{command.name} beside {program.name}"
-            if (words and not any(word in name for word in words)) or not program.is_here:
-                continue
-            with tempfile.TemporaryDirectory(prefix="ocigc-stopped-") as directory:
-                store = make_store(Path(directory), command, actors[0], address)
-                outcome = explore(actors, store, command, program)
-            print(f"{name}: {outcome}", *outcome.faults[:20], sep="\n  ", flush=True)
-            total.update(calls=outcome.calls, trials=outcome.tried, **outcome.excused)
-            faults += outcome.faults
-    print(f"all: {dict(total)}, {len(faults):,} faults")
-    sys.exit(bool(faults))
+def _cases(address: str) -> Iterator[tuple[str, Explore]]:
+    for program, command in product(PROGRAMS, COMMANDS):
+
+        def explored(
+            actors: Sequence[Actor], directory: Path, command: Command = command, program: Program = program
+        ) -> Outcome:
+            return explore(actors, make_store(directory, command, actors[0], address), command, program)
+
+        if program.is_here:
+            yield f"{command.name} beside {program.name}", explored
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as directory, registry(Path(directory)) as address:
+        explore_all(_cases(address))

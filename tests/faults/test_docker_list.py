@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injection import Fault, record, run
-from tests.helpers.layouts import Descriptor, LayoutWriter
+from tests.helpers.layouts import LayoutWriter, path_of
 
 EIO = 5
-
-
-def _path(target: Descriptor) -> str:
-    return f"blobs/{target['digest'].replace(':', '/')}"
 
 
 @pytest.fixture
@@ -26,7 +22,7 @@ def saved(tmp_path: Path) -> Path:
     for tag in ("gone", "kept"):
         config, layer = layout.config(tag), layout.blob(tag)
         layout.tag(layout.manifest(config), f"docker.io/acme/{tag}:1")
-        entries.append({"Config": _path(config), "RepoTags": [f"acme/{tag}:1"], "Layers": [_path(layer)]})
+        entries.append({"Config": path_of(config), "RepoTags": [f"acme/{tag}:1"], "Layers": [path_of(layer)]})
     (layout.path / "manifest.json").write_text(json.dumps(entries))
     (tmp_path / "used").write_text("acme/kept:1\n")
     return layout.path

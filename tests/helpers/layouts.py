@@ -23,6 +23,11 @@ NAME_ANNOTATIONS = {
 Descriptor = dict[str, Any]
 
 
+def path_of(target: Descriptor) -> str:
+    """The file of a blob, relative to the layout."""
+    return f"blobs/{target['digest'].replace(':', '/')}"
+
+
 class LayoutWriter:
     """A layout under construction. Every method that writes a blob returns its descriptor."""
 
@@ -102,7 +107,7 @@ class LayoutWriter:
         (self.path / "leases" / f"{identity}.json").write_text(json.dumps(document))
 
     def blob_path(self, target: Descriptor) -> Path:
-        return self.path / "blobs" / target["digest"].replace(":", "/")
+        return self.path / path_of(target)
 
     def sidecar_path(self, target: Descriptor) -> Path:
         return self.path / "labels" / (target["digest"].replace(":", "/") + ".json")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.layouts import CONFIG, Descriptor, LayoutWriter
+from tests.helpers.layouts import CONFIG, Descriptor, LayoutWriter, path_of
 from tests.interop.programs import call, entries, needs, pruned
 
 CREATED = "2024-05-01T00:00:00Z"
@@ -32,10 +32,6 @@ def _layer(name: str) -> bytes:
         member.size = len(name)
         archive.addfile(member, io.BytesIO(name.encode()))
     return buffer.getvalue()
-
-
-def _path(descriptor: Descriptor) -> str:
-    return f"blobs/{descriptor['digest'].replace(':', '/')}"
 
 
 def _familiar(name: str) -> str:
@@ -70,9 +66,9 @@ class Saved:
 
     def list(self, image: Descriptor, *names: str) -> None:
         manifest = json.loads(self.layout.blob_path(image).read_text())
-        layers = [_path(layer) for layer in manifest["layers"]]
+        layers = [path_of(layer) for layer in manifest["layers"]]
         tags = [_familiar(name) for name in names]
-        self.listed.append({"Config": _path(manifest["config"]), "RepoTags": tags, "Layers": layers})
+        self.listed.append({"Config": path_of(manifest["config"]), "RepoTags": tags, "Layers": layers})
 
     def done(self) -> None:
         (self.layout.path / "manifest.json").write_text(json.dumps(self.listed))

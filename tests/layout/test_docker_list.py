@@ -11,19 +11,15 @@ import pytest
 
 from ocigc.layout.docker_list import ListEntry, listed
 from tests.helpers.command import ocigc, refused
-from tests.helpers.layouts import Descriptor, LayoutWriter
+from tests.helpers.layouts import Descriptor, LayoutWriter, path_of
 
 PRUNE = ("prune", "--force", "--grace", "0s")
 HEX = "a" * 64
 
 
-def _path(target: Descriptor) -> str:
-    return f"blobs/{target['digest'].replace(':', '/')}"
-
-
 def _list(layout: LayoutWriter, *entries: tuple[Descriptor, list[Descriptor]]) -> None:
     document = [
-        {"Config": _path(config), "RepoTags": None, "Layers": [_path(layer) for layer in layers]}
+        {"Config": path_of(config), "RepoTags": None, "Layers": [path_of(layer) for layer in layers]}
         for config, layers in entries
     ]
     (layout.path / "manifest.json").write_text(json.dumps(document))
@@ -95,7 +91,7 @@ def test_what_a_list_of_another_form_names_stays(form: Callable[[str], Any], tmp
     layout = LayoutWriter(tmp_path / "layout")
     layout.tag(layout.image("other"), "docker.io/acme/other:1")
     layer, orphan = layout.blob("named"), layout.blob("orphan")
-    (layout.path / "manifest.json").write_text(json.dumps(form(_path(layer))))
+    (layout.path / "manifest.json").write_text(json.dumps(form(path_of(layer))))
     assert ocigc(*PRUNE, layout.path).code == 0
     assert layout.has(layer)
     assert not layout.has(orphan)

@@ -13,13 +13,9 @@ from ocigc.digest import Digest
 from ocigc.layout import docker_list
 from ocigc.layout.dirfd import Dir
 from tests.helpers.command import ocigc
-from tests.helpers.layouts import Descriptor, LayoutWriter
+from tests.helpers.layouts import LayoutWriter, path_of
 
 PRUNE = ("prune", "--all", "--force", "--grace", "0s")
-
-
-def _path(target: Descriptor) -> str:
-    return f"blobs/{target['digest'].replace(':', '/')}"
 
 
 @pytest.fixture
@@ -30,8 +26,8 @@ def saved(tmp_path: Path) -> LayoutWriter:
     for tag, layers in (("1", ["base", "one"]), ("2", ["base", "two"]), ("3", [])):
         config, written = layout.config(tag), [layout.blob(layer) for layer in layers]
         layout.tag(layout.manifest(config), f"docker.io/acme/app:{tag}")
-        paths = [_path(layer) for layer in written]
-        entries.append({"Config": _path(config), "RepoTags": [f"acme/app:{tag}"], "Layers": paths, "Other": tag})
+        paths = [path_of(layer) for layer in written]
+        entries.append({"Config": path_of(config), "RepoTags": [f"acme/app:{tag}"], "Layers": paths, "Other": tag})
     (layout.path / "manifest.json").write_text(json.dumps(entries, indent=2))
     return layout
 
@@ -120,7 +116,7 @@ class TestTags:
         layout.tag(app, **{"io.containerd.image.name": "reg.example/app:1,reg.example/app:2"})
         layout.tag(layout.image("other"), "docker.io/acme/other:1")
         tags = ["acme/app:1", "acme/app", "reg.example/app:1", "reg.example/app:2", "elsewhere:1"]
-        entry = {"Config": _path(config), "RepoTags": tags, "Layers": [_path(layout.blob("app"))]}
+        entry = {"Config": path_of(config), "RepoTags": tags, "Layers": [path_of(layout.blob("app"))]}
         (layout.path / "manifest.json").write_text(json.dumps([{"Config": "other.json", "RepoTags": None}, entry]))
         return layout
 
