@@ -84,6 +84,7 @@ class TreeRun:
         self._wanted = Wanted()
         self._unread: list[TreeMember] = []
         self._kept: dict[str, tuple[Digest, ...]] = {}  # by the paths of pools, while plans are made
+        self._hearsay: set[Found] = set()  # planned in other processes
         self.has_pools = False
         self._executing = False
         self._shares = False
@@ -280,11 +281,13 @@ class TreeRun:
 
     def _count_as_it_is(self) -> None:
         """Counts what all need before anything goes, as a plan may fail. What one layout needs of another may need more
-        of a third."""
+        of a third. What other processes have told is never a reason to delete, so those layouts are read here."""
         members = self._members.values()
         for member in members:
             self.recount(member)
-        if all(member.needs == member.after for member in members):
+        for found in self._hearsay:
+            self._read_again(self._members[found])
+        if not self._hearsay and all(member.needs == member.after for member in members):
             return
         for _ in range(_MOST_ROUNDS):
             outdated = [member for member in members if self._is_outdated(member)]
@@ -361,6 +364,7 @@ class TreeRun:
         members = {member.found.name: member for member in self._members.values()}
         for name, (_, told) in planned.values:
             self.heard(members[name], told)
+            self._hearsay.add(members[name].found)
         return Results([(name, value) for name, (value, _) in planned.values], planned.errors, planned.interrupted)
 
     def _results(

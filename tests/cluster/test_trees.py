@@ -152,6 +152,34 @@ def test_a_real_prune_plans_on_the_cluster(cluster: Cluster, tree: Path, tmp_pat
     assert answers[0] == answers[1]
 
 
+def test_nothing_goes_because_a_worker_says_that_nobody_needs_it(tmp_path: Path) -> None:
+    """The last layout needs a manifest that the second has, and so a layer that the first has."""
+    first, second, last = (LayoutWriter(tmp_path / "tree" / name) for name in ("a", "b", "c"))
+    layer = first.blob("a layer")
+    manifest = second.manifest(last.config("last"), [layer])
+    last.tag(manifest, "last:1")
+    first.tag(first.image("own"), "own:1")
+    second.tag(second.image("own"), "own:1")
+    code = """
+import ocigc.cluster.worker as worker
+from dataclasses import replace
+run = worker._SHARDS["layouts"]
+def lie(each):
+    return replace(each, value={**each.value, "told": {**each.value["told"], **CHANGE}})
+worker._SHARDS["layouts"] = lambda shard, report: [lie(each) for each in run(shard, report)]
+"""
+    with Cluster(tmp_path) as cluster:
+        for number, change in enumerate(("{'needs': []}", "{'needs': [], 'after': [], 'hits': []}")):
+            worker = cluster.worker(f"liar-{number}", code=code.replace("CHANGE", change))
+            command = ("prune", "--recursive", "--grace", "0s", "--force", "--cluster", cluster.file)
+            found = ocigc(*command, tmp_path / "tree")
+            assert found.code == 0, found
+            assert second.has(manifest), found
+            assert first.has(layer), found
+            worker.kill()
+            worker.wait()
+
+
 @pytest.mark.parametrize("command", [["check"], ["ls"], ["du"], ["prune", "-n"], ["report", "-o", "-"]])
 def test_one_layout_is_read_by_this_host(tree: Path, command: list[str]) -> None:
     refused(ocigc(*command, "--cluster", "tcp://127.0.0.1:1", tree / "first"), 2, "--recursive")
