@@ -24,6 +24,7 @@ void ocigc_store_free(ocigc_store *store)
     free(store->tables);
     ocigc_status_table_free(&store->status);
     free(store->inodes);
+    free(store->by_inode);
     for (uint32_t i = 0; i < store->foreign_kept; i++)
         free(store->foreign[i]);
     free(store->foreign);

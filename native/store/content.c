@@ -59,10 +59,12 @@ static bool open_ahead(struct ocigc_content *content)
 /* --------------------------------------------------------------- the file */
 
 int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *store, uint32_t node,
-                           struct ocigc_buffer *buffer, struct ocigc_error *error)
+                           struct ocigc_opened *opened, struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     *content = (struct ocigc_content){.store = store, .node = node, .buffer = buffer};
-    return open_ahead(content) || ocigc_blob_open(store, node, &content->blob, error) ? OCIGC_OK : error->code;
+    bool is_open = open_ahead(content) || ocigc_opened_take(opened, node, &content->blob) ||
+                   ocigc_blob_open(store, node, &content->blob, error);
+    return is_open ? OCIGC_OK : error->code;
 }
 
 void ocigc_content_keep_status(const struct ocigc_content *content, ocigc_store *store)

@@ -4,6 +4,7 @@
 #define OCIGC_STORE_CONTENT_H
 
 #include "store/node_set.h"
+#include "store/opened.h"
 #include "store/read.h"
 
 /* Contents of nodes, one after another in `bytes`: that of the number n up to ends[n]. */
@@ -22,8 +23,9 @@ struct ocigc_content {
     struct ocigc_buffer *buffer;
 };
 
+/* `opened` may have it open already; NULL: nothing is. */
 int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *store, uint32_t node,
-                           struct ocigc_buffer *buffer, struct ocigc_error *error);
+                           struct ocigc_opened *opened, struct ocigc_buffer *buffer, struct ocigc_error *error);
 void ocigc_content_close(struct ocigc_content *content);
 /* Keeps the status of its file (ocigc_status_keep). */
 void ocigc_content_keep_status(const struct ocigc_content *content, ocigc_store *store);

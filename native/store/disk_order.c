@@ -3,9 +3,11 @@
 #include "store/archive.h"
 #include "store/files.h"
 #include "store/names.h"
+#include "store/opened.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -15,15 +17,13 @@ enum {
 
 struct found {
     uint64_t inode;
-    uint32_t position;
+    uint32_t node;
 };
 
-struct search {
-    const uint32_t *nodes;
-    uint32_t count;
-    uint8_t *wanted; /* a bit per node of the store */
+struct listing {
+    uint8_t *seen; /* a bit per node: a name may be listed twice */
     struct found *found;
-    uint32_t found_count;
+    uint32_t count;
 };
 
 static bool is_in_memory(const ocigc_store *store, uint32_t node)
@@ -44,43 +44,26 @@ static bool are_in_memory(const ocigc_store *store, const uint32_t *nodes, uint3
     return in_memory > SAMPLES / 2;
 }
 
-static uint32_t position_of(const struct search *search, uint32_t node)
+static void take(struct listing *listing, uint64_t inode, uint32_t node)
 {
-    uint32_t low = 0, high = search->count;
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        if (search->nodes[middle] <= node)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
+    listing->seen[node / 8] |= (uint8_t)(1u << node % 8);
+    listing->found[listing->count++] = (struct found){inode, node};
 }
 
-static void take_name(struct search *search, const struct ocigc_digest_table *table, const struct dirent64 *entry)
+static bool is_seen(const struct listing *listing, uint32_t node)
+{
+    return (listing->seen[node / 8] >> node % 8 & 1) != 0;
+}
+
+static void take_name(struct listing *listing, const struct ocigc_digest_table *table, const struct dirent64 *entry)
 {
     uint32_t position = ocigc_table_find(table, entry->d_name, strlen(entry->d_name));
-    if (position == UINT32_MAX)
-        return;
-    uint32_t node = table->first + position;
-    if ((search->wanted[node / 8] >> node % 8 & 1) == 0)
-        return;
-    search->wanted[node / 8] &= (uint8_t)~(1u << node % 8); /* a name may be listed twice */
-    search->found[search->found_count++] = (struct found){entry->d_ino, position_of(search, node)};
-}
-
-/* In an archive, where a blob begins is its inode. */
-static void take_extents(struct search *search, const struct ocigc_archive *archive)
-{
-    for (uint32_t i = 0; i < search->count; i++) {
-        uint32_t node = search->nodes[i];
-        search->wanted[node / 8] &= (uint8_t)~(1u << node % 8);
-        search->found[search->found_count++] = (struct found){archive->blobs[node].start, i};
-    }
+    if (position != UINT32_MAX && !is_seen(listing, table->first + position))
+        take(listing, entry->d_ino, table->first + position);
 }
 
 /* The directory was listed a moment ago, so to list it again needs no disk. */
-static bool list(struct search *search, const ocigc_store *store, const struct ocigc_digest_table *table)
+static bool list(struct listing *listing, const ocigc_store *store, const struct ocigc_digest_table *table)
 {
     struct ocigc_directory directory;
     struct ocigc_names names;
@@ -92,11 +75,22 @@ static bool list(struct search *search, const ocigc_store *store, const struct o
         const struct dirent64 *entry;
         while ((taken = ocigc_names_take(&names, &directory)) > 0)
             while ((entry = ocigc_names_next(&names)) != NULL)
-                take_name(search, table, entry);
+                take_name(listing, table, entry);
     }
     ocigc_names_free(&names);
     ocigc_directory_close(&directory);
     return taken == 0;
+}
+
+/* In an archive, where a blob begins is its inode. */
+static bool list_all(struct listing *listing, const ocigc_store *store)
+{
+    bool ok = true;
+    for (uint32_t node = 0; store->archive != NULL && node < store->count; node++)
+        take(listing, store->archive->blobs[node].start, node);
+    for (uint32_t i = 0; ok && store->archive == NULL && i < store->table_count; i++)
+        ok = list(listing, store, &store->tables[i]);
+    return ok;
 }
 
 static int by_inode(const void *left, const void *right)
@@ -104,43 +98,55 @@ static int by_inode(const void *left, const void *right)
     const struct found *a = left, *b = right;
     if (a->inode != b->inode)
         return a->inode < b->inode ? -1 : 1;
-    return (a->position > b->position) - (a->position < b->position);
+    return (a->node > b->node) - (a->node < b->node);
 }
 
-/* The positions by inode; those that were not found come last. */
-static void write_order(const struct search *search, uint32_t *order)
+/* All nodes by inode; those that were not found come last. NULL: that cannot be found out. */
+static uint32_t *sort_nodes(const ocigc_store *store)
 {
-    uint32_t written = 0;
-    for (; written < search->found_count; written++)
-        order[written] = search->found[written].position;
-    for (uint32_t i = 0; i < search->count; i++)
-        if (search->wanted[search->nodes[i] / 8] >> search->nodes[i] % 8 & 1)
-            order[written++] = i;
+    struct listing listing = {calloc(store->count / 8 + 1, 1), malloc(store->count * sizeof *listing.found), 0};
+    uint32_t *nodes = malloc(store->count * sizeof *nodes), count = 0;
+    if (nodes != NULL && listing.seen != NULL && listing.found != NULL && list_all(&listing, store)) {
+        qsort(listing.found, listing.count, sizeof *listing.found, by_inode);
+        for (; count < listing.count; count++)
+            nodes[count] = listing.found[count].node;
+        for (uint32_t node = 0; node < store->count; node++)
+            if (!is_seen(&listing, node))
+                nodes[count++] = node;
+    } else {
+        free(nodes);
+        nodes = NULL;
+    }
+    free(listing.seen);
+    free(listing.found);
+    return nodes;
 }
 
-uint32_t *ocigc_disk_order(const ocigc_store *store, const uint32_t *nodes, uint32_t count)
+uint32_t *ocigc_disk_order(ocigc_store *store, const uint32_t *nodes, uint32_t count)
 {
     if (count < FEW || are_in_memory(store, nodes, count))
         return NULL;
-    struct search search = {.nodes = nodes, .count = count};
-    uint32_t *order = malloc(count * sizeof *order);
-    search.wanted = calloc(store->count / 8 + 1, 1);
-    search.found = malloc(count * sizeof *search.found);
-    bool ok = order != NULL && search.wanted != NULL && search.found != NULL;
-    for (uint32_t i = 0; ok && i < count; i++)
-        search.wanted[nodes[i] / 8] |= (uint8_t)(1u << nodes[i] % 8);
-    if (ok && store->archive != NULL)
-        take_extents(&search, store->archive);
-    for (uint32_t i = 0; ok && store->archive == NULL && i < store->table_count; i++)
-        ok = list(&search, store, &store->tables[i]);
-    if (ok) {
-        qsort(search.found, search.found_count, sizeof *search.found, by_inode);
-        write_order(&search, order);
-    } else {
+    if (store->by_inode == NULL)
+        store->by_inode = sort_nodes(store);
+    uint32_t *order = malloc(count * sizeof *order), *positions = malloc(store->count * sizeof *positions);
+    if (order == NULL || positions == NULL || store->by_inode == NULL) {
         free(order);
         order = NULL;
+    } else {
+        memset(positions, 0xff, store->count * sizeof *positions);
+        for (uint32_t i = 0; i < count; i++)
+            positions[nodes[i]] = i;
+        for (uint32_t i = 0, written = 0; i < store->count; i++)
+            if (positions[store->by_inode[i]] != UINT32_MAX)
+                order[written++] = positions[store->by_inode[i]];
     }
-    free(search.wanted);
-    free(search.found);
+    free(positions);
     return order;
+}
+
+uint32_t ocigc_cold_share(void)
+{
+    struct rlimit limit;
+    uint64_t share = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 2 / OCIGC_COLD_THREADS : 1;
+    return share < 1 ? 1 : share < OCIGC_OPENED_MOST ? (uint32_t)share : OCIGC_OPENED_MOST;
 }

@@ -12,7 +12,6 @@
 
 enum {
     SHARE = 32,            /* tasks that a thread takes at a time */
-    COLD_SHARE = 8,        /* and of those that come from the disk */
     TASKS_PER_THREAD = 16, /* that make a thread worth starting */
 };
 
@@ -76,12 +75,16 @@ static bool claim_linked(struct share *share, uint32_t node)
     return ok;
 }
 
+static bool reads(const struct task *task)
+{
+    return (task->claims & ~(uint32_t)OCIGC_NODE_REACHED) != 0;
+}
+
 static int32_t expand_node(struct share *share, const struct task *task, struct ocigc_error *error)
 {
     if (task->claims & OCIGC_NODE_REACHED && !claim_linked(share, task->node))
         return ocigc_fail_memory(error);
-    bool reads = (task->claims & ~(uint32_t)OCIGC_NODE_REACHED) != 0;
-    return reads ? ocigc_reader_read(&share->reader, task->node, task->claims, error) : OCIGC_OK;
+    return reads(task) ? ocigc_reader_read(&share->reader, task->node, task->claims, error) : OCIGC_OK;
 }
 
 /* Of several errors in a level, that of the least node is reported, so that it is always the same one; a node that only
@@ -138,12 +141,27 @@ static bool hand_over(struct share *share)
     return ok;
 }
 
+static struct task *task_at(const struct level *level, uint32_t place)
+{
+    return &level->tasks[level->order != NULL ? level->order[place] : place];
+}
+
+static void open_share(struct share *share, uint32_t first, uint32_t end)
+{
+    ocigc_opened_close(&share->reader.opened);
+    for (uint32_t i = first; i < end; i++)
+        if (reads(task_at(share->level, i)))
+            ocigc_opened_add(&share->reader.opened, share->level->store, task_at(share->level, i)->node);
+}
+
 static int32_t read_share(struct share *share, uint32_t first, struct ocigc_error *error)
 {
     struct level *level = share->level;
     uint32_t end = first + level->share < level->count ? first + level->share : level->count;
+    if (level->order != NULL)
+        open_share(share, first, end);
     for (uint32_t i = first; i < end; i++) {
-        struct task *task = &level->tasks[level->order != NULL ? level->order[i] : i];
+        struct task *task = task_at(level, i);
         uint32_t edges = share->reader.edge_count;
         int32_t code = expand_node(share, task, error);
         if (code == OCIGC_OK)
@@ -245,7 +263,7 @@ static int32_t run_level(ocigc_store *store, struct level *level, uint32_t threa
     if (progress != NULL)
         __atomic_fetch_add(&progress->total_items, level->count, __ATOMIC_RELAXED);
     level->order = order_tasks(level);
-    level->share = level->order != NULL ? COLD_SHARE : SHARE;
+    level->share = level->order != NULL ? ocigc_cold_share() : SHARE;
     if (level->order != NULL)
         threads = OCIGC_COLD_THREADS;
     pthread_mutex_init(&level->lock, NULL);

@@ -10,6 +10,7 @@
 
 void ocigc_reader_free(struct ocigc_reader *reader)
 {
+    ocigc_opened_close(&reader->opened);
     ocigc_buffer_free(&reader->buffer);
     free(reader->targets);
     free(reader->kinds);
@@ -347,7 +348,7 @@ int32_t ocigc_reader_read(struct ocigc_reader *reader, uint32_t node, uint32_t c
 {
     struct ocigc_content content;
     reader->node = node;
-    int32_t code = ocigc_content_open(&content, reader->store, node, &reader->buffer, error);
+    int32_t code = ocigc_content_open(&content, reader->store, node, &reader->opened, &reader->buffer, error);
     if (code != OCIGC_OK)
         return code;
     ocigc_content_keep_status(&content, reader->store);

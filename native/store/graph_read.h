@@ -3,6 +3,7 @@
 #define OCIGC_STORE_GRAPH_READ_H
 
 #include "store/graph.h"
+#include "store/opened.h"
 #include "store/read.h"
 
 /* Where the last edge leads. It is looked up when the next descriptor is there: memory answers meanwhile. */
@@ -23,6 +24,7 @@ struct ocigc_lookup {
 struct ocigc_reader {
     ocigc_store *store;
     struct ocigc_progress *progress;
+    struct ocigc_opened opened; /* what is read next */
     struct ocigc_buffer buffer;
     uint32_t node; /* that is read */
     struct ocigc_lookup lookup;

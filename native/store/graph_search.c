@@ -11,10 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum {
-    SHARE = 256,    /* nodes that a thread takes at a time */
-    COLD_SHARE = 8, /* and of those that come from the disk */
-};
+enum { SHARE = 256 }; /* nodes that a thread takes at a time, if they are in memory */
 
 struct search {
     ocigc_store *store;
@@ -99,11 +96,12 @@ static bool take_finding(struct search *search, uint32_t node, const struct find
     return !ocigc_graph_claim(search->graph, node, OCIGC_NODE_LENIENT) || ocigc_graph_queue(search->graph, node);
 }
 
-static int32_t search_node(struct search *search, uint32_t node, struct ocigc_buffer *buffer, struct ocigc_error *error)
+static int32_t search_node(struct search *search, uint32_t node, struct ocigc_opened *opened,
+                           struct ocigc_buffer *buffer, struct ocigc_error *error)
 {
     struct ocigc_content content;
     struct finding finding = {search->store, UINT32_MAX, false, false};
-    int32_t code = ocigc_content_open(&content, search->store, node, buffer, error);
+    int32_t code = ocigc_content_open(&content, search->store, node, opened, buffer, error);
     if (code == OCIGC_SYSTEM && error->os_errno == ENOENT)
         return OCIGC_OK; /* it is gone */
     if (code != OCIGC_OK)
@@ -138,19 +136,26 @@ static void take_failure(struct search *search, uint32_t node, const struct ocig
     pthread_mutex_unlock(&search->lock);
 }
 
+static uint32_t node_at(const struct search *search, uint32_t place)
+{
+    return search->nodes[search->order != NULL ? search->order[place] : place];
+}
+
 static void search_nodes(void *context)
 {
     struct search *search = context;
+    struct ocigc_opened opened = {.count = 0};
     struct ocigc_buffer buffer = {0};
     struct ocigc_error error;
     uint32_t count = search->count, first;
     while ((first = __atomic_fetch_add(&search->next, search->share, __ATOMIC_RELAXED)) < count) {
         uint32_t end = count - first < search->share ? count : first + search->share;
-        for (uint32_t i = first; i < end; i++) {
-            uint32_t node = search->nodes[search->order != NULL ? search->order[i] : i];
-            if (search_node(search, node, &buffer, &error) != OCIGC_OK)
-                take_failure(search, node, &error);
-        }
+        ocigc_opened_close(&opened);
+        for (uint32_t i = first; search->order != NULL && i < end; i++)
+            ocigc_opened_add(&opened, search->store, node_at(search, i));
+        for (uint32_t i = first; i < end; i++)
+            if (search_node(search, node_at(search, i), &opened, &buffer, &error) != OCIGC_OK)
+                take_failure(search, node_at(search, i), &error);
         ocigc_progress_add(search->progress, end - first, 0);
         if (ocigc_cancelled(search->progress)) {
             ocigc_fail(&error, OCIGC_CANCELLED, "cancelled");
@@ -158,6 +163,7 @@ static void search_nodes(void *context)
             break;
         }
     }
+    ocigc_opened_close(&opened);
     ocigc_buffer_free(&buffer);
 }
 
@@ -183,7 +189,7 @@ int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint3
     if (progress != NULL)
         __atomic_store_n(&progress->total_items, search.count, __ATOMIC_RELAXED);
     search.order = ocigc_disk_order(store, search.nodes, search.count);
-    search.share = search.order != NULL ? COLD_SHARE : SHARE;
+    search.share = search.order != NULL ? ocigc_cold_share() : SHARE;
     threads = ocigc_thread_count(threads);
     uint32_t most = search.order != NULL ? OCIGC_COLD_THREADS : threads, useful = search.count / search.share + 1;
     pthread_mutex_init(&search.lock, NULL);

@@ -36,6 +36,7 @@ struct ocigc_store {
     struct ocigc_inode *inodes;
     uint32_t inode_count;
     uint32_t inode_capacity;
+    uint32_t *by_inode; /* all nodes by the inodes of their files, once that was needed; usually NULL */
     uint64_t foreign_count;
     char **foreign;
     uint32_t foreign_kept;

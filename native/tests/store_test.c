@@ -150,7 +150,7 @@ static void test_change_while_reading(void)
     struct ocigc_buffer buffer = {0};
     struct ocigc_content content;
 
-    CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+    CHECK(ocigc_content_open(&content, store, node, NULL, &buffer, &error) == OCIGC_OK);
     write_file(blobs, name, "CONTENT");
     CHECK(fchmod(content.blob.file, 0600) == 0); /* a new ctime, whatever the clock's grain */
     content.blob.status.st_ctim.tv_nsec--;
@@ -158,12 +158,12 @@ static void test_change_while_reading(void)
     CHECK(ocigc_content_check(&content, false, &error) == OCIGC_CHANGED);
     ocigc_content_close(&content);
 
-    CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+    CHECK(ocigc_content_open(&content, store, node, NULL, &buffer, &error) == OCIGC_OK);
     CHECK(ocigc_content_load(&content, &error) == OCIGC_OK);
     CHECK(ocigc_content_check(&content, false, &error) == OCIGC_CORRUPT);
     ocigc_content_close(&content);
 
-    CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+    CHECK(ocigc_content_open(&content, store, node, NULL, &buffer, &error) == OCIGC_OK);
     write_file(blobs, name, "short");
     CHECK(ocigc_content_load(&content, &error) == OCIGC_CHANGED);
     ocigc_content_close(&content);
@@ -188,7 +188,7 @@ static void test_read_by_others(void)
     for (size_t i = 0; i < 3; i++) {
         uint64_t end = strlen(given[i]);
         CHECK(ocigc_store_ahead(store, &node, &end, 1, given[i], &error) == OCIGC_OK);
-        CHECK(ocigc_content_open(&content, store, node, &buffer, &error) == OCIGC_OK);
+        CHECK(ocigc_content_open(&content, store, node, NULL, &buffer, &error) == OCIGC_OK);
         CHECK((content.blob.file < 0) == (i == 0));
         CHECK(ocigc_content_may_be_object(&content, &may_be, &error) == OCIGC_OK && may_be);
         CHECK(ocigc_content_load(&content, &error) == OCIGC_OK);
@@ -284,6 +284,39 @@ static void test_disk_order(void)
     }
     free(order);
     evict(store); /* for whoever expands it next */
+    ocigc_store_free(store);
+}
+
+/* A reader takes what is open in the order in which it was opened; what it leaves is closed. */
+static void test_opened(void)
+{
+    ocigc_store *store = scan(OCIGC_SCAN_NAMES);
+    uint32_t count = ocigc_store_count(store);
+    struct ocigc_opened opened = {.count = 0};
+    struct ocigc_blob blob;
+    CHECK(count > OCIGC_OPENED_MOST);
+    for (uint32_t node = 0; node < count; node++)
+        ocigc_opened_add(&opened, store, node);
+    CHECK(opened.count == OCIGC_OPENED_MOST);
+    CHECK(!ocigc_opened_take(&opened, 1, &blob) && !ocigc_opened_take(NULL, 0, &blob));
+    for (uint32_t node = 0; node < 2; node++) {
+        CHECK(ocigc_opened_take(&opened, node, &blob));
+        CHECK(blob.status.st_ino == inode_of(store, node));
+        ocigc_blob_close(&blob);
+    }
+    int left = opened.blobs[2].file;
+    ocigc_opened_close(&opened);
+    CHECK(fcntl(left, F_GETFD) == -1 && !ocigc_opened_take(&opened, 2, &blob));
+    char name[OCIGC_DIGEST_TEXT_MAX + 1], away[] = "away";
+    ocigc_store_digest(store, 0, name);
+    CHECK(renameat(blobs, strchr(name, ':') + 1, layout, away) == 0);
+    ocigc_opened_add(&opened, store, 0); /* it is gone: its reader says so */
+    ocigc_opened_add(&opened, store, 1);
+    CHECK(renameat(layout, away, blobs, strchr(name, ':') + 1) == 0);
+    CHECK(!ocigc_opened_take(&opened, 0, &blob) && ocigc_opened_take(&opened, 1, &blob));
+    ocigc_blob_close(&blob);
+    ocigc_opened_close(&opened);
+    CHECK(ocigc_cold_share() >= 1 && ocigc_cold_share() <= OCIGC_OPENED_MOST);
     ocigc_store_free(store);
 }
 
@@ -590,6 +623,7 @@ int main(void)
     test_numbers();
     test_stat(index);
     test_disk_order();
+    test_opened();
     test_kept_statuses(index);
     test_found_sound(index);
     test_phases(index);
