@@ -7,8 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import compress
+from itertools import count as counter
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ocigc.cli import in_use_files, options, targets
 from ocigc.cli.command import Command, OptionGroup
@@ -50,19 +52,11 @@ class Row:
     @property
     def states(self) -> list[str]:
         """Its states, as the STATE column shows them."""
-        usage = self.usage
-        return [name for name, holds in _STATES.items() if holds(usage)]
+        return list(compress(_STATES, _holds(self.usage)))
 
 
-_STATES: dict[str, Callable[[Usage], Any]] = {
-    "dangling": attrgetter("dangling"),
-    "referrer": attrgetter("referrer"),
-    "orphaned": attrgetter("orphaned"),
-    "in use": attrgetter("in_use"),
-    "leased": attrgetter("leased"),
-    "damaged": attrgetter("damaged"),
-    "incomplete": attrgetter("missing"),
-}
+_STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete")
+_holds = attrgetter("dangling", "referrer", "orphaned", "in_use", "leased", "damaged", "missing")
 
 
 def _name(listed: Row) -> str:
@@ -206,13 +200,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         # Beside LAYOUT there is rarely room for the digest.
         fields = {**FIELDS, "image": replace(FIELDS["image"], short=_name_or_digest)} if several else FIELDS
-        rows = -1  # without the header
-        for line in listing.listed(found, fields, (*(["layout"] if several else []), *DEFAULT), args.columns):
-            print(line)
-            rows += 1
+        lines = listing.listed(found, fields, (*(["layout"] if several else []), *DEFAULT), args.columns)
+        numbers = counter(-1)  # without the header
+        sys.stdout.writelines(f"{line}\n" for line, _ in zip(lines, numbers, strict=False))
         if args.recursive:
             skipped = f"; {len(results.errors):,} skipped" if results.errors else ""
-            print(f"{count(len(results.values), 'layout')}, {count(rows, 'image')}{skipped}")
+            print(f"{count(len(results.values), 'layout')}, {count(next(numbers), 'image')}{skipped}")
     return options.FAILED if results.errors else 0
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 from ocigc.times import SECOND, format_rfc3339
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_FIRST_OF_UNIT = tuple(999.5 * 1000**unit for unit in range(len(_UNITS) - 1))
+"""What is not written with the unit before: 999.5 would be rounded to 1000."""
 _SIZE = r"([0-9]{1,18})(?:\.([0-9]{1,18}))?\s*([kmgtpe]?)(i?)b?"
 
 
 def human_size(size: int) -> str:
     """Bytes in decimal units with three significant digits: `1.23 MB`."""
-    scaled = float(size)
-    unit = 0
-    while scaled >= 999.5 and unit < len(_UNITS) - 1:
-        scaled /= 1000
-        unit += 1
-    return f"{scaled:.3g} {_UNITS[unit]}"
+    unit = bisect_right(_FIRST_OF_UNIT, size)
+    return f"{size / 1000**unit:.3g} {_UNITS[unit]}"
 
 
 def parse_size(text: str) -> int:
