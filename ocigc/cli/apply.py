@@ -45,9 +45,9 @@ def _limit(text: str, name: str) -> MaxDelete:
 
 
 COMMAND = Command(
-    "Carries out exactly the plan that `ocigc prune -n --plan-out` saved, as of the time when it was made. It plans "
-    "again first, and does nothing if index.json or the result differs, in the layout or one of a tree. A plan for "
-    "a tree that was interrupted can be applied again: the layouts that are done stay as they are.",
+    "Carries out exactly the plan that `ocigc prune -n --plan-out` saved. It first plans again, with ages as of the "
+    "saved plan. If index.json or the new plan differs, in any layout of a tree, nothing is changed. After an "
+    "interruption in a tree, apply the plan again: layouts that are done stay as they are.",
     (
         Option("plan", metavar="PLAN", help="the saved plan"),
         Option(
@@ -69,7 +69,7 @@ COMMAND = Command(
         ("ocigc apply plan.json", "show it again, ask, and do exactly that"),
         ("ocigc apply --force plan.json", "from a script"),
     ),
-    exit_status="0 done, 2 wrong usage, 3 refused as the layout has changed, or failed with nothing lost",
+    exit_status="0 done, 2 wrong usage, 3 refused because the layout has changed, or failed with nothing lost",
     failure=prune.failure,
     verb="apply",
     in_use=(),

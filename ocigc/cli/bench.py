@@ -1,4 +1,4 @@
-"""`ocigc bench`: how near verify comes to what this machine can do with a layout."""
+"""`ocigc bench`: how close verify comes to the limits of this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _rounds(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Measures one layout."""
-    # It runs a command of its own, so it does not give up the right to.
+    # It runs another command, so it keeps the right to execute programs.
     with Layout(args.layout) as layout, progress_line() as progress:
         found = measure_efficiency(layout, rounds=args.rounds, limit=args.limit, cold=args.cold, watch=progress)
     args.answered = True
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _document(found: Efficiency) -> dict[str, object]:
-    """Rates are in bytes or blobs a second, the median of the rounds; the seconds of each round come with them."""
+    """Rates are in bytes or blobs per second, the median of the rounds; the seconds of each round are listed too."""
     return {
         "Cores": found.cores,
         "Kernel": found.kernel,
@@ -98,10 +98,10 @@ def _spread(rate: Rate) -> str:
 
 
 COMMAND = Command(
-    "Measures how near verify comes to what this machine can do with this layout, in about a minute: what the hash "
-    "core does in memory on all cores, how fast the blobs can be read by readers that do nothing else, and the wall "
-    "time of a verify. The efficiency is the larger of verify / hash core and verify / read; 1 is the limit of the "
-    "machine. It changes nothing.",
+    "Measures in about a minute how close verify comes to the limits of this machine: the speed of the hash core in "
+    "memory on all cores, the speed of many readers that only read the blobs, and the wall time of a verify. The "
+    "efficiency is verify / hash core or verify / read, whichever is larger; 1 is the limit of the machine. It "
+    "changes nothing.",
     (
         options.LAYOUT,
         Option(
@@ -121,14 +121,14 @@ COMMAND = Command(
             metavar="SIZE",
             type=options.argument_type(parse_size),
             default=20_000_000_000,
-            help="of a larger layout, read and verify a random sample of SIZE (default: 20GB)",
+            help="read and verify a random sample of SIZE if the layout is larger (default: 20GB)",
         ),
         options.FORMAT,
     ),
     run,
     examples=(
         ("ocigc bench mirror", "a table, and the efficiency"),
-        ("ocigc bench --cold --limit 5GB mirror", "of 5 GB that come from the disk"),
+        ("ocigc bench --cold --limit 5GB mirror", "the same for 5 GB, read from the disk"),
         ("ocigc bench --format json mirror", "with the seconds of each round"),
     ),
     exit_status="0 measured, 2 wrong usage or not a layout, 3 could not be measured",

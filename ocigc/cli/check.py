@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         with targets.layout(args, writable=False, archives=True) as layout, progress_line() as progress:
             findings = check(layout, sparse=args.sparse, wait=args.wait, watch=progress)
     except CutOffArchive as error:
-        error.exit_code = 1  # that is what was to be found
+        error.exit_code = 1  # a finding, not a failure
         raise
     args.answered = True
     if args.format == "json":
@@ -185,7 +185,7 @@ COMMAND = Command(
     ),
     run,
     examples=(
-        ("ocigc check mirror", "before a release: it takes seconds where verify takes hours"),
+        ("ocigc check mirror", "takes seconds where verify takes hours"),
         ("ocigc check --recursive zot", "all layouts below a directory"),
         ("ocigc check --format json mirror", ""),
     ),

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 from ocigc.cli.output.tables import terminal_width
 from ocigc.errors import UsageError, printable
 
-# Messages are in English: looking for translations takes longer than parsing.
+# Messages are in English, and looking for translations takes longer than parsing.
 argparse._ = str  # type: ignore[attr-defined]
 
 Example = tuple[str, str]
@@ -62,7 +62,7 @@ class OptionGroup:
 
 
 class OneOf:
-    """Options of which a command line may have one."""
+    """Options of which a command line may have at most one."""
 
     def __init__(self, *options: Option) -> None:
         self.options = options
@@ -77,8 +77,8 @@ class OneOf:
 class Command:
     """A subcommand: `run` takes the parsed arguments and gives the exit code.
 
-    `failure` makes the answer for `--format json` of a run that failed with a message; the arguments may be incomplete
-    then. `commands` are its own subcommands, by name, each with a one-line summary; such a command has no `run`.
+    `failure` makes the `--format json` answer of a run that failed with a message; its arguments may be incomplete.
+    `commands` are its own subcommands, by name, each with a one-line summary; such a command has no `run`.
     `defaults` are further attributes of the parsed arguments.
     """
 
@@ -152,7 +152,7 @@ LOG_FORMAT = Option(
     "--log-format",
     choices=("text", "json"),
     default="text",
-    help="format of notes and errors on standard error: text (default), or json, one object per line",
+    help="format of notes and errors on standard error: text (default) or json (one object per line)",
 )
 
 
@@ -170,7 +170,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = sys.argv[1:] if args is None else list(args)
-        # Before Python 3.12.5, argparse takes another `--` out of what comes after the one that ends the options.
+        # Before Python 3.12.5, argparse removes a second `--` from the words after the first, which ends the options.
         takes_program = any(each.dest == PROGRAM for each in self._actions)
         end = words.index("--") + 2 if takes_program and "--" in words else len(words)
         parsed, unknown = self.parse_known_args(words[:end], namespace)
@@ -185,11 +185,11 @@ class Parser(argparse.ArgumentParser):
             return f"unknown option {word}{self._near(word)}"
         options = self._option_string_actions
         if os.path.isdir(word) and "--recursive" in options:
-            return f"one LAYOUT at a time, and {word} is another: --recursive works on all below one directory"
+            return f"only one LAYOUT at a time, and {word} is another; --recursive works on all below one directory"
         return f"unknown argument {word}"
 
     def _near(self, word: str) -> str:
-        """The options that were probably meant, if some are like it."""
+        """The options that were probably meant, if any are similar."""
         name = word.partition("=")[0]
         names = list(self._option_string_actions)
         if name.startswith("--"):

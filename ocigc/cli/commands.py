@@ -6,7 +6,7 @@ import os
 
 from ocigc.errors import UsageError, printable
 
-TYPE_CHECKING = False  # to load typing takes longer than to print the help
+TYPE_CHECKING = False  # loading typing takes longer than printing the help
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterable, Sequence
@@ -21,27 +21,27 @@ GROUPS = {
         "tree": "show what an image is made of",
         "why": "show what keeps a blob",
         "diff": "compare two layouts, or archives of layouts",
-        "report": "draw a layout as one web page",
+        "report": "show a layout as one web page",
     },
     "Check": {
         "check": "check that a layout is consistent, without hashing layers",
         "verify": "check every blob against its digest",
-        "merge": "put the shards of a verification together",
-        "bench": "measure how near verify comes to what the machine can do",
+        "merge": "merge the shards of a verification",
+        "bench": "measure how close verify comes to the limits of the machine",
     },
     "Clean up": {
-        "prune": "remove images by rules, and all blobs that nothing needs",
+        "prune": "remove images by rules, and all blobs that nothing reaches",
         "rm": "remove images by name",
-        "apply": "carry out a plan that was saved",
+        "apply": "carry out a saved plan",
     },
     "Undo": {
         "history": "list the runs that changed or verified a layout",
         "trash": "list what can be brought back",
-        "restore": "bring back what a prune has removed",
+        "restore": "bring back what a prune removed",
     },
     "For scripts": {
-        "run": "run a program that writes, and let no prune start meanwhile",
-        "lease": "keep blobs while a script copies",
+        "run": "run a program that writes to a layout, and let no prune start",
+        "lease": "keep blobs from being pruned while a script copies",
         "synth": "write a sample layout",
     },
 }
@@ -91,11 +91,11 @@ _ELSEWHERE = {
     "leases": "lease",
 }
 _COPIES = ("pull", "push", "copy", "cp", "save", "load", "export", "import", "sync", "tag")
-_OTHERWISE = dict.fromkeys(_COPIES, "ocigc copies and names no images: skopeo, oras and crane do") | {
+_OTHERWISE = dict.fromkeys(_COPIES, "ocigc does not copy or tag images; skopeo, oras and crane do") | {
     "version": "did you mean `ocigc --version`?",
     "repair": "did you mean `ocigc verify --repair-from OTHER LAYOUT`?",
     "dedup": "a layout has each blob once; `ocigc du` shows what images share",
-    "unlock": "a lock goes with the process that has it; --wait waits for it",
+    "unlock": "a lock ends with the process that has it; --wait waits for that",
 }
 
 
@@ -138,7 +138,7 @@ def _suggestion(name: str, others: Sequence[str]) -> str:
         return f"the command comes first, as in `ocigc {command} {printable(name)}`"
     known = _ELSEWHERE.get(name) or _near(name, [*SUMMARIES, *_ELSEWHERE])
     if known is None:
-        return "`ocigc help` lists what there is"
+        return "`ocigc help` lists all commands"
     known = _ELSEWHERE.get(known, known)
     return f"did you mean `ocigc {known}`, to {SUMMARIES[known]}?"
 
@@ -175,7 +175,7 @@ def overview() -> str:
     lines = [DESCRIPTION, "", "usage: ocigc COMMAND [OPTION]... LAYOUT...", ""]
     for title, commands in GROUPS.items():
         lines += [f"{title}:", *(f"  {name:9} {summary}" for name, summary in commands.items()), ""]
-    lines += ["`ocigc help COMMAND` tells more, with examples.", "", EXIT_STATUS]
+    lines += ["`ocigc help COMMAND` explains one, with examples.", "", EXIT_STATUS]
     return "\n".join(lines) + "\n"
 
 

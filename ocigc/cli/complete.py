@@ -1,5 +1,5 @@
-"""`ocigc _complete`: what a shell may complete a word with. It is asked at every press of Tab, so it loads next to
-nothing, takes no lock, and says nothing where something is wrong.
+"""`ocigc _complete`: what a shell can complete a word with. The shell asks at every press of Tab, so the command loads
+next to nothing, takes no lock, and is silent about errors.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # to load typing takes longer than to answer
+TYPE_CHECKING = False  # loading typing takes longer than answering
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

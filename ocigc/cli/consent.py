@@ -1,4 +1,4 @@
-"""What a run may do: as much as --max-delete allows, and only what a person has confirmed."""
+"""What a run may remove: no more than --max-delete allows, and only what a person has confirmed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def limit_text(args: argparse.Namespace) -> str | None:
 
 
 def excess(args: argparse.Namespace, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
-    """What part of a plan --max-delete does not allow: images that go of so many, and bytes."""
+    """How a plan that removes `images` of `of_images`, and `size` bytes of `of_size()`, exceeds --max-delete; None if
+    it does not.
+    """
     if args.max_delete is None:
         return None
     found = args.max_delete.excess(images, of_images, size, of_size)
@@ -51,7 +53,7 @@ MAX_DELETE = Option(
 
 
 def nobody_to_ask(args: argparse.Namespace) -> UsageError | None:
-    """The error of a run that has to ask and cannot. It is raised after all other errors."""
+    """The error of a run that has to ask but cannot. It is raised after all other errors."""
     if args.dry_run or args.force or ("-" not in args.in_use and sys.stdin.isatty()):
         return None
     return UsageError(
@@ -60,7 +62,9 @@ def nobody_to_ask(args: argparse.Namespace) -> UsageError | None:
 
 
 def ask(path: str) -> None:
-    """Asks whether to do what was shown to the layout or tree at a path. Raises Refused where that is not meant."""
+    """Asks whether to carry out the plan that was shown for the layout or tree at a path. Raises Refused if the answer
+    is not yes.
+    """
     print(paint("WARNING! This will remove all of the above.", "yellow", sys.stderr), file=sys.stderr)
     print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -107,12 +107,12 @@ def _size(sides: Sequence[Side]) -> str:
 
 
 COMMAND = Command(
-    "Compares two layouts, or archives of layouts: images that only one of them has, images that are another one under "
-    "the same name, and the blobs that would have to be carried from each to the other. What nothing refers to is not "
-    "counted. Blobs are compared by digest and size: verify says whether they are sound.",
+    "Compares two layouts, or archives of layouts. Shows images that only one of them has, names that mean different "
+    "images, and the blobs that would have to be carried from each to the other. Orphans are not counted. Blobs are "
+    "compared by digest and size only; `ocigc verify` checks their content.",
     (
         options.READABLE.but(metavar="A", help="the directory of an OCI image layout, or a tar archive of one"),
-        Option("other", metavar="B", help="another one"),
+        Option("other", metavar="B", help="another directory or archive"),
         options.REPOSITORY.but(
             help="the repository that bare tags in both belong to, for example docker.io/library/alpine"
         ),

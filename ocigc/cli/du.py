@@ -22,7 +22,7 @@ from ocigc.hard_links import freed
 from ocigc.inspect.disk_usage import Consumption, Repository, du, together
 
 Members = Sequence[tuple[str, Consumption]]
-"""Several layouts, by their paths; empty for a layout alone."""
+"""The layouts of a tree, by their paths; empty for a single layout."""
 
 _KINDS = (
     Column("TYPE"),
@@ -151,7 +151,7 @@ def _layouts_as_json(members: Members) -> Iterator[dict[str, object]]:
 
 
 def _each_freed(members: Members) -> Iterator[tuple[str, Consumption, int, int]]:
-    """What a prune of the tree would free in each layout: a file with several names counts with the last of them."""
+    """What a prune of the tree would free in each layout. A hard-linked file counts where its last name goes."""
     dangling = freed([files for _, each in members for files in each.dangling])
     unused = freed([files for _, each in members for files in each.unused])
     for (name, each), some, most in zip(members, dangling, unused, strict=True):
@@ -226,7 +226,7 @@ def _layout_row(name: str, each: Consumption, some: int, most: int) -> tuple[str
 
 
 def _kinds(consumption: Consumption) -> Iterator[tuple[str, ...]]:
-    """A row for each kind of thing that takes space, with what a prune frees of it, and what it does with --all."""
+    """A row for each kind of thing that takes space: how much of it a prune frees, and how much with --all."""
     orphans = sum(files.size for files in consumption.orphans)
     freed_orphans = sum(freed(consumption.orphans))
     size = consumption.size - orphans
@@ -243,18 +243,18 @@ def _kinds(consumption: Consumption) -> Iterator[tuple[str, ...]]:
 
 
 COMMAND = Command(
-    "Shows how much space a layout takes on disk, what a prune would free, and what it would free with --all; and how "
-    "much each repository has, alone and with others.",
+    "Shows how much space a layout takes on disk, what a prune would free, and what it would free with --all; then how "
+    "much each repository takes, alone and shared with others.",
     (
         options.LAYOUTS,
         options.RECURSIVE,
         options.CLUSTER,
         OptionGroup(
             "what to show",
-            options.VERBOSE.but(help="show each image, too"),
+            options.VERBOSE.but(help="also show each image"),
             listing.filter_option(
                 "only repositories that match: repository=PATTERN (as in 'team/*'), larger=SIZE; may be repeated; "
-                "totals count all"
+                "the totals still count all"
             ),
             listing.sort_option(_FIELDS),
             listing.REVERSE,
@@ -272,7 +272,7 @@ COMMAND = Command(
     examples=(
         ("ocigc du mirror", "totals, and a line per repository"),
         ("ocigc du --sort reclaimable mirror", "where a prune frees the most"),
-        ("ocigc du -v --in-use used.json mirror", "and a line per image; what is in use is not reclaimable"),
+        ("ocigc du -v --in-use used.json mirror", "also a line per image; what is in use is not reclaimable"),
         ("ocigc du --recursive zot", "all layouts below a directory: hard-linked blobs count once"),
     ),
 )

@@ -1,4 +1,4 @@
-"""The files of --in-use: how they are read, and notes of what they name that matches no image."""
+"""The files of --in-use: reads them, and notes which of their references match no image."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MIRROR = Option(
     type=argument_type(parse_mirror),
     action="append",
     default=[],
-    help="an image in use below FROM (a registry or repository) is kept here below TO, for example "
+    help="images in use below FROM (a registry or repository) are stored here below TO, for example "
     "docker.io=mirror.lan:5000; may be repeated",
 )
 
@@ -71,7 +71,7 @@ def read(args: argparse.Namespace) -> InUse:
 
 
 def note_unmatched(in_use: InUse, open_layout: Layout, repository: str | None) -> None:
-    """Notes what is said to be in use and matches no image of a layout."""
+    """Notes references that are in use and match no image of a layout."""
     if in_use:
         from ocigc.inuse.match import match_layouts  # noqa: PLC0415
 

@@ -92,13 +92,13 @@ def _release(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "Leases keep blobs, and what those refer to, whatever a prune would do.",
+    "A lease keeps blobs, and what they refer to, from being pruned.",
     examples=(
         ("id=$(ocigc lease create mirror --expire 2h sha256:5f2d... sha256:01ab...)", ""),
         ("skopeo copy oci:elsewhere:app oci:mirror:app", ""),
         ('ocigc lease release mirror "$id"', ""),
     ),
-    notes="The digests need not be there yet. The name of an image means its digest.",
+    notes="The blobs need not be present yet. An image's name stands for its digest.",
     commands={
         "create": (
             "make a lease and print its name",

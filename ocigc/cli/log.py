@@ -1,7 +1,8 @@
 """What a command says on stderr besides its result: lines for a person or, with `--log-format json`, one JSON object
 per line for a log.
 
-Messages of the library name no option and no command. They state a remedy, and its words are here.
+Messages of the library never name an option or a command. They state a remedy as a value, and this module has its
+words.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _HINTS = {
 
 
 class _Log:
-    """How this process logs: a process runs one command. `noted` are the notes that were told: what is planned anew
-    comes to the same."""
+    """How this process logs; a process runs one command. `noted` are the notes that were printed, as a second plan
+    repeats those of the first."""
 
     json = False
     noted: ClassVar[set[str]] = set()
@@ -47,7 +48,7 @@ def use(form: str) -> None:
 
 
 def for_people() -> bool:
-    """Whether a person may be reading, to whom more can be shown than what is logged."""
+    """Whether a person may be reading, who can be shown more than a log gets."""
     return not _Log.json
 
 

@@ -1,4 +1,4 @@
-"""`ocigc ls`: the images of layouts and what they cost."""
+"""`ocigc ls`: the images of layouts and their sizes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WIDE = 100  # columns
 
 @frozen
 class Row:
-    """An image in one of several layouts."""
+    """An image, and the layout that it is in."""
 
     layout: str
     usage: Usage
@@ -245,9 +245,9 @@ def usage_lines(found: Sequence[Usage]) -> Iterator[str]:
 
 
 COMMAND = Command(
-    "Lists images with their sizes, and with how much of each no other image of its layout has. On a terminal the "
-    "table fits the window: below 100 columns DIGEST and SHARED are left out, below 80 also CREATED, and in that order "
-    "where names would have no room. Then names are shortened in the middle. Piped output is complete.",
+    "Lists images with their sizes; UNIQUE is what no other image of the layout has. On a terminal the table fits the "
+    "window: DIGEST and SHARED are left out below 100 columns, CREATED below 80, and sooner if names need the room; "
+    "then names are shortened in the middle. Piped output is complete.",
     (
         options.LAYOUTS,
         options.RECURSIVE,
@@ -258,7 +258,7 @@ COMMAND = Command(
                 "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "
                 "orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, "
                 "or longer ago than 30d), larger=SIZE; may be repeated: values of one key are "
-                "alternatives, different keys have to match together"
+                "alternatives, and every key has to match"
             ),
             listing.sort_option(FIELDS),
             listing.REVERSE,

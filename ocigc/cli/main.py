@@ -1,4 +1,4 @@
-"""The command line: runs a command, and turns what goes wrong into one line and an exit code."""
+"""The command line: runs a command, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from errno import EACCES
 from itertools import pairwise
 
-TYPE_CHECKING = False  # to load typing takes longer than `ocigc --version`
+TYPE_CHECKING = False  # loading typing takes longer than `ocigc --version`
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -24,7 +24,7 @@ _FAILED = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    # A run makes millions of values and hardly a cycle. Searching them for cycles would take a third of its time.
+    # A run makes millions of values and hardly any cycles. Searching for cycles would take a third of its time.
     gc.disable()
     _prepare_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _command(words)
     finally:
         _flush_streams()
-        # No search for cycles at the end either.
+        # Nor does the interpreter search for cycles when it ends.
         gc.freeze()
 
 
@@ -129,7 +129,7 @@ def _show_help(words: Sequence[str]) -> int:
 
 
 def _parse(args: Namespace, words: Sequence[str]) -> None:
-    """Fills `args` from the words, as far as they can be understood. Raises UsageError."""
+    """Fills `args` from the words, if they can be parsed. Raises UsageError."""
     from ocigc.cli import commands  # noqa: PLC0415
 
     if words[0] == "help":
@@ -138,7 +138,7 @@ def _parse(args: Namespace, words: Sequence[str]) -> None:
         return
     name, command, rest = commands.find(_command_first(words))
     args.command, args.failure = name, command.failure
-    # Not into `args` itself: where the words cannot be understood, `args` stays as it was.
+    # Not into `args` itself, which has to stay as it was if the words cannot be parsed.
     vars(args).update(vars(commands.parser_of(name, command).parse_args(rest)))
     if "layouts" in args:
         args.layout = args.layouts[0]
@@ -153,7 +153,7 @@ def _command_first(words: Sequence[str]) -> list[str]:
 
 
 def _message(error: OcigcError, args: Namespace) -> str:
-    """What is wrong, with the option that helps. Where the path is not a layout, what it is instead."""
+    """What is wrong, with the option that helps. For a path that is not a layout, also what it is."""
     from ocigc.cli.log import with_hint  # noqa: PLC0415
     from ocigc.errors import NotALayout  # noqa: PLC0415
 
@@ -187,7 +187,7 @@ def _fail(message: str, code: int, args: Namespace, words: Sequence[str]) -> int
 
     from ocigc.cli import log  # noqa: PLC0415
 
-    # If even this cannot be written, the exit code still tells it.
+    # If even this cannot be written, the exit code still says that the command failed.
     with suppress(OSError):
         log.error(message)
     if args.failure is not None and not args.answered and _wants_json(args, words):
@@ -199,7 +199,7 @@ def _fail(message: str, code: int, args: Namespace, words: Sequence[str]) -> int
 
 
 def _wants_json(args: Namespace, words: Sequence[str]) -> bool:
-    """Whether JSON was asked for. Where the words could not be understood, `args` does not tell."""
+    """Whether JSON was asked for. `args` does not say so if the words could not be parsed."""
     if "format" in args:
         return bool(args.format == "json")
     return _given("--format", "json", words)
@@ -210,7 +210,7 @@ def _given(option: str, value: str, words: Sequence[str]) -> bool:
 
 
 def _prepare_streams() -> None:
-    """Puts /dev/null in place of standard streams that the caller has closed. The others can write any text then."""
+    """Opens /dev/null for standard streams that the caller has closed, and lets the others write any text."""
     for name in ("stdin", "stdout", "stderr"):
         # In this order, each stream gets the lowest free descriptor, which is its own.
         stream = getattr(sys, name)
@@ -221,7 +221,7 @@ def _prepare_streams() -> None:
 
 
 def _flush_streams() -> None:
-    """Writes what is left. Where that fails, the interpreter must not try it again at its end, and fail again."""
+    """Flushes the output. If that fails, makes sure that the interpreter does not try, and fail, again when it ends."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

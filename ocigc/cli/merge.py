@@ -1,4 +1,4 @@
-"""`ocigc merge`: a verification out of the fragments of its shards."""
+"""`ocigc merge`: merges the fragments of a sharded verification into one result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ocigc.verification.scan import together
 
 
 def run(args: argparse.Namespace) -> int:
-    """Puts fragments together."""
+    """Merges fragments."""
     fragments = [
         (printable(name), fragment.parse(options.read_file("FRAGMENT", name, dash=True), printable(name)))
         for name in args.fragments
@@ -33,11 +33,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "Puts the fragments that `ocigc verify --shard I/N` has written together, and reports what one run would have "
-    "reported. It refuses if a shard is missing or there twice, if the fragments are not of one verification and one "
-    "version, or if the layout has changed meanwhile.",
+    "Merges the fragments that `ocigc verify --shard I/N` wrote, and reports what one run would have reported. It "
+    "refuses if a shard is missing or given twice, if the fragments are from different verifications or versions of "
+    "ocigc, or if the layout changed in between.",
     (
-        Option("fragments", metavar="FRAGMENT", nargs="+", help="the files of all shards; - is standard input"),
+        Option("fragments", metavar="FRAGMENT", nargs="+", help="the fragments of all shards; - is standard input"),
         options.FORMAT,
     ),
     run,
@@ -45,7 +45,7 @@ COMMAND = Command(
         ("ocigc merge fragments/*.json", "the report of `ocigc verify`"),
         ("ocigc merge --format json 1.json 2.json 3.json", "one JSON object"),
     ),
-    exit_status="as of `ocigc verify`: 0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong "
-    "usage, 3 something could not be checked, or the fragments do not make a whole",
+    exit_status="as for `ocigc verify`: 0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong "
+    "usage, 3 something could not be checked, or the fragments do not fit together",
     failure=lambda message, _: failure_as_json(message),
 )

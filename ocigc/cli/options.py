@@ -53,12 +53,12 @@ READABLE = LAYOUT.but(help="the directory of an OCI image layout, or a tar archi
 LAYOUTS = Option(
     "layouts", metavar="LAYOUT", nargs="+", help="directories of OCI image layouts, or tar archives of them"
 )
-"""The first of them is `args.layout`, too."""
+"""The first of them is `args.layout` too."""
 
 REFERENCE = Option(
     "reference",
     metavar="REF",
-    help="an image's name, a pattern of names as in 'app:1.*', its digest or the beginning of that; with --recursive, "
+    help="an image's name, a pattern of names as in 'app:1.*', or its digest or the beginning of it; with --recursive, "
     "REPOSITORY:TAG",
 )
 
@@ -97,15 +97,15 @@ WAIT = Option(
 CLUSTER = Option(
     "--cluster",
     metavar="WHERE",
-    help="let the workers of a dask cluster read: the address of its scheduler, as in tcp://head:8786, the file that "
-    "it has written, or local:N for N workers on this machine; needs ocigc[cluster]",
+    help="let the workers of a dask cluster do the reading; WHERE is the address of its scheduler, as in "
+    "tcp://head:8786, its scheduler file, or local:N for N workers on this machine; needs ocigc[cluster]",
 )
 
 SPARSE = Option("--sparse", action="store_true", help="accept incomplete images")
 
 
 PLAN_OUT = Option(
-    "--plan-out", metavar="FILE", help="with -n, save the plan to FILE; `ocigc apply` carries out exactly that"
+    "--plan-out", metavar="FILE", help="with -n, save the plan to FILE; `ocigc apply` carries out exactly that plan"
 )
 
 DRY_RUN = Option("-n", "--dry-run", action="store_true", help="show what would be done and change nothing")
@@ -129,14 +129,14 @@ SHARED_WITH = Option(
     metavar="LAYOUT",
     action="append",
     default=[],
-    help="another layout whose blobs may be stored here: what it needs and lacks is kept; may be repeated",
+    help="another layout whose blobs may be stored here: what it lacks is kept; may be repeated",
 )
 
 SHARED_BLOBS = Option(
     "--shared-blobs",
     metavar="DIR",
-    help="a directory of blobs that layouts share, as skopeo's --dest-shared-blob-dir makes, or another layout: look "
-    "there for what the layout lacks",
+    help="look here too for blobs that the layout lacks: a directory that layouts share, as skopeo's "
+    "--dest-shared-blob-dir makes it, or another layout",
 )
 
 DRIVER = Option(
@@ -158,20 +158,20 @@ def open_metrics_file(args: argparse.Namespace) -> MetricsFile:
     if getattr(args, "dry_run", False):
         raise UsageError("--metrics-file: a dry run has nothing to record; leave out one of the two")
     if len(getattr(args, "layouts", ())) > 1:
-        raise UsageError("--metrics-file: it has the figures of one layout, or of a tree with --recursive")
+        raise UsageError("--metrics-file takes the figures of one layout, or of a tree with --recursive")
     from ocigc.cli.output.metrics import MetricsFile  # noqa: PLC0415
 
     return MetricsFile(args.metrics_file, args.command, args.layout)
 
 
 def measure(args: argparse.Namespace, values: Mapping[str, float]) -> None:
-    """Adds figures to those that --metrics-file will have."""
+    """Adds figures to those for --metrics-file."""
     if args.metrics is not None:
         args.metrics.add(values)
 
 
 def layouts(results: Results[T]) -> dict[str, float]:
-    """The figures that --metrics-file has for a tree."""
+    """The figures of a tree for --metrics-file."""
     return {"layouts": len(results.values) + len(results.errors), "failed_layouts": len(results.errors)}
 
 

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _policy(args: argparse.Namespace) -> Policy | None:
-    """The policy of --policy. Its text stays with the arguments, for a saved plan."""
+    """The policy of --policy. Its text is kept in the arguments, for a saved plan."""
     if args.policy is None:
         return None
     content = options.read_file("--policy", args.policy)
@@ -157,7 +157,7 @@ class _Teller:
 
     def review(self, planned: Pruned) -> None:
         """Puts a plan in figures, while its snapshot is open."""
-        # A person decides by the share of the store that goes; a log can do without the status of every file.
+        # A person decides by the share of the store that goes; a log does not need the status of every file.
         whole = sys.stdout.isatty()
         self._summary = summarize(planned, self._wanted, most=self._most, whole=whole, watch=self._progress)
 
@@ -197,7 +197,7 @@ class _Teller:
 
 
 def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:
-    """What part of a plan --max-delete does not allow."""
+    """How a plan exceeds --max-delete; None if it does not."""
     store, plan = planned.snapshot.store, planned.plan
     size = planned.reclaimed + planned.trashed
     return consent.excess(
@@ -241,7 +241,7 @@ COMMAND = Command(
                 "--keep-storage",
                 metavar="SIZE",
                 type=options.argument_type(parse_size),
-                help="remove only as many images as needed, the oldest first, for all blobs to fit into SIZE, for "
+                help="remove only as many images, the oldest first, as it takes for all blobs to fit into SIZE, for "
                 "example 200GB",
             ),
             Option(
@@ -265,7 +265,7 @@ COMMAND = Command(
     ),
     run,
     examples=(
-        ("ocigc prune mirror", "show and remove dangling images and orphaned blobs"),
+        ("ocigc prune mirror", "show and remove dangling images and orphans"),
         ("ocigc prune -a --in-use used.json mirror", "remove all images that the containers in used.json do not use"),
         ("ocigc prune -a --filter until=30d -n mirror", "show which images older than 30 days would go"),
         ("ocigc prune -a --filter label!=keep --force --format json mirror", "from cron: no question, one JSON object"),

@@ -60,7 +60,7 @@ class _Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanLayout:
-    """Plans a layout of a tree in any process, by what the others ask of it."""
+    """Plans a layout of a tree, in any process. It knows what the other layouts need of this one."""
 
     options: PruneOptions
     most: int | None
@@ -81,8 +81,8 @@ class PlanLayout:
 
 
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree | None = None) -> int:
-    """Prunes all layouts below a root; those that fail are named, and the others go on. With a `saved` plan, nothing
-    but that is done."""
+    """Prunes all layouts below a root; those that fail are named, and the others go on. With a `saved` plan, carries
+    out that plan and nothing else."""
     options.check_plan_out(args)
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
@@ -150,7 +150,7 @@ def _allow(tree: Tree, too_much: str | None) -> None:
 
 
 def _excess(args: argparse.Namespace, results: Results[LayoutAnswer]) -> str | None:
-    """What part of the plans of all layouts --max-delete does not allow."""
+    """How the plans of all layouts together exceed --max-delete; None if they do not."""
     summary = together([answer.summary for _, answer in results.values])
     size = sum(answer.size for _, answer in results.values)
     images = summary.images
@@ -158,7 +158,7 @@ def _excess(args: argparse.Namespace, results: Results[LayoutAnswer]) -> str | N
 
 
 class _Pruning:
-    """One run over a tree: its plans first, then what they say."""
+    """One run over a tree: first it plans all layouts, then it carries the plans out."""
 
     def __init__(
         self,
@@ -282,16 +282,16 @@ class _Pruning:
 
         results = self._run.carry_out(work)
         for name, answer in results.values:
-            # A run that was interrupted before has removed some of it.
+            # An earlier run, which was interrupted, has removed some of it.
             rest = () if shown is None or results.errors else shown[name].rest(answer.goes).orphans
             if rest:
-                self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay: they are needed now")
+                self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay, as they are needed now")
         return self._counted(results)
 
     def _unchanged(self, shown: Goes, now: Pruned, *, keeps_for_others: bool) -> Goes:
-        """Checks that a layout loses only what was shown, as nobody can be asked for each layout. With
-        `keeps_for_others` it has kept blobs that other layouts needed, and may lose them later. Gives what is left to
-        go then. Raises Refused.
+        """Checks that a layout loses only what was shown, as nobody can be asked about each layout. With
+        `keeps_for_others`, the layout has kept blobs that other layouts needed, and may lose them later; returns what
+        may still go then. Raises Refused.
         """
         going = goes(now)
         if what := shown.difference(going, keeps_for_others=keeps_for_others):
@@ -309,7 +309,7 @@ class _Pruning:
 def _repositories(
     args: argparse.Namespace, wanted: PruneOptions, tree: Tree, watch: Watcher
 ) -> dict[Found, str | None]:
-    """The repository that owns the bare tags of each layout. Tells what is in use and matches no image of any."""
+    """The repository of each layout's bare tags. Notes references that are in use and match no image of any layout."""
     repositories = {each: each.repository(args.repository, watch.note) for each in tree.found}
     in_use_files.note_unmatched_below(args, wanted.request.in_use, tree, strict=wanted.in_use_strict)
     return repositories

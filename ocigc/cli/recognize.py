@@ -1,5 +1,5 @@
-"""Recognizes what was given in place of a layout: another store, an archive, another tool's way to name things, a
-directory above or below.
+"""Recognizes what was given in place of a layout: another kind of store, an archive, another tool's way to name an
+image, or a directory above or below the layout.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def recognize(path: str, others: Sequence[str] = ()) -> str | None:
     """
     for other in others:
         if _is_layout(other):
-            return f"the layout comes first, and {printable(other)} is one"
+            return f"the layout comes first: did you mean {printable(other)}?"
     try:
         if os.path.isdir(path):
             return _directory(path)
@@ -46,7 +46,7 @@ def recognize(path: str, others: Sequence[str] = ()) -> str | None:
 
 
 def _text(text: str) -> str | None:
-    """A way to name something that is not a path."""
+    """What to do about a name that is not a path."""
     transport, colon, rest = text.partition(":")
     rest = rest.removeprefix("//")
     if not text:
@@ -54,9 +54,9 @@ def _text(text: str) -> str | None:
     if not colon:
         return None
     if transport in _REGISTRIES and "://" in text:
-        return f"that is in a registry: copy it first, as in `skopeo copy docker://{printable(rest)} oci:DIRECTORY:TAG`"
+        return f"it is in a registry: copy it first, as in `skopeo copy docker://{printable(rest)} oci:DIRECTORY:TAG`"
     if transport in _ENGINES:
-        return f"that is in an engine's own store, which `{_ENGINES[transport]}` cleans"
+        return f"that image is in an engine's own store, which `{_ENGINES[transport]}` cleans"
     return _in_layout("", text, transport) if _is_layout(transport) else _of_transport(transport, rest)
 
 
@@ -169,7 +169,7 @@ def _directory(path: str) -> str | None:
     if not names:
         return "the directory is empty; `ocigc synth` writes a sample, `skopeo copy ... oci:DIRECTORY:TAG` a real one"
     if {"sha256"} <= names or {"blobs"} == names:
-        return "it has blobs but no index.json: prune the layouts that share them together, with --recursive above them"
+        return "it has blobs but no index.json: prune the layouts that share them, with --recursive above all of them"
     return None
 
 

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Draws one layout, or a tree of them."""
     as_document = args.format == "json"
     if args.output is None and not as_document:
-        raise UsageError("a page goes into a file: give --output FILE, or --output - for standard output")
+        raise UsageError("the page needs a file: give --output FILE, or --output - for standard output")
     target = "-" if args.output is None else args.output
     earlier = _earlier(args)
     in_use = in_use_files.read(args)
@@ -62,7 +62,7 @@ def _earlier(args: argparse.Namespace) -> Earlier | None:
     if args.compare is None:
         return None
     if args.format == "json":
-        raise UsageError("--compare: the page says what is different, not --format json; leave one of the two out")
+        raise UsageError("--compare shows differences on the page, not in --format json; leave out one of the two")
     try:
         return parse_earlier(options.read_file("--compare", args.compare), printable(args.compare))
     except MalformedError as error:
@@ -105,15 +105,19 @@ COMMAND = Command(
             "-o",
             "--output",
             metavar="FILE",
-            help="where to write the page (- is standard output); only an older report is ever overwritten",
+            help="where to write the page (- is standard output); a file there is overwritten only if it is a report",
         ),
         Option(
             "--format",
             choices=("html", "json"),
             default="html",
-            help="html (default), or json: the figures alone, on standard output if there is no --output",
+            help="html (default), or json: only the figures, on standard output if there is no --output",
         ),
-        Option("--compare", metavar="FILE", help="an earlier report of --format json: the page says what is different"),
+        Option(
+            "--compare",
+            metavar="FILE",
+            help="show on the page what changed since FILE, an earlier report of --format json",
+        ),
         options.RECURSIVE,
         options.CLUSTER,
         in_use_files.group(),
@@ -126,7 +130,7 @@ COMMAND = Command(
         ("ocigc report mirror -o store.html", "then open store.html in a browser"),
         ("ocigc report --in-use used.json mirror -o store.html", "what is in use is not shown as reclaimable"),
         ("ocigc report --recursive zot -o zot.html", "one page for all layouts below a directory"),
-        ("ocigc report --format json mirror > monday.json", "a snapshot to compare with later"),
+        ("ocigc report --format json mirror > monday.json", "figures to compare with later"),
         ("ocigc report --compare monday.json mirror -o friday.html", "what is new, gone and grown since then"),
     ),
 )

@@ -66,7 +66,7 @@ def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Resto
 
 
 def _is_in_one(layouts: Sequence[str], digest: Digest) -> bool:
-    """Whether one of the layouts has a blob, as a pool has those of others."""
+    """Whether one of the layouts has a blob; a pool may have those of the others."""
     for each in layouts:
         with suppress(OSError):
             status = os.lstat(os.path.join(each, "blobs", digest.path))
@@ -81,7 +81,8 @@ def _show(restored: Restored, layout: str) -> None:
     print(f"{layout}{count(restored.blobs, 'blob')} restored")
     for name in restored.moved_on:
         log.note(
-            f"{layout}{printable(name)}: another image has this name now, so the image is back without it (--as NAME)"
+            f"{layout}{printable(name)}: another image has this name now, so the image came back without a name "
+            "(--as NAME gives it one)"
         )
     for digest in restored.damaged:
         log.note(f"{layout}damaged: {digest}: its copy in the trash cannot be read, or is corrupt")
@@ -95,13 +96,13 @@ COMMAND = Command(
         options.LAYOUT,
         Option("run_id", metavar="RUN", nargs="?", help="the run to undo (default: the last one)"),
         Option(
-            "--image", metavar="REF", help="bring back only this image: its name, its digest or the beginning of that"
+            "--image", metavar="REF", help="bring back only this image: its name, or its digest or the beginning of it"
         ),
         Option(
             "--as",
             dest="name",
             metavar="NAME",
-            help="the name to restore it under, if its own now belongs to another image",
+            help="the name to restore it under, if another image has its own by now",
         ),
         Option(
             "--interrupted",
@@ -114,7 +115,7 @@ COMMAND = Command(
     run,
     examples=(
         ("ocigc trash ls mirror", "what can be brought back"),
-        ("ocigc restore mirror", "undo the last prune that kept its trash"),
+        ("ocigc restore mirror", "undo the last prune with --trash"),
         ("ocigc restore mirror 5f2d01ab", "undo that run"),
         ("ocigc restore mirror --image alpine:3.18", "bring back one image, from the last run that removed it"),
         ("ocigc restore mirror --image app:1 --as app:old", "the same, under another name"),

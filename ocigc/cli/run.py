@@ -35,14 +35,14 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _forwarding() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
-    """Hands signals on to the program, once it has been `started`, and waits for its end: it decides what they mean."""
+    """Hands signals on to the program once it has been `started`: it decides what they mean."""
     running: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
     def forward(number: int, _: FrameType | None) -> None:
         if not running:
             early.append(number)
-        # A terminal sends an interrupt to all of the group in its foreground: the program has it already.
+        # A terminal sends an interrupt to its whole foreground process group, so the program has it already.
         elif number != signal.SIGINT or not _in_foreground() or os.getpgid(0) != os.getpgid(running[0].pid):
             running[0].send_signal(number)
 
@@ -72,13 +72,13 @@ def _in_foreground() -> bool:
 
 COMMAND = Command(
     "Runs a program that writes to a layout, such as skopeo or oras, and keeps prunes of that layout from starting "
-    "until it ends. It first waits for a prune that is running. Leases on everything present protect it from tools "
-    "that ignore the lock.",
+    "until it ends. It first waits for a prune that is running. Where locks do not reach, as on another machine, "
+    "leases protect all blobs that are present.",
     (
         options.LAYOUT,
         Option(PROGRAM, metavar="PROGRAM", nargs="+", help="the program and its arguments, after --"),
         options.WAIT.but(
-            default=None, help="how long to wait for a prune that runs, for example 10m (default: until it has ended)"
+            default=None, help="how long to wait for a running prune, for example 10m (default: until it ends)"
         ),
     ),
     run,

@@ -68,7 +68,7 @@ COMMAND = Command(
             help="the median size of a layer (default: 16KiB)",
         ),
         Option(
-            "--blobs", metavar="N", type=_count, help="instead, as many images with tiny layers as give this many blobs"
+            "--blobs", metavar="N", type=_count, help="write about N blobs: tiny layers, in as many images as it takes"
         ),
         Option(
             "--in-use", metavar="FILE", type=Path, help="also write a list of containers that use some of the images"

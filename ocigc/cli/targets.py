@@ -1,5 +1,5 @@
-"""What a command works on: the layouts that its arguments name, opened with no more rights than it needs. Every error
-names its layout.
+"""The layouts that a command's arguments name, opened with no more rights than the command needs. Every error names its
+layout.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ T = TypeVar("T")
 
 
 def confine(args: argparse.Namespace, *directories: int) -> None:
-    """Gives up, for good, the right to change anything but what lies in open directories and --metrics-file."""
+    """Gives up for good the right to change anything outside of some open directories, except --metrics-file."""
     network = getattr(args, "cluster", None) is not None
     confine_to(*directories, *_metrics_directory(args), network=network)
 
 
 @contextmanager
 def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) -> Iterator[Workers | None]:
-    """What --cluster names, to work on some layouts below LAYOUT; None without it. It is to be opened before this
-    process gives up its rights. Raises OcigcError."""
+    """The cluster that --cluster names, to work on some layouts below LAYOUT; None without the option. Open it before
+    this process gives up its rights. Raises OcigcError."""
     if getattr(args, "cluster", None) is None:
         yield None
         return
@@ -86,8 +86,8 @@ def needs_below(workers: Workers | None, tree: Tree, watch: Watcher) -> TreeNeed
 def layout(
     args: argparse.Namespace, *, writable: bool, archives: bool = False, also: Sequence[int] = ()
 ) -> Iterator[Layout]:
-    """Opens LAYOUT; with `archives`, it may be an archive of one. What may be changed from here on lies in it, if it is
-    to be `writable`, below the open directories `also`, or is --metrics-file. What goes wrong names it. Raises
+    """Opens LAYOUT; with `archives`, it may be an archive of one. From then on, this process can change only the layout
+    (if it is `writable`), what is below the open directories `also`, and --metrics-file. Errors name the layout. Raises
     UsageError."""
     also = [*also, *_metrics_directory(args)]
     with progress_line() as reading:
@@ -108,14 +108,14 @@ def share(args: argparse.Namespace, opened: Layout | Tree) -> None:
             _note_absence(opened)
         return
     if getattr(args, "cluster", None) is not None:
-        raise UsageError("--shared-blobs: read by this machine alone; leave out --cluster")
+        raise UsageError("--shared-blobs: workers cannot look there; leave out --cluster")
     from ocigc.layout.shared_blobs import SharedBlobs  # noqa: PLC0415
 
     opened.share(SharedBlobs.at(path))
 
 
 def _note_absence(opened: Layout | Tree) -> None:
-    """Notes where layouts have none of their blobs: somebody may not know that those are elsewhere."""
+    """Notes layouts that have none of their blobs: the user may not know that these are elsewhere."""
     from ocigc.layout.shared_blobs import lacks_all_blobs  # noqa: PLC0415
 
     bare = []
@@ -141,7 +141,7 @@ def _directories(opened: Layout | Tree) -> Iterator[tuple[str, Callable[[], Dir]
 
 
 def note_trouble(opened: Layout) -> None:
-    """Tells what is wrong with an archive as such."""
+    """Prints what is wrong with an archive as a whole."""
     if opened.trouble:
         log.note(f"{opened.path}: {opened.trouble}")
 
@@ -190,7 +190,7 @@ def each_layout(
     in_use: InUse | None = None,
     spread: Callable[[Workers], Spread[T]] | None = None,
 ) -> Results[T]:
-    """Works on every layout below LAYOUT. Reports what went wrong, and what of `in_use` matches no image."""
+    """Works on every layout below LAYOUT. Reports errors, and references of `in_use` that match no image."""
     from ocigc.layout import discover  # noqa: PLC0415
 
     if len(getattr(args, "layouts", ())) > 1:
@@ -248,7 +248,7 @@ def each_measured(
     directories: Sequence[int] = (),
 ) -> Results[T]:
     """Measures every layout below LAYOUT, here or on the workers of --cluster. The function gives values of a `kind`.
-    Only below the open `directories` may anything change. Reports what went wrong, and what of `in_use` matches no
+    Only what is below the open `directories` may be changed. Reports errors, and references of `in_use` that match no
     image.
     """
     from ocigc.layout import discover  # noqa: PLC0415
@@ -284,8 +284,8 @@ def each_measured(
 def where_found(
     args: argparse.Namespace, work: Callable[[Layout, str | None, Watcher], T], *, blobs: bool = False
 ) -> Results[T]:
-    """Works on those layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags.
-    With `blobs`, works on all of them if REF may name a blob. Reports what went wrong. Raises UsageError.
+    """Works on the layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags.
+    With `blobs`, works on all of them if REF may name a blob. Reports errors. Raises UsageError.
     """
     from ocigc.gc.resolve import NoSuchImage  # noqa: PLC0415
     from ocigc.layout import discover  # noqa: PLC0415
@@ -314,8 +314,8 @@ def where_found(
 def each_given(
     args: argparse.Namespace, work: Callable[[Layout, Watcher], T], *, in_use: InUse | None = None
 ) -> Results[T]:
-    """Reads every layout that was given, and notes what of `in_use` matches no image in it. An error in the only layout
-    is raised. With several, it is reported, and the others go on.
+    """Reads every layout that was given, and notes references of `in_use` that match no image in it. If there is only
+    one layout, its error is raised. With several, it is reported, and the others go on.
     """
     from ocigc.layout.discover import Results  # noqa: PLC0415
 

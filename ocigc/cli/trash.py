@@ -54,7 +54,7 @@ def empty(args: argparse.Namespace) -> int:
     if args.recursive and args.run_ids:
         raise UsageError("RUN names a run of one layout: leave it out with --recursive")
     if not args.force and not sys.stdin.isatty():
-        # What is wrong with the layout is said first.
+        # Errors of the layout come first.
         if args.recursive:
             targets.each_layout(args, lambda *_: None)
         else:
@@ -93,11 +93,11 @@ def _show(args: argparse.Namespace, found: Sequence[tuple[str, list[Trashed]]], 
     for line in table((*first, *_RUNS), [tuple(row) for row in rows], width=terminal_width(sys.stdout)):
         print(line)
     if any(run.is_restored for _, runs in found for run in runs):
-        print("*: restored; what is kept of it goes once the images have stayed")
+        print("*: restored; its blobs leave the trash once the images have stayed for an hour")
 
 
 def _rows(run: Trashed) -> Iterator[list[str]]:
-    """One line per image; the run's own columns in the first alone."""
+    """One line per image; the run's own columns are filled only in the first."""
     own = [
         run.id + ("*" if run.is_restored else ""),
         format_rfc3339(run.journal.started),
@@ -148,7 +148,7 @@ COMMAND = Command(
         "empty": (
             "free what is in the trash",
             Command(
-                "Removes runs from the trash for good, without waiting for their time to be over.",
+                "Removes runs from the trash for good, before their time is over.",
                 (
                     options.LAYOUT,
                     Option("run_ids", metavar="RUN", nargs="*", help="only these runs (default: all)"),

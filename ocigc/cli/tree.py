@@ -76,7 +76,7 @@ def _draw(leaves: Sequence[Leaf]) -> Iterator[str]:
 
 
 def _last_of_level(leaves: Sequence[Leaf]) -> list[bool]:
-    """For each leaf, whether no sibling follows."""
+    """For each leaf, whether it is the last of its siblings."""
     last = []
     follows: list[bool] = []
     for leaf in reversed(leaves):

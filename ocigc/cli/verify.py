@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
-    """What of a tree the workers verify by layouts, and what by blobs."""
+    """Which part of a tree the workers verify layout by layout, and which blob by blob."""
     from ocigc.cluster.trees import Spread  # noqa: PLC0415
     from ocigc.layout.completeness import Incomplete  # noqa: PLC0415
     from ocigc.layout.damage import Affected  # noqa: PLC0415
@@ -141,7 +141,7 @@ def _open(args: argparse.Namespace, progress: Watcher) -> Layout:
 
 
 def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification:
-    """Verifies a layout, or an archive of one: that it is cut off is what was to be found."""
+    """Verifies a layout, or an archive of one. That an archive is cut off is a finding, not an error."""
     try:
         with ExitStack() as stack:
             progress = stack.enter_context(progress_line())
@@ -198,8 +198,8 @@ COMMAND = Command(
             Option(
                 "--quick",
                 action="store_true",
-                help="read everything, but compare blobs that were verified before by their XXH3-128: finds bit rot, "
-                "not forgery",
+                help="read everything, but check blobs that were verified before by XXH3-128: finds bit rot, not "
+                "forgery",
             ),
             Option(
                 "--older-than",
@@ -212,14 +212,15 @@ COMMAND = Command(
             "--budget",
             metavar="DURATION",
             type=options.duration,
-            help="start no further blob after this long, for example 10m; alone, the oldest go first",
+            help="begin no more blobs after this long, for example 10m; without other options, the blobs verified "
+            "longest ago come first",
         ),
         Option(
             "--shard",
             metavar="I/N",
             type=options.argument_type(Shard.parse),
-            help="hash only the I-th of N shards, and write what is found as a fragment; `ocigc merge` puts the N "
-            "fragments together",
+            help="hash only the I-th of N shards, and write the result as a fragment; `ocigc merge` merges the N "
+            "fragments",
         ),
         options.SHARED_BLOBS,
         options.WAIT,
@@ -230,8 +231,8 @@ COMMAND = Command(
     examples=(
         ("ocigc verify mirror", "hash every blob, check every size and manifest"),
         ("ocigc verify --format json mirror", "one JSON object"),
-        ("ocigc verify delivery.tar.gz", "whether all of a delivery has come, before it is unpacked"),
-        ("ocigc verify --reachable mirror", "skip what the next prune removes anyway"),
+        ("ocigc verify delivery.tar.gz", "whether a delivery is complete, before it is unpacked"),
+        ("ocigc verify --reachable mirror", "leave out what the next prune removes anyway"),
         ("ocigc verify --changed mirror", "hash only what is new or was touched since the last run"),
         ("ocigc verify --older-than 30d --budget 10m mirror", "every night: everything is hashed once a month"),
         ("ocigc verify --deep mirror", "also unpack every layer"),

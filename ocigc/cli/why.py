@@ -136,7 +136,7 @@ COMMAND = Command(
     ),
     run,
     examples=(
-        ("ocigc why mirror sha256:5f2d01ab", "every path from an image, a lease or a label to this blob"),
+        ("ocigc why mirror sha256:5f2d01ab", "a path from every image, lease or label that reaches this blob"),
         ("ocigc why mirror alpine:3.18", "the same for an image, and what would go with its last name"),
     ),
     exit_status="0 something keeps it, 1 nothing does or it is absent, 2 wrong usage or no such image or blob, 3 "

@@ -1,4 +1,4 @@
-"""Blobs of one layout, hashed by workers: how they are divided into shards, and what the result of a shard must be."""
+"""Blobs of one layout, hashed by workers: the form of a shard, and of its result."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ocigc.times import SECOND
 
 @dataclass(frozen=True, slots=True)
 class BlobShard:
-    """Blobs of the layout at a path below the root: digests of one algorithm, ascending, in hexadecimal, one after
-    another. No blob is begun after `seconds` seconds. A shard may run twice, at once or one after the other.
+    """Blobs of the layout at a path below the root: digests of one algorithm, in ascending order and hexadecimal,
+    without separators. No blob is begun after `seconds` seconds. A shard may run twice, even at the same time.
     """
 
     root: str
@@ -32,7 +32,7 @@ class BlobShard:
 @dataclass(frozen=True, slots=True)
 class BlobResult:
     """For each blob the Verdict, the size (bytes) and the stamp that the worker saw, and, if wanted, the XXH3-128, in
-    hexadecimal, one after another. It took `seconds` seconds.
+    hexadecimal, without separators. It took `seconds` seconds.
     """
 
     verdicts: tuple[int, ...]
@@ -66,7 +66,7 @@ def fault(result: BlobResult, count: int, *, checksums: bool) -> str:
     """What is wrong with the form of a result for a shard of `count` blobs; empty if nothing is."""
     lists: Sequence[Sequence[int]] = (result.verdicts, result.sizes, result.stamps)
     if any(len(each) != count for each in lists):
-        return "it has not one entry per blob"
+        return "it does not have one entry per blob"
     known = frozenset(map(int, Verdict))
     if not known.issuperset(result.verdicts):
         return "it has an unknown verdict"
@@ -75,7 +75,7 @@ def fault(result: BlobResult, count: int, *, checksums: bool) -> str:
     except ValueError:
         return "its checksums are not hexadecimal"
     if found != (CHECKSUM * count if checksums else 0):
-        return "it has not one checksum per blob"
+        return "it does not have one checksum per blob"
     return "" if result.seconds >= 0 else "its duration is negative"
 
 

@@ -56,13 +56,13 @@ class Workers:
 
 @contextmanager
 def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> Iterator[Workers]:
-    """The workers of a cluster that see the same below a path as this host, where there are some layouts: `local:N`
-    starts N of them here; else it is a scheduler's address or file.
+    """The workers of a cluster that see the same layouts below a path as this host. `local:N` starts N workers here;
+    anything else is the address or the file of a scheduler.
 
-    TLS and time-outs are as dask's configuration says; its key `ocigc.patience` says after how many seconds a worker
-    that is late hangs, `ocigc.shard-size` how many bytes a shard of several blobs has at most, and `ocigc.large-index`
-    from how many bytes of index.json on the workers share a layout. Raises UsageError
-    without dask.distributed, and Refused where no scheduler or no fit worker is to be had.
+    TLS and time-outs are as in dask's configuration. It may have three more keys: `ocigc.patience`, the seconds after
+    which a late worker counts as hanging; `ocigc.shard-size`, the most bytes in a shard of several blobs; and
+    `ocigc.large-index`, the bytes of index.json from which on the workers share a layout. Raises UsageError without
+    dask.distributed, and Refused where there is no scheduler or no usable worker.
     """
     try:
         import dask  # noqa: PLC0415

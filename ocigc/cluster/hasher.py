@@ -1,8 +1,9 @@
 """Hashes the blobs of a layout on a cluster: cuts them into shards, and checks what comes back.
 
-A result counts only if the worker saw the files that this host has seen: of the same size, and touched at the same
-time. This host hashes again what a worker reports as bad or sees differently. If that is more than a few blobs, another
-worker gets the shard first. So a faulty worker can neither hide a corrupt blob nor report a sound one as corrupt.
+A result counts only if the worker saw the same files as this host: with the same sizes and times. This host hashes
+again what a worker reports as bad or sees differently. If that is more than a few blobs, another worker gets the shard
+first. So a worker with a stale mount or a fault cannot hide a corrupt blob by mistake, nor report a sound one as
+corrupt.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ocigc.progress import Progress, Report
 from ocigc.times import SECOND
 
 _RATE = 3e8  # bytes that a worker hashes in a second, until it is known better
-_PER_BLOB = 16 << 10  # to open a blob takes as long as to hash so many bytes
+_PER_BLOB = 16 << 10  # opening a blob takes as long as hashing this many bytes
 _LEAST_SECONDS = 0.5  # of a shard
 _SHARDS_IN_A_SECOND = 50  # that all workers together may end
 _MOST_BLOBS = 200_000  # of a shard: 13 MB of digests
@@ -33,8 +34,8 @@ class ClusterHasher:
     """Implements `Hasher` for the layout at a path below a root."""
 
     def __init__(self, pool: Pool, root: str, path: str, rate: list[float], most: int) -> None:
-        """`rate` has one number, of bytes per second, that all layouts of a tree share. A shard has at most so many
-        bytes, if it has more than one blob."""
+        """`rate` has one number, in bytes per second, which all layouts of a tree share. A shard of several blobs has
+        at most `most` bytes."""
         self._pool = pool
         self._root = root
         self._path = path
@@ -74,13 +75,13 @@ class ClusterHasher:
         return self._rate[0]
 
     def learn(self, weight: int, seconds: float) -> None:
-        """A shard of that weight has taken so long."""
+        """Takes note of how long a shard of that weight has taken."""
         if seconds > _LEAST_SECONDS / 10:
             self._rate[0] += (weight / seconds - self._rate[0]) / 4
 
 
 def fresh_rate() -> list[float]:
-    """Where nothing is known of the workers yet."""
+    """The rate while nothing is known about the workers."""
     return [_RATE]
 
 
@@ -109,7 +110,7 @@ class _Hashing:
         self._done_items = self._done_bytes = 0
 
     def run(self, *, in_order: bool) -> Hashes:
-        """Hashes all, and tells what went wrong. An interrupt leaves the rest UNCHECKED."""
+        """Hashes all, and gives the errors. An interrupt leaves the rest UNCHECKED."""
         troubles: Sequence[str] = ()
         with suppress(KeyboardInterrupt):
             troubles = self._hasher.pool.run(self._tasks(in_order=in_order), self._accept, self._tell)
@@ -139,8 +140,8 @@ class _Hashing:
                 first += count
 
     def _by_algorithm(self, *, in_order: bool) -> Iterator[tuple[str, array[int]]]:
-        """The positions of each algorithm; where they have an order, of each run of one. What is not registered has no
-        digest that anybody could compute."""
+        """The positions of each algorithm or, if their order matters, of each run of positions with the same one.
+        Digests of an unregistered algorithm cannot be computed, and are left out."""
         found: dict[str, array[int]] = {}
         for position, digest in enumerate(self._store.digests(self._nodes)):
             if not digest.registered:
@@ -187,7 +188,7 @@ class _Hashing:
             return "it has left blobs out"
         if len(elsewhere) > _DOUBTFUL:
             digest = self._store.digest(self._nodes[positions[elsewhere[0]]])
-            return f"it sees other files than this host, as {digest.path}: its mount is another one, or stale"
+            return f"it sees other files than this host, such as {digest.path}: its mount is a different one, or stale"
         self._take_result(result, positions, frozenset(doubtful))
         self._look_here([positions[n] for n in doubtful])
         weight = sum(self._sizes[n] + _PER_BLOB for n in positions)
@@ -211,7 +212,7 @@ class _Hashing:
                 self._put(position, result.verdicts[n], checksums[CHECKSUM * n : CHECKSUM * (n + 1)])
 
     def _look_here(self, positions: Sequence[int]) -> None:
-        """Hashes what a worker doubts on this host."""
+        """Hashes on this host what a worker reports as bad."""
         if not positions:
             return
         nodes = array("I", (self._nodes[n] for n in positions))

@@ -1,4 +1,4 @@
-"""A shard of whole layouts of a tree: what it is, how a worker runs it, and what the result is."""
+"""A shard of whole layouts of a tree: its form, how a worker runs it, and the form of the result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocigc.progress import Report
 
 @dataclass(frozen=True, slots=True)
 class LayoutShard:
-    """Layouts at some paths below a `root`, which is `shown` to people, and what to do with each."""
+    """Layouts at some paths below a `root`, which messages call `shown`, and what to do with each."""
 
     root: str
     shown: str
@@ -48,7 +48,7 @@ class _Listening:
         return self._report
 
     def note(self, message: str) -> None:
-        """Keeps it for the one who waits."""
+        """Keeps a note for the host that waits for the shard."""
         self.notes.append(message)
 
 
@@ -66,6 +66,6 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
                 with Layout(shown, root.below(*path.split("/"))) as layout:
                     value = plain(work(layout, Found(path), watch))
             except (OcigcError, OSError):
-                pass  # the one who waits will see it, or not
+                pass  # the host sees this layout by itself
             found.append(LayoutResult(index, device, tuple(watch.notes), value))
     return found

@@ -1,4 +1,4 @@
-"""Manifests of one layout, read by workers for the host that decides: what a shard is, and what its result is."""
+"""Manifests of one layout, read by workers for the host that decides: the form of a shard, and of its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocigc.layout.dirfd import Dir
 from ocigc.native import Role, parse_children
 from ocigc.progress import Progress, Report
 
-_THREADS = 16  # a store on a network answers late, but many at once
+_THREADS = 16  # a store on a network answers late, but can answer many at once
 _LIMIT = 1 << 20  # bytes of a document: a larger one is left to the host
 _MOST = 64 << 20  # bytes of a result
 
@@ -49,7 +49,7 @@ class Manifests:
         return Manifests(" ".join(found), _packed(sizes), _packed(b"".join(found.values())))
 
     def unpacked(self) -> tuple[list[str], list[int], bytes]:
-        """The digests, as many sizes, and all contents. Raises ValueError where they do not fit together."""
+        """The digests, the sizes and the contents. Raises ValueError where they do not fit together."""
         digests = self.digests.split(" ") if self.digests else []
         sizes = _unpacked(self.sizes, 4 * len(digests))
         lengths = [each for (each,) in iter_unpack("<I", sizes)]
@@ -64,7 +64,7 @@ def _packed(content: bytes) -> str:
 
 
 def _unpacked(text: str, size: int) -> bytes:
-    """So many bytes. Raises ValueError where there are others."""
+    """The given number of bytes. Raises ValueError where there are more or fewer."""
     unpacking = zlib.decompressobj()
     try:
         found = unpacking.decompress(b64decode(text, validate=True), size + 1)

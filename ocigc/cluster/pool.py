@@ -1,8 +1,9 @@
 """Hands shards to the workers of a cluster, watches them, and runs a shard elsewhere if something goes wrong.
 
-A worker is used once it has greeted: with this version, and with the same content below the root. Its answers are
-checked like any foreign input. A shard that fails, dies or hangs goes to another worker; if none is left, the run ends
-with what is wrong, the worker and the path. Dask itself moves what was on a worker that dies.
+A worker is used only after a greeting shows that it has this version of ocigc, and sees the same content below the
+root. Its answers are checked like any foreign input. A shard that fails, dies or hangs goes to another worker; if none
+is left, the run ends with an error that names the worker and the path. Dask itself moves the shards of a worker that
+dies.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ocigc.progress import Watcher
 SHARD_SECONDS = 20.0
 """How long a shard should take at most, so that a lost worker costs less than a minute."""
 SHARDS_PER_SLOT = 8
-"""Into how many shards work is cut for each slot of the workers, so that all end at about the same time."""
+"""The number of shards for each slot of the workers: enough that all slots end at about the same time."""
 
 _POLL_SECONDS = 0.1
 _BETWEEN_SUBMITS = 0.01  # seconds: the scheduler gets at most a hundred shards in one
@@ -40,8 +41,9 @@ _SHOWN = 3
 
 @dataclass(slots=True)
 class Task:
-    """A shard to run: the name of the function that runs it, and its argument. `what` names it for people; it should
-    take `seconds` seconds. `context` is the caller's. It has failed on the workers `tried`; `wrong` is the last reason.
+    """A shard to run: the name of the function that runs it, and its argument. `what` names it for people. It should
+    take `seconds` seconds, and has failed on the workers `tried`, `wrong` being the last reason. `context` is for the
+    caller.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Where the layouts are, and the SHA-256 of the index.json of some of them, by path below it."""
+    """The directory with the layouts, and the SHA-256 of the index.json of some of them, by path below it."""
 
     path: str
     indexes: Mapping[str, str]
@@ -90,7 +92,7 @@ class Pool:
     # Workers
 
     def admit(self, root: Root) -> None:
-        """Greets all workers, and uses those that fit. Raises Refused where none does."""
+        """Greets all workers, and uses those that can be used. Raises Refused where none can."""
         self._root = root
         self._greet_new()
         if not self._threads:
@@ -137,15 +139,15 @@ class Pool:
             return "it has no memory left"
         for (path, here), there in itertools.zip_longest(self._root.indexes.items(), greeting.indexes):
             if here != there:
-                seen = printable(there) if there and len(there) != len(here) else "another index.json"
+                seen = printable(there) if there and len(there) != len(here) else "a different index.json"
                 return f"it sees other content than this host at {self._root.path}/{path}: {seen}"
         return ""
 
     # Tasks
 
     def run(self, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None) -> list[str]:
-        """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. What `poll`
-        raises, or an interrupt, stops the workers. Gives what went wrong; those tasks are not done.
+        """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. An exception of
+        `poll`, or an interrupt, stops the workers. Gives the errors; the tasks that they name are not done.
         """
         run = _Run(self, accept, poll)
         try:
@@ -201,14 +203,14 @@ class Pool:
 
     @staticmethod
     def answer(future: Any, seconds: float) -> Answer:
-        """What a task has answered. Raises TimeoutError, ValueError, and whatever dask does."""
+        """The answer to a task. Raises TimeoutError, ValueError, and whatever dask raises."""
         content = future.result(timeout=seconds)
         if not isinstance(content, str):
             raise ValueError("the answer is not a text")
         return _parsed(content)
 
     def cancel(self, futures: Sequence[Any]) -> None:
-        """Lets workers stop their work."""
+        """Makes workers stop their work."""
         with suppress(Exception):
             self._client.cancel(list(futures), force=True)
 
@@ -239,7 +241,7 @@ class _Run:
         self._troubles: list[str] = []
 
     def run(self, tasks: Iterator[Task]) -> list[str]:
-        """Runs them all. The scheduler's end, or no workers left, is a trouble like any other, and the last."""
+        """Runs them all. If the scheduler or the last worker is gone, that is an error like any other, and the last."""
         try:
             while True:
                 while len(self._running) < 2 * self._pool.slots and (task := next(tasks, None)) is not None:
@@ -265,7 +267,7 @@ class _Run:
         future.add_done_callback(self._ended.put)
 
     def _take(self) -> None:
-        """Takes the results that are there, or waits a moment for one."""
+        """Takes the results that have come, or waits a moment for one."""
         with suppress(Empty):
             future = self._ended.get(timeout=_POLL_SECONDS)
             while True:
@@ -282,7 +284,7 @@ class _Run:
             answer = self._pool.answer(future, self._pool.limit(task))
             worker, wrong = answer.host, answer.wrong or self._accept(task, answer.value)
         except TimeoutError:
-            wrong = "its answer cannot be had"
+            wrong = "its answer cannot be fetched"
         except Exception as error:
             worker, wrong = _dead(error)
         if not wrong:

@@ -1,5 +1,5 @@
-"""The layouts of a tree on a cluster: each is a piece of work for one worker, and small ones go together. The manifests
-of a large one are read by all workers, and it is worked on here.
+"""The layouts of a tree on a cluster. Each is work for one worker, and small ones share a shard. A large layout is
+worked on here, but all workers read its manifests.
 
 A result counts only if the worker and this host have read the same index.json. A layout that a worker cannot read, or
 leaves to this host, is worked on here.
@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Spread(Generic[T]):
-    """Work on the layouts of a tree: `there` makes what a worker runs of a layout, a value that can be pickled, whose
-    result may be None: then it is left to `here`. `result` is the type that results are checked against, and `names`
-    classes as `restored` wants them.
+    """Work on the layouts of a tree. `there` makes what a worker runs for a layout: a value that can be pickled. If its
+    result is None, the layout is left to `here`. `result` is the type that results are checked against, and `names` are
+    classes as `restored` takes them.
     """
 
     there: Callable[[Found], Work[T | None]]
@@ -56,7 +56,7 @@ def each_layout(
     large: int,
     among: Sequence[Found] | None = None,
 ) -> Results[T]:
-    """Does as `discover.each_layout` does, on the workers that see the tree at the path `root`. A layout is a large one
+    """Does what `discover.each_layout` does, on the workers that see the tree at the path `root`. A layout is large
     from `large` bytes of index.json on.
     """
     layouts = tree.found if among is None else among
@@ -113,7 +113,7 @@ class _Spreading(Generic[T]):
         self._notes: dict[str, Sequence[str]] = {}
 
     def run(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> bool:
-        """Works on them, whose index.json have so many bytes, by path; whether an interrupt came."""
+        """Works on layouts, given the bytes of their index.json by path. Returns whether an interrupt came."""
         self._total = len(layouts)
         self._report = self._watch("Layouts")
         troubles: list[str] = []
@@ -158,11 +158,11 @@ class _Spreading(Generic[T]):
     def _accept(self, task: Task, value: Any) -> str:
         batch: Sequence[Found] = task.context
         if not isinstance(value, list) or len(value) != len(batch):
-            return "it does not tell of each layout"
+            return "it lacks a layout"
         results = [_result(each) for each in value]
         for found, result in zip(batch, results, strict=True):
             if result.index != index_digest(self._tree.dir, found.path):
-                return f"it sees another {INDEX} of {found.name} than this host: its mount is another one, or stale"
+                return f"it sees another {INDEX} of {found.name} than this host: its mount is a different one, or stale"
         read = [None if each.value is None else self._read(each) for each in results]
         for found, result, one in zip(batch, results, read, strict=True):
             if one is None:

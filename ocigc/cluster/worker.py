@@ -22,12 +22,12 @@ _RUNNING = ("executing", "long-running")
 
 
 class _Stopped(Exception):
-    """Nobody waits for the answer any more."""
+    """Nobody is waiting for the answer any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a worker reports before it gets work. `indexes` are the SHA-256 of the index.json of some layouts, or why it
+    """What a worker reports before it gets work. `indexes` has, for some layouts, the SHA-256 of index.json, or why it
     cannot be read; `memory` is the free memory, in bytes.
     """
 
@@ -49,10 +49,10 @@ class Answer:
 
 
 def work(name: str, argument: Any) -> str:
-    """Runs one shard, and answers with an `Answer` as JSON. It stops soon after nobody waits for it any longer."""
+    """Runs one shard, and answers with an `Answer` as JSON. It stops soon after its caller has stopped waiting."""
     value, wrong = None, ""
     with suppress(OcigcError):
-        map_blobs()  # the process is a program's own: that of dask's worker
+        map_blobs()  # the process is dask's worker: nothing else in it handles SIGBUS
     try:
         value = plain(_SHARDS[name](argument, _listening()))
     except _Stopped:
@@ -61,7 +61,7 @@ def work(name: str, argument: Any) -> str:
         wrong = str(error)
     except OSError as error:
         wrong = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
-    except Exception as error:  # any error is reported to the one who waits
+    except Exception as error:  # any error is reported to the caller
         wrong = f"{type(error).__name__}: {error}"
     return json.dumps({"host": _host(), "value": value, "wrong": wrong})
 
@@ -90,7 +90,7 @@ def _host() -> str:
 
 
 def _listening() -> Report:
-    """A report that raises once nobody waits for the task that runs in this thread."""
+    """A progress report that raises once nobody waits for the task that runs in this thread."""
     from distributed import get_worker  # noqa: PLC0415
 
     try:

@@ -28,7 +28,7 @@ _SOURCES: tuple[Source, ...] = (
 
 def parse_in_use(data: bytes, name: str) -> InUse:
     """Parses the content of a file that lists what is in use; `name` is for messages. Raises UsageError if no source
-    recognises it, or if part of it is not understood: leaving out a name would lose an image.
+    recognises it, or if part of it is not understood: to ignore a name could lose an image.
     """
     text = _decode(data, name)
     if text.lstrip().startswith(("{", "[")):

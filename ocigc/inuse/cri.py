@@ -1,5 +1,5 @@
-"""What crictl says of a node of a cluster: containers, pods and images, by `ps`, `pods`, `images`, `inspect`,
-`inspectp`, `inspecti` and `info`. The image of pods' sandboxes is in `info` and `inspectp`, and pinned in `images`.
+"""What crictl says about a node of a cluster: the output of `ps`, `pods`, `images`, `inspect`, `inspectp`, `inspecti`
+and `info`. The image of pods' sandboxes is in `info` and `inspectp`, and is pinned in `images`.
 
 Sources: cri-api `runtime.v1`; containerd `internal/cri/server` (`sandboxImage`, `pinned_images` of older and newer
 versions, the `image` of a sandbox's info); CRI-O `server/runtime_status.go`.
@@ -50,7 +50,7 @@ def _is_details(document: dict[str, Any]) -> bool:
 
 
 def _is_info(document: dict[str, Any]) -> bool:
-    """What a runtime says of itself, whole or its `config` alone."""
+    """What a runtime says about itself: the whole answer, or only its `config`."""
     status, config = document.get("status"), document.get("config")
     whole = isinstance(status, dict) and "conditions" in status
     return isinstance(config, dict) and (whole or _has_key(config, _SANDBOX_KEYS | _PINNED_KEYS))
@@ -97,7 +97,7 @@ def _container(entry: dict[str, Any], where: str) -> InUse:
 
 def _image(entry: dict[str, Any], where: str) -> InUse:
     names = [*fields(entry, "repoTags", where), *fields(entry, "repoDigests", where)]
-    # What a runtime pins is the image of its sandboxes.
+    # The images that a runtime pins are those of its sandboxes.
     return union([field(entry, "id", where), *names, _NAMED if entry.get("pinned") is True else InUse()])
 
 
@@ -118,7 +118,7 @@ def _details(document: dict[str, Any], where: str) -> Iterator[InUse]:
 
 
 def _pod(pod: dict[str, Any], where: str) -> InUse:
-    """A pod in a list, of whose sandbox some runtimes tell the image."""
+    """A pod in a list. Some runtimes say which image its sandbox has."""
     annotations = pod.get("annotations")
     found = [_sandbox(pod, "image", where)]
     if isinstance(annotations, dict):

@@ -52,7 +52,7 @@ INSPECT = Source("`docker inspect` of containers", _is_inspect, _read_inspect)
 
 
 def _is_podman_inspect(document: Any) -> bool:
-    """Objects that each have `ImageName` beside `Image`."""
+    """Objects that each have `ImageName` as well as `Image`."""
     return _is_array_of(document, lambda entry: {"Image", "ImageName"} <= entry.keys())
 
 
@@ -79,7 +79,7 @@ _NONE = "<none>"
 
 
 def _is_image_list(document: Any) -> bool:
-    """Objects that each have `RepoTags` beside an `Id`, or `Repository` and `Tag` beside an `ID`."""
+    """Objects that each have `RepoTags` and an `Id`, or `Repository`, `Tag` and an `ID`."""
     return _is_array_of(
         document, lambda entry: {"Id", "RepoTags"} <= entry.keys() or {"ID", "Repository", "Tag"} <= entry.keys()
     )

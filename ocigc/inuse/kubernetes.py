@@ -13,7 +13,7 @@ from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.inuse.mention import Source, all_fit, documents, mention, possible, union
 
-# Here an image has to be named: what is not a reference is an error.
+# An image has to be named here; anything that is not a reference is an error.
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers", "services"))
 _PODS = frozenset(("Pod", "PodList"))
 _RELATED = "RELATED_IMAGE_"
@@ -29,8 +29,8 @@ def _is_kubernetes(document: Any) -> bool:
 
 
 def _read_kubernetes(document: Any, name: str) -> InUse:
-    """Every `image` and `imageID`, at any place: in pods, in what makes pods, in custom resources; and what nodes,
-    kustomizations and the variables of operators name.
+    """Every `image` and `imageID`, at any place: in pods, in objects that make pods, in custom resources; and the
+    images that nodes, kustomizations and the variables of operators name.
 
     Outside of containers, `image` may mean anything, so a value that is not a reference is ignored there. Raises
     UsageError.
@@ -39,7 +39,7 @@ def _read_kubernetes(document: Any, name: str) -> InUse:
 
 
 def _found(document: Any, name: str) -> Iterator[InUse]:
-    # By YAML's aliases, a node may be in many places, even in itself: each is visited once in each role.
+    # Through aliases of YAML, a node may be in many places, even in itself. Each is visited once in each role.
     seen: set[tuple[int, bool]] = set()
     pending: list[tuple[Any, str, bool]] = [(document, name, False)]
     while pending:
@@ -134,7 +134,7 @@ def load_yaml(text: str, name: str) -> list[Any]:
 
 
 def _value(node: Any, known: dict[int, Any], name: str) -> Any:
-    """A node as a plain value. An alias becomes the value that it stands for, so none is made twice."""
+    """A node as a plain value. An alias becomes the very value that it stands for, so none is made twice."""
     if id(node) in known:
         return known[id(node)]
     if isinstance(node.value, str):
@@ -150,6 +150,6 @@ def _value(node: Any, known: dict[int, Any], name: str) -> Any:
         text = str(key.value)
         if text in members:
             line = key.start_mark.line + 1
-            raise UsageError(f"{name}: line {line}: the key {printable(text)!r} is twice in one mapping")
+            raise UsageError(f"{name}: line {line}: the key {printable(text)!r} occurs twice in one mapping")
         members[text] = _value(child, known, name)
     return members

@@ -19,8 +19,8 @@ _LIKE_DIGEST = re.compile(r"(?:sha256|sha384|sha512):[0-9a-fA-F]{32,}")
 
 
 def mention(text: str, where: str) -> InUse:
-    """What is in use by a text that must name an image. Raises UsageError for a text that does not, and for a shortened
-    ID, as other IDs may begin the same way.
+    """What is in use according to a text that must name an image. Raises UsageError for a text that does not, and for a
+    shortened ID, as other IDs may begin with it too.
     """
     bare = _SCHEME.sub("", text, count=1)
     # By the grammar alone, alpine:3 is a digest of an unregistered algorithm.

@@ -1,5 +1,5 @@
 """What swarm, Nomad and ECS are told to run: `docker service inspect`, `nomad job inspect`, `aws ecs
-describe-task-definition`. What they ran before counts too, as they may go back to it.
+describe-task-definition`. What they ran before counts too, as they may roll back to it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SERVICES = Source("`docker service inspect`", _is_services, _read_services)
 
 
 def _jobs(document: Any) -> list[Any]:
-    """The jobs among Nomad's answers, which stand alone or below `Job`."""
+    """The jobs among Nomad's answers, each at the top or below `Job`."""
     return [each.get("Job", each) if isinstance(each, dict) else each for each in documents(document)]
 
 

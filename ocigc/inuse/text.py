@@ -46,7 +46,7 @@ def _read_table(text: str, name: str) -> InUse:
         if not row.strip():
             continue
         for start in starts:
-            # A cell begins below its header; otherwise the columns are not those of the header.
+            # A cell begins below its title; otherwise the columns are not those of the first line.
             if row[start - 1 : start].strip() or not row[start : start + 1].strip():
                 raise UsageError(f"{name}: line {number}: not in the columns of the first line")
             cell = row[start:].split()[0]
@@ -59,7 +59,7 @@ TABLE = Source("the table of `ctr containers ls`, `ctr images ls` or `docker ps`
 
 
 def _is_strings(document: Any) -> bool:
-    """A list of strings, or a list with one such list: the documents of YAML."""
+    """A list of strings, or a list of one such list, as the documents of YAML are."""
     if isinstance(document, list) and len(document) == 1 and isinstance(document[0], list):
         document = document[0]
     return isinstance(document, list) and bool(document) and all(isinstance(entry, str) for entry in document)

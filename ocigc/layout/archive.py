@@ -1,8 +1,8 @@
 """An archive of a layout, as `docker save`, `skopeo copy` to oci-archive: and tar write it, read in place.
 
-What a tar would write out counts: of members with one name the last, and a hard link is the file that had its target's
-name then. The layout is the archive itself, or the only directory in it that is one. The state of ocigc in it is
-ignored: locks, journals and ledgers belong to the layout that they were made in, not to a copy.
+It reads what tar would unpack: the last of several members with one name, and for a hard link the file that had its
+target's name at that point. The layout is the archive itself, or the only directory in it that is a layout. The state
+of ocigc in it is ignored: locks, journals and ledgers belong to the layout that they were made in, not to a copy.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _BETWEEN_REPORTS = 1000  # members
 _BUFFER = 1 << 15  # bytes; headers of small members are read many at a time
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NOT_KEPT = 2**64 - 1
-"""The place of content that was only read once and not kept."""
+"""The offset of content that was read once and not kept."""
 _DEEPEST = 16  # directories above the layout
 _BLOBS = "blobs"
 
 
 @dataclass(slots=True)
 class File:
-    """What a plain file of an archive is: where its content stands (NOT_KEPT: it is gone), and how many names it has.
-    Of content that was hashed as it came, `digest` is what it is; empty where nobody can tell."""
+    """A plain file of an archive: where its content begins (NOT_KEPT: it is gone), and how many names it has. `digest`
+    is that of content that was hashed as it was read, else empty."""
 
     start: int
     size: int
@@ -51,19 +51,19 @@ _Directory = dict[str, "File | Kind | dict[str, Any]"]
 
 
 class ArchiveDir(Dir):
-    """A directory in an archive. What would change it, or needs a descriptor of one file, raises OSError: the system
-    knows that an archive is not a directory."""
+    """A directory in an archive. Methods that would change it, or need the descriptor of a file in it, raise OSError:
+    to the system it is not a directory."""
 
     __slots__ = ("_entries", "_owns")
 
     def __init__(self, fd: int, entries: _Directory, *, owns: bool = False) -> None:
-        """Of the archive that is open as `fd`, which is taken over if it `owns` that."""
+        """A directory of the archive that is open as `fd`, which this object closes if it `owns` it."""
         super().__init__(fd)
         self._entries = entries
         self._owns = owns
 
     def close(self) -> None:
-        """Closes the archive, if it is this one's."""
+        """Closes the archive, if this object owns it."""
         if self._owns:
             super().close()
 
@@ -101,7 +101,7 @@ class ArchiveDir(Dir):
     def reader(self, name: str) -> io.BufferedReader:
         entry = self._entries.get(name)
         if isinstance(entry, File) and entry.start == NOT_KEPT:
-            raise Refused(f"{printable(name)}: not kept of a stream")
+            raise Refused(f"{printable(name)}: a stream's content is not kept")
         if isinstance(entry, File):
             return io.BufferedReader(_Content(self.fd, entry))
         if entry is None or isinstance(entry, dict):
@@ -206,15 +206,15 @@ def _kind(entry: object) -> str:
 
 
 class Archive(Layout):
-    """An open archive of a layout, which can be read like one. `trouble` says how it ends, if not as it should. Then
-    members may be missing; if it `is_cut_off`, they are.
+    """An open archive of a layout, which can be read like a layout. `trouble` says how it ends, if not as it should:
+    then members may be missing, and are missing if it `is_cut_off`.
     """
 
     is_archive = True
 
     def __init__(self, path: str | os.PathLike[str], watch: Watcher = SILENT) -> None:
-        """Reads the headers of all members. Raises UsageError where it is not an archive of a layout, CutOffArchive
-        where it ends before that is known, and MalformedError for a kind of member that is not supported.
+        """Reads the headers of all members. Raises UsageError if it is not an archive of a layout, CutOffArchive if it
+        ends before that is known, and MalformedError for a kind of member that is not supported.
         """
         fd = open_archive(path)
         with open(fd, "rb", buffering=_BUFFER, closefd=False) as file:
@@ -222,7 +222,7 @@ class Archive(Layout):
             self._take(path, fd, tar, _in_place(tar, watch("Reading the archive")))
 
     def _take(self, path: str | os.PathLike[str], fd: int, tar: Tar, members: Iterable[tuple[Member, File]]) -> None:
-        """Takes over the file that has the contents of members."""
+        """Takes ownership of the file that has the contents of members."""
         try:
             where = _layout_in(_root(printable(os.fspath(path)), os.fspath(path), members))
             if where is None or (tar.trouble and not {MARKER, INDEX} <= where.keys()):
@@ -284,7 +284,7 @@ def _add(root: _Directory, member: Member, file: File) -> None:
         return
     parts = _parts(member.name)
     if not parts:
-        raise MalformedError(f"{printable(member.name)!r} is a name of no file")
+        raise MalformedError(f"{printable(member.name)!r} is not the name of a file")
     parent = _parent(root, parts, member.name)
     entry: File | Kind | None
     if member.kind == Kind.FILE:
@@ -353,7 +353,7 @@ def _layouts(directory: _Directory, depth: int) -> Iterator[_Directory]:
 
 def _no_layout(tar: Tar, shown: str, path: str) -> NotALayout:
     if tar.trouble:
-        reason = f"{tar.trouble}; without {MARKER} and {INDEX}, nothing tells what it should have: copy it again"
+        reason = f"{tar.trouble}; without {MARKER} and {INDEX}, it is unknown what it should have: copy it again"
         return CutOffArchive(f"{shown}: {reason}", path)
     return NotALayout(f"{shown}: not an archive of an OCI image layout: no file {MARKER!r} in it", path)
 

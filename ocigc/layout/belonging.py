@@ -1,5 +1,5 @@
-"""What manifests in other layouts tell of the entries of one that lacks their blobs: which are parts or referrers of
-which. Layouts are like this whose blobs lie in a pool, as skopeo's `--dest-shared-blob-dir` makes one.
+"""Which entries belong together, as parts or referrers, in a layout that lacks their blobs. The manifests in other
+layouts tell. Such layouts have their blobs in a pool, as skopeo's `--dest-shared-blob-dir` makes it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _DOCUMENTS = (Media.MANIFEST, Media.INDEX)
 
 
 def belonging(wanted: Collection[Digest], entries: Collection[Digest], lend: Lend) -> Belonging:
-    """To which of the targets of all `entries` the targets `wanted` belong, as far as other layouts tell."""
+    """For each of the targets `wanted`, the targets among those of all `entries` that it belongs to, as far as other
+    layouts tell.
+    """
     known: dict[Digest, list[tuple[Role, Digest]]] = {}
 
     def children(digest: Digest) -> list[tuple[Role, Digest]]:

@@ -1,5 +1,5 @@
-"""Finds and verifies single blobs, and computes the digests that the native core does not: those of blake3, for which
-there is an optional package. The core hashes many blobs at once.
+"""Finds and verifies single blobs. It also computes the digests that the native core cannot, those of blake3, with an
+optional package.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def hasher(algorithm: str) -> Any:
 
 
 def verdict(directory: Dir, digest: Digest) -> Verdict:
-    """Verifies the file `blobs/<alg>/<encoded>` below a directory. UNSUPPORTED where its algorithm cannot be
+    """Verifies the file `blobs/<alg>/<encoded>` below a directory. Gives UNSUPPORTED for an algorithm that cannot be
     computed.
     """
     algorithm, encoded = digest.parts

@@ -25,7 +25,7 @@ _CACHE_CONFIG = "application/vnd.buildkit.cacheconfig."
 @frozen
 class Incomplete:
     """What an image lacks for one platform. `platform` is empty where it is unknown. `layout` is the path of the
-    layout, where there are several.
+    layout in a tree.
     """
 
     image: ImageRecord
@@ -43,7 +43,7 @@ def incomplete_images(snapshot: Snapshot) -> list[Incomplete]:
     """The incomplete images of a layout, by name, one for each of their platforms."""
     store, images = snapshot.store, snapshot.images
     search = _Search(store)
-    # Few images are incomplete: of the others, no record is made.
+    # Few images are incomplete. For the others, no record is made.
     targets = images.targets(store)
     doubtful = store.visiting(targets, images.medias(), search.needed) if search.needed else bytes(len(targets))
     found = (p for p, node, doubt in zip(images.positions, targets, doubtful, strict=True) if doubt or node == NO_NODE)
@@ -73,7 +73,7 @@ class _Search:
         self._documents = Documents(store)
         found = {node: self._absent(node) for node in store.incomplete()}
         self.needed: Mapping[int, Sequence[Child]] = {node: absent for node, absent in found.items() if absent}
-        """By node what a manifest needs and has not, or which manifests an index has not."""
+        """By node, what a manifest needs and lacks, or which manifests an index lacks."""
 
     def _absent(self, node: int) -> Sequence[Child]:
         return [

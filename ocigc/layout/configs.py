@@ -1,4 +1,4 @@
-"""What image configs and manifests say of images: labels, and when they were created.
+"""What image configs and manifests say about images: their labels, and when they were created.
 
 Attestations of buildx are manifests in an index that describe a sibling. They are not images of a platform, so a rule
 set may pass over their configs.
@@ -70,7 +70,7 @@ def _embedded(store: Store, image: ImageRecord) -> Iterator[Config | None]:
 def _embedded_in(
     store: Store, content: bytes, media: Media, depth: int = _EMBEDDED_DEPTH, *, walked: bool = True
 ) -> Iterator[Config | None]:
-    """The same for one document. What is present counts only if no walk has led to the document."""
+    """The same for one document. Present blobs count only if no walk has led to the document."""
     for role, descriptor, raw in parse_children(content, media):
         if role == Role.SUBJECT or descriptor.media not in (Media.CONFIG, *_DOCUMENTS):
             continue
@@ -105,7 +105,7 @@ def with_created(snapshot: Snapshot) -> Snapshot:
 
 
 def measured(snapshot: Snapshot, watch: Watcher) -> Snapshot:
-    """The same, and the status of every blob is asked for. The rest keeps only one core busy."""
+    """The same, and reads the status of every blob at the same time, as the rest keeps only one core busy."""
 
     def prepare() -> Snapshot:
         dated = with_created(snapshot)
@@ -125,17 +125,17 @@ def _instant(text: str | None) -> int | None:
 
 
 def _built(text: str | None) -> int | None:
-    """The same for a manifest or a config: reproducible builds write the year 1, 1970 or 1980 where they have
-    no time.
+    """The same for a manifest or a config. A year before 1990 is no time: reproducible builds write the year 1, 1970
+    or 1980.
     """
     instant = _instant(text)
     return None if instant is None or instant < _NO_BUILD_BEFORE else instant
 
 
 def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
-    """When an image was created, an instant: by its annotation (of several entries, the latest), else by the annotation
-    of its manifest, else by its first config (if none is present, by the first that is embedded), else by the mtime of
-    its target. None if it is unknown.
+    """When an image was created, an instant; None if it is unknown. The first of these that states it counts: the
+    annotation of its entry (the latest if it has several entries), the annotation of its manifest, its first config
+    (if none is present, the first that is embedded), the mtime of its target.
     """
     annotated = map(snapshot.index.entries.created, image.entries)
     stated = [instant for instant in map(_instant, annotated) if instant is not None]
@@ -143,7 +143,7 @@ def created(snapshot: Snapshot, image: ImageRecord) -> int | None:
 
 
 def _unstated(snapshot: Snapshot, position: int) -> int | None:
-    """When an image was created whose entries do not state it."""
+    """When an image was created, if its entries do not state it."""
     store, image = snapshot.store, snapshot.images[position]
     target = store.find(image.target.digest)
     if target is not None and (instant := _built(_annotated_creation(store, target))) is not None:
@@ -159,7 +159,7 @@ def _unstated(snapshot: Snapshot, position: int) -> int | None:
 
 
 def _annotated_creation(store: Store, node: int) -> str | None:
-    """When a manifest's own annotation states that it was created; None where there is none, or it cannot be read."""
+    """When a manifest was created by its own annotation; None where there is none, or it cannot be read."""
     try:
         content = store.read(node, CONFIG_LIMIT)
         if CREATED_ANNOTATION.encode() not in content:
@@ -178,7 +178,7 @@ def labels_of(snapshot: Snapshot, rules: RuleSet) -> Callable[[ImageRecord], lis
 
 
 def configs_beside(store: Store, node: int, media: Media) -> list[int | None]:
-    """The present configs below a node, without those of attestations; None for an index that cannot be read."""
+    """The present configs below a node, except those of attestations; None for an index that cannot be read."""
     found: dict[int | None, None] = {}  # an ordered set, in the order of the walk
     seen: set[tuple[int, Media]] = set()
     pending = [(node, media)]
@@ -208,7 +208,7 @@ def _children(store: Store, node: int) -> list[tuple[int, Media]]:
     children = []
     for each in listed:
         if not isinstance(each, dict) or not isinstance(each.get("digest"), str):
-            raise MalformedError(f"{name}: an entry of manifests is not a descriptor")
+            raise MalformedError(f'{name}: an entry of "manifests" is not a descriptor')
         media = media_of(each["mediaType"]) if isinstance(each.get("mediaType"), str) else Media.UNKNOWN
         annotations: Any = each.get("annotations")
         attests = isinstance(annotations, dict) and ATTESTATION in annotations

@@ -1,7 +1,7 @@
 """Damage: manifests and indexes that are present but cannot be read, verified or parsed, and the images that bad or
 missing blobs belong to.
 
-Nobody knows what a damaged manifest refers to. A command that only reads goes on and says so. A command that removes
+It is unknown what a damaged manifest refers to. A command that only reads says so and goes on. A command that removes
 something must stop, unless the damaged image goes too.
 """
 
@@ -22,7 +22,7 @@ from ocigc.progress import Watcher
 from ocigc.values import frozen
 
 _SHOWN = 5
-_ASCENTS = 100  # of nodes that no image's own walk visits: each searches the whole graph
+_ASCENTS = 100  # nodes that no image's own walk visits; for each, the whole graph is searched
 
 
 @frozen
@@ -49,8 +49,8 @@ def load_noting(
     measure: bool = False,
     elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
-    """Reads a layout, as `load` does, for a command that changes nothing. Damaged manifests do not stop it; the first
-    of them are noted. Raises Refused.
+    """Reads a layout as `load` does, for a command that changes nothing. Damaged manifests do not stop it; the first
+    few are noted. Raises Refused.
     """
     reading = partial(
         load, layout, repository, now, watch, in_grace_after=in_grace_after, measure=measure, elsewhere=elsewhere
@@ -76,7 +76,7 @@ def find_damage(snapshot: Snapshot) -> list[Damaged]:
 
 
 def staying_damage(snapshot: Snapshot, going: Iterable[int]) -> list[Damaged]:
-    """The damaged manifests that stay when the nodes `going` go. They may refer to any of those."""
+    """The damaged manifests that stay when the nodes `going` go. They may refer to any of these nodes."""
     if not snapshot.store.faults():
         return []
     leaving = flags(going, len(snapshot.store))
@@ -84,7 +84,7 @@ def staying_damage(snapshot: Snapshot, going: Iterable[int]) -> list[Damaged]:
 
 
 def misnamed(snapshot: Snapshot) -> str | None:
-    """The name of a file below blobs/ that may be a missing blob: it would be a digest if it were not in capitals. None
+    """The name of a file below blobs/ that may be a missing blob: it would be a digest if it were in lower case. None
     if there is none, or if no image lacks anything.
     """
     store = snapshot.store
@@ -96,8 +96,8 @@ def misnamed(snapshot: Snapshot) -> str | None:
 
 
 def image_names(images: Images, store: Store, nodes: Collection[int]) -> dict[int, Sequence[str]]:
-    """By node, the images that it belongs to, in their order. A node that no image's walk visits belongs to the images
-    that reach it in another way.
+    """By node, the images that it belongs to, in the order of images. A node that no image's walk visits belongs to the
+    images that reach it in another way.
     """
     wanted = frozenset(nodes)
     names: dict[int, list[str]] = {node: [] for node in wanted}

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def reason(error: OSError) -> str:
-    """What is wrong, in words."""
+    """What an OSError means, in words."""
     if error.errno == errno.ELOOP:
         return "a symbolic link, which is not followed; put the file itself in its place"
     if error.errno == errno.ENOTDIR:  # also for a symbolic link in place of a directory
@@ -86,7 +86,7 @@ class Dir(Closing):
     # Directories below
 
     def below(self, *names: str) -> Dir:
-        """Opens the directory at the end of a chain of names; ENOTDIR where one of them is a symlink. An OSError has
+        """Opens the directory at the end of a chain of names; ENOTDIR where one of them is a symlink. An OSError names
         the chain up to the name that failed.
         """
         directory = Dir(os.dup(self.fd))
@@ -132,7 +132,7 @@ class Dir(Closing):
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def exists(self, name: str) -> bool:
-        """Whether the name exists, as whatever kind of file."""
+        """Whether the name exists, as any kind of file."""
         try:
             self.stat(name)
         except FileNotFoundError:
@@ -159,7 +159,7 @@ class Dir(Closing):
 
     def read(self, name: str, limit: int) -> bytes:
         """Reads a plain file of at most `limit` bytes. Raises Refused if it is larger, or not a plain file."""
-        # Usually there is one piece, which join returns as it is.
+        # Usually there is only one piece, which join returns without a copy.
         return b"".join(self.pieces(name, limit, max(self.stat(name).st_size, _CHUNK)))
 
     def pieces(self, name: str, limit: int, length: int = _CHUNK) -> Iterator[bytes]:
@@ -173,8 +173,8 @@ class Dir(Closing):
                 yield piece
 
     def parsed(self, name: str, limit: int, parse: Callable[[bytes], T]) -> T:
-        """Parses a plain file with `parse`. Some writers (skopeo, oras) truncate a file and write it anew, so a
-        malformed file that was written just now is read again for a moment. Raises Refused.
+        """Parses a plain file with `parse`. Some writers (skopeo, oras) truncate a file and write it anew. So for a
+        moment, a malformed file that was written just now is read again. Raises Refused.
         """
         deadline = time.monotonic() + _PATIENCE
         while True:

@@ -1,6 +1,6 @@
 """Trees of layouts: which layouts lie below a directory, and how work runs over all of them.
 
-They are found by openat alone, so that no symlink leads out of the tree.
+They are found only with openat, so that no symlink leads out of the tree.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Tree(Closing):
     _shared: SharedBlobs | None = None
 
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
-        """Raises UsageError where there is no layout; notes a directory that lacks nothing of one but the marker."""
+        """Raises UsageError where there is no layout; notes a directory that is one except for its missing marker."""
         self.path = path
         try:
             self.dir = Dir.at(path)
@@ -139,7 +139,7 @@ Work = Callable[[Layout, Found, Watcher], T]
 
 
 class _TreeWatch:
-    """Watches several layouts at once: what is done on each, how many bytes have been done on all, and
+    """Watches several layouts at once: the step that each has come to, the bytes that are done on all of them, and
     whether to stop.
     """
 
@@ -154,17 +154,17 @@ class _TreeWatch:
         return _LayoutWatch(self._watch, name, self)
 
     def at(self, name: str, step: str) -> None:
-        """Tells that work on a layout has come to a step."""
+        """Notes that work on a layout has come to a step."""
         self._doing[name] = step
 
     def reached(self, name: str, step: str, count: int) -> None:
-        """Tells how many bytes a step on a layout has done. Raises KeyboardInterrupt when all work is to stop."""
+        """Notes the bytes that a step has done on a layout. Raises KeyboardInterrupt when all work is to stop."""
         self._bytes[name, step] = count
         if self._stop.is_set():
             raise KeyboardInterrupt
 
     def done(self, name: str) -> None:
-        """Tells that work on a layout is over."""
+        """Notes that work on a layout is over."""
         self._doing.pop(name, None)
 
     def progress(self, done: int, total: int) -> Progress:
@@ -195,11 +195,11 @@ def each_layout(
     among: Sequence[Found] | None = None,
     opening: Callable[[Found], Layout] | None = None,
 ) -> Results[T]:
-    """Does some work on every layout of a tree, or on those `among` them in that order, `at_once` of them at a time.
-    They are opened by `opening`, else as directories. After an interrupt, work that has begun comes to an orderly end,
-    and the interrupt is among the errors.
+    """Does some work on every layout of a tree, or only on those in `among`, in that order; `at_once` layouts at a
+    time. They are opened by `opening`, or else as directories. After an interrupt, work that has begun comes to an
+    orderly end, and the interrupt is among the errors.
     """
-    # To load this takes longer than a small command that needs no tree.
+    # Loading this takes longer than a small command that needs no tree.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     layouts = tree.found if among is None else among
@@ -261,8 +261,8 @@ def _gather(root: str, layouts: Sequence[Found], running: Sequence[Future[T]], i
 
 @frozen
 class Results(Generic[_T]):
-    """What came of each layout, by its path below the root, and what went wrong. Errors begin with such a path. Both
-    are in the order of the paths.
+    """The result for each layout, by its path below the root, and the errors, which begin with such a path. Both are in
+    the order of the paths.
     """
 
     values: Sequence[tuple[str, _T]]

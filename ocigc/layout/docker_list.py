@@ -1,11 +1,11 @@
-"""manifest.json: the list that `docker save` writes beside index.json, and that docker loads an archive by.
+"""manifest.json: the list that `docker save` writes beside index.json, and that docker reads when it loads an archive.
 
 Each entry names a config and layers. The layers stay as long as an image has that config. Where no image has it, the
-entry itself keeps them. Whatever form a list has, every blob that it names stays.
+entry itself keeps them. If a list has a form that is not known, every blob that it names stays.
 
 In a prune, an entry goes with the last image that has its config. A tag of an entry that stays goes with the image of
-that name. The directory of the run has manifest.json as it was and as it is to be. Each step may be repeated, and does
-not touch what another program has written meanwhile.
+that name. The run's directory has two copies of manifest.json: as it was, and as it will be. Each step may be repeated,
+and does not touch what another program has written meanwhile.
 
 Source: moby `daemon/internal/image/tarexport` (`manifestItem`), containerd `core/images/archive/exporter.go`. docker
 25.0 wrote OCI manifests without layers (moby#47065), so that only this list names them.
@@ -51,8 +51,8 @@ def read(layout: Dir) -> list[ListEntry]:
 
 
 def with_all_named(document: Any) -> list[ListEntry]:
-    """The entries of a parsed list of whatever form. Their layers are all blobs that they name, at any place, so that
-    none is lost for a form that is not known.
+    """The entries of a parsed list of any form. Every blob that an entry names, anywhere in it, counts as its layer, so
+    that none is lost because a form is not known.
     """
     entries = document if isinstance(document, list) else [document]
     configs = [_entry(each).config if isinstance(each, dict) else None for each in entries]
@@ -95,10 +95,10 @@ def _digest(path: Any) -> Digest | None:
 
 
 def keep_listed(layout: Dir, images: array[int], store: Store, *, tolerant: bool) -> None:
-    """Keeps what the list names: layers stay with their config if an image has that; otherwise all of it stays by
-    itself. `images` are the roots of all images.
+    """Keeps what the list names. Layers stay with their config if an image has that; otherwise config and layers are
+    roots. `images` are the roots of all images.
 
-    Raises Refused where the list cannot be read. If it is `tolerant`, everything that no image reaches stays instead.
+    Raises Refused where the list cannot be read. With `tolerant`, everything that no image reaches stays instead.
     """
     try:
         entries = read(layout)
@@ -120,7 +120,7 @@ def keep_listed(layout: Dir, images: array[int], store: Store, *, tolerant: bool
 
 @frozen
 class Going:
-    """Tells which of some blobs go, and which of some names."""
+    """Says which of some blobs go, and which of some names."""
 
     blobs: Callable[[Collection[Digest]], Collection[Digest]]
     names: Callable[[Collection[str]], Collection[str]]
@@ -143,7 +143,7 @@ def prepare(layout: Dir, draft: Dir, going: Going) -> None:
 
 
 def cut(layout: Dir, run: Dir) -> bool:
-    """Takes the entries out, and tells whether there were any. Raises OSError."""
+    """Takes the entries out; returns whether there were any. Raises OSError."""
     return _change(layout, run, _BEFORE, _AFTER)
 
 
@@ -158,8 +158,8 @@ def taken_out(run: Dir) -> list[ListEntry]:
 
 
 def bring_back(layout: Dir, run: Dir, names: Collection[str]) -> None:
-    """Puts entries back that a run has taken out, if their config is present again. Puts tags back into entries that
-    are present, if they are among the `names` (in full) that came back. Raises OSError.
+    """Puts back the entries that a run has taken out, if their config is present again. Puts tags back into entries
+    that are present, if they are among the `names` (in full) that came back. Raises OSError.
     """
     if not run.exists(_BEFORE) or not layout.exists(NAME):
         return

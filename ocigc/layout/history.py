@@ -3,9 +3,9 @@
     {"time": "2026-01-02T15:04:05Z", "run": "5f2d01ab", "command": "prune", "user": "root", "images": 12, "blobs": 80,
      "bytes": 123456, "freed": 4096, "trashed": 0, "repositories": {"example.com/app": 4096}}
 
-`time` is when the run ended, `bytes` the size of all blobs after it, and `repositories` the part of that which the
-images of each repository have. Figures that a run did not compute are missing. The file is for people and charts:
-nothing is decided by it.
+`time` is when the run ended, `bytes` the size of all blobs after it, and `repositories` the size of the blobs of each
+repository's images. Figures that a run did not compute are missing. The file is for people and charts; no decision
+depends on it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _locked(layout: Layout, state: Dir) -> Iterator[int]:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Refused("not a plain file; remove it")
             fcntl.flock(fd, fcntl.LOCK_EX)
-            # Another run may have replaced it by a shorter one.
+            # Another run may have replaced it with a shorter one.
             if os.path.samestat(os.fstat(fd), state.stat(NAME)):
                 if os.fstat(fd).st_size == 0:
                     resemble(fd, layout.dir.stat(INDEX))

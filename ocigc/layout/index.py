@@ -25,8 +25,8 @@ Read = Callable[[int, int], bytes]
 
 @frozen
 class IndexChange:
-    """What becomes of entries, by position: those that are `removed`, those that lose all their names, and those that
-    lose some names (as the annotation writes them).
+    """How entries change, by position: those that are `removed`, those that lose all their names, and those that lose
+    some names (as the annotation writes them).
     """
 
     removed: Collection[int] = ()
@@ -76,7 +76,7 @@ def parse(content: bytes) -> Index:
 
 
 class _Spans:
-    """Where entries lie in the file, computed one by one: a change concerns only few of them."""
+    """Where entries lie in the file. Each is computed on demand, as a change concerns only a few of them."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
@@ -92,7 +92,7 @@ class _Spans:
 def _parts(
     spans: _Spans | Sequence[tuple[int, int]], changed: Mapping[int, bytes | None], size: int
 ) -> Iterator[tuple[int, int] | bytes]:
-    """A list in which some spans are replaced by other pieces, or removed with one separator each (None). Gives those
+    """A list in which some spans are replaced by other pieces, or removed (None) with one separator each. Gives those
     pieces, and the ranges that stay as they are.
     """
     if not changed or not spans:
@@ -114,7 +114,7 @@ def _parts(
 
 
 def _with_first_entries(content: bytes, added: Sequence[bytes]) -> bytes:
-    """Adds the first entries to an index: in place of an empty or absent `manifests`."""
+    """Adds the first entries to an index whose `manifests` is empty or absent."""
     entries = b"[" + b", ".join(added) + b"]"
     for member in members(content):
         if member.key == "manifests":
@@ -155,7 +155,7 @@ def _without_names(annotations: bytes, names: Collection[str] | None) -> bytes:
 
 
 def with_name(entry: bytes, name: str) -> bytes:
-    """The bytes of an entry with only another name, in the annotation that had its name."""
+    """The bytes of an entry with another name, in the annotation that had its name; nothing else changes."""
     present = next((member for member in members(entry) if member.key == "annotations"), None)
     annotations = b"null" if present is None else entry[present.value : present.end]
     if annotations == b"null":
@@ -172,7 +172,7 @@ def with_name(entry: bytes, name: str) -> bytes:
 
 
 def _with_tags(names: Collection[str], present: Iterable[str]) -> set[str | None]:
-    """Names that go, and the tags that stand for them: tools write the tag of a name into an annotation of its own."""
+    """Names that go, and their tags, as tools write the tag of a name into a second annotation."""
     kept = {tag_of(name) for name in present if name not in names and not is_bare_tag(name)}
     return {*names, *({tag_of(name) for name in names} - kept)}
 

@@ -46,13 +46,13 @@ class _Names:
         return names
 
     def key(self, position: int) -> tuple[tuple[str, ...], bytes]:
-        """What identifies an entry's image: its full names (empty: it is nameless) and its target."""
+        """What identifies an entry's image: its full names (none if it has no name) and its target."""
         text, target = self.entries.name(position)
         return () if text is None else self.full(position, text), target
 
     def before_tag(self, position: int) -> str | None:
-        """What alone tells the repository of an entry: its name before the tag, "@" for a bare tag, and "" for no name.
-        None for a name that must be parsed.
+        """The part of an entry's name that says its repository: what comes before the tag, "@" for a bare tag, "" for
+        no name. None for a name that must be parsed.
         """
         text = self.entries.text(position)
         if not text or self.bare[position]:
@@ -67,7 +67,7 @@ class _Names:
 
 
 _FORMS = range(256)
-_GIVEN, _TAG = int(NameForm.GIVEN), int(NameForm.TAG)  # to ask an enum takes longer
+_GIVEN, _TAG = int(NameForm.GIVEN), int(NameForm.TAG)  # looking it up in the enum takes longer
 _IS_TAG = bytes(bool(form & _TAG) for form in _FORMS)
 _KIND = bytes(map((NameKind.NAMELESS.value, NameKind.NAMED.value).__getitem__, (bool(f & _GIVEN) for f in _FORMS)))
 
@@ -85,10 +85,10 @@ def _several_ways(forms: bytes, repository: str | None) -> Iterator[int]:
 
 @frozen
 class _Columns:
-    """What else is known, by position: a NameKind for each entry that stands for an image, and the further entries of
-    that image; whether any image has several names; the nodes of targets (NO_NODE if absent); when images were created
-    (empty until it is asked for); the media of targets whose media type does not tell it; and the digests of blobs that
-    stay with images by labels of their own.
+    """What is known besides the entries, by position: a NameKind for each entry that stands for an image, and the other
+    entries of that image; whether any image has several names; the nodes of targets (NO_NODE if absent); when images
+    were created (empty until it is asked for); the media of targets whose media type does not tell; and the digests of
+    blobs that stay with images because of their own labels.
     """
 
     kinds: bytes
@@ -140,7 +140,7 @@ class IndexImages:
         return IndexImages(self._names, replace(self._columns, targets=targets), self._positions)
 
     def read_as(self, forms: Mapping[int, Media]) -> IndexImages:
-        """The same images, given by position the media of targets whose media type does not tell it."""
+        """The same images, given by position the media of targets whose media type does not tell."""
         return IndexImages(self._names, replace(self._columns, forms=forms), self._positions)
 
     def with_labelled(self, labelled: Mapping[int, Sequence[str]]) -> IndexImages:

@@ -36,8 +36,8 @@ def read(layout: Dir, digest: Digest) -> dict[str, str]:
 
 
 def remove_label(layout: Dir, aside: Dir, digest: Digest, label: str) -> None:
-    """Takes one label off a blob. `aside` is an open directory on the same file system. The new file is written there,
-    and the old one is kept there, at its place below `labels/`. Raises Refused and OSError.
+    """Removes one label of a blob. `aside` is an open directory on the same file system: the new file is written there,
+    and the old one is kept there, at the same path as below `labels/`. Raises Refused and OSError.
     """
     labels = read(layout, digest)
     if labels.pop(label, None) is None:
@@ -50,7 +50,7 @@ def remove_label(layout: Dir, aside: Dir, digest: Digest, label: str) -> None:
 
 
 def return_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str) -> None:
-    """Undoes `remove_label`: by the file that it kept, or, if the labels have changed since, by adding the label. A
+    """Undoes `remove_label`: puts back the file that it kept, or, if the labels have changed since, adds the label. A
     blob without a label file stays without one. Raises Refused and OSError.
     """
     directory, name = _place(digest)

@@ -39,7 +39,7 @@ class BlobsElsewhere(Protocol):
         """Its descriptor."""
 
     def wanted_by(self, layout: Layout) -> Iterable[Digest]:
-        """What a layout needs, and lacks. Raises UsageError and Refused."""
+        """The digests of what a layout needs and lacks. Raises UsageError and Refused."""
 
     def close(self) -> None:
         """Closes the directory."""
@@ -51,9 +51,9 @@ class Layout(Closing):
     is_archive = False
     """Whether it is an `Archive`, which can only be read."""
     is_streamed = False
-    """Whether it was read once from a stream, so that layers are not there any more."""
+    """Whether it was read once from a stream, so that layers are gone."""
     trouble = ""
-    """What is wrong with an archive as such."""
+    """What is wrong with an archive as a whole."""
     is_cut_off = False
     """Whether an archive ends too soon, so that something is missing."""
     _shared: BlobsElsewhere | None = None
@@ -131,7 +131,7 @@ class Layout(Closing):
         return Store.scan_shared(self.fd, self._shared.fd, self._shared.wanted_by(self), report, detail)
 
     def read_ahead(self, store: Store, roots: array[int], medias: bytes, watch: Watcher) -> None:
-        """Expands what it can of the roots in a way of its own, before they are read as usual. This layout has none."""
+        """Expands some of the roots in a way of its own, before they are read as usual; does nothing here."""
 
     def read_index(self) -> Index:
         """index.json as it is now. Raises UsageError where there is none, Refused where it cannot be read or parsed."""

@@ -24,8 +24,8 @@ _IDENTITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def load(layout: Dir) -> list[Lease]:
-    """All leases of a layout, by name. Raises MalformedError for a lease that cannot be parsed, as nobody knows what it
-    keeps.
+    """All leases of a layout, by name. Raises MalformedError for a lease that cannot be parsed, as it is unknown what
+    that keeps.
     """
     leases = []
     with naming(DIRECTORY):
@@ -77,7 +77,7 @@ def create(layout: Dir, state: Dir, lease: Lease) -> None:
             # Unlike a rename, a link never replaces an existing lease.
             os.link(draft, lease.id + SUFFIX, src_dir_fd=state.fd, dst_dir_fd=parent.fd)
         except FileExistsError:
-            raise UsageError(f"there is a lease {lease.id!r} already", Remedy.OTHER_LEASE_ID) from None
+            raise UsageError(f"a lease {lease.id!r} exists already", Remedy.OTHER_LEASE_ID) from None
         finally:
             state.remove(draft)
         parent.sync()

@@ -1,7 +1,7 @@
 """Leftovers: temporary files of other tools that were killed.
 
-Only known forms count; any other file that is not a blob belongs to somebody. No entry, label or lease can name a
-leftover, and its tool begins again under another name. So leftovers are unlinked, and never go to the trash.
+Only known forms of names count; any other file that is not a blob belongs to somebody. No entry, label or lease can
+name a leftover, and its tool starts over under another name. So leftovers are unlinked, and never go to the trash.
 
 Sources of the forms: containers/image `oci/layout/oci_dest.go` (skopeo, podman, buildah), umoci `oci/cas/dir`, oras-go
 `content/oci/storage.go`, containerd `plugins/content/local` (BuildKit), zot `pkg/storage/imagestore`,
@@ -25,7 +25,7 @@ from ocigc.times import SECOND
 from ocigc.values import frozen
 
 AGE = 24 * 3600 * SECOND
-"""Nothing newer goes, by its mtime: an upload to zot may take hours."""
+"""Nothing with a newer mtime goes, as an upload to zot may take hours."""
 
 _FILES = re.compile(r"oci-put-blob.*|index\.json\.[0-9]+\.tmp", re.DOTALL)  # in the layout's root
 _DIRECTORIES = re.compile(r"\.umoci-.+", re.DOTALL)
@@ -61,12 +61,12 @@ class Leftover:
     inodes: Sequence[tuple[int, int]]
 
     def is_dead(self, now: int, grace: int) -> bool:
-        """Whether nobody works on it any longer: it is older than a day, and untouched for `grace` nanoseconds."""
+        """Whether its writer is gone: it is older than a day, and has not been touched for `grace` nanoseconds."""
         return self.modified <= now - AGE and (not grace or self.touched <= now - grace)
 
 
 def partial_names(foreign: Iterable[str]) -> list[str]:
-    """Among names below `blobs/` that are not blobs: those that a tool gives to unfinished files."""
+    """Those names below `blobs/` that tools give to unfinished files."""
     return [name for name in foreign if _is_partial(*name.partition("/")[::2])]
 
 
@@ -96,8 +96,8 @@ def removable(layout: Dir, leftovers: Iterable[Leftover], now: int, grace: int) 
 
 
 def remove_leftovers(layout: Dir, leftovers: Iterable[Leftover]) -> tuple[list[Leftover], list[str]]:
-    """Removes leftovers. Gives those that went, and what went wrong with others. A leftover that has changed since it
-    was found, or that somebody has locked, stays.
+    """Removes leftovers. Gives those that went, and errors for others. A leftover that has changed since it was found,
+    or that somebody has locked, stays.
     """
     removed, troubles = [], []
     changed: set[str] = set()
@@ -169,7 +169,7 @@ def _files(parent: Dir, name: str, path: str, device: int, depth: int) -> Iterat
 
 @contextmanager
 def _locked(parent: Dir, name: str) -> Iterator[bool]:
-    """Takes the lock that umoci has on its directory while it works; False where somebody has it."""
+    """Takes the lock that umoci has on its directory while it works; False if somebody else has it."""
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent.fd)
     try:
         try:
@@ -204,7 +204,7 @@ def _remove(layout: Dir, leftover: Leftover) -> bool:
 
 
 def _remove_directory(parent: Dir, name: str, path: str, files: frozenset[str]) -> None:
-    """Removes a directory and these files in it. Raises OSError where another file has come meanwhile, which stays."""
+    """Removes a directory and the given files in it. Raises OSError where another file has come, which stays."""
     with parent.below(name) as directory:
         for below in directory.names():
             if f"{path}/{below}" in files:

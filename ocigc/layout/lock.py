@@ -26,7 +26,7 @@ _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STATE_SIZE = 8192  # bytes that the state directory takes
 _STATE_FILES = 2
 _INDEX_LOCK = f"{INDEX}.lock"
-_INDEX_WAIT = SECOND  # at least: BuildKit has it for some milliseconds
+_INDEX_WAIT = SECOND  # the least wait: BuildKit has its lock for some milliseconds
 _INDEX_RETRY = SECOND // 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -108,7 +108,7 @@ def shared(layout: Layout, wait: Duration) -> Iterator[None]:
         with layout.dir.below(STATE) as state:
             fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
     except OSError:
-        # Nobody has ever locked it, or locking is not permitted: reading does no harm.
+        # Nobody has ever locked it, or locking is not permitted. Reading does no harm.
         yield
         return
     try:
@@ -132,10 +132,11 @@ def _acquire(fd: int, operation: int, wait: Duration | None) -> None:
 
 @contextmanager
 def index_lock(layout: Layout, wait: Duration) -> Iterator[None]:
-    """Excludes BuildKit while index.json is changed. BuildKit does not wait for this lock but fails, so keep it as
-    short as possible. Waits up to `wait`, and a moment in any case. Raises Refused and OSError.
+    """Excludes BuildKit while index.json is changed. BuildKit does not wait for this lock but fails, so have it as
+    briefly as possible. Waits up to `wait`, and always for a moment. Raises Refused and OSError.
 
-    BuildKit removes the file when it is done, and so does this. So a lock counts only on the file that has the name.
+    BuildKit removes the file when it is done, and so does this function. So a lock counts only if its file still has
+    the name.
     """
     deadline = time.monotonic_ns() + max(nanoseconds(wait), _INDEX_WAIT)
     while (fd := _try_index_lock(layout)) is None:

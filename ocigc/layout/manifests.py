@@ -20,8 +20,9 @@ _HASHES = ("sha256", "sha512")
 
 @frozen
 class Child:
-    """What a manifest or an index refers to. `platform` is what the descriptor states, or empty. `embedded`: the
-    descriptor has the content itself. `attestation`: it describes a sibling, and cannot be run (BuildKit).
+    """One thing that a manifest or an index refers to. `platform` is what the descriptor states, or empty. `embedded`
+    means that the descriptor contains the content; `attestation`, that it describes a sibling manifest and cannot be
+    run (BuildKit).
     """
 
     role: Role

@@ -50,8 +50,8 @@ def hollow(store: Store) -> list[int]:
 def needs(
     snapshot: Snapshot, now: int, entries: Collection[int] = (), blobs: Collection[int] = ()
 ) -> frozenset[Digest]:
-    """The digests of all that a layout needs at the instant `now`, and lacks or has only as a hollow file. The entries
-    at some positions, and some blobs (nodes), can be left out.
+    """The digests of all that a layout needs at the instant `now`, and lacks or has only as a hollow file (of 0 bytes).
+    The entries at some positions, and some blobs (nodes), can be left out.
     """
     store, index = snapshot.store, snapshot.index
     store.stat()
@@ -74,15 +74,15 @@ def needs(
 
 
 def damage(snapshot: Snapshot) -> str:
-    """The first damaged manifest, of which nobody knows what it needs; empty if there is none. A hollow one stands for
-    one in another layout.
+    """The first damaged manifest, as it is unknown what that needs; empty if there is none. A hollow file is not
+    damaged: it stands for a blob in another layout.
     """
     store = snapshot.store
     return next((str(error) for node, error in store.faults() if not is_hollow(store, node)), "")
 
 
 def needs_of_index(layout: Layout, now: int) -> frozenset[Digest]:
-    """The same for a layout whose blobs cannot be read: all that its entries and leases name. Raises Refused."""
+    """The needs of a layout whose blobs cannot be read: all that its entries and leases name. Raises Refused."""
     index = layout.read_index()
     targets = (entry.descriptor.digest for entry in index.entries)
     referred = named(index, leases.load(layout.dir), now)
@@ -99,8 +99,8 @@ def mentioned(directory: Dir) -> frozenset[Digest]:
 
 
 def needs_of_blobs(directory: Dir) -> frozenset[Digest]:
-    """What the blobs of a layout refer to and lack, with its hollow files: all that is known where nothing else of it
-    can be read. Raises Refused and OSError.
+    """The digests that the blobs of a layout refer to and that it lacks, and its hollow files. More is not known if
+    nothing else of the layout can be read. Raises Refused and OSError.
     """
     with Store.scan(directory.fd) as store:
         store.record()
@@ -141,8 +141,7 @@ def _labelled(layout: Layout, digest: Digest) -> Iterator[Digest]:
 
 
 def _rooted(layout: Layout, store: Store | None = None) -> Iterator[Digest]:
-    """What labels make a root and the store lacks; without a store, everything that they make a root. Raises
-    Refused."""
+    """Digests that labels make roots and the store lacks; without a store, all that they make roots. Raises Refused."""
     for digest in _label_files(layout):
         if (store is None or store.find(digest) is None) and any(map(is_root, label_files.read(layout.dir, digest))):
             yield digest

@@ -34,7 +34,9 @@ def open_either(path: str | os.PathLike[str], watch: Watcher = SILENT) -> Layout
 
 @contextmanager
 def opened(given: LayoutOrPath) -> Iterator[Layout]:
-    """An open layout as it is, which stays open; a path is opened, and closed at the end. Raises as `open_either`."""
+    """Gives an open layout as it is, and leaves it open. Opens a path, and closes it at the end. Raises as
+    `open_either`.
+    """
     if isinstance(given, Layout):
         yield given
         return
@@ -43,7 +45,7 @@ def opened(given: LayoutOrPath) -> Iterator[Layout]:
 
 
 def accepts_path(work: Callable[Concatenate[Layout, P], R]) -> Callable[Concatenate[LayoutOrPath, P], R]:
-    """Lets a function of an open layout take the path of one, too."""
+    """Lets a function that takes an open layout take a path, too."""
 
     @wraps(work)
     def with_path(layout: LayoutOrPath, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -56,9 +58,9 @@ def accepts_path(work: Callable[Concatenate[Layout, P], R]) -> Callable[Concaten
 def open_layout(
     path: str, *, writable: bool, archives: bool = False, also: Sequence[int] = (), watch: Watcher = SILENT
 ) -> Layout:
-    """Opens a layout for a command. The process returns unused memory, and gives up, for good, the right to change
-    anything except in the layout, if it is `writable`, and below the open directories `also`. A kernel without Landlock
-    is not an error. With `archives`, it may be an archive. Raises UsageError.
+    """Opens a layout for a command; with `archives`, it may be an archive. From then on the process returns unused
+    memory to the system, and can change only the layout, if it is `writable`, and what is below the open directories
+    `also`. A kernel without Landlock is not an error. Raises UsageError.
     """
     return_memory()
     layout = open_either(path, watch) if archives else Layout(path)

@@ -1,8 +1,8 @@
-"""Protects blobs from prunes while somebody works: by a lease, or for as long as a program runs.
+"""Protects blobs from prunes, by a lease or while a program runs.
 
 While a program that knows nothing of ocigc writes to a layout, `guard` keeps the lock, so that no prune can start. The
-program inherits the lock, and so keeps it for as long as it runs, whatever happens to ocigc. Where locks do not reach
-(another machine, a file system without them), leases on all blobs that are present protect them.
+program inherits the lock, so it is locked until the program ends, even if ocigc is killed. Where locks do not reach
+(another machine, a file system without them), leases protect all blobs that are present.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def hold(
     flat: bool = False,
     wait: Duration = 0,
 ) -> str:
-    """Makes a lease on digests, and on what images (by name) have now; gives its name.
+    """Makes a lease on digests, and on the targets that images (by name) have now; gives its name.
 
     It ends at `expires`: an instant, a `datetime`, or a `timedelta` from now. A `flat` lease covers only the blobs
     themselves, not what they refer to. The digests need not be present yet. Waits up to `wait` for the lock. Raises
@@ -93,9 +93,7 @@ def _digests(layout: Layout, resource: str) -> list[Digest]:
 @contextmanager
 def guard(layout: Layout, wait: Duration | None) -> Iterator[int]:
     """Lets no prune of the layout start until the block ends. Waits up to `wait` for one that is running (None: without
-    limit).
-
-    Gives the descriptor of the lock, for the program to inherit. Raises Refused.
+    limit). Gives the descriptor of the lock, for the program to inherit. Raises Refused.
     """
     with lock.writing(layout, wait) as (state, descriptor):
         made = _lease_all(layout, state)

@@ -1,4 +1,4 @@
-"""Edges that no manifest has: between referrers and their subjects, and by labels that name images.
+"""Edges that no manifest states: between referrers and their subjects, and from labels that name images.
 
 `cosign save` and hauler keep signatures, attestations and bills of materials as entries of index.json. The `kind`
 annotation of such an entry says what it is, and its payload names the digest of its subject.
@@ -33,7 +33,7 @@ _DEPTH = 8  # of nesting in a payload
 
 
 def add_referrers(images: IndexImages, entries: Entries, store: Store) -> Subjects:
-    """Lets referrers stay with their subjects, however they state them. Gives those subjects."""
+    """Makes referrers stay with their subjects, in whatever way they state them. Gives those subjects."""
     subjects = find_subjects(images, store, stated_subjects(images, entries, store))
     present = subjects.present
     for position, target in zip(present, images.picked(present).targets(store), strict=True):
@@ -57,7 +57,7 @@ def related(
 
 
 def _absent_parts(images: IndexImages, store: Store) -> Mapping[int, Sequence[int]]:
-    """By position, the images without a name that are absent, and the manifests and indexes that refer to them."""
+    """By position, the images without a name whose target is absent, and the manifests and indexes that refer to it."""
     nameless = images.of_kind(NameKind.NAMELESS)
     places = zip(nameless.positions, nameless.targets(store), strict=True)
     absent = {images[position].target.digest: position for position, node in places if node == NO_NODE}
@@ -73,7 +73,7 @@ def _absent_parts(images: IndexImages, store: Store) -> Mapping[int, Sequence[in
 
 
 def detach(images: Images, relations: Relations, detached: Iterable[int], store: Store) -> None:
-    """Lets referrers (by position) go without their subject. The subject does not keep their content any longer."""
+    """Lets referrers (by position) go without their subject: it no longer keeps their content."""
     subjects = {**relations.subjects, **relations.part_subjects}
     referrers = [position for position in detached if position in subjects]
     for position, target in zip(referrers, images.picked(referrers).targets(store), strict=True):
@@ -86,8 +86,8 @@ def _each(change: Callable[[int, int], None], subjects: Iterable[int], referrer:
 
 
 def _labelled(images: IndexImages, entries: Entries, store: Store) -> Mapping[int, Sequence[int]]:
-    """By position, the images whose name a `gc.ref.image` label refers to, and the nodes that have the label: the blob,
-    or the target of the entry.
+    """By position, the images whose name a `gc.ref.image` label refers to, and the nodes that have such a label: the
+    blob, or the target of the entry.
     """
     nodes: dict[str, list[int]] = {}
     for node, name in store.image_labels():
@@ -114,10 +114,9 @@ def with_back_labels(images: IndexImages, store: Store) -> IndexImages:
 
 
 def stated_subjects(images: IndexImages, entries: Entries, store: Store) -> dict[int, Collection[str]]:
-    """By position of the image, the digests of subjects that entries state besides their manifests.
+    """By position of the image, the digests of subjects that entries state outside of their manifests.
 
-    An entry that names no subject is about the images of the same name, or else about all images that were saved with
-    it.
+    An entry that names no subject refers to the images of the same name, or else to all images that were saved with it.
     """
     subjects, annotations = entries.subjects(), entries.kinds()
     if not subjects and not annotations:

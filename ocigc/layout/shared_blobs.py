@@ -33,7 +33,7 @@ class SharedBlobs(Closing):
     """An open directory of blobs that layouts share."""
 
     def __init__(self, directory: Dir) -> None:
-        """Takes over the directory."""
+        """Takes ownership of the directory."""
         self.dir = directory
 
     @classmethod
@@ -50,7 +50,7 @@ class SharedBlobs(Closing):
             raise UsageError(f"{printable(path)}: {reason}: expected a directory of shared blobs") from None
 
     def again(self) -> SharedBlobs:
-        """The same, opened once more."""
+        """The same directory, opened once more."""
         return SharedBlobs(self.dir.below())
 
     @property
@@ -63,8 +63,8 @@ class SharedBlobs(Closing):
         self.dir.close()
 
     def wanted_by(self, layout: Layout) -> list[Digest]:
-        """The digests of all that a layout needs and lacks, as far as manifests tell that are in it or here. Raises
-        UsageError and Refused.
+        """The digests of all that a layout needs and lacks, as far as manifests in the layout or in this directory
+        tell. Raises UsageError and Refused.
         """
         found: dict[Digest, None] = {}
         seen: set[Digest] = set()
@@ -113,7 +113,7 @@ def _has(directory: Dir, *names: str, name: str) -> bool:
 
 
 def _children(directory: Dir, *names: str, name: str) -> Iterator[tuple[Digest, bool]]:
-    """What a document refers to, and whether that may refer to more."""
+    """What a document refers to, each with whether it may refer to more."""
     try:
         with directory.below(*names) as parent:
             content = parent.read(name, LIMIT)

@@ -45,8 +45,8 @@ class Elsewhere(Protocol):
         """Whether any of them has changed since `needed` was last asked."""
 
     def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Mapping[Digest, frozenset[Digest]]:
-        """Of targets of entries that this layout lacks, the targets of those of its `entries` that reach them, or that
-        they refer to as their subjects, by manifests that other layouts have.
+        """By target that this layout lacks, the targets of those of its `entries` that reach it, or to which it refers
+        as its subject. Manifests in other layouts tell.
         """
 
 
@@ -76,7 +76,7 @@ class Snapshot:
 
     @property
     def _own_roots(self) -> array[int]:
-        """What stays whatever the entries and leases are. To the rules, the need of another layout is like a label."""
+        """What stays whatever the entries and leases are. To the rules, what another layout needs is like a label."""
         return self.store.own_roots() + array("I", self.needed)
 
     @property
@@ -114,13 +114,13 @@ def load(
 
     Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing. Orphaned
     manifests newer than `in_grace_after` are read too. With `record_damage`, the store records bad manifests as its
-    faults; with `record`, also bad descriptors. With `accept_data`, bad embedded data of an entry is not refused: the
-    caller looks at `corrupt_data`. To `measure` is for a caller that will ask for the status of every blob. `taken`
-    are the hard links that this run has removed from other layouts; they make nothing in this one newer. What other
-    layouts need, by `elsewhere`, is a root here.
+    faults; with `record`, also bad descriptors. With `accept_data`, an entry with bad embedded data is not refused: the
+    caller looks at `corrupt_data`. Pass `measure` if the status of every blob will be asked for. `taken` are the hard
+    links that this run has removed from other layouts; they make no blob in this one newer. `elsewhere` says what other
+    layouts need; that is a root here.
     """
-    # A writer writes the blobs, then names the image in index.json, then releases its lease. So leases are read first,
-    # and blobs last.
+    # A writer first writes the blobs, then names the image in index.json, then releases its lease. So leases are read
+    # first, and blobs last.
     with _naming(layout):
         all_leases = leases.load(layout.dir)
     detail = Detail.IDENTITY if record else Detail.NAMES
@@ -239,8 +239,8 @@ def _scanned(
 
 
 def corrupt_data(entries: Entries, targets: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """The entries, by position, of which nobody knows what they refer to, and why. If the target is absent, only the
-    data that its entry embeds tells.
+    """The entries, by position, for which it is unknown what they refer to, and why. If a target is absent, only the
+    data that its entry embeds can tell.
     """
     for position in entries.corrupt_data():
         if targets[position] == NO_NODE:

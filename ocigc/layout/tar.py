@@ -1,10 +1,10 @@
-"""Tar archives: their members, one after the other, as tar would write them out.
+"""Tar archives: their members, one after the other, as tar would unpack them.
 
-It reads the forms ustar, GNU (long names) and pax, but not sparse members. Nothing is unpacked. The standard library's
-`tarfile` takes ten times as long for small members, and keeps a kilobyte of each.
+It reads the formats ustar, GNU (long names) and pax, but not sparse members. Nothing is unpacked. The standard
+library's `tarfile` takes ten times as long for small members, and keeps a kilobyte of memory for each.
 
 Sources: POSIX pax(1), "ustar Interchange Format" and "pax Extended Header"; GNU tar's manual, "Basic Tar Format"; for
-what has no content, Go's `archive/tar`.
+members without content, Go's `archive/tar`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SECONDS = re.compile(rb"(-)?([0-9]{1,18})(?:\.([0-9]*))?")
 
 
 class NotATar(MalformedError):
-    """The file does not begin like an archive."""
+    """A file that does not begin like an archive."""
 
 
 class Kind(Enum):
@@ -53,7 +53,7 @@ _KINDS |= dict.fromkeys((b"3", b"4", b"6"), Kind.SPECIAL)
 
 @frozen
 class Member:
-    """A member, by its name as the archive has it. The content is `size` bytes of the archive from `start` on;
+    """A member, with its name as the archive has it. Its content is the `size` bytes of the archive from `start` on;
     `modified` is an instant. A link has a `target`.
     """
 
@@ -70,7 +70,7 @@ class Tar:
     of the first.
 
     `trouble` says how the archive ends, if not as it should: in the middle of a member (then `is_cut_off`), or without
-    the mark of its end. `length` is that of the file, if it is known; then content is skipped by seeking.
+    the end-of-archive mark. `length` is that of the file, if known; then content is skipped by seeking.
     """
 
     def __init__(self, file: IO[bytes], length: int | None = None) -> None:
@@ -90,7 +90,7 @@ class Tar:
         return content
 
     def __iter__(self) -> Iterator[Member]:
-        """Raises NotATar, and MalformedError for an archive with something in it that is not read here."""
+        """Raises NotATar, and MalformedError for an archive that has a kind of member that is not supported."""
         extended: dict[str, bytes] = {}
         while header := self._header():
             name, size, mtime, _, kind, link, magic, prefix = _HEADER.unpack(header)
@@ -114,11 +114,11 @@ class Tar:
             if kind == b"V":  # the name of the volume
                 continue
             if self._length is not None and start + member.size > self._length:
-                self._cut_off(f"in the midst of {printable(member.name)!r}")
+                self._cut_off(f"in the middle of {printable(member.name)!r}")
                 return
             yield member
             if not self._skip_to(start + -(-member.size // BLOCK) * BLOCK, start + member.size):
-                self._cut_off(f"in the midst of {printable(member.name)!r}")
+                self._cut_off(f"in the middle of {printable(member.name)!r}")
                 return
         if extended and not self.is_cut_off:
             self._cut_off("before the member that its last header belongs to")
@@ -133,11 +133,11 @@ class Tar:
                 self.trouble = f"it is damaged: at byte {start:,}, there are zeros in place of a header"
             return None
         if not header:
-            self.trouble = "it has no mark of its end, and may be cut off" if start else "it is empty"
+            self.trouble = "it has no end-of-archive mark, and may be cut off" if start else "it is empty"
         elif len(header) < BLOCK:
             if start == 0 and not _may_begin_header(header):
                 raise NotATar("not a tar archive")
-            self._cut_off("in the midst of a header")
+            self._cut_off("in the middle of a header")
         elif _is_header(header):
             return header
         elif start == 0:
@@ -152,14 +152,14 @@ class Tar:
         self.trouble = f"it is cut off: it ends {where}"
 
     def _extension(self, length: int) -> bytes | None:
-        """The content of a header that belongs to the next one; None where the archive ends in it."""
+        """The content of an extension, a header that belongs to the next one; None where the archive ends in it."""
         if length > _EXTENSION_LIMIT:
             raise MalformedError(f"a header of {length:,} bytes: at most {_EXTENSION_LIMIT:,} are read")
         end = self._position + -(-length // BLOCK) * BLOCK
         content = self.read(length)
         if len(content) == length and self._skip_to(end, self._position):
             return content
-        self._cut_off("in the midst of a header")
+        self._cut_off("in the middle of a header")
         return None
 
     def _skip_to(self, position: int, needed: int) -> bool:
@@ -186,7 +186,7 @@ def _is_header(header: bytes) -> bool:
 
 
 def _may_begin_header(beginning: bytes) -> bool:
-    """Whether these few bytes can be the first of a header: a name, zeros after it, and a mode."""
+    """Whether these few bytes can begin a header: a name, zeros after it, and a mode."""
     name, _, zeros = beginning[:_NAME].partition(b"\0")
     return not zeros.strip(b"\0") and min(name, default=0) >= 0x20 and not beginning[_NAME:_MODE].strip(b"01234567 \0")
 
@@ -212,9 +212,11 @@ def _member(
         size = _decimal(extended, "size", size)
     name = path.decode("utf-8", "surrogateescape")
     if kind == b"S" or any(key.startswith("GNU.sparse.") for key in extended):
-        raise MalformedError(f"{printable(name)!r} is a sparse member: make the archive without `tar --sparse`")
+        raise MalformedError(
+            f"{printable(name)!r} is a sparse member, which cannot be read: make the archive without `tar --sparse`"
+        )
     if kind == b"M":
-        raise MalformedError(f"{printable(name)!r} began in another volume: put the volumes together")
+        raise MalformedError(f"{printable(name)!r} began in another volume: join the volumes first")
     if size < 0 or "\0" in name:
         raise MalformedError(f"{printable(name)!r} has a malformed header")
     what = _KINDS.get(kind, Kind.FILE)
@@ -247,7 +249,7 @@ def _records(content: bytes) -> dict[str, bytes]:
 
 
 def _refuse_global(content: bytes) -> None:
-    """A header for all members may have a comment, as git writes one, but not say where they are."""
+    """A header for all members may have a comment, as git writes one, but no path or size."""
     for key in _records(content):
         if key in ("path", "linkpath", "size") or key.startswith("GNU.sparse."):
             raise MalformedError(f"a global pax header gives all members one {key}")

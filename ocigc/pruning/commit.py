@@ -1,12 +1,12 @@
 """The commit of a run: index.json changes, and may have to change back.
 
-`before` is index.json as the run was planned on it, `after` as it will be. Any other content is another program's, and
-none of its entries is ever lost: they are in the file that stays, or are added to it.
+`before` is the index.json that the plan was made for, `after` the one that the run writes. Any other content is another
+program's, and none of its entries is ever lost: they are in the file that stays, or are added to it.
 
-Some writers take no lock. So a new index.json is written aside and takes its place by an exchange of the two names.
-Then the file that it displaced is compared with what was expected. If it differs, another program has written in this
-very moment, and the two are exchanged back. Where the file system cannot exchange two names, a second name (a hard
-link) keeps the old file for that comparison.
+Some writers take no lock. So a new index.json is written beside the old one, and the two exchange their names. Then the
+file that was displaced is compared with what was expected. If it differs, another program has written at the same
+moment, and the two are exchanged back. Where the file system cannot exchange two names, a second name (a hard link)
+keeps the old file for that comparison.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RunState(Enum):
 
 
 def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
-    """How far a run has come, by the files that are in place. Raises OSError and Refused."""
+    """How far a run has come, as the files in place show. Raises OSError and Refused."""
     end_exchange(run)
     current, aside = index_digest(layout.dir), index_digest(run)
     if run.exists(_THEIRS) or aside not in (record.before, record.after, None):
@@ -60,7 +60,7 @@ def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
 
 
 def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
-    """Replaces index.json, if it is still the one that the run was planned on. Otherwise nothing changes. Waits up to
+    """Replaces index.json, if it is still the one that the plan was made for. Otherwise nothing changes. Waits up to
     `wait` for BuildKit. Raises Refused and OSError.
     """
     if record.before == record.after:
@@ -130,7 +130,7 @@ def _check_whole(run: Dir, name: str) -> None:
 
 
 def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[bytes]], wait: Duration) -> None:
-    """Adds to index.json the entries that `entries` gives for its present content. What is displaced stays in `aside`.
+    """Adds to index.json the entries that `entries` gives for its present content. The displaced file stays in `aside`.
     Raises Refused and OSError.
     """
     lost: list[bytes] = []
@@ -158,8 +158,8 @@ def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[
 def missing_entries(
     source: Index, content: bytes, positions: Iterable[int], index: Index
 ) -> tuple[list[bytes], list[str]]:
-    """Entries of an index.json, by position, that another one lacks, without the names that it already has; and those
-    of these names that belong to another target there.
+    """The entries of one index.json, by position, that another one lacks, without names that the other already has; and
+    those of these names that have another target there.
     """
     there: dict[str, set[bytes]] = {}
     nameless = set()
@@ -205,10 +205,10 @@ def index_digest(directory: Dir) -> str | None:
 
 
 def put_in_place(layout: Layout, aside: Dir, expected: str, wait: Duration) -> bool:
-    """Replaces the layout's index.json by the one in the directory `aside`, if the SHA-256 of the layout's is still
-    `expected`. The displaced one is in `aside` then, or nothing. Waits up to `wait` for BuildKit.
+    """Replaces the layout's index.json with the one in the directory `aside`, if the SHA-256 of the layout's is still
+    `expected`. Then `aside` has the displaced one, or nothing. Waits up to `wait` for BuildKit.
 
-    If it returns False, the layout has what another program has written. `aside` has our own file, or what yet another
+    If it returns False, the layout has what another program has written. `aside` has our own file, or what a third
     program has made of it while it was in place. Raises Refused and OSError.
     """
     with index_lock(layout, wait):
@@ -222,7 +222,7 @@ def put_in_place(layout: Layout, aside: Dir, expected: str, wait: Duration) -> b
 
 
 def end_exchange(aside: Dir) -> None:
-    """Ends an exchange that was cut off, so that `aside` has what `put_in_place` says. Raises OSError."""
+    """Completes an exchange that was cut off, so that `aside` has what `put_in_place` says. Raises OSError."""
     if aside.exists(INDEX):
         aside.remove(_DISPLACED)
     elif aside.exists(_DISPLACED):
@@ -245,8 +245,8 @@ def roll_back(layout: Layout, state: Dir, run: Dir, record: Journal, wait: Durat
     """Undoes a run whose blobs are not freed yet, and removes its journal. Gives the digests of the blobs that came
     back.
 
-    index.json comes last, so that an interrupted undo can still be finished either way. Waits up to `wait` for
-    BuildKit. Raises Refused and OSError; nothing is lost then.
+    index.json comes last, so that a run whose undo was interrupted can still be finished or undone. Waits up to `wait`
+    for BuildKit. Raises Refused and OSError; nothing is lost then.
     """
     taken = [digest for digest, _ in blobs_in(run)]
     put_back(layout, run, [*taken, *_labelled(run)])

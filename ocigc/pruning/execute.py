@@ -1,10 +1,10 @@
 """Carries out a plan. The order of the steps makes it safe against crashes:
 
-1. the directories are probed, and the journal is written and synced: from here on, the next run finishes or undoes
-   this one if it is cut off;
+1. the directories are probed, and the journal is written and synced: from here on, if this run is cut off, the next
+   one finishes or undoes it;
 2. index.json is replaced, if it is still the one that the plan was made for (the commit), and then the list of
    `docker save`, if entries of it go;
-3. labels are taken off;
+3. labels are removed from configs;
 4. index.json, the leases, the label files and the blobs are read again: what they have come to need stays;
 5. the blobs are moved out of the layout, durably;
 6. the displaced index.json is read: another program may have had it open;
@@ -52,8 +52,8 @@ _LOOKS = 20
 @dataclass(frozen=True, slots=True)
 class RunTerms:
     """How to carry out a plan that was made at the instant `now`. What is removed stays in the trash until the instant
-    `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. What other layouts need,
-    by `elsewhere`, stays. `wait` is for the lock.
+    `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. `elsewhere` says what
+    other layouts need; that stays. `wait` is for the lock.
     """
 
     now: int
@@ -65,8 +65,8 @@ class RunTerms:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What a run has done: its id, the digests of the blobs that stayed after all, the nodes of those that went, and
-    their bytes.
+    """What a run has done: its id, the digests of the blobs that were to go but stayed, the nodes of those that went,
+    and their bytes.
     """
 
     run: str
@@ -93,8 +93,8 @@ def execute(
     terms: RunTerms,
     watch: Watcher,
 ) -> Executed | None:
-    """Carries out a plan under the exclusive lock. None if index.json has changed since, and so nothing was done.
-    `roots` were read before the snapshot.
+    """Carries out a plan under the exclusive lock. Gives None, and does nothing, if index.json has changed since the
+    plan was made. `roots` were read before the snapshot.
 
     Raises Refused and Interrupted; the message says what state the layout is in: nothing was changed, or the next run
     finishes what was begun.
@@ -146,7 +146,7 @@ def _blobs_going(store: Store, nodes: Iterable[int], digests: Collection[Digest]
 
 
 def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
-    """Those of the names, in any form, that an image has before the plan and none has after it."""
+    """Those of the names, in any form, that an image has before the plan and no image has after it."""
     asked = {in_full(name) for name in names}
     gone = {name for untagged in plan.untagged for name in map(in_full, untagged.image.names) if name in asked}
     for image in (plan.images[kept.position] for kept in plan.kept) if gone else ():
@@ -156,8 +156,8 @@ def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
 
 
 def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerms, watch: Watcher) -> Finished | None:
-    """Finishes a committed run that was cut off. None if another program wrote index.json in the middle of it, and so
-    the run was undone. Raises Refused and Interrupted; the run is still to be finished or undone then.
+    """Finishes a committed run that was cut off. Gives None if another program wrote index.json in the middle of it, so
+    that the run was undone. Raises Refused and Interrupted; the run has still to be finished or undone then.
     """
     with held_back() as check:
         job = _Job(layout, state, run, record, terms, watch, check)
@@ -175,7 +175,7 @@ def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerm
 
 
 def index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
-    """What becomes of the entries of index.json by a plan."""
+    """How a plan changes the entries of index.json."""
     nameless = frozenset(plan.dangling.positions)
     renamed = {
         entry: written_names(snapshot.index.entries, snapshot.repository, entry, names)
@@ -198,7 +198,7 @@ class _Job:
     check: Callable[[], None]
 
     def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
-        """The steps after the commit. None if another program wrote index.json meanwhile, and so the run was undone."""
+        """The steps after the commit. Gives None if another program wrote index.json, so that the run was undone."""
         run_directory.release_room(self.run)
         if docker_list.cut(self.layout.dir, self.run):
             roots = roots.with_list_of(self.layout)
@@ -266,7 +266,7 @@ class _Job:
             raise
 
     def _unlease(self) -> int:
-        """Takes labels off. Gives by how much that changes the number `Roots.labels`."""
+        """Removes labels from configs. Gives by how much that changes the number `Roots.labels`."""
         change = 0
         with self.run.ensure(UNLEASED) as kept:
             for each in self.record.unlease:
@@ -310,16 +310,16 @@ class _Job:
         return self._look_again(store, moved, roots, skipped=Swept.SKIPPED in results)
 
     def _look_again(self, store: Store, moved: array[int], roots: Roots, *, skipped: bool) -> array[int] | None:
-        """Puts back what somebody has come to need since the roots were read, until nothing has changed meanwhile; the
-        nodes of `store` that are gone, None where another program has written into the displaced index.json. Raises
-        Refused."""
+        """Puts back what somebody has come to need since the roots were read, and repeats this until nothing changes
+        any more. Gives the nodes of `store` that are gone; None where another program has written into the displaced
+        index.json. Raises Refused."""
         with ExitStack() as stack:
             known = store
             for _ in range(_LOOKS):
                 self.check()
                 if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:
                     return None
-                # The last of all before the end.
+                # The last thing before the end.
                 if not skipped and not self._has_moved_on(roots, known):
                     return moved
                 skipped = False
@@ -335,7 +335,7 @@ class _Job:
 
 
 def _executed(run: str, planned: Snapshot, nodes: array[int], snapshot: Snapshot, moved: array[int]) -> Executed:
-    """What came of the planned nodes, given those of a later snapshot that were moved."""
+    """What happened to the planned nodes, given the nodes of a later snapshot that were moved."""
     size = snapshot.store.freed(moved)
     if len(moved) == len(nodes):
         return Executed(run, frozenset(), nodes, size)

@@ -1,6 +1,6 @@
 """The journal of a run: the record in `.ocigc/run/journal.json` of what it is about to do, besides deleting.
 
-Its form is read strictly. A journal may have come with the layout from anybody, so nothing in it may lead out of the
+It is parsed strictly. A journal may have come with the layout from anybody, so nothing in it may lead out of the
 layout.
 """
 
@@ -33,8 +33,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 @dataclass(frozen=True, slots=True)
 class Journal:
     """A prune. `started` is an instant. What has come since `in_grace_after` is in grace. What is removed stays in the
-    trash until `expires`; None means no trash. `shared` says that the plan takes the needs of other layouts into
-    account.
+    trash until `expires`; None means no trash. With `shared`, the plan takes the needs of other layouts into account.
 
     `before` and `after` are the SHA-256 of index.json, in hex. `removed` are the positions, in the index before, of
     entries that go or lose all their names; `renamed` has those of entries that lose some names, with these names.
@@ -55,7 +54,7 @@ class Journal:
 @dataclass(frozen=True, slots=True)
 class RestoreJournal:
     """A restore of what the run `run` has removed. `entries` are the entries of index.json that come back, each with
-    its position in the index before that run; `unlease` are labels that come back too.
+    its position in the index before that run; `unlease` are the labels that come back too.
     """
 
     id: str

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @frozen
 class Pruned(Closing):
-    """A plan that was, or would be, carried out. It has the store open, to look digests up. Close it, or use it as a
+    """A plan that was, or would be, carried out. It keeps the store open, to look up digests. Close it, or use it as a
     context manager.
 
-    `reclaimed` and `trashed` are in bytes: what is freed, and what the trash keeps. `stayed` are digests that stayed
-    after all. `leftovers` are temporary files of other tools that go. `earlier` are blobs that went before the plan was
-    made, with an interrupted run that was finished, or to make room. `explained` is None unless it was asked for.
+    `reclaimed` and `trashed` are the bytes that are freed, and that the trash keeps. `stayed` are digests that were to
+    go but stayed. `leftovers` are temporary files of other tools that go. `earlier` are blobs that went before the plan
+    was made, because an interrupted run was finished, or to make room. `explained` is None unless it was asked for.
     """
 
     snapshot: Snapshot
@@ -91,7 +91,7 @@ def plan_layout(
     """What would go, as a dry run shows it."""
     request = options.request
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
-    # A run that removes something asks for statuses as late as it can.
+    # A run that removes something reads statuses as late as it can.
     takes_most = options.dry_run and options.references is None and not request.filters.dangling_only
     snapshot = load(
         layout,
@@ -115,8 +115,8 @@ def plan_layout(
             )
         if plan.blob_count and options.references is None and (name := misnamed(snapshot)) is not None:
             raise Refused(
-                f"{layout.path}: blobs/{name}: a digest in capitals, maybe of what an image lacks: rename the file; "
-                "nothing was changed"
+                f"{layout.path}: blobs/{name}: a digest in capitals, perhaps of a blob that an image lacks: rename the "
+                "file; nothing was changed"
             )
         unleased = labels_to_take(snapshot, plan, options.driver)
         explained = _explained(snapshot, plan) if options.explain else None
@@ -136,8 +136,8 @@ def _explained(snapshot: Snapshot, plan: Plan) -> Iterable[Explanation]:
 
 
 def _understood(snapshot: Snapshot, plan: Plan, options: PruneOptions, watch: Watcher) -> Plan:
-    """The plan, if all manifests that stay are understood. Otherwise a prune is refused, and a removal of images by
-    name leaves all blobs in place: they may belong to damaged images. Raises Refused.
+    """The plan, if all manifests that stay can be read and verified. Otherwise a prune is refused, and a removal of
+    images by name leaves all blobs in place, as they may belong to damaged images. Raises Refused.
     """
     going = frozenset((*plan.pruned.entries, *plan.parts.entries)).difference(plan.dangling.entries)
     data = corrupt_data(snapshot.index.entries, snapshot.targets)

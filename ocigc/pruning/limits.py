@@ -1,7 +1,7 @@
-"""Limits: whether a plan would empty a layout, and whether it takes more than its caller allows.
+"""Limits: whether a plan would empty a layout, and whether it removes more than its caller allows.
 
-Many tools write layouts whose only image has no name, and a pool of blobs for other layouts names none at all. So a run
-that would empty a layout is refused unless that is meant.
+Many tools write layouts whose only image has no name, and a pool of blobs for other layouts has no image at all. So a
+run that would empty a layout is refused unless the caller allows it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]+)?|100)\s?%")
 
 
 def emptied(snapshot: Snapshot, plan: Plan, *, in_tree: bool = False) -> str:
-    """What a plan would empty a layout of; empty text where it would not.
+    """What would be gone if a plan emptied a layout; an empty text if it does not.
 
     An image whose content is absent does not count as one that is left. A layout in a tree may lose its last dangling
     images.
@@ -58,7 +58,7 @@ def _have_content(images: Images, store: Store) -> bool:
 
 
 def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:
-    """A layout without any entry may have blobs for other layouts, so it must not lose all that are old enough."""
+    """Says so if a layout without any entry would lose all blobs that are old enough; else empty."""
     store = snapshot.store
     if plan.blob_count and plan.blob_count + plan.in_grace >= len(store.sweepable(range(len(store)))):
         return "it has no image, and this would delete every blob: other layouts may need them"
@@ -75,9 +75,9 @@ class MaxDelete:
     images: int | None = None
 
     def excess(self, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
-        """The part of a plan that exceeds the limit; None if none does. `images` go of `of_images`, and `size` bytes
-        are freed or move to the trash. `of_size` gives the bytes of the store; it is called only for a limit in
-        percent.
+        """The part of a plan that exceeds the limit; None if the plan is within it. Of `of_images`, `images` go, and
+        `size` bytes are freed or move to the trash. `of_size` gives the bytes of the store; it is called only for a
+        limit in percent.
         """
         if self.images is not None and images > self.images:
             return f"{images:,} image{'s' if images > 1 else ''} would go"

@@ -1,8 +1,8 @@
-"""Other layouts that may share blobs with the one that is pruned: what they need of it.
+"""Other layouts that may share blobs with the one that is pruned, and what they need of it.
 
-A prune of a tree counts what the layouts need once it is done. `TreeNeeds`, for commands that only read, counts what
-they need now. So these commands never promise more than a prune frees; they promise less for blobs that several layouts
-lose in the same run.
+A prune of a tree counts what the layouts will need once it is done. `TreeNeeds`, for commands that only read, counts
+what they need now. So these commands never promise more than a prune frees; they promise less for blobs that several
+layouts lose in the same run.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ Stamp = tuple[tuple[int, ...], ...]
 class Peer:
     """A layout, by its name in messages, and how to open it, or only its directory.
 
-    `needs` are the digests of all that it needs and lacks; None until they have been read. Where some of these cannot
-    be known, `unknown` says why. `damage`: the same for what a damaged manifest needs. `has_blobs`: it has blobs that
-    are not damaged; otherwise it shares the blobs of others. `blind`: its blobs cannot be read, but what its entries
-    name is needed.
+    `needs` are the digests of all that it needs and lacks; None until they have been read. If some of these cannot be
+    known, `unknown` says why; `damage` does so for what a damaged manifest needs. With `has_blobs`, it has blobs that
+    are not damaged; otherwise it shares the blobs of others. If it is `blind`, its blobs cannot be read, and what its
+    entries name is needed.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Peer:
     stamp: Stamp = field(default=())
 
     def read_needs(self, now: int, elsewhere: Elsewhere | None = None) -> frozenset[Digest]:
-        """Finds out what it needs at the instant `now`: for itself, and for what others need of it, by `elsewhere`."""
+        """Reads what it needs at the instant `now`: for itself, and for what others need of it (`elsewhere`)."""
         self.stamp = self.stamp_now()
         self.unknown = self.damage = ""
         self.blind = False
@@ -101,7 +101,7 @@ class Peer:
             yield from store.digests(range(len(store)))
 
     def content(self, digest: Digest) -> bytes | None:
-        """The content of a blob, verified; None if it cannot be had."""
+        """The verified content of a blob; None if there is none."""
         algorithm, encoded = digest.parts
         if (found := hasher(algorithm)) is None:
             return None
@@ -194,8 +194,8 @@ P = TypeVar("P", bound=Peer)
 def nodes_of(
     peers: Iterable[P], store: Store, of: Callable[[P], Iterable[Digest]] = lambda peer: peer.blobs()
 ) -> array[int]:
-    """The nodes of a store whose blobs any of the peers has, by the function `of`. A peer that is `blind` does not
-    count: all its needs are known.
+    """The nodes of a store whose blobs any of the peers has, as the function `of` says. A `blind` peer does not count:
+    all its needs are known.
     """
     found = bytearray(len(store))
     for peer in peers:
@@ -252,12 +252,12 @@ class Beside:
 
 
 class TreeNeeds:
-    """What each layout of a tree needs and lacks at the instant `now`. For a layout that cannot be read, what its
-    entries name counts.
+    """What each layout of a tree needs and lacks at the instant `now`. A layout that cannot be read needs what its
+    entries name.
     """
 
     def __init__(self, tree: Tree, now: int, known: Mapping[str, frozenset[Digest]] | None = None) -> None:
-        """What is `known` already, by the names of layouts, is not read."""
+        """Layouts whose needs are `known` already, by name, are not read."""
         alone = len(tree.found) == 1
         self._wanted = Wanted()
         for found in () if alone else tree.found:

@@ -1,6 +1,4 @@
-"""From a request to a plan: references, a policy and a limit on storage become filters, and the rules decide
-by these.
-"""
+"""From a request to a plan: references, a policy and a limit on storage become filters, by which the rules decide."""
 
 from __future__ import annotations
 
@@ -61,12 +59,12 @@ def request(
 class PruneOptions:
     """How to prune, besides the request to the rules.
 
-    With `references`, exactly these images go, otherwise by the rules of the request, and orphans that no image reached
-    stay. With a `policy`, only images that it allows to go may go. It takes the place of the one in the layout's own
-    file (`own_policy`: whether that counts at all). The `default_policy` applies where there is no such file. With
-    `keep_storage` (bytes), only as many images go, the oldest first, as it takes for the store to fit. Images for which
-    `keeps` is true stay too; their time of creation is known where it can be. References in use that match no image are
-    noted (`match_in_use`), or the run is refused (`in_use_strict`).
+    With `references`, exactly these images go, and orphans that no image reached stay; without, the rules of the
+    request decide. With a `policy`, only images that it lets go may go. It replaces the policy in the layout's own file
+    (which counts only with `own_policy`); `default_policy` applies where there is no such file. With `keep_storage`
+    (bytes), only as many images go, the oldest first, as it takes for the store to fit. Images for which `keeps` is
+    true stay too; it sees their time of creation if that is known. References in use that match no image are noted
+    (`match_in_use`), or the run is refused (`in_use_strict`).
 
     Bare tags belong to `repository` (normalised). `driver` is the snapshotter of the unlease rule. What is removed
     stays in the trash for `trash`, nanoseconds or a `timedelta` (None: it is freed at once). `wait` is for the lock. A
@@ -97,8 +95,8 @@ class PruneOptions:
 def make_plan(
     snapshot: Snapshot, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None = None
 ) -> tuple[Snapshot, Plan]:
-    """The plan, and the snapshot with what had to be found out for it. What is absent here may lie `elsewhere`. Raises
-    UsageError and Refused.
+    """The plan, and the snapshot with the statuses that the plan needed. What is absent here may lie `elsewhere`.
+    Raises UsageError and Refused.
     """
     watch("Deciding what goes")
     in_use = options.request.in_use
@@ -176,7 +174,7 @@ def forecast(
     default_policy: Policy | None,
     watch: Watcher,
 ) -> list[Plan]:
-    """What prunes would do by the layout's own policy, else by `default_policy`."""
+    """What prunes would do by the layout's own policy, or else by `default_policy`."""
     policy = _own_policy(snapshot, watch) or default_policy
     options = PruneOptions(repository=repository, policy=policy, own_policy=False, match_in_use=False)
     return [make_plan(snapshot, replace(options, request=each), watch)[1] for each in requests]
@@ -196,7 +194,7 @@ def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -
         return
     if sandboxes := [image.familiar for image in snapshot.images if is_sandbox(image.name)]:
         names = printable(", ".join(sandboxes))
-        watch.note(f"the list of pods does not name the image of their sandboxes: {names} may be it, and stays")
+        watch.note(f"the list of pods does not name the image of their sandboxes; {names} may be that image, and stays")
 
 
 def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:
@@ -224,7 +222,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
 
     images, parts = snapshot.images, snapshot.relations.part_subjects.keys()
-    if parts:  # a part that refers to a subject is a referrer, once what it is a part of has gone
+    if parts:  # a part that has a subject is a referrer once the image that it is a part of has gone
         images = images.picked(chain(images.positions, parts))
     states = ImageStates(
         referrers=snapshot.relations.subjects.keys() | parts,
@@ -269,8 +267,8 @@ def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
 def _plan_with_belonging(
     snapshot: Snapshot, request: Request, plan: Callable[[Request], Plan], elsewhere: Elsewhere
 ) -> Plan:
-    """The plan, where entries without a name that are absent here stay with the images of which they are parts or
-    referrers, by manifests that lie elsewhere.
+    """The plan, where nameless entries whose targets are absent here stay with the images that they are parts or
+    referrers of. Manifests that lie elsewhere tell.
     """
     images = snapshot.images
     nameless = images.of_kind(NameKind.NAMELESS)
@@ -311,8 +309,8 @@ def _fits_with(positions: Iterable[int]) -> dict[int, str]:
 
 
 def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watcher) -> Plan:
-    """The plan that removes as few images as possible, the oldest first, so that the store fits into `limit` bytes. The
-    bytes in the store count, whether or not a file has further names elsewhere.
+    """The plan that removes as few images as possible, the oldest first, so that the store fits into `limit` bytes. All
+    bytes in the store count, even if a file has other names elsewhere.
     """
     store = snapshot.store
 
@@ -331,7 +329,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
         return plan if size_without(plan.blobs) <= limit else None
 
     best = plan_without(())
-    # Images of unknown age go last. A referrer goes with its subject.
+    # Images of unknown age go last; a referrer goes with its subject.
     candidates = array("I", sorted(best.pruned.positions, key=lambda position: snapshot.images[position].age))
     low, high = 0, len(candidates)
     while low < high:

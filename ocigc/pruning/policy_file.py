@@ -24,15 +24,15 @@ OWN = "ocigc.toml"
 
 _LIMIT = 256 << 10  # bytes
 _RULE_LIMIT = 1000
-_PATTERN_LIMIT = 1000  # globs, expressions, ranges and labels: every image is compared with each of them
+_PATTERN_LIMIT = 1000  # globs, expressions, ranges and labels; every image is compared with each of them
 _STATEMENT_LIMIT = 100  # lines
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def own_policy(directory: Dir, path: str, watch: Watcher) -> Policy | None:
-    """The policy in a layout or a tree of them; None where there is no such file. A policy that others than the user
-    may have written only keeps images. Raises UsageError and Refused.
+    """The policy in a layout or at the root of a tree; None where there is no such file. If somebody other than the
+    user may have written it, the policy only keeps images. Raises UsageError and Refused.
     """
     path = f"{path}/{OWN}"
     with naming(path):
@@ -47,7 +47,7 @@ def own_policy(directory: Dir, path: str, watch: Watcher) -> Policy | None:
         return policy
     watch.note(
         f"the policy in {path} removes nothing, because {doubt}; what it keeps stays. To accept it, name it as the "
-        "policy of the run, or make it and its directory yours or root's, and writable by the owner alone"
+        "policy of the run, or make it and its directory yours or root's, and writable only by the owner"
     )
     return replace(policy, only_keeps=True)
 
@@ -113,7 +113,7 @@ class _PolicyReader:
                 raise self._error(number, key, f"unknown key; known are {', '.join((*_KEYS, *_PERIODS))}")
         rule = Rule(**found, keep_periods=tuple(periods))
         if rule.by_version and rule.keep_last is None:
-            raise self._error(number, "order", "says which are the newest, but there is no keep-last")
+            raise self._error(number, "order", "has no effect without keep-last")
         if not (rule.decides or rule.protect):
             raise self._error(number, "", "it neither keeps nor deletes anything: give a keep-*, delete-* or deny key")
         return rule
@@ -125,7 +125,7 @@ class _PolicyReader:
             raise self._error(number, key, str(error)) from None
 
     def _error(self, number: int, key: str, reason: str, *, named: bool = True) -> UsageError:
-        """What is wrong with a key of the number-th rule, or with the rule itself; 0 means outside of the rules."""
+        """What is wrong with a key of the rule of that number, or with the rule itself; 0 is outside of the rules."""
         lines = _lines(self._text)
         line = lines.get((number, key)) or lines.get((number, ""))
         where = [self._path, f"line {line}" if line else "", f"rule {number}" if number else ""]
@@ -135,7 +135,7 @@ class _PolicyReader:
 
 def _lines(text: str) -> Mapping[tuple[int, str], int]:
     """The line of each key, by the number of its rule and the key; a rule itself has the key "". The text must be valid
-    TOML: its statements are the shortest pieces of whole lines that are valid alone.
+    TOML: its statements are the shortest sequences of whole lines that are valid by themselves.
     """
     found: dict[tuple[int, str], int] = {}
     number = inside = 0
@@ -187,7 +187,7 @@ def _each(parse: Callable[[str], Any], value: Any) -> tuple[Any, ...]:
 
 def _count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("expected a number that is not negative")
+        raise ValueError("expected a number, 0 or more")
     return value
 
 

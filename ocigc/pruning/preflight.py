@@ -1,11 +1,12 @@
-"""Finds what would stop a run halfway, before it changes anything.
+"""Finds out, before a run changes anything, what would stop it halfway.
 
 Every directory that files will leave is probed: whether files may be removed from it, and, with an empty file, whether
 they can be moved between it and the state directory. This finds missing permissions, immutable and append-only
-directories, read-only mounts, other devices, bind mounts and project quotas. So is index.json, where it will change.
+directories, read-only mounts, other devices, bind mounts and project quotas. index.json is probed too, if it will
+change.
 
-A full disk: a run writes its journal before it can free anything. Where there is no room for that, orphans are freed
-first. That needs no journal: no image has them, so losing them at any moment changes nothing else.
+On a full disk, a run has to write its journal before it can free anything. If there is no room for that, it frees
+orphans first. That needs no journal: no image has them, so losing them at any moment changes nothing else.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def check_index(layout: Layout) -> None:
 
 
 def clean(layout: Layout, state: Dir) -> None:
-    """Removes what a run that was killed while probing has left. Raises OSError."""
+    """Removes the file that a run left if it was killed while probing. Raises OSError."""
     for top in ("blobs", label_files.DIRECTORY):
         for algorithm in ENCODED_LENGTHS:
             with suppress(FileNotFoundError, NotADirectoryError), layout.dir.below(top, algorithm) as directory:
@@ -130,8 +131,8 @@ def _there_and_back(state: Dir, directory: Dir) -> None:
 
 
 class NoRoom(Refused):
-    """The disk is full. `needed` is in bytes, `files` in inodes; one of them is 0. `short` is how much of it is not
-    free, as far as the file system tells.
+    """The disk is full. Either `needed` bytes or `files` inodes are needed; the other is 0. `short` is how much of it
+    is not free, as far as the file system tells.
     """
 
     def __init__(self, layout: Layout, needed: int, files: int) -> None:
@@ -152,7 +153,7 @@ def needed_after(blobs: int, labels: int) -> int:
 
 
 def needed(snapshot: Snapshot, entries: int, blobs: int, labels: int) -> int:
-    """Bytes that a run needs in all, before it has freed any. `entries` is how many of them it takes out or renames."""
+    """Bytes that a run needs in all, before it has freed any. It takes out or renames `entries` entries."""
     layout = snapshot.layout
     listed = layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
     journal = _JOURNAL + _POSITION * entries + _UNLEASE * labels
@@ -163,7 +164,7 @@ def needed(snapshot: Snapshot, entries: int, blobs: int, labels: int) -> int:
 
 @contextmanager
 def asking_for(layout: Layout, size: int, files: int) -> Iterator[None]:
-    """Reports on a full disk how many bytes, or how many inodes, are needed. Raises NoRoom."""
+    """Turns the error of a full disk into one that says how many bytes, or inodes, are needed. Raises NoRoom."""
     try:
         yield
     except OSError as error:

@@ -33,9 +33,9 @@ def prune(
 ) -> Pruned:
     """Prunes a layout, or says what would go. Without options it does what the command does without any: it removes
     dangling images, and what nothing reaches. `review` gets every plan, also one that is made again because index.json
-    has changed. Then `confirm` gets what will go, and raises Refused to keep it. `taken` is what the caller has removed
-    from other layouts: an orphan whose file lost names by that counts as unchanged. What other layouts need stays, by
-    `elsewhere`, else by the layouts in the options.
+    has changed. Then `confirm` gets what will go, and raises Refused to keep it. `taken` are the hard links that the
+    caller has removed from other layouts: an orphan whose file lost names in this way counts as unchanged. What other
+    layouts need stays: those of `elsewhere`, or else those in the options.
 
     Raises UsageError where it is not a layout, and Refused where nothing may be changed or a step failed. Nothing is
     lost then, and the next prune finishes what was begun.
@@ -52,7 +52,7 @@ def prune(
                 review(planned)
             return planned
     with lock.exclusive(layout, options.wait) as state:
-        # A dry run, which people wait for, does not load what changes a layout.
+        # People wait for a dry run, so it does not load the modules that change a layout.
         from ocigc.pruning.real_run import prune_locked  # noqa: PLC0415
 
         return prune_locked(layout, options, confirm, review, watch, taken, elsewhere, state)

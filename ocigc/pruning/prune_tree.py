@@ -1,10 +1,10 @@
-"""Prunes the layouts of a tree together: what one layout needs and lacks, no other layout removes.
+"""Prunes the layouts of a tree together. No layout removes what another one needs and lacks.
 
 1. Every layout is read and planned. What a layout needs after its plan is a root in the plans of the others. This is
    repeated until no further needs come up.
-2. Layouts without any entry (pools, such as zot's `_blobstore`) come last. They lose what no other layout has.
-3. Then the plans are made again and carried out, one by one. Until its turn is over, a layout counts with all that it
-   needs now, so those whose needs shrink come first. What another layout has come to need meanwhile stays.
+2. Layouts without any entry (pools, such as zot's `_blobstore`) are planned last. They lose what no other layout has.
+3. Then the plans are made again and carried out, one by one. Until its own turn is over, a layout still needs all that
+   it needs now, so those whose needs shrink come first. What another layout has come to need meanwhile stays.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Others:
-    """Implements `Elsewhere` for one layout of a tree. `saw` must be told of every plan for it."""
+    """Implements `Elsewhere` for one layout of a tree. Call `saw` with every plan for it."""
 
     def __init__(self, run: TreeRun, member: TreeMember) -> None:
         self._run = run
@@ -70,7 +70,7 @@ class Others:
 
 Work = Callable[[Layout, Found, Watcher, Others], T]
 PlanElsewhere = Callable[[Sequence[Found], Callable[[Found], Demand], Watcher], Results[tuple[T, Told]]]
-"""Plans layouts in other processes; of each, the function says what is asked."""
+"""Plans layouts in other processes; the function says what each is asked to keep."""
 
 
 class TreeRun:
@@ -96,7 +96,7 @@ class TreeRun:
         return TreeMember(found.name, lambda: self._tree.open(found), directory, found=found)
 
     def as_it_is(self) -> Callable[[Found], Others]:
-        """What the layouts need from each other now, before anything goes; for trials. Reads all of them."""
+        """What the layouts need from each other now, before anything goes. Reads all of them; for trial plans."""
         self._look_at_indexes()
         for member in self._members.values():
             member.after = member.read_needs(self.now)
@@ -122,7 +122,7 @@ class TreeRun:
         return self._wanted.beside(member.found.path)
 
     def heard(self, member: TreeMember, told: Told) -> None:
-        """Takes note of what a plan has told."""
+        """Records what a plan says about its layout."""
         member.needs, member.after, member.hits, member.going = told.needs, told.after, told.hits, told.going
         member.emptied, member.damage, member.has_blobs = told.emptied, told.damage, not told.damage
         self.recount(member)
@@ -150,7 +150,7 @@ class TreeRun:
 
     def _kept_by(self, member: TreeMember) -> Iterable[Digest]:
         """What leases and labels of a pool keep. It is read once for all other pools, except while plans are carried
-        out: then each looks again.
+        out: then it is read anew for each.
         """
         if self._executing:
             return member.kept_blobs(self.now)
@@ -275,13 +275,14 @@ class TreeRun:
         return self._results(values, errors, more, interrupted=False)
 
     def _with_more_to_go(self, among: Iterable[Found], errors: Mapping[str, str]) -> list[Found]:
-        # What has lost its last entry is a pool now, and keeps what others still have: so it comes last.
+        # A layout that has lost its last entry is a pool now, and keeps what others still have. So it comes last.
         members = sorted(map(self._members.__getitem__, among), key=lambda each: each.emptied)
         return [each.found for each in members if self._holds_too_much(each) and each.name not in errors]
 
     def _count_as_it_is(self) -> None:
-        """Counts what all need before anything goes, as a plan may fail. What one layout needs of another may need more
-        of a third. What other processes have told is never a reason to delete, so those layouts are read here."""
+        """Counts what all layouts need before anything goes, as a plan may fail. A blob that one layout needs of
+        another may itself need more of a third. What another process says is never a reason to delete, so layouts that
+        were planned there are read here."""
         members = self._members.values()
         for member in members:
             self.recount(member)
@@ -304,7 +305,7 @@ class TreeRun:
         self.recount(member)
 
     def _holds_too_much(self, member: TreeMember) -> bool:
-        """Whether a layout has kept what others needed only until their turn was over."""
+        """Whether a layout has kept blobs that others needed only until their own turn was over."""
         return member.done and not member.hits <= self.needed_beside(member)
 
     def _attempt(
@@ -317,7 +318,7 @@ class TreeRun:
         at_once: int,
         elsewhere: PlanElsewhere[T] | None = None,
     ) -> bool:
-        """Works on some of the layouts. Gives whether an interrupt came."""
+        """Works on some of the layouts. Returns whether an interrupt came."""
 
         def one(layout: Layout, found: Found, member_watch: Watcher) -> T:
             member = self._members[found]

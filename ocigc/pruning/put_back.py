@@ -1,9 +1,9 @@
 """Puts blobs back into the layout, from the directory of a run or from the trash.
 
-A blob is back when the file in its place has its digest. A file in the way is verified: if it is sound, it stays, and
-otherwise the sound copy takes its place. A source is given up only for what is back. Missing directories are made. A
-label file has no digest: it is sound if it can be read as labels. If another is in the way, the labels of garbage
-collection that it has not are added to it, as they may keep blobs.
+A blob is back when the file in its place has its digest. A file in the way is verified: if it is sound, it stays;
+otherwise the sound copy takes its place. The source of a blob is removed only once the blob is back. Missing
+directories are made. A label file has no digest: it is sound if it can be read as labels. If another is in the way, it
+gets the labels of garbage collection that it lacks, as they may keep blobs.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _Way:
                 directory.close()
 
     def bring(self, digests: Iterable[Digest]) -> PutBack:
-        """Brings blobs. Their label files come first, and durably: a blob that is in place is not checked again."""
+        """Brings blobs. Their label files come first, durably, because a blob that is in place is not checked again."""
         result = PutBack()
         wanted = [digest for digest in dict.fromkeys(digests) if digest.registered]
         self.bring_sidecars(wanted)
@@ -118,7 +118,7 @@ class _Way:
         return result
 
     def bring_sidecars(self, digests: Iterable[Digest]) -> None:
-        """Brings the sidecars of blobs alone."""
+        """Brings only the label files of blobs."""
         for digest in digests:
             self._bring_sidecar(digest)
         self._sync()
@@ -140,8 +140,8 @@ class _Way:
         return found
 
     def _give_up(self, source: Dir, target: Dir, name: str) -> None:
-        """Gives up the source of what is back, once it is durably there: between two directories a rename need not be
-        atomic."""
+        """Removes the source of what is back, once that is durable: a rename between two directories need not be
+        atomic after a crash."""
         self._changed[id(target)] = target
         if not self._keep:
             self._given_up.append((source, name))
@@ -178,7 +178,7 @@ class _Way:
         result.back.append(digest)
 
     def _replace_if_bad(self, digest: Digest, source: Dir, target: Dir) -> bool:
-        """Replaces a file in the way by the copy of the source, unless it is sound. Whether it is sound then."""
+        """Replaces a file in the way with the copy of the source, unless it is sound. Gives whether it is sound now."""
         _, name = digest.parts
         if not stat.S_ISREG(target.stat(name).st_mode):
             raise Refused(f"blobs/{digest.path}: not a plain file; move it away")
@@ -195,9 +195,7 @@ class _Way:
         return True
 
     def _patient_verdict(self, digest: Digest, target: Dir) -> Verdict:
-        """Verifies the file in the way, once nobody writes it any longer: some writers (skopeo) write manifests in
-        place.
-        """
+        """Verifies the file in the way, once nobody is writing it: some writers (skopeo) write manifests in place."""
         deadline = time.monotonic() + _PATIENCE
         while (found := verdict(self._target, digest)) is Verdict.CORRUPT and time.monotonic() < deadline:
             if abs(time.time() - target.stat(digest.encoded).st_mtime) > 2 * _PATIENCE:
@@ -208,7 +206,7 @@ class _Way:
     def _place(self, source: Dir, target: Dir, name: str) -> None:
         """Puts the file of the source in place, over any other."""
         self._aside.remove(_ARRIVING)
-        with suppress(OSError):  # a file system may have no links, and a file only so many
+        with suppress(OSError):  # a file system may have no links, or a limit on them
             source.link(name, self._aside, _ARRIVING)
         if self._aside.exists(_ARRIVING):
             self._aside.rename(_ARRIVING, target, name)
@@ -240,7 +238,7 @@ class _Way:
             self._place(source, target, name)
 
     def _add_labels(self, taken_out: dict[str, str], present: dict[str, str], target: Dir, name: str) -> None:
-        """Adds those labels of garbage collection that the file in the way has not."""
+        """Adds the labels of garbage collection that the file in the way lacks."""
         added = {key: value for key, value in taken_out.items() if key.startswith(labels.PREFIX) and key not in present}
         if added:
             content = json.dumps({**present, **added}, ensure_ascii=False).encode(errors="surrogatepass")

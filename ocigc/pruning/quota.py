@@ -39,7 +39,7 @@ def fit(
 ) -> Callable[[Found], PruneOptions]:
     """The `options` for each layout with which all blobs together, each file once, take at most `limit` bytes, and no
     more images go than necessary. They are found by trial, as an image may free nothing until others go. What cannot be
-    read does not count. What other layouts need now, by `elsewhere`, stays.
+    read does not count. What other layouts need now (`elsewhere`) stays.
     """
 
     def keeping(found: Found, kept: Callable[[Age], bool]) -> PruneOptions:

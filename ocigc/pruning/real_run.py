@@ -33,7 +33,7 @@ from ocigc.times import nanoseconds
 
 _ATTEMPTS = 5
 _BLOBS = 200_000
-"""In a store with more blobs, finding out all their sizes could take longer than the prune itself."""
+"""In a store with more blobs than this, reading all their sizes could take longer than the prune itself."""
 _IMAGES = 2_000
 _REPOSITORIES = 500
 
@@ -84,7 +84,7 @@ def prune_locked(
                 for_good = expires is None and not (elsewhere is not None and elsewhere.changed())
                 room = _make_room(planned, roots, full, made, orphans=for_good)
             earlier, made = earlier.and_room(room), made.and_room(room)
-            confirm = None  # what is left of the plan was shown
+            confirm = None  # the rest of the plan was shown
             continue
         except BaseException:
             planned.close()
@@ -152,8 +152,8 @@ def _recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Rec
 
 
 def _make_room(planned: Pruned, roots: Roots, full: NoRoom, made: _Earlier, *, orphans: bool) -> _Earlier:
-    """Frees what needs no journal: leftovers, and orphans where they may go for good. `made` is what was freed for this
-    before. Raises Refused where that is not enough.
+    """Makes room by freeing what needs no journal: leftovers and, where they may go for good, orphans. `made` is what
+    was freed for this before. Raises Refused where that is not enough.
     """
     layout, store, plan = planned.snapshot.layout, planned.snapshot.store, planned.plan
     removable = plan.orphans if orphans else ()
@@ -213,7 +213,7 @@ def _record(
 
 def sizes_by_repository(snapshot: Snapshot, plan: Plan) -> Mapping[str, int]:
     """Bytes of the blobs that the images of each repository have after the plan, for the largest repositories; empty
-    where that would take long to find out.
+    where it would take long to compute.
     """
     store = snapshot.store
     if len(store) > _BLOBS or plan.staying > _IMAGES:
@@ -230,7 +230,7 @@ def sizes_by_repository(snapshot: Snapshot, plan: Plan) -> Mapping[str, int]:
 
 
 def size_without(snapshot: Snapshot, gone: Iterable[int]) -> int | None:
-    """Bytes of all blobs except these nodes; None where that would take long to find out."""
+    """Bytes of all blobs except these nodes; None where it would take long to compute."""
     if len(snapshot.store) > _BLOBS:
         return None
     return snapshot.store.files(others(gone, snapshot.store)).size

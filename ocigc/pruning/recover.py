@@ -20,8 +20,8 @@ from ocigc.pruning.restore_steps import carry_out_restore
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was done about an interrupted run (of that id), as a sentence; the digests of the blobs that went, and the
-    bytes that were freed or are in the trash.
+    """What was done about the interrupted run of this id: a sentence, the digests of the blobs that went, and the bytes
+    that were freed or are in the trash.
     """
 
     message: str
@@ -46,7 +46,7 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
             if isinstance(record, RestoreJournal):
                 carry_out_restore(layout, state, run, record, terms.wait)
                 return Recovered("finished an earlier restore that was interrupted")
-            # Only a prune of the whole tree knows what other layouts have come to need since.
+            # Only a prune of the whole tree can tell what other layouts have come to need since.
             knows_enough = terms.elsewhere is not None or not record.shared
             if run_state(layout, run, record) is RunState.COMMITTED and knows_enough:
                 done = finish(layout, state, run, record, terms, watch)
@@ -68,7 +68,7 @@ def _finished(count: int, freed: int, trashed: int) -> str:
 
 
 def _freed(state: Dir) -> Recovered | None:
-    """Frees what a complete run has left."""
+    """Frees what a complete run has not freed."""
     freed = run_directory.being_freed(state)
     run_directory.discard(state)
     return Recovered(f"freed what an earlier prune had removed: {freed:,} bytes", freed=freed) if freed else None

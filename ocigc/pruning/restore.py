@@ -38,8 +38,8 @@ class NothingToRestore(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: images, and the number of blobs. `missing` are the digests of blobs of which no copy exists any
-    longer, `damaged` of those whose copy in the trash cannot be read or is not sound. `moved_on` are the names that
+    """What came back: images, and the number of blobs. `missing` are the digests of blobs that have no copy any more,
+    `damaged` those of blobs whose copy in the trash cannot be read or is not sound. `moved_on` are the names that
     belong to another image by now; the images that had them came back without them.
     """
 
@@ -69,7 +69,7 @@ def trashed(layout: Layout, *, wait: Duration = 0) -> list[Trashed]:
 def empty_trash(
     layout: Layout, identities: Sequence[str] = (), *, wait: Duration = 0, watch: Watcher = SILENT
 ) -> list[Trashed]:
-    """Removes runs from the trash for good, all of them where none is named. Gives what was removed. Raises UsageError
+    """Removes runs from the trash for good; all of them if none is named. Gives what was removed. Raises UsageError
     where there is no such run, and Refused.
     """
     terms = _terms(wait)
@@ -97,10 +97,9 @@ def restore(
     wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Restored:
-    """Brings back what a run has removed, or one image of it, which is named by its name, its digest or the beginning
-    of that. Without a run, it is the last one that is not restored yet. If one image comes back, it gets the new
-    `name`, if given. An image whose name belongs to another image by now comes back without it. The trash keeps its
-    content.
+    """Brings back what a run has removed, or only one image of it, given by its name, or its digest or the beginning of
+    it. Without a run, takes the last one that is not restored yet. If one image comes back, it gets the new `name`, if
+    given. An image whose name belongs to another image by now comes back without it. The trash keeps its content.
 
     `wait` is for the lock. Raises UsageError where there is no such run or image. Raises Refused: then nothing is lost,
     and nothing was changed or the next command finishes the restore.
@@ -114,7 +113,7 @@ def restore(
         if record.entries:
             preflight.check_index(layout)
             with lock.index_lock(layout, wait):
-                pass  # it is free: rather wait now than halfway
+                pass  # nobody else has it: better to wait now than halfway
         with held_back() as check:
             check()
             run_directory.open_restore(state, layout, record, wanted)
@@ -147,9 +146,7 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
                 run_directory.discard(state)
-                watch.note(
-                    f"{layout.path}: gave up a restore that was interrupted; the trash has everything that it had"
-                )
+                watch.note(f"{layout.path}: gave up a restore that was interrupted; the trash still has everything")
                 return Restored((), 0, ())
             images = _images_of(run, record)
             blobs = roll_back(layout, state, run, record, wait)
@@ -178,7 +175,7 @@ def _named(runs: Sequence[Trashed], identity: str, path: str) -> Trashed:
 def _choose(
     layout: Layout, runs: Sequence[Trashed], identity: str | None, image: str | None
 ) -> tuple[Trashed, Sequence[ImageRecord]]:
-    """The last matching run that is not restored yet, or else the last matching run; and the images that are meant."""
+    """The last matching run that is not restored yet, or else the last matching run; and the images that match."""
     if not runs:
         raise NothingToRestore(f"{layout.path}: the trash is empty")
     candidates = runs if identity is None else [_named(runs, identity, layout.path)]

@@ -1,5 +1,5 @@
-"""What a restore brings back: the images that are meant, their parts and referrers, and all the blobs that these reach,
-wherever they are by now: in the layout, or in any run in the trash.
+"""What a restore brings back: the chosen images, their parts and referrers, and all blobs that these reach. The blobs
+may be in the layout by now, or in any run in the trash.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def plan_restore(
         ]
         for image in _belonging(places, [each for each in chosen.images if each not in images], wanted):
             entries += [(position, _written(content, before, position, None)) for position in image.entries]
-        # An entry is useless if the run has taken its target, and that is lost. A target that the run has not taken may
-        # be in another layout that shares its blobs.
+        # An entry is useless if the run has taken its target and the target is lost. A target that the run has not
+        # taken may be in another layout that shares its blobs.
         targets = {position: before.entries[position].descriptor.digest for position, _ in entries}
         absent = {each for each in targets.values() if not any(has_blob(place, each) for place in places)}
         lost = absent.intersection(run_directory.to_delete(run)) if absent else ()
@@ -83,7 +83,7 @@ def _check_name(layout: Layout, images: Sequence[ImageRecord], name: str) -> Non
 
 
 def _reached(places: Sequence[Dir], images: Iterable[ImageRecord]) -> Iterator[Digest]:
-    """What images reach, wherever the blobs are."""
+    """The blobs that images reach, wherever they are."""
     pending = [(image.target.digest, Media.NONE) for image in images]
     pending += [(Digest(digest), Media.NONE) for image in images for digest in image.references]
     seen: set[str] = set()

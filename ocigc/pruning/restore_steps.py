@@ -1,8 +1,9 @@
 """Carries out a restore, under its journal. Every step may be repeated, so a restore that was cut off is done again.
 
 1. The journal is written and synced.
-2. Blobs and their label files come out of the trash, which keeps them: verified, and over what is not sound.
-3. index.json gets the entries, and the list of `docker save` its own; labels that the prune had taken off come back.
+2. Blobs and their label files are verified and come back from the trash, which keeps its copies. They replace files
+   that are not sound.
+3. index.json and the list of `docker save` get their entries back, and configs the labels that the prune removed.
 4. The trash remembers what has been restored, and the journal is removed.
 
 Until step 3, the journal protects the blobs: a prune first finishes the restore.

@@ -31,9 +31,9 @@ from ocigc.times import SECOND
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """index.json and manifest.json (their SHA-256), the leases, and a number that changes with the label files. And by
-    algorithm, when its directory of blobs has changed. If that was so recently that a further change might not show, it
-    is a number that never comes again.
+    """index.json and manifest.json (their SHA-256), the leases, a number that changes with the label files and, by
+    algorithm, the time when its directory of blobs changed. If that was so recently that a further change might not
+    show, a unique number takes its place.
     """
 
     index: str | None
@@ -50,7 +50,7 @@ class Roots:
         found = leases.load(layout.dir)
         labels = sum(map(_labels, [layout.dir] if run is None else [layout.dir, run]))
         directories, listed = tuple(_directories(layout.dir)), _list_digest(layout.dir)
-        # What writers write last is read last.
+        # What writers write last is read last, too.
         return cls(index_digest(layout.dir), listed, found, labels, directories)
 
     def with_index(self, index: str) -> Roots:
@@ -62,7 +62,7 @@ class Roots:
         return replace(self, docker_list=_list_digest(layout.dir))
 
     def with_labels_changed(self, change: int) -> Roots:
-        """The same, where our own changes have moved the number of the label files by so much."""
+        """The same, after our own changes have moved the number of the label files by this much."""
         return replace(self, labels=self.labels + change)
 
     def differs(self, other: Roots) -> bool:
@@ -74,8 +74,8 @@ class Roots:
         return self.labels != Roots.read(layout, run).labels
 
     def has_moved_on(self, layout: Layout, run: Dir | None, store: Store) -> bool:
-        """Whether anything has changed since these were read, or blobs have come since then that `store` does not have.
-        Raises Refused and OSError.
+        """Whether anything has changed since these were read, or new blobs have come that `store` does not have. Raises
+        Refused and OSError.
         """
         now = Roots.read(layout, run)
         if self.differs(now):
@@ -129,9 +129,9 @@ def reload(
     layout: Layout, run: Dir, in_grace_after: int, now: int, watch: Watcher, elsewhere: Elsewhere | None = None
 ) -> tuple[Snapshot, Roots]:
     """Reads the layout again, and puts back everything that it needs and the run has taken out. Gives the roots as they
-    were before that. What manifests newer than the instant `in_grace_after` refer to is needed too. Nobody knows what a
-    damaged manifest refers to, so then everything comes back. What other layouts need, by `elsewhere`, is needed too.
-    Raises Refused and OSError.
+    were before that. What manifests newer than the instant `in_grace_after` refer to is needed too, and what other
+    layouts need (`elsewhere`). If there is a damaged manifest, everything comes back, as it is unknown what that refers
+    to. Raises Refused and OSError.
     """
     while True:
         roots = Roots.read(layout, run)
@@ -151,8 +151,8 @@ def reload(
 
 
 def put_back_labelled(layout: Layout, run: Dir) -> None:
-    """Puts back all blobs that have label files: somebody has changed some of these, and the next command that reads
-    the layout decides what they mean. Raises Refused and OSError.
+    """Puts back all blobs that have label files, because somebody has changed some of these files; the next command
+    that reads the layout decides what they mean. Raises Refused and OSError.
     """
     for directory in (layout.dir, run):
         for algorithm in directory.names_below(label_files.DIRECTORY):
@@ -165,9 +165,9 @@ def put_back_labelled(layout: Layout, run: Dir) -> None:
 def still_to_delete(
     snapshot: Snapshot, digests: Iterable[Digest], started: int, in_grace_after: int, now: int
 ) -> tuple[array[int], list[Digest]]:
-    """The blobs to delete (nodes) that no root reaches now, nor a manifest newer than the instant `in_grace_after`, and
-    that nobody has touched since the run `started`; empty while there is a damaged manifest. Also the digests of those
-    that are already gone.
+    """The blobs to delete (nodes) that are reached neither by a root now nor by a manifest newer than the instant
+    `in_grace_after`, and that nobody has touched since the run `started`; none while there is a damaged manifest. Also
+    the digests of those that are already gone.
     """
     store = snapshot.store
     nodes, gone = array("I"), []

@@ -6,11 +6,11 @@ what it has removed for a while, becomes `.ocigc/trash/<id>/`.
     journal.json   the run's identity and what is to be done besides deleting
     to-delete      the digests of the blobs to delete, one per line; of a restore `to-restore`, of those to bring back
     index.before   index.json as it was
-    index.json     index.json as it will be; after the commit, what it has displaced (or nothing)
+    index.json     index.json as it will be; after the commit, the file that it has displaced (or nothing)
     index.theirs   what another program has written meanwhile, until its entries are in index.json
     blobs/ labels/ what has been taken out of the layout so far
     manifest.*     the list of `docker save`, before and after, if it changes
-    unleased/      label files as they were, of which a label has been taken off
+    unleased/      label files from which a label has been removed, as they were
     room           bytes that the steps after the commit may need
     restored       in the trash: what has been restored, and when
 
@@ -53,8 +53,8 @@ _PRIVATE = 0o700
 
 
 def check(state: Dir, path: str) -> None:
-    """Raises Refused where anything but a directory is in the place of a directory of runs; `path` is that of the
-    state.
+    """Raises Refused where anything but a directory has the name of a directory of runs; `path` is that of the state
+    directory.
     """
     for name in (RUN, TRASH, _DRAFT, _DISCARDED):
         with naming(f"{path}/{name}"), suppress(FileNotFoundError):
@@ -100,8 +100,8 @@ def open_run(
     room: int,
     prepare: Callable[[Dir], None],
 ) -> Journal | None:
-    """Puts the journal of a prune in place, synced, and gives it with its `after`. None if index.json is no longer
-    `index`. Before that, nothing has changed. Raises OSError.
+    """Puts the journal of a prune in place, synced, and gives it with its `after`. Gives None if index.json is no
+    longer `index`; nothing has changed then. Raises OSError.
 
     `change` is the change of index.json; `to_delete` are the digests to delete. `room` bytes are reserved until
     `release_room`. `prepare` writes what else the run needs into its directory.
@@ -162,7 +162,7 @@ def _draft(state: Dir) -> Iterator[Dir]:
             draft.sync()
         state.rename(_DRAFT, state, RUN)
     except BaseException:
-        # Usually the disk is full: then what was written so far takes room.
+        # Usually because the disk is full, so what was written so far must go.
         with suppress(OcigcError):
             purge(state.fd, _DRAFT)
         raise

@@ -2,9 +2,8 @@
 one layout, or for a tree of them.
 
 Applying it plans again, as of the same instant. Only a plan that removes exactly the same things from the same
-index.json is carried out, so that what was reviewed is what happens. A plan for a tree that was cut off when some of
-its layouts were done can be applied again: a layout whose index.json is as the plan leaves it counts as done, or as
-under way.
+index.json is carried out, so that what was reviewed is what happens. A plan for a tree that was cut off after some of
+its layouts can be applied again: a layout whose index.json is as the plan leaves it counts as done, or as under way.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from ocigc.strict_json import parse_json
 from ocigc.times import nanoseconds
 
 MARK = b'{\n "format": "ocigc plan 1",\n'
-"""How such a file begins."""
+"""The first bytes of such a file."""
 
 _FORMAT = "ocigc plan 1"
 _ANOTHER_INDEX = f"{INDEX} is another one"
@@ -107,7 +106,7 @@ class SavedPlan:
 @dataclass(frozen=True, slots=True)
 class LayoutPlan:
     """The plan for one layout of a tree, by its path below the root. `index` and `after` are the SHA-256 of index.json,
-    in hex, when the plan was made and when it is carried out; `shared` are the blobs that it keeps because other
+    in hex, when the plan was made and after it is carried out; `shared` are the blobs that it keeps because other
     layouts need and lack them."""
 
     layout: str
@@ -147,8 +146,8 @@ class SavedTree:
         return next((each for each in self.layouts if each.layout == path), None)
 
     def check(self, tree: str, layouts: Sequence[LayoutNow], skipped: Collection[str]) -> None:
-        """Raises Refused where the plans made now for the tree at this path remove anything else, unless that is the
-        rest of this plan."""
+        """Raises Refused where the plans made now for the tree at this path remove anything but the same things, or the
+        rest of them."""
         then = {each.layout: each for each in self.layouts}
         there = {each.plan.layout: each for each in layouts}
         for path in sorted({*then, *self.skipped} ^ {*there, *skipped}):

@@ -1,8 +1,8 @@
 """The trash: what prunes have taken out of a layout and keep for a while.
 
-A restore takes nothing out of it. A run stays until its time is over, or until a later command finds, an hour after a
-restore or later, that the restored entries are still in index.json. So a restore can be repeated if a writer puts back
-an old index.json.
+A restore takes nothing out of it. A run stays until its time is over, or until a later command, an hour or more after a
+restore, finds that the restored entries are still in index.json. So a restore can be repeated if a writer puts back an
+old index.json.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _trashed(run: Dir, record: Journal) -> Trashed:
 
 
 def _blobs(run: Dir, identity: str) -> Iterator[tuple[Digest, os.stat_result]]:
-    """The blobs of a run. Raises MalformedError for anything else beside them."""
+    """The blobs of a run. Raises MalformedError for anything that is not one."""
     try:
         yield from blobs_in(run)
     except MalformedError as error:

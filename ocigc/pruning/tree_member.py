@@ -1,4 +1,4 @@
-"""One layout of a tree that is pruned: what its plan tells of it, and what the other layouts ask of it."""
+"""One layout of a tree that is pruned: what its plan says about its needs, and what the others ask it to keep."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ocigc.pruning.peers import Peer
 
 @dataclass(slots=True)
 class TreeMember(Peer):
-    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. `pool`:
-    it has no entry; `emptied`: its last plan takes all it has. In that plan it was `asked` for these digests, keeps
-    the `hits` of them, and loses the blobs `going`. `done`: its plan has been carried out.
+    """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. A `pool`
+    has no entry; a layout is `emptied` if its last plan removes all entries. For that plan it was `asked` to keep some
+    digests; it keeps the `hits` among them, and loses the blobs `going`. It is `done` once its plan is carried out.
     """
 
     found: Found = field(kw_only=True)
@@ -36,8 +36,8 @@ class TreeMember(Peer):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a plan tells of its layout: what that needs now and `after` it, the `hits`, the blobs `going`, and whether
-    it is `emptied`. If it has nothing but damaged manifests, `damage` says what is wrong with the first."""
+    """What a plan says about its layout: what that needs now and `after` the plan, the `hits`, the blobs `going`, and
+    whether it is `emptied`. If it has nothing but damaged manifests, `damage` says what is wrong with the first."""
 
     needs: frozenset[Digest]
     after: frozenset[Digest]
@@ -48,7 +48,7 @@ class Told:
 
 
 def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> Told:
-    """What a plan tells at the instant `now`, where others have asked for some digests; with `pools` also what goes."""
+    """What a plan says at the instant `now`, given the digests that others ask for; with `pools` also what goes."""
     snapshot, plan = planned.snapshot, planned.plan
     gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
     blobs = plan.blobs
@@ -65,8 +65,8 @@ def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Implements `Elsewhere` for one layout that is planned in another process: what the others need at this moment. It
-    is not for pools."""
+    """Implements `Elsewhere` for one layout that is planned in another process, with what the others need at this
+    moment. It cannot be used for pools."""
 
     digests: frozenset[Digest]
     unknown: str

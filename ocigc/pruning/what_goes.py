@@ -46,8 +46,8 @@ class Goes:
         )
 
     def difference(self, now: Goes, *, keeps_for_others: bool = False) -> str | None:
-        """What a plan that is made `now` removes more or less than this one, as a clause; None if it is the same. With
-        `keeps_for_others`, blobs that are kept because other layouts need them do not count as a difference."""
+        """What the plan made `now` removes and this one does not, or the reverse, as a clause; None if they are the
+        same. With `keeps_for_others`, blobs that are kept because other layouts need them do not count."""
         for (what, then), (_, there) in zip(self._sets(), now._sets(), strict=True):
             if more := sorted(there - then):
                 return f"{what} {_shown(more[0])} goes now too"

@@ -100,7 +100,7 @@ def test_a_list_of_pods_protects_the_image_of_their_sandboxes(tmp_path: Path) ->
     layout = layout_with(tmp_path / "layout", *node)
     result = prune(layout.path, "--in-use", write(tmp_path, pods("reg.example/web:1")))
     assert names(layout) == [*node[:2]]
-    assert "registry.k8s.io/pause:3.9 may be it, and stays" in result.err
+    assert "registry.k8s.io/pause:3.9 may be that image, and stays" in result.err
     info = {"status": {"conditions": []}, "config": {"sandboxImage": "reg.example/other/pause:1"}}
     (tmp_path / "info").write_text(json.dumps(info))
     prune(layout.path, "--in-use", write(tmp_path, pods("reg.example/web:1")), "--in-use", tmp_path / "info")

@@ -94,7 +94,7 @@ def test_what_is_not_freed_is_explained(layout: LayoutWriter, tmp_path: Path) ->
         os.link(layout.blob_path({"digest": digest}), tmp_path / digest)
     text = ocigc(*ALL, "-n", layout.path).out
     assert "Frees 0 B of" in text
-    assert "kB more have further names (hard links), and are freed with the last of these." in text
+    assert "kB more are freed only when other names of the files (hard links) go, too." in text
 
 
 def test_the_trash_is_where_the_way_back_is(layout: LayoutWriter) -> None:

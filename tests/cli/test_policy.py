@@ -88,7 +88,7 @@ def test_the_layouts_own_policy(layout: LayoutWriter, tmp_path: Path) -> None:
         ("[tool.ocigc]\n", "line 1: unknown key 'tool'"),
         ("# a comment\n[[rule]]\nkeep-tagged = true\n\n[[rule]]\n", "line 5: rule 2: it neither keeps nor deletes"),
         ("[[rule]]\nkeep-last = 1\nkeep_last = 1\n", "line 3: rule 1: keep_last: unknown key"),
-        ("[[rule]]\nkeep-last = -1\n", "line 2: rule 1: keep-last: expected a number that is not negative"),
+        ("[[rule]]\nkeep-last = -1\n", "line 2: rule 1: keep-last: expected a number, 0 or more"),
         ("[[rule]]\nkeep-last = true\n", "keep-last: expected a number"),
         ('[[rule]]\nkeep-within = "30"\n', "line 2: rule 1: keep-within: "),
         ('[[rule]]\ntag = "("\nkeep-last = 1\n', "line 2: rule 1: tag: not a regular expression"),

@@ -109,7 +109,7 @@ def test_words_of_other_programs() -> None:
     refused(ocigc("version"), 2, "did you mean `ocigc --version`?")
     refused(ocigc("repair"), 2, "`ocigc verify --repair-from OTHER LAYOUT`")
     for word in ("pull", "push", "cp"):
-        refused(ocigc(word), 2, "ocigc copies and names no images: skopeo, oras and crane do")
+        refused(ocigc(word), 2, "ocigc does not copy or tag images; skopeo, oras and crane do")
 
 
 def test_words_in_another_order(layout: LayoutWriter) -> None:

@@ -171,7 +171,7 @@ def test_a_worker_with_another_mount(layout: LayoutWriter, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("verdicts=result.verdicts[1:]", "it has not one entry per blob"),
+        ("verdicts=result.verdicts[1:]", "it does not have one entry per blob"),
         ("verdicts=tuple(9 for _ in result.verdicts)", "an unknown verdict"),
         ("verdicts=tuple(0 for _ in result.verdicts)", "it has left blobs out"),
         ("sizes=tuple('1' for _ in result.sizes)", "must be of type int"),

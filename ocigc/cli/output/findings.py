@@ -1,4 +1,4 @@
-"""What verify and check have found about blobs and images, as JSON and as lines."""
+"""What verify and check found about blobs and images, as JSON and as lines."""
 
 from __future__ import annotations
 

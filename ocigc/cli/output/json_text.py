@@ -1,4 +1,4 @@
-"""Documents as JSON, a piece at a time: of a million things, no document is ever whole in memory."""
+"""Documents as JSON, a piece at a time, so that a document of a million things is never whole in memory."""
 
 from __future__ import annotations
 

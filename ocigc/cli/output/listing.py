@@ -1,4 +1,4 @@
-"""Lists of things of one kind: which columns, in which order, which of them."""
+"""Lists of things of one kind: their columns, order and filters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ T = TypeVar("T")
 _SEPARATOR = "\0"  # in no cell: all are printable
 
 QUIET = Option(
-    "-q", "--quiet", action="store_true", help="print only names, one per line (of an image without one, its digest)"
+    "-q",
+    "--quiet",
+    action="store_true",
+    help="print only names, one per line (for an image without a name, its digest)",
 )
 REVERSE = Option("--reverse", action="store_true", help="reverse the order")
 
@@ -28,7 +31,7 @@ REVERSE = Option("--reverse", action="store_true", help="reverse the order")
 @frozen
 class Field(Generic[T]):
     """One column of a list: its cell, and the key to sort by. `short` is the cell on a terminal. A `falling` field
-    sorts the largest first.
+    is sorted with the largest first.
     """
 
     column: Column
@@ -39,7 +42,7 @@ class Field(Generic[T]):
 
 
 Fields = Mapping[str, Field[T]]
-"""By the name that --columns and --sort take."""
+"""Fields by the names that --columns and --sort take."""
 
 Predicate = Callable[[T], bool]
 
@@ -59,13 +62,13 @@ def columns_option(fields: Fields[Any]) -> Option:
     return Option(
         "--columns",
         metavar="LIST",
-        help=f"show these columns, also on a narrow terminal: a list of {', '.join(fields)}",
+        help=f"show these columns, even on a narrow terminal: a list, with commas, of {', '.join(fields)}",
     )
 
 
 def ordered(things: Sequence[T], wanted: Predicate[T], fields: Fields[T], args: argparse.Namespace) -> Iterator[T]:
-    """The things that match the filters, in the order of --sort and --reverse. They come in the order of their names,
-    and equal ones keep it. They are read one at a time, so that a million of them need not fit into memory.
+    """The things that match the filters, in the order of --sort and --reverse. `things` is in the order of names, and
+    equal ones keep that order. They are read one at a time, so that a million of them need not fit into memory.
     """
     if args.sort is None:
         return filter(wanted, reversed(things) if args.reverse else things)

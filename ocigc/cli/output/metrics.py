@@ -1,4 +1,4 @@
-"""`--metrics-file`: what came of a run, in a file that a collector reads whenever it likes."""
+"""`--metrics-file`: the results of a run, in a file that a collector reads at any time."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ HELP = {
 
 
 class MetricsFile:
-    """The metrics file of one run of `command` on `layout`. The run confines itself before it knows what to write, so
-    `directory`, open from the start, must stay writable.
+    """The metrics file of one run of `command` on `layout`. The run gives up rights before it knows what to write,
+    so `directory`, open from the start, must stay writable.
     """
 
     def __init__(self, path: str, command: str, layout: str) -> None:
@@ -120,7 +120,7 @@ class MetricsFile:
 
     def add_repositories(self, values: Mapping[str, Mapping[str, float]], by: str) -> None:
         """Adds what was measured for repositories: for each, values by name. At most a thousand are kept, those with
-        the largest value `by`: a collector pays for each.
+        the largest value `by`, as each one costs a collector memory.
         """
         largest = sorted(values, key=lambda name: (-values[name][by], name))[:_REPOSITORIES]
         self._repositories |= {name: values[name] for name in largest}
@@ -179,8 +179,8 @@ def _of(label: str, repository: str) -> str:
 
 
 def read_exposition(text: str, label: str) -> dict[str, float]:
-    """The values of such a document, but for those of repositories. Raises ValueError where it holds anything else, or
-    of other labels."""
+    """The values of such a document, without those of repositories. Raises ValueError if it holds anything else, or
+    values with other labels."""
     values = {}
     for line in text.split("\n"):
         if line.startswith("# ") or not line:
@@ -226,7 +226,7 @@ def _health(each: Sequence[Health]) -> dict[str, float]:
 
 
 def _disks(disks: Sequence[Disk]) -> dict[str, float]:
-    """The figures of the disk with the least room, as it is full first."""
+    """The figures of the disk with the least free space, as it will be full first."""
     if not disks:
         return {}
     disk = min(disks, key=lambda disk: disk.free)
@@ -234,7 +234,7 @@ def _disks(disks: Sequence[Disk]) -> dict[str, float]:
 
 
 def repository_metrics(consumption: Consumption) -> Mapping[str, Mapping[str, float]]:
-    """The figures of each repository, by its name as `du` shows it; of one name in several layouts, the sum."""
+    """The figures of each repository, by its name as `du` shows it. A name in several layouts has the sum."""
     found: dict[str, Counter[str]] = {}
     for each in consumption.repositories:
         found.setdefault(each.name or "<none>", Counter()).update(

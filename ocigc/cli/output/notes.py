@@ -11,7 +11,7 @@ from ocigc.errors import Message
 from ocigc.progress import Report
 
 _SHOWN = 3
-"""So many layouts are named. Only what more of them say is one line."""
+"""How many layouts one line names. Messages are joined only if they come from more layouts than that."""
 
 
 def grouped(messages: Iterable[str], root: str) -> list[str]:
@@ -46,8 +46,8 @@ def _as_one(messages: list[str], text: str, root: str) -> list[str]:
 
 
 class GroupedNotes:
-    """Watches a run over the layouts of these `names` below a root. What is noted of them comes together and in order,
-    when `tell` is called; with `whole`, each by itself.
+    """Watches a run over the layouts of these `names` below a root. Their notes are printed together and in order when
+    `tell` is called; with `whole`, each note is a line of its own.
     """
 
     def __init__(self, progress: ProgressLine, root: str, names: Collection[str], *, whole: bool) -> None:
@@ -61,20 +61,20 @@ class GroupedNotes:
         return self._progress(step)
 
     def note(self, message: str) -> None:
-        """Keeps what is said of a layout for later; tells all else at once."""
+        """Keeps a note about a layout for later; prints any other at once."""
         if _parts(message, self._root)[0] in self._names:
             self._kept.append(message)
         else:
             self._progress.note(message)
 
     def tell(self) -> None:
-        """Tells what was kept."""
+        """Prints the notes that were kept."""
         kept, self._kept = sorted(self._kept), []
         for message in kept if self._whole else grouped(kept, self._root):
             self._progress.note(message)
 
 
 def log_errors(errors: Iterable[str], root: str, *, whole: bool = False) -> None:
-    """Tells why layouts of a tree failed; `whole`, each by itself."""
+    """Prints why layouts of a tree failed; with `whole`, each on a line of its own."""
     for error in errors if whole or not log.for_people() else grouped(errors, root):
         log.error(error)

@@ -12,7 +12,7 @@ from ocigc.layout.dirfd import Dir
 
 
 class OutputFile(Closing):
-    """The file at a path, or standard output for `-`. The run confines itself before it knows what to write, so the
+    """The file at a path, or standard output for `-`. The run gives up rights before it knows what to write, so the
     open directories `directories` must stay writable.
     """
 

@@ -31,7 +31,7 @@ def document(pruned: Pruned) -> dict[str, object]:
 def document_of(
     goes: Goes, *, reclaimed: int, trashed: int, dry_run: bool, explained: Iterable[Explanation] | None
 ) -> dict[str, Any]:
-    """The same of what is no longer open. Sizes are in bytes."""
+    """The same after the layout has been closed. Sizes are in bytes."""
     return {
         "ImagesDeleted": [{kind: value} for kind, value in goes.images],
         "SpaceReclaimed": reclaimed,

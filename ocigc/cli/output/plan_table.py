@@ -1,4 +1,4 @@
-"""What a prune would do, or did, for a person who decides: what goes, how much that frees, and how to undo it."""
+"""What a prune would do, or did, for a person: what goes, how much that frees, and how to undo it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def plan_lines(summary: PlanSummary, run: Context, *, dry_run: bool, first: Iter
     else:
         yield _total("Moves", frees, "go", summary, run)
     if (linked := summary.bytes - frees) > 0:
-        yield f"{human_size(linked)} more have further names (hard links), and are freed with the last of these."
+        yield f"{human_size(linked)} more are freed only when other names of the files (hard links) go, too."
     if run.expires is not None:
         yield f"The trash keeps them until {format_rfc3339(run.expires)}; the next prune after that frees the space."
 
@@ -130,7 +130,7 @@ def _details(summary: PlanSummary, run: Context) -> Iterator[str]:
         yield f"Leftovers: {count(len(summary.leftovers), 'file')}, {size}, left by other tools: {names}{more}"
     yield from _in_grace(summary)
     if summary.labels:
-        yield f"Labels: {count(summary.labels, 'snapshot label')} of configs that no image has any longer."
+        yield f"Labels: {count(summary.labels, 'snapshot label')} of configs that no image has any more."
     if summary.renamed:
         yield f"Names: {count(summary.renamed, 'image', 'lose')} a name and {agree(summary.renamed, 'keep')} others."
     if summary.unnamed:
@@ -173,7 +173,7 @@ def _images(summary: PlanSummary, run: Context) -> Iterator[str]:
 
 
 def _says_where(loss: Loss) -> bool:
-    """Whether the name of an image tells its layout, as where repositories are paths."""
+    """Whether the name of an image says which layout it is in, as where repositories are paths."""
     return bool(loss.layout) and f"/{loss.name}".rpartition(":")[0].endswith(f"/{loss.layout}")
 
 
@@ -197,7 +197,7 @@ def _by_repository(summary: PlanSummary, run: Context) -> Iterator[str]:
 def layout_lines(
     summaries: Sequence[tuple[str, PlanSummary, int]], run: Context, most: int | None = None
 ) -> Iterator[str]:
-    """A line per layout, or for so many that free the most: each with its path and what it frees."""
+    """A line per layout, with its path and what it frees; if there are many, only for those that free the most."""
     more = 0 if most is None else max(0, len(summaries) - most)
     if more:
         largest = sorted(range(len(summaries)), key=lambda place: (-summaries[place][2], place))[:most]

@@ -1,4 +1,4 @@
-"""A report as JSON: what `ocigc report --compare` reads, and what other programs may."""
+"""A report as JSON, for `ocigc report --compare` and for other programs."""
 
 from __future__ import annotations
 

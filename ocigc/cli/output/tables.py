@@ -1,8 +1,8 @@
 """Plain text tables, as docker prints them: three spaces between columns, no lines.
 
-Where the output is not a terminal, a table is whole and its form does not depend on anything. On a terminal it fits:
-columns that say so are left out below 100 and below 80 columns, and where they would leave little room for names; then
-names are shortened in the middle.
+Where the output is not a terminal, a table is complete and always has the same form. On a terminal it fits: columns
+that say so are left out below 100 and below 80 columns, and where they would leave little room for names; then names
+are shortened in the middle.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Row = Sequence[str]
 
 @frozen
 class Column:
-    """One column. `right` aligns numbers; on a terminal with fewer columns than `below`, it is left out, and on a wider
-    one where there is no room for it, the largest `below` first; with `name` its cells may be shortened in the middle;
-    with `cut`, at their end; with `time` they are RFC 3339, and to the minute on a terminal.
+    """One column. `right` aligns numbers. A terminal narrower than `below` leaves the column out, and so does a wider
+    one that has no room for it; the largest `below` goes first. Cells may be shortened in the middle with `name`, and
+    at their end with `cut`. With `time` they are RFC 3339, and are shown to the minute on a terminal.
     """
 
     title: str
@@ -92,7 +92,7 @@ def _minute(text: str) -> str:
 
 
 def _with_room(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
-    """The places of the columns that a terminal has room for."""
+    """The positions of the columns that a terminal has room for."""
     shown = [place for place, each in enumerate(columns) if width >= each.below]
     while optional := [place for place in shown if columns[place].below]:
         least = (min(widths[place], _READABLE) if _flexible(columns[place]) else widths[place] for place in shown)
@@ -107,7 +107,9 @@ def _flexible(column: Column) -> bool:
 
 
 def _fit(columns: Sequence[Column], widths: list[int], width: int) -> bool:
-    """Makes columns narrower until a line fits: the widest first, of those that may be shortened. Whether any was."""
+    """Makes columns narrower until a line fits, the widest first of those that may be shortened. Returns whether it
+    changed any.
+    """
     excess = sum(widths) + _GAP * (len(widths) - 1) - width
     flexible = [place for place, each in enumerate(columns) if _flexible(each)]
     before = list(widths)
@@ -133,7 +135,7 @@ def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]
 
 
 def _shortened(text: str, width: int) -> str:
-    """The beginning of a name and, as the end differs most between names, more of the end."""
+    """The beginning of a name, and more of its end, as names differ most at the end."""
     head = (width - 1) // 3
     return f"{_first(text, head)}…{_first(text[::-1], width - 1 - head)[::-1]}"
 

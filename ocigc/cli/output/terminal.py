@@ -33,8 +33,8 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 class ProgressLine:
     """One line on stderr that follows a run through its steps. Nothing is shown where stderr is a log, or a terminal
-    that cannot take a line back. After half a second there is always a line: that of the last step stays until there is
-    another.
+    that cannot erase a line. The line first appears after half a second, and then stays: a step's line is shown until
+    the next step has one.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class ProgressLine:
         self._seconds = 0.0
 
     def __call__(self, name: str) -> Report | None:
-        """Begins a step; what it returns is to be called with the step's progress."""
+        """Begins a step; returns the function to call with the step's progress."""
         if not self._active:
             return None
         started = time.monotonic()
@@ -70,19 +70,19 @@ class ProgressLine:
         self._shown = True
 
     def note(self, message: str) -> None:
-        """A line for the person at the terminal or the log."""
+        """Prints a note for the person at the terminal, or for the log."""
         self.clear()
         log.note(message)
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Erases the line."""
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._shown = False
 
     def restart(self) -> None:
-        """Begins a new line of progress, after people have read and answered what went before."""
+        """Begins a new line of progress, after a person has answered a question."""
         self._began = time.monotonic()
 
     def tell_time(self) -> None:
@@ -111,7 +111,7 @@ def clock(seconds: float) -> str:
 
 
 def describe(name: str, progress: Progress, seconds: float, columns: int, *, utf8: bool = True) -> str:
-    """The step, how far it is, how fast and how long still, with a bar where the end is known and there is room."""
+    """The step, its progress, rate and remaining time, with a bar if the end is known and there is room."""
     done, total = (
         (progress.bytes, progress.total_bytes) if progress.total_bytes else (progress.items, progress.total_items)
     )

@@ -38,7 +38,7 @@ class LayoutAnswer:
 
     @property
     def size(self) -> int:
-        """The bytes that it frees, or puts into the trash."""
+        """The bytes that it frees, or moves to the trash."""
         return self.reclaimed + self.trashed
 
     @property
@@ -72,7 +72,7 @@ def answer_of(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None
 
 
 def counted(answers: Iterable[tuple[str, LayoutAnswer]], *, trash: bool) -> Iterator[tuple[str, LayoutAnswer]]:
-    """The answers with the bytes that each layout frees, or puts into the trash. A file with several names counts in
+    """The answers with the bytes that each layout frees, or moves to the trash. A file with several names counts in
     the layout that loses the last of them.
     """
     links = HardLinks()
@@ -83,7 +83,7 @@ def counted(answers: Iterable[tuple[str, LayoutAnswer]], *, trash: bool) -> Iter
 
 
 def total_document(results: Results[LayoutAnswer], dry_run: bool) -> dict[str, Any]:
-    """One JSON object for the tree: the lists and bytes of all layouts together, and each layout's own answer."""
+    """One JSON object for the tree: the lists and bytes of all layouts together, and the answer of each layout."""
     documents = [(name, answer.document) for name, answer in results.values]
     lists = {key: [item for _, each in documents for item in each[key]] for key in _LISTS}
     return {

@@ -1,7 +1,7 @@
-"""What the page's scripts read (`static/store.js`): the store in columns, as numbers where that will do.
+"""What the page's scripts read (`static/store.js`): the store in columns, as numbers where possible.
 
-A page of 10^5 images is to stay below 15 MB. So the digests of many are cut, the blobs of the largest images alone are
-listed, and of more images than there is room for, the smallest are summed up by repository.
+A page of 10^5 images must stay below 15 MB. So with many images, digests are shortened, blobs are listed only for the
+largest images, and the smallest images are summed up by repository.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REPOSITORIES = 5000
 _SMALLER = "smaller repositories"
 _TROUBLES = 5  # of one unit
 RULES = "seed"
-"""The rule set that a command need not name."""
+"""The rule set that a command uses by default."""
 _STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete", "absent")
 _ODD = 1 << 8
 _FALLBACK = 1 << 9
@@ -38,7 +38,7 @@ _MEDIAS = {Media.MANIFEST: 1, Media.INDEX: 2, Media.CONFIG: 3, None: 4}
 
 
 def document(overview: Overview, made: Circumstances, fit: Fit | None) -> str:
-    """The document, as JSON in which a parser of HTML finds no tag, no comment and no entity. It asks for each unit and
+    """The document, as JSON in which an HTML parser finds no tag, no comment and no entity. It reads each unit and
     group many times.
     """
     order = sorted(range(len(overview.units)), key=lambda number: -overview.units[number].size)
@@ -133,15 +133,15 @@ class _Document:
         }
 
     def _repository(self, registry: str, name: str) -> int:
-        # docker.io is not said in a familiar name.
+        # A familiar name leaves docker.io out.
         label = name.removeprefix(f"{registry}/")
-        # Where repositories are paths, nobody has said it.
+        # Where repositories are paths, the registry is unknown.
         unsaid = registry == DEFAULT_DOMAIN and self._made.recursive and not self._made.repository
         number = self._registries("" if unsaid else registry)
         return self._repositories((number, shown(label), shown(name)))
 
     def _usage(self) -> list[list[int]]:
-        """What each repository has; of more than there is room for, the smallest are one."""
+        """What each repository has. If there is no room for all, the smallest are put together as one."""
         each = sorted(self._overview.repositories, key=lambda repository: -repository.size)
         rows = [[self._repository(one.registry, one.name), *_figures(one)] for one in each[:_REPOSITORIES]]
         rest = [_figures(one) for one in each[_REPOSITORIES:]]
@@ -191,8 +191,8 @@ class _Document:
         }
 
     def _shared(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
-        """The shared blobs of units that have no row. They go only with the last of their units, and the page cannot
-        tell when.
+        """The shared blobs of units that have no row. They go only with the last of their units, which the page cannot
+        work out.
         """
         bound = {
             group for number, unit in enumerate(self._overview.units) if number not in numbers for group in unit.groups
@@ -254,7 +254,7 @@ class _Document:
         return found
 
     def _folded(self, numbers: dict[int, int]) -> list[list[int]]:
-        """What has no row: by repository and fate, how many images and the bytes that they have alone."""
+        """The units without a row, by repository and fate: how many images, and the bytes that only they have."""
         found: dict[tuple[int, int], list[int]] = {}
         seen = set()
         for image in self._overview.images if len(numbers) < len(self._overview.units) else ():
@@ -286,12 +286,12 @@ def _seconds(instant: int | None) -> float | int | None:
 
 
 def _argument(path: str) -> str:
-    """The path for a shell; where it has what a terminal takes for more than a character, a word in its place."""
+    """The path for a shell. A path with characters that a terminal would interpret is replaced by a word."""
     return shlex.quote(path) if path == printable(path) else "LAYOUT"
 
 
 def _options(made: Circumstances) -> str:
-    """What else the command needs to decide as the page does."""
+    """The options with which the command decides as the page does."""
     words = ["--recursive"] if made.recursive else []
     if made.repository and made.repository == printable(made.repository):
         words.append(f"--repository {shlex.quote(made.repository)}")

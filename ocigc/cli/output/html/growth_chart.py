@@ -20,7 +20,7 @@ def growth_chart(overview: Overview, fit: Fit | None, now: int) -> dict[str, obj
     series = [[0] * len(points) for _ in names]
     for number, point in enumerate(points):
         sizes = [point.repositories.get(name, 0) for name in names]
-        # Shared blobs are in each repository's bytes: so the parts are fitted into the whole.
+        # Each repository's bytes include blobs that it shares, so the parts are scaled to fit the whole.
         scale = min(1.0, point.size / max(sum(point.repositories.values()), 1))
         for row, size in zip(series, sizes, strict=True):
             row[number] = round(size * scale)

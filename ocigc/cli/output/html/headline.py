@@ -1,4 +1,4 @@
-"""What the page says before any script runs: its first sentence, the tiles, what is wrong, and where it comes from."""
+"""What the page says before any script runs: its first sentence, the tiles, what is wrong, and how it was made."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def as_text(text: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name with everything escaped that could be taken for more than a character, and cut where it is too long."""
+    """A name with special characters escaped, and cut in the middle where it is too long."""
     shown = printable(name)
     return shown if len(shown) <= _NAME else f"{shown[: _NAME // 2]}\u2026{shown[-_NAME // 2 :]}"
 
@@ -163,7 +163,7 @@ def _condition(found: Health) -> str:
     if found.incomplete:
         return "Incomplete"
     if found.refused:
-        return "Not to be pruned"
+        return "Would be refused"
     return "Sound" if found.verified is not None else "Not verified"
 
 

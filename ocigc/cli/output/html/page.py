@@ -23,7 +23,7 @@ from ocigc.reference import familiar_name
 from ocigc.times import format_rfc3339
 
 MARK = b"<!doctype html>\n<!-- ocigc report -->\n"
-"""How every such page begins."""
+"""The first bytes of every such page."""
 
 _LIBRARIES = ("d3.min.js", "uPlot.min.js")
 _SCRIPTS = (
@@ -77,12 +77,12 @@ def _asset(folder: str, name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """What the page's policy knows an inline part by: what a name could smuggle in would not run."""
+    """The hash by which the page's policy allows an inline part: a script that a name smuggled in would not run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def changed(changes: Changes | None, made: Circumstances) -> str:
-    """What is different since an earlier report; empty where none was given."""
+    """What has changed since an earlier report; empty where none was given."""
     if changes is None:
         return ""
     since = changes.since
