@@ -32,10 +32,10 @@ from ocigc.layout.protect import hold as hold
 from ocigc.layout.protect import release as release
 from ocigc.progress import Watcher as Watcher
 from ocigc.pruning.layout_plan import Pruned as Pruned
-from ocigc.pruning.planning import PruneOptions as PruneOptions
-from ocigc.pruning.planning import request as request
 from ocigc.pruning.policy_file import parse_policy as parse_policy
 from ocigc.pruning.prune import prune as prune
+from ocigc.pruning.prune_options import PruneOptions as PruneOptions
+from ocigc.pruning.prune_options import request as request
 from ocigc.pruning.restore import Restored as Restored
 from ocigc.pruning.restore import restore as restore
 from ocigc.pruning.restore import trashed as trashed

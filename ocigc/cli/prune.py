@@ -22,8 +22,8 @@ from ocigc.gc.decide import Request
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.plan_summary import summarize
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.prune import prune
+from ocigc.pruning.prune_options import PruneOptions, request
 from ocigc.times import SECOND
 from ocigc.values import replace
 

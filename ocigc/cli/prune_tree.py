@@ -36,10 +36,11 @@ from ocigc.layout.discover import Found, Results, Tree, locate
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.neighbours import Others
 from ocigc.pruning.policy_file import own_policy
 from ocigc.pruning.prune import prune
-from ocigc.pruning.prune_tree import Others, TreeRun
+from ocigc.pruning.prune_options import PruneOptions
+from ocigc.pruning.prune_tree import TreeRun
 from ocigc.pruning.quota import fit
 from ocigc.pruning.saved_plan import SavedTree, as_file, asked_for, layout_now, plan_for
 from ocigc.pruning.tree_member import Demand, Told, tell

@@ -7,7 +7,7 @@ import argparse
 from ocigc.cli import in_use_files, options, prune, targets
 from ocigc.cli.command import Command, Option, OptionGroup
 from ocigc.gc.rule_sets import RULE_SETS
-from ocigc.pruning.planning import request
+from ocigc.pruning.prune_options import request
 from ocigc.values import replace
 
 

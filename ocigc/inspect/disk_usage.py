@@ -22,7 +22,8 @@ from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning.planning import forecast, request
+from ocigc.pruning.planning import forecast
+from ocigc.pruning.prune_options import request
 from ocigc.sequences import Joined
 from ocigc.times import Duration
 

@@ -30,12 +30,12 @@ _NAMED = 3  # absent blobs
 class Holdings:
     """The blobs of a store by owner and fate. Those of the largest units are listed one by one."""
 
-    def __init__(self, store: Store, found: Sharing, plans: Sequence[tuple[Fate, Plan]]) -> None:
+    def __init__(self, store: Store, found: Sharing, plans: Mapping[Fate, Plan]) -> None:
         self._store = store
         self._sizes = store.sizes()
         self._found = found
         fates = bytearray(len(store))
-        for bit, plan in plans:
+        for bit, plan in plans.items():
             number = int(bit)  # to ask an enum takes longer
             for node in plan.blobs:
                 fates[node] |= number

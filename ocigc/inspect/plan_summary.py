@@ -21,7 +21,7 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.prune_options import PruneOptions
 from ocigc.values import frozen, replace
 
 

@@ -19,7 +19,8 @@ from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.snapshot import Elsewhere, Snapshot, corrupt_data, load
 from ocigc.native import NEVER
 from ocigc.progress import Watcher
-from ocigc.pruning.planning import PruneOptions, labels_to_take, make_plan
+from ocigc.pruning.planning import labels_to_take, make_plan
+from ocigc.pruning.prune_options import PruneOptions
 from ocigc.values import frozen
 
 if TYPE_CHECKING:

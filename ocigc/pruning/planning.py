@@ -1,8 +1,9 @@
-"""From a request to a plan: references, a policy and a limit on storage become filters, by which the rules decide."""
+"""From a request to a plan: references, a policy and a limit on storage become filters, and the rules decide
+by these.
+"""
 
 from __future__ import annotations
 
-import time
 from array import array
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from ocigc.digest import Digest
 from ocigc.errors import Refused, printable
 from ocigc.gc.decide import Inputs, Request, conclude, consider, without_idle_labels
-from ocigc.gc.filters import ConfigLabels, parse_filters
+from ocigc.gc.filters import ConfigLabels
 from ocigc.gc.graph import NO_NODE, Group, Status, others
 from ocigc.gc.images import NameKind
 from ocigc.gc.in_use import InUse, is_sandbox
@@ -20,83 +21,25 @@ from ocigc.gc.mark import root_groups
 from ocigc.gc.plan import Plan
 from ocigc.gc.protection import protect
 from ocigc.gc.resolve import only, select
-from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import on_disk
-from ocigc.image import ImageRecord
 from ocigc.labels import SNAPSHOT_LABEL, Unlease
 from ocigc.layout import label_files
 from ocigc.layout.configs import labels_of, with_created
 from ocigc.layout.relations import detach
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import Watcher
-from ocigc.times import SECOND, Duration, nanoseconds
-from ocigc.values import field, frozen, replace
+from ocigc.pruning.prune_options import PruneOptions
+from ocigc.values import replace
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from ocigc.gc.policy import Policy
-
-
-def request(
-    filters: Iterable[str] = (),
-    *,
-    prune_all: bool = False,
-    in_use: InUse | None = None,
-    grace: int | timedelta = 3600 * SECOND,
-    rules: RuleSet = SEED,
-) -> Request:
-    """A request as of now: filters as `docker image prune` takes them, durations of `until` counted from now, dates in
-    the local zone. `grace` is in nanoseconds or a `timedelta`. Raises UsageError.
-    """
-    now = time.time_ns()
-    local_offset = time.localtime(now // SECOND).tm_gmtoff
-    parsed = parse_filters(filters, prune_all=prune_all, now=now, local_offset=local_offset, rules=rules)
-    return Request(parsed, InUse() if in_use is None else in_use, now, nanoseconds(grace), rules=rules)
-
-
-@frozen
-class PruneOptions:
-    """How to prune, besides the request to the rules.
-
-    With `references`, exactly these images go, and orphans that no image reached stay; without, the rules of the
-    request decide. With a `policy`, only images that it lets go may go. It replaces the policy in the layout's own file
-    (which counts only with `own_policy`); `default_policy` applies where there is no such file. With `keep_storage`
-    (bytes), only as many images go, the oldest first, as it takes for the store to fit. Images for which `keeps` is
-    true stay too; it sees their time of creation if that is known. References in use that match no image are noted
-    (`match_in_use`), or the run is refused (`in_use_strict`).
-
-    Bare tags belong to `repository` (normalised). `driver` is the snapshotter of the unlease rule. What is removed
-    stays in the trash for `trash`, nanoseconds or a `timedelta` (None: it is freed at once). `wait` is for the lock. A
-    layout that is `in_tree` may lose its last dangling images. `shared_with` are the paths of layouts whose blobs may
-    lie in this one: what they need and lack stays.
-    """
-
-    request: Request = field(default_factory=request)
-    repository: str | None = None
-    driver: str = "overlayfs"
-    dry_run: bool = False
-    allow_empty: bool = False
-    explain: bool = False
-    trash: int | timedelta | None = None
-    wait: Duration = 0
-    references: tuple[str, ...] | None = None
-    policy: Policy | None = None
-    own_policy: bool = True
-    default_policy: Policy | None = None
-    keep_storage: int | None = None
-    keeps: Callable[[ImageRecord], bool] | None = None
-    match_in_use: bool = True
-    in_use_strict: bool = False
-    in_tree: bool = False
-    shared_with: tuple[str, ...] = ()
 
 
 def make_plan(
     snapshot: Snapshot, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None = None
 ) -> tuple[Snapshot, Plan]:
-    """The plan, and the snapshot with the statuses that the plan needed. What is absent here may lie `elsewhere`.
-    Raises UsageError and Refused.
+    """The plan, and the snapshot with what had to be found out for it. What is absent here may lie `elsewhere`. Raises
+    UsageError and Refused.
     """
     watch("Deciding what goes")
     in_use = options.request.in_use
@@ -174,7 +117,7 @@ def forecast(
     default_policy: Policy | None,
     watch: Watcher,
 ) -> list[Plan]:
-    """What prunes would do by the layout's own policy, or else by `default_policy`."""
+    """What prunes would do by the layout's own policy, else by `default_policy`."""
     policy = _own_policy(snapshot, watch) or default_policy
     options = PruneOptions(repository=repository, policy=policy, own_policy=False, match_in_use=False)
     return [make_plan(snapshot, replace(options, request=each), watch)[1] for each in requests]
@@ -194,7 +137,7 @@ def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -
         return
     if sandboxes := [image.familiar for image in snapshot.images if is_sandbox(image.name)]:
         names = printable(", ".join(sandboxes))
-        watch.note(f"the list of pods does not name the image of their sandboxes; {names} may be that image, and stays")
+        watch.note(f"the list of pods does not name the image of their sandboxes: {names} may be it, and stays")
 
 
 def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:
@@ -222,7 +165,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
 
     images, parts = snapshot.images, snapshot.relations.part_subjects.keys()
-    if parts:  # a part that has a subject is a referrer once the image that it is a part of has gone
+    if parts:  # a part that refers to a subject is a referrer, once what it is a part of has gone
         images = images.picked(chain(images.positions, parts))
     states = ImageStates(
         referrers=snapshot.relations.subjects.keys() | parts,
@@ -267,8 +210,8 @@ def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
 def _plan_with_belonging(
     snapshot: Snapshot, request: Request, plan: Callable[[Request], Plan], elsewhere: Elsewhere
 ) -> Plan:
-    """The plan, where nameless entries whose targets are absent here stay with the images that they are parts or
-    referrers of. Manifests that lie elsewhere tell.
+    """The plan, where entries without a name that are absent here stay with the images of which they are parts or
+    referrers, by manifests that lie elsewhere.
     """
     images = snapshot.images
     nameless = images.of_kind(NameKind.NAMELESS)
@@ -309,8 +252,8 @@ def _fits_with(positions: Iterable[int]) -> dict[int, str]:
 
 
 def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watcher) -> Plan:
-    """The plan that removes as few images as possible, the oldest first, so that the store fits into `limit` bytes. All
-    bytes in the store count, even if a file has other names elsewhere.
+    """The plan that removes as few images as possible, the oldest first, so that the store fits into `limit` bytes. The
+    bytes in the store count, whether or not a file has further names elsewhere.
     """
     store = snapshot.store
 
@@ -329,7 +272,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
         return plan if size_without(plan.blobs) <= limit else None
 
     best = plan_without(())
-    # Images of unknown age go last; a referrer goes with its subject.
+    # Images of unknown age go last. A referrer goes with its subject.
     candidates = array("I", sorted(best.pruned.positions, key=lambda position: snapshot.images[position].age))
     low, high = 0, len(candidates)
     while low < high:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ocigc.errors import Message, Remedy
 from ocigc.hard_links import HardLinks
@@ -14,10 +13,7 @@ from ocigc.layout.snapshot import Elsewhere
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.layout_plan import Pruned, plan_layout
 from ocigc.pruning.limits import emptied
-from ocigc.pruning.planning import PruneOptions
-
-if TYPE_CHECKING:
-    pass
+from ocigc.pruning.prune_options import PruneOptions
 
 
 @accepts_path

@@ -14,8 +14,8 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Elsewhere
 from ocigc.progress import Quiet, Watcher
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.prune import prune
+from ocigc.pruning.prune_options import PruneOptions
 
 Age = tuple[bool, int, str, tuple[str, ...], str, bool]
 """Sorts the oldest images first, and those of unknown age last."""

@@ -22,11 +22,12 @@ from ocigc.layout.leftovers import Leftover, remove_leftovers
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, trash
-from ocigc.pruning.execute import Executed, RunTerms, execute
+from ocigc.pruning.after_commit import Executed, RunTerms
+from ocigc.pruning.execute import execute
 from ocigc.pruning.layout_plan import Pruned, plan_layout
 from ocigc.pruning.limits import emptied
-from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.preflight import BLOCK, NoRoom, free_orphans
+from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.recover import Recovered, recover
 from ocigc.pruning.roots import Roots
 from ocigc.times import nanoseconds

@@ -12,8 +12,9 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.lock import clear_index_lock
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, preflight, run_directory
+from ocigc.pruning.after_commit import RunTerms
 from ocigc.pruning.commit import RunState, roll_back, run_state
-from ocigc.pruning.execute import RunTerms, finish
+from ocigc.pruning.execute import finish
 from ocigc.pruning.journal import RUN, RestoreJournal
 from ocigc.pruning.restore_steps import carry_out_restore
 

@@ -22,8 +22,8 @@ from ocigc.layout.snapshot import load
 from ocigc.native import parse_document
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, preflight, run_directory, trash
+from ocigc.pruning.after_commit import RunTerms
 from ocigc.pruning.commit import roll_back
-from ocigc.pruning.execute import RunTerms
 from ocigc.pruning.journal import RUN, RestoreJournal
 from ocigc.pruning.recover import recover
 from ocigc.pruning.restore_plan import plan_restore

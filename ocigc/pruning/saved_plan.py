@@ -23,8 +23,8 @@ from ocigc.layout.layout import INDEX, INDEX_LIMIT
 from ocigc.plain import plain, restored
 from ocigc.pruning.execute import index_change
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.planning import PruneOptions
 from ocigc.pruning.policy_file import parse_policy
+from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.run_directory import pending_below
 from ocigc.pruning.what_goes import Goes, goes
 from ocigc.strict_json import parse_json

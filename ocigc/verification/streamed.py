@@ -15,7 +15,8 @@ from typing import IO, Any
 from ocigc.digest import Digest
 from ocigc.errors import Refused, UsageError, printable
 from ocigc.layout import docker_list
-from ocigc.layout.archive import NOT_KEPT, Archive, ArchiveDir, File, open_archive
+from ocigc.layout.archive import Archive, open_archive
+from ocigc.layout.archive_dir import NOT_KEPT, ArchiveDir, File
 from ocigc.layout.blob_check import hasher
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, MARKER, Layout
 from ocigc.layout.opening import open_either

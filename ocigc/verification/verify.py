@@ -22,7 +22,8 @@ from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
 from ocigc.values import frozen, replace
 from ocigc.verification import ledger
-from ocigc.verification.scan import Hasher, Scope, Terms, Verification, reachable
+from ocigc.verification.hashing import Hasher, Scope, Terms
+from ocigc.verification.scan import Verification, reachable
 from ocigc.verification.scan import verify as verify_nodes
 
 if TYPE_CHECKING:

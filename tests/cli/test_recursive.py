@@ -318,8 +318,8 @@ def test_an_interrupt_while_plans_are_made_changes_nothing(tmp_path: Path) -> No
 INTERRUPTED = """
 import os, signal, sys, threading
 from ocigc.cli.main import main
-from ocigc.pruning import prune_tree
-saw = prune_tree.Others.saw
+from ocigc.pruning import neighbours
+saw = neighbours.Others.saw
 once = threading.Lock()
 def interrupt(self, planned):
     saw(self, planned)
@@ -327,6 +327,6 @@ def interrupt(self, planned):
     if once.acquire(blocking=False):
         os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait(2)
-prune_tree.Others.saw = interrupt
+neighbours.Others.saw = interrupt
 sys.exit(main(sys.argv[1:]))
 """

@@ -19,8 +19,8 @@ import pytest
 from ocigc.layout.layout import Layout
 from ocigc.progress import Report
 from ocigc.pruning.peers import SharedWith
-from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.prune import prune
+from ocigc.pruning.prune_options import PruneOptions, request
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import Descriptor, LayoutWriter
 

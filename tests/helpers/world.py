@@ -15,7 +15,8 @@ from ocigc.layout.configs import labels_of
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load
 from ocigc.progress import SILENT, Report
-from ocigc.pruning.execute import Executed, RunTerms, execute
+from ocigc.pruning.after_commit import Executed, RunTerms
+from ocigc.pruning.execute import execute
 from ocigc.pruning.planning import decide
 from ocigc.pruning.recover import recover
 from ocigc.pruning.roots import Roots

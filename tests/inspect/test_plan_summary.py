@@ -11,8 +11,8 @@ from ocigc.cli.output.plan_table import Context, plan_lines
 from ocigc.inspect import plan_summary
 from ocigc.inspect.plan_summary import PlanSummary, summarize
 from ocigc.layout.layout import Layout
-from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.prune import prune
+from ocigc.pruning.prune_options import PruneOptions, request
 from ocigc.synth import Spec, write
 
 

@@ -20,8 +20,8 @@ import pytest
 import ocigc
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inuse import parse_in_use
-from ocigc.pruning.planning import PruneOptions, request
 from ocigc.pruning.policy_file import parse_policy
+from ocigc.pruning.prune_options import PruneOptions, request
 from tests.helpers.layouts import INDEX, MANIFEST, Descriptor, LayoutWriter
 
 FIRST, _, STOP = os.environ.get("OCIGC_SEEDS", "60").rpartition("-")

@@ -18,9 +18,10 @@ from ocigc.hard_links import HardLinks
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.layout import Layout
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.neighbours import Others
 from ocigc.pruning.prune import prune
-from ocigc.pruning.prune_tree import Others, TreeRun
+from ocigc.pruning.prune_options import PruneOptions
+from ocigc.pruning.prune_tree import TreeRun
 from tests.helpers.layouts import LayoutWriter
 from tests.layout.test_random_stores import Store, children, contents, entries, kept, parsed
 

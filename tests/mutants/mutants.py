@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "directories of blobs are not synced",
-        "pruning/execute.py",
+        "pruning/after_commit.py",
         "        sync_directories(self.layout.dir)\n        return self._look",
         "        return self._look",
         (POWER,),
@@ -97,7 +97,7 @@ MUTANTS = (
     Mutant("files are not synced", "layout/dirfd.py", "            os.fsync(file.fileno())\n", "", (POWER,)),
     Mutant(
         "roots are not looked at again",
-        "pruning/execute.py",
+        "pruning/after_commit.py",
         "if not skipped and not self._has_moved_on(roots, known):",
         "if not skipped:",
         (WRITERS,),
@@ -119,20 +119,20 @@ MUTANTS = (
     Mutant(
         "two prunes run at once",
         "layout/lock.py",
-        "        _acquire(fd, fcntl.LOCK_EX, wait)\n        yield state",
-        "        _acquire(fd, fcntl.LOCK_SH, wait)\n        yield state",
+        "_locked(layout, fcntl.LOCK_EX, wait)",
+        "_locked(layout, fcntl.LOCK_SH, wait)",
         ("tests/cli/test_prune.py", "tests/cli/test_run.py"),
     ),
     Mutant(
         "all is looked at once, not until nothing has changed",
-        "pruning/execute.py",
+        "pruning/after_commit.py",
         "            for _ in range(_LOOKS):\n                self.check()",
         "            for last in (False, True):\n                if last:\n                    return moved",
         (WRITERS,),
     ),
     Mutant(
         "the displaced index.json is not looked at",
-        "pruning/execute.py",
+        "pruning/after_commit.py",
         "if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:\n                    return None",
         "if False:\n                    return None",
         (WRITERS,),
@@ -161,7 +161,7 @@ MUTANTS = (
     ),
     Mutant(
         "what goes to the trash is renamed",
-        "pruning/execute.py",
+        "pruning/after_commit.py",
         "durable=self.record.expires is not None",
         "durable=False",
         (NOT_ATOMIC,),

@@ -55,6 +55,7 @@ _TESTS: dict[str, Sequence[str]] = {
     "pruning/real_run.py": _PRUNING,
     "pruning/commit.py": _PRUNING,
     "pruning/execute.py": _PRUNING,
+    "pruning/after_commit.py": _PRUNING,
     "pruning/journal.py": (*_PRUNING, "tests/hostile/test_prune.py"),
     "pruning/restore_plan.py": ("tests/cli/test_trash.py", *_PRUNING),
     "pruning/run_directory.py": (*_PRUNING, "tests/hostile/test_prune.py"),

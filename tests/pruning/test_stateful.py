@@ -22,9 +22,11 @@ from ocigc.layout.protect import held, hold, release
 from ocigc.layout.snapshot import load
 from ocigc.progress import SILENT, Report
 from ocigc.pruning import trash
-from ocigc.pruning.execute import RunTerms, execute
-from ocigc.pruning.planning import PruneOptions, decide, request
+from ocigc.pruning.after_commit import RunTerms
+from ocigc.pruning.execute import execute
+from ocigc.pruning.planning import decide
 from ocigc.pruning.prune import prune
+from ocigc.pruning.prune_options import PruneOptions, request
 from ocigc.pruning.recover import recover
 from ocigc.pruning.restore import restore, trashed
 from ocigc.pruning.roots import Roots

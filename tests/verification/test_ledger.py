@@ -16,7 +16,7 @@ from ocigc.layout.layout import Layout
 from ocigc.native import Detail, Ledger, Selection, Store, Verdict
 from ocigc.times import SECOND
 from ocigc.verification import ledger
-from ocigc.verification.scan import Scope, Terms, read_blobs
+from ocigc.verification.hashing import Scope, Terms, read_blobs
 from tests.helpers.layouts import LayoutWriter
 
 DAY = 86_400 * SECOND

@@ -10,7 +10,7 @@ from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import age, agree, count, human_size, percent
 from ocigc.errors import printable
 from ocigc.inspect.plan_summary import Loss, PlanSummary
-from ocigc.pruning.planning import PruneOptions
+from ocigc.pruning.prune_options import PruneOptions
 from ocigc.times import SECOND, format_rfc3339, nanoseconds
 from ocigc.values import frozen, replace
 

@@ -1,0 +1,281 @@
+"""The layouts of a tree that is pruned: what each needs of the others, at each stage of the run.
+
+While plans are made, a layout counts with what it needs after its plan; while they are carried out, with all that it
+needs now, until its turn is over.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from ocigc.digest import Digest
+from ocigc.errors import OcigcError, Refused
+from ocigc.layout import label_files, leases
+from ocigc.layout.belonging import Belonging, Lend, belonging, belonging_in
+from ocigc.layout.dirfd import Dir
+from ocigc.layout.discover import Found, Tree
+from ocigc.layout.snapshot import present
+from ocigc.native import Store
+from ocigc.pruning.layout_plan import Pruned
+from ocigc.pruning.peers import Wanted, lender, nodes_of
+from ocigc.pruning.tree_member import Demand, Told, TreeMember, tell
+
+_MOST_ROUNDS = 20
+
+
+class Others:
+    """Implements `Elsewhere` for one layout of a tree. `saw` must be told of every plan for it."""
+
+    def __init__(self, all_of_them: Neighbours, member: TreeMember) -> None:
+        self._all = all_of_them
+        self._member = member
+
+    @property
+    def unknown(self) -> str:
+        return self._all.unknown_to(self._member)
+
+    @property
+    def held(self) -> frozenset[Digest]:
+        """The blobs that it keeps, by its last plan, because others need and lack them."""
+        return self._member.hits
+
+    def needed(self) -> frozenset[Digest]:
+        self._member.asked = self._all.needed_beside(self._member)
+        return self._member.asked
+
+    def kept(self, store: Store) -> array[int]:
+        return self._all.kept_beside(self._member, store)
+
+    def changed(self) -> bool:
+        return self._all.changed_beside(self._member)
+
+    def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:
+        return belonging(wanted, entries, self._all.lender_beside(self._member))
+
+    def saw(self, planned: Pruned) -> None:
+        """Records what the layout needs now, and after a plan."""
+        told = tell(planned, self._all.now, self._member.asked, pools=self._all.has_pools)
+        self._all.hear(self._member.found, told)
+
+
+class Neighbours:
+    """The layouts of a tree. `has_pools`: there are layouts without an entry."""
+
+    def __init__(self, tree: Tree, now: int) -> None:
+        self.now = now
+        self.has_pools = False
+        self._tree = tree
+        self._members = {found: self._member(found) for found in tree.found}
+        self._wanted = Wanted()
+        self._unread: list[TreeMember] = []
+        self._kept: dict[str, tuple[Digest, ...]] = {}  # by the paths of pools, while plans are made
+        self._hearsay: set[Found] = set()  # planned in other processes
+        self._executing = False
+        self._shares = False
+
+    def _member(self, found: Found) -> TreeMember:
+        def directory() -> Dir:
+            return self._tree.dir.below(*found.path.split("/"))
+
+        return TreeMember(found.name, lambda: self._tree.open(found), directory, found=found)
+
+    def __iter__(self) -> Iterator[TreeMember]:
+        return iter(self._members.values())
+
+    def others(self, found: Found) -> Others:
+        """The others, for one of them."""
+        return Others(self, self._members[found])
+
+    # What one layout needs from the others
+
+    def _beside(self, member: TreeMember) -> Iterator[TreeMember]:
+        return (each for each in self._members.values() if each is not member)
+
+    def lender_beside(self, member: TreeMember) -> Lend:
+        """Gives the content of what the others have."""
+        return lender(self._beside(member))
+
+    def needed_beside(self, member: TreeMember) -> frozenset[Digest]:
+        """What the others need and lack: by their plans, or, while plans are carried out, as things are."""
+        if self._executing and self._shares:
+            for other in self._beside(member):
+                if other.stamp != other.stamp_now():
+                    other.after = other.read_needs(self.now)
+                    self._recount(other)
+        return self._wanted.beside(member.found.path)
+
+    def hear(self, found: Found, told: Told, *, elsewhere: bool = False) -> None:
+        """Takes note of what the plan of one has told, which may have been made `elsewhere`: in another process."""
+        if elsewhere:
+            self._hearsay.add(found)
+        member = self._members[found]
+        member.needs, member.after, member.hits, member.going = told.needs, told.after, told.hits, told.going
+        member.emptied, member.damage, member.has_blobs = told.emptied, told.damage, not told.damage
+        self._recount(member)
+
+    def _recount(self, member: TreeMember) -> None:
+        """Counts what a layout needs at this stage of the run."""
+        found = member.needs if self._executing and not member.done else member.after
+        self._wanted.count(member.found.path, found or frozenset())
+        unread = [each for each in self._unread if each is not member]
+        unknown = member.unknown or (member.damage and not member.has_blobs)
+        self._unread = [*unread, member] if unknown else unread
+
+    def kept_beside(self, member: TreeMember, store: Store) -> array[int]:
+        """The blobs of a pool that the other layouts have, and keep. In layouts without an entry, also those that
+        this run empties, only leases and labels keep blobs: otherwise two of them would keep one for each other.
+        """
+
+        def blobs_of(each: TreeMember) -> Iterable[Digest]:
+            if each.pool or (each.emptied and (each.done or not self._executing)):
+                return self._kept_by(each)
+            going = frozenset() if self._executing else each.going
+            return (digest for digest in each.blobs() if digest not in going)
+
+        return nodes_of(self._beside(member), store, blobs_of)
+
+    def _kept_by(self, member: TreeMember) -> Iterable[Digest]:
+        """What leases and labels of a pool keep. It is read once for all other pools, except while plans are carried
+        out: then each looks again.
+        """
+        if self._executing:
+            return member.kept_blobs(self.now)
+        path = member.found.path
+        if path not in self._kept:
+            self._kept[path] = tuple(member.kept_blobs(self.now))
+        return self._kept[path]
+
+    def changed_beside(self, member: TreeMember) -> bool:
+        """Whether another layout of the tree has changed since this one was planned, if it shares blobs."""
+        return self._shares and any(each.stamp != each.stamp_now() for each in self._beside(member))
+
+    def unknown_to(self, member: TreeMember) -> str:
+        """Why some needs of another layout from this one are unknown. A layout that cannot be read, but has blobs of
+        its own, is assumed not to need those of others, unless layouts of this tree do.
+        """
+        for each in self._unread:
+            if each is not member and (self._shares or member.pool or not each.has_blobs):
+                reason = each.unknown or each.damage
+                return reason if reason.startswith(each.name) else f"{each.name}: {reason}"
+        return ""
+
+    def doubts(self) -> dict[str, str]:
+        """For each layout, why some needs of others from it are unknown."""
+        if not self._unread:
+            return {}
+        return {found.name: self.unknown_to(member) for found, member in self._members.items()}
+
+    # While plans are made
+
+    def look_at_indexes(self) -> None:
+        """Finds out which layouts are pools, and which cannot be read."""
+        for member in self._members.values():
+            member.stamp, member.after = member.stamp_now(), None
+            try:
+                if member.found.trouble is not None:
+                    raise Refused(member.found.trouble)
+                with member.open() as layout:
+                    member.pool = not layout.read_index().entries
+                    leases.load(layout.dir)
+                    if member.pool and any(map(layout.dir.exists, (leases.DIRECTORY, label_files.DIRECTORY))):
+                        member.after = member.read_needs(self.now)
+            except (OcigcError, OSError):
+                member.after = member.read_needs(self.now)
+            self._recount(member)
+        self.has_pools = any(member.pool for member in self._members.values())
+        self._shares = self.has_pools
+
+    def outdated(self, among: Iterable[Found]) -> list[Found]:
+        """Those of them that are asked for more than their plans took into account."""
+        return [found for found in among if self._is_outdated(self._members[found])]
+
+    def _is_outdated(self, member: TreeMember) -> bool:
+        """Whether a layout is asked for more than its plan took into account."""
+        more = self.needed_beside(member) - member.asked
+        if not more or member.unknown:
+            return False
+        try:
+            with member.open() as layout, Store.scan(layout.fd) as store:
+                return bool(present(more, store))
+        except (OcigcError, OSError):
+            return False
+
+    def read_all(self) -> None:
+        """Finds out what all of them need now."""
+        self.look_at_indexes()
+        for member in self._members.values():
+            member.after = member.read_needs(self.now)
+            self._recount(member)
+
+    def note_sharing(self) -> None:
+        """Takes note of whether any of them keeps something for another by the plans so far."""
+        self._shares = self._shares or any(member.hits for member in self._members.values())
+
+    def forget_kept(self) -> None:
+        """Pools are read again when they are next asked what they keep."""
+        self._kept.clear()
+
+    def demand(self, found: Found) -> Demand:
+        """What the others need of one that is planned in another process."""
+        member = self._members[found]
+        member.asked = self.needed_beside(member)
+        belongs: Belonging = {}
+        with suppress(OcigcError, OSError), member.open() as layout:
+            belongs = belonging_in(layout, self.lender_beside(member))
+        return Demand(member.asked, self.unknown_to(member), self.has_pools, belongs)
+
+    def failed(self, found: Found) -> None:
+        """One could not be worked on: all of it stays, also what others have come to ask for."""
+        member = self._members[found]
+        self._read_again(member)
+        member.after = member.needs
+        self._recount(member)
+
+    # While they are carried out
+
+    def begin(self) -> None:
+        """From now on plans are carried out. Counts what all need before anything goes, as a plan may fail. What one
+        layout needs of another may need more of a third. What other processes have told is never a reason to delete, so
+        those layouts are read here.
+        """
+        self._executing = True
+        members = self._members.values()
+        for member in members:
+            self._recount(member)
+        for found in self._hearsay:
+            self._read_again(self._members[found])
+        if not self._hearsay and all(member.needs == member.after for member in members):
+            return
+        for _ in range(_MOST_ROUNDS):
+            outdated = [member for member in members if self._is_outdated(member)]
+            for member in outdated:
+                member.asked = self._wanted.beside(member.found.path)
+                self._read_again(member)
+            if not outdated:
+                break
+            self._shares = True
+
+    def _read_again(self, member: TreeMember) -> None:
+        """Finds out what a layout needs, with what the others need of it now."""
+        member.read_needs(self.now, Others(self, member))
+        self._recount(member)
+
+    @contextmanager
+    def turn(self, found: Found) -> Iterator[Others]:
+        """The turn of one: it is over when the work on it has succeeded."""
+        member = self._members[found]
+        if self._executing and self._shares and member.stamp == ():
+            member.stamp = member.stamp_now()
+        yield Others(self, member)
+        if self._executing:
+            member.done = True
+            member.stamp = member.stamp_now()
+            self._recount(member)
+
+    def with_more_to_go(self, among: Iterable[Found]) -> list[Found]:
+        """Those of them that have kept what others needed only until their turn was over."""
+        # What has lost its last entry is a pool now, and keeps what others still have: so it comes last.
+        members = sorted(map(self._members.__getitem__, among), key=lambda each: each.emptied)
+        return [each.found for each in members if each.done and not each.hits <= self.needed_beside(each)]
