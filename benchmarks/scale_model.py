@@ -24,13 +24,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 sys.path += map(str, Path(__file__).parents[:2])
 
 from curves import Curve, draw
 
 from ocigc.cluster.hasher import ClusterHasher
-from ocigc.cluster.pool import Task
+from ocigc.cluster.pool import Pool, Task
 from ocigc.cluster.worker import work
 from ocigc.layout.layout import Layout
 from ocigc.native import Detail, Store, map_blobs
@@ -63,7 +64,10 @@ class Inline:
         self.working = 0.0
         self.wire = 0
 
-    def run(self, tasks: Iterable[Task], accept: Callable[[Task, Any], str], poll: Callable[[], None]) -> list[str]:
+    def run(
+        self, _: Pool, tasks: Iterable[Task], accept: Callable[[Task, Any], str], poll: Callable[[], None]
+    ) -> list[str]:
+        """In place of `run_tasks`."""
         for task in tasks:
             began = time.process_time()
             answer = work(task.name, task.argument)
@@ -85,7 +89,8 @@ def measure(directory: Path) -> Constants:
         pool = Inline()
         hasher = ClusterHasher(pool, str(sample), ".", [3e8], 1 << 40)  # type: ignore[arg-type]
         began = time.process_time()
-        hasher(store, nodes, None, checksums=True)
+        with patch("ocigc.cluster.hasher.run_tasks", pool.run):
+            hasher(store, nodes, None, checksums=True)
         used = time.process_time() - began - pool.working
         blobs = len(store)
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10

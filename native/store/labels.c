@@ -1,12 +1,12 @@
-/* labels.c - the label files below labels/: which blobs are roots, and what keeps what by a label. */
+/* labels.c - lists the label files below labels/, or in an archive, and reads them all on several threads. */
 #include "base/vector.h"
 #include "store/archive.h"
 #include "store/disk_order.h"
 #include "store/files.h"
 #include "store/graph.h"
+#include "store/label_reader.h"
 #include "store/names.h"
 #include "store/parallel.h"
-#include "json/scanner.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,10 +16,8 @@
 #include <unistd.h>
 
 enum {
-    FILE_LIMIT = 1 << 20,
-    SHARE = 8,             /* files that a thread takes at a time */
-    SAMPLES = 8,           /* files that tell whether all come from the disk */
-    LABEL_LIMIT = 1 << 22, /* labels in all; what is made of a file takes no more memory than that of 4 million */
+    SHARE = 8,   /* files that a thread takes at a time */
+    SAMPLES = 8, /* files that tell whether all come from the disk */
 };
 
 static const char SUFFIX[] = ".json";
@@ -45,189 +43,8 @@ struct label_files {
     struct ocigc_error error;
 };
 
-/* One thread's memory, and what the file that it reads now says. */
-struct reader {
-    const ocigc_store *store;
-    char *bytes; /* of the file */
-    char *key;   /* decoded, as is the value */
-    char *value;
-    uint32_t *targets; /* edges */
-    uint8_t *kinds;
-    uint32_t edge_count, target_capacity, kind_capacity;
-    struct ocigc_label *labels;
-    uint32_t label_count, label_capacity;
-    char *text; /* of the labels */
-    uint32_t text_length, text_capacity;
-    struct ocigc_missing *missing;
-    uint32_t missing_count, missing_capacity;
-    char *missing_text;
-    uint32_t missing_text_length, missing_text_capacity;
-};
-
-static bool take_missing(struct reader *reader, size_t length)
-{
-    uint32_t text = (uint32_t)length;
-    if ((reader->store->graph->record & OCIGC_RECORD_DESCRIPTORS) == 0)
-        return true;
-    if (!ocigc_reserve(&reader->missing, &reader->missing_capacity, reader->missing_count, 1,
-                       sizeof *reader->missing) ||
-        !ocigc_reserve(&reader->missing_text, &reader->missing_text_capacity, reader->missing_text_length, text, 1))
-        return false;
-    reader->missing[reader->missing_count++] = (struct ocigc_missing){
-        .digest = {reader->missing_text_length, text},
-        .role = OCIGC_ROLE_LABEL,
-        .media = OCIGC_MEDIA_NONE,
-    };
-    memcpy(reader->missing_text + reader->missing_text_length, reader->value, text);
-    reader->missing_text_length += text;
-    return true;
-}
-
-static bool add_edge(struct reader *reader, uint32_t target, int32_t role)
-{
-    if (!ocigc_reserve(&reader->targets, &reader->target_capacity, reader->edge_count, 1, sizeof *reader->targets) ||
-        !ocigc_reserve(&reader->kinds, &reader->kind_capacity, reader->edge_count, 1, sizeof *reader->kinds))
-        return false;
-    reader->targets[reader->edge_count] = target;
-    reader->kinds[reader->edge_count++] = ocigc_kind_of_edge(role, OCIGC_MEDIA_NONE);
-    return true;
-}
-
-static bool add_label(struct reader *reader, int32_t kind, const char *value, size_t length)
-{
-    uint32_t text = (uint32_t)length;
-    if (!ocigc_reserve(&reader->labels, &reader->label_capacity, reader->label_count, 1, sizeof *reader->labels) ||
-        !ocigc_reserve(&reader->text, &reader->text_capacity, reader->text_length, text, 1))
-        return false;
-    struct ocigc_span span = {reader->text_length, text};
-    reader->labels[reader->label_count++] = (struct ocigc_label){.kind = kind, .value = span};
-    if (text > 0)
-        memcpy(reader->text + reader->text_length, value, text);
-    reader->text_length += text;
-    return true;
-}
-
-/* An edge to, or from, the content that a label names. */
-static bool add_content(struct reader *reader, bool is_back, size_t key_length, size_t length)
-{
-    struct ocigc_digest digest;
-    if (!ocigc_digest_read(reader->value, length, &digest)) /* forward, containerd ignores it */
-        return !is_back || add_label(reader, OCIGC_LABEL_UNKNOWN, reader->key, key_length);
-    uint32_t target = ocigc_store_find_digest(reader->store, &digest, reader->value, length);
-    if (target != UINT32_MAX)
-        return add_edge(reader, target, is_back ? OCIGC_ROLE_BACK : OCIGC_ROLE_LABEL);
-    return is_back || (add_edge(reader, UINT32_MAX, OCIGC_ROLE_LABEL) && take_missing(reader, length));
-}
-
-static bool take_label(struct reader *reader, const struct ocigc_json_string *key,
-                       const struct ocigc_json_string *value)
-{
-    size_t key_length = ocigc_json_decode(key, reader->key, FILE_LIMIT);
-    size_t length = ocigc_json_decode(value, reader->value, FILE_LIMIT);
-    switch (ocigc_label_meaning(reader->key, key_length)) {
-    case OCIGC_LABEL_MEANS_ROOT:
-        return add_label(reader, OCIGC_LABEL_ROOT, NULL, 0);
-    case OCIGC_LABEL_MEANS_CONTENT:
-        return add_content(reader, false, key_length, length);
-    case OCIGC_LABEL_MEANS_CONTENT_BACK:
-        return add_content(reader, true, key_length, length);
-    case OCIGC_LABEL_MEANS_IMAGE:
-        return add_label(reader, OCIGC_LABEL_IMAGE, reader->value, length);
-    case OCIGC_LABEL_MEANS_IMAGE_BACK:
-        return add_label(reader, OCIGC_LABEL_IMAGE_BACK, reader->value, length);
-    case OCIGC_LABEL_MEANS_UNKNOWN:
-        return add_label(reader, OCIGC_LABEL_UNKNOWN, reader->key, key_length);
-    default:
-        return true;
-    }
-}
-
-static bool parse_members(struct reader *reader, struct ocigc_json *json)
-{
-    struct ocigc_json_string key, value;
-    int more;
-    if (!ocigc_json_enter_object(json))
-        return false;
-    while ((more = ocigc_json_next_member(json, &key)) == 1) {
-        if (ocigc_json_peek(json) != '"')
-            return ocigc_json_fail(json, "a label that is not a string");
-        if (!ocigc_json_read_string(json, &value))
-            return false;
-        if (!take_label(reader, &key, &value))
-            return ocigc_json_fail_memory(json);
-    }
-    return more == 0 && (ocigc_json_end(json) || ocigc_json_fail(json, "unexpected content after the labels"));
-}
-
-static int32_t parse(struct label_files *files, struct reader *reader, size_t length, const char *name,
-                     struct ocigc_error *error)
-{
-    struct ocigc_json json;
-    int32_t code = OCIGC_OK;
-    ocigc_json_open(&json, reader->bytes, length, true);
-    if (!parse_members(reader, &json)) {
-        code = ocigc_json_is_out_of_memory(&json) ? OCIGC_NO_MEMORY : OCIGC_MALFORMED;
-        ocigc_fail(error, code, "labels/%s/%s: %s%s%s", files->table->name, name, json.reason,
-                   json.duplicate[0] != '\0' ? " " : "", json.duplicate);
-        error->offset = json.position;
-    }
-    ocigc_json_close(&json);
-    return code;
-}
-
-static bool add_labels(struct ocigc_graph *graph, const struct reader *reader, uint32_t node)
-{
-    if (!ocigc_reserve(&graph->labels, &graph->label_capacity, graph->label_count, reader->label_count,
-                       sizeof *graph->labels) ||
-        !ocigc_reserve(&graph->label_text, &graph->label_text_capacity, graph->label_text_length, reader->text_length,
-                       1))
-        return false;
-    for (uint32_t i = 0; i < reader->label_count; i++) {
-        struct ocigc_label *label = &graph->labels[graph->label_count++];
-        *label = reader->labels[i];
-        label->node = node;
-        label->value.start += graph->label_text_length;
-    }
-    if (reader->text_length > 0)
-        memcpy(graph->label_text + graph->label_text_length, reader->text, reader->text_length);
-    graph->label_text_length += reader->text_length;
-    return true;
-}
-
-static bool add_missing(struct ocigc_graph *graph, struct reader *reader, uint32_t node)
-{
-    for (uint32_t i = 0; i < reader->missing_count; i++) {
-        reader->missing[i].node = node;
-        if (!ocigc_graph_add_missing(graph, &reader->missing[i],
-                                     reader->missing_text + reader->missing[i].digest.start))
-            return false;
-    }
-    return true;
-}
-
-static int32_t hand_over(struct label_files *files, struct reader *reader, uint32_t node, struct ocigc_error *error)
-{
-    struct ocigc_graph *graph = files->store->graph;
-    pthread_mutex_lock(&files->lock);
-    bool is_many = reader->label_count > LABEL_LIMIT - graph->label_count;
-    bool ok = !is_many && add_labels(graph, reader, node) && add_missing(graph, reader, node) &&
-              ocigc_graph_add_edges(graph, node, reader->targets, reader->kinds, reader->edge_count);
-    if (reader->edge_count > 0)
-        ocigc_graph_set_flags(graph, node, OCIGC_NODE_LEADS_ON);
-    pthread_mutex_unlock(&files->lock);
-    if (is_many)
-        return ocigc_fail(error, OCIGC_MALFORMED, "labels: more than %d labels of garbage collection", LABEL_LIMIT);
-    return ok ? OCIGC_OK : ocigc_fail_memory(error);
-}
-
-static void forget(struct reader *reader)
-{
-    reader->edge_count = reader->label_count = reader->text_length = 0;
-    reader->missing_count = reader->missing_text_length = 0;
-}
-
-static int32_t read_open(struct label_files *files, struct reader *reader, int file, const char *name, size_t *length,
-                         struct ocigc_error *error)
+static int32_t read_open(struct label_files *files, struct ocigc_label_reader *reader, int file, const char *name,
+                         size_t *length, struct ocigc_error *error)
 {
     const char *algorithm = files->table->name;
     struct stat status;
@@ -236,9 +53,9 @@ static int32_t read_open(struct label_files *files, struct reader *reader, int f
     if (!S_ISREG(status.st_mode))
         return ocigc_fail(error, OCIGC_UNEXPECTED_FILE, "labels/%s/%s is %s", algorithm, name,
                           ocigc_kind(status.st_mode));
-    if (status.st_size > FILE_LIMIT)
+    if (status.st_size > OCIGC_LABEL_FILE_MAX)
         return ocigc_fail(error, OCIGC_MALFORMED, "labels/%s/%s: over 1 MiB", algorithm, name);
-    ssize_t got = ocigc_read_up_to(file, reader->bytes, FILE_LIMIT);
+    ssize_t got = ocigc_read_up_to(file, reader->bytes, OCIGC_LABEL_FILE_MAX);
     if (got < 0)
         return ocigc_fail_system(error, errno, "cannot read labels/%s/%s", algorithm, name);
     if (got != status.st_size)
@@ -248,7 +65,7 @@ static int32_t read_open(struct label_files *files, struct reader *reader, int f
 }
 
 /* Reads it out of the directory. *length stays as it is if the file is gone. */
-static int32_t read_file(struct label_files *files, struct reader *reader, const char *name, size_t *length,
+static int32_t read_file(struct label_files *files, struct ocigc_label_reader *reader, const char *name, size_t *length,
                          struct ocigc_error *error)
 {
     int file = ocigc_open_file(files->directory, name);
@@ -264,11 +81,11 @@ static int32_t read_file(struct label_files *files, struct reader *reader, const
 }
 
 /* Reads it out of an archive. */
-static int32_t read_member(struct label_files *files, struct reader *reader, const struct label_file *item,
+static int32_t read_member(struct label_files *files, struct ocigc_label_reader *reader, const struct label_file *item,
                            const char *name, size_t *length, struct ocigc_error *error)
 {
     const char *algorithm = files->table->name;
-    if (item->size > FILE_LIMIT)
+    if (item->size > OCIGC_LABEL_FILE_MAX)
         return ocigc_fail(error, OCIGC_MALFORMED, "labels/%s/%s: over 1 MiB", algorithm, name);
     ssize_t got = ocigc_read_at(files->store->archive->file, item->inode, reader->bytes, item->size);
     if (got < 0)
@@ -279,21 +96,15 @@ static int32_t read_member(struct label_files *files, struct reader *reader, con
     return OCIGC_OK;
 }
 
-static int32_t read_label_file(struct label_files *files, struct reader *reader, const struct label_file *item,
-                               const char *name, struct ocigc_error *error)
+static int32_t read_label_file(struct label_files *files, struct ocigc_label_reader *reader,
+                               const struct label_file *item, const char *name, struct ocigc_error *error)
 {
     size_t length = GONE;
-    uint32_t node = item->node;
     int32_t code = files->directory < 0 ? read_member(files, reader, item, name, &length, error)
                                         : read_file(files, reader, name, &length, error);
-    if (code == OCIGC_OK && length == GONE)
-        return OCIGC_OK;
-    if (code == OCIGC_OK)
-        code = parse(files, reader, length, name, error);
-    if (code == OCIGC_OK)
-        code = hand_over(files, reader, node, error);
-    forget(reader);
-    return code;
+    if (code != OCIGC_OK || length == GONE)
+        return code;
+    return ocigc_label_reader_read(reader, item->node, name, length, &files->lock, error);
 }
 
 uint32_t ocigc_label_file_node(const struct ocigc_digest_table *table, const char *name)
@@ -350,7 +161,8 @@ static void write_name(const struct label_files *files, uint32_t node, char *nam
     memcpy(name + length, SUFFIX, sizeof SUFFIX);
 }
 
-static int32_t read_share(struct label_files *files, struct reader *reader, uint32_t first, struct ocigc_error *error)
+static int32_t read_share(struct label_files *files, struct ocigc_label_reader *reader, uint32_t first,
+                          struct ocigc_error *error)
 {
     uint32_t end = files->count - first < SHARE ? files->count : first + SHARE;
     char name[OCIGC_DIGEST_TEXT_MAX + sizeof SUFFIX];
@@ -369,13 +181,10 @@ static int32_t read_share(struct label_files *files, struct reader *reader, uint
 static void read_files(void *context)
 {
     struct label_files *files = context;
-    struct reader reader = {.store = files->store};
+    struct ocigc_label_reader reader;
     struct ocigc_error error;
     uint32_t first;
-    reader.bytes = malloc(FILE_LIMIT);
-    reader.key = malloc(FILE_LIMIT);
-    reader.value = malloc(FILE_LIMIT);
-    bool ready = reader.bytes != NULL && reader.key != NULL && reader.value != NULL;
+    bool ready = ocigc_label_reader_init(&reader, files->store, files->table->name);
     int32_t code = ready ? OCIGC_OK : ocigc_fail_memory(&error);
     while (code == OCIGC_OK && (first = __atomic_fetch_add(&files->next, SHARE, __ATOMIC_RELAXED)) < files->count)
         code = read_share(files, &reader, first, &error);
@@ -387,15 +196,7 @@ static void read_files(void *context)
         }
         pthread_mutex_unlock(&files->lock);
     }
-    free(reader.bytes);
-    free(reader.key);
-    free(reader.value);
-    free(reader.targets);
-    free(reader.kinds);
-    free(reader.labels);
-    free(reader.text);
-    free(reader.missing);
-    free(reader.missing_text);
+    ocigc_label_reader_free(&reader);
 }
 
 static bool is_cold(const struct label_files *files)

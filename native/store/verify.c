@@ -1,394 +1,29 @@
-/* verify.c - hashes blobs from a queue, the largest first, in the lanes of each thread.
- *
- * A lane gets a new blob as soon as its own ends, so that all lanes of a kernel are busy until the queue is empty. With
- * the largest first, no thread is left alone with a large blob at the end; and a blob that would still take longer than
- * all others together goes through a narrower kernel, which is faster for a single blob. */
-
+/* verify.c - which blobs are hashed, and in which order: the largest first, or as they come. */
 #include "digest/digest.h"
-#include "digest/xxh3.h"
-#include "store/blob.h"
-#include "store/files.h"
 #include "store/graph.h"
-#include "store/guard.h"
 #include "store/parallel.h"
-#include "store/read_ahead.h"
 #include "store/sort.h"
-#include "store/stream.h"
+#include "store/verify_lanes.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-struct work {
-    const ocigc_store *store;
-    const uint32_t *nodes;
-    const uint32_t *order; /* positions in nodes and verdicts, the largest blob first */
-    uint8_t *verdicts;
-    size_t count;
-    size_t next;  /* shared by the threads, as are `late` and `left` */
-    bool late;    /* the deadline came before the end of the queue */
-    int64_t left; /* bytes that are not hashed yet */
-    uint32_t threads;
-    int32_t algorithm;
-    int64_t deadline;
-    struct ocigc_checksum *checksums;
-    struct ocigc_read_ahead ahead;
-    struct ocigc_progress *progress;
-};
-
-/* A blob in progress. */
-struct blob {
-    struct ocigc_lane lane;
-    struct ocigc_stream stream;
-    uint8_t *tail; /* its last bytes and the padding: OCIGC_BLOCK_MAX + OCIGC_PADDING_MAX */
-    uint32_t position;
-    struct ocigc_blob content;
-    bool is_padded;
-    struct ocigc_xxh3 checksum;
-};
-
-/* The lanes of one thread. */
-struct batch {
-    struct work *work;
-    struct ocigc_kernels kernels;
-    struct blob blobs[OCIGC_LANES_MAX];
-    uint32_t used;
-    size_t waiting; /* drawn, but not started for want of file descriptors; SIZE_MAX: none */
-};
-
-/* --------------------------------------------------------------- one blob */
-
-static void count_down(struct work *work, uint64_t bytes)
-{
-    __atomic_fetch_sub(&work->left, (int64_t)bytes, __ATOMIC_RELAXED);
-}
-
-static void set_verdict(struct batch *batch, uint32_t position, uint8_t verdict)
-{
-    batch->work->verdicts[position] = verdict;
-    ocigc_progress_add(batch->work->progress, 1, 0);
-}
-
-/* Closes the blob of a lane and moves the last lane into its place. */
-static void drop(struct batch *batch, uint32_t index)
-{
-    struct blob dropped = batch->blobs[index];
-    ocigc_stream_end(&dropped.stream);
-    ocigc_blob_close(&dropped.content);
-    count_down(batch->work, dropped.stream.size - dropped.stream.done);
-    batch->blobs[index] = batch->blobs[--batch->used];
-    batch->blobs[batch->used] = dropped; /* its buffers stay in use */
-}
-
-static void finish(struct batch *batch, uint32_t index, uint8_t verdict)
-{
-    set_verdict(batch, batch->blobs[index].position, verdict);
-    drop(batch, index);
-}
-
-/* Pads what is left of the last piece. */
-static void pad(const struct batch *batch, struct blob *blob, const uint8_t *rest, size_t length)
-{
-    int32_t algorithm = batch->work->algorithm;
-    if (length > 0)
-        memcpy(blob->tail, rest, length);
-    size_t padded = length + ocigc_pad(algorithm, blob->stream.size, blob->tail + length);
-    blob->lane.data = blob->tail;
-    blob->lane.blocks = padded / ocigc_block_size(algorithm);
-    blob->is_padded = true;
-}
-
-/* Gives a lane its next blocks. Returns OCIGC_VERDICT_UNCHECKED, or why it cannot. */
-static uint8_t fill(const struct batch *batch, struct blob *blob)
-{
-    size_t block = ocigc_block_size(batch->work->algorithm);
-    const uint8_t *piece = blob->tail;
-    size_t length = 0;
-    if (blob->stream.done < blob->stream.size) {
-        ssize_t got = ocigc_stream_next(&blob->stream, &piece);
-        if (got <= 0)
-            return got < 0 ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED;
-        length = (size_t)got;
-        if (length % block != 0 && blob->stream.done < blob->stream.size)
-            return OCIGC_VERDICT_CHANGED; /* only the end of a file ends within a piece */
-        count_down(batch->work, length);
-        ocigc_progress_add(batch->work->progress, 0, length);
-        if (batch->work->checksums != NULL)
-            ocigc_xxh3_update(&blob->checksum, piece, length);
-    }
-    blob->lane.data = piece;
-    blob->lane.blocks = length / block;
-    if (blob->lane.blocks == 0)
-        pad(batch, blob, piece, length);
-    return OCIGC_VERDICT_UNCHECKED;
-}
-
-/* Whether what was read is still all that stands under the blob's name. */
-static bool is_still_there(const struct batch *batch, const struct blob *blob)
-{
-    const struct stat *before = &blob->content.status;
-    struct stat now;
-    if (!ocigc_blob_status(&blob->content, &now) || now.st_size != before->st_size)
-        return false;
-    if (now.st_nlink == before->st_nlink)
-        return true;
-    int cause = ocigc_blob_stat(batch->work->store, batch->work->nodes[blob->position], &now);
-    return cause == 0 && now.st_ino == before->st_ino && now.st_dev == before->st_dev;
-}
-
-/* The verdict on a blob that is hashed to its end. */
-static uint8_t judge(const struct batch *batch, const struct blob *blob)
-{
-    const struct work *work = batch->work;
-    uint32_t node = work->nodes[blob->position];
-    uint8_t actual[64];
-    char beyond;
-    struct stat status;
-    ocigc_state_finish(work->algorithm, &blob->lane.state, actual);
-    if (memcmp(actual, ocigc_blob_digest(work->store, node), ocigc_algorithm_width(work->algorithm)) == 0) {
-        if (work->checksums != NULL)
-            work->checksums[blob->position] = ocigc_xxh3_finish(&blob->checksum);
-        return is_still_there(batch, blob) ? OCIGC_VERDICT_SOUND : OCIGC_VERDICT_CHANGED;
-    }
-    bool changed =
-        !ocigc_blob_status(&blob->content, &status) || !ocigc_blob_unchanged(work->store, node, &status) ||
-        (blob->content.extent == NULL && pread(blob->stream.file, &beyond, 1, (off_t)blob->stream.size) != 0);
-    return changed ? OCIGC_VERDICT_CHANGED : OCIGC_VERDICT_CORRUPT;
-}
-
-/* ------------------------------------------------------------------- lanes */
-
-/* Gives new blocks to the lanes that have none, and finishes those that are done. */
-static void refill(struct batch *batch)
-{
-    for (uint32_t i = 0; i < batch->used;) {
-        struct blob *blob = &batch->blobs[i];
-        if (blob->lane.blocks == 0 && !blob->is_padded && blob->stream.done == blob->stream.size &&
-            blob->stream.size > 0)
-            pad(batch, blob, blob->lane.data, blob->stream.size % ocigc_block_size(batch->work->algorithm));
-        uint8_t verdict = OCIGC_VERDICT_UNCHECKED;
-        if (blob->lane.blocks == 0)
-            verdict = blob->is_padded ? judge(batch, blob) : fill(batch, blob);
-        if (verdict == OCIGC_VERDICT_UNCHECKED)
-            i++;
-        else
-            finish(batch, i, verdict);
-    }
-}
-
-/* The next of the queue; SIZE_MAX at its end, or after the deadline. */
-static size_t draw(struct work *work)
-{
-    if (ocigc_is_past(work->deadline)) {
-        __atomic_store_n(&work->late, true, __ATOMIC_RELAXED);
-        return SIZE_MAX;
-    }
-    size_t drawn = __atomic_fetch_add(&work->next, 1, __ATOMIC_RELAXED);
-    return drawn < work->count ? drawn : SIZE_MAX;
-}
-
-static bool is_out_of_files(const struct ocigc_error *error)
-{
-    return error->os_errno == EMFILE || error->os_errno == ENFILE;
-}
-
-/* Tells those that read ahead of a blob. To ask of every small one whether it is in memory would cost too much. */
-static void look_ahead(struct work *work, const struct blob *blob)
-{
-    enum { SMALL = 64 << 10, EACH = 16 };
-    ocigc_read_ahead_follow(&work->ahead, blob->stream.size);
-    if ((blob->stream.size >= SMALL || blob->position % EACH == 0) && blob->stream.size > 0 &&
-        !ocigc_is_in_memory(blob->stream.file, blob->stream.start))
-        ocigc_read_ahead_begin(&work->ahead);
-}
-
-/* Starts a blob in the next lane. False if it has to wait until other files are closed. */
-static bool start_blob(struct batch *batch, uint32_t position)
-{
-    struct work *work = batch->work;
-    struct blob *blob = &batch->blobs[batch->used];
-    uint32_t node = work->nodes[position];
-    struct ocigc_error error;
-    bool is_open = ocigc_blob_open(work->store, node, &blob->content, &error);
-    if (!is_open && is_out_of_files(&error) && batch->used > 0)
-        return false;
-    if (!is_open && is_out_of_files(&error) && ocigc_read_ahead_stop(&work->ahead)) /* they may have had the last */
-        is_open = ocigc_blob_open(work->store, node, &blob->content, &error);
-    if (!is_open) {
-        count_down(work, ocigc_store_size(work->store, node));
-        set_verdict(batch, position, error.os_errno == ENOENT ? OCIGC_VERDICT_GONE : OCIGC_VERDICT_UNREADABLE);
-        return true;
-    }
-    batch->used++;
-    blob->position = position;
-    blob->is_padded = false;
-    blob->lane.blocks = 0;
-    ocigc_stream_start(&blob->stream, blob->content.file, ocigc_blob_start(&blob->content),
-                       (uint64_t)blob->content.status.st_size);
-    look_ahead(work, blob);
-    ocigc_state_start(work->algorithm, &blob->lane.state);
-    if (work->checksums != NULL)
-        ocigc_xxh3_start(&blob->checksum);
-    if (!ocigc_blob_unchanged(work->store, node, &blob->content.status))
-        finish(batch, batch->used - 1, OCIGC_VERDICT_CHANGED);
-    return true;
-}
-
-/* How many lanes to use: towards the end, the threads share what is left of the queue. */
-static uint32_t lanes_wanted(const struct batch *batch)
-{
-    const struct work *work = batch->work;
-    size_t next = __atomic_load_n(&work->next, __ATOMIC_RELAXED);
-    size_t left = next < work->count ? work->count - next : 0;
-    size_t share = (left + batch->used + work->threads - 1) / work->threads;
-    uint32_t most = batch->kernels.many->lanes, least = batch->kernels.few->lanes;
-    return share >= most ? most : share > least ? (uint32_t)share : least;
-}
-
-static void start_blobs(struct batch *batch)
-{
-    while (batch->used < lanes_wanted(batch)) {
-        size_t drawn = batch->waiting != SIZE_MAX ? batch->waiting : draw(batch->work);
-        batch->waiting = SIZE_MAX;
-        if (drawn == SIZE_MAX)
-            return;
-        if (!start_blob(batch, batch->work->order[drawn])) {
-            batch->waiting = drawn;
-            return;
-        }
-    }
-}
-
-static uint64_t bytes_left(const struct blob *blob)
-{
-    return blob->stream.size - blob->stream.done;
-}
-
-static int longer_first(const void *left, const void *right)
-{
-    uint64_t a = bytes_left(*(const struct blob *const *)left), b = bytes_left(*(const struct blob *const *)right);
-    return (a < b) - (a > b);
-}
-
-/* The bytes that this thread still has to hash, if all threads end together. */
-static uint64_t share_of(const struct batch *batch)
-{
-    int64_t left = __atomic_load_n(&batch->work->left, __ATOMIC_RELAXED) / (int64_t)batch->work->threads;
-    uint64_t own = 0;
-    for (uint32_t i = 0; i < batch->used; i++)
-        own += bytes_left(&batch->blobs[i]);
-    return left > 0 && (uint64_t)left > own ? (uint64_t)left : own;
-}
-
-/* Chooses the lanes to advance. As a rule that is all of them; but if the longest would take longer, as one of so many
- * lanes, than all that is left, only as many as a narrower kernel has. */
-static uint32_t choose(struct batch *batch, struct ocigc_lane **active)
-{
-    struct blob *blobs[OCIGC_LANES_MAX];
-    uint32_t count = batch->used, few = batch->kernels.few->lanes, single = batch->kernels.single->lanes;
-    for (uint32_t i = 0; i < count; i++)
-        blobs[i] = &batch->blobs[i];
-    if (count > single) {
-        uint64_t share = share_of(batch);
-        qsort(blobs, count, sizeof *blobs, longer_first);
-        if (count > few && bytes_left(blobs[0]) > share / count)
-            count = few;
-        if (count > single && bytes_left(blobs[0]) > share / few)
-            count = single;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        active[i] = &blobs[i]->lane;
-    return count;
-}
-
-/* Whether no thread will draw a blob any more. */
-static bool is_drawn_out(const struct work *work)
-{
-    return __atomic_load_n(&work->late, __ATOMIC_RELAXED) ||
-           __atomic_load_n(&work->next, __ATOMIC_RELAXED) >= work->count;
-}
-
-static void run(struct batch *batch)
-{
-    for (;;) {
-        start_blobs(batch);
-        refill(batch);
-        bool is_done = batch->used == 0 && batch->waiting == SIZE_MAX && is_drawn_out(batch->work);
-        if (is_done || ocigc_cancelled(batch->work->progress))
-            return;
-        struct ocigc_lane *active[OCIGC_LANES_MAX];
-        uint32_t count = choose(batch, active);
-        if (count > 0)
-            ocigc_lanes_advance(&batch->kernels, active, count);
-    }
-}
-
-/* The thread has touched a mapped page that is not to be had. */
-static void drop_lost(struct batch *batch)
-{
-    const uint8_t *address = (const uint8_t *)ocigc_guard.address;
-    for (uint32_t i = 0; i < batch->used; i++) {
-        const struct ocigc_stream *stream = &batch->blobs[i].stream;
-        if (!ocigc_stream_maps(stream, address))
-            continue;
-        char byte;
-        off_t offset = (off_t)(stream->window_start + (uint64_t)(address - stream->window));
-        bool is_unreadable = pread(stream->file, &byte, 1, offset) < 0;
-        finish(batch, i, is_unreadable ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
-        return;
-    }
-    ocigc_guard.is_armed = 0; /* it is not ours: the earlier handler decides */
-    raise(SIGBUS);
-}
-
-static struct batch *new_batch(struct work *work)
-{
-    enum { TAIL = OCIGC_BLOCK_MAX + OCIGC_PADDING_MAX };
-    struct batch *batch = calloc(1, sizeof *batch + (size_t)OCIGC_LANES_MAX * (OCIGC_PIECE + TAIL));
-    if (batch == NULL)
-        return NULL;
-    batch->work = work;
-    batch->kernels = ocigc_kernels_of(work->algorithm, NULL);
-    batch->waiting = SIZE_MAX;
-    for (uint32_t i = 0; i < OCIGC_LANES_MAX; i++) {
-        batch->blobs[i].stream.buffer = (uint8_t *)(batch + 1) + (size_t)i * (OCIGC_PIECE + TAIL);
-        batch->blobs[i].tail = batch->blobs[i].stream.buffer + OCIGC_PIECE;
-    }
-    return batch;
-}
-
-static void work_thread(void *context)
-{
-    struct batch *batch = new_batch(context);
-    if (batch == NULL)
-        return; /* the other threads draw its share */
-    if (sigsetjmp(ocigc_guard.resume, 1) != 0)
-        drop_lost(batch);
-    ocigc_guard.is_armed = 1;
-    run(batch);
-    ocigc_guard.is_armed = 0;
-    while (batch->used > 0)
-        drop(batch, 0);
-    free(batch);
-}
 
 /* Sorts the queue, the largest blob first. */
-static bool sort_queue(const struct work *work, uint32_t *order)
+static bool sort_queue(const struct ocigc_verify_queue *queue, uint32_t *order)
 {
     enum { KEY = 12 }; /* the size and the position, most significant byte first */
-    uint8_t *entries = malloc(work->count * KEY + 1);
+    uint8_t *entries = malloc(queue->count * KEY + 1);
     if (entries == NULL)
         return false;
-    for (size_t i = 0; i < work->count; i++) {
-        uint64_t size = htobe64(~ocigc_store_size(work->store, work->nodes[order[i]]));
+    for (size_t i = 0; i < queue->count; i++) {
+        uint64_t size = htobe64(~ocigc_store_size(queue->store, queue->nodes[order[i]]));
         uint32_t position = htobe32(order[i]);
         memcpy(entries + i * KEY, &size, sizeof size);
         memcpy(entries + i * KEY + sizeof size, &position, sizeof position);
     }
-    ocigc_sort_entries(entries, (uint32_t)work->count, KEY, KEY, work->threads);
-    for (size_t i = 0; i < work->count; i++) {
+    ocigc_sort_entries(entries, (uint32_t)queue->count, KEY, KEY, queue->threads);
+    for (size_t i = 0; i < queue->count; i++) {
         uint32_t position;
         memcpy(&position, entries + i * KEY + sizeof(uint64_t), sizeof position);
         order[i] = be32toh(position);
@@ -397,69 +32,71 @@ static bool sort_queue(const struct work *work, uint32_t *order)
     return true;
 }
 
-/* Runs the queue of `work`. */
-static int32_t run_queue(struct work *work, struct ocigc_error *error)
+/* Hashes what is in the queue, on all threads. */
+static int32_t run_queue(struct ocigc_verify_queue *queue, struct ocigc_error *error)
 {
-    if (work->count == 0)
+    if (queue->count == 0)
         return OCIGC_OK;
-    work->next = 0;
-    work->left = 0;
-    for (size_t i = 0; i < work->count; i++)
-        work->left += (int64_t)ocigc_store_size(work->store, work->nodes[work->order[i]]);
-    ocigc_read_ahead_init(&work->ahead, work->store, work->nodes, work->order, work->count, &work->next);
-    ocigc_parallel(work->threads, work_thread, work);
-    ocigc_read_ahead_free(&work->ahead);
-    if (ocigc_cancelled(work->progress))
+    queue->next = 0;
+    queue->left = 0;
+    for (size_t i = 0; i < queue->count; i++)
+        queue->left += (int64_t)ocigc_store_size(queue->store, queue->nodes[queue->order[i]]);
+    ocigc_read_ahead_init(&queue->ahead, queue->store, queue->nodes, queue->order, queue->count, &queue->next);
+    ocigc_parallel(queue->threads, ocigc_verify_lanes, queue);
+    ocigc_read_ahead_free(&queue->ahead);
+    if (ocigc_cancelled(queue->progress))
         return ocigc_fail(error, OCIGC_CANCELLED, "cancelled");
-    if (!work->late && __atomic_load_n(&work->next, __ATOMIC_RELAXED) < work->count)
+    if (!queue->late && __atomic_load_n(&queue->next, __ATOMIC_RELAXED) < queue->count)
         return ocigc_fail_memory(error);
     return OCIGC_OK;
 }
 
 /* One algorithm after the other: the lanes of a kernel all run the same one. */
-static int32_t verify_largest_first(struct work *work, uint32_t *order, size_t count, struct ocigc_error *error)
+static int32_t verify_largest_first(struct ocigc_verify_queue *queue, uint32_t *order, size_t count,
+                                    struct ocigc_error *error)
 {
     int32_t result = OCIGC_OK;
     for (int32_t algorithm = OCIGC_ALGORITHM_OTHER; algorithm <= OCIGC_BLAKE3 && result == OCIGC_OK; algorithm++) {
-        work->algorithm = algorithm;
-        work->count = 0;
+        queue->algorithm = algorithm;
+        queue->count = 0;
         for (uint32_t i = 0; i < count; i++)
-            if (ocigc_store_algorithm(work->store, work->nodes[i]) == algorithm &&
-                work->verdicts[i] == OCIGC_VERDICT_UNCHECKED)
-                order[work->count++] = i;
-        result = sort_queue(work, order) ? run_queue(work, error) : ocigc_fail_memory(error);
+            if (ocigc_store_algorithm(queue->store, queue->nodes[i]) == algorithm &&
+                queue->verdicts[i] == OCIGC_VERDICT_UNCHECKED)
+                order[queue->count++] = i;
+        result = sort_queue(queue, order) ? run_queue(queue, error) : ocigc_fail_memory(error);
     }
     return result;
 }
 
 /* A run of blobs of one algorithm at a time. */
-static int32_t verify_in_order(struct work *work, uint32_t *order, size_t count, struct ocigc_error *error)
+static int32_t verify_in_order(struct ocigc_verify_queue *queue, uint32_t *order, size_t count,
+                               struct ocigc_error *error)
 {
     int32_t result = OCIGC_OK;
     for (uint32_t i = 0; i < count && result == OCIGC_OK;) {
-        work->algorithm = ocigc_store_algorithm(work->store, work->nodes[i]);
-        work->count = 0;
-        for (; i < count && ocigc_store_algorithm(work->store, work->nodes[i]) == work->algorithm; i++)
-            if (work->verdicts[i] == OCIGC_VERDICT_UNCHECKED)
-                order[work->count++] = i;
-        result = run_queue(work, error);
+        queue->algorithm = ocigc_store_algorithm(queue->store, queue->nodes[i]);
+        queue->count = 0;
+        for (; i < count && ocigc_store_algorithm(queue->store, queue->nodes[i]) == queue->algorithm; i++)
+            if (queue->verdicts[i] == OCIGC_VERDICT_UNCHECKED)
+                order[queue->count++] = i;
+        result = run_queue(queue, error);
     }
     return result;
 }
 
 /* What is known of a blob before it is read. What has been found sound in this run is not hashed again; but with a
  * deadline, only what was begun in time counts. */
-static uint8_t known_verdict(const struct work *work, uint32_t position)
+static uint8_t known_verdict(const struct ocigc_verify_queue *queue, uint32_t position)
 {
-    uint32_t node = work->nodes[position];
+    uint32_t node = queue->nodes[position];
     struct ocigc_checksum checksum;
-    if (ocigc_kernels_of(ocigc_store_algorithm(work->store, node), NULL).many == NULL)
+    if (ocigc_kernels_of(ocigc_store_algorithm(queue->store, node), NULL).many == NULL)
         return OCIGC_VERDICT_UNSUPPORTED;
-    if (work->deadline != INT64_MAX || !ocigc_graph_is_sound(work->store->graph, node, &checksum))
+    if (queue->deadline != INT64_MAX || !ocigc_graph_is_sound(queue->store->graph, node, &checksum))
         return OCIGC_VERDICT_UNCHECKED;
-    if (work->checksums != NULL)
-        work->checksums[position] = checksum;
-    ocigc_progress_add(work->progress, 1, ocigc_store_size(work->store, node));
+    if (queue->checksums != NULL)
+        queue->checksums[position] = checksum;
+    ocigc_progress_add(queue->progress, 1, ocigc_store_size(queue->store, node));
     return OCIGC_VERDICT_SOUND;
 }
 
@@ -467,7 +104,7 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
                      const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error)
 {
-    struct work work = {
+    struct ocigc_verify_queue queue = {
         .store = store,
         .nodes = nodes,
         .verdicts = verdicts,
@@ -479,18 +116,18 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
     uint32_t *order = malloc((count + 1) * sizeof *order);
     if (order == NULL)
         return ocigc_fail_memory(error);
-    work.order = order;
+    queue.order = order;
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        verdicts[i] = known_verdict(&work, (uint32_t)i);
+        verdicts[i] = known_verdict(&queue, (uint32_t)i);
         bytes += ocigc_store_size(store, nodes[i]);
     }
     if (progress != NULL) {
         __atomic_store_n(&progress->total_items, count, __ATOMIC_RELAXED);
         __atomic_store_n(&progress->total_bytes, bytes, __ATOMIC_RELAXED);
     }
-    int32_t result = options != NULL && options->in_order ? verify_in_order(&work, order, count, error)
-                                                          : verify_largest_first(&work, order, count, error);
+    int32_t result = options != NULL && options->in_order ? verify_in_order(&queue, order, count, error)
+                                                          : verify_largest_first(&queue, order, count, error);
     free(order);
     return result;
 }

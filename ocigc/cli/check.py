@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ocigc.cli import options, targets
+from ocigc.cli import options, several, targets
 from ocigc.cli.command import Command
 from ocigc.cli.log import with_hint
 from ocigc.cli.output.findings import (
@@ -99,7 +99,7 @@ def _spread(work: CheckLayout) -> Spread[Findings]:
 
 def _check_tree(args: argparse.Namespace) -> int:
     work = CheckLayout(args.sparse, args.wait)
-    results = targets.each_layout(args, work, spread=lambda _: _spread(work))
+    results = several.each_layout(args, work, spread=lambda _: _spread(work))
     args.answered = True
     sound = all(findings.sound for _, findings in results.values)
     if args.format == "json":

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from ocigc.cli import in_use_files, options, targets
+from ocigc.cli import in_use_files, options, several, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
@@ -95,13 +95,13 @@ def run(args: argparse.Namespace) -> int:
     listing.check_columns(args, _FIELDS)
     measure = partial(du, health=args.metrics is not None)
     if args.recursive:
-        results = targets.each_measured(args, measure, Consumption, in_use)
+        results = several.each_measured(args, measure, Consumption, in_use)
     elif args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
     else:
         repository = targets.repository(args)
         wait = args.wait
-        results = targets.each_given(
+        results = several.each_given(
             args,
             lambda layout, watch: measure(
                 layout,

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from ocigc.cli import options, targets
+from ocigc.cli import options, several, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.words import human_size
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Lists the runs of one layout, or of all below a directory, the oldest first."""
     failed = False
     if args.recursive:
-        results = targets.each_layout(args, lambda layout, _, __: read(layout))
+        results = several.each_layout(args, lambda layout, _, __: read(layout))
         runs = sorted(((name, each) for name, found in results.values for each in found), key=lambda item: item[1].time)
         failed = bool(results.errors)
     else:

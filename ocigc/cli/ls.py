@@ -1,4 +1,4 @@
-"""`ocigc ls`: the images of layouts and their sizes."""
+"""`ocigc ls`: the images of layouts and what they cost."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import compress
-from itertools import count as counter
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ocigc.cli import in_use_files, options, targets
+from ocigc.cli import in_use_files, options, several, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.output import listing
 from ocigc.cli.output.json_text import pieces
@@ -38,7 +36,7 @@ _WIDE = 100  # columns
 
 @frozen
 class Row:
-    """An image, and the layout that it is in."""
+    """An image in one of several layouts."""
 
     layout: str
     usage: Usage
@@ -52,11 +50,19 @@ class Row:
     @property
     def states(self) -> list[str]:
         """Its states, as the STATE column shows them."""
-        return list(compress(_STATES, _holds(self.usage)))
+        usage = self.usage
+        return [name for name, holds in _STATES.items() if holds(usage)]
 
 
-_STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete")
-_holds = attrgetter("dangling", "referrer", "orphaned", "in_use", "leased", "damaged", "missing")
+_STATES: dict[str, Callable[[Usage], Any]] = {
+    "dangling": attrgetter("dangling"),
+    "referrer": attrgetter("referrer"),
+    "orphaned": attrgetter("orphaned"),
+    "in use": attrgetter("in_use"),
+    "leased": attrgetter("leased"),
+    "damaged": attrgetter("damaged"),
+    "incomplete": attrgetter("missing"),
+}
 
 
 def _name(listed: Row) -> str:
@@ -176,21 +182,21 @@ def run(args: argparse.Namespace) -> int:
     wait = args.wait
     if args.recursive:
         work = ListImages(in_use, args.repository, wait)
-        results = targets.each_layout(args, work, in_use=in_use, spread=lambda _: _spread(work))
+        results = several.each_layout(args, work, in_use=in_use, spread=lambda _: _spread(work))
     elif args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
     else:
         repository = targets.repository(args)
-        results = targets.each_given(
+        results = several.each_given(
             args,
             lambda layout, watch: images(layout, in_use=in_use, repository=repository, wait=wait, watch=watch),
             in_use=in_use,
         )
-    several = args.recursive or len(args.layouts) > 1
+    many = args.recursive or len(args.layouts) > 1
     found = listing.ordered(_rows(results.values), wanted, FIELDS, args)
     if args.format == "json":
         sys.stdout.writelines(
-            pieces(usage_as_json(each.usage) | ({"Layout": each.layout} if several else {}) for each in found)
+            pieces(usage_as_json(each.usage) | ({"Layout": each.layout} if many else {}) for each in found)
         )
         print()
     elif args.quiet:
@@ -199,13 +205,14 @@ def run(args: argparse.Namespace) -> int:
             print(image.target.digest if image.dangling else printable(image.familiar))
     else:
         # Beside LAYOUT there is rarely room for the digest.
-        fields = {**FIELDS, "image": replace(FIELDS["image"], short=_name_or_digest)} if several else FIELDS
-        lines = listing.listed(found, fields, (*(["layout"] if several else []), *DEFAULT), args.columns)
-        numbers = counter(-1)  # without the header
-        sys.stdout.writelines(f"{line}\n" for line, _ in zip(lines, numbers, strict=False))
+        fields = {**FIELDS, "image": replace(FIELDS["image"], short=_name_or_digest)} if many else FIELDS
+        rows = -1  # without the header
+        for line in listing.listed(found, fields, (*(["layout"] if many else []), *DEFAULT), args.columns):
+            print(line)
+            rows += 1
         if args.recursive:
             skipped = f"; {len(results.errors):,} skipped" if results.errors else ""
-            print(f"{count(len(results.values), 'layout')}, {count(next(numbers), 'image')}{skipped}")
+            print(f"{count(len(results.values), 'layout')}, {count(rows, 'image')}{skipped}")
     return options.FAILED if results.errors else 0
 
 
@@ -245,9 +252,9 @@ def usage_lines(found: Sequence[Usage]) -> Iterator[str]:
 
 
 COMMAND = Command(
-    "Lists images with their sizes; UNIQUE is what no other image of the layout has. On a terminal the table fits the "
-    "window: DIGEST and SHARED are left out below 100 columns, CREATED below 80, and sooner if names need the room; "
-    "then names are shortened in the middle. Piped output is complete.",
+    "Lists images with their sizes, and with how much of each no other image of its layout has. On a terminal the "
+    "table fits the window: below 100 columns DIGEST and SHARED are left out, below 80 also CREATED, and in that order "
+    "where names would have no room. Then names are shortened in the middle. Piped output is complete.",
     (
         options.LAYOUTS,
         options.RECURSIVE,
@@ -258,7 +265,7 @@ COMMAND = Command(
                 "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "
                 "orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, "
                 "or longer ago than 30d), larger=SIZE; may be repeated: values of one key are "
-                "alternatives, and every key has to match"
+                "alternatives, different keys have to match together"
             ),
             listing.sort_option(FIELDS),
             listing.REVERSE,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from ocigc._version import __version__
-from ocigc.cli import in_use_files, options, targets
+from ocigc.cli import in_use_files, options, several, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output import report_json
 from ocigc.cli.output.html.page import MARK, as_page
@@ -92,7 +92,7 @@ def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[
 def _look_at_tree(
     args: argparse.Namespace, in_use: InUse, output: OutputFile
 ) -> tuple[Overview, Sequence[str], Sequence[str]]:
-    results = targets.each_measured(args, overview, Overview, in_use, output.directories)
+    results = several.each_measured(args, overview, Overview, in_use, output.directories)
     return together(results.values), [path for path, _ in results.values], results.errors
 
 

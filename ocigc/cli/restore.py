@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ocigc.cli import log, options, targets
+from ocigc.cli import log, options, several, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count
@@ -49,7 +49,7 @@ def _recursive(args: argparse.Namespace, work: Callable[[Layout, Watcher], Resto
         except NothingToRestore:
             return None
 
-    results = targets.each_layout(args, one, writable=True)
+    results = several.each_layout(args, one, writable=True)
     layouts = [os.path.join(args.layout, path) for path, _ in results.values]
     found = [
         (path, replace(restored, missing=[each for each in restored.missing if not _is_in_one(layouts, each)]))

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from ocigc.cli import consent, options, targets
+from ocigc.cli import consent, options, several, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
@@ -39,7 +39,7 @@ def list_runs(args: argparse.Namespace) -> int:
         return trashed(layout, wait=wait)
 
     if args.recursive:
-        results = targets.each_layout(args, one)
+        results = several.each_layout(args, one)
         found = [(path, runs) for path, runs in results.values if runs]
         _show(args, found, (Column("LAYOUT", name=True),))
         return options.FAILED if results.errors else 0
@@ -56,7 +56,7 @@ def empty(args: argparse.Namespace) -> int:
     if not args.force and not sys.stdin.isatty():
         # Errors of the layout come first.
         if args.recursive:
-            targets.each_layout(args, lambda *_: None)
+            several.each_layout(args, lambda *_: None)
         else:
             with targets.layout(args, writable=False):
                 pass
@@ -70,7 +70,7 @@ def empty(args: argparse.Namespace) -> int:
 
     failed = False
     if args.recursive:
-        results = targets.each_layout(args, one, writable=True)
+        results = several.each_layout(args, one, writable=True)
         gone = [run for _, runs in results.values for run in runs]
         failed = bool(results.errors)
     else:

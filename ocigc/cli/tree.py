@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
-from ocigc.cli import options, targets
+from ocigc.cli import options, several, targets
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import paint, progress_line
 from ocigc.cli.output.words import human_size, media_words
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Draws the images that REF names, in one layout or wherever a tree of layouts has them."""
     wait = args.wait
     if args.recursive:
-        results = targets.where_found(
+        results = several.where_found(
             args, lambda layout, own, watch: tree(layout, args.reference, repository=own, wait=wait, watch=watch)
         )
         found, failed = results.values, bool(results.errors)

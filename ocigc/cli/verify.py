@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ocigc.cli import options, targets
+from ocigc.cli import options, several, targets
 from ocigc.cli.command import Command, OneOf, Option
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.verification import as_metrics, code_of, failure_as_json, show
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         if args.recursive:
             if sources:
                 raise UsageError("--repair-from repairs one layout at a time: leave out --recursive")
-            results = targets.each_layout(
+            results = several.each_layout(
                 args,
                 lambda layout, _, watch: verify(layout, wanted, watch=watch),
                 writable=True,
@@ -112,7 +112,7 @@ def _run_shard(args: argparse.Namespace) -> int:
     wanted = _options(args, ())
     errors: Sequence[str] = ()
     if args.recursive:
-        results = targets.each_layout(
+        results = several.each_layout(
             args,
             lambda layout, found, watch: verify_shard(layout, wanted, args.shard, path=found.name, watch=watch),
             writable=wanted.keeps_ledger,

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ocigc.cli import options, targets
+from ocigc.cli import options, several, targets
 from ocigc.cli.command import Command
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size
@@ -51,7 +51,7 @@ def _recursive(args: argparse.Namespace, wait: int) -> int:
         except NoSuchImage:
             return None
 
-    results = targets.where_found(args, work, blobs=True)
+    results = several.where_found(args, work, blobs=True)
     found = [(name, reason) for name, reason in results.values if reason is not None]
     told = [(name, reason) for name, reason in found if reason.present or reason.mentioned_by or reason.images]
     if not found and not results.errors:

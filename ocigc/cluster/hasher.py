@@ -16,6 +16,7 @@ from typing import Any
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
+from ocigc.cluster.task_run import run_tasks
 from ocigc.native import CHECKSUM, NEVER, Hashes, Store, Verdict
 from ocigc.plain import restored
 from ocigc.progress import Progress, Report
@@ -113,7 +114,7 @@ class _Hashing:
         """Hashes all, and gives the errors. An interrupt leaves the rest UNCHECKED."""
         troubles: Sequence[str] = ()
         with suppress(KeyboardInterrupt):
-            troubles = self._hasher.pool.run(self._tasks(in_order=in_order), self._accept, self._tell)
+            troubles = run_tasks(self._hasher.pool, self._tasks(in_order=in_order), self._accept, self._tell)
         return Hashes(self._hashes.verdicts, self._hashes.checksums, troubles)
 
     def _tell(self) -> None:

@@ -1,9 +1,7 @@
-"""Hands shards to the workers of a cluster, watches them, and runs a shard elsewhere if something goes wrong.
+"""The workers of a cluster: which can be used, and how one of them is handed a shard and answers.
 
-A worker is used only after a greeting shows that it has this version of ocigc, and sees the same content below the
-root. Its answers are checked like any foreign input. A shard that fails, dies or hangs goes to another worker; if none
-is left, the run ends with an error that names the worker and the path. Dask itself moves the shards of a worker that
-dies.
+A worker is used once it has greeted: with this version, and with the same content below the root. Its answers are
+checked like any foreign input.
 """
 
 from __future__ import annotations
@@ -12,10 +10,9 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from ocigc._version import __version__
@@ -27,11 +24,10 @@ from ocigc.progress import Watcher
 SHARD_SECONDS = 20.0
 """How long a shard should take at most, so that a lost worker costs less than a minute."""
 SHARDS_PER_SLOT = 8
-"""The number of shards for each slot of the workers: enough that all slots end at about the same time."""
+"""Into how many shards work is cut for each slot of the workers, so that all end at about the same time."""
 
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 _BETWEEN_SUBMITS = 0.01  # seconds: the scheduler gets at most a hundred shards in one
-_ATTEMPTS = 3
 _GREETING_SECONDS = 15.0
 _NEW_WORKERS_SECONDS = 2.0
 _RECONNECT_SECONDS = 5.0
@@ -41,9 +37,8 @@ _SHOWN = 3
 
 @dataclass(slots=True)
 class Task:
-    """A shard to run: the name of the function that runs it, and its argument. `what` names it for people. It should
-    take `seconds` seconds, and has failed on the workers `tried`, `wrong` being the last reason. `context` is for the
-    caller.
+    """A shard to run: the name of the function that runs it, and its argument. `what` names it for people; it should
+    take `seconds` seconds. `context` is the caller's. It has failed on the workers `tried`; `wrong` is the last reason.
     """
 
     name: str
@@ -59,14 +54,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The directory with the layouts, and the SHA-256 of the index.json of some of them, by path below it."""
+    """Where the layouts are, and the SHA-256 of the index.json of some of them, by path below it."""
 
     path: str
     indexes: Mapping[str, str]
-
-
-Accept = Callable[[Task, Any], str]
-"""Takes the result of a task, or says why it cannot be trusted."""
 
 
 class Pool:
@@ -92,7 +83,7 @@ class Pool:
     # Workers
 
     def admit(self, root: Root) -> None:
-        """Greets all workers, and uses those that can be used. Raises Refused where none can."""
+        """Greets all workers, and uses those that fit. Raises Refused where none does."""
         self._root = root
         self._greet_new()
         if not self._threads:
@@ -132,28 +123,18 @@ class Pool:
             future.cancel()
             return "it does not answer"
         except Exception as error:  # it may lack ocigc, or be anything
-            return _line(error)
+            return in_a_line(error)
         if greeting.version != __version__:
             return f"it has ocigc {printable(greeting.version)}, and this is {__version__}"
         if greeting.memory < _LEAST_MEMORY:
             return "it has no memory left"
         for (path, here), there in itertools.zip_longest(self._root.indexes.items(), greeting.indexes):
             if here != there:
-                seen = printable(there) if there and len(there) != len(here) else "a different index.json"
+                seen = printable(there) if there and len(there) != len(here) else "another index.json"
                 return f"it sees other content than this host at {self._root.path}/{path}: {seen}"
         return ""
 
     # Tasks
-
-    def run(self, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None) -> list[str]:
-        """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. An exception of
-        `poll`, or an interrupt, stops the workers. Gives the errors; the tasks that they name are not done.
-        """
-        run = _Run(self, accept, poll)
-        try:
-            return run.run(iter(tasks))
-        finally:
-            run.cancel()
 
     def _send(self, name: str, argument: Any, workers: Sequence[str]) -> Any:
         key = f"ocigc-{name}-{id(self):x}-{next(self._numbers)}"
@@ -176,7 +157,7 @@ class Pool:
         while self._client.status != "running":
             if time.monotonic() > deadline or self._client.status == "closed":
                 raise Refused(f"cluster {self._where}: the scheduler has gone")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         with self._lock:
             if time.monotonic() > self._looked + _NEW_WORKERS_SECONDS:
                 self._greet_new()
@@ -203,14 +184,14 @@ class Pool:
 
     @staticmethod
     def answer(future: Any, seconds: float) -> Answer:
-        """The answer to a task. Raises TimeoutError, ValueError, and whatever dask raises."""
+        """What a task has answered. Raises TimeoutError, ValueError, and whatever dask does."""
         content = future.result(timeout=seconds)
         if not isinstance(content, str):
             raise ValueError("the answer is not a text")
         return _parsed(content)
 
     def cancel(self, futures: Sequence[Any]) -> None:
-        """Makes workers stop their work."""
+        """Lets workers stop their work."""
         with suppress(Exception):
             self._client.cancel(list(futures), force=True)
 
@@ -225,105 +206,5 @@ def _parsed(content: str) -> Answer:
     return Answer(found["host"], found["value"], printable(found["wrong"]))
 
 
-def _line(error: BaseException) -> str:
+def in_a_line(error: BaseException) -> str:
     return printable(f"{type(error).__name__}: {error}".splitlines()[0])
-
-
-class _Run:
-    """One call of `Pool.run`."""
-
-    def __init__(self, pool: Pool, accept: Accept, poll: Callable[[], None]) -> None:
-        self._pool = pool
-        self._accept = accept
-        self._poll = poll
-        self._ended: SimpleQueue[Any] = SimpleQueue()
-        self._running: dict[str, tuple[Any, Task, float]] = {}
-        self._troubles: list[str] = []
-
-    def run(self, tasks: Iterator[Task]) -> list[str]:
-        """Runs them all. If the scheduler or the last worker is gone, that is an error like any other, and the last."""
-        try:
-            while True:
-                while len(self._running) < 2 * self._pool.slots and (task := next(tasks, None)) is not None:
-                    self._start(task)
-                if not self._running:
-                    return self._troubles
-                self._take()
-                self._poll()
-                self._pool.look_after()
-                self._find_hung()
-        except Refused as error:
-            return [*self._troubles, str(error)]
-
-    def cancel(self) -> None:
-        """Stops what still runs."""
-        if self._running:
-            self._pool.cancel([future for future, _, _ in self._running.values()])
-            self._running.clear()
-
-    def _start(self, task: Task) -> None:
-        future = self._pool.submit(task)
-        self._running[future.key] = future, task, time.monotonic()
-        future.add_done_callback(self._ended.put)
-
-    def _take(self) -> None:
-        """Takes the results that have come, or waits a moment for one."""
-        with suppress(Empty):
-            future = self._ended.get(timeout=_POLL_SECONDS)
-            while True:
-                self._end(future)
-                future = self._ended.get_nowait()
-
-    def _end(self, future: Any) -> None:
-        known = self._running.pop(future.key, None)
-        if known is None or known[1].done:
-            return
-        task = known[1]
-        worker = wrong = ""
-        try:
-            answer = self._pool.answer(future, self._pool.limit(task))
-            worker, wrong = answer.host, answer.wrong or self._accept(task, answer.value)
-        except TimeoutError:
-            wrong = "its answer cannot be fetched"
-        except Exception as error:
-            worker, wrong = _dead(error)
-        if not wrong:
-            task.done = True
-            return
-        self._again(task, self._address(future, worker), worker, wrong)
-
-    def _address(self, future: Any, worker: str) -> str:
-        """The address of the worker that a task has ended on."""
-        with suppress(Exception):
-            return self._pool.holder(future)
-        return worker
-
-    def _again(self, task: Task, address: str, worker: str, wrong: str) -> None:
-        self._pool.lose(address, task, wrong if not worker or worker == address else f"{wrong} ({worker})")
-        if task.attempts >= _ATTEMPTS:
-            self._troubles.append(task.wrong)
-            return
-        try:
-            self._start(task)
-        except Refused as error:
-            self._troubles.append(str(error))
-
-    def _find_hung(self) -> None:
-        now = time.monotonic()
-        late = {key: entry for key, entry in self._running.items() if now > entry[2] + self._pool.limit(entry[1])}
-        if not late:
-            return
-        at = self._pool.processing({key: task for key, (_, task, _) in late.items()})
-        for key, (future, task, _) in late.items():
-            del self._running[key]
-            self._pool.cancel([future])
-            if not task.done:
-                self._again(task, at.get(key, "that has it"), "", "it hangs, or is out of reach")
-
-
-def _dead(error: BaseException) -> tuple[str, str]:
-    """The worker where a task has ended without an answer, and why."""
-    last = getattr(error, "last_worker", None)
-    if last is not None:
-        return str(getattr(last, "address", last)), "the workers that had it have died"
-    return "", _line(error)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ocigc.cluster.manifest_shard import Manifests, ManifestShard
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
+from ocigc.cluster.task_run import run_tasks
 from ocigc.errors import OcigcError
 from ocigc.gc.graph import NO_NODE
 from ocigc.layout.dirfd import Dir
@@ -57,7 +58,7 @@ class SpreadLayout(Layout):
             done += end - start
             return ""
 
-        for trouble in dict.fromkeys(self._pool.run(self._tasks(store, roots), accept, tell)):
+        for trouble in dict.fromkeys(run_tasks(self._pool, self._tasks(store, roots), accept, tell)):
             watch.note(f"{trouble}; this host reads it")
 
     def _tasks(self, store: Store, roots: array[int]) -> Iterator[Task]:

@@ -17,6 +17,7 @@ from ocigc.cluster.blob_shard import index_digest
 from ocigc.cluster.layout_shard import LayoutResult, LayoutShard
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.cluster.spread_layout import SpreadLayout
+from ocigc.cluster.task_run import run_tasks
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
 from ocigc.layout.layout import INDEX, Layout
@@ -118,7 +119,7 @@ class _Spreading(Generic[T]):
         self._report = self._watch("Layouts")
         troubles: list[str] = []
         try:
-            troubles = self._pool.run(self._tasks(layouts, sizes), self._accept, self._tell)
+            troubles = run_tasks(self._pool, self._tasks(layouts, sizes), self._accept, self._tell)
         except KeyboardInterrupt:
             return True
         for found in layouts:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError
 from ocigc.gc.in_use import InUse
 from ocigc.gc.unmatched import Matching
+from ocigc.layout.blob_check import has_blob
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import Layout
@@ -42,11 +44,6 @@ def _see(matching: Matching, layout: Layout, repository: str | None) -> None:
 
 def _has(layout: Layout, digest: str) -> bool:
     """Whether a blob is present."""
-    algorithm, _, encoded = digest.partition(":")
-    if not Digest.recognises(digest):
-        return False
-    try:
-        with layout.dir.below("blobs", algorithm) as blobs:
-            return blobs.exists(encoded)
-    except OSError:
-        return False
+    with suppress(OSError):
+        return Digest.recognises(digest) and has_blob(layout.dir, Digest(digest))
+    return False

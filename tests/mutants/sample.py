@@ -69,6 +69,8 @@ _TESTS: dict[str, Sequence[str]] = {
     "pruning/trash.py": ("tests/cli/test_trash.py", *_PRUNING),
     "pruning/what_goes.py": ("tests/cli/test_apply.py", "tests/cli/test_apply_tree.py"),
     "native/store/sweep.c": ("tests/native/test_store_sweep.py", *_PRUNING),
+    "native/store/sweep_labels.c": ("tests/native/test_store_sweep.py", *_PRUNING),
+    "native/store/trash_way.c": ("tests/native/test_store_sweep.py", *_PRUNING),
 }
 _OTHER = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.In: "not in"}
 _SIGN = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=", ast.In: "in"}

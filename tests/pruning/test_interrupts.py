@@ -17,7 +17,7 @@ import pytest
 
 from ocigc.errors import Interrupted, Refused
 from ocigc.layout.layout import Layout
-from ocigc.pruning import execute, put_back
+from ocigc.pruning import after_commit, put_back
 from ocigc.pruning.restore import restore
 from tests.helpers.command import Result, ocigc, refused
 from tests.helpers.layouts import LayoutWriter, snapshot
@@ -57,13 +57,13 @@ def test_a_signal_rolls_the_run_back(world: World, moment: str, number: int) -> 
 
 def test_a_signal_that_comes_too_late_is_no_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the journal is closed, the blobs are being freed."""
-    real = execute.run_directory.close
+    real = after_commit.run_directory.close
 
     def close(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(execute.run_directory, "close", close)
+    monkeypatch.setattr(after_commit.run_directory, "close", close)
     assert world.prune() is not None
     assert not world.writer.has(world.gone)
 
@@ -74,7 +74,7 @@ def test_a_failure_rolls_the_run_back(world: World, monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(execute, "sync_directories", fail)
+    monkeypatch.setattr(after_commit, "sync_directories", fail)
     with pytest.raises(Refused, match="Input/output error; the run was rolled back: nothing was changed"):
         world.prune()
     assert snapshot(world.writer.path) == before

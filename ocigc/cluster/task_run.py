@@ -1,0 +1,132 @@
+"""Runs shards on the workers of a pool.
+
+A shard that fails, dies or hangs goes to another worker; if none is left, the run ends with what is wrong, the worker
+and the path. Dask itself moves what was on a worker that dies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from ocigc.cluster.pool import POLL_SECONDS, Pool, Task, in_a_line
+from ocigc.errors import Refused
+
+_ATTEMPTS = 3
+
+Accept = Callable[[Task, Any], str]
+"""Takes the result of a task, or says why it cannot be trusted."""
+
+
+def run_tasks(pool: Pool, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None) -> list[str]:
+    """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. What `poll` raises,
+    or an interrupt, stops the workers. Gives what went wrong; those tasks are not done.
+    """
+    run = _Run(pool, accept, poll)
+    try:
+        return run.run(iter(tasks))
+    finally:
+        run.cancel()
+
+
+class _Run:
+    """One call of `run_tasks`."""
+
+    def __init__(self, pool: Pool, accept: Accept, poll: Callable[[], None]) -> None:
+        self._pool = pool
+        self._accept = accept
+        self._poll = poll
+        self._ended: SimpleQueue[Any] = SimpleQueue()
+        self._running: dict[str, tuple[Any, Task, float]] = {}
+        self._troubles: list[str] = []
+
+    def run(self, tasks: Iterator[Task]) -> list[str]:
+        """Runs them all. The scheduler's end, or no workers left, is a trouble like any other, and the last."""
+        try:
+            while True:
+                while len(self._running) < 2 * self._pool.slots and (task := next(tasks, None)) is not None:
+                    self._start(task)
+                if not self._running:
+                    return self._troubles
+                self._take()
+                self._poll()
+                self._pool.look_after()
+                self._find_hung()
+        except Refused as error:
+            return [*self._troubles, str(error)]
+
+    def cancel(self) -> None:
+        """Stops what still runs."""
+        if self._running:
+            self._pool.cancel([future for future, _, _ in self._running.values()])
+            self._running.clear()
+
+    def _start(self, task: Task) -> None:
+        future = self._pool.submit(task)
+        self._running[future.key] = future, task, time.monotonic()
+        future.add_done_callback(self._ended.put)
+
+    def _take(self) -> None:
+        """Takes the results that are there, or waits a moment for one."""
+        with suppress(Empty):
+            future = self._ended.get(timeout=POLL_SECONDS)
+            while True:
+                self._end(future)
+                future = self._ended.get_nowait()
+
+    def _end(self, future: Any) -> None:
+        known = self._running.pop(future.key, None)
+        if known is None or known[1].done:
+            return
+        task = known[1]
+        worker = wrong = ""
+        try:
+            answer = self._pool.answer(future, self._pool.limit(task))
+            worker, wrong = answer.host, answer.wrong or self._accept(task, answer.value)
+        except TimeoutError:
+            wrong = "its answer cannot be had"
+        except Exception as error:
+            worker, wrong = _dead(error)
+        if not wrong:
+            task.done = True
+            return
+        self._again(task, self._address(future, worker), worker, wrong)
+
+    def _address(self, future: Any, worker: str) -> str:
+        """The address of the worker that a task has ended on."""
+        with suppress(Exception):
+            return self._pool.holder(future)
+        return worker
+
+    def _again(self, task: Task, address: str, worker: str, wrong: str) -> None:
+        self._pool.lose(address, task, wrong if not worker or worker == address else f"{wrong} ({worker})")
+        if task.attempts >= _ATTEMPTS:
+            self._troubles.append(task.wrong)
+            return
+        try:
+            self._start(task)
+        except Refused as error:
+            self._troubles.append(str(error))
+
+    def _find_hung(self) -> None:
+        now = time.monotonic()
+        late = {key: entry for key, entry in self._running.items() if now > entry[2] + self._pool.limit(entry[1])}
+        if not late:
+            return
+        at = self._pool.processing({key: task for key, (_, task, _) in late.items()})
+        for key, (future, task, _) in late.items():
+            del self._running[key]
+            self._pool.cancel([future])
+            if not task.done:
+                self._again(task, at.get(key, "that has it"), "", "it hangs, or is out of reach")
+
+
+def _dead(error: BaseException) -> tuple[str, str]:
+    """The worker where a task has ended without an answer, and why."""
+    last = getattr(error, "last_worker", None)
+    if last is not None:
+        return str(getattr(last, "address", last)), "the workers that had it have died"
+    return "", in_a_line(error)
