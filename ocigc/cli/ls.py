@@ -1,4 +1,4 @@
-"""`ocigc ls`: the images of layouts and what they cost."""
+"""`ocigc ls`: the images of layouts and their sizes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import compress
+from itertools import count as counter
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ocigc.cli import in_use_files, options, several, targets
 from ocigc.cli.command import Command, OptionGroup
@@ -36,7 +38,7 @@ _WIDE = 100  # columns
 
 @frozen
 class Row:
-    """An image in one of several layouts."""
+    """An image, and the layout that it is in."""
 
     layout: str
     usage: Usage
@@ -50,19 +52,11 @@ class Row:
     @property
     def states(self) -> list[str]:
         """Its states, as the STATE column shows them."""
-        usage = self.usage
-        return [name for name, holds in _STATES.items() if holds(usage)]
+        return list(compress(_STATES, _holds(self.usage)))
 
 
-_STATES: dict[str, Callable[[Usage], Any]] = {
-    "dangling": attrgetter("dangling"),
-    "referrer": attrgetter("referrer"),
-    "orphaned": attrgetter("orphaned"),
-    "in use": attrgetter("in_use"),
-    "leased": attrgetter("leased"),
-    "damaged": attrgetter("damaged"),
-    "incomplete": attrgetter("missing"),
-}
+_STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete")
+_holds = attrgetter("dangling", "referrer", "orphaned", "in_use", "leased", "damaged", "missing")
 
 
 def _name(listed: Row) -> str:
@@ -206,13 +200,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         # Beside LAYOUT there is rarely room for the digest.
         fields = {**FIELDS, "image": replace(FIELDS["image"], short=_name_or_digest)} if many else FIELDS
-        rows = -1  # without the header
-        for line in listing.listed(found, fields, (*(["layout"] if many else []), *DEFAULT), args.columns):
-            print(line)
-            rows += 1
+        lines = listing.listed(found, fields, (*(["layout"] if many else []), *DEFAULT), args.columns)
+        numbers = counter(-1)  # without the header
+        sys.stdout.writelines(f"{line}\n" for line, _ in zip(lines, numbers, strict=False))
         if args.recursive:
             skipped = f"; {len(results.errors):,} skipped" if results.errors else ""
-            print(f"{count(len(results.values), 'layout')}, {count(rows, 'image')}{skipped}")
+            print(f"{count(len(results.values), 'layout')}, {count(next(numbers), 'image')}{skipped}")
     return options.FAILED if results.errors else 0
 
 
@@ -252,9 +245,9 @@ def usage_lines(found: Sequence[Usage]) -> Iterator[str]:
 
 
 COMMAND = Command(
-    "Lists images with their sizes, and with how much of each no other image of its layout has. On a terminal the "
-    "table fits the window: below 100 columns DIGEST and SHARED are left out, below 80 also CREATED, and in that order "
-    "where names would have no room. Then names are shortened in the middle. Piped output is complete.",
+    "Lists images with their sizes; UNIQUE is what no other image of the layout has. On a terminal the table fits the "
+    "window: DIGEST and SHARED are left out below 100 columns, CREATED below 80, and sooner if names need the room; "
+    "then names are shortened in the middle. Piped output is complete.",
     (
         options.LAYOUTS,
         options.RECURSIVE,
@@ -265,7 +258,7 @@ COMMAND = Command(
                 "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "
                 "orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, "
                 "or longer ago than 30d), larger=SIZE; may be repeated: values of one key are "
-                "alternatives, different keys have to match together"
+                "alternatives, and every key has to match"
             ),
             listing.sort_option(FIELDS),
             listing.REVERSE,

@@ -34,8 +34,8 @@ from ocigc.pruning.saved_plan import SavedTree
 
 
 def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree | None = None) -> int:
-    """Prunes all layouts below a root; those that fail are named, and the others go on. With a `saved` plan, nothing
-    but that is done."""
+    """Prunes all layouts below a root; those that fail are named, and the others go on. With a `saved` plan, carries
+    out that plan and nothing else."""
     options.check_plan_out(args)
     most = None if args.verbose else SHOWN
     told = context(args.layout, wanted, recursive=True)
@@ -103,7 +103,7 @@ def _allow(tree: Tree, too_much: str | None) -> None:
 
 
 def _excess(args: argparse.Namespace, results: Results[LayoutAnswer]) -> str | None:
-    """What part of the plans of all layouts --max-delete does not allow."""
+    """How the plans of all layouts together exceed --max-delete; None if they do not."""
     summary = together([answer.summary for _, answer in results.values])
     size = sum(answer.size for _, answer in results.values)
     images = summary.images

@@ -60,7 +60,7 @@ def each_layout(
     in_use: InUse | None = None,
     spread: Callable[[Workers], Spread[T]] | None = None,
 ) -> Results[T]:
-    """Works on every layout below LAYOUT. Reports what went wrong, and what of `in_use` matches no image."""
+    """Works on every layout below LAYOUT. Reports errors, and references of `in_use` that match no image."""
     from ocigc.layout import discover  # noqa: PLC0415
 
     if len(getattr(args, "layouts", ())) > 1:
@@ -118,7 +118,7 @@ def each_measured(
     directories: Sequence[int] = (),
 ) -> Results[T]:
     """Measures every layout below LAYOUT, here or on the workers of --cluster. The function gives values of a `kind`.
-    Only below the open `directories` may anything change. Reports what went wrong, and what of `in_use` matches no
+    Only what is below the open `directories` may be changed. Reports errors, and references of `in_use` that match no
     image.
     """
     from ocigc.layout import discover  # noqa: PLC0415
@@ -154,8 +154,8 @@ def each_measured(
 def where_found(
     args: argparse.Namespace, work: Callable[[Layout, str | None, Watcher], T], *, blobs: bool = False
 ) -> Results[T]:
-    """Works on those layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags.
-    With `blobs`, works on all of them if REF may name a blob. Reports what went wrong. Raises UsageError.
+    """Works on the layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags.
+    With `blobs`, works on all of them if REF may name a blob. Reports errors. Raises UsageError.
     """
     from ocigc.gc.resolve import NoSuchImage  # noqa: PLC0415
     from ocigc.layout import discover  # noqa: PLC0415
@@ -184,8 +184,8 @@ def where_found(
 def each_given(
     args: argparse.Namespace, work: Callable[[Layout, Watcher], T], *, in_use: InUse | None = None
 ) -> Results[T]:
-    """Reads every layout that was given, and notes what of `in_use` matches no image in it. An error in the only layout
-    is raised. With several, it is reported, and the others go on.
+    """Reads every layout that was given, and notes references of `in_use` that match no image in it. If there is only
+    one layout, its error is raised. With several, it is reported, and the others go on.
     """
     from ocigc.layout.discover import Results  # noqa: PLC0415
 

@@ -1,5 +1,5 @@
-"""What a command works on: the layout that its arguments name, opened with no more rights than it needs. Every error
-names its layout. `several` is for more than one.
+"""The layout that a command's arguments name, opened with no more rights than the command needs. Every error names its
+layout. `several` is for more than one.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 
 def confine(args: argparse.Namespace, *directories: int) -> None:
-    """Gives up, for good, the right to change anything but what lies in open directories and --metrics-file."""
+    """Gives up for good the right to change anything outside of some open directories, except --metrics-file."""
     network = getattr(args, "cluster", None) is not None
     confine_to(*directories, *_metrics_directory(args), network=network)
 
 
 @contextmanager
 def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) -> Iterator[Workers | None]:
-    """What --cluster names, to work on some layouts below LAYOUT; None without it. It is to be opened before this
-    process gives up its rights. Raises OcigcError."""
+    """The cluster that --cluster names, to work on some layouts below LAYOUT; None without the option. Open it before
+    this process gives up its rights. Raises OcigcError."""
     if getattr(args, "cluster", None) is None:
         yield None
         return
@@ -58,9 +58,9 @@ def layout(
     archives: bool = False,
     also: Sequence[int] = (),
 ) -> Iterator[Layout]:
-    """Opens LAYOUT, or the one at a path; with `archives`, it may be an archive of one. What may be changed from here
-    on lies in it, if it is to be `writable`, below the open directories `also`, or is --metrics-file. What goes wrong
-    names it. Raises UsageError."""
+    """Opens LAYOUT, or the one at a path; with `archives`, it may be an archive of one. From then on, this process can
+    change only the layout (if it is `writable`), what is below the open directories `also`, and --metrics-file. Errors
+    name the layout. Raises UsageError."""
     path = args.layout if path is None else path
     also = [*also, *_metrics_directory(args)]
     with progress_line() as reading:
@@ -81,14 +81,14 @@ def share(args: argparse.Namespace, opened: Layout | Tree) -> None:
             _note_absence(opened)
         return
     if getattr(args, "cluster", None) is not None:
-        raise UsageError("--shared-blobs: read by this machine alone; leave out --cluster")
+        raise UsageError("--shared-blobs: workers cannot look there; leave out --cluster")
     from ocigc.layout.shared_blobs import SharedBlobs  # noqa: PLC0415
 
     opened.share(SharedBlobs.at(path))
 
 
 def _note_absence(opened: Layout | Tree) -> None:
-    """Notes where layouts have none of their blobs: somebody may not know that those are elsewhere."""
+    """Notes layouts that have none of their blobs: the user may not know that these are elsewhere."""
     from ocigc.layout.shared_blobs import lacks_all_blobs  # noqa: PLC0415
 
     bare = []
@@ -114,7 +114,7 @@ def _directories(opened: Layout | Tree) -> Iterator[tuple[str, Callable[[], Dir]
 
 
 def note_trouble(opened: Layout) -> None:
-    """Tells what is wrong with an archive as such."""
+    """Prints what is wrong with an archive as a whole."""
     if opened.trouble:
         log.note(f"{opened.path}: {opened.trouble}")
 

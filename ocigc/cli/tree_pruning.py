@@ -50,7 +50,7 @@ class _Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanLayout:
-    """Plans a layout of a tree in any process, by what the others ask of it."""
+    """Plans a layout of a tree, in any process. It knows what the other layouts need of this one."""
 
     options: PruneOptions
     most: int | None
@@ -71,7 +71,7 @@ class PlanLayout:
 
 
 class TreePruning:
-    """One run over a tree: its plans first, then what they say."""
+    """One run over a tree: first it plans all layouts, then it carries the plans out."""
 
     def __init__(
         self,
@@ -195,16 +195,16 @@ class TreePruning:
 
         results = self._run.carry_out(work)
         for name, answer in results.values:
-            # A run that was interrupted before has removed some of it.
+            # An earlier run, which was interrupted, has removed some of it.
             rest = () if shown is None or results.errors else shown[name].rest(answer.goes).orphans
             if rest:
-                self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay: they are needed now")
+                self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay, as they are needed now")
         return self._counted(results)
 
     def _unchanged(self, shown: Goes, now: Pruned, *, keeps_for_others: bool) -> Goes:
-        """Checks that a layout loses only what was shown, as nobody can be asked for each layout. With
-        `keeps_for_others` it has kept blobs that other layouts needed, and may lose them later. Gives what is left to
-        go then. Raises Refused.
+        """Checks that a layout loses only what was shown, as nobody can be asked about each layout. With
+        `keeps_for_others`, the layout has kept blobs that other layouts needed, and may lose them later; returns what
+        may still go then. Raises Refused.
         """
         going = goes(now)
         if what := shown.difference(going, keeps_for_others=keeps_for_others):
@@ -222,7 +222,7 @@ class TreePruning:
 def _repositories(
     args: argparse.Namespace, wanted: PruneOptions, tree: Tree, watch: Watcher
 ) -> dict[Found, str | None]:
-    """The repository that owns the bare tags of each layout. Tells what is in use and matches no image of any."""
+    """The repository of each layout's bare tags. Notes references that are in use and match no image of any layout."""
     repositories = {each: each.repository(args.repository, watch.note) for each in tree.found}
     in_use_files.note_unmatched_below(args, wanted.request.in_use, tree, strict=wanted.in_use_strict)
     return repositories

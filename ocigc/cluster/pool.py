@@ -1,7 +1,7 @@
 """The workers of a cluster: which can be used, and how one of them is handed a shard and answers.
 
-A worker is used once it has greeted: with this version, and with the same content below the root. Its answers are
-checked like any foreign input.
+A worker is used only after a greeting shows that it has this version of ocigc, and sees the same content below the
+root. Its answers are checked like any foreign input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ocigc.progress import Watcher
 SHARD_SECONDS = 20.0
 """How long a shard should take at most, so that a lost worker costs less than a minute."""
 SHARDS_PER_SLOT = 8
-"""Into how many shards work is cut for each slot of the workers, so that all end at about the same time."""
+"""The number of shards for each slot of the workers: enough that all slots end at about the same time."""
 
 POLL_SECONDS = 0.1
 _BETWEEN_SUBMITS = 0.01  # seconds: the scheduler gets at most a hundred shards in one
@@ -37,8 +37,9 @@ _SHOWN = 3
 
 @dataclass(slots=True)
 class Task:
-    """A shard to run: the name of the function that runs it, and its argument. `what` names it for people; it should
-    take `seconds` seconds. `context` is the caller's. It has failed on the workers `tried`; `wrong` is the last reason.
+    """A shard to run: the name of the function that runs it, and its argument. `what` names it for people. It should
+    take `seconds` seconds, and has failed on the workers `tried`, `wrong` being the last reason. `context` is for the
+    caller.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Where the layouts are, and the SHA-256 of the index.json of some of them, by path below it."""
+    """The directory with the layouts, and the SHA-256 of the index.json of some of them, by path below it."""
 
     path: str
     indexes: Mapping[str, str]
@@ -83,7 +84,7 @@ class Pool:
     # Workers
 
     def admit(self, root: Root) -> None:
-        """Greets all workers, and uses those that fit. Raises Refused where none does."""
+        """Greets all workers, and uses those that can be used. Raises Refused where none can."""
         self._root = root
         self._greet_new()
         if not self._threads:
@@ -130,7 +131,7 @@ class Pool:
             return "it has no memory left"
         for (path, here), there in itertools.zip_longest(self._root.indexes.items(), greeting.indexes):
             if here != there:
-                seen = printable(there) if there and len(there) != len(here) else "another index.json"
+                seen = printable(there) if there and len(there) != len(here) else "a different index.json"
                 return f"it sees other content than this host at {self._root.path}/{path}: {seen}"
         return ""
 
@@ -184,14 +185,14 @@ class Pool:
 
     @staticmethod
     def answer(future: Any, seconds: float) -> Answer:
-        """What a task has answered. Raises TimeoutError, ValueError, and whatever dask does."""
+        """The answer to a task. Raises TimeoutError, ValueError, and whatever dask raises."""
         content = future.result(timeout=seconds)
         if not isinstance(content, str):
             raise ValueError("the answer is not a text")
         return _parsed(content)
 
     def cancel(self, futures: Sequence[Any]) -> None:
-        """Lets workers stop their work."""
+        """Makes workers stop their work."""
         with suppress(Exception):
             self._client.cancel(list(futures), force=True)
 

@@ -1,7 +1,7 @@
 """Runs shards on the workers of a pool.
 
-A shard that fails, dies or hangs goes to another worker; if none is left, the run ends with what is wrong, the worker
-and the path. Dask itself moves what was on a worker that dies.
+A shard that fails, dies or hangs goes to another worker; if none is left, the run ends with an error that names the
+worker and the path. Dask itself moves the shards of a worker that dies.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Accept = Callable[[Task, Any], str]
 
 
 def run_tasks(pool: Pool, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None) -> list[str]:
-    """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. What `poll` raises,
-    or an interrupt, stops the workers. Gives what went wrong; those tasks are not done.
+    """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. An exception of
+    `poll`, or an interrupt, stops the workers. Gives the errors; the tasks that they name are not done.
     """
     run = _Run(pool, accept, poll)
     try:
@@ -44,7 +44,7 @@ class _Run:
         self._troubles: list[str] = []
 
     def run(self, tasks: Iterator[Task]) -> list[str]:
-        """Runs them all. The scheduler's end, or no workers left, is a trouble like any other, and the last."""
+        """Runs them all. If the scheduler or the last worker is gone, that is an error like any other, and the last."""
         try:
             while True:
                 while len(self._running) < 2 * self._pool.slots and (task := next(tasks, None)) is not None:
@@ -70,7 +70,7 @@ class _Run:
         future.add_done_callback(self._ended.put)
 
     def _take(self) -> None:
-        """Takes the results that are there, or waits a moment for one."""
+        """Takes the results that have come, or waits a moment for one."""
         with suppress(Empty):
             future = self._ended.get(timeout=POLL_SECONDS)
             while True:
@@ -87,7 +87,7 @@ class _Run:
             answer = self._pool.answer(future, self._pool.limit(task))
             worker, wrong = answer.host, answer.wrong or self._accept(task, answer.value)
         except TimeoutError:
-            wrong = "its answer cannot be had"
+            wrong = "its answer cannot be fetched"
         except Exception as error:
             worker, wrong = _dead(error)
         if not wrong:

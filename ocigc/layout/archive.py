@@ -1,8 +1,8 @@
 """An archive of a layout, as `docker save`, `skopeo copy` to oci-archive: and tar write it, read in place.
 
-What a tar would write out counts: of members with one name the last, and a hard link is the file that had its target's
-name then. The layout is the archive itself, or the only directory in it that is one. The state of ocigc in it is
-ignored: locks, journals and ledgers belong to the layout that they were made in, not to a copy.
+It reads what tar would unpack: the last of several members with one name, and for a hard link the file that had its
+target's name at that point. The layout is the archive itself, or the only directory in it that is a layout. The state
+of ocigc in it is ignored: locks, journals and ledgers belong to the layout that they were made in, not to a copy.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _DEEPEST = 16  # directories above the layout
 
 
 class Archive(Layout):
-    """An open archive of a layout, which can be read like one. `trouble` says how it ends, if not as it should. Then
-    members may be missing; if it `is_cut_off`, they are.
+    """An open archive of a layout, which can be read like a layout. `trouble` says how it ends, if not as it should:
+    then members may be missing, and are missing if it `is_cut_off`.
     """
 
     is_archive = True
 
     def __init__(self, path: str | os.PathLike[str], watch: Watcher = SILENT) -> None:
-        """Reads the headers of all members. Raises UsageError where it is not an archive of a layout, CutOffArchive
-        where it ends before that is known, and MalformedError for a kind of member that is not supported.
+        """Reads the headers of all members. Raises UsageError if it is not an archive of a layout, CutOffArchive if it
+        ends before that is known, and MalformedError for a kind of member that is not supported.
         """
         fd = open_archive(path)
         with open(fd, "rb", buffering=_BUFFER, closefd=False) as file:
@@ -40,7 +40,7 @@ class Archive(Layout):
             self._take(path, fd, tar, _in_place(tar, watch("Reading the archive")))
 
     def _take(self, path: str | os.PathLike[str], fd: int, tar: Tar, members: Iterable[tuple[Member, File]]) -> None:
-        """Takes over the file that has the contents of members."""
+        """Takes ownership of the file that has the contents of members."""
         try:
             where = _layout_in(_root(printable(os.fspath(path)), os.fspath(path), members))
             if where is None or (tar.trouble and not {MARKER, INDEX} <= where.keys()):
@@ -102,7 +102,7 @@ def _add(root: Directory, member: Member, file: File) -> None:
         return
     parts = _parts(member.name)
     if not parts:
-        raise MalformedError(f"{printable(member.name)!r} is a name of no file")
+        raise MalformedError(f"{printable(member.name)!r} is not the name of a file")
     parent = _parent(root, parts, member.name)
     entry: File | Kind | None
     if member.kind == Kind.FILE:
@@ -171,7 +171,7 @@ def _layouts(directory: Directory, depth: int) -> Iterator[Directory]:
 
 def _no_layout(tar: Tar, shown: str, path: str) -> NotALayout:
     if tar.trouble:
-        reason = f"{tar.trouble}; without {MARKER} and {INDEX}, nothing tells what it should have: copy it again"
+        reason = f"{tar.trouble}; without {MARKER} and {INDEX}, it is unknown what it should have: copy it again"
         return CutOffArchive(f"{shown}: {reason}", path)
     return NotALayout(f"{shown}: not an archive of an OCI image layout: no file {MARKER!r} in it", path)
 

@@ -19,14 +19,14 @@ from ocigc.layout.tar import Kind
 from ocigc.native import ArchiveMember, MemberKind
 
 NOT_KEPT = 2**64 - 1
-"""The place of content that was only read once and not kept."""
+"""The offset of content that was read once and not kept."""
 _BLOBS = "blobs"
 
 
 @dataclass(slots=True)
 class File:
-    """What a plain file of an archive is: where its content stands (NOT_KEPT: it is gone), and how many names it has.
-    Of content that was hashed as it came, `digest` is what it is; empty where nobody can tell."""
+    """A plain file of an archive: where its content begins (NOT_KEPT: it is gone), and how many names it has. `digest`
+    is that of content that was hashed as it was read, else empty."""
 
     start: int
     size: int
@@ -40,19 +40,19 @@ Directory = dict[str, "File | Kind | Directory"]
 
 
 class ArchiveDir(Dir):
-    """A directory in an archive. What would change it, or needs a descriptor of one file, raises OSError: the system
-    knows that an archive is not a directory."""
+    """A directory in an archive. Methods that would change it, or need the descriptor of a file in it, raise OSError:
+    to the system it is not a directory."""
 
     __slots__ = ("_entries", "_owns")
 
     def __init__(self, fd: int, entries: Directory, *, owns: bool = False) -> None:
-        """Of the archive that is open as `fd`, which is taken over if it `owns` that."""
+        """A directory of the archive that is open as `fd`, which this object closes if it `owns` it."""
         super().__init__(fd)
         self._entries = entries
         self._owns = owns
 
     def close(self) -> None:
-        """Closes the archive, if it is this one's."""
+        """Closes the archive, if this object owns it."""
         if self._owns:
             super().close()
 
@@ -90,7 +90,7 @@ class ArchiveDir(Dir):
     def reader(self, name: str) -> io.BufferedReader:
         entry = self._entries.get(name)
         if isinstance(entry, File) and entry.start == NOT_KEPT:
-            raise Refused(f"{printable(name)}: not kept of a stream")
+            raise Refused(f"{printable(name)}: a stream's content is not kept")
         if isinstance(entry, File):
             return io.BufferedReader(_Content(self.fd, entry))
         if entry is None or isinstance(entry, dict):

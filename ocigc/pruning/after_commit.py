@@ -29,8 +29,8 @@ _LOOKS = 20
 @dataclass(frozen=True, slots=True)
 class RunTerms:
     """How to carry out a plan that was made at the instant `now`. What is removed stays in the trash until the instant
-    `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. What other layouts need,
-    by `elsewhere`, stays. `wait` is for the lock.
+    `expires`, if there is one. What has come since the instant `in_grace_after` is in grace. `elsewhere` says what
+    other layouts need; that stays. `wait` is for the lock.
     """
 
     now: int
@@ -42,8 +42,8 @@ class RunTerms:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What a run has done: its id, the digests of the blobs that stayed after all, the nodes of those that went, and
-    their bytes.
+    """What a run has done: its id, the digests of the blobs that were to go but stayed, the nodes of those that went,
+    and their bytes.
     """
 
     run: str
@@ -74,7 +74,7 @@ class OpenRun:
     check: Callable[[], None]
 
     def carry_out(self, planned: Snapshot, nodes: array[int], roots: Roots) -> Executed | None:
-        """The steps after the commit. None if another program wrote index.json meanwhile, and so the run was undone."""
+        """The steps after the commit. Gives None if another program wrote index.json, so that the run was undone."""
         run_directory.release_room(self.run)
         if docker_list.cut(self.layout.dir, self.run):
             roots = roots.with_list_of(self.layout)
@@ -142,7 +142,7 @@ class OpenRun:
             raise
 
     def _unlease(self) -> int:
-        """Takes labels off. Gives by how much that changes the number `Roots.labels`."""
+        """Removes labels from configs. Gives by how much that changes the number `Roots.labels`."""
         change = 0
         with self.run.ensure(UNLEASED) as kept:
             for each in self.record.unlease:
@@ -186,16 +186,16 @@ class OpenRun:
         return self._look_again(store, moved, roots, skipped=Swept.SKIPPED in results)
 
     def _look_again(self, store: Store, moved: array[int], roots: Roots, *, skipped: bool) -> array[int] | None:
-        """Puts back what somebody has come to need since the roots were read, until nothing has changed meanwhile; the
-        nodes of `store` that are gone, None where another program has written into the displaced index.json. Raises
-        Refused."""
+        """Puts back what somebody has come to need since the roots were read, and repeats this until nothing changes
+        any more. Gives the nodes of `store` that are gone; None where another program has written into the displaced
+        index.json. Raises Refused."""
         with ExitStack() as stack:
             known = store
             for _ in range(_LOOKS):
                 self.check()
                 if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:
                     return None
-                # The last of all before the end.
+                # The last thing before the end.
                 if not skipped and not self._has_moved_on(roots, known):
                     return moved
                 skipped = False
@@ -211,7 +211,7 @@ class OpenRun:
 
 
 def _executed(run: str, planned: Snapshot, nodes: array[int], snapshot: Snapshot, moved: array[int]) -> Executed:
-    """What came of the planned nodes, given those of a later snapshot that were moved."""
+    """What happened to the planned nodes, given the nodes of a later snapshot that were moved."""
     size = snapshot.store.freed(moved)
     if len(moved) == len(nodes):
         return Executed(run, frozenset(), nodes, size)

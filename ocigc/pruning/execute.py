@@ -1,10 +1,10 @@
 """Carries out a plan. The order of the steps makes it safe against crashes:
 
-1. the directories are probed, and the journal is written and synced: from here on, the next run finishes or undoes
-   this one if it is cut off;
+1. the directories are probed, and the journal is written and synced: from here on, if this run is cut off, the next
+   one finishes or undoes it;
 2. index.json is replaced, if it is still the one that the plan was made for (the commit), and then the list of
    `docker save`, if entries of it go;
-3. labels are taken off;
+3. labels are removed from configs;
 4. index.json, the leases, the label files and the blobs are read again: what they have come to need stays;
 5. the blobs are moved out of the layout, durably;
 6. the displaced index.json is read: another program may have had it open;
@@ -51,8 +51,8 @@ def execute(
     terms: RunTerms,
     watch: Watcher,
 ) -> Executed | None:
-    """Carries out a plan under the exclusive lock. None if index.json has changed since, and so nothing was done.
-    `roots` were read before the snapshot.
+    """Carries out a plan under the exclusive lock. Gives None, and does nothing, if index.json has changed since the
+    plan was made. `roots` were read before the snapshot.
 
     Raises Refused and Interrupted; the message says what state the layout is in: nothing was changed, or the next run
     finishes what was begun.
@@ -104,7 +104,7 @@ def _blobs_going(store: Store, nodes: Iterable[int], digests: Collection[Digest]
 
 
 def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
-    """Those of the names, in any form, that an image has before the plan and none has after it."""
+    """Those of the names, in any form, that an image has before the plan and no image has after it."""
     asked = {in_full(name) for name in names}
     gone = {name for untagged in plan.untagged for name in map(in_full, untagged.image.names) if name in asked}
     for image in (plan.images[kept.position] for kept in plan.kept) if gone else ():
@@ -114,8 +114,8 @@ def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
 
 
 def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerms, watch: Watcher) -> Finished | None:
-    """Finishes a committed run that was cut off. None if another program wrote index.json in the middle of it, and so
-    the run was undone. Raises Refused and Interrupted; the run is still to be finished or undone then.
+    """Finishes a committed run that was cut off. Gives None if another program wrote index.json in the middle of it, so
+    that the run was undone. Raises Refused and Interrupted; the run has still to be finished or undone then.
     """
     with held_back() as check:
         started = OpenRun(layout, state, run, record, terms, watch, check)
@@ -133,7 +133,7 @@ def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerm
 
 
 def index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:
-    """What becomes of the entries of index.json by a plan."""
+    """How a plan changes the entries of index.json."""
     nameless = frozenset(plan.dangling.positions)
     renamed = {
         entry: written_names(snapshot.index.entries, snapshot.repository, entry, names)

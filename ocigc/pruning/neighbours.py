@@ -26,7 +26,7 @@ _MOST_ROUNDS = 20
 
 
 class Others:
-    """Implements `Elsewhere` for one layout of a tree. `saw` must be told of every plan for it."""
+    """Implements `Elsewhere` for one layout of a tree. Call `saw` with every plan for it."""
 
     def __init__(self, all_of_them: Neighbours, member: TreeMember) -> None:
         self._all = all_of_them
@@ -107,7 +107,7 @@ class Neighbours:
         return self._wanted.beside(member.found.path)
 
     def hear(self, found: Found, told: Told, *, elsewhere: bool = False) -> None:
-        """Takes note of what the plan of one has told, which may have been made `elsewhere`: in another process."""
+        """Records what a plan says about its layout. It may have been made `elsewhere`: in another process."""
         if elsewhere:
             self._hearsay.add(found)
         member = self._members[found]
@@ -138,7 +138,7 @@ class Neighbours:
 
     def _kept_by(self, member: TreeMember) -> Iterable[Digest]:
         """What leases and labels of a pool keep. It is read once for all other pools, except while plans are carried
-        out: then each looks again.
+        out: then it is read anew for each.
         """
         if self._executing:
             return member.kept_blobs(self.now)
@@ -236,9 +236,9 @@ class Neighbours:
     # While they are carried out
 
     def begin(self) -> None:
-        """From now on plans are carried out. Counts what all need before anything goes, as a plan may fail. What one
-        layout needs of another may need more of a third. What other processes have told is never a reason to delete, so
-        those layouts are read here.
+        """From now on plans are carried out. Counts what all layouts need before anything goes, as a plan may fail. A
+        blob that one layout needs of another may itself need more of a third. What another process says is never a
+        reason to delete, so layouts that were planned there are read here.
         """
         self._executing = True
         members = self._members.values()
@@ -275,7 +275,7 @@ class Neighbours:
             self._recount(member)
 
     def with_more_to_go(self, among: Iterable[Found]) -> list[Found]:
-        """Those of them that have kept what others needed only until their turn was over."""
-        # What has lost its last entry is a pool now, and keeps what others still have: so it comes last.
+        """Those of them that have kept blobs that others needed only until their own turn was over."""
+        # A layout that has lost its last entry is a pool now, and keeps what others still have. So it comes last.
         members = sorted(map(self._members.__getitem__, among), key=lambda each: each.emptied)
         return [each.found for each in members if each.done and not each.hits <= self.needed_beside(each)]

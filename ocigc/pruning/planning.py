@@ -1,6 +1,4 @@
-"""From a request to a plan: references, a policy and a limit on storage become filters, and the rules decide
-by these.
-"""
+"""From a request to a plan: references, a policy and a limit on storage become filters, by which the rules decide."""
 
 from __future__ import annotations
 
@@ -38,8 +36,8 @@ if TYPE_CHECKING:
 def make_plan(
     snapshot: Snapshot, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None = None
 ) -> tuple[Snapshot, Plan]:
-    """The plan, and the snapshot with what had to be found out for it. What is absent here may lie `elsewhere`. Raises
-    UsageError and Refused.
+    """The plan, and the snapshot with the statuses that the plan needed. What is absent here may lie `elsewhere`.
+    Raises UsageError and Refused.
     """
     watch("Deciding what goes")
     in_use = options.request.in_use
@@ -117,7 +115,7 @@ def forecast(
     default_policy: Policy | None,
     watch: Watcher,
 ) -> list[Plan]:
-    """What prunes would do by the layout's own policy, else by `default_policy`."""
+    """What prunes would do by the layout's own policy, or else by `default_policy`."""
     policy = _own_policy(snapshot, watch) or default_policy
     options = PruneOptions(repository=repository, policy=policy, own_policy=False, match_in_use=False)
     return [make_plan(snapshot, replace(options, request=each), watch)[1] for each in requests]
@@ -137,7 +135,7 @@ def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -
         return
     if sandboxes := [image.familiar for image in snapshot.images if is_sandbox(image.name)]:
         names = printable(", ".join(sandboxes))
-        watch.note(f"the list of pods does not name the image of their sandboxes: {names} may be it, and stays")
+        watch.note(f"the list of pods does not name the image of their sandboxes; {names} may be that image, and stays")
 
 
 def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str]) -> Plan:
@@ -165,7 +163,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
 
     images, parts = snapshot.images, snapshot.relations.part_subjects.keys()
-    if parts:  # a part that refers to a subject is a referrer, once what it is a part of has gone
+    if parts:  # a part that has a subject is a referrer once the image that it is a part of has gone
         images = images.picked(chain(images.positions, parts))
     states = ImageStates(
         referrers=snapshot.relations.subjects.keys() | parts,
@@ -210,8 +208,8 @@ def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
 def _plan_with_belonging(
     snapshot: Snapshot, request: Request, plan: Callable[[Request], Plan], elsewhere: Elsewhere
 ) -> Plan:
-    """The plan, where entries without a name that are absent here stay with the images of which they are parts or
-    referrers, by manifests that lie elsewhere.
+    """The plan, where nameless entries whose targets are absent here stay with the images that they are parts or
+    referrers of. Manifests that lie elsewhere tell.
     """
     images = snapshot.images
     nameless = images.of_kind(NameKind.NAMELESS)
@@ -252,8 +250,8 @@ def _fits_with(positions: Iterable[int]) -> dict[int, str]:
 
 
 def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watcher) -> Plan:
-    """The plan that removes as few images as possible, the oldest first, so that the store fits into `limit` bytes. The
-    bytes in the store count, whether or not a file has further names elsewhere.
+    """The plan that removes as few images as possible, the oldest first, so that the store fits into `limit` bytes. All
+    bytes in the store count, even if a file has other names elsewhere.
     """
     store = snapshot.store
 
@@ -272,7 +270,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
         return plan if size_without(plan.blobs) <= limit else None
 
     best = plan_without(())
-    # Images of unknown age go last. A referrer goes with its subject.
+    # Images of unknown age go last; a referrer goes with its subject.
     candidates = array("I", sorted(best.pruned.positions, key=lambda position: snapshot.images[position].age))
     low, high = 0, len(candidates)
     while low < high:

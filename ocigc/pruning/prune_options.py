@@ -41,12 +41,12 @@ def request(
 class PruneOptions:
     """How to prune, besides the request to the rules.
 
-    With `references`, exactly these images go, otherwise by the rules of the request, and orphans that no image reached
-    stay. With a `policy`, only images that it allows to go may go. It takes the place of the one in the layout's own
-    file (`own_policy`: whether that counts at all). The `default_policy` applies where there is no such file. With
-    `keep_storage` (bytes), only as many images go, the oldest first, as it takes for the store to fit. Images for which
-    `keeps` is true stay too; their time of creation is known where it can be. References in use that match no image are
-    noted (`match_in_use`), or the run is refused (`in_use_strict`).
+    With `references`, exactly these images go, and orphans that no image reached stay; without, the rules of the
+    request decide. With a `policy`, only images that it lets go may go. It replaces the policy in the layout's own file
+    (which counts only with `own_policy`); `default_policy` applies where there is no such file. With `keep_storage`
+    (bytes), only as many images go, the oldest first, as it takes for the store to fit. Images for which `keeps` is
+    true stay too; it sees their time of creation if that is known. References in use that match no image are noted
+    (`match_in_use`), or the run is refused (`in_use_strict`).
 
     Bare tags belong to `repository` (normalised). `driver` is the snapshotter of the unlease rule. What is removed
     stays in the trash for `trash`, nanoseconds or a `timedelta` (None: it is freed at once). `wait` is for the lock. A

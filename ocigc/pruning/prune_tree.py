@@ -1,10 +1,10 @@
-"""Prunes the layouts of a tree together: what one layout needs and lacks, no other layout removes.
+"""Prunes the layouts of a tree together. No layout removes what another one needs and lacks.
 
 1. Every layout is read and planned. What a layout needs after its plan is a root in the plans of the others. This is
    repeated until no further needs come up.
-2. Layouts without any entry (pools, such as zot's `_blobstore`) come last. They lose what no other layout has.
-3. Then the plans are made again and carried out, one by one. Until its turn is over, a layout counts with all that it
-   needs now, so those whose needs shrink come first. What another layout has come to need meanwhile stays.
+2. Layouts without any entry (pools, such as zot's `_blobstore`) are planned last. They lose what no other layout has.
+3. Then the plans are made again and carried out, one by one. Until its own turn is over, a layout still needs all that
+   it needs now, so those whose needs shrink come first. What another layout has come to need meanwhile stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 Work = Callable[[Layout, Found, Watcher, Others], T]
 PlanElsewhere = Callable[[Sequence[Found], Callable[[Found], Demand], Watcher], Results[tuple[T, Told]]]
-"""Plans layouts in other processes; of each, the function says what is asked."""
+"""Plans layouts in other processes; the function says what each is asked to keep."""
 
 
 class TreeRun:
@@ -36,7 +36,7 @@ class TreeRun:
         self._layouts = Neighbours(tree, now)
 
     def as_it_is(self) -> Callable[[Found], Others]:
-        """What the layouts need from each other now, before anything goes; for trials. Reads all of them."""
+        """What the layouts need from each other now, before anything goes. Reads all of them; for trial plans."""
         self._layouts.read_all()
         return self._layouts.others
 
@@ -111,7 +111,7 @@ class TreeRun:
         at_once: int,
         elsewhere: PlanElsewhere[T] | None = None,
     ) -> bool:
-        """Works on some of the layouts. Gives whether an interrupt came."""
+        """Works on some of the layouts. Returns whether an interrupt came."""
 
         def one(layout: Layout, found: Found, member_watch: Watcher) -> T:
             with self._layouts.turn(found) as others:
