@@ -47,8 +47,14 @@ class RecordImages:
     def in_order(self) -> RecordImages:
         return RecordImages(sorted(self, key=lambda image: image.sort_key))
 
+    def entries_of(self, position: int) -> Sequence[int]:
+        return self._records[position].entries
+
     def dated(self, created: Callable[[int], int | None]) -> RecordImages:
         return RecordImages(replace(image, created=created(image.position)) for image in self)
+
+    def unnamed(self) -> RecordImages:
+        return self
 
     def targets(self, graph: Graph) -> array[int]:
         found = (graph.find(image.target.digest) for image in self)

@@ -119,6 +119,10 @@ class ModelGraph:
     def find(self, digest: str) -> int | None:
         return self._nodes.get(digest)
 
+    def find_longer(self, beginning: str) -> int | None:
+        longer = [digest for digest in self._nodes if digest.startswith(beginning) and digest != beginning]
+        return self._nodes[min(longer)] if longer else None
+
     def digest(self, node: int) -> str:
         return self.digests[node]
 
