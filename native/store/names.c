@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Large enough that system calls and waking the next thread cost nothing, small enough that the threads end
@@ -10,12 +11,13 @@ enum { BUFFER_BYTES = 512 << 10 };
 
 void ocigc_directory_init(struct ocigc_directory *directory, int descriptor)
 {
-    directory->descriptor = descriptor;
+    *directory = (struct ocigc_directory){.descriptor = descriptor};
     pthread_mutex_init(&directory->lock, NULL);
 }
 
 void ocigc_directory_close(struct ocigc_directory *directory)
 {
+    ocigc_list_ahead_end(&directory->ahead);
     pthread_mutex_destroy(&directory->lock);
     close(directory->descriptor);
 }
@@ -31,13 +33,39 @@ void ocigc_names_free(struct ocigc_names *names)
     free(names->buffer);
 }
 
-int ocigc_names_take(struct ocigc_names *names, struct ocigc_directory *directory)
+/* What this thread has had to read from the disk. */
+static long blocks_read(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_inblock : 0;
+}
+
+static ssize_t list(const struct ocigc_directory *directory, char *buffer)
 {
     ssize_t length;
-    pthread_mutex_lock(&directory->lock);
     do
-        length = getdents64(directory->descriptor, names->buffer, BUFFER_BYTES);
+        length = getdents64(directory->descriptor, buffer, BUFFER_BYTES);
     while (length < 0 && errno == EINTR);
+    return length;
+}
+
+/* The first names tell whether the directory comes from the disk. */
+static ssize_t begin(struct ocigc_directory *directory, char *buffer)
+{
+    long before = blocks_read();
+    ssize_t length = list(directory, buffer);
+    int cause = errno;
+    directory->is_begun = true;
+    if (blocks_read() > before)
+        ocigc_list_ahead_start(&directory->ahead, directory->descriptor);
+    errno = cause;
+    return length;
+}
+
+int ocigc_names_take(struct ocigc_names *names, struct ocigc_directory *directory)
+{
+    pthread_mutex_lock(&directory->lock);
+    ssize_t length = directory->is_begun ? list(directory, names->buffer) : begin(directory, names->buffer);
     pthread_mutex_unlock(&directory->lock);
     names->position = 0;
     names->length = length > 0 ? (uint32_t)length : 0;

@@ -2,6 +2,8 @@
 #ifndef OCIGC_STORE_NAMES_H
 #define OCIGC_STORE_NAMES_H
 
+#include "store/list_ahead.h"
+
 #include <dirent.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -10,6 +12,8 @@
 struct ocigc_directory {
     int descriptor;
     pthread_mutex_t lock;
+    bool is_begun;
+    struct ocigc_list_ahead ahead;
 };
 
 /* One thread's share of the names. */

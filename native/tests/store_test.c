@@ -3,7 +3,9 @@
 
 #include "store/content.h"
 #include "store/disk_order.h"
+#include "store/files.h"
 #include "store/graph.h"
+#include "store/names.h"
 #include "store/sort.h"
 #include "store/store.h"
 #include "tests/check.h"
@@ -285,6 +287,36 @@ static void test_disk_order(void)
     free(order);
     evict(store); /* for whoever expands it next */
     ocigc_store_free(store);
+}
+
+/* Whatever is read ahead, every name comes once, and an end in the middle is one. (Only ext4 is read ahead.) */
+static void test_list_ahead(void)
+{
+    enum { NAMES = 6000, LENGTH = 240 }; /* more than a MiB */
+    struct ocigc_directory directory;
+    struct ocigc_names names;
+    char name[LENGTH + 1] = {0};
+    uint32_t count = 0;
+    CHECK(mkdirat(layout, "large", 0777) == 0);
+    int large = openat(layout, "large", O_RDONLY | O_DIRECTORY);
+    CHECK(close(openat(large, "0", O_WRONLY | O_CREAT, 0666)) == 0);
+    for (int i = 1; i < NAMES; i++) {
+        snprintf(name, sizeof name, "%0*d", LENGTH, i);
+        CHECK(linkat(large, "0", large, name, 0) == 0);
+    }
+    ocigc_directory_init(&directory, ocigc_open_directory(large, "."));
+    ocigc_list_ahead_start(&directory.ahead, directory.descriptor);
+    CHECK(ocigc_names_init(&names));
+    while (ocigc_names_take(&names, &directory) > 0)
+        while (ocigc_names_next(&names) != NULL)
+            count++;
+    ocigc_names_free(&names);
+    CHECK(count == NAMES);
+    ocigc_list_ahead_end(&directory.ahead);
+    ocigc_list_ahead_start(&directory.ahead, directory.descriptor);
+    ocigc_directory_close(&directory);
+    close(large);
+    CHECK(ocigc_purge(layout, "large", NULL, &error) == OCIGC_OK);
 }
 
 /* A reader takes what is open in the order in which it was opened; what it leaves is closed. */
@@ -624,6 +656,7 @@ int main(void)
     test_stat(index);
     test_disk_order();
     test_opened();
+    test_list_ahead();
     test_kept_statuses(index);
     test_found_sound(index);
     test_phases(index);
