@@ -1,4 +1,4 @@
-"""What has a `close`, as a context manager."""
+"""A base class that makes whatever has a `close` a context manager."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Self
 
 
 class Closing(ABC):
-    """Is closed at the end of a `with` block."""
+    """An object that is closed at the end of a `with` block."""
 
     __slots__ = ()
 
     @abstractmethod
     def close(self) -> None:
-        """Frees what it has; it is of no use afterwards."""
+        """Frees what the object has; do not use it afterwards."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What can go wrong, by exit code. Every message is one line: what is wrong, where, and what to do.
+"""The errors, by exit code. Every message is one line: what is wrong, where, and what to do.
 
 Text from outside goes into a message through `printable`.
 """
@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 
 class Remedy(Enum):
-    """What a caller can do about a failure. A message names no option and no command: the command line adds them."""
+    """What a caller can do about a failure. A message never names an option or a command; the command line adds it."""
 
     WAIT = auto()
     ALLOW_EMPTY = auto()
@@ -67,7 +67,7 @@ class NotALayout(UsageError):
 
 
 class CutOffArchive(NotALayout):
-    """An archive that ends too soon, before anything tells what it should have."""
+    """An archive that ends so early that it is unknown what it should contain."""
 
 
 class Refused(OcigcError):

@@ -1,4 +1,4 @@
-"""Hard links. A file with several names is freed when the last of them goes, in whatever layout that is."""
+"""Hard links. A file with several names is freed when the last of them goes, in whichever layout that is."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Name:
 
 @frozen
 class Files:
-    """The files of some blobs of a layout: the bytes of those with one name, and the names of the others. In bytes,
-    `size` counts every name, `disk` every file once, and `freed` are those that go if just these names go.
+    """The files of some blobs of a layout: the bytes of those with one name, and the names of the others. All figures
+    are bytes: `size` counts every name, `disk` counts every file once, and `freed` is what is freed if exactly these
+    names go.
     """
 
     alone: int
@@ -49,7 +50,7 @@ def on_disk(layouts: Iterable[Files]) -> int:
 
 
 def freed(layouts: Sequence[Files]) -> list[int]:
-    """For each layout, the bytes that are freed if these files go, together with those of the layouts before it."""
+    """For each layout, the bytes that it frees if these files go after those of the layouts before it."""
     if len(layouts) == 1:
         return [layouts[0].freed]
     links = HardLinks()

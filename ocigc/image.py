@@ -30,10 +30,10 @@ def dangling_name(digest: str) -> str:
 class ImageRecord:
     """One image: the entries of index.json that have the same name and target.
 
-    `name` is the full name, or that of a dangling image; `aliases` are further names of the same entries. `bare_tag` is
-    set where the layout gives only a tag and the repository is unknown. `nameless` entries have no name at all, not
-    even that of a dangling image. `references` are the digests that its labels refer to. `created` is an instant; it is
-    None until it has been looked up, and where it is unknown. `entries` are positions in index.json's `manifests`.
+    `name` is the full name, or that of a dangling image; `aliases` are other names of the same entries. `bare_tag` is
+    set where the layout gives only a tag and the repository is unknown. A `nameless` image has no name at all, not even
+    that of a dangling image. `references` are the digests that its labels refer to. `created` is an instant; it is None
+    if it is unknown or has not been looked up. `entries` are positions in `manifests` of index.json.
     """
 
     name: str
@@ -75,7 +75,7 @@ class ImageRecord:
         return not self.dangling and (name in self.names or name in self.familiar_names)
 
     def by_name(self) -> Iterator[ImageRecord]:
-        """The image under each of its names alone."""
+        """One image for each of its names, which has only that name."""
         if not self.aliases:
             yield self
             return
@@ -124,8 +124,8 @@ class Descriptor:
 
 @frozen
 class Entry:
-    """An entry of `manifests`: its place in the bytes of the file, its descriptor, the image's name, the time of
-    creation that it states (None: it states none), and the digests that its labels refer to.
+    """An entry of `manifests`: its position in the bytes of the file, its descriptor, the image's name, the time of
+    creation that it states (or None), and the digests that its labels refer to.
     """
 
     start: int
@@ -137,7 +137,7 @@ class Entry:
 
 
 def repository_of(image: ImageRecord, own: str | None = None) -> str:
-    """The familiar name of the repository in an image's name, else the layout's `own`; "" where neither is known."""
+    """The familiar name of the repository in an image's name, or else the layout's `own`; "" where neither is known."""
     name = own if image.dangling else image.name
     if name is None or image.bare_tag:
         return ""

@@ -23,7 +23,7 @@ PREFIX = "containerd.io/gc."
 
 
 def _parts(key: str) -> list[str]:
-    """The family of a label of garbage collection, and its kind if it has one; nothing of any other label."""
+    """The family of a label of garbage collection, and its kind if it has one; empty for any other label."""
     return key.removeprefix(PREFIX).replace("/", ".").split(".")[:2] if key.startswith(PREFIX) else []
 
 
@@ -33,7 +33,7 @@ def is_content_reference(key: str) -> bool:
 
 
 def is_root(key: str) -> bool:
-    """Whether a label makes its blob a root: `gc.root` does, and what is not understood."""
+    """Whether a label makes its blob a root, as `gc.root` and unknown labels of garbage collection do."""
     family, *kind = _parts(key) or ["flat"]
     return family not in ("ref", "bref", "expire", "flat") or (
         family == "bref" and kind not in (["content"], ["image"])
@@ -72,7 +72,7 @@ class Lease:
 
 @frozen
 class Unlease:
-    """A label to take off a blob, and its value, so that it can be put back."""
+    """A label to remove from a blob, and its value, so that it can be put back."""
 
     digest: Digest
     label: str

@@ -1,6 +1,6 @@
 """Dataclasses as JSON values and back, for what is written to a file or sent to another process.
 
-What is read back is a stranger's until it has been checked: every value has to be of the type that its field states.
+Values that are read back are not trusted: every one has to be of the type that its field states.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def plain(value: Any) -> Any:
 
 
 def restored(kind: type[T], value: Any, *names: type) -> T:
-    """A dataclass out of its plain form; `names` are the classes that its fields name and its module does not import
-    at run time. Raises ValueError that names the field where a value is not of its type."""
+    """A dataclass from its plain form. `names` are classes that its fields use and its module does not import at run
+    time. Raises ValueError, naming the field, where a value has the wrong type."""
     found: T = _reader(kind, names)(value, kind.__name__)  # type: ignore[arg-type]
     return found
 
@@ -133,7 +133,7 @@ def _scalar(hint: Any) -> _Read:
     accepted = (int, float) if hint is float else str if issubclass(hint, str) else hint
 
     def read(value: Any, where: str) -> Any:
-        # A bool is an int to Python, and to nobody else.
+        # To Python, a bool is an int. Here it is not.
         if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
             raise ValueError(f"{where} must be of type {hint.__name__}")
         return hint(value)

@@ -1,4 +1,4 @@
-"""The progress of a long call, and who is told of it."""
+"""The progress of a long call, and those who watch it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ocigc.values import frozen
 
 @frozen
 class Progress:
-    """How far a long call has come. Totals are 0 until they are known. `doing` may say what the call does just now."""
+    """How far a long call has come. Totals are 0 until they are known. `doing` may say what the call is doing now."""
 
     items: int
     bytes: int
@@ -23,14 +23,14 @@ Report = Callable[[Progress], None]
 
 
 class Watcher(Protocol):
-    """Learns what a call does. It is called with the name of each long step, and returns a function that is called with
-    the step's progress, or None. An exception that this function raises stops the call.
+    """Watches a call. It is called with the name of each long step, and returns None or a function, which is called
+    with the step's progress. An exception that this function raises stops the call.
     """
 
     def __call__(self, step: str, /) -> Report | None: ...
 
     def note(self, message: str) -> None:
-        """Tells a person something that is not a failure."""
+        """Gives the user a message that is not a failure."""
 
 
 class Silent:
@@ -44,7 +44,7 @@ class Silent:
 
 
 class Quiet:
-    """Shows the progress of a trial. It ignores the notes, as the run itself repeats them."""
+    """Shows the progress of a trial, and ignores its notes, as the run itself repeats them."""
 
     def __init__(self, watch: Watcher) -> None:
         self._watch = watch

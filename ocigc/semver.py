@@ -19,7 +19,7 @@ _VERSION = re.compile(
 _LONGEST_NUMBER = 18  # digits: a longer number is a date or a hash, and Python refuses numbers of thousands of digits
 
 Precedence = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
-"""Compares as versions do."""
+"""A key that compares as versions do."""
 
 
 def precedence(text: str) -> Precedence | None:
@@ -48,7 +48,7 @@ _MINOR, _PATCH = 1, 2  # places in a version
 _SYNONYMS = {"=>": ">=", "=<": "<=", "~>": "~"}
 
 _Bound = tuple[int | bool | tuple[tuple[bool, int, str], ...], ...]
-"""A precedence, or the place after one: that and a further item."""
+"""A precedence, or the point just after one: the precedence with one more item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class VersionRange:
     alternatives: Sequence[Sequence[_Interval]]
 
     def contains(self, version: Precedence) -> bool:
-        """Whether a version lies in the range. A pre-release also does if its release does: a tag such as
-        `1.28.0-alpine` is a variant more often than a pre-release.
+        """Whether a version lies in the range. A pre-release also does if its release does, as a tag such as
+        `1.28.0-alpine` is more often a variant than a pre-release.
         """
         release = (*version[:3], True, ())
         return any(
@@ -108,7 +108,7 @@ def _alternative(text: str) -> Sequence[_Interval]:
 
 
 def _comparator(text: str, position: int, operator: str | None = None) -> tuple[_Interval, int]:
-    """The interval of a comparator, and where the next one begins. After an operator, the text has no operator of its
+    """The interval of a comparator, and where the next one begins. The version after an operator has no operator of its
     own.
     """
     match = _COMPARATOR.match(text, position)
@@ -142,6 +142,6 @@ def _interval(operator: str, match: re.Match[str]) -> _Interval:
 
 
 def _release(numbers: Sequence[int], place: int) -> Precedence:
-    """The release in which the number at a place is one higher, and those after it are 0."""
+    """The release in which the number at a position is one higher, and those after it are 0."""
     major, minor, patch = (*numbers[:place], numbers[place] + 1, 0, 0)[:3]
     return major, minor, patch, True, ()

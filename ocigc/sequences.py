@@ -14,7 +14,7 @@ S = TypeVar("S")
 
 
 class Lazy(Sequence[T]):
-    """Such a sequence: it has a length, and makes the item at a place. It equals any sequence of equal items."""
+    """A sequence that has a length, and makes the item at a position. It equals any sequence of equal items."""
 
     @abstractmethod
     def _make(self, place: int) -> T:
@@ -56,7 +56,7 @@ class Slices(Lazy[Sequence[T]]):
 
 
 class Mapped(Lazy[T], Generic[S, T]):
-    """What a function makes of each item of another sequence."""
+    """The results of a function for each item of another sequence."""
 
     def __init__(self, make: Callable[[S], T], items: Sequence[S]) -> None:
         self._item = make

@@ -1,4 +1,4 @@
-"""JSON, read strictly: a key may stand only once in an object, and NaN is not a number.
+"""JSON, read strictly: a key may occur only once in an object, and NaN is not a number.
 
 Leases, label files, the journal and lists of what is in use are read with it.
 """

@@ -155,7 +155,7 @@ def format_rfc3339(instant: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _date(day: int) -> str:
-    """The date of a day since 1970, as in `2026-11-26`. Empty if the year has not four digits."""
+    """The date of a day since 1970, as in `2026-11-26`. Empty if the year does not have four digits."""
     try:
         year, month, number, *_ = time.gmtime(day * _DAY)
     except (OverflowError, ValueError, OSError):

@@ -1,9 +1,9 @@
-"""Values: objects that are what their fields say, and do not change.
+"""Values: immutable objects, equal if their fields are.
 
-`@frozen` does what `@dataclass(frozen=True, slots=True)` does, for what a small command loads: to make one class takes
-dataclasses half a millisecond, as it compiles six functions for it (and loads `inspect` first), and a dry run has fifty
-of them. Here one function is compiled, `__init__`. It knows no inheritance of fields, and none that are keyword-only.
-To `dataclasses.fields`, `replace` and `asdict` these are dataclasses too.
+`@frozen` does what `@dataclass(frozen=True, slots=True)` does, and is for modules that a small command loads. A
+dataclass takes half a millisecond to make, because six functions are compiled for it (and `inspect` is loaded first),
+and a dry run has fifty such classes. Here only `__init__` is compiled. Fields cannot be inherited or keyword-only. To
+`dataclasses.fields`, `replace` and `asdict` these are dataclasses too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def field(*, default_factory: Callable[[], T]) -> T:
 
 
 class _Fields:
-    """What dataclasses keep in the class, made on demand."""
+    """The attribute that dataclasses have for their fields, made on demand."""
 
     __slots__ = ("_defaults", "_hints")
 
@@ -51,7 +51,7 @@ class _Fields:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
-    """Makes a class of values out of the annotations of its body: slots, `__init__`, equality, hash and text."""
+    """Makes a class of values from the annotations in its body: slots, `__init__`, equality, hash and text."""
     hints = cls.__annotations__  # its own: never those of a base
     names = tuple(hints)
     defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}

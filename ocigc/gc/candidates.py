@@ -1,7 +1,7 @@
 """The candidates: which images may go and which stay, and why, before anything is marked.
 
-Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. Referrers are kept
-apart, as moby does not know them.
+Source: moby `pruneUnused` at 87c87bccb5, from the list of images to the creation of dangling ones. Referrers are
+handled apart, as moby does not know them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ocigc.values import frozen
 
 @frozen
 class Dependent:
-    """An image, by its position, that stays if one of its `subjects` stays, or one of the nodes `labelled` whose label
-    refers to its name. It also stays if an image that stays reaches its `target`, unless that is NO_NODE.
+    """An image, by its position, that stays if one of its `subjects` stays, or one of the nodes `labelled` that have a
+    label with its name. It also stays if an image that stays reaches its `target`, unless that is NO_NODE.
     """
 
     position: int
@@ -36,10 +36,10 @@ class Dependent:
 
 @frozen
 class Candidates:
-    """What may become of the `images` that are not parts.
+    """A first decision about the `images` that are not parts.
 
-    The `named` stay where only dangling images are asked for. Of the others, the `kept` stay, the `pruned` go, and the
-    `dependents` wait for the mark. The `dangling` are those of the pruned that leave a dangling image.
+    Where only dangling images are to go, the `named` stay. Of the others, the `kept` stay, the `pruned` go, and for the
+    `dependents` the mark decides. The `dangling` are those of the pruned that leave a dangling image.
     """
 
     images: Images
@@ -82,8 +82,8 @@ class _ImageJudge:
         return Dependent(position, subjects or circular, labelled, NO_NODE if target is None else target)
 
     def free(self, images: Images) -> bytearray:
-        """A flag per position: 1 for an image that is a candidate, whatever its record says. There may be a million of
-        them, and to make a record takes a while.
+        """A flag per position: 1 for an image that is a candidate whatever its record says. There may be a million
+        images, and making a record takes a while.
         """
         filters, relations = self.filters, self.relations
         count = max(images.positions, default=-1) + 1

@@ -1,4 +1,4 @@
-"""The decision: from what is present, what is in use and what is asked for, to a plan.
+"""The decision: makes a plan from what is present, what is in use and what is asked for.
 
 `consider` finds the candidates and marks. The caller then finds out how old the unreachable blobs are, and `conclude`
 makes the plan.
@@ -115,8 +115,9 @@ def conclude(marked: Marked, inputs: Inputs, request: Request, in_grace: Sequenc
 
 
 def _with_late(owned: Owned, marked: Marked, walks: Walks, leaving: bytearray) -> Owned:
-    """What goes with each image, with what only dependents walk. A subject that goes after its referrer keeps that
-    till then, but its own walk does not visit it: so this counts with the last of the dependents that do.
+    """What goes with each image, including what only dependents walk. If a subject goes after its referrer, it keeps
+    the referrer's blobs until then, but its own walk does not visit them. So they count with the last of the dependents
+    whose walk does.
     """
     dependents = {each.position for each in marked.dependents}
     numbers = [number for number, each in enumerate(marked.pruned.positions) if each in dependents]
@@ -160,8 +161,8 @@ def _joined(owned: Owned, late: Mapping[int, Sequence[tuple[int, Media]]]) -> Ow
 
 
 def _by_report(owned: Owned, rules: RuleSet) -> tuple[array[int], array[int], array[int], array[int]]:
-    """What goes with each image: the nodes that the report of the rule set names, and where those of each end; and in
-    the same way the others.
+    """What goes with each image: the nodes that the report of the rule set names, and where those of each image end;
+    then the other nodes in the same way.
     """
     is_named = bytes(media in rules.reported for media in Media).ljust(256, b"\0")
     named = owned.medias.translate(is_named)
@@ -178,7 +179,7 @@ def _by_report(owned: Owned, rules: RuleSet) -> tuple[array[int], array[int], ar
 
 
 def _without(leaving: bytearray, nodes: Sequence[int]) -> array[int]:
-    """The nodes that leave, without some of them."""
+    """The nodes that go, without some of them."""
     left = leaving[:]
     for node in nodes:
         left[node] = False
@@ -186,8 +187,9 @@ def _without(leaving: bytearray, nodes: Sequence[int]) -> array[int]:
 
 
 def without_idle_labels(inputs: Inputs, plan: Plan) -> Inputs | None:
-    """The inputs without those labels that keep no name by this plan, as all content that has them goes; None if there
-    are none. The image that such a label names is in use by its content. Without the label it may lose the name.
+    """The inputs without the labels that keep no name under this plan because all content that has them goes; None if
+    there are none. The content of the image that such a label names is in use; without the label, the image may lose
+    its name.
     """
     relations = inputs.relations
     labelled = relations.labelled
@@ -204,7 +206,7 @@ def without_idle_labels(inputs: Inputs, plan: Plan) -> Inputs | None:
 
 
 def _unlease(walks: Walks, leaving: bytearray, remaining: Iterable[Images], graph: Graph) -> list[int]:
-    """The configs on the walks of images that go, where they stay and the walk of no remaining image visits them.
+    """The configs on the walks of images that go, if the configs stay and no walk of a remaining image visits them.
 
     Source: moby `unleaseSnapshotsFromDeletedConfigs`.
     """

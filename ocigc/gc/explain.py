@@ -14,7 +14,7 @@ from ocigc.values import frozen
 
 
 class Decision(Enum):
-    """What becomes of an image."""
+    """The decision about an image."""
 
     STAYS = "stays"
     GOES = "goes"
@@ -45,7 +45,7 @@ class Explanations(Iterable[Explanation]):
             yield Explanation(images[position], decision, rule, by)
 
     def rules(self) -> Iterator[tuple[int, Decision, str, str]]:
-        """The same without records: of each image its position, the decision, the rule, and by what."""
+        """The same without records: for each image its position, the decision, the rule, and what caused it."""
         plan = self._plan
         kept = {each.position: each for each in plan.judged}
         size = max(plan.images.positions, default=-1) + 1

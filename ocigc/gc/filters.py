@@ -50,9 +50,10 @@ class Filters:
     """Which images are candidates.
 
     `until` are instants: an image must be older than each of them. One config must pass all checks of `labels`.
-    `dangling_stated` tells whether a filter states `dangling_only`, or it is the default. By position, `retained` has
-    the reason why an image stays, and `released` what removes it; `detached` are the referrers that go without their
-    subject. Images are `chosen` by name, by a policy or by what fits, and not by the other filters alone.
+    `dangling_stated` says that a filter states `dangling_only`; otherwise that is the default. By position, `retained`
+    has the reason why an image stays, and `released` what removes it; `detached` are the referrers that go without
+    their subject. With `chosen`, images were chosen by name, by a policy or by a limit on storage, and not only by the
+    other filters.
     """
 
     dangling_only: bool
@@ -65,8 +66,8 @@ class Filters:
     chosen: bool = False
 
     def objection(self, image: ImageRecord, config_labels: ConfigLabels) -> str | None:
-        """The filter that keeps the image; None if it is a candidate. A filter keeps an image whose age is unknown or
-        whose config cannot be read, if it asks for that.
+        """The filter that keeps the image; None if it is a candidate. A filter by age keeps an image of unknown age,
+        and a filter by labels one whose config cannot be read.
         """
         if self.dangling_only and not image.dangling:
             return "dangling=true"

@@ -20,7 +20,7 @@ ABSENT = NO_NODE - 1
 @frozen
 class Group:
     """Roots that are marked together. They reach forward over edges, and backward from subjects to referrers. A `flat`
-    group reaches only its roots and their referrers, with all that these reach; a `forward` group only forward.
+    group reaches only its roots, and their referrers with all that these reach. A `forward` group reaches only forward.
     """
 
     roots: Sequence[int]
@@ -30,7 +30,7 @@ class Group:
 
 @frozen
 class Groups:
-    """Many groups as columns: those of group n are the `roots` up to ends[n], from where the group before it ended."""
+    """Many groups as columns: group n has the `roots` from where the group before it ended up to ends[n]."""
 
     roots: array[int]
     ends: array[int]
@@ -51,8 +51,8 @@ class Walks:
 
 @frozen
 class Owned:
-    """What the groups of many walks own on these: `nodes`, visited as `medias` (a Media in a byte). Those of walk n end
-    before ends[n].
+    """The nodes on many walks that each walk's group owns: `nodes`, visited as `medias` (a Media in a byte). Those of
+    walk n end before ends[n].
     """
 
     nodes: array[int]
@@ -79,7 +79,7 @@ class Marks(Protocol):
         """The nodes that no group reaches, ascending."""
 
     def owned_on_walks(self, walks: Walks, groups: Sequence[int], among: bytearray) -> Owned:
-        """Of each walk, in its order, the nodes that its group owns and that have a flag in `among` (a byte per node).
+        """For each walk, in its order, the nodes that its group owns and that have a flag in `among` (a byte per node).
         No two walks have the same group.
         """
 
@@ -94,8 +94,8 @@ class Graph(Protocol):
         """The node of a digest; None if the blob is absent."""
 
     def find_longer(self, beginning: str) -> int | None:
-        """The first node whose digest begins with this one and is longer; None if there is none. Nodes are sorted by
-        the name of the algorithm, then by digest.
+        """The first node whose digest is longer than this one and begins with it; None if there is none. Nodes are
+        sorted by the name of the algorithm, then by digest.
         """
 
     def digest(self, node: int) -> Digest:
@@ -122,14 +122,16 @@ class Graph(Protocol):
         """The nodes that some walks visit as this media: a flag per node."""
 
     def referred(self, nodes: array[int]) -> Sequence[int]:
-        """Those of the nodes to which another refers, or of which another is the subject. NO_NODE is none of them."""
+        """Those of the nodes that another node refers to, or that have another node as their subject. NO_NODE never
+        counts.
+        """
 
     def mark(self, groups: Iterable[Group]) -> Marks:
-        """The same from the beginning: the marks that were made before no longer count."""
+        """The same from the start: earlier marks no longer count."""
 
 
 class Status(Protocol):
-    """The status of the files of blobs. The decision never asks for it. Its caller does, between the steps."""
+    """The status of the files of blobs. The decision never asks for it; its caller does, between the steps."""
 
     def size(self, node: int, /) -> int:
         """Bytes."""

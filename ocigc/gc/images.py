@@ -1,4 +1,4 @@
-"""What the rules ask about many images at once, and what the name of an image tells."""
+"""What the rules ask about many images at once, and what can be told from the name of an image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Protocol
 from ocigc.gc.graph import Graph, Groups, Walks
 from ocigc.image import DANGLING_PREFIX, ImageRecord
 
-_SHORTEST = 34  # an algorithm of one character, a dash, and as few digits as may be
+_SHORTEST = 34  # an algorithm of one character, a dash, and the fewest possible digits
 _FALLBACK = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<encoded>[0-9a-f]{32,})(?:\..+)?")
 
 
 class NameKind(IntEnum):
-    """What the names of an image tell."""
+    """What kind of names an image has."""
 
     NAMELESS = 0
     """It has no name."""
@@ -29,15 +29,15 @@ class NameKind(IntEnum):
 
 
 def name_kind(names: Sequence[str]) -> NameKind:
-    """What the full names of an image tell; there is at least one."""
+    """The kind of an image's full names, of which there is at least one."""
     if names[0].startswith(DANGLING_PREFIX):
         return NameKind.DANGLING
     return NameKind.NAMED if any(fallback_subject(name) is None for name in names) else NameKind.FALLBACK
 
 
 def fallback_subject(name: str) -> str | None:
-    """The digest in a fallback tag `<alg>-<hex>` or `<alg>-<hex>.<suffix>`; None for any other name. The tag may cut a
-    long digest off. `name` is a bare tag, or a reference that ends in a tag.
+    """The digest in a fallback tag `<alg>-<hex>` or `<alg>-<hex>.<suffix>`; None for any other name. The tag may have
+    only the beginning of a long digest. `name` is a bare tag, or a reference that ends in a tag.
 
     Source: distribution-spec 1.1 "Referrers Tag Schema"; cosign's `sha256-<hex>.sig`, `.att` and `.sbom`.
     """
@@ -81,7 +81,7 @@ class Images(Protocol):
         """The same images, with these times of creation by position."""
 
     def unnamed(self) -> Images:
-        """The same images, without what stays with their names alone."""
+        """The same images, without the blobs that stay only with their names."""
 
     def targets(self, graph: Graph, /) -> array[int]:
         """The node of each target, NO_NODE if it is absent."""
@@ -93,10 +93,10 @@ class Images(Protocol):
         """The roots of all images."""
 
     def medias(self) -> bytes:
-        """As what the target of each is read: a Media in a byte."""
+        """What the target of each image is read as: a Media in a byte."""
 
     def walks(self, graph: Graph, /) -> Walks:
         """The walk of each image."""
 
     def repositories(self, own: str | None, /) -> Iterator[str]:
-        """The repository of each image, as `repository_of` tells it."""
+        """The repository of each image, as `repository_of` gives it."""

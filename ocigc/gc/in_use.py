@@ -45,7 +45,7 @@ class InUse:
 
     `containers` follow moby's rules of protection. `references` and `digests` come from all other sources. A reference
     protects the name that it normalises to. A digest protects every image that has it as target, manifest or config.
-    `pods` tells whether there is a list of pods, `sandboxes` whether a source names the images of pod sandboxes.
+    `pods` says whether there is a list of pods, `sandboxes` whether a source names the images of pod sandboxes.
     """
 
     containers: tuple[Container, ...] = ()
@@ -125,7 +125,7 @@ def parse_mirror(text: str) -> Mirror:
 def _prefix(text: str) -> str:
     """A registry or repository that names of images may begin with. Raises ValueError."""
     name = text.removesuffix("/")
-    reference = normalized(f"{name}/x/x")  # with two further names, `library/` is not inserted
+    reference = normalized(f"{name}/x/x")  # with two more components, `library/` is not inserted
     if reference is None or not reference.name.endswith("/x/x"):
         raise ValueError(f"not a registry or repository: {text!r}")
     return reference.name.removesuffix("/x/x")

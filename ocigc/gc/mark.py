@@ -1,4 +1,4 @@
-"""The mark: who owns each blob once the candidates are gone, and so what goes with which image.
+"""The mark: which root owns each blob if the candidates go, and so what goes with which image.
 
 Source: containerd's garbage collection as moby's `ImagesPrune` triggers it after every image (SynchronousDelete): a
 blob goes with the last image that reached it. Parts, referrers and the grace of orphans are not in moby.
@@ -43,7 +43,7 @@ class Marked:
     kept_parts: Images
 
     def unreachable(self) -> Sequence[int]:
-        """Every node that nothing reaches: the orphans."""
+        """Every node that nothing reaches, that is, the orphans."""
         return self.marks.unreachable()
 
     def leaving(self) -> array[int]:
@@ -88,11 +88,11 @@ def complete(
     chosen: bool,
 ) -> Marked:
     """Marks again until all that stays has its referrers and parts. A part stays with an image that reaches it, or, if
-    it is a referrer and not `detached`, with its subject. Where images are `chosen`, by name or by a policy, it stays
-    with whatever reaches it, if `detached` forward; elsewhere it would be a dangling image by then, and goes as these
-    do. `in_grace` are unreachable nodes that stay, with all that they reach: a tool that pushes a manifest, and names
-    it last, counts on the layers that are here. The nodes `staying` stay too, with all that they reach and that no
-    image takes with it.
+    it is a referrer and not `detached`, with its subject. Where images are `chosen`, by name or by a policy, a part
+    stays with whatever reaches it (if `detached`, only forward). Otherwise it would be a dangling image by then, and
+    goes like one. `in_grace` are unreachable nodes that stay, with all that they reach: a tool that pushes a manifest
+    and names it last relies on the layers that are here. The nodes `staying` stay too, with all that they reach and
+    that no image takes with it.
     """
     if in_grace and (marked.pruned or marked.going_parts):
         marked = replace(marked, other_roots=[*marked.other_roots[: _IN_GRACE - 1], Group(in_grace)])
@@ -125,7 +125,9 @@ def complete(
 
 
 def _reached_forward(marked: Marked) -> frozenset[int]:
-    """The positions of the parts that go, though an image that stays reaches them forward, or another root at all."""
+    """The positions of the parts that go although an image that stays reaches them forward, or another root reaches
+    them in any way.
+    """
     staying = Group(_staying(marked.candidates, marked.kept, marked.kept_parts, marked.graph), forward=True)
     marks = marked.graph.mark([staying, *marked.other_roots])
     parts = zip(marked.going_parts.positions, marked.going_parts.targets(marked.graph), strict=True)
@@ -141,7 +143,7 @@ def _staying(candidates: Candidates, kept: KeptImages, kept_parts: Images, graph
 def _without(
     marked: Marked, kept: KeptImages, dependents: Sequence[Dependent], going_parts: Images, kept_parts: Images
 ) -> Marked:
-    """The same marks, where images that stay reach whatever more is kept: what seemed to go with it was nothing."""
+    """The same marks, but what is kept in addition now belongs to the images that stay. Nothing goes with it."""
     stay = frozenset(kept.positions[len(marked.kept) :])
     left = [position not in stay for position in marked.pruned.positions]
     return replace(

@@ -1,7 +1,7 @@
 """The newest images of each repository: of all images, or one for each day, week, month or year.
 
-An image that is as new as the last one that is kept is kept too, as nobody knows which of the two was meant. An image
-whose content is absent does not count, but is kept if it would be among the newest.
+An image that is as new as the last one that is kept is kept too, as either may have been meant. An image whose content
+is absent does not count, but is kept if it would be among the newest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Repository = tuple[str, bool]
 Order = tuple[Any, ...]
 """A version or a time of creation: a higher one is newer."""
 
-_SPARE = 100  # targets and periods that are remembered, beyond those that may be kept, before they are cut down
+_SPARE = 100  # how many more targets and periods are remembered than may be kept, before the rest is dropped
 
 
 class NewestTargets:
@@ -38,7 +38,7 @@ class NewestTargets:
             self._best[group] = {each: own for each, own in targets.items() if least is not None and own >= least}
 
     def keeps(self, group: Repository, digest: str, order: Order) -> bool:
-        """Whether an image is at least as new as the last of the newest. Call it after all images have been added."""
+        """Whether an image is at least as new as the last of the newest. Call it after all images have been counted."""
         if self._count == 0:
             return False
         if group not in self._least:
@@ -70,7 +70,7 @@ class NewestOfPeriods:
             self._newest[group] = {each: newest[each] for each in nlargest(self._count, newest)}
 
     def keeps(self, group: Repository, created: int) -> bool:
-        """Whether an image is the newest of one of those periods. Ask only when all images are counted."""
+        """Whether an image is the newest of one of those periods. Call it after all images have been counted."""
         newest = self._newest.get(group, {})
         if group not in self._last:
             self._last[group] = nlargest(self._count, newest)

@@ -49,9 +49,7 @@ def _order(untagged: Untagged) -> tuple[tuple[str, ...], str, bool]:
 
 @frozen
 class Kept:
-    """States that the image at a position stays, and why. `by` names the user, filter, rule or subject that
-    keeps it.
-    """
+    """Says that the image at a position stays, and why. `by` names the user, filter, rule or subject that keeps it."""
 
     position: int
     reason: KeepReason
@@ -59,7 +57,7 @@ class Kept:
 
 
 class KeptImages(Iterable[Kept]):
-    """Images that stay, as columns: there may be a million of them."""
+    """Images that stay, as columns, because there may be a million of them."""
 
     def __init__(self, kept: Iterable[Kept] = ()) -> None:
         self._positions = array("I")
@@ -94,16 +92,16 @@ class KeptImages(Iterable[Kept]):
 
 @frozen
 class Plan:
-    """What becomes of the `images` of a layout, and of its blobs.
+    """What happens to the `images` of a layout, and to its blobs.
 
     `pruned` are the images that go, in the order of pruning. `deleted` are the blobs (nodes) that go with them; those
-    of the n-th image end at `ends[n]`. `unnamed` are, in the same way, the blobs of their walks that the report of the
-    rule set leaves out. `released` names, by position, the rules of a policy that remove images. `parts` are the parts
-    whose entries go. `dangling` are the pruned images whose content is in use: their entry stays and loses its name. Of
-    the images that stay, `judged` were decided one by one, and `named` by their name alone. The images at the positions
-    of `renamed` lose some of their names. `unlease` are configs (nodes) that no remaining image refers to. `orphans`
-    are all other blobs (nodes) that go; `in_grace` counts the orphans in grace. `reclaimed` is in bytes, by the status
-    of the files.
+    of the n-th image end at `ends[n]`. `unnamed` has, in the same form, the blobs of their walks that the report of the
+    rule set leaves out. `released` has, by position, the rules of a policy that remove images. `parts` are the parts
+    whose entries go. `dangling` are the pruned images whose content is in use: their entry stays and loses its name.
+    Images that stay are either `judged`, one by one, or `named`: they stay because they have a name. The images at the
+    positions in `renamed` lose some of their names. `unlease` are configs (nodes) that no remaining image refers to.
+    `orphans` are all other blobs (nodes) that go; `in_grace` counts the orphans in grace. `reclaimed` is in bytes, by
+    the status of the files.
     """
 
     images: Images

@@ -47,9 +47,9 @@ class Rule:
     """A rule of a policy. `repositories` are globs and `tags` regular expressions, one of which must match; None
     matches all.
 
-    A named image goes if the rule keeps something and the image is not among that, or if a glob of `deny` matches it.
-    An image without a name goes with `delete_untagged`. `keep_within` is in nanoseconds, `keep_periods` has periods
-    with the number to keep of each. `by_version` says what newest means for `keep_last`.
+    A named image goes if the rule keeps something but not this image, or if a glob of `deny` matches it. An image
+    without a name goes with `delete_untagged`. `keep_within` is in nanoseconds; `keep_periods` has periods, each with
+    the number to keep. With `by_version`, the newest for `keep_last` are those of the highest version.
     """
 
     repositories: tuple[str, ...] | None = None
@@ -83,7 +83,7 @@ class Rule:
 
     @property
     def decides(self) -> bool:
-        """Whether it decides about images. Otherwise it only protects some."""
+        """Whether it decides about images; otherwise it only protects some."""
         deletes = self.delete_untagged or self.delete_referrers or self.delete_orphaned_referrers
         return bool(self.keeps or deletes or self.deny)
 
@@ -108,7 +108,7 @@ class Policy:
     only_keeps: bool = False
 
     def rule_of(self, image: ImageRecord, place: Place) -> int | None:
-        """The place of the rule that decides about an image."""
+        """The position of the rule that decides about an image."""
         return next((number for number, rule in enumerate(self.rules) if rule.matches(image, place)), None)
 
     @property
@@ -119,8 +119,8 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What rules see of the name of an image: the repository, in full and in the familiar form, and the tag. Empty
-    where the name has none.
+    """What rules see of the name of an image: the repository, in full and in the familiar form, and the tag. Parts that
+    the name does not have are empty.
     """
 
     repository: str
@@ -140,14 +140,12 @@ class Place:
 
 @cache
 def _any_of(globs: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression that matches where one of the globs does. It is much faster than trying them one by one."""
+    """One expression that matches where any of the globs does. That is much faster than trying them one by one."""
     return re.compile("|".join(map(translate, globs)))
 
 
 def place_of(image: ImageRecord, repository: str | None) -> Place:
-    """The place of an image by its name. `repository` (normalised) is that of images without a name, where it
-    is known.
-    """
+    """What rules see of an image's name. `repository` (normalised) is that of images without a name, if known."""
     if image.dangling:
         return Place(repository, parse_normalized(repository).familiar(), "") if repository else Place("", "", "")
     if image.bare_tag:

@@ -23,7 +23,7 @@ _SHORT_ID = 12  # characters of a container's ID that docker shows
 
 @frozen
 class ContentUser:
-    """Who uses content by a digest, and whether the last name of that content stays."""
+    """The user of content by a digest, and whether the last name of that content stays."""
 
     by: str
     keeps_name: bool
@@ -34,9 +34,10 @@ class Protection:
     """What is protected, each with the first user.
 
     `names` are protected as they are; `tags` protect bare tags of an unknown repository. `digests` are targets that
-    containers use. `contents` protect every image that has them as target, manifest or config; `nodes` are those that
-    are present. `last_name_stays` is what the rule set says for containers. With `of_names`, an image whose name is not
-    a reference may be in use. With `of_sandboxes`, so may an image that is named like those of sandboxes.
+    containers use. `contents` are digests that protect every image that has one of them as target, manifest or config;
+    `nodes` are the present ones. `last_name_stays` is what the rule set says for containers. With `of_names`, an image
+    whose name is not a reference may be in use. With `of_sandboxes`, so may an image with the usual name of a sandbox's
+    image.
     """
 
     names: Mapping[str, str]
@@ -92,7 +93,7 @@ class Protection:
 
 
 def protect(in_use: InUse, images: Images, graph: Graph, rules: RuleSet = SEED) -> Protection:
-    """What the things in use protect among the images of a store."""
+    """What is protected in a store by the things that are in use."""
     names: dict[str, str] = {}
     tags: dict[str, str] = {}
     digests: dict[str, str] = {}

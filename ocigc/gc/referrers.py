@@ -18,7 +18,7 @@ from ocigc.gc.images import Images, NameKind, fallback_subject
 from ocigc.image import ImageRecord, Media
 from ocigc.values import field, frozen
 
-_FEW = 100  # images, for each of which the whole graph may be marked
+_FEW = 100  # images; for each of them, the whole graph may be marked
 TRUNCATED_LENGTH = 64
 """Characters of the encoded part of a digest in a fallback tag: the distribution spec cuts longer ones, as those of
 sha512."""
@@ -37,9 +37,9 @@ class Subjects:
 @frozen
 class Relations:
     """How the entries of a layout belong together, by position. `parts` are the parts; `absent_parts` has the nodes
-    that refer to absent ones, `part_subjects` the subjects of those that are referrers. `subjects` are the subjects of
-    the referrers; those in `reaching` reach their subject themselves. `circular` has the subjects of images that are
-    not referrers, because only they themselves, or each other in turn, reach these. `orphaned` is as in `Subjects`.
+    that refer to parts that are absent, `part_subjects` the subjects of parts that are referrers. `subjects` are the
+    subjects of the referrers; referrers in `reaching` reach their subject themselves. `circular` has the subjects of
+    images that do not count as referrers, because only these images reach the subjects. `orphaned` is as in `Subjects`.
     `labelled` are the images whose name a label refers to, with the nodes that have the label.
     """
 
@@ -98,9 +98,9 @@ def relate(
     the roots that are not images: of leases and labels. `absent` has, by position, the images without a name whose
     target is absent, with the nodes that refer to them.
 
-    An image whose subject only the image itself reaches is not a referrer: it would keep itself. As others are, it is
-    judged by itself; but while something that stays for other reasons reaches its subject, it stays. So it makes no
-    difference whether what else reached its subject is gone already, or goes in the same run.
+    An image that is the only one to reach its own subject is not a referrer, as it would keep itself. It is judged like
+    any other image, but stays while something that stays for other reasons reaches its subject. So the result is the
+    same whether the other things that reached its subject are gone already or go in the same run.
     """
     turning = _circular(images, subjects.present, others, graph) if subjects.present else ()
     circular = {position: nodes for position, nodes in subjects.present.items() if position in turning}
@@ -147,7 +147,7 @@ def _circular(
     if not doubtful:
         return ()
     marks.add([Group(images.picked(doubtful).roots(graph))])
-    # Images whose subject nothing reaches do not; nor do those that depend on what these reach.
+    # Images whose subject nothing reaches do not keep themselves; nor do those that depend on what these reach.
     unkept = frozenset(unreached(doubtful, marks))
     marks = graph.mark([Group(images.picked(unkept).roots(graph))])
     left = unreached((position for position in doubtful if position not in unkept), marks)
@@ -155,8 +155,8 @@ def _circular(
 
 
 def _in_cycles(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) -> Collection[int]:
-    """Among images whose subjects only such images reach: those that are in a cycle. There is a cycle if there are
-    images at all. Where they are many and their walks do not show it, all may be in it.
+    """Those that are in a cycle, among images whose subjects only such images reach. If there are any, there is a
+    cycle. If there are many and their walks do not show it, all of them count as being in it.
     """
     by_subject: dict[int, list[int]] = {}
     for position in images.positions:
@@ -204,8 +204,8 @@ def _parts(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) 
 
 
 def _reachable(roots: array[int], images: Images, graph: Graph) -> tuple[Images, Images]:
-    """The images that the roots or another image may reach, for something refers to them; and the others. Seldom do
-    any have to be marked.
+    """The images that the roots or another image may reach, because something refers to them; and the others. Usually
+    nothing has to be marked.
     """
     targets = images.targets(graph)
     if len(images.roots(graph)) != len(targets) - targets.count(NO_NODE):
@@ -217,8 +217,8 @@ def _reachable(roots: array[int], images: Images, graph: Graph) -> tuple[Images,
 
 
 def _tops(roots: array[int], images: Images, graph: Graph, *, forward: bool) -> frozenset[int]:
-    """The positions of the images that neither the roots nor another image reach. Of images that reach each other, one
-    counts.
+    """The positions of the images that neither the roots nor another image reach. If images reach each other, one of
+    them counts.
     """
     tops = images.in_order()
     targets = tops.targets(graph)
@@ -242,7 +242,7 @@ def _tops(roots: array[int], images: Images, graph: Graph, *, forward: bool) -> 
         if found == attached:
             break
         attached = found
-    # Those that no earlier image reaches; and of these, those that no later one reaches.
+    # First those that no earlier image reaches; then those among them that no later one reaches.
     places = [place for place, node in enumerate(targets) if node == NO_NODE or marks.owner(node) == place + 1]
     places.reverse()
     tops = tops.picked(map(tops.positions.__getitem__, places))

@@ -1,9 +1,9 @@
-"""Regular expressions that take time in proportion to the text, whatever the expression is: a policy may come from
+"""Regular expressions that match in time proportional to the text, whatever the expression, as a policy may come from
 anybody.
 
 The syntax is that of Python's `re`, without what an automaton cannot match: look-around, backreferences, conditions,
-and possessive or atomic groups. An expression becomes a nondeterministic automaton. From that a deterministic one is
-made, but only the part that the texts lead to. Source: Russ Cox, "Regular Expression Matching Can Be Simple And Fast".
+and possessive or atomic groups. An expression becomes a nondeterministic automaton. A deterministic one is made from
+that on demand, as far as the texts need it. Source: Russ Cox, "Regular Expression Matching Can Be Simple And Fast".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import Enum
 
 _SOURCE_LIMIT = 1000  # characters
 _STATE_LIMIT = 2000  # of the nondeterministic automaton
-_NODE_LIMIT = 5000  # nodes and edges of the deterministic one: beyond that, it is made anew
+_NODE_LIMIT = 5000  # nodes and edges of the deterministic one, which is made anew when it has more
 
 _WORD = re.compile(r"\w")
 _FLAGS = re.compile(r"\(\?([is]+)\)")
@@ -44,7 +44,9 @@ class _Before(Enum):
 
 @dataclass(slots=True)
 class _State:
-    """Leads to the states `ahead`: after a character that it `takes`, or without one, where its `assertion` is true."""
+    """A state that leads to the states `ahead`: after a character that it `takes`, or, without one, if its `assertion`
+    is true.
+    """
 
     ahead: Sequence[int]
     takes: Callable[[str], object] | None = None

@@ -29,8 +29,8 @@ class NoSuchImage(UsageError):
 def resolve_images(
     images: Images | Sequence[ImageRecord], reference: str, parts: Iterable[ImageRecord] = ()
 ) -> list[ImageRecord]:
-    """The images that a reference names: one by its name, all whose names match a pattern (`app:1.*`), or, by a digest,
-    all images of that target.
+    """The images that a reference names: by a name, that image; by a pattern (`app:1.*`), all whose names match; by a
+    digest, all images with that target.
 
     Raises NoSuchImage if it names none. Raises UsageError if it names a part, or is the beginning of several digests.
     """
@@ -72,8 +72,8 @@ def _names(images: Images | Sequence[ImageRecord]) -> Iterator[str]:
 def no_such_image(
     message: str, names: Iterable[str], reference: str, remedy: Remedy = Remedy.LIST_IMAGES
 ) -> NoSuchImage:
-    """The error for a reference that is not among the names. It has the names that are most like it or, if there are
-    none, the remedy.
+    """The error for a reference that is not among the names. It has the most similar names or, if there are none, the
+    remedy.
     """
     known = list(islice(names, _COMPARED))
     wanted = reference.rstrip("*").removeprefix("docker.io/library/").removeprefix("docker.io/")
@@ -91,7 +91,7 @@ def no_such_image(
 
 @frozen
 class Selected:
-    """Positions of the images that are meant with all their names, and of those that are meant with some names only."""
+    """Positions of the images that are meant with all their names, and of those that are meant with only some."""
 
     whole: frozenset[int]
     names: Mapping[int, Collection[str]]
@@ -118,7 +118,7 @@ def only(detached: Collection[int], images: Images) -> Filters:
 
 
 def resolve_blob(images: Images, graph: Graph, reference: str) -> Digest:
-    """The digest that a reference means: of the target of an image, of any blob, or a whole digest that is absent.
+    """The digest that a reference means: that of an image's target, of any blob, or a whole digest that is absent.
 
     Raises UsageError.
     """

@@ -21,8 +21,8 @@ _AGE_UNKNOWN = "nobody knows when it was created"
 
 @dataclass(frozen=True, slots=True)
 class ImageStates:
-    """What is known of images besides their names, by position: the `referrers` whose subject is present, those that
-    are `orphaned`, and those that are `incomplete` because some or all of their content is absent.
+    """What is known about images besides their names, by position: the `referrers` whose subject is present, those that
+    are `orphaned`, and images that are `incomplete` because some or all of their content is absent.
     """
 
     referrers: Collection[int] = ()
@@ -32,8 +32,8 @@ class ImageStates:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What a policy decides, by position: why images stay, and what removes the others; and the referrers that go
-    without their subject.
+    """What a policy decides, by position: why images stay, what removes the others, and which referrers go without
+    their subject.
     """
 
     retained: Mapping[int, str]
@@ -56,8 +56,8 @@ def retain(
     states: ImageStates,
     repository: str | None = None,
 ) -> Retention:
-    """Applies a policy to images, whose time of creation must be known where it can be. `repository` (normalised) is
-    that of images without a name, where it is known. An image with several names stays if one of them does.
+    """Applies a policy to images, whose times of creation must have been looked up. `repository` (normalised) is that
+    of images without a name, where it is known. An image with several names stays if one of the names does.
     """
     governed = [array("I") for _ in policy.rules]
     outcome = _Outcome()
@@ -104,7 +104,7 @@ class _RuleJudge:
 
     def count(self, views: Iterable[tuple[ImageRecord, Place]]) -> None:
         """Counts all images of the rule, to find the newest. Referrers, absent images, and images without a name that
-        stay anyway do not count.
+        stay in any case do not count.
         """
         if self._last is None and not self._periods:
             return
@@ -122,7 +122,7 @@ class _RuleJudge:
                     newest.add(group, image.created)
 
     def decide(self, image: ImageRecord, place: Place, outcome: _Outcome) -> None:
-        """Adds what becomes of an image to the outcome."""
+        """Adds the decision about an image to the outcome."""
         position = image.position
         if denied(self._rule, image, place):
             outcome.released[position] = self._say("deny")
@@ -136,7 +136,7 @@ class _RuleJudge:
                 return
             if name_kind(image.names) != NameKind.NAMED:
                 return  # its subject decides
-        # One whose subject is present goes with it: it would be orphaned.
+        # If its subject is present, it goes with that: otherwise it would be orphaned.
         if self._is_referrer(position) and (released := self._orphan_rule(image)) is not None:
             outcome.released[position] = self._say(released)
             return
@@ -153,7 +153,7 @@ class _RuleJudge:
         return position in self._states.referrers or position in self._states.orphaned
 
     def _orphan_rule(self, image: ImageRecord) -> str | None:
-        """What removes an orphaned referrer, unless its age or its labels keep it."""
+        """The key that removes an orphaned referrer, unless its age or its labels keep it."""
         for key, stated in (
             ("delete-orphaned-referrers", self._rule.delete_orphaned_referrers),
             ("delete-referrers", self._rule.delete_referrers),

@@ -1,4 +1,4 @@
-"""Two rule sets, one code. Every difference between the versions of moby's rules is here, and nowhere else.
+"""Two rule sets for one code. Every difference between the versions of moby's rules is here, and nowhere else.
 
 Sources: moby `daemon/containerd/image_prune.go` at 87c87bccb5 (SEED) and at docker-v29.7.2 (DOCKER_29). docs/rules.md
 compares them.
@@ -37,7 +37,7 @@ class RuleSet:
     skips_attestations: bool
     """The label filter ignores attestations of buildx."""
     unleases: bool
-    """Configs that no image has any longer lose their snapshot label."""
+    """Configs that no image has any more lose their snapshot label."""
 
 
 SEED = RuleSet(

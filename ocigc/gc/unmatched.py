@@ -1,4 +1,4 @@
-"""What is said to be in use but matches no image here: a misspelt name, or a list of another place.
+"""References that are in use but match no image here: a name is misspelt, or the list is from another place.
 
 The user has to know, because such a reference protects nothing.
 """
@@ -21,7 +21,7 @@ _LIKE, _LIKE_OF_RELATED = 0.75, 0.5  # by `difflib`, of 1
 
 @frozen
 class _Mention:
-    """One thing that is said to be in use: normalised names, each of which means an image, and digests."""
+    """One reference that is in use: the normalised names that it can mean, and digests."""
 
     text: str
     names: frozenset[str]
@@ -42,7 +42,7 @@ class Matching:
         self._seen: dict[str, None] = {}
 
     def see(self, images: Iterable[ImageRecord], present: Callable[[str], bool]) -> None:
-        """Takes the images of a layout into account; `present` tells whether the layout has a digest."""
+        """Takes the images of a layout into account; `present` says whether the layout has a digest."""
         for image in images:
             if image.target.digest in self._digests:
                 self._found.add(image.target.digest)
@@ -63,7 +63,7 @@ class Matching:
 
     @property
     def total(self) -> int:
-        """How many things are said to be in use."""
+        """How many references are in use."""
         return len(self._mentions)
 
     @property
@@ -76,7 +76,7 @@ class Matching:
         return not self._found.isdisjoint(mention.names | mention.digests | tags)
 
     def __str__(self) -> str:
-        """How many match nothing, the first of them, and the names that are most like them."""
+        """How many match nothing, the first of them, and the most similar names."""
         unmatched = self.unmatched
         shown = [f"{text}{self._nearest(text)}" for text in unmatched[:_SHOWN]]
         more = f" and {len(unmatched) - _SHOWN:,} more" if len(unmatched) > _SHOWN else ""

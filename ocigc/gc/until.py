@@ -72,7 +72,7 @@ def parse_until_29(text: str, now: int, local_offset: int) -> int:
 
 
 def _before(text: str, now: int) -> int | None:
-    """The instant a duration before `now`; None where the text is not a duration."""
+    """The instant that lies a duration before `now`; None where the text is not a duration."""
     if text == "0":
         return None
     try:

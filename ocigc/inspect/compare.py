@@ -17,8 +17,8 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier report: its time and path, the bytes of all blobs, and by image its digest and size, by repository its
-    size.
+    """An earlier report: its time and path, the bytes of all blobs, the digest and size of each image, and the size of
+    each repository.
     """
 
     time: int
@@ -41,13 +41,13 @@ class Change:
 
     @property
     def weight(self) -> int:
-        """Bytes, to sort by."""
+        """The bytes to sort by."""
         return max(self.before or 0, self.after or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs, the largest first. `repositories` has the bytes by which each repository has grown."""
+    """The differences, the largest first. `repositories` has the bytes by which each repository has grown."""
 
     since: Earlier
     added: Sequence[Change]
@@ -94,7 +94,7 @@ def _size(value: object) -> int:
 
 
 def compare(earlier: Earlier, overview: Overview) -> Changes:
-    """What differs now."""
+    """The differences between an earlier report and now."""
     now = {_key(image): (image.usage.image.target.digest, image.usage.size) for image in overview.images}
     added: list[Change] = []
     removed: list[Change] = []

@@ -1,4 +1,4 @@
-"""What each of two layouts has and the other lacks: images, and the bytes that would have to be copied."""
+"""What each of two layouts has that the other lacks: images, and the bytes that would have to be copied."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Side:
 
 @frozen
 class DifferentImage:
-    """An image that only one of two layouts has, or that has other content in the other. `name` is in its familiar
-    form, or a digest if it has none. `first` and `second` are what the layouts have under that name: several where
-    several entries have it, empty where none has.
+    """An image that only one of two layouts has, or that has different content in the two. `name` is in its familiar
+    form, or a digest if it has none. `first` and `second` are what the layouts have under that name: several if several
+    entries have it, empty if none has.
     """
 
     name: str
@@ -41,8 +41,8 @@ class DifferentImage:
 
 @frozen
 class Carry:
-    """The blobs that one layout needs and the other lacks, by digest, and their bytes. A blob of another size counts as
-    lacking.
+    """The blobs that one layout needs and the other lacks, by digest, and their bytes. A blob of a different size
+    counts as lacking.
     """
 
     digests: Sequence[Digest]
@@ -51,7 +51,7 @@ class Carry:
 
 @frozen
 class Difference:
-    """The images that differ, by name; how many are the same; and what the second layout, and the first, lacks."""
+    """The images that differ, by name; how many are the same; and what the second and the first layout lack."""
 
     images: Sequence[DifferentImage]
     same: int
@@ -92,7 +92,7 @@ def diff(
 
 
 Sides = Mapping[tuple[str, bool], Mapping[Digest, Side]]
-"""By an image's name and whether it is dangling, what has that name."""
+"""What has each name; the key is an image's name and whether it is dangling."""
 
 
 def _sides(snapshot: Snapshot) -> Sides:

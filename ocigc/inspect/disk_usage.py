@@ -34,8 +34,8 @@ class Consumption:
     a prune would remove, and `unused` those that a prune of all images would; each has an item per layout. `leftovers`
     are temporary files of other tools; any prune would free `leftovers_freed` bytes of them. `health` and `disks` are
     those of each layout, where they were asked for. `orphans` are the files of `orphan_count` blobs that nothing
-    reaches, and any prune would remove; `in_grace` more are too young for that. The trash has `trash_runs` of `trashed`
-    bytes, which `size` does not count.
+    reaches, and any prune would remove; `in_grace` more are too young for that. The trash has `trash_runs` runs of
+    `trashed` bytes, which `size` does not count.
     """
 
     images: Sequence[Usage]
@@ -101,9 +101,10 @@ def du(
     wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:
-    """What a layout consumes; with `health` also how it fares. What a prune would free is by the rule set and the
-    layout's own policy, else by `default_policy`; nothing where that prune would be refused. Bare tags and images
-    without a name belong to `repository` (normalised). What other layouts need of it, by `elsewhere`, stays.
+    """What a layout consumes; with `health` also what is wrong with it. What a prune would free depends on the rule set
+    and on the layout's own policy, or else on `default_policy`; it is nothing where that prune would be refused. Bare
+    tags and images without a name belong to `repository` (normalised). What other layouts need of it (`elsewhere`)
+    stays.
 
     Raises UsageError where it is not a layout, and Refused where it cannot be read.
     """
@@ -149,8 +150,8 @@ def du(
 @dataclass(frozen=True, slots=True)
 class Repository:
     """`name` is in its familiar form; it is empty for images whose name has no repository. `size` counts each present
-    blob of the walks of its images once, in bytes. `shared` of these are in other repositories too, and `reclaimable`
-    of these would go with everything unused.
+    blob of the walks of its images once, in bytes. `shared` of these bytes are in other repositories too, and
+    `reclaimable` would go if everything unused went.
     """
 
     name: str
@@ -165,7 +166,7 @@ class Repository:
         return self.size - self.shared
 
     def with_more(self, other: Repository) -> Repository:
-        """With what another layout has of it."""
+        """The sum with what another layout has of the same repository."""
         return Repository(
             self.name,
             self.images + other.images,

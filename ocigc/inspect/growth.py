@@ -1,4 +1,4 @@
-"""How a store has grown by its history, and when its disk would be full."""
+"""How a store has grown, by its history, and when its disk would be full."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`verified` is the instant since which no blob has waited longer for its verification; None where it is unknown.
+    """Every blob has been verified since the instant `verified`, or was added since; None where that is unknown.
     `corrupt` is how many blobs the last verification found corrupt. `damaged` are messages, each about one manifest
     that cannot be read or trusted; `incomplete` is how many images lack something that they need. `refused` says why a
     prune would do nothing; empty where it would not be refused. The trash has `runs` runs, of `trashed` bytes.
@@ -77,8 +77,8 @@ def trash_of(layout: Layout) -> tuple[int, int]:
 
 
 def _by_ledger(layout: Layout, now: int) -> int | None:
-    """Since when the blob that has waited longest for its verification has waited, by the ledger of verify: since its
-    last verification, or since it came. None where the ledger does not tell.
+    """The instant from which the blob that has waited longest for its verification has waited: when it was last
+    verified, or when it came. None where the ledger of verify does not tell.
     """
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         fd = state.open_plain(LEDGER)
@@ -101,13 +101,13 @@ def _longest_wait(store: Store, ledger: Ledger, now: int) -> int | None:
     def older(instant: int) -> bool:
         return bool(ledger.select(first, Selection.OLDER, instant + 1))
 
-    # A ledger only tells what is older than an instant, so a binary search finds the oldest.
+    # A ledger can only select what is older than an instant, so a binary search finds the oldest.
     return min([bisect_left(range(now), True, key=older), *map(store.stamp, new)])
 
 
 def _verification(layout: Layout, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
-    """Since when no blob has waited longer for its verification, by the ledger or by the last run of verify that hashed
-    everything, and how many blobs the last run found corrupt. None where neither tells.
+    """The instant since which every blob was verified or added, by the ledger or by the last run of verify that hashed
+    everything; and how many blobs the last run found corrupt. None where neither tells.
     """
     verified = [run for run in runs if run.command == "verify"]
     corrupt = verified[-1].line.get("corrupt", 0) if verified else 0

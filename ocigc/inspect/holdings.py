@@ -20,7 +20,7 @@ from ocigc.sequences import Lazy
 
 LISTED = 120_000
 LISTED_LEAST = 20_000
-"""How many blobs of images are listed: this many, less the number of images, of the largest images."""
+"""How many blobs of images are listed: this number less the number of images, those of the largest images."""
 LARGEST = 40
 """How many blobs that no image leads to are listed."""
 _FATES = tuple(map(Fate, range(8)))
@@ -143,7 +143,7 @@ class Units(Lazy[Unit]):
         lacking: Mapping[Digest, Sequence[str]],
         follows: Mapping[Digest, int],
     ) -> None:
-        """By number what units have and what is wrong; `walks` and `platforms` are those of the first units only."""
+        """What units have, by number, and what is wrong with them; `walks` and `platforms` are for the first units."""
         self._targets = targets
         self._amounts = amounts
         self._groups = groups
@@ -202,7 +202,7 @@ def _damaged(found: Sharing, faults: Mapping[int, str], units: int) -> dict[int,
 
 
 def _followed(snapshot: Snapshot, found: Sharing) -> dict[Digest, int]:
-    """For the targets of referrers, the owner of what they refer to."""
+    """By target of a referrer, the owner of what it refers to."""
     return {
         snapshot.images[position].target.digest: found.owners[subjects[0]]
         for position, subjects in snapshot.relations.subjects.items()
@@ -227,7 +227,7 @@ def lacking_by_target(snapshot: Snapshot) -> dict[Digest, list[str]]:
 
 
 def _platforms(documents: Documents, store: Store, walk: Sequence[tuple[int, Media]]) -> Iterator[tuple[int, str]]:
-    """The platforms of manifests, as an index states them, or else the config of the only manifest."""
+    """The platforms of manifests, as an index states them, or else as the config of the only manifest does."""
     for node, media in walk:
         if media == Media.INDEX:
             for child in documents.children(node):

@@ -1,4 +1,4 @@
-"""Reads a layout once for everything that `summary` has."""
+"""Reads a layout once, for everything that is in `summary`."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def overview(
     wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Overview:
-    """Reads a layout for a report. What a prune would do is by the rule set and the layout's own policy, else by
-    `default_policy`. A prune that would be refused, for example because of damaged manifests that stay, removes
-    nothing, and `Health` says why. What other layouts need of it, by `elsewhere`, stays.
+    """Reads a layout for a report. What a prune would do depends on the rule set and on the layout's own policy, or
+    else on `default_policy`. A prune that would be refused, for example because of damaged manifests that stay, removes
+    nothing, and `Health` says why. What other layouts need of it (`elsewhere`) stays.
 
     Raises UsageError where it is not a layout, and Refused where nothing about it can be known.
     """
@@ -143,7 +143,7 @@ class _Reading:
 
     def _plans(self, snapshot: Snapshot) -> list[Plan]:
         """The plans of a prune, of a prune of all, and of a prune of all without a policy. The last is made first,
-        because under a policy, referrers may be detached.
+        because a policy may detach referrers from their subjects in the store.
         """
         default, everything = self.requests
         base = PruneOptions(repository=self.repository, own_policy=False, match_in_use=False)
@@ -176,7 +176,9 @@ def _hollow(store: Store) -> dict[int, str]:
 
 
 def _targets(images: Images, sizes: Sequence[int], store: Store) -> tuple[Targets, array[int]]:
-    """The targets of images, the largest first, as the page has room for these; and the number of each image's."""
+    """The targets of images, the largest first, as the page may have room only for these; and for each image, the
+    number of its target.
+    """
     nodes, medias = images.targets(store), images.medias()
     # An absent target has no node.
     keys: list[int | Digest] = [

@@ -1,5 +1,5 @@
-"""A plan in figures, to decide on: which images go, how old and how large they are, what each frees, and why
-it goes.
+"""A plan in figures, for a decision: which images go, how old and how large they are, what each frees, and why it
+goes.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ class Loss:
 
 
 MEASURED = 100_000
-"""If more blobs stay than this, their sizes are not read just to say which part of the store the plan frees."""
+"""If more blobs stay than this, their sizes are not read only to say what share of the store the plan frees."""
 
 
 @frozen
 class PlanSummary:
     """A plan in figures. All sizes are in bytes.
 
-    `losses` are the largest images that go, by repository. There are `count` in all, and `repositories` has for all of
-    them how many go and what they free, by repository. `images` counts entries that go, including referrers; `unnamed`
-    of these only lose their name. `staying` counts those that stay. `leaving` are the files that go, `files` all files
-    of the layout. `orphans` are blobs that no image that goes reached, nor a referrer of one. `in_grace` counts the
-    orphans in grace, `labels` the snapshot labels that are removed, and `renamed` the images that lose a name but keep
-    others. `leftovers` are temporary files of other tools, relative to the layout.
+    `losses` are the largest images that go, by repository. `count` images go in all, and `repositories` says how many
+    go from each repository and what they free. `images` counts entries that go, including referrers; `unnamed` of these
+    only lose their name. `staying` counts those that stay. `leaving` are the files that go, `files` all files of the
+    layout. `orphans` are blobs that go and that neither an image that goes nor a referrer of one reached. `in_grace`
+    counts the orphans in grace, `labels` the snapshot labels that are removed, and `renamed` the images that lose a
+    name but keep others. `leftovers` are temporary files of other tools, relative to the layout.
     """
 
     losses: Sequence[Loss]
@@ -84,7 +84,7 @@ class PlanSummary:
 
     @property
     def frees(self) -> int:
-        """The bytes of blobs that the disk gets back: a file with several names goes with the last of them."""
+        """The bytes of blobs that the disk gets back. A file with several names goes with the last of them."""
         return sum(freed(self.leaving))
 
     @property
@@ -112,8 +112,8 @@ def summarize(
     whole: bool = False,
     watch: Watcher = SILENT,
 ) -> PlanSummary:
-    """Puts a plan in figures, with at most so many `losses`; it reads the configs of those. If asked for the `whole`,
-    without a limit, or of a store that is not large, it asks for the status of every file."""
+    """Puts a plan in figures, with at most `most` losses; it reads the configs of those. For the `whole`, without a
+    limit, or for a store that is not large, it reads the status of every file."""
     snapshot, plan = planned.snapshot, planned.plan
     store = snapshot.store
     # Each status that nothing else needs is a read of the disk, or a round trip over a network.
@@ -174,7 +174,7 @@ def _ordered(losses: Iterable[Loss]) -> list[Loss]:
 def _losses(
     snapshot: Snapshot, plan: Plan, options: PruneOptions, most: int | None
 ) -> tuple[list[Loss], int, dict[str, tuple[int, int]], Sequence[int]]:
-    """The losses, how many there are in all, what all of them come to by repository, and the blobs that are in none."""
+    """The losses, how many there are in all, their sums by repository, and the blobs that belong to none of them."""
     store = snapshot.store
     subjects = _subjects(plan, snapshot.relations, store)
     # There may be a million: no record is made, and of each repository's name there is one.
@@ -220,13 +220,13 @@ def _size(image: ImageRecord, store: Store) -> int:
 
 
 def _at(plan: Plan, place: int) -> Untagged:
-    """The image at a place in `plan.pruned`, without its blobs."""
+    """The image at a position in `plan.pruned`, without its blobs."""
     position = plan.pruned.positions[place]
     return Untagged(plan.pruned[position], (), by=plan.released.get(position, ""))
 
 
 def _subjects(plan: Plan, relations: Relations, store: Store) -> dict[int, int]:
-    """The places in `plan.pruned` of referrers, each with the place of the image that it goes with."""
+    """The positions of referrers in `plan.pruned`, each with that of the image that it goes with."""
     direct: dict[int, int] = {}
     positions, subjects = plan.pruned.positions, relations.subjects
     wanted = {node for position in positions for node in subjects.get(position, ())}

@@ -1,4 +1,4 @@
-"""Which images have which blob: one image alone, a group of images, or none."""
+"""Which images have a blob: one image alone, a group of images, or none."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NOBODY = -(2**31)
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """A unit is a target: one image, under however many names. A group is a set of several units that have the same
-    blobs in common. `owners` has of each node the unit that has it alone (0, 1, …), or a group as ~number (-1, -2, …),
-    or NOBODY. `groups` has of each unit its groups, ascending; `count` is how many groups there are.
+    """A unit is a target: one image, under one or more names. A group is a set of several units that have the same
+    blobs in common. `owners` has, for each node, the unit that has it alone (0, 1, …), or a group as ~number (-1, -2,
+    …), or NOBODY. `groups` has, for each unit, its groups, ascending; `count` is how many groups there are.
     """
 
     owners: array[int]
@@ -40,7 +40,7 @@ class Sharing:
         return self._starts[unit + 1] - self._starts[unit]
 
     def walk(self, unit: int) -> Iterator[tuple[int, Media]]:
-        """The same with what the nodes are read as."""
+        """The same, with what each node is read as."""
         medias = self._medias[self._starts[unit] : self._starts[unit + 1]]
         return zip(self.nodes(unit), map(_MEDIAS.__getitem__, medias), strict=True)
 
@@ -49,8 +49,8 @@ def sharing(roots: array[int], medias: bytes, store: Store) -> Sharing:
     """Gives each node its owner. Unit n is the image with the target roots[n] (NO_NODE: absent), read as medias[n].
     Referrers without an entry of their own belong to the images that they refer to.
 
-    Each unit has a random number, and the sum of the numbers of all that have a node tells its group: two groups are
-    taken for one with a chance of about one in 10^19.
+    Each unit has a random number, and the sum of the numbers of all units that have a node identifies its group. The
+    chance that two groups are taken for one is about one in 10^19.
     """
     random_number = random.Random(len(roots)).getrandbits
     found = store.sharing(roots, medias, array("Q", (random_number(64) for _ in roots)))

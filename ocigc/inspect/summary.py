@@ -36,8 +36,8 @@ Amounts = Mapping[Fate, tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """`size` is in bytes. `media` is None for a blob that no image leads to. `platform` is that of a manifest, or
-    empty. `owner` is as in `Sharing`.
+    """`size` is in bytes. `media` is None for a blob that no image reaches. `platform` is that of a manifest, or empty.
+    `owner` is as in `Sharing`.
     """
 
     digest: Digest
@@ -50,10 +50,10 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A target: one image, under however many names. `alone` are the bytes that no other unit has; `free` of these
-    would go with it if no policy kept them; `rest` are those of blobs that are not listed. `blobs` are the positions of
-    the listed blobs of its walk; None where the unit is too small to be listed. `damaged` are messages, each about a
-    manifest of it that cannot be read or trusted; `lacking` say what it needs and lacks. `follows` is the owner of what
+    """A target: one image, under one or more names. `alone` are the bytes that no other unit has; `free` of these would
+    go with it if no policy kept them; `rest` are those of blobs that are not listed. `blobs` are the positions of the
+    listed blobs of its walk; None where the unit is too small to be listed. `damaged` are messages, each about one of
+    its manifests that cannot be read or trusted; `lacking` say what it needs and lacks. `follows` is the owner of what
     it refers to.
     """
 
@@ -221,7 +221,7 @@ def together(parts: Sequence[tuple[str, Overview]]) -> Overview:
 
 @dataclass(frozen=True, slots=True)
 class _Shift:
-    """By how much the numbers of one layout move in the numbering of all."""
+    """By how much the numbers of one layout are shifted in the numbering of all."""
 
     units: int
     groups: int

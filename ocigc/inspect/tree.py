@@ -85,7 +85,7 @@ def _children(store: Store, node: int, descriptor: Descriptor) -> Iterator[tuple
 
 
 def _described(store: Store, node: int) -> Descriptor:
-    """The descriptor of a manifest that only its subject leads to."""
+    """A descriptor for a referrer that is found only through its subject."""
     try:
         document = json.loads(store.read(node, CONFIG_LIMIT))
         stated = document.get("mediaType") if isinstance(document, dict) else None

@@ -27,9 +27,9 @@ from ocigc.values import frozen
 
 @frozen
 class Usage:
-    """`size` counts each present blob of the image's walk once, in bytes; `shared` of it is in other images too, and
-    `reclaimable` of it would go with all that is unused, where somebody asked for that. A `referrer` stays and goes
-    with its subject, so it is never dangling; of one that is `orphaned`, the subject is absent.
+    """`size` counts each present blob of the image's walk once, in bytes. `shared` of these are in other images too,
+    and `reclaimable` would go if all that is unused went, if the caller asked for that. A `referrer` stays and goes
+    with its subject, so it is never dangling; if it is `orphaned`, the subject is absent.
     """
 
     image: ImageRecord
@@ -64,7 +64,7 @@ class Usages(Lazy[Usage]):
         states: bytes | bytearray,
         missing: Mapping[int, Sequence[Descriptor]],
     ) -> None:
-        """Of each image: the amounts of `Store.usage`, and the sum of its states; `missing` is by position."""
+        """For each image, the amounts of `Store.usage` and the sum of its states; `missing` is by position."""
         self._images = images
         self._amounts = amounts
         self._states = states
@@ -104,8 +104,8 @@ _REFERRER, _ORPHANED, _IN_USE, _LEASED = 1, 2, 4, 8  # states of images
 
 
 def usage(snapshot: Snapshot, in_use: InUse, now: int, unused: Iterable[int] = ()) -> Usages:
-    """The usage of each image, by name. Two names of one target share all of it. Leases count that are active at the
-    instant `now`; `unused` are the nodes that would go.
+    """The usage of each image, by name. Two names of one target share all of it. Leases that are active at the instant
+    `now` count; `unused` are the nodes that would go.
     """
     images, store = snapshot.images.in_order(), snapshot.store
     missing: dict[int, list[Descriptor]] = {}
@@ -121,7 +121,7 @@ def usage(snapshot: Snapshot, in_use: InUse, now: int, unused: Iterable[int] = (
 
 
 def _states(snapshot: Snapshot, images: Images, in_use: InUse, now: int) -> bytearray:
-    """Of each image the sum of its states."""
+    """For each image, the sum of its states."""
     store, relations = snapshot.store, snapshot.relations
     found = bytearray(len(images))
     leased = {digest for lease in snapshot.leases if lease.active(now) for digest in lease.resources}

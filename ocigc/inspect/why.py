@@ -61,7 +61,7 @@ class RetainingPaths:
 def why(
     layout: Layout, reference: str, *, repository: str | None = None, wait: Duration = 0, watch: Watcher = SILENT
 ) -> RetainingPaths:
-    """What keeps a blob, or an image. `reference` is the name of an image, or a digest, which may be cut short. Raises
+    """What keeps a blob, or an image. `reference` is the name of an image, or a digest or the beginning of one. Raises
     UsageError where it names nothing, and Refused.
     """
     now = time.time_ns()
@@ -119,7 +119,7 @@ other node.
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One blob of a chain, and what it is to the one above."""
+    """One blob of a chain, and its role in the blob above."""
 
     role: str
     digest: Digest

@@ -32,7 +32,7 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    # Loading all of it takes longer than a small command does.
+    # Loading all of it takes longer than a small command.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"ocigc.native.{_HOMES[name]}"), name)

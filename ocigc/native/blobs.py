@@ -1,4 +1,4 @@
-"""The blobs of a layout, by node: which there are, and what their files are."""
+"""The blobs of a layout, by node: their digests, and the status of their files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEW = 64  # nodes
 _MEMBER = struct_of("ocigc_archive_member")
 _LINK = struct_of("ocigc_hard_link")
 _ALGORITHMS = {"sha256": (lib.OCIGC_SHA256, 32), "sha512": (lib.OCIGC_SHA512, 64), "blake3": (lib.OCIGC_BLAKE3, 32)}
-"""By name the number of a registered algorithm, and the bytes of its digests."""
+"""The number of each registered algorithm, by name, and the bytes of its digests."""
 
 
 class Detail(IntEnum):
@@ -71,7 +71,7 @@ class Blobs(Closing):
         taken: HardLinks | None = None,
     ) -> Self:
         """Scans `blobs/` below an open directory. `taken` are the hard links that this run has removed from other
-        layouts: they make nothing here `newer`. Raises Refused if there is a symlink or special file.
+        layouts; they make no blob here `newer`. Raises Refused if there is a symlink or special file.
         """
         found = ffi.new("ocigc_store **")
         long_call(lib.ocigc_store_scan, layout, detail, 0, found, report=report)
@@ -86,7 +86,7 @@ class Blobs(Closing):
         report: Report | None = None,
         detail: Detail = Detail.NAMES,
     ) -> Self:
-        """The same, and of the digests `wanted` (of registered algorithms) those that only the open directory `shared`
+        """The same, with those of the digests `wanted` (of registered algorithms) that only the open directory `shared`
         has, as `<algorithm>/<encoded>`. Raises Refused.
         """
         found = ffi.new("ocigc_store **")
@@ -110,8 +110,8 @@ class Blobs(Closing):
 
     @classmethod
     def listed(cls, layout: int, algorithm: str, digests: bytes) -> Self:
-        """The blobs below an open directory with these binary digests, one after the other, whether they are there or
-        not. Raises Refused where their directory cannot be opened, and ValueError for another algorithm."""
+        """The blobs below an open directory with these binary digests (concatenated), whether they exist or not. Raises
+        Refused where their directory cannot be opened, and ValueError for an algorithm that is not registered."""
         number, width = _ALGORITHMS.get(algorithm, (0, 1))
         count, rest = divmod(len(digests), width)
         if not number or rest:
@@ -164,8 +164,8 @@ class Blobs(Closing):
     # Files
 
     def stat(self, nodes: Sequence[int] | None = None, report: Report | None = None) -> None:
-        """Asks for the status of the nodes' files (None: of all) where it is not known yet. Methods that need it ask by
-        themselves, but asking for many at once is faster. Raises Refused if a file is no longer a regular one.
+        """Reads the status of the nodes' files (None: of all files) where it is not known yet. Methods that need it do
+        this by themselves, but reading many at once is faster. Raises Refused if a file is no longer a regular one.
         """
         if self._has_all_statuses:
             return
@@ -177,7 +177,7 @@ class Blobs(Closing):
         self._has_all_statuses = nodes is None
 
     def keep_statuses(self) -> None:
-        """Keeps the statuses of files that are opened from here on, for a caller that will ask for all. Raises
+        """Keeps the status of every file that is opened from now on, for a caller that will ask for all. Raises
         Refused.
         """
         if not self._has_all_statuses:
@@ -222,7 +222,7 @@ class Blobs(Closing):
         return newer if taken is None else array("I", (n for n in newer if taken.touched(self._file(n)) > instant))
 
     def freed(self, nodes: Sequence[int]) -> int:
-        """The bytes that go with the nodes; those of a hard-linked file only with its last link."""
+        """The bytes that go with the nodes. A hard-linked file counts only with its last link."""
         flat = node_array(nodes)
         self.stat(flat)
         freed = ffi.new("uint64_t *")

@@ -15,7 +15,7 @@ from ocigc.native.calls import call, exception, memory, message, struct_of
 from ocigc.values import frozen
 
 MEDIAS = {media.value: media for media in Media}
-"""Faster than to call Media."""
+"""Media by number: faster than calling Media."""
 if any(media != getattr(lib, f"OCIGC_MEDIA_{media.name}") for media in Media):
     raise ImportError("ocigc.image.Media differs from enum ocigc_media of the native core")
 
@@ -49,8 +49,8 @@ class Config:
 
 @frozen
 class JsonMember:
-    """The place of a member of a JSON object: `start` is that of its key, `value` that of its value, which ends at
-    `end`. The elements of an array have no `key`.
+    """Where a member of a JSON object is: its key begins at `start`, its value begins at `value` and ends at `end`. The
+    elements of an array have no `key`.
     """
 
     key: str
@@ -78,7 +78,7 @@ def members(content: bytes) -> list[JsonMember]:
 
 
 def media_of(media_type: str) -> Media:
-    """What a media type says of the form of the content."""
+    """What a media type says about the form of the content."""
     encoded = media_type.encode(errors="replace")
     return MEDIAS[lib.ocigc_media_of(encoded, len(encoded))]
 

@@ -164,8 +164,8 @@ class GraphStore(Blobs):
 
     @contextmanager
     def ahead(self, nodes: array[int], sizes: Iterable[int], content: bytes) -> Iterator[None]:
-        """Contents of nodes that somebody has read already, one after another: an `expand` within this takes those that
-        have the digest of their node, and reads the files of the others. Raises MalformedError.
+        """Takes contents (concatenated) of nodes that somebody has read already. An `expand` within this block uses
+        those that have the digest of their node, and reads the files of the others. Raises MalformedError.
         """
         ends = array("Q", accumulate(sizes))
         if len(ends) != len(nodes) or (ends[-1] if ends else 0) != len(content):
@@ -188,8 +188,8 @@ class GraphStore(Blobs):
         lib.ocigc_graph_set_verified(self.handle, node)
 
     def find_referrers(self, newer_than: int = NEVER, report: Report | None = None) -> None:
-        """Searches the blobs that nothing has reached for referrers. Also expands JSON whose stamp is after an instant:
-        a writer may be about to name it.
+        """Searches the blobs that nothing has reached for referrers. Also expands JSON whose stamp is after an instant,
+        as a writer may be about to name it.
         """
         long_call(lib.ocigc_graph_find_referrers, self.handle, newer_than, 0, report=report)
 
@@ -198,7 +198,7 @@ class GraphStore(Blobs):
         call(lib.ocigc_graph_add_referrer, self.handle, subject, referrer)
 
     def remove_referrer(self, subject: int, referrer: int) -> None:
-        """Removes the edge from a subject to its referrer, if there is one. An absent referrer, NO_NODE, has none."""
+        """Removes the edge from a subject to its referrer, if there is one. An absent referrer (NO_NODE) has none."""
         lib.ocigc_graph_remove_referrer(self.handle, subject, referrer)
 
     def clear_graph(self) -> None:
@@ -208,7 +208,7 @@ class GraphStore(Blobs):
     # Ask
 
     def form(self, node: int) -> Media:
-        """What `expand` has read a node as, whatever media types say: MANIFEST, INDEX, or UNKNOWN."""
+        """The form that `expand` has found a node to have, whatever media types say: MANIFEST, INDEX or UNKNOWN."""
         return MEDIAS[lib.ocigc_graph_form(self.handle, node)]
 
     def subject(self, node: int) -> int | None:
@@ -264,14 +264,14 @@ class GraphStore(Blobs):
         return found
 
     def referred(self, nodes: array[int]) -> array[int]:
-        """Those to which an edge leads, or a subject."""
+        """Those to which an edge leads, or that have a subject."""
         found, count = array("I", bytes(4 * len(nodes))), ffi.new("size_t *")
         call(lib.ocigc_graph_referred, self.handle, pointer(nodes), len(nodes), pointer(found), count)
         return found[: count[0]]
 
     def paths_to(self, node: int) -> tuple[array[int], bytearray]:
-        """The paths from every node that reaches this one down to it: per node the next on its path (NO_NODE if it does
-        not reach it), and the Role of that edge (SUBJECT: the next is its referrer).
+        """Paths to this node from every node that reaches it: per node, the next node on its path (NO_NODE if it does
+        not reach this one), and the Role of that edge (SUBJECT: the next node is its referrer).
         """
         following = array("I", bytes(4 * len(self)))
         roles = bytearray(len(self))

@@ -59,7 +59,7 @@ class Entries:
         self._image_references: dict[int, list[str]] = {}
         self._subjects: dict[int, str] = {}
         self._kinds: dict[int, str] = {}
-        self._contents: list[tuple[str, int]] = []  # what the references refer to, and as what it is to be read
+        self._contents: list[tuple[str, int]] = []  # what the references refer to, and what that is to be read as
         rows = memory(index.references, index.reference_count * _REFERENCE.size)
         for position, start, length, kind, media in _REFERENCE.iter_unpack(rows):
             value = self._string(start, length)
@@ -121,7 +121,7 @@ class Entries:
         lib.ocigc_index_sort(self._handle, pointer(positions), len(positions), naming)
 
     def forms(self) -> tuple[bytes, array[int]]:
-        """What each entry's name looks like, a sum of NameForm in a byte per entry, and the position of the first entry
+        """For each entry, what its name looks like (a sum of NameForm, in a byte), and the position of the first entry
         with the same name and target. Raises Refused if memory runs out.
         """
         forms, firsts = bytearray(self._count), array("I", bytes(4 * self._count))
@@ -134,7 +134,7 @@ class Entries:
             yield row[0]
 
     def name(self, position: int) -> tuple[str | None, bytes]:
-        """The name of an entry, and bytes that tell its target from any other's."""
+        """The name of an entry, and bytes that identify its target."""
         _, _, _, text, name_length, _, _, digest_length, *_ = self._row(position)
         name = text + digest_length
         return self._string(name, name_length) or None, self._text[text:name]
@@ -175,7 +175,7 @@ class Entries:
         return self._subjects
 
     def kinds(self) -> Mapping[int, str]:
-        """What entries are by their `kind` annotation, as cosign and hauler save them, by position."""
+        """The `kind` annotations of entries, as cosign and hauler write them, by position."""
         return self._kinds
 
     def image_references(self) -> Mapping[int, Sequence[str]]:
@@ -183,7 +183,7 @@ class Entries:
         return self._image_references
 
     def reference_roots(self, store: Store) -> tuple[array[int], bytes]:
-        """The nodes of all `references`, and as what each is to be read: arguments of `Store.expand`."""
+        """The nodes of all `references`, and what each is to be read as: arguments of `Store.expand`."""
         nodes, medias = array("I"), bytearray()
         for digest, media in self._contents:
             if (node := store.find(digest)) is not None:

@@ -14,7 +14,7 @@ from ocigc.progress import Report
 
 
 class Selection(IntEnum):
-    """Blobs by what a ledger knows of them: `enum ocigc_selection`."""
+    """Selects blobs by what a ledger knows about them: `enum ocigc_selection`."""
 
     CHANGED = lib.OCIGC_SELECT_CHANGED
     RECORDED = lib.OCIGC_SELECT_RECORDED
@@ -37,8 +37,8 @@ class Ledger:
         ffi.release(self._handle)
 
     def read(self, fd: int, now: int) -> int:
-        """Takes over what a file says that is still true, but nothing that was verified after the instant `now`.
-        Returns the number of damaged buckets of records that were dropped. Raises MalformedError if it is not a ledger.
+        """Takes the records of a file that are still true, but none that was verified after the instant `now`. Returns
+        the number of damaged buckets of records that were dropped. Raises MalformedError if it is not a ledger.
         """
         damaged = ffi.new("uint64_t *")
         call(lib.ocigc_ledger_read, self._handle, fd, now, damaged)
@@ -70,7 +70,7 @@ class Ledger:
         return verdicts
 
     def update(self, nodes: array[int], hashes: Hashes, began: int) -> None:
-        """Records what was found by a run that began, before the scan, at an instant."""
+        """Records what a run has found. The run began at an instant before the scan."""
         checksums = ffi.from_buffer("struct ocigc_checksum[]", hashes.checksums)
         self._updated.extend(compress(nodes, hashes.verdicts))
         lib.ocigc_ledger_update(
@@ -78,5 +78,5 @@ class Ledger:
         )
 
     def take_over(self, other: Ledger) -> None:
-        """Adds the newer records of a ledger of the same store, but for blobs that this run has found unsound."""
+        """Adds the newer records of a ledger of the same store, except for blobs that this run has found not sound."""
         lib.ocigc_ledger_take_over(self._handle, other._handle, pointer(self._updated), len(self._updated))

@@ -75,8 +75,8 @@ class Missing:
 
 @frozen
 class Hashes:
-    """What came of hashing some blobs: a Verdict for each, and the XXH3-128 of the sound ones, CHECKSUM bytes each (or
-    nothing, where nobody asked). `troubles` say why some are UNCHECKED, where that was no interrupt."""
+    """The result of hashing some blobs: a Verdict for each and, if wanted, the XXH3-128 of the sound ones, CHECKSUM
+    bytes each. `troubles` say why some are UNCHECKED, unless that was an interrupt."""
 
     verdicts: bytearray
     checksums: bytearray
@@ -126,9 +126,9 @@ class Store(GraphStore):
         ends: array[int] | None = None,
         flags: bytes | bytearray | None = None,
     ) -> Rows:
-        """What groups of nodes come to: for each the bytes of its nodes, those of nodes that other groups have too,
-        those of nodes whose `flags` (a byte per node) have the lowest bit set, and all flags of its nodes. A group has
-        what its nodes walk, read as the Media in `medias`, or without those the nodes themselves. Group n ends before
+        """Measures groups of nodes: for each, the bytes of its nodes, of those that other groups have too, and of those
+        whose `flags` (a byte per node) have the lowest bit set; and all flags of its nodes. A group has what its nodes
+        walk, read as the Media in `medias`, or, without `medias`, only the nodes themselves. Group n ends before
         ends[n] (None: each node is a group).
         """
         self.stat()
@@ -172,8 +172,8 @@ class Store(GraphStore):
     def amounts(
         self, owners: array[int], units: int, groups: int, fates: bytearray, skipped: bytearray, flag: int
     ) -> FateAmounts:
-        """What each unit, and after the units each group, has of the nodes: in all, of the fates with the flag, and,
-        without the nodes that are `skipped`, of each fate (a byte per node, below 8).
+        """What each unit has of the nodes, and after the units, what each group has: in all, of the fates with the flag
+        and, without the nodes that are `skipped`, of each fate (a byte per node, below 8).
         """
         self.stat()
         found = ffi.new("struct ocigc_amounts **")
@@ -194,8 +194,8 @@ class Store(GraphStore):
     # Verify
 
     def record(self, report: Report | None = None, *, descriptors: bool = True) -> None:
-        """From here on `expand` records bad blobs as `faults` instead of raising; with `descriptors`, which asks for
-        the status of all files, also what is `missing` and has a wrong size.
+        """From now on, `expand` records bad blobs as `faults` instead of raising. With `descriptors`, which reads the
+        status of all files, it also records what is `missing` and what has a wrong size.
         """
         if descriptors:
             self.stat(report=report)
@@ -258,7 +258,7 @@ class Store(GraphStore):
         return hashes
 
     def read_all(self, nodes: array[int], readers: int, report: Report | None = None) -> int:
-        """Reads blobs, so many at a time, and does nothing with them; how many bytes that were."""
+        """Reads blobs, the given number at a time, and does nothing with them. Returns how many bytes that were."""
         read = ffi.new("uint64_t *")
         arguments = self.handle, pointer(nodes), len(nodes), readers, 0, read
         long_call(lib.ocigc_read_blobs, *arguments, report=report)

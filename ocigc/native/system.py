@@ -27,21 +27,21 @@ def exchange(first_directory: int, first: str, second_directory: int, second: st
 
 
 def return_memory() -> None:
-    """From here on, large blocks of this process's memory go back to the system once they are freed."""
+    """From now on, large blocks of this process's memory go back to the system once they are freed."""
     lib.ocigc_return_memory()
 
 
 def map_blobs() -> None:
-    """From here on this process maps the blobs that it verifies instead of reading them, which saves a copy; it takes
-    SIGBUS for that, so only a program of its own may call this. Raises Refused.
+    """From now on, this process maps the blobs that it verifies instead of reading them, which saves a copy. It handles
+    SIGBUS for that, so a library must not call this. Raises Refused.
     """
     call(lib.ocigc_map_blobs)
 
 
 def confine(*directories: int, network: bool = False) -> bool:
-    """Gives up, for good, the right to change anything outside of these open directories and to execute programs; newer
-    kernels also take TCP, unless `network` is wanted, and more (see `ocigc_confine`). False if the kernel has no
-    Landlock.
+    """Gives up for good the right to change anything outside of these open directories, and to execute programs. Newer
+    kernels also take the right to use TCP, unless `network` is wanted, and others (see `ocigc_confine`). False if the
+    kernel has no Landlock.
     """
     code = lib.ocigc_confine(ffi.new("int32_t[]", directories), len(directories), network, ffi.NULL)
     return bool(code == lib.OCIGC_OK)
@@ -53,8 +53,8 @@ def hash_core() -> str:
 
 
 def hash_messages(messages: Sequence[bytes]) -> None:
-    """Computes the SHA-256 of messages, as many at once as the implementation has lanes, on one core. Other threads run
-    meanwhile. A measure of how fast that can be."""
+    """Computes the SHA-256 of messages on one core, as many at once as the implementation has lanes, to measure how
+    fast that can be. Other threads run meanwhile."""
     array = ffi.new("uint8_t *[]", [ffi.from_buffer("uint8_t[]", each) for each in messages])
     lengths, out = ffi.new("size_t[]", list(map(len, messages))), ffi.new("uint8_t[]", 32 * len(messages))
     call(lib.ocigc_digest_many, lib.OCIGC_SHA256, ffi.NULL, len(messages), array, lengths, out)

@@ -59,7 +59,7 @@ class BlobWriter:
 
 
 def random_bytes(random: Random, size: int, at_once: int = 1 << 27) -> bytes:
-    """So many bytes, in pieces: Python counts the bits of one in a C int."""
+    """Random bytes, in pieces, because Python counts the bits of one piece in a C int."""
     return b"".join(random.randbytes(min(at_once, size - start)) for start in range(0, size, at_once))
 
 

@@ -1,5 +1,5 @@
-"""The content of a synthetic layout: images, and everything that gathers around them in years of pushing and
-signing.
+"""The content of a synthetic layout: images, and everything that gathers around them in years of pushes and
+signatures.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class _Generator:
             manifests.append({**manifest, "platform": {"architecture": architecture, "os": "linux"}})
             attestations.append(self._attestation(manifest))
         if self._spec.blobs is None and self._random.random() < 0.2:
-            # Somebody copied only one platform. Not where only size counts: other tools must read that too.
+            # Somebody copied only one platform. Not in layouts for measuring, which other tools must be able to read.
             self._blobs.remove(manifests[1])
         return self._blobs.write_json(
             {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*manifests, *attestations]}, OCI_INDEX

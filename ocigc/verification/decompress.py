@@ -38,11 +38,11 @@ def gunzip(file: IO[bytes]) -> Iterator[bytes]:
                     decoder = zlib.decompressobj(_GZIP)
             elif not waiting:
                 waiting = file.read(_CHUNK)
-        # The rest of the window comes out without further input.
+        # The rest of the window comes out without more input.
         while not decoder.eof and (piece := decoder.decompress(b"", _CHUNK)):
             yield piece
     except zlib.error as error:
-        raise Undecodable(f"no gzip: {error}") from None
+        raise Undecodable(f"not gzip: {error}") from None
     if not decoder.eof:
         raise Undecodable("the gzip stream is cut off")
 
@@ -58,7 +58,7 @@ def zstd_decoder() -> Decoder | None:
             with module.ZstdFile(file) as stream:
                 yield from plain(stream)
         except (module.ZstdError, EOFError) as error:
-            raise Undecodable(f"no zstd: {error}") from None
+            raise Undecodable(f"not zstd: {error}") from None
 
     return decode
 
@@ -75,7 +75,7 @@ def zstd_by_program(file: IO[bytes]) -> Iterator[bytes]:
             process.kill()
             raise
     if process.returncode != 0:
-        raise Undecodable("no zstd, or it is damaged or cut off")
+        raise Undecodable("not zstd, or damaged or cut off")
 
 
 def _zstd_module() -> Any:

@@ -1,9 +1,9 @@
-"""Measures how near verification comes to what the machine can do with a store.
+"""Measures how close verification comes to the limits of the machine.
 
-The machine is the measure, not another program: `efficiency` is the larger of two ratios. One compares the rate of
-verify with that of the hash core for messages in memory, on all cores at once. The other compares it with the rate at
-which many readers that do nothing else can read the same files. The larger ratio tells what the limit is; 1 means that
-it is reached.
+Verify is compared with the machine, not with another program: `efficiency` is the larger of two ratios. One compares
+the rate of verify with that of the hash core for messages in memory, on all cores at once. The other compares it with
+the rate at which many readers that do nothing else read the same files. The larger ratio shows which of the two is the
+limit; 1 means that it is reached.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SEED = 1  # of the sample
 
 @frozen
 class Rate:
-    """How often something was done: bytes or files in one round, and the seconds that each round took."""
+    """A rate: the bytes or files of one round, and the seconds that each round took."""
 
     amount: int
     seconds: tuple[float, ...]
@@ -46,9 +46,9 @@ class Rate:
 class Efficiency:
     """What was measured on so many `cores`, with the hash core that is called `kernel`.
 
-    `core` is the rate of all cores in memory, `reading` and `verifying` are of the same blobs, in bytes. `whole`: all
-    blobs were verified, by the command from its start to its end; otherwise a sample was, without that. With `cold`,
-    the blobs were not in memory. `names` and `statuses` are of a scan, in blobs.
+    `core` is the rate of all cores in memory; `reading` and `verifying` are of the same blobs, in bytes. With `whole`,
+    the command verified all blobs, and its start-up counts; otherwise a sample was verified, without start-up. With
+    `cold`, the blobs were not in memory. `names` and `statuses` are of a scan, in blobs.
     """
 
     cores: int
@@ -78,7 +78,7 @@ class Efficiency:
 
 
 def measure_efficiency(layout: Layout, *, rounds: int, limit: int, cold: bool, watch: Watcher = SILENT) -> Efficiency:
-    """Measures, several rounds of each. Of a store that has more than `limit` bytes, a random sample is read and
+    """Measures each rate in several rounds. If the store has more than `limit` bytes, a random sample is read and
     verified. With `cold`, the kernel is asked to forget the blobs before each round; it keeps those that others use.
 
     Raises UsageError where it is not a layout, and Refused where there is nothing to measure or a blob is not sound.
@@ -100,7 +100,7 @@ def measure_efficiency(layout: Layout, *, rounds: int, limit: int, cold: bool, w
         watch("Hashing, reading and verifying in turns")
         map_blobs()
         verify = (lambda: _command(layout.path)) if whole else (lambda: _verify(store, nodes, layout.path))
-        # In turns, so that what else the machine does falls on all alike.
+        # In turns, so that other work on the machine affects all of them alike.
         turns = [
             (
                 _timed(1, _nothing, hash_on_all),
@@ -141,7 +141,7 @@ def _scans(layout: Layout, detail: Detail, rounds: int) -> tuple[int, tuple[floa
 
 
 def _sample(store: Store, limit: int) -> tuple[array[int], bool]:
-    """Nodes of at most so many bytes, or one; and whether those are all."""
+    """Nodes of at most the given number of bytes, but at least one; and whether these are all."""
     sizes = store.sizes()
     if sum(sizes) <= limit:
         return array("I", range(len(sizes))), True
@@ -156,7 +156,7 @@ def _sample(store: Store, limit: int) -> tuple[array[int], bool]:
 
 
 def _core_work(cores: int) -> tuple[Callable[[], None], int]:
-    """Hashes in memory on all cores for a while; and how many bytes."""
+    """Hashes in memory on all cores for a while; gives how many bytes."""
     messages = [[os.urandom(_MESSAGE_BYTES) for _ in range(_MESSAGES)] for _ in range(cores)]
     repeats = _repeats(messages[0])
 

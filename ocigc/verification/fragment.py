@@ -1,7 +1,7 @@
 """The result of one shard of a verification as a file, and the whole verification made from all of them.
 
-Fragments are merged only if nothing can be missing: every shard is present exactly once, all are of one version of
-ocigc and one way to verify, and each has seen the same images and the same blobs.
+Fragments are merged only if nothing can be missing: every shard is present exactly once, all were made by one version
+of ocigc with the same options, and all have seen the same images and the same blobs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHOWN = 5
 class Seen:
     """What a shard has seen of one layout. Its `path` below the root, as people read it, is empty where the root is the
     layout itself. `index` is the SHA-256 of its index.json, `blobs` the `inventory` of all shards, and the run `began`
-    at an instant. `result` tells of the blobs of this shard, and of all manifests.
+    at an instant. `result` is about the blobs of this shard, and about all manifests.
     """
 
     path: str
@@ -123,14 +123,14 @@ def _refuse_foreign(fragments: Sequence[tuple[str, Fragment]]) -> None:
             raise Refused(f"{name}: {made}: run all shards with one version")
         if each.shard.of != first.shard.of:
             raise Refused(
-                f"{name}: shard {each.shard}, but {first_name} is shard {first.shard}: not of one verification"
+                f"{name}: shard {each.shard}, but {first_name} is shard {first.shard}: not the same verification"
             )
         if each.way != first.way:
             raise Refused(f"{name}: verified in another way than {first_name}: run all shards with the same options")
 
 
 def _refuse_replicas(fragments: Sequence[tuple[str, Fragment]]) -> None:
-    """Refuses fragments of several places. They may be copies of one layout, and each would be verified in part."""
+    """Refuses fragments of different paths. They may be copies of one layout, each verified only in part."""
     first_name, first = fragments[0]
     for name, each in fragments:
         if each.root != first.root:
@@ -150,11 +150,11 @@ def _refuse_gaps(fragments: Sequence[tuple[str, Fragment]]) -> None:
         names[number] = name
     missing = [f"{number}/{of}" for number in range(1, of + 1) if number not in names]
     if missing:
-        raise Refused(f"not all shards are there: {_some(missing)} missing")
+        raise Refused(f"not all shards were given: {_some(missing)} missing")
 
 
 def _merged(path: str, parts: Sequence[tuple[Shard, Seen]]) -> Verification:
-    """What all shards of a layout have found. The latest of them knows what is there now."""
+    """What all shards of a layout have found. The latest of them shows what is there now."""
     layout = path or "the layout"
     _, latest = max(parts, key=lambda part: part[1].began)
     other = next((shard for shard, seen in parts if seen.index != latest.index), None)
@@ -162,7 +162,7 @@ def _merged(path: str, parts: Sequence[tuple[Shard, Seen]]) -> Verification:
         raise Refused(f"{layout}: index.json has changed since shard {other} ran: run the shards again")
     of = parts[0][0].of
     if any(len(seen.blobs) != of for _, seen in parts):
-        raise Refused(f"{layout}: a fragment does not tell of the blobs of all shards: run the shards again")
+        raise Refused(f"{layout}: a fragment does not list the blobs of all shards: run the shards again")
     stale = [str(shard) for shard, seen in parts if seen.blobs[shard.number - 1] != latest.blobs[shard.number - 1]]
     if stale:
         raise Refused(f"{layout}: blobs have come or gone since these shards ran: {_some(stale)}; run them again")

@@ -30,8 +30,8 @@ _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.roo
 
 @dataclass(frozen=True, slots=True)
 class Deep:
-    """Digests of layers, by what was found; `checked` also counts the sound ones. In `mismatched` manifests, the number
-    of layers differs from that of the config's diff IDs. `reasons` has a line for each layer that is not sound.
+    """Digests of layers, by finding; `checked` also counts the sound ones. In `mismatched` manifests, the number of
+    layers differs from that of the config's diff IDs. `reasons` has a line for each layer that is not sound.
     """
 
     checked: int
@@ -95,7 +95,9 @@ class _Layer:
 
 
 def _layers(snapshot: Snapshot) -> tuple[dict[str, _Layer], dict[str, str]]:
-    """The layers of all images with what their configs state; and the manifests whose config states more or fewer."""
+    """The layers of all images with the diff IDs that their configs state; and the manifests whose config states more
+    or fewer.
+    """
     store = snapshot.store
     layers: dict[str, _Layer] = {}
     uneven: dict[str, str] = {}

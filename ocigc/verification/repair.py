@@ -1,4 +1,4 @@
-"""Repairs a blob by a verified copy from another layout."""
+"""Repairs a blob with a verified copy from another layout."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _CHUNK = 1 << 20
 
 
 def repair(layout: Layout, state: Dir, digest: Digest, sources: list[Layout]) -> tuple[bool, list[str]]:
-    """Puts a blob in place, from the first source with a sound copy, over whatever is there. Also gives the sources
+    """Puts a blob in place from the first source with a sound copy, over whatever is there. Also gives the sources
     whose copy is not sound or cannot be read.
 
-    The blob is copied aside, verified while it is copied, synced and renamed, so that there is never half a blob.
+    The blob is copied to a temporary file and verified meanwhile, synced and renamed, so that there is never half a
+    blob.
     `state` is the open state directory, under the exclusive lock. Raises OSError where the layout cannot be written.
     """
     troubles = []

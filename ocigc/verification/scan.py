@@ -33,12 +33,12 @@ _UNSOUND = {
 
 @frozen
 class Verification:
-    """The result of a verification: digests by finding. `checked` blobs were hashed, of `bytes` bytes. `malformed` are
-    reachable manifests whose digest is right but whose form is not; `errors` tell what could not be checked.
-    `unchecked` blobs were left when an interrupt came.
+    """The result of a verification: digests by finding. `checked` blobs, of `bytes` bytes, were hashed. `malformed` are
+    reachable manifests whose digest is right but whose form is not; `errors` say what could not be checked. `unchecked`
+    blobs were left when an interrupt came.
 
     With a ledger, `skipped` blobs were verified recently enough and not read, `compared` ones have the content that the
-    ledger knows, and for `left` ones there was no time. `repaired` and `deep` are None if they were not asked for.
+    ledger knows, and `left` ones were not reached in time. `repaired` and `deep` are None if they were not asked for.
     `incomplete` are images that lack something; `affected` says for each bad or missing blob which images have it. The
     run took `seconds`. `cut_off` says where an archive ends too soon.
     """
@@ -70,7 +70,7 @@ class Verification:
 
 
 def together(members: Sequence[tuple[str, Verification]], errors: Sequence[str]) -> Verification:
-    """What was found in several layouts, each by its path, and what went wrong besides."""
+    """The results of several layouts, each by its path, and other errors."""
     layouts = [each for _, each in members]
 
     def union(lists: Iterable[Sequence[T]]) -> list[T]:

@@ -1,7 +1,7 @@
 """A compressed archive, verified as it is read: once, from its beginning to its end.
 
-Each file is hashed as it comes. What tells what there should be (index.json, manifests, configs, labels) is kept in a
-temporary file without a name, as is all that begins like JSON; layers are not kept.
+Each file is hashed as it comes. Files that say what there should be (index.json, manifests, configs, labels) are kept
+in a temporary file without a name, as is everything that begins like JSON. Layers are not kept.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _BLANK = b" \t\n\r"
 
 
 def open_any(path: str, watch: Watcher, confine: Callable[[], None] = lambda: None) -> Layout:
-    """Opens the directory of a layout, an archive, or one that is compressed by gzip or zstd: that is read to its end
-    now, after a call of `confine`. Raises UsageError and Refused."""
+    """Opens the directory of a layout, an archive, or an archive that is compressed by gzip or zstd. The last is read
+    to its end now, after a call of `confine`. Raises UsageError and Refused."""
     magic = b""
     if os.path.isfile(path):
         fd = open_archive(path)
@@ -58,7 +58,7 @@ def _zstd(path: str) -> Decoder:
         return decoder
     if which("zstd") is None:
         raise UsageError(
-            f"{printable(path)}: compressed by zstd, which takes the program `zstd`, or Python's package backports.zstd"
+            f"{printable(path)}: compressed by zstd: install the program `zstd`, or Python's package backports.zstd"
         )
     return zstd_by_program
 
@@ -69,8 +69,8 @@ class StreamedArchive(Archive):
     is_streamed = True
 
     def __init__(self, path: str, decoder: Decoder, watch: Watcher, confine: Callable[[], None] = lambda: None) -> None:
-        """Reads all of it; calls `confine` once it needs nothing more but to read. Raises UsageError, and Refused where
-        it cannot be read or there is no room for what has to be kept."""
+        """Reads all of it; calls `confine` once it only has to read. Raises UsageError, and Refused where it cannot be
+        read or there is no room for what has to be kept."""
         source = open_archive(path)
         try:
             with open(source, "rb", buffering=0) as file, TemporaryFile(buffering=0) as spool:
@@ -82,7 +82,7 @@ class StreamedArchive(Archive):
             raise Refused(f"{printable(path)}: {error.strerror or error}") from None
 
     def scan(self, *_: object) -> Store:
-        """Its blobs, with what they were found to be."""
+        """Its blobs, with the digests that were computed."""
         directory = self.dir
         assert isinstance(directory, ArchiveDir)
         store = _HashedStore.of_archive(self.fd, directory.members())
@@ -96,7 +96,7 @@ class _HashedStore(Store):
     verdicts: Mapping[str, Verdict]
 
     def verify(self, nodes: Sequence[int], *_: object, **__: object) -> Hashes:
-        """What was found as they came."""
+        """The verdicts of the blobs, which were hashed as they came."""
         return Hashes(bytearray(self.verdicts[digest] for digest in self.digests(nodes)), bytearray())
 
 
@@ -121,7 +121,7 @@ def _verdict(digest: str, file: File) -> Verdict:
 
 
 class _Stream:
-    """What comes out of a decoder, as a file to read."""
+    """The output of a decoder, as a file to read."""
 
     def __init__(self, file: IO[bytes], decoder: Decoder, report: Report | None) -> None:
         self.trouble = ""
@@ -133,7 +133,7 @@ class _Stream:
         self._rest = memoryview(self._next() or b"")  # whatever decodes has begun
 
     def read(self, count: int) -> bytes:
-        """Up to so many bytes; none at the end, and where the stream cannot be decoded any further."""
+        """Up to `length` bytes; none at the end, or if the stream cannot be decoded any further."""
         while not self._rest:
             piece = self._next()
             if piece is None:
@@ -162,7 +162,7 @@ class _Stream:
 
 @dataclass
 class _Spool:
-    """Where the contents are kept that are needed later."""
+    """The contents that are needed later."""
 
     file: IO[bytes]
     stream: _Stream
@@ -170,7 +170,7 @@ class _Spool:
     end: int = field(default=0, init=False)
 
     def members(self) -> Iterator[tuple[Member, File]]:
-        """The members, hashed and kept as it is due."""
+        """The members; each is hashed, and kept if it is needed later."""
         for member in self.tar:
             file = File(NOT_KEPT, member.size, member.modified)
             # Where the archive ends in it, it is no member, and the next step says so.
@@ -220,7 +220,7 @@ class _Spool:
             try:
                 written = self.file.write(view)
             except OSError as error:
-                raise Refused(f"{gettempdir()}: {error.strerror}, but manifests of a stream are kept there") from None
+                raise Refused(f"{gettempdir()}: {error.strerror}; manifests of a stream are kept there") from None
             self.end += written
             view = view[written:]
 

@@ -128,7 +128,7 @@ def test_foreign_shards(layout: LayoutWriter, tmp_path: Path) -> None:
     other.tag(other.image("another"), "other:1")
     (strange := tmp_path / "strange").mkdir()
     refused(ocigc("merge", files[0], shards(2, other.path, strange)[1]), 3, "index.json has changed", "1/2")
-    refused(ocigc("merge", files[0], shards(3, layout.path, strange)[1]), 3, "not of one verification")
+    refused(ocigc("merge", files[0], shards(3, layout.path, strange)[1]), 3, "not the same verification")
     refused(ocigc("merge", files[0], shards(2, layout.path, strange, "--sparse")[1]), 3, "the same options")
 
 

@@ -162,7 +162,7 @@ def test_no_room_for_what_a_stream_has(tmp_path: Path, packed: bytes) -> None:
     )
     assert (done.returncode, done.stdout) == (3, "")
     assert len(done.stderr.splitlines()) == 1
-    assert "File too large, but manifests of a stream are kept there" in done.stderr
+    assert "File too large; manifests of a stream are kept there" in done.stderr
 
 
 def test_what_is_no_blob(tmp_path: Path, packed: bytes) -> None:
