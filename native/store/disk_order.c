@@ -4,6 +4,7 @@
 #include "store/files.h"
 #include "store/names.h"
 #include "store/opened.h"
+#include "store/parallel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,15 @@ struct found {
     uint32_t node;
 };
 
+/* All nodes with their inodes, found by several threads. */
 struct listing {
+    const ocigc_store *store;
     uint8_t *seen; /* a bit per node: a name may be listed twice */
     struct found *found;
     uint32_t count;
+    const struct ocigc_digest_table *table; /* whose directory is listed now */
+    struct ocigc_directory directory;
+    bool failed;
 };
 
 static bool is_in_memory(const ocigc_store *store, uint32_t node)
@@ -46,50 +52,54 @@ static bool are_in_memory(const ocigc_store *store, const uint32_t *nodes, uint3
 
 static void take(struct listing *listing, uint64_t inode, uint32_t node)
 {
-    listing->seen[node / 8] |= (uint8_t)(1u << node % 8);
-    listing->found[listing->count++] = (struct found){inode, node};
+    uint8_t bit = (uint8_t)(1u << node % 8);
+    if ((__atomic_fetch_or(&listing->seen[node / 8], bit, __ATOMIC_RELAXED) & bit) == 0)
+        listing->found[__atomic_fetch_add(&listing->count, 1, __ATOMIC_RELAXED)] = (struct found){inode, node};
 }
 
-static bool is_seen(const struct listing *listing, uint32_t node)
+static void take_names(void *context)
 {
-    return (listing->seen[node / 8] >> node % 8 & 1) != 0;
-}
-
-static void take_name(struct listing *listing, const struct ocigc_digest_table *table, const struct dirent64 *entry)
-{
-    uint32_t position = ocigc_table_find(table, entry->d_name, strlen(entry->d_name));
-    if (position != UINT32_MAX && !is_seen(listing, table->first + position))
-        take(listing, entry->d_ino, table->first + position);
+    struct listing *listing = context;
+    struct ocigc_names names;
+    int taken = -1;
+    if (ocigc_names_init(&names)) {
+        const struct dirent64 *entry;
+        while ((taken = ocigc_names_take(&names, &listing->directory)) > 0) {
+            while ((entry = ocigc_names_next(&names)) != NULL) {
+                uint32_t position = ocigc_table_find(listing->table, entry->d_name, strlen(entry->d_name));
+                if (position != UINT32_MAX)
+                    take(listing, entry->d_ino, listing->table->first + position);
+            }
+        }
+    }
+    ocigc_names_free(&names);
+    if (taken != 0)
+        __atomic_store_n(&listing->failed, true, __ATOMIC_RELAXED);
 }
 
 /* The directory was listed a moment ago, so to list it again needs no disk. */
-static bool list(struct listing *listing, const ocigc_store *store, const struct ocigc_digest_table *table)
+static bool list(struct listing *listing, const struct ocigc_digest_table *table)
 {
-    struct ocigc_directory directory;
-    struct ocigc_names names;
-    int taken = -1, descriptor = ocigc_open_directory(store->blobs, table->name);
+    int descriptor = ocigc_open_directory(listing->store->blobs, table->name);
     if (descriptor < 0)
         return false;
-    ocigc_directory_init(&directory, descriptor);
-    if (ocigc_names_init(&names)) {
-        const struct dirent64 *entry;
-        while ((taken = ocigc_names_take(&names, &directory)) > 0)
-            while ((entry = ocigc_names_next(&names)) != NULL)
-                take_name(listing, table, entry);
-    }
-    ocigc_names_free(&names);
-    ocigc_directory_close(&directory);
-    return taken == 0;
+    listing->table = table;
+    ocigc_directory_init(&listing->directory, descriptor);
+    /* Anybody can make many small directories of other algorithms. */
+    ocigc_parallel(table->algorithm == OCIGC_ALGORITHM_OTHER ? 1 : ocigc_thread_count(0), take_names, listing);
+    ocigc_directory_close(&listing->directory);
+    return !listing->failed;
 }
 
 /* In an archive, where a blob begins is its inode. */
-static bool list_all(struct listing *listing, const ocigc_store *store)
+static bool list_all(struct listing *listing)
 {
+    const ocigc_store *store = listing->store;
     bool ok = true;
     for (uint32_t node = 0; store->archive != NULL && node < store->count; node++)
         take(listing, store->archive->blobs[node].start, node);
     for (uint32_t i = 0; ok && store->archive == NULL && i < store->table_count; i++)
-        ok = list(listing, store, &store->tables[i]);
+        ok = list(listing, &store->tables[i]);
     return ok;
 }
 
@@ -104,14 +114,18 @@ static int by_inode(const void *left, const void *right)
 /* All nodes by inode; those that were not found come last. NULL: that cannot be found out. */
 static uint32_t *sort_nodes(const ocigc_store *store)
 {
-    struct listing listing = {calloc(store->count / 8 + 1, 1), malloc(store->count * sizeof *listing.found), 0};
+    struct listing listing = {
+        .store = store,
+        .seen = calloc(store->count / 8 + 1, 1),
+        .found = malloc(store->count * sizeof *listing.found),
+    };
     uint32_t *nodes = malloc(store->count * sizeof *nodes), count = 0;
-    if (nodes != NULL && listing.seen != NULL && listing.found != NULL && list_all(&listing, store)) {
+    if (nodes != NULL && listing.seen != NULL && listing.found != NULL && list_all(&listing)) {
         qsort(listing.found, listing.count, sizeof *listing.found, by_inode);
         for (; count < listing.count; count++)
             nodes[count] = listing.found[count].node;
         for (uint32_t node = 0; node < store->count; node++)
-            if (!is_seen(&listing, node))
+            if ((listing.seen[node / 8] >> node % 8 & 1) == 0)
                 nodes[count++] = node;
     } else {
         free(nodes);
