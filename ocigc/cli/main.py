@@ -68,6 +68,7 @@ def _command(words: Sequence[str]) -> int:
     from ocigc.errors import Refused  # noqa: PLC0415
 
     args = Namespace(answered=False, metrics=None, failure=None)
+    os.umask(os.umask(0o077) & 0o077)  # what the owner may do with a new file is not for the umask to say
     _interrupt_on_termination()
     try:
         code = _run(args, words)

@@ -77,7 +77,7 @@ def _is_in_one(layouts: Sequence[str], digest: Digest) -> bool:
 
 def _show(restored: Restored, layout: str) -> None:
     for image in restored.images:
-        print(f"{layout}restored: {printable(image.familiar)}")
+        print(f"{layout}{'restored' if restored.is_new else 'in place'}: {printable(image.familiar)}")
     print(f"{layout}{count(restored.blobs, 'blob')} restored")
     for name in restored.moved_on:
         log.note(

@@ -14,7 +14,7 @@ from ocigc.errors import MalformedError
 from ocigc.image import NAME_ANNOTATIONS, REFERENCE_NAME
 from ocigc.native import Entries, members, sha256
 from ocigc.reference import is_bare_tag, split_names, tag_of
-from ocigc.strict_json import BEGINS_WITH_BOM, BOM
+from ocigc.strict_json import BEGINS_WITH_BOM, BOM, write_json
 from ocigc.values import field, frozen
 
 _PIECE = 1 << 20  # bytes
@@ -150,7 +150,7 @@ def _without_names(annotations: bytes, names: Collection[str] | None) -> bytes:
             changed[number] = None
         elif len(after) < len(before):
             key = annotations[found[number].start : found[number].value]
-            changed[number] = key + json.dumps(",".join(after), ensure_ascii=False).encode()
+            changed[number] = key + write_json(",".join(after))
     return cut(annotations, [(member.start, member.end) for member in found], changed)
 
 
@@ -164,7 +164,7 @@ def with_name(entry: bytes, name: str) -> bytes:
     key = next((each for each in keys if each in NAME_ANNOTATIONS), REFERENCE_NAME)
     if is_bare_tag(name):
         key = REFERENCE_NAME
-    value = json.dumps(name, ensure_ascii=False).encode()
+    value = write_json(name)
     annotations = _with_first_member(_without_names(annotations, None), key, value)
     if present is None:
         return _with_first_member(entry, "annotations", annotations)

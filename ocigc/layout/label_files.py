@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 
 from ocigc.digest import Digest
 from ocigc.layout.dirfd import Dir, naming
-from ocigc.strict_json import parse_json, string_map
+from ocigc.strict_json import parse_json, string_map, write_json
 
 DIRECTORY = "labels"
 SUFFIX = ".json"
@@ -81,7 +80,7 @@ def add_label(layout: Dir, aside: Dir, digest: Digest, label: str, value: str) -
 def _replace(layout: Dir, aside: Dir, digest: Digest, labels: dict[str, str]) -> None:
     directory, name = _place(digest)
     with naming(f"{DIRECTORY}/{directory}/{name}"), layout.below(DIRECTORY, directory) as parent:
-        content = json.dumps(labels, ensure_ascii=False).encode(errors="surrogatepass")
+        content = write_json(labels)
         aside.remove(_DRAFT)
         aside.write(_DRAFT, content, parent.stat(name))
         aside.rename(_DRAFT, parent, name)

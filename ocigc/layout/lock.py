@@ -37,8 +37,12 @@ def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
 
     Raises Refused.
     """
-    with _locked(layout, fcntl.LOCK_EX, wait) as (state, _):
-        yield state
+    with _locked(layout, fcntl.LOCK_EX, wait) as (state, _, is_new):
+        try:
+            yield state
+        finally:
+            if is_new:
+                _remove_unused(layout, state)
 
 
 @contextmanager
@@ -47,35 +51,66 @@ def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     and the descriptor of the lock: a process that inherits it has the lock too. Waits without limit if `wait` is None.
     Raises Refused.
     """
-    with _locked(layout, fcntl.LOCK_SH, wait) as locked:
-        yield locked
+    with _locked(layout, fcntl.LOCK_SH, wait) as (state, fd, _):
+        yield state, fd
 
 
 @contextmanager
-def _locked(layout: Layout, operation: int, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
-    with naming(f"{layout.path}/{STATE}"):
-        state, fd = _open_state(layout)
-    try:
-        _acquire(fd, operation, wait)
-        yield state, fd
-    finally:
-        with suppress(OSError):
-            os.close(fd)
-        state.close()
+def _locked(layout: Layout, operation: int, wait: Duration | None) -> Iterator[tuple[Dir, int, bool]]:
+    """Gives the open state directory, the descriptor of the lock, and whether this has made the directory.
+
+    A run that made it and left nothing in it removes it, with the lock. So a lock counts only on the file that has the
+    name, as with that of BuildKit.
+    """
+    deadline = None if wait is None else time.monotonic_ns() + nanoseconds(wait)
+    is_new = False
+    while True:
+        with naming(f"{layout.path}/{STATE}"):
+            is_new |= _make_state(layout)
+            opened = _open_state(layout)
+        if opened is None:
+            continue  # it was removed in this moment
+        state, fd = opened
+        try:
+            _acquire(fd, operation, deadline)
+            if _has_name(fd, layout):
+                yield state, fd, is_new
+                return
+        finally:
+            with suppress(OSError):
+                os.close(fd)
+            state.close()
 
 
-def make_state(layout: Layout) -> None:
-    """Makes the state directory if it is missing. Raises OSError, and UsageError for an archive."""
+def _has_name(fd: int, layout: Layout) -> bool:
+    """Whether an open lock is the one of the layout."""
+    with suppress(FileNotFoundError), layout.dir.below(STATE) as state:
+        return os.path.samestat(os.fstat(fd), state.stat(_NAME))
+    return False
+
+
+def _remove_unused(layout: Layout, state: Dir) -> None:
+    """Removes a state directory that has nothing but the lock, which this process has exclusively."""
+    with suppress(OSError):
+        if state.names() == [_NAME]:
+            state.remove(_NAME)
+            os.rmdir(STATE, dir_fd=layout.fd)
+
+
+def make_state(layout: Layout) -> bool:
+    """Makes the state directory if it is missing; whether it was. Raises OSError, and UsageError for an archive."""
     if layout.is_archive:
         raise UsageError(f"{layout.path}: an archive is only read: unpack it into a directory first")
     with suppress(FileExistsError):
         layout.dir.make(STATE)
         layout.dir.sync()
+        return True
+    return False
 
 
-def _open_state(layout: Layout) -> tuple[Dir, int]:
+def _make_state(layout: Layout) -> bool:
     try:
-        make_state(layout)
+        return make_state(layout)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -83,18 +118,28 @@ def _open_state(layout: Layout) -> tuple[Dir, int]:
             f"{layout.path}/{STATE}: the disk is full: this needs {_STATE_SIZE:,} bytes and {_STATE_FILES} inodes free "
             "there; nothing was changed"
         ) from error
-    state = layout.dir.below(STATE)
+
+
+def _open_state(layout: Layout) -> tuple[Dir, int] | None:
+    """The state directory and the file of the lock, open; None if another process has removed them just now."""
+    like = layout.dir.stat(MARKER)
+    try:
+        state = layout.dir.below(STATE)
+    except FileNotFoundError:
+        return None
     path = f"{layout.path}/{STATE}/{_NAME}"
     try:
         with naming(path):
             with suppress(FileExistsError):
-                state.write(_NAME, b"", layout.dir.stat(MARKER))
+                state.write(_NAME, b"", like)
             fd = os.open(_NAME, _OPEN, dir_fd=state.fd)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Refused(f"{path}: not a plain file; remove it")
-    except BaseException:
+    except BaseException as error:
         state.close()
+        if isinstance(error, Refused) and isinstance(error.__cause__, FileNotFoundError):
+            return None
         raise
     return state, fd
 
@@ -104,23 +149,26 @@ def shared(layout: Layout, wait: Duration) -> Iterator[None]:
     """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Waits up to `wait`.
     Raises Refused.
     """
-    try:
-        with layout.dir.below(STATE) as state:
-            fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
-    except OSError:
-        # Nobody has ever locked it, or locking is not permitted. Reading does no harm.
-        yield
-        return
-    try:
-        _acquire(fd, fcntl.LOCK_SH, wait)
-        yield
-    finally:
-        with suppress(OSError):
-            os.close(fd)
+    deadline = time.monotonic_ns() + nanoseconds(wait)
+    while True:
+        try:
+            with layout.dir.below(STATE) as state:
+                fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
+        except OSError:
+            # Nobody has ever locked it, or locking is not permitted. Reading does no harm.
+            yield
+            return
+        try:
+            _acquire(fd, fcntl.LOCK_SH, deadline)
+            if _has_name(fd, layout):
+                yield
+                return
+        finally:
+            with suppress(OSError):
+                os.close(fd)
 
 
-def _acquire(fd: int, operation: int, wait: Duration | None) -> None:
-    deadline = None if wait is None else time.monotonic_ns() + nanoseconds(wait)
+def _acquire(fd: int, operation: int, deadline: int | None) -> None:
     while True:
         try:
             return fcntl.flock(fd, operation | fcntl.LOCK_NB)

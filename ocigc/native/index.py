@@ -115,7 +115,7 @@ class Entries:
         """Sorts positions by names, then by digests. The name of an entry without one is `nameless` and its digest;
         `prefix` goes before the names of those that are `prefixed` (one flag per entry).
         """
-        texts = [ffi.new("char[]", text.encode()) for text in (nameless, prefix)]
+        texts = [ffi.new("char[]", text.encode(errors="surrogatepass")) for text in (nameless, prefix)]
         flags = ffi.NULL if prefixed is None else ffi.from_buffer("uint8_t[]", prefixed)
         naming = ffi.new("struct ocigc_naming *", (*texts, flags))
         lib.ocigc_index_sort(self._handle, pointer(positions), len(positions), naming)

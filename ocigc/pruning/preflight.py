@@ -38,10 +38,10 @@ _REASONS = {
 BLOCK = 4096  # bytes
 _DIRECTORIES = 16  # that a run makes
 _FILES = 32  # and directories that a run makes, besides label files
-_JOURNAL = 1024  # bytes of an empty one, at most
+JOURNAL_SIZE = 1024  # bytes of an empty one, at most
 _POSITION = 32  # bytes of an entry in the journal
-_UNLEASE = 512  # bytes of a label in the journal
-_LONG_LINE = 137  # bytes of the longest digest in the list of blobs to delete
+UNLEASE_SIZE = 512  # bytes of a label in the journal
+LONG_LINE = 137  # bytes of the longest digest in the list of blobs to delete
 _LINE = 80  # bytes of a digest in the list of blobs to delete, and as much of a name in a directory
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -54,9 +54,9 @@ def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) ->
         try:
             with layout.dir.below(top, algorithm) as directory:
                 _try_to_remove(directory, name)
-                _there_and_back(state, directory)
+                there_and_back(state, directory)
         except OSError as error:
-            if error.errno in _FULL:
+            if is_full(error):
                 raise  # `asking_for` says what is needed
             reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
             raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
@@ -118,7 +118,13 @@ def _mount_of(fd: int) -> str | None:
     return None
 
 
-def _there_and_back(state: Dir, directory: Dir) -> None:
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or the quota of a user or project, is full."""
+    return error.errno in _FULL
+
+
+def there_and_back(state: Dir, directory: Dir) -> None:
+    """Moves an empty file from the state directory to another one, and back. Raises OSError."""
     state.remove(PROBE)
     os.close(os.open(PROBE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=state.fd))
     try:
@@ -156,8 +162,8 @@ def needed(snapshot: Snapshot, entries: int, blobs: int, labels: int) -> int:
     """Bytes that a run needs in all, before it has freed any. It takes out or renames `entries` entries."""
     layout = snapshot.layout
     listed = layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
-    journal = _JOURNAL + _POSITION * entries + _UNLEASE * labels
-    files = [snapshot.index.size, snapshot.index.size, listed, listed, journal, _LONG_LINE * blobs]
+    journal = JOURNAL_SIZE + _POSITION * entries + UNLEASE_SIZE * labels
+    files = [snapshot.index.size, snapshot.index.size, listed, listed, journal, LONG_LINE * blobs]
     files += [needed_after(blobs, labels)]
     return sum(-(-size // BLOCK) * BLOCK for size in files) + 3 * BLOCK
 
@@ -168,7 +174,7 @@ def asking_for(layout: Layout, size: int, files: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise NoRoom(layout, size, files) from error
         raise
 

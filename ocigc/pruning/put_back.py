@@ -8,7 +8,6 @@ gets the labels of garbage collection that it lacks, as they may keep blobs.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
@@ -26,7 +25,7 @@ from ocigc.layout.blob_check import WITHOUT_BLAKE3, verdict
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
 from ocigc.native import Verdict
-from ocigc.strict_json import parse_json, string_map
+from ocigc.strict_json import parse_json, string_map, write_json
 
 _PATIENCE = 1.0  # seconds, for a writer to finish the file in the way
 _RETRY_SECONDS = 0.05
@@ -36,9 +35,12 @@ _CHUNK = 1 << 20
 
 @dataclass(slots=True)
 class PutBack:
-    """The digests of blobs that are back, and of those without a sound copy."""
+    """The digests of blobs that are back, of those of them that were not in place before, and of those without a sound
+    copy.
+    """
 
     back: list[Digest] = field(default_factory=list)
+    placed: list[Digest] = field(default_factory=list)
     damaged: list[Digest] = field(default_factory=list)
 
 
@@ -169,15 +171,16 @@ class _Way:
                 result.damaged.append(digest)
                 return
             self._place(source, target, name)
+            result.placed.append(digest)
         elif not source.samefile(name, target):
-            if not self._replace_if_bad(digest, source, target):
+            if not self._replace_if_bad(digest, source, target, result):
                 result.damaged.append(digest)
                 return
         else:
             self._give_up(source, target, name)
         result.back.append(digest)
 
-    def _replace_if_bad(self, digest: Digest, source: Dir, target: Dir) -> bool:
+    def _replace_if_bad(self, digest: Digest, source: Dir, target: Dir, result: PutBack) -> bool:
         """Replaces a file in the way with the copy of the source, unless it is sound. Gives whether it is sound now."""
         _, name = digest.parts
         if not stat.S_ISREG(target.stat(name).st_mode):
@@ -190,6 +193,7 @@ class _Way:
             if verdict(self._source, digest) is not Verdict.SOUND:
                 return False
             self._place(source, target, name)
+            result.placed.append(digest)
             return True
         self._give_up(source, target, name)
         return True
@@ -241,7 +245,7 @@ class _Way:
         """Adds the labels of garbage collection that the file in the way lacks."""
         added = {key: value for key, value in taken_out.items() if key.startswith(labels.PREFIX) and key not in present}
         if added:
-            content = json.dumps({**present, **added}, ensure_ascii=False).encode(errors="surrogatepass")
+            content = write_json({**present, **added})
             self._write(content, target.stat(name), target, name)
 
     def _write(self, content: bytes, like: os.stat_result, target: Dir, name: str) -> None:

@@ -20,6 +20,7 @@ from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, remove_leftovers
 from ocigc.layout.snapshot import Elsewhere, Snapshot
+from ocigc.native import NEVER
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, trash
 from ocigc.pruning.after_commit import Executed, RunTerms
@@ -55,7 +56,7 @@ def prune_locked(
     request = options.request
     now = request.now
     in_grace_after = now if request.in_grace_after is None else request.in_grace_after
-    expires = None if options.trash is None else now + nanoseconds(options.trash)
+    expires = None if options.trash is None else min(now + nanoseconds(options.trash), NEVER)
     terms = RunTerms(now, in_grace_after, expires, options.wait, elsewhere)
     earlier, made = _Earlier.of(_recover(layout, state, terms, watch)), _Earlier()
     trash.remove_old(layout, state, now)

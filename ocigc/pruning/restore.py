@@ -21,10 +21,11 @@ from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import load
 from ocigc.native import parse_document
 from ocigc.progress import SILENT, Watcher
-from ocigc.pruning import journal, preflight, run_directory, trash
+from ocigc.pruning import journal, preflight, restore_preflight, run_directory, trash
 from ocigc.pruning.after_commit import RunTerms
 from ocigc.pruning.commit import roll_back
 from ocigc.pruning.journal import RUN, RestoreJournal
+from ocigc.pruning.preflight import asking_for
 from ocigc.pruning.recover import recover
 from ocigc.pruning.restore_plan import plan_restore
 from ocigc.pruning.restore_steps import carry_out_restore
@@ -38,9 +39,10 @@ class NothingToRestore(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: images, and the number of blobs. `missing` are the digests of blobs that have no copy any more,
-    `damaged` those of blobs whose copy in the trash cannot be read or is not sound. `moved_on` are the names that
-    belong to another image by now; the images that had them came back without them.
+    """What came back: images, and the number of blobs; `is_new` says whether anything was not in place before.
+    `missing` are the digests of blobs that have no copy any more, `damaged` those of blobs whose copy in the trash
+    cannot be read or is not sound. `moved_on` are the names that belong to another image by now; the images that had
+    them came back without them.
     """
 
     images: Sequence[ImageRecord]
@@ -48,6 +50,7 @@ class Restored:
     missing: Sequence[Digest]
     damaged: Sequence[Digest] = ()
     moved_on: Sequence[str] = ()
+    is_new: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -116,7 +119,12 @@ def restore(
                 pass  # nobody else has it: better to wait now than halfway
         with held_back() as check:
             check()
-            run_directory.open_restore(state, layout, record, wanted)
+            places, labels = restore_preflight.arriving(layout, state, wanted)
+            room = restore_preflight.needed_later(layout, record, labels)
+            size = restore_preflight.needed_in_all(record, wanted, room)
+            with asking_for(layout, size, restore_preflight.needed_files(labels)):
+                restore_preflight.check(layout, state, places)
+                run_directory.open_restore(state, layout, record, wanted, room)
             try:
                 with state.below(RUN) as directory:
                     came = carry_out_restore(layout, state, directory, record, wait)
@@ -130,7 +138,7 @@ def restore(
         figures = {"images": len(images), "blobs": came.blobs}
         history.append(layout, state, chosen.id, "restore", figures, watch)
     missing = [digest for digest in missing if digest not in came.damaged]
-    return Restored(images, came.blobs, missing, came.damaged, came.moved_on)
+    return Restored(images, came.blobs, missing, came.damaged, came.moved_on, came.blobs + came.entries > 0)
 
 
 def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SILENT) -> Restored:

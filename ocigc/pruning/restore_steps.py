@@ -32,11 +32,13 @@ from ocigc.times import Duration
 
 @dataclass(frozen=True, slots=True)
 class BroughtBack:
-    """How many blobs came back, the digests of blobs without a sound copy, and the names that belong to another image
-    by now. An image that had such a name came back without it.
+    """How many blobs and entries of index.json came back (those that were in place do not count), the digests of blobs
+    without a sound copy, and the names that belong to another image by now. An image that had such a name came back
+    without it.
     """
 
     blobs: int
+    entries: int
     damaged: Sequence[Digest]
     moved_on: Sequence[str]
 
@@ -45,14 +47,16 @@ def carry_out_restore(layout: Layout, state: Dir, run: Dir, record: RestoreJourn
     """Does what a restore's journal says, and removes the journal. Waits up to `wait` for BuildKit. Raises Refused and
     OSError; nothing is lost then.
     """
-    back, damaged = _bring_blobs(layout, state, run, run_directory.to_restore(run), record.run)
+    run_directory.release_room(run)
+    placed, damaged = _bring_blobs(layout, state, run, run_directory.to_restore(run), record.run)
     content = _index_of(entry for _, entry in record.entries)
     source = parse(content)
+    added: list[bytes] = []
     moved_on: list[str] = []
 
     def lacking(index: Index) -> Sequence[bytes]:
-        entries, moved_on[:] = missing_entries(source, content, range(len(source.entries)), index)
-        return entries
+        added[:], moved_on[:] = missing_entries(source, content, range(len(source.entries)), index)
+        return added
 
     add_entries(layout, run, lacking, wait)
     for each in record.unlease:
@@ -63,22 +67,26 @@ def carry_out_restore(layout: Layout, state: Dir, run: Dir, record: RestoreJourn
             docker_list.bring_back(layout.dir, source_run, names)
         trash.note_restored(state, record.run, (position for position, _ in record.entries), record.started)
     run_directory.discard(state)
-    return BroughtBack(len(back), sorted(damaged), moved_on)
+    return BroughtBack(len(placed), len(added), sorted(damaged), moved_on)
 
 
 def _bring_blobs(
     layout: Layout, state: Dir, run: Dir, digests: Iterable[Digest], first: str
 ) -> tuple[set[Digest], set[Digest]]:
-    """Brings blobs back from the run `first` in the trash, or else from the other runs."""
+    """Brings blobs back from the run `first` in the trash, or else from the other runs. Gives those that were not in
+    place, and those without a sound copy.
+    """
     back: set[Digest] = set()
+    placed: set[Digest] = set()
     damaged: set[Digest] = set()
     wanted = list(digests)
     with ExitStack() as stack:
         for source in _sources(state, first, stack):
             result = copy_back(layout, source, (digest for digest in wanted if digest not in back), run)
             back.update(result.back)
+            placed.update(result.placed)
             damaged.update(result.damaged)
-    return back, damaged - back
+    return placed, damaged - back
 
 
 def _sources(state: Dir, first: str, stack: ExitStack) -> Iterator[Dir]:

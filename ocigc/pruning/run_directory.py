@@ -127,12 +127,15 @@ def open_run(
     return None
 
 
-def open_restore(state: Dir, layout: Layout, journal: RestoreJournal, to_restore: Iterable[Digest]) -> None:
-    """Puts the journal of a restore in place, synced. `to_restore` are the digests to bring back. Raises OSError."""
+def open_restore(state: Dir, layout: Layout, journal: RestoreJournal, to_restore: Iterable[Digest], room: int) -> None:
+    """Puts the journal of a restore in place, synced. `to_restore` are the digests to bring back. `room` bytes are
+    reserved until `release_room`. Raises OSError.
+    """
     like = layout.dir.stat(INDEX)
     with _draft(state) as draft:
         write(draft, journal, like)
         draft.write_pieces(_TO_RESTORE, _lines(to_restore), like)
+        _reserve(draft, room)
 
 
 def _reserve(draft: Dir, size: int) -> None:

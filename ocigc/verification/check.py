@@ -26,8 +26,8 @@ _SUFFIX = ".json"
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What is wrong. The following are normal and not findings: `absent` (digests that something refers to), `orphans`
-    (a count), `expired_leases`, and `leftovers` (temporary files of other tools). `unknown_files` names at most a
-    thousand.
+    (a count), `expired_leases`, `leases_of_absent`, and `leftovers` (temporary files of other tools). `unknown_files`
+    names at most a thousand.
     """
 
     absent: Sequence[str]
@@ -52,7 +52,7 @@ class Findings:
         return not any(getattr(self, field.name) for field in fields(self) if field.name not in _NORMAL)
 
 
-_NORMAL = ("absent", "orphans", "expired_leases", "affected", "leftovers")
+_NORMAL = ("absent", "orphans", "expired_leases", "leases_of_absent", "affected", "leftovers")
 
 
 @accepts_path

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ocigc._version import __version__
-from ocigc.errors import MalformedError, Refused, printable
+from ocigc.errors import MalformedError, Refused, UsageError, printable
 from ocigc.layout.completeness import Incomplete
 from ocigc.layout.damage import Affected
 from ocigc.plain import plain, restored
@@ -64,7 +64,11 @@ def dump(fragment: Fragment) -> str:
 
 
 def parse(content: bytes, name: str) -> Fragment:
-    """The fragment in a file of that name. Raises MalformedError."""
+    """The fragment in a file of that name. Raises UsageError for a file of another kind, and MalformedError for a
+    fragment that is damaged.
+    """
+    if b'"shard"' not in content:
+        raise UsageError(f"{name}: not a fragment of a verification: a shard that was verified writes one")
     try:
         found = json.loads(content)
         if not isinstance(found, dict) or found.pop(_SUM, None) != _checksum(found):

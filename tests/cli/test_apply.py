@@ -131,6 +131,40 @@ def test_what_is_not_a_plan(layout: LayoutWriter, content: str, words: str) -> N
     assert layout.present() == before
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("now", 10**30, 2),
+        ("now", -1, 2),
+        ("grace", 2**63, 2),
+        ("grace", -1, 2),
+        ("trash", 10**30, 2),
+        ("trash", 2**63 - 1, 0),
+        ("policy", "\ud800", 2),
+        ("repository", "\ud800", 0),
+    ],
+)
+def test_what_a_plan_asks_for_is_checked(layout: LayoutWriter, plan: Path, key: str, value: object, code: int) -> None:
+    document = json.loads(plan.read_text())
+    document["asked"][key] = value
+    plan.write_text(json.dumps(document))
+    before = layout.present()
+    done = ocigc("apply", "--force", plan)
+    assert done.code == code, done
+    assert (layout.present() == before) == (code != 0)
+    assert ocigc("trash", "ls", layout.path).code == 0
+
+
+def test_a_name_that_utf_8_does_not_have(layout: LayoutWriter) -> None:
+    index = layout.path / "index.json"
+    index.write_text(index.read_text().replace("app:3", "\\ud800app:3"))
+    plan = layout.path.parent / "plan.json"
+    options = ("--filter", "until=2100-01-01", "--grace", "0s", "--allow-empty")
+    assert ocigc("prune", "-a", "-n", *options, "--plan-out", plan, layout.path).code == 0
+    assert ocigc("apply", "--force", plan).code == 0
+    assert layout.present() == set()
+
+
 def test_a_plan_never_takes_the_place_of_another_file(layout: LayoutWriter) -> None:
     precious = layout.path.parent / "precious"
     precious.write_text("mine")

@@ -44,8 +44,10 @@ def test_sparse_platforms_orphans_and_expired_leases_are_normal(layout: LayoutWr
     layout.tag(layout.index([amd, arm]), "image:1")
     layout.blob_path(arm).unlink()
     layout.lease("over", [amd], expire="2020-01-01T00:00:00Z")
+    layout.lease("early", [arm])
     answer = found(layout, 0)
     assert (answer["Absent"], answer["ExpiredLeases"]) == ([arm["digest"]], ["over"])
+    assert answer["LeasesOfAbsent"] == [f"early: {arm['digest']}"]
     assert "expired lease, which keeps nothing any longer: over" in ocigc("check", layout.path).out
 
 

@@ -32,7 +32,7 @@ def ocigc(umask: str, *arguments: str | Path) -> None:
     subprocess.run(command, check=True, capture_output=True, cwd="/", stdin=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("umask", ["000", "022", "077"])
+@pytest.mark.parametrize("umask", ["000", "022", "077", "777"])
 def test_owner_and_mode(layout: LayoutWriter, umask: str) -> None:
     owner = layout.path.stat().st_uid
     ocigc(umask, "lease", "create", layout.path, "example.com/kept:1")

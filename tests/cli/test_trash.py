@@ -200,6 +200,25 @@ def test_without_a_run_the_last_one_that_is_not_restored_comes_back(layout: Layo
     assert entries(layout) == index
 
 
+def test_a_restore_says_what_came_back_and_what_was_in_place(layout: LayoutWriter) -> None:
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/both:1").code == 0
+    index = (layout.path / "index.json").read_bytes()
+    assert "restored: example.com/both:1\n" in ocigc("restore", layout.path).out
+    second = ocigc("restore", layout.path)
+    assert (second.code, second.out) == (0, "in place: example.com/both:1\n0 blobs restored\n")
+    (layout.path / "index.json").write_bytes(index)
+    assert ocigc("restore", layout.path).out == "restored: example.com/both:1\n0 blobs restored\n"
+
+
+@pytest.mark.parametrize("duration", ["15250w", "9223372036s", "2562047h47m16s"])
+def test_a_time_that_never_comes_can_be_read_again(layout: LayoutWriter, duration: str) -> None:
+    before = entries(layout)
+    assert ocigc("rm", "--force", "--trash", duration, layout.path, "example.com/both:1").code == 0
+    assert ocigc("trash", "ls", layout.path).code == 0
+    assert ocigc("restore", layout.path).code == 0
+    assert entries(layout) == before
+
+
 def test_emptying_the_trash(layout: LayoutWriter) -> None:
     rm = ("rm", "--force", "--allow-empty", "--trash", "1h", layout.path)
     for name in ("example.com/both:1", "example.com/one:1"):

@@ -309,7 +309,8 @@ def test_a_disk_without_inodes(tmp_path: Path) -> None:
         layout.tag(layout.image("kept"), "example.com/kept:1")
         layout.tag(layout.image("gone"), "example.com/gone:1")
         orphans = [layout.blob(f"orphan {number}") for number in range(40)]
-        ocigc("rm", "--force", layout.path, "none")
+        (layout.path / ".ocigc").mkdir()
+        (layout.path / ".ocigc" / "lock").touch()
         with contextlib.suppress(OSError):
             for number in range(120):
                 (disk / str(number)).touch()
@@ -359,6 +360,25 @@ def test_a_full_disk_with_orphans_that_are_to_be_kept(small_disk: Path) -> None:
     before = snapshot(layout.path)
     refused(ocigc(*PRUNE, "--trash", "1h", layout.path), 3, "the disk is full")
     assert snapshot(layout.path) == before
+
+
+def test_a_restore_on_a_full_disk_says_what_it_needs(small_disk: Path) -> None:
+    layout = LayoutWriter(small_disk / "layout")
+    layout.tag(layout.image("kept"), "example.com/kept:1")
+    layout.tag(layout.image("gone"), "example.com/gone:1")
+    before = snapshot(layout.path)
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
+    pruned = snapshot(layout.path)
+    filled = fill(small_disk)
+    refusal = ocigc("restore", layout.path)
+    refused(refusal, 3, str(layout.path), "the disk is full: this needs ", " bytes free there; nothing was changed")
+    assert snapshot(layout.path) == pruned
+    # That much is enough.
+    needed = int(refusal.err.split("needs ")[1].split(" bytes")[0].replace(",", ""))
+    with filled.open("r+b") as file:
+        file.truncate(filled.stat().st_size - needed)
+    assert ocigc("restore", layout.path).code == 0
+    assert snapshot(layout.path).keys() == {*before, "fill"} - {"fill"}
 
 
 def test_a_read_only_disk(small_disk: Path) -> None:

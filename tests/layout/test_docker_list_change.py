@@ -67,6 +67,16 @@ def test_a_restore_brings_the_list_back_as_it_was(saved: LayoutWriter) -> None:
     assert saved.present() == present
 
 
+def test_a_tag_that_utf_8_does_not_have_stays_as_it_is(saved: LayoutWriter) -> None:
+    listed = saved.path / "manifest.json"
+    listed.write_text(listed.read_text().replace('"acme/app:2"', '"acme/app:2", "\\ud800"'))
+    before = json.loads(listed.read_text())
+    _prune(saved, "acme/app:2\nacme/app:3\n", "--trash", "1h")
+    assert json.loads(listed.read_text()) == before[1:]
+    assert ocigc("restore", saved.path).code == 0
+    assert json.loads(listed.read_text()) == before
+
+
 def test_one_image_comes_back_with_its_entry_and_the_layers_of_that(saved: LayoutWriter) -> None:
     layers = json.loads((saved.path / "manifest.json").read_text())[1]["Layers"]
     _prune(saved, "acme/app:3\n", "--trash", "1d")

@@ -1,0 +1,90 @@
+"""Finds what would stop a restore halfway, before it changes anything: directories that files cannot come into, and a
+full disk.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from ocigc.digest import Digest
+from ocigc.errors import Refused
+from ocigc.layout import docker_list, label_files
+from ocigc.layout.blob_check import has_blob
+from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.layout import INDEX, STATE, Layout
+from ocigc.pruning import trash
+from ocigc.pruning.journal import RestoreJournal
+from ocigc.pruning.preflight import BLOCK, JOURNAL_SIZE, LONG_LINE, UNLEASE_SIZE, is_full, there_and_back
+from ocigc.pruning.run_directory import TRASH
+
+_REASONS = {
+    errno.EPERM: "no file can be put there: not yours, or immutable or append-only (see lsattr)",
+    errno.EACCES: "no permission to write",
+    errno.EXDEV: f"files cannot be moved from {STATE} to there: another device, mount or quota",
+}
+_DIRECTORIES = 8  # that a restore makes
+_FILES = 16  # and directories that a restore makes, besides label files
+_RESTORED = 24  # bytes of an entry in the list of what was restored
+
+
+def arriving(layout: Layout, state: Dir, digests: Iterable[Digest]) -> tuple[list[tuple[str, str]], int]:
+    """Where files will come out of the trash if these blobs do: each directory (`blobs` or `labels`, and the
+    algorithm). And how many label files come, at most. Raises OSError and Refused.
+    """
+    absent = set()
+    for digest in digests:
+        with naming(f"{layout.path}/blobs/{digest.algorithm}"):
+            if digest.registered and not has_blob(layout.dir, digest):
+                absent.add(digest.parts)
+    places: set[tuple[str, str]] = set()
+    labels = 0
+    for run in trash.names(state):
+        for top in ("blobs", label_files.DIRECTORY):
+            for algorithm in {algorithm for algorithm, _ in absent}:
+                names = state.names_below(TRASH, run, top, algorithm)
+                here = [name for name in names if (algorithm, name.removesuffix(label_files.SUFFIX)) in absent]
+                labels += len(here) if top == label_files.DIRECTORY else 0
+                places |= {(top, algorithm)} if here else set()
+    return sorted(places), labels
+
+
+def check(layout: Layout, state: Dir, places: Iterable[tuple[str, str]]) -> None:
+    """Raises Refused where files cannot come into one of the directories, and OSError on a full disk."""
+    for top, algorithm in places:
+        try:
+            with suppress(FileNotFoundError), layout.dir.below(top, algorithm) as directory:
+                there_and_back(state, directory)
+        except OSError as error:
+            if is_full(error):
+                raise
+            reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+            raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
+
+
+def needed_later(layout: Layout, record: RestoreJournal, labels: int) -> int:
+    """Bytes that a restore needs when its journal is written, with so many label files. Raises OSError."""
+    entries = _entries_size(record)
+    listed = layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
+    files = (layout.dir.stat(INDEX).st_size + entries, 2 * listed, _RESTORED * len(record.entries))
+    return sum(map(_in_blocks, files)) + BLOCK * (_DIRECTORIES + labels + len(record.unlease))
+
+
+def needed_in_all(record: RestoreJournal, digests: Sequence[Digest], later: int) -> int:
+    """Bytes that a restore needs, with those that it needs later."""
+    journal = JOURNAL_SIZE + 2 * _entries_size(record) + UNLEASE_SIZE * len(record.unlease)
+    return _in_blocks(journal) + _in_blocks(LONG_LINE * len(digests)) + later + 2 * BLOCK
+
+
+def needed_files(labels: int) -> int:
+    """Inodes that a restore needs."""
+    return _FILES + labels
+
+
+def _entries_size(record: RestoreJournal) -> int:
+    return sum(len(entry.encode()) + 2 for _, entry in record.entries)
+
+
+def _in_blocks(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
