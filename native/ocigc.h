@@ -141,14 +141,14 @@ struct ocigc_member {
     struct ocigc_span value;
 };
 
-/* Where the members of the object, or the elements of the array, stand that the document is. Writes at most `capacity`,
- * and to `count` how many there are. */
+/* Where the members of the document are, which is an object, or its elements, if it is an array. Writes at most
+ * `capacity`, and to `count` how many there are. */
 int32_t ocigc_json_members(const char *bytes, size_t length, struct ocigc_member *out, size_t capacity, size_t *count,
                            struct ocigc_error *error);
 
-/* Reads the descriptors of a document. As MANIFEST or INDEX it is read strictly (form, duplicate keys, never both at
- * once), as any other media leniently (valid JSON; every object with a valid "digest", and every "blobSum"). The
- * document keeps no reference to `bytes`. */
+/* Reads the descriptors of a document. A MANIFEST or INDEX is read strictly (form, duplicate keys, never both at once),
+ * any other media leniently (valid JSON; every object with a valid "digest", and every "blobSum"). The document keeps
+ * no reference to `bytes`. */
 int32_t ocigc_document_parse(const char *bytes, size_t length, int32_t media, struct ocigc_document **document,
                              struct ocigc_error *error);
 void ocigc_document_free(struct ocigc_document *document);
@@ -160,9 +160,9 @@ enum ocigc_data {
     OCIGC_DATA_CORRUPT = 2 /* it does not match the digest or the size, or is malformed */
 };
 
-/* An entry of `manifests` in an index.json. Its digest, its name (empty if none) and its time of creation (empty if
- * none) stand one after the other in the index's text, decoded to UTF-8. A digest of a registered algorithm is stored
- * as one byte, the enum ocigc_algorithm, and the binary digest. */
+/* An entry of `manifests` in an index.json. The index's text has its digest, its name (empty if none) and its time of
+ * creation (empty if none), one after the other, decoded to UTF-8. A digest of a registered algorithm is stored as one
+ * byte, the enum ocigc_algorithm, and the binary digest. */
 struct ocigc_entry {
     int64_t size;
     struct ocigc_span object; /* its { ... } in the file */
@@ -195,7 +195,7 @@ struct ocigc_index {
     uint32_t count;
     uint32_t reference_count;
     const struct ocigc_reference *references; /* in the order of entries */
-    const struct ocigc_span *media_types;     /* in the text; some may stand there twice */
+    const struct ocigc_span *media_types;     /* in the text; some may occur twice */
     uint32_t media_type_count;
     uint32_t text_length;
     const char *text;
@@ -205,10 +205,10 @@ struct ocigc_index {
 int32_t ocigc_index_parse(const char *bytes, size_t length, struct ocigc_index **index, struct ocigc_error *error);
 void ocigc_index_free(struct ocigc_index *index);
 
-/* What the name of an entry looks like: a sum. */
+/* What the name of an entry looks like: a sum of these. */
 enum ocigc_name_form {
     OCIGC_NAME_GIVEN = 1, /* it has one */
-    OCIGC_NAME_TAG = 2,   /* a tag, and nothing more */
+    OCIGC_NAME_TAG = 2,   /* it is only a tag */
     OCIGC_NAME_LIST = 4,  /* it has a comma */
     OCIGC_NAME_ODD = 8    /* it may be the name of a dangling image, or a fallback tag */
 };
@@ -216,8 +216,8 @@ enum ocigc_name_form {
 /* Writes the form of each entry's name, and the position of the first entry with the same name and target. */
 int32_t ocigc_index_names(const struct ocigc_index *index, uint8_t *forms, uint32_t *firsts, struct ocigc_error *error);
 
-/* How entries name their images: an entry without a name by `nameless` and its digest, an entry whose flag in
- * `prefixed` is set (NULL: no entry's is) by `prefix` and its name, any other by its name. */
+/* The name of an entry for sorting. Without a name of its own it is `nameless` and the digest. If its flag in
+ * `prefixed` is set (NULL: no flag is) it is `prefix` and the name. Otherwise it is the name. */
 struct ocigc_naming {
     const char *nameless;
     const char *prefix;
@@ -251,10 +251,10 @@ void ocigc_config_free(struct ocigc_config *config);
 
 typedef struct ocigc_store ocigc_store;
 
-/* What a scan asks of each blob. Over a network, each status is a round trip. */
+/* What a scan reads of each blob. Over a network, each status is a round trip. */
 enum ocigc_scan_detail {
     OCIGC_SCAN_NAMES = 0,
-    OCIGC_SCAN_STATUS = 1,  /* also what ocigc_store_stat asks, while names are listed */
+    OCIGC_SCAN_STATUS = 1,  /* also what ocigc_store_stat reads, while names are listed */
     OCIGC_SCAN_IDENTITY = 2 /* also what a ledger compares: device, inode, mtime, ctime; 32 bytes per blob */
 };
 
@@ -265,9 +265,9 @@ enum ocigc_scan_detail {
  * duplicated. */
 int32_t ocigc_store_scan(int32_t layout, int32_t detail, uint32_t threads, ocigc_store **store,
                          struct ocigc_progress *progress, struct ocigc_error *error);
-/* The same, and of `wanted` those that blobs/ lacks and the open directory `shared` has as <alg>/<encoded>. `wanted` is
- * digests of registered algorithms in `length` bytes of text, each with a newline after it. What is wanted and nowhere
- * is absent. Such a store can be read and verified, but not swept. */
+/* The same, with those blobs of `wanted` that blobs/ lacks and the open directory `shared` has as <alg>/<encoded>.
+ * `wanted` has digests of registered algorithms in `length` bytes of text, each with a newline after it. A wanted blob
+ * that is in neither is absent. Such a store can be read and verified, but not swept. */
 int32_t ocigc_store_scan_shared(int32_t layout, int32_t shared, const char *wanted, size_t length, int32_t detail,
                                 uint32_t threads, ocigc_store **store, struct ocigc_progress *progress,
                                 struct ocigc_error *error);
@@ -277,10 +277,10 @@ enum ocigc_archive_kind {
     OCIGC_ARCHIVE_FOREIGN = 2 /* another file or directory below blobs/ */
 };
 
-/* A member of an archive. Its name stands in the text that comes with the members: the digest "alg:encoded" of the
- * blob, or "alg/name" of a foreign file. */
+/* A member of an archive. Its name is in the text that comes with the members: the digest "alg:encoded" of the blob, or
+ * "alg/name" of a foreign file. */
 struct ocigc_archive_member {
-    uint64_t start; /* of its content in the archive; UINT64_MAX: the content is not there any more */
+    uint64_t start; /* of its content in the archive; UINT64_MAX: the content is gone */
     uint64_t size;
     int64_t modified; /* its mtime, an instant */
     struct ocigc_span name;
@@ -288,14 +288,14 @@ struct ocigc_archive_member {
     int32_t kind;   /* enum ocigc_archive_kind */
 };
 
-/* Makes a store of the members of an archive, an open file, of which the descriptor is duplicated. Each digest has at
- * most one blob and one label file. The store knows every status: the ctime of each blob is that of the archive. It can
- * neither be swept nor have a ledger. A blob whose content is not there is a leaf. OCIGC_MALFORMED for what is not a
- * digest. */
+/* Makes a store of the members of an archive, an open file; its descriptor is duplicated. Each digest has at most one
+ * blob and one label file. The store knows every status: the ctime of each blob is that of the archive. It can neither
+ * be swept nor have a ledger. A blob whose content is gone is a leaf. OCIGC_MALFORMED for a name that is not a digest.
+ */
 int32_t ocigc_store_of_archive(int32_t file, const char *names, const struct ocigc_archive_member *members,
                                uint32_t count, ocigc_store **store, struct ocigc_error *error);
 /* A store of `count` blobs of one registered algorithm, given by their binary digests, one after the other. Duplicates
- * are dropped; nothing is asked of the files. */
+ * are dropped; no file is touched. */
 int32_t ocigc_store_list(int32_t layout, int32_t algorithm, const uint8_t *digests, uint32_t count, ocigc_store **store,
                          struct ocigc_error *error);
 void ocigc_store_free(ocigc_store *store);
@@ -313,13 +313,13 @@ size_t ocigc_store_added(const ocigc_store *store, const ocigc_store *earlier, u
  * per node. */
 size_t ocigc_store_digests(const ocigc_store *store, const uint32_t *nodes, size_t count, char *out);
 
-/* Asks for size, times and links of the files of `nodes` (NULL: of all), if not known yet. A node must have a status
- * before anything below, verification, the sweep or a recording expansion asks for it. A file that is gone has no bytes
- * and the earliest stamp. OCIGC_UNEXPECTED_FILE if it is no longer a regular file. */
+/* Reads size, times and links of the files of `nodes` (NULL: of all), if they are not known yet. A node must have a
+ * status before anything below, verification, the sweep or a recording expansion uses it. A file that is gone has no
+ * bytes and the earliest stamp. OCIGC_UNEXPECTED_FILE if it is no longer a regular file. */
 int32_t ocigc_store_stat(ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                          struct ocigc_progress *progress, struct ocigc_error *error);
-/* Makes room for the statuses of all files. From here on, those of files that an expansion opens are kept, and
- * ocigc_store_stat asks for the others. */
+/* Makes room for the statuses of all files. From now on, those of files that an expansion opens are kept, and
+ * ocigc_store_stat reads only the others. */
 int32_t ocigc_store_keep_statuses(ocigc_store *store, struct ocigc_error *error);
 int32_t ocigc_store_has_status(const ocigc_store *store, uint32_t node);
 
@@ -334,11 +334,11 @@ size_t ocigc_store_newer(const ocigc_store *store, const uint32_t *nodes, size_t
 /* Foreign files as "alg/name", raw bytes; NULL past the last. The first 1000 are kept by name, all are counted. */
 uint64_t ocigc_store_foreign_count(const ocigc_store *store);
 const char *ocigc_store_foreign(const ocigc_store *store, uint32_t index);
-/* What the files of nodes come to, in bytes. */
+/* The bytes of the files of nodes. */
 struct ocigc_file_bytes {
     uint64_t alone; /* those with one link */
     uint64_t size;  /* every link counts */
-    uint64_t disk;  /* a file counts once, however many of its links are among the nodes */
+    uint64_t disk;  /* a file counts once, even if several of its links are among the nodes */
     uint64_t freed; /* as ocigc_store_freed */
 };
 /* Every node has a status. */
@@ -358,7 +358,7 @@ struct ocigc_hard_link {
     uint64_t device, inode, links, size;
     int64_t stamp, modified; /* the newer of mtime and ctime; mtime alone */
 };
-/* The file of a node as it is at this moment, however many links it has. */
+/* The file of a node as it is at this moment, whether or not it has several links. */
 int32_t ocigc_store_stat_now(const ocigc_store *store, uint32_t node, struct ocigc_hard_link *out,
                              struct ocigc_error *error);
 /* The files among `nodes` that have several links. */
@@ -391,7 +391,7 @@ struct ocigc_label {
  * OCIGC_MALFORMED for a file that is not a JSON object from string to string, or is over 1 MiB; OCIGC_UNEXPECTED_FILE
  * for one that is not a regular file. */
 int32_t ocigc_graph_read_labels(ocigc_store *store, struct ocigc_progress *progress, struct ocigc_error *error);
-/* The other labels, by node, kind and value; the values stand in *text. */
+/* The other labels, by node, kind and value; the values are in *text. */
 const struct ocigc_label *ocigc_graph_labels(const ocigc_store *store, uint32_t *count, const char **text);
 
 /* Expands all that `nodes` (UINT32_MAX: none) reach; media[i] is the enum ocigc_media of nodes[i]. Reads, verifies and
@@ -407,10 +407,10 @@ const struct ocigc_label *ocigc_graph_labels(const ocigc_store *store, uint32_t 
 int32_t ocigc_graph_expand(ocigc_store *store, const uint32_t *nodes, const uint8_t *media, size_t count,
                            uint32_t threads, struct ocigc_progress *progress, struct ocigc_error *error);
 
-/* Contents of `count` nodes, one after another in `bytes`, that of nodes[i] up to ends[i]: somebody has read them
- * already. Until ocigc_store_ahead_end an expansion takes each for the content of the file if it has the digest of the
- * node, and else reads the file. `ends` and `bytes` must stay valid as long. OCIGC_MALFORMED where they make no sense.
- */
+/* Takes contents of `count` nodes that somebody has read already. They are one after another in `bytes`; that of
+ * nodes[i] ends at ends[i]. Until ocigc_store_ahead_end, an expansion uses each as the content of the file if it has
+ * the digest of the node, and otherwise reads the file. `ends` and `bytes` must stay valid until then. OCIGC_MALFORMED
+ * if they are not consistent. */
 int32_t ocigc_store_ahead(ocigc_store *store, const uint32_t *nodes, const uint64_t *ends, size_t count,
                           const char *bytes, struct ocigc_error *error);
 void ocigc_store_ahead_end(ocigc_store *store);
@@ -420,7 +420,7 @@ void ocigc_store_ahead_end(ocigc_store *store);
 size_t ocigc_graph_unverified(const ocigc_store *store, uint32_t *out, size_t capacity);
 void ocigc_graph_set_verified(ocigc_store *store, uint32_t node);
 
-/* Frees the memory of the graph: from here on no blob refers to any other. */
+/* Frees the memory of the graph: from now on, no blob refers to any other. */
 int32_t ocigc_graph_clear(ocigc_store *store, struct ocigc_error *error);
 
 enum ocigc_record {
@@ -437,13 +437,13 @@ struct ocigc_missing {
     uint8_t is_foreign;       /* a layer that need not be distributed, by its media type */
 };
 
-/* From here on ocigc_graph_expand does not stop at what it records, a sum of enum ocigc_record. A node with a fault has
- * no edges. */
+/* From now on, ocigc_graph_expand does not stop at what it records: `what`, a sum of enum ocigc_record. A node with a
+ * fault has no edges. */
 void ocigc_graph_record(ocigc_store *store, int32_t what);
 size_t ocigc_graph_fault_count(const ocigc_store *store);
 /* Why; returns its node. In the order of nodes. */
 uint32_t ocigc_graph_fault(const ocigc_store *store, size_t index, struct ocigc_error *out);
-/* By digest, node and role, each once; the digests stand in *text. */
+/* By digest, node and role, each once; the digests are in *text. */
 const struct ocigc_missing *ocigc_graph_missing(const ocigc_store *store, uint32_t *count, const char **text);
 /* Nodes whose size is not what a descriptor says, ascending. */
 size_t ocigc_graph_wrong_sizes(const ocigc_store *store, uint32_t *out, size_t capacity);
@@ -457,23 +457,23 @@ int32_t ocigc_graph_find_referrers(ocigc_store *store, int64_t newer_than, uint3
 
 /* Adds an edge from `subject` to its `referrer`, as a fallback tag does. */
 int32_t ocigc_graph_add_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer, struct ocigc_error *error);
-/* Removes such an edge, if there is one, also one from the referrer's own `subject`. UINT32_MAX has none. */
+/* Removes such an edge if there is one, even one from the referrer's own `subject`. UINT32_MAX has none. */
 void ocigc_graph_remove_referrer(ocigc_store *store, uint32_t subject, uint32_t referrer);
 /* The present subject of an expanded manifest, or UINT32_MAX. */
 uint32_t ocigc_graph_subject(const ocigc_store *store, uint32_t node);
-/* The same of `count` nodes (UINT32_MAX: none): out[i] is UINT32_MAX - 1 if nodes[i] has a subject that is absent.
+/* The same for `count` nodes (UINT32_MAX: none): out[i] is UINT32_MAX - 1 if nodes[i] has a subject that is absent.
  * Returns how many have a subject. */
 size_t ocigc_graph_subjects(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 
-/* Those of `count` nodes (UINT32_MAX: none) to which an edge leads forward, or a subject leads backward; in `found` how
- * many. */
+/* Those of `count` nodes (UINT32_MAX: none) to which an edge leads forward, or a subject leads backward. `found`
+ * receives how many. */
 int32_t ocigc_graph_referred(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out,
                              size_t *found, struct ocigc_error *error);
 
 enum ocigc_reach {
     OCIGC_REACH_ALL = 0,    /* edges forward, subjects backward */
-    OCIGC_REACH_FLAT = 1,   /* of the roots only their referrers, which are whole; later groups walk on */
-    OCIGC_REACH_FORWARD = 2 /* edges forward alone */
+    OCIGC_REACH_FLAT = 1,   /* only the roots, and their referrers in full; later groups go on from the roots */
+    OCIGC_REACH_FORWARD = 2 /* only edges forward */
 };
 
 /* Marks, group after group, what the roots of each group reach and no group before reached. Group i has the roots up to
@@ -493,10 +493,10 @@ size_t ocigc_graph_owned(const ocigc_store *store, uint32_t low, uint32_t high, 
 int32_t ocigc_graph_walk(const ocigc_store *store, uint32_t node, int32_t media, uint32_t *nodes, int32_t *medias,
                          size_t capacity, size_t *count, struct ocigc_error *error);
 
-/* Walks from each of `count` nodes (UINT32_MAX: none), read as the enum ocigc_media in medias[i]. Of walk i, gives
- * those nodes that owners[i] owns and that have a flag in `among`, a byte per node: in `out` up to ends[i], from where
- * the walk before it ended, and in `as` as what they were visited. No two walks have the same owner, so `out` and `as`
- * need room for as many nodes as have a flag. */
+/* Walks from each of `count` nodes (UINT32_MAX: none), read as the enum ocigc_media in medias[i]. For walk i, `out`
+ * has, from where the walk before it ended up to ends[i], the nodes that owners[i] owns and that have a flag in
+ * `among`, a byte per node; `as` has the media with which each was visited. No two walks have the same owner, so `out`
+ * and `as` need room for as many nodes as have a flag. */
 int32_t ocigc_graph_walk_owned(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias,
                                const uint32_t *owners, size_t count, const uint8_t *among, uint32_t *out, uint8_t *as,
                                uint32_t *ends, struct ocigc_error *error);
@@ -504,7 +504,7 @@ int32_t ocigc_graph_walk_owned(const ocigc_store *store, const uint32_t *nodes, 
 int32_t ocigc_graph_walked_as(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, size_t count,
                               int32_t media, uint8_t *flags, struct ocigc_error *error);
 
-/* What the nodes of a group come to, each once, in bytes. */
+/* The bytes of the nodes of a group; each node counts once. */
 struct ocigc_usage {
     uint64_t size;
     uint64_t shared;  /* of nodes that other groups have too */
@@ -512,9 +512,9 @@ struct ocigc_usage {
     uint32_t flags;   /* all that its nodes have */
 };
 
-/* Group i has nodes[n] (UINT32_MAX: none) up to n = ends[i], from where the group before it ended: what they walk, read
- * as the enum ocigc_media in medias[n], or with `medias` NULL themselves. `flags` has a byte per node, or is NULL.
- * Every node has a status. */
+/* Group i has nodes[n] (UINT32_MAX: none) up to n = ends[i], from where the group before it ended. It consists of what
+ * they walk, read as the enum ocigc_media in medias[n], or, with `medias` NULL, of the nodes themselves. `flags` has a
+ * byte per node, or is NULL. Every node has a status. */
 int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, const uint32_t *ends,
                           size_t groups, const uint8_t *flags, struct ocigc_usage *out, struct ocigc_error *error);
 
@@ -522,9 +522,9 @@ int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const
 int32_t ocigc_graph_visiting(const ocigc_store *store, const uint32_t *nodes, const uint8_t *medias, size_t count,
                              const uint8_t *flags, uint8_t *out, struct ocigc_error *error);
 
-/* Who has which blob. A unit is an image; it has what it walks, and the referrers to that which are not roots. */
+/* Which images have a blob. A unit is an image; it has what it walks, and those referrers of it that are not roots. */
 struct ocigc_sharing {
-    int32_t *owners; /* per node: the unit that alone has it; INT32_MIN if none has; -1 - g of those that group g has */
+    int32_t *owners; /* per node: the only unit that has it, or -1 - g if group g has it; INT32_MIN if none has */
     uint32_t groups; /* sets of several units that have the same nodes, in the order of their first nodes */
     uint32_t count;
     uint32_t *nodes; /* those of unit u, in the order of its walk, end before ends[u] */
@@ -547,7 +547,7 @@ struct ocigc_amount {
     uint32_t fate;
 };
 
-/* What owners have: owner u is unit u, and owner units + g is group g. */
+/* What owners have. Owner u is unit u, and owner units + g is group g. */
 struct ocigc_amounts {
     uint64_t *alone;           /* bytes of all its nodes */
     uint64_t *flagged;         /* of those whose fate has the flag */
@@ -556,7 +556,7 @@ struct ocigc_amounts {
     uint32_t count;
 };
 
-/* `owners` are those of ocigc_graph_sharing. A fate is below 8. The rows leave the `skipped` nodes out. Every node has
+/* `owners` are those of ocigc_graph_sharing. A fate is below 8. The rows leave out the `skipped` nodes. Every node has
  * a status. */
 int32_t ocigc_graph_amounts(const ocigc_store *store, const int32_t *owners, uint32_t units, uint32_t groups,
                             const uint8_t *fates, const uint8_t *skipped, uint8_t flag, struct ocigc_amounts **found,
@@ -569,9 +569,9 @@ int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node);
 /* The edges of an expanded node, in document order: targets (UINT32_MAX: absent) and roles. */
 size_t ocigc_graph_edges(const ocigc_store *store, uint32_t node, uint32_t *targets, int32_t *roles, size_t capacity);
 
-/* The paths from every node that reaches `node` down to it: next[n] is the node after n, roles[n] the enum ocigc_role
- * of that edge (SUBJECT: next[n] is a referrer of n; BACK: its label refers back to n); UINT32_MAX if n does not reach
- * it. next[node] is `node`. Both arrays have room for all nodes. */
+/* A path to `node` from every node that reaches it: next[n] is the node after n, or UINT32_MAX if n does not reach it;
+ * roles[n] is the enum ocigc_role of that edge (SUBJECT: next[n] is a referrer of n; BACK: its label refers back to n).
+ * next[node] is `node`. Both arrays have room for all nodes. */
 void ocigc_graph_paths_to(const ocigc_store *store, uint32_t node, uint32_t *next, uint8_t *roles);
 /* The known referrers of a node; some may be listed twice. */
 size_t ocigc_graph_referrers(const ocigc_store *store, uint32_t node, uint32_t *out, size_t capacity);
@@ -601,9 +601,9 @@ struct ocigc_verify_options {
     struct ocigc_checksum *checksums; /* of SOUND blobs, parallel to `nodes`; may be NULL */
 };
 
-/* From here on this process maps the blobs that it hashes instead of reading them, which saves a copy. It handles
- * SIGBUS for that: a blob that shrinks meanwhile is CHANGED. For a program of its own; a library must not take signals
- * from others. */
+/* From now on, this process maps the blobs that it hashes instead of reading them, which saves a copy. It handles
+ * SIGBUS for that: a blob that shrinks meanwhile is CHANGED. Only a program may call this, not a library, which must
+ * not take signals from its program. */
 int32_t ocigc_map_blobs(struct ocigc_error *error);
 
 /* Hashes the blobs of `nodes`, largest first; verdicts[i] is the enum ocigc_verdict of nodes[i]. A cancel leaves the
@@ -613,15 +613,15 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
                      const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error);
 
-/* Reads the blobs of `nodes` and does nothing with them, as a measure of how fast that can be; what cannot be read is
+/* Reads the blobs of `nodes` and does nothing with them, to measure how fast that can be; blobs that cannot be read are
  * left out. With `forget`, asks the kernel instead to keep nothing of them in memory. */
 int32_t ocigc_read_blobs(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                          int32_t forget, uint64_t *bytes, struct ocigc_progress *progress, struct ocigc_error *error);
 
 /* ------------------------------------------------------------------ ledger */
 
-/* What earlier verifications know of the blobs of a store: when each was verified, which file it was, its XXH3-128. The
- * store must have been scanned with OCIGC_SCAN_IDENTITY, and must outlive the ledger. */
+/* What earlier verifications have recorded about the blobs of a store: when each was verified, which file it was, its
+ * XXH3-128. The store must have been scanned with OCIGC_SCAN_IDENTITY, and must outlive the ledger. */
 typedef struct ocigc_ledger ocigc_ledger;
 
 enum ocigc_selection {
@@ -647,12 +647,12 @@ size_t ocigc_ledger_select(const ocigc_ledger *ledger, const uint32_t *nodes, si
 int32_t ocigc_ledger_compare(const ocigc_ledger *ledger, const uint32_t *nodes, size_t count, uint32_t threads,
                              int64_t deadline, uint8_t *verdicts, struct ocigc_progress *progress,
                              struct ocigc_error *error);
-/* Records the verdicts of an ocigc_verify that began, before the scan, at `began`. A blob that is not SOUND loses its
- * record; one that is UNCHECKED keeps it. */
+/* Records the verdicts of an ocigc_verify. The run began at the instant `began`, before the scan. A blob that is not
+ * SOUND loses its record; one that is UNCHECKED keeps it. */
 void ocigc_ledger_update(ocigc_ledger *ledger, const uint32_t *nodes, size_t count, const uint8_t *verdicts,
                          const struct ocigc_checksum *checksums, int64_t began);
-/* Takes the newer records of another ledger of the same store, but none of those nodes of `own` that have no record:
- * they were found unsound. */
+/* Takes the newer records of another ledger of the same store, except for nodes of `own` that have no record, as these
+ * were found not to be sound. */
 void ocigc_ledger_take_over(ocigc_ledger *ledger, const ocigc_ledger *other, const uint32_t *own, size_t count);
 /* Writes all records to an open, empty file. */
 int32_t ocigc_ledger_write(const ocigc_ledger *ledger, int32_t file, struct ocigc_error *error);
@@ -663,13 +663,13 @@ enum ocigc_sweep_result {
     OCIGC_SWEEP_NOT_TRIED = 0, /* cancelled or failed before its turn */
     OCIGC_SWEEP_MOVED = 1,
     OCIGC_SWEEP_SKIPPED = 2, /* its size, mtime or ctime changed since the scan: it is in use */
-    OCIGC_SWEEP_MISSING = 3  /* it was gone already */
+    OCIGC_SWEEP_MISSING = 3  /* it was already gone */
 };
 
 /* Moves blobs into the open directory `trash` as blobs/<alg>/<encoded>, and their label files as
  * labels/<alg>/<encoded>.json; makes the directories as needed. results[i] is the enum ocigc_sweep_result of nodes[i].
- * With `durable`, they are synced in the trash before they leave the layout. The caller syncs the rest. Stops at the
- * first system call that fails for good. */
+ * With `durable`, they are synced in the trash before they leave the layout. The caller syncs everything else. Stops at
+ * the first system call that fails for good. */
 int32_t ocigc_sweep(const ocigc_store *store, const uint32_t *nodes, size_t count, int32_t trash, uint8_t durable,
                     uint8_t *results, struct ocigc_progress *progress, struct ocigc_error *error);
 
@@ -683,13 +683,13 @@ int32_t ocigc_purge(int32_t parent, const char *name, struct ocigc_progress *pro
 int32_t ocigc_exchange(int32_t first_directory, const char *first, int32_t second_directory, const char *second,
                        struct ocigc_error *error);
 
-/* From here on, large blocks of this process's memory go back to the system once they are freed. */
+/* From now on, large blocks of this process's memory go back to the system once they are freed. */
 void ocigc_return_memory(void);
 
-/* Takes from this thread, and from all that it starts from here on, the right to change anything outside of the `count`
- * open directories, and to execute programs; as far as the kernel knows them, also to truncate files there (Linux 6.2),
- * to use TCP unless `network` is set (6.7), to control devices (6.10), and to reach processes outside by signals or
- * abstract sockets (6.12). OCIGC_SYSTEM if the kernel has no Landlock. */
+/* This thread, and all that it starts from now on, loses the right to change anything outside of the `count` open
+ * directories, and to execute programs. If the kernel is new enough, it also loses the rights to truncate files there
+ * (Linux 6.2), to use TCP unless `network` is set (6.7), to control devices (6.10), and to reach other processes by
+ * signals or abstract sockets (6.12). OCIGC_SYSTEM if the kernel has no Landlock. */
 int32_t ocigc_confine(const int32_t *directories, size_t count, int32_t network, struct ocigc_error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* confine.c - least privilege: with Landlock, this process can change only what lies below a few directories.
  *
- * Landlock grows with the kernel. Its constants are given here, because the headers that this is built with may be
- * older than the kernel that it runs on; what a kernel does not know is not asked of it. */
+ * Newer kernels have more of Landlock. Its constants are defined here, because the headers that this is built with may
+ * be older than the kernel that it runs on. A kernel is asked only for what it knows. */
 
 #include "base/base.h"
 

@@ -31,7 +31,8 @@ int32_t ocigc_algorithm_of(const char *name, size_t length)
     return OCIGC_ALGORITHM_OTHER;
 }
 
-/* 1 + the value of a lowercase hex digit; 0 for any other byte. A table, because no branch predictor learns digests. */
+/* 1 + the value of a lowercase hex digit; 0 for any other byte. A table, because branches on digests are unpredictable.
+ */
 static const uint8_t HEX_VALUES[256] = {
     ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,

@@ -7,7 +7,7 @@
 
 static const char PREFIX[] = "containerd.io/gc.";
 
-/* A part of a key ends at '.', '/' or the end. */
+/* A part of a key ends at '.', at '/' or at the end of the key. */
 static size_t part_length(const char *part, size_t length)
 {
     size_t end = 0;

@@ -1,4 +1,4 @@
-/* media.c - what media types say. */
+/* media.c - the media types that mean something. */
 #include "base/base.h"
 
 #include <string.h>

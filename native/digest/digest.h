@@ -16,8 +16,8 @@ union ocigc_state {
     uint64_t words64[8]; /* SHA-512 */
 };
 
-/* One implementation of one algorithm. `compress` feeds `blocks` blocks to each of its `lanes` states and takes as long
- * for one message as for all: up to `sparse` messages, narrower kernels are faster. */
+/* One implementation of one algorithm. `compress` feeds `blocks` blocks to each of its `lanes` states. It takes as long
+ * for one message as for all, so up to `sparse` messages, narrower kernels are faster. */
 struct ocigc_kernel {
     const char *name;
     int32_t algorithm;
@@ -39,8 +39,8 @@ struct ocigc_kernels ocigc_kernels_of(int32_t algorithm, const char *name);
 
 uint32_t ocigc_block_size(int32_t algorithm);
 void ocigc_state_start(int32_t algorithm, union ocigc_state *state);
-/* Pads a message of `total` bytes, whose last total % block bytes stand before `end`; returns how many bytes it wrote:
- * at most OCIGC_PADDING_MAX. */
+/* Pads a message of `total` bytes, whose last total % block bytes are right before `end`. Returns how many bytes it
+ * wrote, at most OCIGC_PADDING_MAX. */
 size_t ocigc_pad(int32_t algorithm, uint64_t total, uint8_t *end);
 /* The digest: ocigc_algorithm_width bytes. */
 void ocigc_state_finish(int32_t algorithm, const union ocigc_state *state, uint8_t *out);
@@ -52,8 +52,8 @@ struct ocigc_lane {
     size_t blocks;
 };
 
-/* Compresses as much of all active lanes as the one with the fewest blocks has. At least one is active, and none of
- * them is empty. */
+/* Compresses as many blocks of every active lane as the lane with the fewest blocks has. At least one lane is active,
+ * and none of them is empty. */
 void ocigc_lanes_advance(const struct ocigc_kernels *kernels, struct ocigc_lane *const *active, uint32_t count);
 
 extern const uint32_t ocigc_sha256_constants[64];

@@ -24,7 +24,7 @@ static const struct ocigc_kernel *const KERNELS[] = {
 /* clang-format on */
 enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] };
 
-/* Asked once per kernel: in a virtual machine every cpuid traps to the host. */
+/* Asked only once per kernel, because in a virtual machine every cpuid traps to the host. */
 static bool is_supported(size_t index)
 {
     static int8_t known[KERNEL_COUNT]; /* 0: not asked yet */

@@ -34,8 +34,8 @@ INLINE __m512i sub(__m512i a, __m512i b)
     return _mm512_sub_epi32(a, b);
 }
 
-/* A sum as it was written: compilers would group the terms anew, and a round is as long as its longest chain. So what a
- * round knows from the start is added first, and what it has to compute last. */
+/* Keeps a sum as it was written. Compilers would regroup the terms, and a round takes as long as its longest chain. So
+ * terms that a round knows from the start are added first, and those that it has to compute last. */
 INLINE __m512i fixed(__m512i sum)
 {
     __asm__("" : "+v"(sum));

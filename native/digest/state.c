@@ -27,7 +27,7 @@ size_t ocigc_pad(int32_t algorithm, uint64_t total, uint8_t *end)
     size_t padding = (used + 1 + length_field <= block ? block : 2 * block) - used;
     memset(end, 0, padding);
     end[0] = 0x80;
-    /* The length in bits, big-endian. Of SHA-512's 128 bits, files need 67 at most. */
+    /* The length in bits, big-endian. Files need at most 67 of the 128 bits of SHA-512. */
     uint64_t low = total << 3;
     for (size_t i = 0; i < 8; i++)
         end[padding - 1 - i] = (uint8_t)(low >> (8 * i));

@@ -1,4 +1,4 @@
-/* xxh3.h - XXH3-128 in pieces: detects rot at the speed of memory, but not forgery. */
+/* xxh3.h - XXH3-128 in pieces: detects bit rot at the speed of memory, but not forgery. */
 #ifndef OCIGC_DIGEST_XXH3_H
 #define OCIGC_DIGEST_XXH3_H
 

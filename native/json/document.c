@@ -1,4 +1,4 @@
-/* document.c - manifests and indexes, read strictly: what two readers could read differently is refused. */
+/* document.c - manifests and indexes, read strictly: a document that two readers could read differently is refused. */
 
 #include "json/document.h"
 #include "base/vector.h"

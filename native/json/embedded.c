@@ -1,4 +1,4 @@
-/* embedded.c - manifests that stand in no file: the `data` of a descriptor has them in base64. */
+/* embedded.c - manifests that have no file of their own: the `data` of a descriptor has them in base64. */
 #include "json/embedded.h"
 
 #include <stdlib.h>
@@ -122,7 +122,7 @@ static int ignore(void *context, const struct ocigc_found_descriptor *found)
     return 0;
 }
 
-/* If its media type does not say what a content is, it does so itself. */
+/* If the media type does not say what a content is, the content itself does. */
 static int32_t detect(const char *content, size_t length, int32_t *media)
 {
     int32_t shape = OCIGC_SHAPE_NONE;

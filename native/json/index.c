@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    /* What is made of an entry takes many times the memory of its bytes. */
+    /* The records of an entry take many times the memory of its bytes. */
     ENTRIES = 1 << 21,
     ENTRY_LIMIT = 1 << 20, /* bytes */
     TYPES_SEARCHED = 8,    /* media types from the last on in which one is looked for */
@@ -16,7 +16,7 @@ enum {
 static const char CREATED[] = "org.opencontainers.image.created";
 static const char SUBJECT[] = "io.containerd.manifest.subject";
 static const char KIND[] = "kind";
-/* The first that is there and not empty is the name. */
+/* The first that is present and not empty is the name. */
 static const char *const NAMES[] = {"io.containerd.image.name", "org.opencontainers.image.ref.name",
                                     "org.opencontainers.image.base.name"};
 enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
@@ -41,7 +41,7 @@ struct reader {
     int32_t code; /* OCIGC_OK where nothing but the document itself is wrong */
 };
 
-/* What the annotations of one entry say; all as it stands in the file. */
+/* What the annotations of one entry say, as written in the file. */
 struct annotations {
     struct ocigc_json_string names[NAME_COUNT];
     struct ocigc_json_string created;
@@ -59,7 +59,7 @@ static int32_t refuse(struct reader *reader, const char *what)
 
 /* -------------------------------------------------------------------- text */
 
-/* Where up to `length` bytes of further text may stand, or NULL: no memory. */
+/* Room for `length` more bytes of text; NULL: no memory. */
 static char *room(struct builder *index, uint32_t length)
 {
     bool ok = ocigc_reserve(&index->text, &index->text_capacity, index->text_length, length, 1);
@@ -142,7 +142,7 @@ static int32_t keep_reference(struct reader *reader, const struct ocigc_json_str
     return code == OCIGC_OK ? add_reference(reader, span, kind, OCIGC_MEDIA_NONE) : code;
 }
 
-/* What a key means as a label. Any key that means something has to be seen, however it is written. */
+/* What a key means as a label. A key that means something has to be recognised even if it has escapes. */
 static int32_t meaning_of(struct reader *reader, const struct ocigc_json_string *key, enum ocigc_label_meaning *meaning)
 {
     if (!key->escaped) {
@@ -213,7 +213,7 @@ static int add_embedded(void *context, const struct ocigc_found_descriptor *foun
     return ok ? 0 : -1;
 }
 
-/* The `data` of an entry: the store may lack its target. Of corrupt data nothing stays. */
+/* Reads the `data` of an entry, as the store may lack its target. Nothing is kept of corrupt data. */
 static int32_t read_data(struct reader *reader, const struct ocigc_found_descriptor *found, uint8_t *data)
 {
     uint32_t before = reader->index->reference_count;

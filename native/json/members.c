@@ -1,4 +1,4 @@
-/* members.c - where the members of an object, or the elements of an array, stand in a document. */
+/* members.c - where the members of an object, or the elements of an array, are in a document. */
 #include "json/scanner.h"
 
 static struct ocigc_span span_between(size_t start, size_t end)

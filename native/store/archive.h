@@ -9,9 +9,9 @@
 
 #define OCIGC_NOT_KEPT UINT64_MAX
 
-/* Where the content of a member stands. */
+/* Where the content of a member is. */
 struct ocigc_extent {
-    uint64_t start; /* OCIGC_NOT_KEPT: it was hashed as it was read, and is not there any more */
+    uint64_t start; /* OCIGC_NOT_KEPT: it was hashed as it was read, and is gone */
     uint64_t size;
     int64_t modified; /* its mtime */
     uint32_t links;   /* names that it has in the archive */
@@ -39,8 +39,8 @@ static inline const struct ocigc_extent *ocigc_archive_extent(const struct ocigc
 {
     return archive != NULL ? &archive->blobs[node] : NULL;
 }
-/* Makes the status of a member out of that of the archive: the ctime stays, so that whoever changes the archive has
- * touched each of its members. */
+/* Makes the status of a member from that of the archive. The ctime stays, so a change of the archive counts as a change
+ * of each member. */
 void ocigc_extent_status(const struct ocigc_extent *extent, struct stat *status);
 /* The status of a member now: 0, or an errno. */
 int ocigc_archive_stat(const struct ocigc_archive *archive, const struct ocigc_extent *extent, struct stat *status);

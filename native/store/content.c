@@ -40,7 +40,7 @@ int32_t ocigc_store_ahead(ocigc_store *store, const uint32_t *nodes, const uint6
     return OCIGC_OK;
 }
 
-/* Takes the content that the caller has, if there is one with the digest of the node. */
+/* Takes the content that the caller has read, if it has the digest of the node. */
 static bool open_ahead(struct ocigc_content *content)
 {
     const struct ocigc_ahead *ahead = content->store->ahead;

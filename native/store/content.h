@@ -1,5 +1,5 @@
-/* content.h - the content of a blob as the graph needs it: opened once, read as far as it is wanted. Contents that the
- * caller has (ocigc_store_ahead) are taken instead of the files, once they are verified. */
+/* content.h - the content of a blob as the graph needs it: opened once, read as far as needed. Contents that the caller
+ * has read already (ocigc_store_ahead) are verified, and then used instead of the files. */
 #ifndef OCIGC_STORE_CONTENT_H
 #define OCIGC_STORE_CONTENT_H
 
@@ -33,8 +33,8 @@ void ocigc_content_keep_status(const struct ocigc_content *content, ocigc_store 
 int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error);
 /* Reads all of it (at most OCIGC_MANIFEST_LIMIT bytes) into the buffer, once. */
 int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *error);
-/* Verifies what is loaded. If the caller has verified the blob, the file must be unchanged since its status was asked
- * for. A blob of an unregistered algorithm is believed. */
+/* Verifies what is loaded. If the caller has verified the blob, the file must be unchanged since its status was read. A
+ * blob of an unregistered algorithm is not checked. */
 int32_t ocigc_content_check(struct ocigc_content *content, bool is_verified, struct ocigc_error *error);
 
 /* Whether it is too large to be looked into, or not there any more. */

@@ -129,8 +129,8 @@ static uint32_t bucket_of(const struct ocigc_digest_table *table, uint64_t leadi
     return (uint32_t)(leading >> 32 >> (32 - table->bucket_bits));
 }
 
-/* Four to eight entries per bucket if keys are spread as digests are. If somebody made them collide, a look-up is still
- * a binary search. */
+/* There are four to eight entries per bucket if keys are as random as digests. If somebody made them collide, a look-up
+ * is still a binary search. */
 static bool index_buckets(struct ocigc_digest_table *table)
 {
     table->bucket_bits = 0;
@@ -204,7 +204,7 @@ uint32_t ocigc_table_find(const struct ocigc_digest_table *table, const char *en
     return ocigc_table_find_key(table, key);
 }
 
-/* Where a key would stand in its bucket if the keys there were spread evenly. */
+/* Where a key would be in its bucket if the keys there were spread evenly. */
 static uint32_t guess_in(const struct ocigc_digest_table *table, uint64_t leading, uint32_t low, uint32_t high)
 {
     return low + (uint32_t)((high - low) * (leading << table->bucket_bits >> 32) >> 32);

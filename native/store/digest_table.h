@@ -68,7 +68,7 @@ bool ocigc_table_sort(struct ocigc_digest_table *table, uint32_t threads);
 
 /* Writes the encoded part of an entry's digest to `out` (256 bytes suffice) with its NUL; returns its length. */
 uint32_t ocigc_table_encoded(const struct ocigc_digest_table *table, uint32_t position, char *out);
-/* Brings the place where a binary digest would stand nearer, so that it is soon found. */
+/* Loads into the cache the place where a binary digest would be, so that it is found sooner. */
 void ocigc_table_prefetch(const struct ocigc_digest_table *table, const uint8_t *key);
 /* The position of a binary digest of the table's algorithm, or UINT32_MAX. */
 uint32_t ocigc_table_find_key(const struct ocigc_digest_table *table, const uint8_t *key);

@@ -111,7 +111,7 @@ static int by_inode(const void *left, const void *right)
     return (a->node > b->node) - (a->node < b->node);
 }
 
-/* All nodes by inode; those that were not found come last. NULL: that cannot be found out. */
+/* All nodes by inode; those that were not found come last. NULL: the inodes cannot be read. */
 static uint32_t *sort_nodes(const ocigc_store *store)
 {
     struct listing listing = {

@@ -1,5 +1,5 @@
-/* files.h - system calls on files and directories, with what each of our uses of them has in common: relative to a
- * directory's descriptor, no symlink followed, an interrupted call begun again. */
+/* files.h - system calls on files and directories, as we use them: relative to a directory's descriptor, without
+ * following symlinks, and repeated if they are interrupted. */
 #ifndef OCIGC_STORE_FILES_H
 #define OCIGC_STORE_FILES_H
 
@@ -12,7 +12,7 @@
 /* -1 with errno set. */
 int ocigc_open_directory(int parent, const char *name);
 int ocigc_open_file(int parent, const char *name);
-/* Opens a directory, and where there is none, makes a private one that belongs to whom its parent does. */
+/* Opens a directory; if there is none, makes a private one that belongs to the owner of its parent. */
 int ocigc_make_directory(int parent, const char *name);
 /* 0, or an errno. */
 int ocigc_stat(int parent, const char *name, struct stat *status);
@@ -32,7 +32,7 @@ const char *ocigc_kind(mode_t mode);
 /* The newest of mtime and ctime in nanoseconds since 1970, as near as 64 bits can hold it. */
 int64_t ocigc_stamp(const struct stat *status);
 int64_t ocigc_nanoseconds(struct timespec time);
-/* By the clock that stamps files, whose grain may be coarser. */
+/* The time now by the clock that stamps files, which may tick more coarsely. */
 int64_t ocigc_now(void);
 
 #endif

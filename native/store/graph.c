@@ -89,7 +89,7 @@ bool ocigc_graph_add_edges(struct ocigc_graph *graph, uint32_t node, const uint3
 {
     if (count == 0)
         return true;
-    /* A node that has edges already (it is claimed in two ways, or has labels) gets a new run with copies of them. */
+    /* If a node has edges already (it is claimed in two ways, or has labels), they are copied into a new run. */
     uint32_t before = ocigc_graph_edges_of(graph, node).count;
     if (before > UINT32_MAX - count || !reserve_edges(graph, before + count) ||
         !ocigc_reserve(&graph->first, &graph->expansion_capacity, graph->expansion_count + 1, 1, sizeof *graph->first))

@@ -1,14 +1,14 @@
 /* graph.h - the graph of what refers to what.
  *
- * Edges stand in two flat arrays. An expansion is a run of them: the edges of one node. Per node: 2 bytes of flags, 4
- * for its expansion, 4 for its owner. Per edge: 5 bytes, and 8 more for one that leads back (to a subject). */
+ * Edges are in two flat arrays. An expansion is a run of them: the edges of one node. Per node: 2 bytes of flags, 4 for
+ * its expansion, 4 for its owner. Per edge: 5 bytes, and 8 more for one that leads back (to a subject). */
 #ifndef OCIGC_STORE_GRAPH_H
 #define OCIGC_STORE_GRAPH_H
 
 #include "store/store.h"
 
-/* Flags of a node. A claim says how its content is to be read; it is taken once that has begun. REACHED is the claim
- * that reads nothing, and comes with every other. */
+/* Flags of a node. A claim says how its content is to be read, and is taken once reading has begun. REACHED is a claim
+ * that reads nothing; it comes with every other claim. */
 enum {
     OCIGC_NODE_REACHED = 1 << 0,
     OCIGC_NODE_MANIFEST = 1 << 1, /* strictly as a manifest */
@@ -20,7 +20,7 @@ enum {
     OCIGC_NODE_TAKEN_SHIFT = 6,
     OCIGC_NODE_VERIFIED = 1 << 12, /* by the caller */
     OCIGC_NODE_LEADS_ON = 1 << 13, /* has labels that are edges, or referrers */
-    OCIGC_NODE_FLAT = 1 << 14,     /* marked, but later groups walk on from here */
+    OCIGC_NODE_FLAT = 1 << 14,     /* marked, but later groups go on from here */
     OCIGC_NODE_SEARCHED = 1 << 15, /* for a subject */
 };
 
@@ -140,7 +140,7 @@ static inline uint32_t ocigc_graph_flags(const struct ocigc_graph *graph, uint32
 uint32_t ocigc_claim_of(int32_t role, int32_t media);
 /* Makes a claim. Returns whether the node must be queued for it. */
 bool ocigc_graph_claim(struct ocigc_graph *graph, uint32_t node, uint32_t claim);
-/* The claim on a referrer whose subject is reached: 0 if it is claimed for what it is already. */
+/* The claim on a referrer whose subject is reached; 0 if it has the right claim already. */
 uint32_t ocigc_graph_referrer_claim(const struct ocigc_graph *graph, uint32_t referrer);
 
 /* The referrers of each subject. `sort` drops duplicates; `first` is the first of a subject among the sorted ones. */
@@ -159,7 +159,7 @@ static inline uint32_t ocigc_referrer_of(uint64_t pair)
 }
 
 bool ocigc_graph_queue(struct ocigc_graph *graph, uint32_t node);
-/* Works off the queue, level by level. */
+/* Expands all nodes in the queue, level by level. */
 int32_t ocigc_graph_expand_queue(ocigc_store *store, uint32_t threads, struct ocigc_progress *progress,
                                  struct ocigc_error *error);
 

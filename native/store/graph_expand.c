@@ -1,6 +1,6 @@
 /* graph_expand.c - from roots to all that they reach: claimed nodes are read, level by level, on several threads. A
- * thread takes a few nodes at a time and then hands over what it has found. What is claimed meanwhile waits for the
- * next level, so that results do not depend on the number of threads. */
+ * thread takes a few nodes at a time, and then hands over what it has found. Nodes that are claimed meanwhile wait for
+ * the next level, so that results do not depend on the number of threads. */
 #include "base/vector.h"
 #include "store/disk_order.h"
 #include "store/graph_read.h"
@@ -15,7 +15,7 @@ enum {
     TASKS_PER_THREAD = 16, /* that make a thread worth starting */
 };
 
-/* A node with the claims to be worked off in this level; none are left when that is done. */
+/* A node with its claims in this level; none are left when the task is done. */
 struct task {
     uint32_t node;
     uint32_t claims;
@@ -87,8 +87,8 @@ static int32_t expand_node(struct share *share, const struct task *task, struct 
     return reads(task) ? ocigc_reader_read(&share->reader, task->node, task->claims, error) : OCIGC_OK;
 }
 
-/* Of several errors in a level, that of the least node is reported, so that it is always the same one; a node that only
- * waits for verification by the caller is reported if nothing worse has happened. */
+/* If several nodes of a level fail, the error of the least node is reported, so that it is always the same one. A node
+ * that only waits for verification by the caller is reported if nothing worse has happened. */
 static bool is_worse(const struct level *level, uint32_t node, int32_t code)
 {
     bool waits = code == OCIGC_UNVERIFIABLE, waited = level->code == OCIGC_UNVERIFIABLE;

@@ -1,4 +1,4 @@
-/* graph_paths.c - from a blob up to all that reach it, and so every path from a root down to it. */
+/* graph_paths.c - from a blob up to all nodes that reach it, which gives a path from every root down to it. */
 #include "store/graph.h"
 
 struct search {
@@ -26,7 +26,7 @@ static void prepend_by_edges(struct search *search, uint32_t node)
             prepend(search, node, edges.targets[i], ocigc_edge_role(edges.kinds[i]));
 }
 
-/* By what a subject keeps a referrer. */
+/* The role of the edge by which a subject keeps a referrer. */
 static int32_t role_of(const struct ocigc_graph *graph, uint32_t subject, uint32_t referrer)
 {
     return ocigc_graph_has_edge(graph, referrer, subject, OCIGC_ROLE_BACK) ? OCIGC_ROLE_BACK : OCIGC_ROLE_SUBJECT;

@@ -220,7 +220,7 @@ static const char *name_of(int32_t media)
     return media == OCIGC_MEDIA_INDEX ? "index" : media == OCIGC_MEDIA_MANIFEST ? "manifest" : "document";
 }
 
-/* Parses what the buffer holds, and claims what it refers to. Nothing stays of a document that cannot be parsed. */
+/* Parses the buffer, and claims what it refers to. Nothing is kept of a document that cannot be parsed. */
 static int32_t parse(struct ocigc_reader *reader, int32_t media, struct ocigc_error *error)
 {
     uint32_t first = reader->edge_count, missing = reader->missing_count, wrong_sizes = reader->wrong_size_count;
@@ -289,7 +289,7 @@ static int32_t parse_leniently(struct ocigc_reader *reader, struct ocigc_error *
     return code == OCIGC_MALFORMED ? OCIGC_OK : code;
 }
 
-/* Edges out of anything that can be parsed, sound or not: keep rather than lose. */
+/* Edges from anything that can be parsed, sound or not: keep rather than lose. */
 static int32_t read_unverified(struct ocigc_reader *reader, struct ocigc_content *content, struct ocigc_error *error)
 {
     bool may_be = false;

@@ -6,7 +6,7 @@
 #include "store/opened.h"
 #include "store/read.h"
 
-/* Where the last edge leads. It is looked up when the next descriptor is there: memory answers meanwhile. */
+/* Where the last edge leads. It is looked up when the next descriptor has been read, to hide the wait for memory. */
 struct ocigc_lookup {
     bool is_open;
     struct ocigc_digest digest;

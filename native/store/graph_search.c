@@ -1,4 +1,4 @@
-/* graph_search.c - referrers that nothing names: blobs that nothing has reached, but that are JSON with a `subject`. */
+/* graph_search.c - referrers that nothing refers to: JSON with a `subject` among the blobs that nothing has reached. */
 #include "base/vector.h"
 #include "store/content.h"
 #include "store/disk_order.h"
@@ -42,7 +42,7 @@ static bool is_candidate(const struct search *search, uint32_t node)
     return (ocigc_graph_flags(search->graph, node) & (OCIGC_NODE_REACHED | OCIGC_NODE_SEARCHED)) == 0;
 }
 
-/* Usually they are few among many. false: no memory. */
+/* Usually there are only a few. false: no memory. */
 static bool list_candidates(struct search *search)
 {
     uint32_t capacity = 0;
@@ -124,7 +124,7 @@ static int32_t search_node(struct search *search, uint32_t node, struct ocigc_op
 static void take_failure(struct search *search, uint32_t node, const struct ocigc_error *error)
 {
     pthread_mutex_lock(&search->lock);
-    /* A blob that nothing reaches may refer to one that stays: only a check of all goes on without it. */
+    /* A blob that nothing reaches may refer to one that stays, so only a check of everything goes on without it. */
     bool is_fault = search->graph->record & OCIGC_RECORD_DESCRIPTORS && error->code != OCIGC_NO_MEMORY &&
                     error->code != OCIGC_CANCELLED;
     bool recorded = is_fault && ocigc_graph_add_fault(search->graph, node, error);
@@ -167,7 +167,7 @@ static void search_nodes(void *context)
     ocigc_buffer_free(&buffer);
 }
 
-/* Claims the referrers of all that is reached. Those of what is reached through them follow with the queue. */
+/* Claims the referrers of all that is reached. The queue then adds the referrers of what these reach. */
 static bool claim_referrers(struct ocigc_graph *graph)
 {
     for (uint32_t i = 0; i < graph->referrers_sorted; i++) {

@@ -1,4 +1,4 @@
-/* graph_usage.c - what images take, and what they share. */
+/* graph_usage.c - how many bytes images have, and which they share. */
 #include "base/vector.h"
 #include "store/graph_walk.h"
 
@@ -16,7 +16,7 @@ struct census {
     const uint8_t *flags;
 };
 
-/* The next node of the walk at hand that it has not visited yet. false: there is none. */
+/* The next node that the current walk has not visited yet. false: there is none. */
 static bool next_visit(struct census *census, struct ocigc_visit *visit)
 {
     while (census->stack.count > 0) {
@@ -54,7 +54,7 @@ static void add_node(struct census *census, uint32_t node, struct ocigc_usage *u
     usage->flags |= flags;
 }
 
-/* The walks of roots, or with `medias` NULL nodes themselves. */
+/* The walks of nodes, or, with `medias` NULL, the nodes themselves. */
 struct members {
     const uint32_t *nodes;
     const uint8_t *medias;
@@ -239,7 +239,7 @@ static bool add_unit(struct sharing *sharing, uint32_t unit, uint32_t root, int3
     return ok;
 }
 
-/* Numbers the groups in the order of their first nodes: those of one sum are one group. */
+/* Numbers the groups in the order of their first nodes. Nodes with the same sum have the same group. */
 static bool number_groups(struct sharing *sharing)
 {
     struct ocigc_sharing *out = sharing->out;

@@ -16,21 +16,21 @@ struct ocigc_visits {
     uint32_t capacity;
 };
 
-/* What a walk is still to visit: a stack. false: no memory. */
+/* The nodes that a walk has still to visit: a stack. false: no memory. */
 bool ocigc_visits_push(struct ocigc_visits *stack, struct ocigc_visit visit);
 bool ocigc_visits_push_children(struct ocigc_visits *stack, const struct ocigc_graph *graph, struct ocigc_visit visit);
 
-/* Zeroed: no walk yet. Its nodes are in the set, in their order; `medias` says as what each is visited. */
+/* A walk; zeroed, there is none yet. Its nodes are in the set, in their order; `medias` has what each is read as. */
 struct ocigc_walk {
     struct ocigc_visits stack;
-    /* An image is small and a store is large: a bit per node of the store would cost more than all else. */
+    /* An image is small and a store is large, so a bit per node of the store would cost more than everything else. */
     struct ocigc_node_set seen;
     int32_t *medias;
     uint32_t capacity;
 };
 
 void ocigc_walk_free(struct ocigc_walk *walk);
-/* Walks from a node, and forgets the walk before. false: no memory. */
+/* Walks from a node, and forgets the previous walk. false: no memory. */
 bool ocigc_walk_from(struct ocigc_walk *walk, const struct ocigc_graph *graph, uint32_t node, int32_t media);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    LABEL_LIMIT = 1 << 22, /* labels in all; what is made of a file takes no more memory than that of 4 million */
+    LABEL_LIMIT = 1 << 22, /* labels in all; it bounds the memory that label files can take */
 };
 
 bool ocigc_label_reader_init(struct ocigc_label_reader *reader, ocigc_store *store, const char *algorithm)

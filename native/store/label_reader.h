@@ -29,8 +29,8 @@ struct ocigc_label_reader {
 bool ocigc_label_reader_init(struct ocigc_label_reader *reader, ocigc_store *store, const char *algorithm);
 void ocigc_label_reader_free(struct ocigc_label_reader *reader);
 
-/* Parses the first `length` of its bytes: the label file of a node, with this name. Adds its edges, its labels and what
- * it misses to the graph, which the lock guards. */
+/* Parses the first `length` bytes: the label file of a node, with this name. Adds its edges, its labels and the absent
+ * blobs that it names to the graph, which the lock guards. */
 int32_t ocigc_label_reader_read(struct ocigc_label_reader *reader, uint32_t node, const char *name, size_t length,
                                 pthread_mutex_t *lock, struct ocigc_error *error);
 

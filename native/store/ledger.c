@@ -1,10 +1,10 @@
-/* ledger.c - what a ledger knows, and which blobs that leaves to verify. Records are kept by node; reading a file drops
- * those that are not true of this store. */
+/* ledger.c - what a ledger has recorded, and which blobs are left to verify. Records are kept by node; reading a file
+ * drops those that are not true of this store. */
 #include "store/ledger.h"
 
 #include <stdlib.h>
 
-/* A file system may count time in steps of two seconds (FAT does). A blob touched within one step before its
+/* A file system may count time in steps of two seconds (FAT does). A blob that was touched within one step before its
  * verification may be touched again without a trace. */
 #define STEP INT64_C(2000000000)
 
@@ -101,7 +101,7 @@ void ocigc_ledger_update(ocigc_ledger *ledger, const uint32_t *nodes, size_t cou
 
 void ocigc_ledger_take_over(ocigc_ledger *ledger, const ocigc_ledger *other, const uint32_t *own, size_t count)
 {
-    /* Until the end, what was found unsound has a time that no other record is after. */
+    /* Until the end, a blob that was found not to be sound has a time that no other record can be after. */
     for (size_t i = 0; i < count; i++)
         if (ledger->known[own[i]].verified == 0)
             ledger->known[own[i]].verified = INT64_MAX;

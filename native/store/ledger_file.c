@@ -1,6 +1,6 @@
 /* ledger_file.c - the file of a ledger: a header, then the records of each algorithm in the order of their digests, in
- * buckets of BUCKET (the last may be smaller), each followed by the XXH3-128 of its records. All in the machine's byte
- * order, which the header tells. A record is the binary digest and a struct details. */
+ * buckets of BUCKET (the last may be smaller), each followed by the XXH3-128 of its records. All is in the machine's
+ * byte order, which the header tells. A record is the binary digest and a struct details. */
 #include "digest/xxh3.h"
 #include "store/files.h"
 #include "store/ledger.h"
@@ -93,7 +93,7 @@ static bool is_plausible(const struct section *section, uint64_t count)
     return true;
 }
 
-/* Takes over a record, as touched if the file has changed since. */
+/* Takes a record; if the file has changed since, as that of a touched blob. */
 static bool take_record(ocigc_ledger *ledger, const struct section *section, uint32_t position,
                         const struct details *details, int64_t now)
 {

@@ -1,6 +1,6 @@
-/* list_ahead.h - brings a large directory into memory while somebody lists it. From a cold disk it comes a block at a
- * time, each after the other. ext4 keeps names in the order of their hashes, and takes any hash for a position: so
- * further threads read on from some of them, and throw away what they read. */
+/* list_ahead.h - brings a large directory into memory while somebody lists it. From a cold disk, listing reads one
+ * block after the other. ext4 keeps names in the order of their hashes, and accepts any hash as a position. So more
+ * threads read from some of these positions on, and throw away what they read. */
 #ifndef OCIGC_STORE_LIST_AHEAD_H
 #define OCIGC_STORE_LIST_AHEAD_H
 
@@ -23,8 +23,8 @@ struct ocigc_list_ahead {
     struct ocigc_list_part parts[OCIGC_LIST_PARTS - 1];
 };
 
-/* Starts the threads, if the directory is large and its file system is known to work like that. Whatever fails is left
- * to whoever lists it. The descriptor and `ahead` stay in use until ocigc_list_ahead_end. */
+/* Starts the threads if the directory is large and its file system is known to work like that. Errors are left to the
+ * caller's own listing. The descriptor and `ahead` stay in use until ocigc_list_ahead_end. */
 void ocigc_list_ahead_start(struct ocigc_list_ahead *ahead, int descriptor);
 void ocigc_list_ahead_end(struct ocigc_list_ahead *ahead);
 

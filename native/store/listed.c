@@ -1,5 +1,5 @@
-/* listed.c - a store of blobs that the caller names, not of all that a directory holds: what somebody verifies who has
- * got a part of a layout's blobs to look at. */
+/* listed.c - a store of blobs that the caller names, not of all in a directory: for a worker that verifies only some of
+ * a layout's blobs. */
 #include "store/files.h"
 #include "store/graph.h"
 #include "store/store.h"

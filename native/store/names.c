@@ -33,7 +33,7 @@ void ocigc_names_free(struct ocigc_names *names)
     free(names->buffer);
 }
 
-/* What this thread has had to read from the disk. */
+/* How many blocks this thread has had to read from the disk. */
 static long blocks_read(void)
 {
     struct rusage usage;

@@ -23,7 +23,7 @@ struct ocigc_names {
     uint32_t position;
 };
 
-/* Takes over an open directory's descriptor. */
+/* Takes ownership of an open directory's descriptor. */
 void ocigc_directory_init(struct ocigc_directory *directory, int descriptor);
 void ocigc_directory_close(struct ocigc_directory *directory);
 
@@ -31,7 +31,7 @@ bool ocigc_names_init(struct ocigc_names *names);
 void ocigc_names_free(struct ocigc_names *names);
 /* Takes the next names. 1; 0 if none are left; -1 with errno set. */
 int ocigc_names_take(struct ocigc_names *names, struct ocigc_directory *directory);
-/* The next of those taken, without "." and ".."; NULL past the last. */
+/* The next name of those taken, except "." and ".."; NULL past the last. */
 const struct dirent64 *ocigc_names_next(struct ocigc_names *names);
 /* Whether a name is "." or "..". */
 bool ocigc_is_dots(const char *name);

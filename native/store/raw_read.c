@@ -1,4 +1,4 @@
-/* raw_read.c - reads blobs and does nothing with them: what a verification cannot be faster than. */
+/* raw_read.c - reads blobs and does nothing with them: a verification cannot be faster than that. */
 #include "base/base.h"
 #include "store/blob.h"
 #include "store/files.h"

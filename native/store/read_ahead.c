@@ -16,8 +16,8 @@ static uint64_t part_of(uint64_t size)
 }
 
 /* Reads the beginning of a blob. (POSIX_FADV_WILLNEED would do it too, but a page at a time: Linux then keeps no large
- * folios, and to map the blob takes twice as long.) Whether it was in memory already. What is wrong with a blob is for
- * others to find out. */
+ * folios, and mapping the blob takes twice as long.) Returns whether it was in memory already. Errors are found again
+ * by the thread that hashes the blob. */
 static bool read_blob(const struct ocigc_read_ahead *ahead, uint32_t node, char *buffer)
 {
     struct ocigc_blob blob;
@@ -37,7 +37,7 @@ static bool has_work(const struct ocigc_read_ahead *ahead)
     return ahead->is_cold && ahead->drawn < ahead->begun + OCIGC_AHEAD;
 }
 
-/* Moves to where the queue is, if that is further. false at its end. */
+/* Moves to the position of the queue, if that is further. false at the end of the queue. */
 static bool catch_up(struct ocigc_read_ahead *ahead)
 {
     size_t next = __atomic_load_n(ahead->next, __ATOMIC_RELAXED);

@@ -1,8 +1,8 @@
 /* read_ahead.h - reads blobs of a queue before their turn comes, while they are not in memory.
  *
- * A thread that hashes waits for one blob at a time, which keeps no disk busy. So a few more threads go ahead of the
- * queue and read, for the kernel to keep what they read. They stay within OCIGC_AHEAD bytes of it, begin with the first
- * blob that is not in memory, and rest after many that are. */
+ * A thread that hashes waits for one blob at a time, which does not keep a disk busy. So a few more threads read ahead
+ * of the queue, and the kernel keeps what they read. They stay within OCIGC_AHEAD bytes of the queue, begin with the
+ * first blob that is not in memory, and pause after many that are. */
 #ifndef OCIGC_STORE_READ_AHEAD_H
 #define OCIGC_STORE_READ_AHEAD_H
 
@@ -37,14 +37,14 @@ struct ocigc_read_ahead {
     uint32_t reading;  /* threads that may have a file open now */
 };
 
-/* For a queue in which nothing was taken yet. It begins when it is told of a blob that is not in memory. */
+/* For a queue from which nothing was taken yet. Reading begins with ocigc_read_ahead_begin. */
 void ocigc_read_ahead_init(struct ocigc_read_ahead *ahead, const ocigc_store *store, const uint32_t *nodes,
                            const uint32_t *order, size_t count, const size_t *next);
 /* A blob that was taken from the queue is not in memory. */
 void ocigc_read_ahead_begin(struct ocigc_read_ahead *ahead);
 /* A blob was taken from the queue. */
 void ocigc_read_ahead_follow(struct ocigc_read_ahead *ahead, uint64_t size);
-/* Stops for good, and waits until no file is open. Whether there was something to stop. */
+/* Stops for good, and waits until no file is open. Returns whether there was something to stop. */
 bool ocigc_read_ahead_stop(struct ocigc_read_ahead *ahead);
 void ocigc_read_ahead_free(struct ocigc_read_ahead *ahead);
 

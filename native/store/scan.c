@@ -1,4 +1,4 @@
-/* scan.c - lists blobs/: a table for each algorithm, and what else lies there. */
+/* scan.c - lists blobs/: a table for each algorithm, and foreign files. */
 #include "base/vector.h"
 #include "store/files.h"
 #include "store/graph.h"
@@ -104,7 +104,7 @@ static int by_text(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-/* Makes tables of the algorithms of which there are only shared blobs. */
+/* Makes tables for the algorithms that have only shared blobs. */
 static int32_t add_shared_tables(ocigc_store *store, struct ocigc_error *error)
 {
     for (int32_t algorithm = OCIGC_SHA256; algorithm <= OCIGC_BLAKE3; algorithm++) {

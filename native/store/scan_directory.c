@@ -1,5 +1,5 @@
-/* scan_directory.c - lists one directory below blobs/. If only names are wanted, it asks nothing of the files beyond
- * the type that the directory tells; else some threads ask for status while another lists further names. */
+/* scan_directory.c - lists one directory below blobs/. If only names are wanted, no file is touched, as the directory
+ * says the type of each; otherwise some threads read statuses while another lists more names. */
 #include "store/scan_directory.h"
 
 #include "store/files.h"
@@ -199,8 +199,8 @@ static void scan_worker(void *context)
     ocigc_table_free(&share.found);
 }
 
-/* One thread at a time lists names, and that takes longer than what is done with them. Anybody can make any number of
- * directories of unregistered algorithms: those get no threads. */
+/* One thread at a time lists names, and listing takes longer than what is done with the names. Anybody can make any
+ * number of directories of unregistered algorithms, so those get no threads. */
 static uint32_t useful_threads(const struct ocigc_digest_table *table, int32_t detail, uint32_t threads)
 {
     if (table->algorithm == OCIGC_ALGORITHM_OTHER)

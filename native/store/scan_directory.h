@@ -16,8 +16,8 @@ struct ocigc_elsewhere {
 /* The type of a file; 0 if it is gone. Returns 0, or an errno. */
 int32_t ocigc_entry_mode(int directory, const struct dirent64 *entry, mode_t *mode);
 
-/* Lists blobs/<alg> and, if that may lie elsewhere, what is wanted of it there; sorts the table. The directory may be
- * absent then. */
+/* Lists blobs/<alg> and, if blobs may lie elsewhere, those that are wanted there; then blobs/<alg> may be absent. Sorts
+ * the table. */
 int32_t ocigc_scan_directory(ocigc_store *store, struct ocigc_digest_table *table,
                              const struct ocigc_elsewhere *elsewhere, uint32_t threads, struct ocigc_progress *progress,
                              struct ocigc_error *error);

@@ -1,4 +1,4 @@
-/* stat.c - asks for the status of files: size, times, links. */
+/* stat.c - reads the status of files: size, times, links. */
 #include "store/files.h"
 #include "store/parallel.h"
 #include "store/store.h"

@@ -44,7 +44,7 @@ struct ocigc_store {
     struct ocigc_graph *graph;
 };
 
-/* Where the digest of a node stands. */
+/* Where the digest of a node is. */
 struct ocigc_place {
     const struct ocigc_digest_table *table;
     uint32_t position;
@@ -57,8 +57,8 @@ const struct ocigc_inode *ocigc_store_shared_inode(const ocigc_store *store, uin
 /* The table of an algorithm's directory, or NULL. */
 const struct ocigc_digest_table *ocigc_store_table(const ocigc_store *store, const char *name, size_t length);
 
-/* ocigc_store_find for a digest that has been parsed. `prefetch` hides the wait for memory if it is called some time
- * before. */
+/* ocigc_store_find for a digest that has been parsed. `prefetch`, called some time before, hides the wait for memory.
+ */
 uint32_t ocigc_store_find_digest(const ocigc_store *store, const struct ocigc_digest *digest, const char *text,
                                  size_t length);
 void ocigc_store_prefetch(const ocigc_store *store, const struct ocigc_digest *digest);

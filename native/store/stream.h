@@ -1,4 +1,4 @@
-/* stream.h - the content of a blob, piece by piece: mapped if that is allowed and it is in memory, else read. */
+/* stream.h - the content of a blob, piece by piece: mapped if mapping is allowed and it is in memory, else read. */
 #ifndef OCIGC_STORE_STREAM_H
 #define OCIGC_STORE_STREAM_H
 
@@ -26,7 +26,7 @@ void ocigc_stream_start(struct ocigc_stream *stream, int file, uint64_t start, u
 /* The next piece, valid until the next call: its length, 0 at the end, -1 with errno if it cannot be read. A file that
  * has become shorter ends sooner than at `size`, or raises SIGBUS where its piece is touched (see guard.h). */
 ssize_t ocigc_stream_next(struct ocigc_stream *stream, const uint8_t **piece);
-/* Frees what it has mapped. */
+/* Unmaps what it has mapped. */
 void ocigc_stream_end(struct ocigc_stream *stream);
 /* Whether an address lies in what it has mapped. */
 bool ocigc_stream_maps(const struct ocigc_stream *stream, const void *address);

@@ -1,8 +1,9 @@
 /* sweep.c - moves blobs out of the layout into the trash. On one thread, because the kernel serializes renames between
  * directories.
  *
- * What the trash promises to keep is not renamed: it gets a second name in the trash, which is synced, and then loses
- * the first. Where a rename between directories is not atomic, a power failure may lose both names. */
+ * Blobs that the trash keeps are not renamed: on some file systems a rename between directories is not atomic, and a
+ * power failure may lose both names. So a blob first gets a second name in the trash, which is synced, and then loses
+ * the first. */
 #include "store/sweep.h"
 
 #include "store/files.h"
@@ -14,7 +15,7 @@ enum { SHARE = 256 };  /* names between two checks of the cancel flag */
 enum { LINKED = 255 }; /* a result on the way: it has a name in the trash too */
 
 /* Whether the file is still the one whose status is known. Moving one link of an inode changes the ctime of all its
- * links. So if there are several, they are compared before the first is moved, and `checked` says that this was done:
+ * links. So if there are several, they are compared before the first is moved; `checked` says that this was done, and
  * then only inode and size count. */
 static bool is_unchanged(const ocigc_store *store, uint32_t node, const struct stat *status, bool checked)
 {
@@ -35,7 +36,7 @@ static int32_t fail_to_move(const struct ocigc_sweep *sweep, int cause, const st
     return ocigc_fail_system(sweep->error, cause, "cannot move blobs/%s/%s into the trash", place->table->name, name);
 }
 
-/* The first half of a move: the blob is in the trash too. */
+/* The first half of a move: after it, the blob is in the trash too. */
 static int32_t link_blob(const struct ocigc_sweep *sweep, size_t index)
 {
     uint32_t node = sweep->nodes[index];
@@ -60,7 +61,8 @@ static int32_t link_blob(const struct ocigc_sweep *sweep, size_t index)
                                                                      : fail_to_move(sweep, cause, &place, name);
 }
 
-/* The second half: it is in the trash alone, unless somebody has changed it meanwhile. 0, or an errno. */
+/* The second half: after it, the blob is only in the trash, unless somebody has changed it meanwhile. 0, or an errno.
+ */
 static int unlink_if_unchanged(const struct ocigc_sweep *sweep, size_t index, const struct ocigc_way *way,
                                const char *name, uint8_t *result)
 {

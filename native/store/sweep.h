@@ -1,4 +1,4 @@
-/* sweep.h - what a sweep of blobs and one of their label files share: the ways from the layout into the trash. */
+/* sweep.h - what the sweep of blobs and that of their label files share: the directories to move from and to. */
 #ifndef OCIGC_STORE_SWEEP_H
 #define OCIGC_STORE_SWEEP_H
 
@@ -33,7 +33,7 @@ void ocigc_way_close(const struct ocigc_way *way);
 int ocigc_move_into_trash(int from, const char *name, int to);
 /* Gives a file a second name in the trash, in place of what an interrupted run may have left there. 0, or an errno. */
 int ocigc_link_into_trash(int from, const char *name, int to);
-/* Whether the file system has no second names, or no more of them for this file. */
+/* Whether the file system has no hard links, or allows no more of them for this file. */
 bool ocigc_cannot_link(int cause);
 /* Makes the names in the trash durable: those of label files, or of blobs. 0, or an errno. */
 int ocigc_sync_trash(const struct ocigc_sweep *sweep, bool labels);

@@ -100,8 +100,7 @@ static int32_t sweep_labels(const struct ocigc_sweep *sweep, const struct ocigc_
     return code;
 }
 
-/* The directory is listed, because most blobs have none, and trying for one costs as
- * much as moving it. */
+/* The directory is listed, because most blobs have no label file, and trying to move one costs as much as moving it. */
 int32_t ocigc_sweep_label_files(const struct ocigc_sweep *sweep)
 {
     const struct ocigc_store *store = sweep->store;

@@ -1,4 +1,4 @@
-/* trash_way.c - moves single files into the trash, by a rename or by a second name, and makes that durable. */
+/* trash_way.c - moves single files into the trash, by a rename or by a hard link, and makes that durable. */
 #include "store/files.h"
 #include "store/sweep.h"
 

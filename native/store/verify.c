@@ -84,8 +84,8 @@ static int32_t verify_in_order(struct ocigc_verify_queue *queue, uint32_t *order
     return result;
 }
 
-/* What is known of a blob before it is read. What has been found sound in this run is not hashed again; but with a
- * deadline, only what was begun in time counts. */
+/* What is known about a blob before it is read. A blob that this run has found sound is not hashed again; but with a
+ * deadline, only blobs that were begun in time count. */
 static uint8_t known_verdict(const struct ocigc_verify_queue *queue, uint32_t position)
 {
     uint32_t node = queue->nodes[position];

@@ -1,8 +1,8 @@
 /* verify_lanes.c - one thread's blobs, each hashed in a lane of a kernel.
  *
- * A lane gets a new blob as soon as its own ends, so that all lanes of a kernel are busy until the queue is empty. With
- * the largest first, no thread is left alone with a large blob at the end; and a blob that would still take longer than
- * all others together goes through a narrower kernel, which is faster for a single blob. */
+ * A lane gets a new blob as soon as its blob ends, so that all lanes of a kernel are busy until the queue is empty.
+ * With the largest first, no thread is left with a large blob at the end. If a blob would still take longer than all
+ * others together, it goes through a narrower kernel, which is faster for a single blob. */
 #include "store/verify_lanes.h"
 
 #include "digest/digest.h"
@@ -104,7 +104,7 @@ static uint8_t fill(const struct batch *batch, struct blob *blob)
     return OCIGC_VERDICT_UNCHECKED;
 }
 
-/* Whether what was read is still all that stands under the blob's name. */
+/* Whether the file under the blob's name is still the one that was read, and has no more bytes. */
 static bool is_still_there(const struct batch *batch, const struct blob *blob)
 {
     const struct stat *before = &blob->content.status;
@@ -173,7 +173,7 @@ static bool is_out_of_files(const struct ocigc_error *error)
     return error->os_errno == EMFILE || error->os_errno == ENFILE;
 }
 
-/* Tells those that read ahead of a blob. To ask of every small one whether it is in memory would cost too much. */
+/* Tells the threads that read ahead about a blob. Asking for every small one whether it is in memory costs too much. */
 static void look_ahead(struct ocigc_verify_queue *queue, const struct blob *blob)
 {
     enum { SMALL = 64 << 10, EACH = 16 };
@@ -261,8 +261,8 @@ static uint64_t share_of(const struct batch *batch)
     return left > 0 && (uint64_t)left > own ? (uint64_t)left : own;
 }
 
-/* Chooses the lanes to advance. As a rule that is all of them; but if the longest would take longer, as one of so many
- * lanes, than all that is left, only as many as a narrower kernel has. */
+/* Chooses the lanes to advance: usually all of them. But if the longest, as one of that many lanes, would take longer
+ * than all that is left, only as many as a narrower kernel has. */
 static uint32_t choose(struct batch *batch, struct ocigc_lane **active)
 {
     struct blob *blobs[OCIGC_LANES_MAX];
@@ -282,7 +282,7 @@ static uint32_t choose(struct batch *batch, struct ocigc_lane **active)
     return count;
 }
 
-/* Whether no thread will draw a blob any more. */
+/* Whether no thread will take another blob. */
 static bool is_drawn_out(const struct ocigc_verify_queue *queue)
 {
     return __atomic_load_n(&queue->late, __ATOMIC_RELAXED) ||
@@ -304,7 +304,7 @@ static void run(struct batch *batch)
     }
 }
 
-/* The thread has touched a mapped page that is not to be had. */
+/* The thread has touched a mapped page that cannot be read. */
 static void drop_lost(struct batch *batch)
 {
     const uint8_t *address = (const uint8_t *)ocigc_guard.address;
