@@ -16,6 +16,7 @@ from typing import Self
 from tests.faults.injection import Call, call_of, shim
 from tests.helpers.command import Result
 
+_FILES_CLOCK = 5  # CLOCK_REALTIME_COARSE
 _ROOT = Path(__file__).parents[2]
 _START = f"""
 import runpy, sys
@@ -74,11 +75,13 @@ class Actor:
         """Runs a command. What is in the layout since before the instant `old`, or at its beginning, looks a day old.
         Before each of the calls `stops`, from 0, in their order, `act` is called; where that returns False, the process
         is killed. Without `exchange`, the file system cannot exchange two names."""
-        time.sleep(0.01)  # the clock of files is some milliseconds late
+        now = time.time_ns()
+        while time.clock_gettime_ns(_FILES_CLOCK) <= now:
+            time.sleep(0.0005)  # the clock of files is some milliseconds late
         environment = {
             **self._environment,
             "FAULT_ROOT": str(layout),
-            "FAULT_OLD": str(time.time_ns() if old is None else old),
+            "FAULT_OLD": str(now + 1 if old is None else old),
             "FAULT_NO_EXCHANGE": str(int(not exchange)),
             "FAULT_STOPS": ",".join(map(str, stops)),
         }

@@ -96,17 +96,15 @@ def earliest(calls: Sequence[Call], steps: Sequence[Step], at: Sequence[int]) ->
     return tuple(found)
 
 
-def count(calls: Sequence[Call], steps: Sequence[Step], places: int) -> int:
-    """How many orders there are in which the writer acts at no more than so many places in the midst of the command."""
-    ways = {(0, 0): 1}
+def count(calls: Sequence[Call], steps: Sequence[Step]) -> int:
+    """How many orders there are in which each step is done at once after the one before it, or right after a call that
+    depends on it."""
+    ways = Counter({0: 1})
     for step in steps:
         after = [number + 1 for number in dependent(calls, step)]
-        found: Counter[tuple[int, int]] = Counter()
-        for (at, used), number in ways.items():
+        found: Counter[int] = Counter()
+        for at, number in ways.items():
             for later in {at, *(each for each in after if each > at)}:
-                # After the last call that depends on it is as good as after all of them.
-                more = used if later in (at, *after[-1:]) else used + 1
-                if more <= places:
-                    found[later, more] += number
-        ways = dict(found)
-    return sum(ways.values())
+                found[later] += number
+        ways = found
+    return ways.total()

@@ -75,6 +75,16 @@ class Writer:
         """All that it does, in order."""
         raise NotImplementedError
 
+    @property
+    def known(self) -> str:
+        """What its next steps depend on, but for files."""
+        return json.dumps([self._document, sorted(self.found), self._file >= 0, self._lock >= 0])
+
+    @property
+    def files(self) -> tuple[int, ...]:
+        """The inodes of the files that it has open."""
+        return tuple(os.fstat(file).st_ino for file in (self._file, self._lock) if file >= 0)
+
     # Blobs
 
     def _look(self) -> Step:

@@ -9,10 +9,12 @@
  *   FAULT_CHANGING  1: only calls that change something count
  *   FAULT_STICKY    1: every later call gets the error too
  *   FAULT_LOG       a descriptor for a line per call: its name, whether it changes something, its two paths, its
- *                   result, the bytes that it wrote in hex, and whether it was made on an open file, with tabs between
+ *                   result, the bytes that it wrote in hex, whether it was made on an open file, and the inode of the
+ *                   file that is open then, with tabs between
  *   FAULT_STOPS     numbers of calls, from 0, with commas between: before each of them, the process writes a byte to the
  *                   descriptor FAULT_ASK and reads one from FAULT_ANSWER: 'g', it goes on; 'k', it is killed. With it,
- *                   one call is made at a time, whatever the threads, and no time passes where the process sleeps
+ *                   one call is made at a time, whatever the threads, and time passes only where the process sleeps or
+ *                   asks for it
  *   FAULT_OLD       what has not changed since this instant, in nanoseconds, looks a day older than it is
  *
  *   FAULT_NO_EXCHANGE  1: no two names can be exchanged, as over NFS
@@ -26,6 +28,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -42,7 +45,7 @@ static const char *root, *stops;
 static long at, error, sticky, changing, count;
 static int log_to = -1, ask = -1, answer = -1;
 static bool no_exchange;
-static int64_t old, slept; /* nanoseconds */
+static int64_t old, slept, started[2]; /* nanoseconds; by clock */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static long number(const char *name, long otherwise)
@@ -64,6 +67,11 @@ __attribute__((constructor)) void fault_configure(void)
     answer = (int)number("FAULT_ANSWER", -1);
     old = number("FAULT_OLD", 0);
     no_exchange = number("FAULT_NO_EXCHANGE", 0) != 0;
+    for (clockid_t clock = CLOCK_REALTIME; clock <= CLOCK_MONOTONIC; clock++) {
+        struct timespec now;
+        syscall(SYS_clock_gettime, clock, &now);
+        started[clock] = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
 }
 
 /* ------------------------------------------------------------- what is below */
@@ -72,6 +80,7 @@ struct call {
     const char *name;
     bool changes;
     bool is_open; /* made on a descriptor, not on a name */
+    int file;     /* the descriptor that it was made on, or that it made */
     char path[2 * PATH_MAX];
     char other[2 * PATH_MAX];
 };
@@ -150,10 +159,19 @@ static bool faulted(const struct call *call)
     return true;
 }
 
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+static unsigned long long inode(int file)
+{
+    struct stat64 status;
+    return file >= 0 && REAL(fstat64)(file, &status) == 0 ? status.st_ino : 0;
+}
+
 static void record(const struct call *call, long result, const unsigned char *bytes, size_t length)
 {
     int cause = errno;
     if (log_to >= 0) {
+        bool opens = strcmp(call->name, "open") == 0 || strcmp(call->name, "create") == 0;
         char *line = NULL;
         size_t size = 0;
         FILE *out = open_memstream(&line, &size);
@@ -161,7 +179,7 @@ static void record(const struct call *call, long result, const unsigned char *by
                 *call->other ? call->other + strlen(root) : "", result < 0 ? -(long)cause : result);
         for (size_t i = 0; i < length; i++)
             fprintf(out, "%02x", bytes[i]);
-        fprintf(out, "\t%d\n", call->is_open);
+        fprintf(out, "\t%d\t%llu\n", call->is_open, inode(opens ? (int)result : call->is_open ? call->file : -1));
         fclose(out);
         put(log_to, line, size);
         free(line);
@@ -170,8 +188,6 @@ static void record(const struct call *call, long result, const unsigned char *by
         pthread_mutex_unlock(&turn);
     errno = cause;
 }
-
-#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 /* The body of an interposed function: the fault, or the call and its record. */
 #define BODY(type, what, alters, below, made, data, length)                       \
@@ -184,7 +200,7 @@ static void record(const struct call *call, long result, const unsigned char *by
 
 #define PLAIN(type, what, alters, below, made) BODY(type, what, alters, below, made, NULL, 0)
 #define AT(directory, name) resolve(directory, name, call.path)
-#define ON(file) (call.is_open = true, resolve(file, NULL, call.path))
+#define ON(on) (call.is_open = true, call.file = (on), resolve(on, NULL, call.path))
 
 /* -------------------------------------------------------------------- calls */
 
@@ -366,10 +382,38 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, str
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
     int result = REAL(clock_gettime)(clock, time);
-    if (result == 0 && stops != NULL) {
-        int64_t nanoseconds = time->tv_nsec + slept;
-        time->tv_sec += nanoseconds / 1000000000;
-        time->tv_nsec = nanoseconds % 1000000000;
+    if (result == 0 && stops != NULL && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC)) {
+        int64_t since = __atomic_add_fetch(&slept, 1000, __ATOMIC_SEQ_CST) + started[clock];
+        time->tv_sec = since / 1000000000;
+        time->tv_nsec = since % 1000000000;
     }
     return result;
+}
+
+/* The instant of real time that is as far away as one of this clock. */
+static struct timespec real_time(clockid_t clock, struct timespec until)
+{
+    struct timespec now;
+    if (stops != NULL && clock <= CLOCK_MONOTONIC) {
+        REAL(clock_gettime)(clock, &now);
+        int64_t left = (int64_t)until.tv_sec * 1000000000 + until.tv_nsec - started[clock] - slept;
+        int64_t end = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + (left > 0 ? left : 0);
+        until = (struct timespec){.tv_sec = end / 1000000000, .tv_nsec = end % 1000000000};
+    }
+    return until;
+}
+
+/* Threads wait for each other by the time that really passes. */
+int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
+{
+    struct timespec end = real_time(clock, *until);
+    return REAL(sem_clockwait)(semaphore, clock, &end);
+}
+
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
+{
+    /* Python's conditions have the monotonic clock, which began with the machine. */
+    clockid_t clock = until->tv_sec < 1000000000 ? CLOCK_MONOTONIC : CLOCK_REALTIME;
+    struct timespec end = real_time(clock, *until);
+    return pthread_cond_clockwait(condition, mutex, clock, &end);
 }

@@ -33,7 +33,8 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call that was made. Paths are relative to the layout, "" is the layout itself. `result` may be -errno. A call
-    on an open file has the path that this file has by then."""
+    on an open file has the path that this file has by then. `file` is the inode of that file, or of one that was
+    opened; 0 for none."""
 
     name: str
     changes: bool
@@ -42,6 +43,7 @@ class Call:
     result: int
     written: bytes
     is_open: bool = False
+    file: int = 0
 
 
 def shim() -> Path:
@@ -93,6 +95,6 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def call_of(line: str) -> Call:
-    name, changes, path, other, result, written, is_open = line.split("\t")
+    name, changes, path, other, result, written, is_open, file = line.split("\t")
     paths = path.lstrip("/"), other.lstrip("/")
-    return Call(name, changes == "1", *paths, int(result), bytes.fromhex(written), is_open == "1")
+    return Call(name, changes == "1", *paths, int(result), bytes.fromhex(written), is_open == "1", int(file))

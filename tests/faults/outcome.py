@@ -14,6 +14,9 @@ from typing import NoReturn
 
 from tests.faults.actor import Actor
 
+# In memory, where that is a file system.
+_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -47,7 +50,7 @@ def explore_all(cases: Iterable[tuple[str, Explore]]) -> NoReturn:
         for name, explore in cases:
             if words and not any(word in name for word in words):
                 continue
-            with tempfile.TemporaryDirectory(prefix="ocigc-trials-") as directory:
+            with tempfile.TemporaryDirectory(prefix="ocigc-trials-", dir=_MEMORY) as directory:
                 outcome = explore(actors, Path(directory))
             print(f"{name}: {outcome}", *outcome.faults[:20], sep="\n  ", flush=True)
             total.update(trials=outcome.tried, **outcome.excused)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.actor import Actor
+from tests.faults.commands import Command, Template
 from tests.faults.habits import INDEX, Pushed
-from tests.faults.interleavings import Command, Template
 from tests.helpers.layouts import CONFIG, LAYER, LayoutWriter
 from tests.interop.programs import PATH, appears, call, daemon
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.actor import Actor
+from tests.faults.commands import COMMANDS, Command
 from tests.faults.habits import INDEX, Entry
-from tests.faults.interleavings import COMMANDS, Command
 from tests.faults.outcome import Explore, Outcome, explore_all
 from tests.faults.real_programs import GONE, PROGRAMS, Program, Store, make_store, registry
 from tests.faults.supervisor import Seen, supervise

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.actor import Actor
+from tests.faults.commands import COMMANDS, Template, make_template
 from tests.faults.injection import Call
-from tests.faults.interleavings import COMMANDS, Template, make_template
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.actor import Actor
-from tests.faults.interleavings import COMMANDS
+from tests.faults.commands import COMMANDS
 from tests.faults.real_programs import PROGRAMS, Program, make_store, registry
 from tests.faults.stopped_writers import explore, perform
 from tests.faults.supervisor import supported
