@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ocigc.digest import Digest
 
 T = TypeVar("T")
 _Names = tuple[type, ...]
@@ -131,11 +134,22 @@ def _enum(hint: type[Enum]) -> _Read:
 
 def _scalar(hint: Any) -> _Read:
     accepted = (int, float) if hint is float else str if issubclass(hint, str) else hint
+    make = {Digest: Digest.parse, float: _finite}.get(hint, hint)
 
     def read(value: Any, where: str) -> Any:
         # To Python, a bool is an int. Here it is not.
         if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
             raise ValueError(f"{where} must be of type {hint.__name__}")
-        return hint(value)
+        try:
+            return make(value)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{where}: {error}") from None
 
     return read
+
+
+def _finite(value: float) -> float:
+    """JSON as Python reads it has NaN and Infinity. Raises ValueError."""
+    if not isfinite(found := float(value)):
+        raise ValueError("not a number")
+    return found

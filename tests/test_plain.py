@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from ocigc.digest import Digest
 from ocigc.plain import plain, restored
 
 
@@ -25,6 +27,8 @@ class Outer:
     pair: tuple[str, int] = ("", 0)
     names: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=dict)
+    digest: Digest | None = None
+    seconds: float = 0
 
 
 WHOLE = Outer(True, (Inner("a"), Inner("b", 2)), ("x", 1), frozenset(("q", "p")), {"k": "v"})
@@ -50,6 +54,11 @@ def test_sets_are_written_in_order() -> None:
         ({"pair": ["x"]}, "Outer.pair must have 2 items"),
         ({"labels": {"k": 1}}, "Outer.labels.k must be of type str"),
         ({"more": 1}, "unknown field 'more'"),
+        ({"digest": "sha256:abc"}, "Outer.digest: 'sha256:abc' is not a digest"),
+        ({"digest": "\x1b[2J"}, "is not a digest"),
+        ({"seconds": math.nan}, "Outer.seconds: not a number"),
+        ({"seconds": -math.inf}, "Outer.seconds: not a number"),
+        ({"seconds": 10**400}, "Outer.seconds: int too large"),
     ],
 )
 def test_what_is_of_another_type_is_refused(change: dict[str, Any], words: str) -> None:

@@ -91,13 +91,13 @@ def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
     from ocigc.layout.completeness import Incomplete  # noqa: PLC0415
     from ocigc.layout.damage import Affected  # noqa: PLC0415
     from ocigc.verification.layers import Deep  # noqa: PLC0415
-    from ocigc.verification.verify import VerifySmall  # noqa: PLC0415
+    from ocigc.verification.verify import VerifySmall, doubt  # noqa: PLC0415
 
     def here(layout: Layout, found: Found, watch: Watcher) -> Verification:
         return verify(layout, wanted, watch=watch, hasher=workers.hasher(found.path))
 
     small = VerifySmall(wanted)
-    return Spread(lambda _: small, here, Verification, (Affected, Deep, Incomplete))
+    return Spread(lambda _: small, here, Verification, (Affected, Deep, Incomplete), doubt)
 
 
 def _run_shard(args: argparse.Namespace) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
-from ocigc.errors import OcigcError
 from ocigc.layout import blob_check
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.layout import INDEX, INDEX_LIMIT
-from ocigc.native import CHECKSUM, NEVER, Store, Verdict, sha256
+from ocigc.native import CHECKSUM, NEVER, Store, Verdict
 from ocigc.progress import Report
 from ocigc.times import SECOND
 
@@ -76,13 +75,4 @@ def fault(result: BlobResult, count: int, *, checksums: bool) -> str:
         return "its checksums are not hexadecimal"
     if found != (CHECKSUM * count if checksums else 0):
         return "it does not have one checksum per blob"
-    return "" if result.seconds >= 0 else "its duration is negative"
-
-
-def index_digest(root: Dir, path: str) -> str:
-    """The SHA-256 of the index.json of a layout below an open directory, or why it cannot be read."""
-    try:
-        with root.below(*path.split("/")) as layout:
-            return sha256(layout.read(INDEX, INDEX_LIMIT))
-    except (OSError, OcigcError) as error:
-        return f"{path}/{INDEX}: {getattr(error, 'strerror', None) or error}"
+    return "" if 0 <= result.seconds < inf else "its duration is not a number of seconds"

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ocigc.cluster.blob_shard import index_digest
+from ocigc.cluster.view import View, view
 from ocigc.errors import OcigcError
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Work
@@ -27,11 +27,11 @@ class LayoutShard:
 
 @dataclass(frozen=True, slots=True)
 class LayoutResult:
-    """The result for one layout: the SHA-256 of its index.json, the number of the root's device there, notes, and the
-    plain form of the result; None where the worker could not read it.
+    """The result for one layout: what the worker saw of it before, the number of the root's device there, notes, and
+    the plain form of the result; None where the worker could not read it.
     """
 
-    index: str
+    view: View
     device: int
     notes: tuple[str, ...]
     value: Any
@@ -58,7 +58,7 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
     with Dir.at(shard.root) as root:
         for path, work in zip(shard.paths, shard.works, strict=True):
             watch = _Listening(report)
-            index = index_digest(root, path)
+            seen = view(root, path)
             device = os.fstat(root.fd).st_dev
             value: Any = None
             try:
@@ -67,5 +67,5 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
                     value = plain(work(layout, Found(path), watch))
             except (OcigcError, OSError):
                 pass  # the host sees this layout by itself
-            found.append(LayoutResult(index, device, tuple(watch.notes), value))
+            found.append(LayoutResult(seen, device, tuple(watch.notes), value))
     return found

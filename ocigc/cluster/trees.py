@@ -1,8 +1,8 @@
 """The layouts of a tree on a cluster. Each is work for one worker, and small ones share a shard. A large layout is
 worked on here, but all workers read its manifests.
 
-A result counts only if the worker and this host have read the same index.json. A layout that a worker cannot read, or
-leaves to this host, is worked on here.
+A result counts only if the worker and this host see the same index.json, of the same times. A layout that a worker
+cannot read, or leaves to this host, is worked on here; so is one of which it has seen other directories.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from ocigc.cluster.blob_shard import index_digest
 from ocigc.cluster.layout_shard import LayoutResult, LayoutShard
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.cluster.spread_layout import SpreadLayout
 from ocigc.cluster.task_run import run_tasks
+from ocigc.cluster.view import View, view
+from ocigc.errors import printable
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
 from ocigc.layout.layout import INDEX, Layout
@@ -33,13 +34,14 @@ T = TypeVar("T")
 class Spread(Generic[T]):
     """Work on the layouts of a tree. `there` makes what a worker runs for a layout: a value that can be pickled. If its
     result is None, the layout is left to `here`. `result` is the type that results are checked against, and `names` are
-    classes as `restored` takes them.
+    classes as `restored` takes them. `doubt` tells what is wrong with a result; empty where nothing is.
     """
 
     there: Callable[[Found], Work[T | None]]
     here: Work[T]
     result: Any
     names: tuple[type, ...] = ()
+    doubt: Callable[[Layout, T], str] | None = None
 
 
 def same(work: Work[T], result: Any, *names: type) -> Spread[T]:
@@ -70,20 +72,24 @@ def each_layout(
             return tree.open(found)
         return tree.open(found, partial(SpreadLayout, pool=pool, root=root, below=found.path))
 
-    here: Results[T] = Results([], [])
-    rest = [found for found in layouts if found.name not in spreading.values and found.name not in spreading.errors]
+    values = spreading.values
+
+    def work(layout: Layout, found: Found, own_watch: Watcher) -> None:
+        values[found.path] = spread.here(layout, found, own_watch)
+
+    here: Results[None] = Results([], [])
+    rest = [found for found in layouts if found.path not in values and found.path not in spreading.errors]
     if rest and not interrupted:
-        here = discover.each_layout(tree, spread.here, watch, among=rest, opening=opening)
+        here = discover.each_layout(tree, work, watch, among=rest, opening=opening)
     errors = iter(here.errors)
-    values = {**spreading.values, **dict(here.values)}
     all_errors = []
     for found in layouts:
-        if found.name in spreading.errors:
-            all_errors.append(spreading.errors[found.name])
-        elif found.name not in values:
+        if found.path in spreading.errors:
+            all_errors.append(spreading.errors[found.path])
+        elif found.path not in values:
             all_errors.append(next(errors, f"{found.name}: interrupted; nothing is lost"))
     return Results(
-        [(found.name, values[found.name]) for found in layouts if found.name in values],
+        [(found.name, values[found.path]) for found in layouts if found.path in values],
         all_errors,
         interrupted or here.interrupted,
     )
@@ -98,7 +104,7 @@ def _index_size(tree: Tree, found: Found) -> int:
 
 
 class _Spreading(Generic[T]):
-    """One call of `each_layout`: the results of layouts so far, by name."""
+    """One call of `each_layout`: the results of layouts so far, by path."""
 
     def __init__(self, pool: Pool, root: str, tree: Tree, spread: Spread[T], watch: Watcher) -> None:
         self._pool = pool
@@ -111,6 +117,7 @@ class _Spreading(Generic[T]):
         self.values: dict[str, T] = {}
         self.errors: dict[str, str] = {}
         self._left: set[str] = set()
+        self._running: dict[str, Task] = {}
         self._notes: dict[str, Sequence[str]] = {}
 
     def run(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> bool:
@@ -123,12 +130,11 @@ class _Spreading(Generic[T]):
         except KeyboardInterrupt:
             return True
         for found in layouts:
-            for note in self._notes.get(found.name, ()):
+            for note in self._notes.get(found.path, ()):
                 self._watch.note(note)
-        for found in layouts if troubles else ():
-            if found.name not in self.values and found.name not in self._left:
-                own = (each for each in troubles if self._place(found.path) in each)
-                self.errors[found.name] = f"{found.name}: {next(own, troubles[-1])}"
+            if troubles and found.path not in self.values and found.path not in self._left:
+                task = self._running.get(found.path)
+                self.errors[found.path] = f"{found.name}: {(task and task.wrong) or troubles[-1]}"
         return False
 
     def _tell(self) -> None:
@@ -154,25 +160,41 @@ class _Spreading(Generic[T]):
             works = tuple(map(self._spread.there, batch))
             shard = LayoutShard(self._root, self._tree.path, tuple(found.path for found in batch), works)
             what = self._place(batch[0].path) if count == 1 else ", ".join(self._place(each.path) for each in batch)
-            yield Task("layouts", shard, what, SHARD_SECONDS, batch)
+            task = Task("layouts", shard, what, SHARD_SECONDS, batch)
+            self._running |= dict.fromkeys(shard.paths, task)
+            yield task
 
     def _accept(self, task: Task, value: Any) -> str:
         batch: Sequence[Found] = task.context
         if not isinstance(value, list) or len(value) != len(batch):
             return "it lacks a layout"
         results = [_result(each) for each in value]
-        for found, result in zip(batch, results, strict=True):
-            if result.index != index_digest(self._tree.dir, found.path):
-                return f"it sees another {INDEX} of {found.name} than this host: its mount is a different one, or stale"
+        views = [view(self._tree.dir, found.path) for found in batch]
+        for found, here, result in zip(batch, views, results, strict=True):
+            if other := here.difference(result.view):
+                return f"{found.name}: it sees {other}: its mount is another one, or stale"
         read = [None if each.value is None else self._read(each) for each in results]
-        for found, result, one in zip(batch, results, read, strict=True):
+        for found, one in zip(batch, read, strict=True):
+            if one is not None and (wrong := self._doubt(found, one)):
+                return f"{found.name}: {wrong}"
+        for found, here, result, one in zip(batch, views, results, read, strict=True):
+            del self._running[found.path]
             if one is None:
-                self._left.add(found.name)
-                continue
-            self.values[found.name] = one
-            self._notes[found.name] = result.notes
+                self._left.add(found.path)
+            elif here.directories != result.view.directories:
+                self._left.add(found.path)
+                self._watch.note(f"{found.name}: a worker has seen other directories in it; this host reads it")
+            else:
+                self.values[found.path] = one
+                self._notes[found.path] = result.notes
         self._done += len(batch)
         return ""
+
+    def _doubt(self, found: Found, value: T) -> str:
+        if self._spread.doubt is None:
+            return ""
+        with self._tree.open(found) as layout:
+            return self._spread.doubt(layout, value)
 
     def _read(self, result: LayoutResult) -> T:
         ours = os.fstat(self._tree.fd).st_dev
@@ -183,10 +205,10 @@ class _Spreading(Generic[T]):
 
 def _result(value: Any) -> LayoutResult:
     """A result whose value is still plain. Raises ValueError."""
-    if not isinstance(value, dict) or not isinstance(value.get("notes"), list):
+    if not isinstance(value, dict):
         raise ValueError("a layout's result has another form")
-    head = restored(_Head, {name: value.get(name) for name in ("index", "device", "notes")})
-    return LayoutResult(head.index, head.device, head.notes, value.get("value"))
+    head = restored(_Head, {name: value.get(name) for name in ("view", "device", "notes")})
+    return LayoutResult(head.view, head.device, tuple(map(printable, head.notes)), value.get("value"))
 
 
 def _here(value: Any, theirs: int, ours: int) -> Any:
@@ -201,6 +223,6 @@ def _here(value: Any, theirs: int, ours: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    index: str
+    view: View
     device: int
     notes: tuple[str, ...]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ocigc._version import __version__
 from ocigc.cluster import blob_shard, layout_shard, manifest_shard
+from ocigc.cluster.view import View, view
 from ocigc.errors import OcigcError
 from ocigc.layout.dirfd import Dir
 from ocigc.native import map_blobs
@@ -27,8 +28,8 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a worker reports before it gets work. `indexes` has, for some layouts, the SHA-256 of index.json, or why it
-    cannot be read; `memory` is the free memory, in bytes.
+    """What a worker reports before it gets work. `views` has what it sees of some layouts; `memory` is the free memory,
+    in bytes.
     """
 
     version: str
@@ -36,7 +37,7 @@ class Greeting:
     pid: int
     kernel: str
     memory: int
-    indexes: tuple[str, ...]
+    views: tuple[View, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,13 @@ def greet(argument: tuple[str, tuple[str, ...]], _: Report) -> Greeting:
     """Greets with what it sees of some layouts below a root."""
     root, paths = argument
     return Greeting(
-        __version__, socket.gethostname(), os.getpid(), os.uname().release, _free_memory(), tuple(_indexes(root, paths))
+        __version__, socket.gethostname(), os.getpid(), os.uname().release, _free_memory(), _views(root, paths)
     )
 
 
-def _indexes(root: str, paths: tuple[str, ...]) -> list[str]:
+def _views(root: str, paths: tuple[str, ...]) -> tuple[View, ...]:
     with Dir.at(root) as directory:
-        return [blob_shard.index_digest(directory, path) for path in paths]
+        return tuple(view(directory, path) for path in paths)
 
 
 def _free_memory() -> int:

@@ -18,7 +18,7 @@ from ocigc.layout.completeness import Incomplete
 from ocigc.layout.damage import Affected
 from ocigc.plain import plain, restored
 from ocigc.verification.layers import Deep
-from ocigc.verification.scan import Verification
+from ocigc.verification.scan import Verification, fault
 from ocigc.verification.shard import Shard
 
 _SUM = "sum"
@@ -73,7 +73,10 @@ def parse(content: bytes, name: str) -> Fragment:
         found = json.loads(content)
         if not isinstance(found, dict) or found.pop(_SUM, None) != _checksum(found):
             raise ValueError("its checksum is wrong")
-        return restored(Fragment, found, Affected, Deep, Incomplete)
+        fragment = restored(Fragment, found, Affected, Deep, Incomplete)
+        if wrong := next(filter(None, (fault(seen.result) for seen in fragment.layouts)), ""):
+            raise ValueError(wrong)
+        return fragment
     except (ValueError, RecursionError) as error:
         reason = printable(str(error)) or "not JSON"
         raise MalformedError(f"{name}: not a whole fragment of a verification: {reason}; run its shard again") from None

@@ -69,6 +69,15 @@ class Verification:
         return not found and (self.deep is None or self.deep.sound)
 
 
+def fault(result: Verification) -> str:
+    """What no verification finds, in a result that has come from elsewhere; empty where all may be true."""
+    counts = (result.checked, result.bytes, result.unchecked, result.skipped, result.compared, result.left)
+    if min(*counts, result.seconds) < 0:
+        return "it has counted less than nothing"
+    lines = (*result.malformed, *result.errors, result.cut_off)
+    return "" if all(line.isprintable() for line in lines) else "its messages have characters that nobody can read"
+
+
 def together(members: Sequence[tuple[str, Verification]], errors: Sequence[str]) -> Verification:
     """The results of several layouts, each by its path, and other errors."""
     layouts = [each for _, each in members]

@@ -185,22 +185,76 @@ def test_one_layout_is_read_by_this_host(tree: Path, command: list[str]) -> None
     refused(ocigc(*command, "--cluster", "tcp://127.0.0.1:1", tree / "first"), 2, "--recursive")
 
 
-def test_a_worker_that_says_something_else(tmp_path: Path) -> None:
-    (root := tmp_path / "tree").mkdir()
-    for name in "ab":
-        make_layout(root / name)
-    code = """
+SAYING = """
 import ocigc.cluster.worker as worker
 from dataclasses import replace
 run = worker._SHARDS["layouts"]
-worker._SHARDS["layouts"] = lambda shard, report: [replace(each, CHANGE) for each in run(shard, report)]
+def say(each):
+    return replace(each, CHANGE)
+worker._SHARDS["layouts"] = lambda shard, report: [say(each) for each in run(shard, report)]
 """
-    for number, change in enumerate(("index='0' * 64", "value=[{}]", "value=[{'image': 7}]", "notes=(1,)")):
-        (directory := tmp_path / str(number)).mkdir()
-        with Cluster(directory) as cluster:
-            cluster.worker("liar", code=code.replace("CHANGE", change))
-            found = ocigc("ls", "--recursive", "--cluster", cluster.file, root)
-        assert found.code == 3
-        assert found.out.endswith("0 layouts, 0 images; 2 skipped\n")
-        for name in "ab":
-            assert f"ocigc: {name}: worker tcp://" in found.err, (change, found.err)
+
+
+def test_a_worker_that_says_something_else(tmp_path: Path) -> None:
+    (root := tmp_path / "tree").mkdir()
+    for name in "ab":
+        writer = make_layout(root / name)
+    answers = [
+        ("ls", "view=replace(each.view, index='0' * 64)", "another index.json"),
+        ("ls", "view=replace(each.view, times=(1, 2))", "an index.json of another time"),
+        ("ls", "value=[{}]", "missing"),
+        ("ls", "value=[{'image': 7}]", "must be an object"),
+        ("ls", "notes=(1,)", "must be of type str"),
+        ("verify", "value={**each.value, 'bytes': -1}", "less than nothing"),
+        ("verify", "value={**each.value, 'errors': ['\\x1b[2J']}", "characters"),
+        ("verify", "value={**each.value, 'missing': ['../x']}", "is not a digest"),
+        ("verify", f"value={{**each.value, 'corrupt': ['{writer.entries[0]['digest']}']}}", "which is sound"),
+    ]
+    with Cluster(tmp_path) as cluster:
+        for number, (command, change, words) in enumerate(answers):
+            worker = cluster.worker(f"liar-{number}", code=SAYING.replace("CHANGE", change))
+            found = ocigc(command, "--recursive", "--format", "json", "--cluster", cluster.file, root)
+            assert found.code == 3, (change, found)
+            for name in "ab":
+                lines = [line for line in found.err.splitlines() if line.startswith(f"ocigc: {name}: worker tcp://")]
+                assert any(words in line for line in lines), (change, found.err)
+            worker.kill()
+            worker.wait()
+
+
+def test_a_layout_of_which_a_worker_sees_other_directories_is_read_here(tmp_path: Path) -> None:
+    (root := tmp_path / "tree").mkdir()
+    make_layout(root / "a")
+    changes = "view=replace(each.view, directories='x'), value=[], notes=('\\x1b[2J',)"
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("partial", code=SAYING.replace("CHANGE", changes))
+        here = ocigc("ls", "--recursive", "--format", "json", root)
+        there = ocigc("ls", "--recursive", "--format", "json", "--cluster", cluster.file, root)
+    assert (there.code, there.out) == (here.code, here.out)
+    assert there.err == "ocigc: a: a worker has seen other directories in it; this host reads it\n"
+
+
+def test_a_copy_of_the_tree_is_another_mount(tmp_path: Path) -> None:
+    tree, copy = tmp_path / "tree", tmp_path / "copy"
+    writer = make_layout(tree / "a")
+    shutil.copytree(tree, copy)
+    damage(writer)
+    shutil.copy2(tree / "a" / "index.json", copy / "a" / "index.json")
+    prefix = ["unshare", "--mount", "sh", "-c", f'mount --bind "{copy}" "{tree}" && exec "$@"', "sh"]
+    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs mount namespaces")
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("copy", prefix=prefix)
+        found = ocigc("verify", "--recursive", "--cluster", cluster.file, tree)
+        refused(found, 3, "it sees other content than this host", "an index.json of another time", str(tree))
+
+
+@pytest.mark.skipif(os.fsencode("\udcff") != b"\xff", reason="needs UTF-8")
+def test_layouts_whose_names_look_alike(cluster: Cluster, tmp_path: Path) -> None:
+    sound = make_layout(tmp_path / "a\udcff")
+    damage(make_layout(tmp_path / "a\\udcff"))
+    here = ocigc("verify", "--recursive", "--format", "json", tmp_path)
+    there = ocigc("verify", "--recursive", "--format", "json", "--cluster", cluster.file, tmp_path)
+    assert VARYING.sub("", there.out) == VARYING.sub("", here.out)
+    assert [each["Sound"] for each in there.json["Layouts"]] == [False, True]
+    assert sound.path.exists()

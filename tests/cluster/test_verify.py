@@ -51,6 +51,17 @@ def stuck(mark: Path, first: int = 1) -> str:
     return STUCK.replace("FIRST", str(first)).replace("MARK", repr(str(mark)))
 
 
+MORE = (
+    LISTENING
+    + """
+from dataclasses import replace
+greet = shards["greet"]
+def run(argument, report):
+    greeting = greet(argument, report)
+    return replace(greeting, views=greeting.views * 2)
+shards["greet"] = run
+"""
+)
 LYING = (
     LISTENING
     + """
@@ -147,10 +158,12 @@ def test_workers_that_are_not_fit(layout: LayoutWriter, tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         cluster.worker("old", code="import ocigc._version as v; v.__version__ = '0.0.1'")
         refused(verify(cluster, layout.path), 3, "no worker can be used", "it has ocigc 0.0.1")
+        cluster.worker("more", code=MORE)
         cluster.worker("fit")
         found = verify(cluster, "--format", "json", layout.path)
         assert (found.code, found.json["Sound"]) == (0, True)
         assert "it has ocigc 0.0.1, and this is" in found.err
+        assert "its greeting has another form; it is not used" in found.err
 
 
 def test_a_worker_with_another_mount(layout: LayoutWriter, tmp_path: Path) -> None:
@@ -161,9 +174,8 @@ def test_a_worker_with_another_mount(layout: LayoutWriter, tmp_path: Path) -> No
         pytest.skip("needs mount namespaces")
     with Cluster(tmp_path) as cluster:
         cluster.worker("copy", prefix=prefix)
-        # The same index.json, but other files: only their times tell.
-        found = verify(cluster, layout.path)
-        assert found.code in (0, 3), found
+        # The same index.json, but another file.
+        refused(verify(cluster, layout.path), 3, "an index.json of another time", str(layout.path))
         other.tag(other.image("another"), "other:1")
         refused(verify(cluster, layout.path), 3, "it sees other content than this host", str(layout.path))
 
@@ -176,7 +188,8 @@ def test_a_worker_with_another_mount(layout: LayoutWriter, tmp_path: Path) -> No
         ("verdicts=tuple(0 for _ in result.verdicts)", "it has left blobs out"),
         ("sizes=tuple('1' for _ in result.sizes)", "must be of type int"),
         ("checksums='xyz'", "not hexadecimal"),
-        ("seconds=-1.0", "its duration is negative"),
+        ("seconds=-1.0", "its duration is not a number of seconds"),
+        ("seconds=float('nan')", "not a number"),
     ],
 )
 def test_results_are_checked_like_what_a_stranger_gives(
@@ -189,6 +202,38 @@ def test_results_are_checked_like_what_a_stranger_gives(
         assert any(
             words in error and "worker tcp://" in error and str(layout.path) in error for error in found.json["Errors"]
         )
+
+
+ANSWERING = """
+import ocigc.cluster.worker as worker
+class Foreign:
+    def __reduce__(self):
+        return open, (MARK, "w")
+answer = worker.work
+def work(name, argument):
+    return answer(name, argument) if name == "greet" else ANSWER
+worker.work = work
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("Foreign()", "TypeError"),
+        ("'[' * 10**5", "RecursionError"),
+        ('\'{"host": "\\\\u001b[2J", "value": null, "wrong": "\\\\ud800"}\'', "\\ud800 (\\x1b[2J)"),
+    ],
+)
+def test_what_is_no_answer(layout: LayoutWriter, tmp_path: Path, answer: str, words: str) -> None:
+    """Nothing of it is unpickled, and it is told in one line."""
+    mark = tmp_path / "unpickled"
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("liar", code=ANSWERING.replace("ANSWER", answer).replace("MARK", repr(str(mark))))
+        found = verify(cluster, layout.path)
+    assert (found.code, found.err.count("\n")) == (3, 1), found
+    assert "error: worker tcp://" in found.out
+    assert words in found.out
+    assert not mark.exists()
 
 
 def test_what_one_worker_sees_otherwise_is_hashed_here(layout: LayoutWriter, tmp_path: Path) -> None:
