@@ -33,7 +33,7 @@ static bool keep_string(struct reader *reader, const struct ocigc_json_string *s
 {
     struct builder *config = reader->config;
     /* U+FFFD takes three bytes in UTF-8 and its escape six, so the length of the source always suffices. A key that
-     * stands twice is kept twice, and stands twice in the source. */
+     * occurs twice in the source is kept twice. */
     size_t length =
         ocigc_json_decode(string, config->text + config->text_length, reader->text_capacity - config->text_length);
     if (length == SIZE_MAX)

@@ -47,7 +47,7 @@ static uint8_t form_of(const char *text, size_t length)
                      (memchr(text, ',', length) != NULL ? OCIGC_NAME_LIST : 0) | (is_odd ? OCIGC_NAME_ODD : 0));
 }
 
-/* A table of entries by digest and name, which stand one after the other in the text. */
+/* A table of entries by digest and name, which are one after the other in the text. */
 struct table {
     const struct ocigc_index *index;
     uint32_t *slots; /* open addressing: position + 1; 0 is free */

@@ -1,4 +1,4 @@
-/* lenient.c - documents of unknown form: every descriptor in them counts, wherever it stands. Keep rather than lose. */
+/* lenient.c - documents of unknown form: every descriptor in them counts, wherever it is. Keep rather than lose. */
 
 #include "json/document.h"
 

@@ -22,8 +22,8 @@ IN_USE = Option(
     metavar="FILE",
     action="append",
     default=[],
-    help="a list of what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, manifests, "
-    "or a plain list of references; - is standard input; may be repeated",
+    help="a list of what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, Kubernetes "
+    "manifests, or a plain list of references; - is standard input; may be repeated",
 )
 
 

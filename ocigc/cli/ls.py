@@ -256,8 +256,8 @@ COMMAND = Command(
             "what to list",
             listing.filter_option(
                 "only images that match: reference=PATTERN (as in 'app:1.*'), dangling=BOOL, referrer=BOOL, "
-                "orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before, "
-                "or longer ago than 30d), larger=SIZE; may be repeated: values of one key are "
+                "orphaned=BOOL, in-use=BOOL, leased=BOOL, damaged=BOOL, incomplete=BOOL, until=TIME (created before "
+                "TIME, or longer ago than 30d), larger=SIZE; may be repeated: values of one key are "
                 "alternatives, and every key has to match"
             ),
             listing.sort_option(FIELDS),

@@ -125,7 +125,7 @@ def _instant(text: str | None) -> int | None:
 
 
 def _built(text: str | None) -> int | None:
-    """The same for a manifest or a config. A year before 1990 is no time: reproducible builds write the year 1, 1970
+    """The same for a manifest or a config. A year before 1990 does not count: reproducible builds write 1, 1970
     or 1980.
     """
     instant = _instant(text)

@@ -1,4 +1,4 @@
-"""A directory that is an OCI image layout, held open."""
+"""An OCI image layout, as an open directory."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class Tar:
             raise NotATar("not a tar archive")
         else:
             self.is_cut_off = True
-            self.trouble = f"it is damaged: at byte {start:,}, there is no header of a member"
+            self.trouble = f"it is damaged: at byte {start:,}, there is something other than the header of a member"
         return None
 
     def _cut_off(self, where: str) -> None:

@@ -173,7 +173,7 @@ class _Spool:
         """The members; each is hashed, and kept if it is needed later."""
         for member in self.tar:
             file = File(NOT_KEPT, member.size, member.modified)
-            # Where the archive ends in it, it is no member, and the next step says so.
+            # If the archive ends within this one, it does not count as a member, and the next step says so.
             if member.kind != Kind.FILE or self._take(member, file):
                 yield member, file
         self.stream.drain()

@@ -166,7 +166,7 @@ def measure(text: str) -> int:
 
 
 def terminal_width(stream: TextIO | None) -> int | None:
-    """The columns of the terminal behind a stream; None where it is not a terminal. COLUMNS takes precedence."""
+    """The columns of the terminal that a stream writes to; None if it is not a terminal. COLUMNS takes precedence."""
     if stream is None or not stream.isatty():
         return None
     with suppress(KeyError, ValueError):
