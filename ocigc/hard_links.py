@@ -9,7 +9,7 @@ from ocigc.values import frozen
 
 
 @frozen
-class Name:
+class HardLink:
     """One name of a file. `names` is how many it had when it was seen, and `size` is in bytes. `stamp` is the newer of
     mtime and ctime, `modified` the mtime alone.
     """
@@ -30,7 +30,7 @@ class Files:
     """
 
     alone: int
-    names: Sequence[Name]
+    names: Sequence[HardLink]
     size: int
     disk: int
     freed: int
@@ -53,11 +53,11 @@ def freed(layouts: Sequence[Files]) -> list[int]:
     """For each layout, the bytes that it frees if these files go after those of the layouts before it."""
     if len(layouts) == 1:
         return [layouts[0].freed]
-    links = HardLinks()
+    links = RemovedLinks()
     return [links.remove(each) for each in layouts]
 
 
-class HardLinks:
+class RemovedLinks:
     """Counts the names that a run removes from many layouts. With `trash`, names only move."""
 
     def __init__(self, *, trash: bool = False) -> None:
@@ -80,7 +80,7 @@ class HardLinks:
                 freed += name.size
         return freed
 
-    def touched(self, name: Name) -> int:
+    def touched(self, name: HardLink) -> int:
         """When somebody else last touched a file. Removing a name changes the ctime of the file too, so a change that
         this run explains does not count.
         """

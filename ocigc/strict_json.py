@@ -1,5 +1,4 @@
-"""JSON, read strictly: a key may occur only once in an object, and NaN is not a number. And written so that it can be
-read again.
+"""JSON, read strictly: a key may stand only once in an object, and NaN is not a number.
 
 Leases, label files, the journal and lists of what is in use are read with it.
 """
@@ -17,7 +16,7 @@ BEGINS_WITH_BOM = "begins with a byte order mark, which JSON does not allow: sav
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("an object has a key twice")
@@ -41,18 +40,7 @@ def parse_json(content: bytes, name: str) -> Any:
         raise _malformed(error, name) from None
 
 
-def write_json(value: Any, *, indent: int | None = None, compact: bool = False) -> bytes:
-    """A document as bytes. Characters stay as they are, unless UTF-8 does not have one of them (half a surrogate pair,
-    which JSON may have as an escape). Then all that are not ASCII are escaped. `compact` leaves out spaces.
-    """
-    separators = (",", ":") if compact else None
-    try:
-        return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, indent=indent, separators=separators).encode()
-
-
-def parse_all_json(text: str, name: str) -> list[Any]:
+def parse_all_json(text: str, name: str) -> list[object]:
     """Parses the documents that follow one another in a text. Raises MalformedError as `parse_json` does."""
     documents = []
     position = _SPACE.match(text).end()  # type: ignore[union-attr]
@@ -71,7 +59,7 @@ def _malformed(error: Exception, name: str) -> MalformedError:
     return MalformedError(f"{name}: not valid JSON: {reason}")
 
 
-def string_map(document: Any, name: str) -> dict[str, str]:
+def string_map(document: object, name: str) -> dict[str, str]:
     """Checks that a document is a JSON object from string to string. Raises MalformedError, naming the file."""
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
         raise MalformedError(f"{name}: must be a JSON object from string to string")

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocigc.hard_links import HardLinks, on_disk
+from ocigc.hard_links import RemovedLinks, on_disk
 from tests.helpers.layouts import LayoutWriter
 from tests.helpers.stores import node, scanned
 
@@ -38,7 +38,7 @@ def test_the_sums_are_those_of_the_names(tmp_path: Path) -> None:
             assert len(files.names) == len(linked)
             assert files.size == files.alone + sum(name.size for name in files.names)
             assert files.disk == files.alone + sum({name.inode: name.size for name in files.names}.values())
-            assert files.freed == HardLinks().remove(files)
+            assert files.freed == RemovedLinks().remove(files)
             assert on_disk([files]) == on_disk([files, store.files(())]) == files.disk
 
     check()

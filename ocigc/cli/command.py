@@ -42,7 +42,7 @@ class Option:
         """Adds it to a parser or a group."""
         parser.add_argument(*self.flags, **self.settings)
 
-    def but(self, **settings: Any) -> Option:
+    def but(self, **settings: object) -> Option:
         """The same with other settings."""
         return Option(*self.flags, **{**self.settings, **settings})
 
@@ -93,7 +93,7 @@ class Command:
         exit_status: str = "",
         failure: Callable[[str, argparse.Namespace], str] | None = None,
         commands: Mapping[str, tuple[str, Command]] | None = None,
-        **defaults: Any,
+        **defaults: object,
     ) -> None:
         self.description = description
         self.options = options
@@ -168,7 +168,7 @@ class Parser(argparse.ArgumentParser):
         # No abbreviations: `ls --all` would be read as --allow-none-in-use, and scripts would break with a new option.
         super().__init__(formatter_class=Formatter, allow_abbrev=False, **settings)
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_args(self, args: Any = None, namespace: object = None) -> Any:
         words = sys.argv[1:] if args is None else list(args)
         # Before Python 3.12.5, argparse removes a second `--` from the words after the first, which ends the options.
         takes_program = any(each.dest == PROGRAM for each in self._actions)

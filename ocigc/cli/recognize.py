@@ -129,10 +129,10 @@ def _unpack(path: str) -> str:
 
 
 def _archive(path: str) -> str | None:
-    from ocigc.layout.archive import look_into  # noqa: PLC0415
+    from ocigc.layout.archive import list_archive  # noqa: PLC0415
 
     try:
-        names, layouts = look_into(path)
+        names, layouts = list_archive(path)
     except MalformedError:
         return None
     shown = quote(printable(path))

@@ -65,7 +65,7 @@ def layout(
     also = [*also, *_metrics_directory(args)]
     with progress_line() as reading:
         opened = open_layout(path, writable=writable, archives=archives, also=also, watch=reading)
-    with opened, naming(opened):
+    with opened, naming_layout(opened):
         share(args, opened)
         note_trouble(opened)
         yield opened
@@ -120,7 +120,7 @@ def note_trouble(opened: Layout) -> None:
 
 
 @contextmanager
-def naming(opened: Layout) -> Iterator[None]:
+def naming_layout(opened: Layout) -> Iterator[None]:
     """Makes every error name the layout."""
     try:
         yield

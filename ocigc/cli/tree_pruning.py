@@ -20,7 +20,7 @@ from ocigc.cli.output.tree_answer import (
     counted,
 )
 from ocigc.errors import Refused
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.inspect.plan_summary import PlanSummary, summarize
 from ocigc.layout.discover import Found, Results, Tree, locate
 from ocigc.layout.layout import Layout
@@ -30,10 +30,10 @@ from ocigc.pruning.neighbours import Others
 from ocigc.pruning.prune import prune
 from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.prune_tree import TreeRun
-from ocigc.pruning.quota import fit
+from ocigc.pruning.quota import options_that_fit
 from ocigc.pruning.saved_plan import SavedTree, as_file, asked_for, layout_now, plan_for
-from ocigc.pruning.tree_member import Demand, Told, tell
-from ocigc.pruning.what_goes import Goes, goes
+from ocigc.pruning.tree_member import Demand, PlannedNeeds, planned_needs
+from ocigc.pruning.what_goes import WhatGoes, what_goes
 
 if TYPE_CHECKING:
     from ocigc.cli.output.output_file import OutputFile
@@ -45,7 +45,7 @@ class _Planned:
     """The answer for a layout that was planned in another process, and what its plan tells of it."""
 
     answer: LayoutAnswer
-    told: Told
+    told: PlannedNeeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,17 @@ class PlanLayout:
     compares: bool
 
     def __call__(self, layout: Layout, found: Found, watch: Watcher) -> _Planned:
-        reviewed: list[tuple[Told, PlanSummary]] = []
+        reviewed: list[tuple[PlannedNeeds, PlanSummary]] = []
 
         def review(planned: Pruned) -> None:
-            told = tell(planned, self.options.request.now, self.asked.digests, pools=self.asked.pools)
+            told = planned_needs(planned, self.options.request.now, self.asked.digests, pools=self.asked.pools)
             reviewed.append((told, summarize(planned, self.options, most=self.most, layout=found.name, whole=True)))
 
         with prune(layout, self.options, review=review, watch=watch, elsewhere=self.asked) as pruned:
             told, summary = reviewed[-1]
-            now = layout_now(pruned, plan_for(pruned, found.name, told.hits), None) if self.compares else None
+            now = (
+                layout_now(pruned, plan_for(pruned, found.name, told.kept_for_others), None) if self.compares else None
+            )
             return _Planned(answer_of(pruned, summary, now), told)
 
 
@@ -106,7 +108,7 @@ class TreePruning:
             self._options_of = removal
             return
         limit = wanted.keep_storage
-        self._options_of = plain if limit is None else fit(tree, limit, plain, self._run.as_it_is(), watch)
+        self._options_of = plain if limit is None else options_that_fit(tree, limit, plain, self._run.as_it_is(), watch)
 
     def plan(self, *, quietly: bool) -> Results[LayoutAnswer]:
         """What would go; `quietly`, where the run itself will say what there is to say."""
@@ -118,14 +120,14 @@ class TreePruning:
         own = replace(self._options_of(found), dry_run=True)
 
         def review(planned: Pruned) -> None:
-            others.saw(planned)
+            others.note_plan(planned)
             summarized.append(self._summary(planned, own, found))
 
         with prune(layout, own, review=review, watch=watch, elsewhere=others) as planned:
             now = None
             if self._args.plan_out is not None or self._saved is not None:
                 then = None if self._saved is None else self._saved.plan_of(found.name)
-                now = layout_now(planned, plan_for(planned, found.name, others.held), then)
+                now = layout_now(planned, plan_for(planned, found.name, others.kept_for_others), then)
             return answer_of(planned, summarized[-1], now)
 
     def _summary(self, planned: Pruned, own: PruneOptions, found: Found) -> PlanSummary:
@@ -134,7 +136,7 @@ class TreePruning:
 
     def _plan_elsewhere(
         self, pending: Sequence[Found], asked: Callable[[Found], Demand], watch: Watcher
-    ) -> Results[tuple[LayoutAnswer, Told]]:
+    ) -> Results[tuple[LayoutAnswer, PlannedNeeds]]:
         from ocigc.cluster.trees import Spread  # noqa: PLC0415
 
         assert self._workers is not None
@@ -169,20 +171,20 @@ class TreePruning:
     def carry_out(self, planned: Results[LayoutAnswer] | None) -> Results[LayoutAnswer]:
         """Prunes; nothing but what was `planned`, if that was shown."""
         shown = None if planned is None else {name: answer.goes for name, answer in planned.values}
-        taken = HardLinks(trash=self._wanted.trash is not None)
+        taken = RemovedLinks(trash=self._wanted.trash is not None)
 
         def work(layout: Layout, found: Found, watch: Watcher, others: Others) -> LayoutAnswer:
             own = replace(self._options_of(found), dry_run=False)
             summaries: list[PlanSummary] = []
 
             def review(now: Pruned) -> None:
-                others.saw(now)
+                others.note_plan(now)
                 summaries.append(self._summary(now, own, found))
 
             def confirm(now: Pruned) -> None:
                 if shown is not None:
-                    then = shown.get(found.name, Goes())
-                    shown[found.name] = self._unchanged(then, now, keeps_for_others=bool(others.held))
+                    then = shown.get(found.name, WhatGoes())
+                    shown[found.name] = self._unchanged(then, now, keeps_for_others=bool(others.kept_for_others))
 
             with prune(
                 layout, own, confirm=confirm, review=review, watch=watch, taken=taken, elsewhere=others
@@ -201,12 +203,12 @@ class TreePruning:
                 self._progress.note(f"{name}: {len(rest):,} blobs of the plan stay, as they are needed now")
         return self._counted(results)
 
-    def _unchanged(self, shown: Goes, now: Pruned, *, keeps_for_others: bool) -> Goes:
+    def _unchanged(self, shown: WhatGoes, now: Pruned, *, keeps_for_others: bool) -> WhatGoes:
         """Checks that a layout loses only what was shown, as nobody can be asked about each layout. With
         `keeps_for_others`, the layout has kept blobs that other layouts needed, and may lose them later; returns what
         may still go then. Raises Refused.
         """
-        going = goes(now)
+        going = what_goes(now)
         if what := shown.difference(going, keeps_for_others=keeps_for_others):
             if self._saved is None:
                 raise Refused(f"it has changed since the plan was shown: {what}; run it again")

@@ -120,7 +120,7 @@ def _run_shard(args: argparse.Namespace) -> int:
         layouts, errors = [seen for _, seen in results.values], results.errors
     else:
         with open_either(args.layout) as layout, progress_line() as progress:
-            with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
+            with ledger.writable_state(layout, make=wanted.keeps_ledger) as directories:
                 targets.confine(args, *directories)
             layouts = [verify_shard(layout, wanted, args.shard, watch=progress)]
     result = together([(seen.path, seen.result) for seen in layouts], errors)
@@ -146,12 +146,12 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
         with ExitStack() as stack:
             progress = stack.enter_context(progress_line())
             layout = stack.enter_context(_open(args, progress))
-            stack.enter_context(targets.naming(layout))
+            stack.enter_context(targets.naming_layout(layout))
             targets.share(args, layout)
             if not layout.is_cut_off:
                 targets.note_trouble(layout)
             workers = stack.enter_context(targets.workers(args, ["."], progress))
-            with ledger.changeable(layout, make=wanted.keeps_ledger) as directories:
+            with ledger.writable_state(layout, make=wanted.keeps_ledger) as directories:
                 targets.confine(args, *directories)
             return verify(layout, wanted, watch=progress, hasher=None if workers is None else workers.hasher())
     except CutOffArchive as error:

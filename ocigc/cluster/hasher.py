@@ -12,7 +12,6 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
@@ -81,7 +80,7 @@ class ClusterHasher:
             self._rate[0] += (weight / seconds - self._rate[0]) / 4
 
 
-def fresh_rate() -> list[float]:
+def first_rate() -> list[float]:
     """The rate while nothing is known about the workers."""
     return [_RATE]
 
@@ -178,7 +177,7 @@ class _Hashing:
 
     # Results
 
-    def _accept(self, task: Task, value: Any) -> str:
+    def _accept(self, task: Task, value: object) -> str:
         positions: Sequence[int] = task.context
         result = restored(BlobResult, value)
         if wrong := fault(result, len(positions), checksums=self._checksums):

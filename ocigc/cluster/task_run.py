@@ -17,7 +17,7 @@ from ocigc.errors import Refused
 
 _ATTEMPTS = 3
 
-Accept = Callable[[Task, Any], str]
+Accept = Callable[[Task, object], str]
 """Takes the result of a task, or says why it cannot be trusted."""
 
 
@@ -39,8 +39,8 @@ class _Run:
         self._pool = pool
         self._accept = accept
         self._poll = poll
-        self._ended: SimpleQueue[Any] = SimpleQueue()
-        self._running: dict[str, tuple[Any, Task, float]] = {}
+        self._ended: SimpleQueue[object] = SimpleQueue()
+        self._running: dict[str, tuple[object, Task, float]] = {}
         self._troubles: list[str] = []
 
     def run(self, tasks: Iterator[Task]) -> list[str]:
@@ -53,7 +53,7 @@ class _Run:
                     return self._troubles
                 self._take()
                 self._poll()
-                self._pool.look_after()
+                self._pool.keep_up()
                 self._find_hung()
         except Refused as error:
             return [*self._troubles, str(error)]
@@ -84,7 +84,7 @@ class _Run:
         task = known[1]
         worker = wrong = ""
         try:
-            answer = self._pool.answer(future, self._pool.limit(task))
+            answer = self._pool.answer(future, self._pool.time_limit(task))
             worker, wrong = answer.host, answer.wrong or self._accept(task, answer.value)
         except TimeoutError:
             wrong = "its answer cannot be fetched"
@@ -95,14 +95,14 @@ class _Run:
             return
         self._again(task, self._address(future, worker), worker, wrong)
 
-    def _address(self, future: Any, worker: str) -> str:
+    def _address(self, future: object, worker: str) -> str:
         """The address of the worker that a task has ended on."""
         with suppress(Exception):
-            return self._pool.holder(future)
+            return self._pool.worker_with(future)
         return worker
 
     def _again(self, task: Task, address: str, worker: str, wrong: str) -> None:
-        self._pool.lose(address, task, wrong if not worker or worker == address else f"{wrong} ({worker})")
+        self._pool.record_failure(address, task, wrong if not worker or worker == address else f"{wrong} ({worker})")
         if task.attempts >= _ATTEMPTS:
             self._troubles.append(task.wrong)
             return
@@ -113,7 +113,7 @@ class _Run:
 
     def _find_hung(self) -> None:
         now = time.monotonic()
-        late = {key: entry for key, entry in self._running.items() if now > entry[2] + self._pool.limit(entry[1])}
+        late = {key: entry for key, entry in self._running.items() if now > entry[2] + self._pool.time_limit(entry[1])}
         if not late:
             return
         at = self._pool.processing({key: task for key, (_, task, _) in late.items()})

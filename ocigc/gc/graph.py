@@ -151,6 +151,6 @@ def flags(numbers: Iterable[int], count: int) -> bytearray:
     return found
 
 
-def others(nodes: Iterable[int], graph: Graph) -> array[int]:
+def all_but(nodes: Iterable[int], graph: Graph) -> array[int]:
     """All nodes but the given ones, ascending."""
     return array("I", (node for node, flag in enumerate(flags(nodes, len(graph))) if not flag))

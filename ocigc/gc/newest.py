@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import nlargest
-from typing import Any
 
 from ocigc.gc.policy import Period
 
 Repository = tuple[str, bool]
 """Images that are compared: those of a repository that have a name, or those that have none (True)."""
 
-Order = tuple[Any, ...]
+Order = tuple[object, ...]
 """A version or a time of creation: a higher one is newer."""
 
 _SPARE = 100  # how many more targets and periods are remembered than may be kept, before the rest is dropped

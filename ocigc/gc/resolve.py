@@ -111,7 +111,7 @@ def select(images: Images, references: Iterable[str], parts: Iterable[ImageRecor
     return Selected(frozenset(found.keys() - some.keys()), some)
 
 
-def only(detached: Collection[int], images: Images) -> Filters:
+def filters_for(detached: Collection[int], images: Images) -> Filters:
     """Filters that allow only the images at these positions to go, each also without its subject."""
     others = dict.fromkeys((position for position in images.positions if position not in detached), "it was not named")
     return Filters(dangling_only=False, until=(), labels=(), retained=others, detached=frozenset(detached), chosen=True)

@@ -11,7 +11,7 @@ from ocigc.errors import Refused
 from ocigc.gc.decide import Request
 from ocigc.gc.graph import Graph
 from ocigc.gc.in_use import InUse
-from ocigc.gc.resolve import only, resolve_blob
+from ocigc.gc.resolve import filters_for, resolve_blob
 from ocigc.image import ImageRecord, Media
 from ocigc.labels import Lease
 from ocigc.layout import lock
@@ -92,7 +92,7 @@ def _chains(snapshot: Snapshot, node: int, now: int) -> list[Chain]:
 
 def _untagged(snapshot: Snapshot, digest: Digest, now: int) -> tuple[int, int]:
     named = [image.position for image in snapshot.images if image.target.digest == digest]
-    filters = only(named, snapshot.images)
+    filters = filters_for(named, snapshot.images)
     detach(snapshot.images, snapshot.relations, filters.detached, snapshot.store)
     request = Request(filters, InUse(), now, grace=0, orphans=False)
     plan = decide(snapshot.inputs, request, labels_of(snapshot, request.rules), snapshot.store)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from typing import Any
 
 from ocigc.errors import MalformedError, UsageError
 from ocigc.gc.in_use import InUse
@@ -49,7 +48,7 @@ def _decode(data: bytes, name: str) -> str:
         raise UsageError(f"{name}: not text: {error.reason} at byte {error.start}") from None
 
 
-def _json(text: str, name: str) -> Any:
+def _json(text: str, name: str) -> object:
     """A document, or the list of all documents that follow one another: a command may have been run several times."""
     try:
         found = parse_all_json(text, name)
@@ -60,7 +59,7 @@ def _json(text: str, name: str) -> Any:
     return [each for document in found for each in documents(document)]
 
 
-def _read(document: Any, name: str) -> InUse:
+def _read(document: object, name: str) -> InUse:
     # A single line of `docker ps --format json`.
     forms = [document]
     if isinstance(document, dict):

@@ -20,7 +20,7 @@ _SANDBOX_ANNOTATIONS = ("io.kubernetes.cri.sandbox-image-name", "io.kubernetes.c
 _NAMED = InUse(sandboxes=True)
 
 
-def _is_cri(document: Any) -> bool:
+def _is_cri(document: object) -> bool:
     """Objects of any of these forms."""
     forms = (_is_list, _is_pods, _is_details, _is_info)
     return all_fit(documents(document), lambda each: "kind" not in each and any(fits(each) for fits in forms))
@@ -36,34 +36,34 @@ def _is_list(document: dict[str, Any]) -> bool:
     )
 
 
-def _is_pods(document: dict[str, Any]) -> bool:
+def _is_pods(document: dict[str, object]) -> bool:
     items = document.get("items")
     return isinstance(items, list) and all(
         isinstance(each, dict) and {"id", "metadata"} <= each.keys() for each in items
     )
 
 
-def _is_details(document: dict[str, Any]) -> bool:
+def _is_details(document: dict[str, object]) -> bool:
     """The `status` of a container, a pod or an image."""
     status = document.get("status")
     return isinstance(status, dict) and "id" in status and ("metadata" in status or "repoTags" in status)
 
 
-def _is_info(document: dict[str, Any]) -> bool:
+def _is_info(document: dict[str, object]) -> bool:
     """What a runtime says about itself: the whole answer, or only its `config`."""
     status, config = document.get("status"), document.get("config")
     whole = isinstance(status, dict) and "conditions" in status
     return isinstance(config, dict) and (whole or _has_key(config, _SANDBOX_KEYS | _PINNED_KEYS))
 
 
-def _has_key(node: Any, keys: frozenset[str]) -> bool:
+def _has_key(node: object, keys: frozenset[str]) -> bool:
     """Whether an object has one of the keys, itself or anywhere in it."""
     if isinstance(node, dict):
         return not keys.isdisjoint(node) or any(_has_key(each, keys) for each in node.values())
     return isinstance(node, list) and any(_has_key(each, keys) for each in node)
 
 
-def _read_cri(document: Any, name: str) -> InUse:
+def _read_cri(document: object, name: str) -> InUse:
     """The images by reference and digest. Raises UsageError."""
     answers = documents(document)
     parts: list[InUse] = []
@@ -87,7 +87,7 @@ def _listed(document: dict[str, Any], where: str) -> Iterator[InUse]:
             yield _container(entry, place) if kind == "containers" else _image(entry, place)
 
 
-def _container(entry: dict[str, Any], where: str) -> InUse:
+def _container(entry: dict[str, object], where: str) -> InUse:
     image = entry.get("image")
     if not isinstance(image, dict):
         raise UsageError(f"{where}: image must be an object")
@@ -95,7 +95,7 @@ def _container(entry: dict[str, Any], where: str) -> InUse:
     return union([*named, *(field(entry, key, where) for key in ("imageRef", "imageId"))])
 
 
-def _image(entry: dict[str, Any], where: str) -> InUse:
+def _image(entry: dict[str, object], where: str) -> InUse:
     names = [*fields(entry, "repoTags", where), *fields(entry, "repoDigests", where)]
     # The images that a runtime pins are those of its sandboxes.
     return union([field(entry, "id", where), *names, _NAMED if entry.get("pinned") is True else InUse()])
@@ -117,7 +117,7 @@ def _details(document: dict[str, Any], where: str) -> Iterator[InUse]:
             yield _container(entry, f"{where}: containersStatuses[{number}]")
 
 
-def _pod(pod: dict[str, Any], where: str) -> InUse:
+def _pod(pod: dict[str, object], where: str) -> InUse:
     """A pod in a list. Some runtimes say which image its sandbox has."""
     annotations = pod.get("annotations")
     found = [_sandbox(pod, "image", where)]
@@ -126,13 +126,13 @@ def _pod(pod: dict[str, Any], where: str) -> InUse:
     return union(found)
 
 
-def _sandbox(entry: dict[str, Any], key: str, where: str) -> InUse:
+def _sandbox(entry: dict[str, object], key: str, where: str) -> InUse:
     image = field(entry, key, where)
     return image | _NAMED if image else image
 
 
-def _sandbox_images(node: Any, where: str) -> Iterator[InUse]:
-    """Images of sandboxes and others that a runtime keeps, wherever they are in its configuration."""
+def _sandbox_images(node: object, where: str) -> Iterator[InUse]:
+    """Images of sandboxes and others that a runtime keeps, wherever they stand in its configuration."""
     if isinstance(node, list):
         for number, each in enumerate(node):
             yield from _sandbox_images(each, f"{where}[{number}]")
@@ -147,7 +147,7 @@ def _sandbox_images(node: Any, where: str) -> Iterator[InUse]:
                 yield from _sandbox_images(value, f"{where}.{key}")
 
 
-def _pinned(image: Any, where: str) -> InUse:
+def _pinned(image: object, where: str) -> InUse:
     if not isinstance(image, str):
         raise UsageError(f"{where} must name images")
     return mention(image, where)

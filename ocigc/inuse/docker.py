@@ -10,12 +10,12 @@ from ocigc.gc.in_use import Container, InUse
 from ocigc.inuse.mention import Source, all_fit, field, fields, mention, union
 
 
-def _is_array_of(document: Any, fits: Callable[[dict[str, Any]], bool]) -> bool:
+def _is_array_of(document: object, fits: Callable[[dict[str, object]], bool]) -> bool:
     """Whether it is an array of objects that fit, with at least one."""
     return isinstance(document, list) and all_fit(document, fits)
 
 
-def _read_fields(*keys: str) -> Callable[[Any, str], InUse]:
+def _read_fields(*keys: str) -> Callable[[object, str], InUse]:
     """Reads what these fields of each entry name, where they are present. The reader raises UsageError."""
 
     def read(document: Any, name: str) -> InUse:
@@ -24,7 +24,7 @@ def _read_fields(*keys: str) -> Callable[[Any, str], InUse]:
     return read
 
 
-def _is_inspect(document: Any) -> bool:
+def _is_inspect(document: object) -> bool:
     """An array of objects that each have a `Config` and an `Image`; an empty array is an empty answer."""
     return isinstance(document, list) and all(
         isinstance(entry, dict) and isinstance(entry.get("Config"), dict) and "Image" in entry for entry in document
@@ -51,7 +51,7 @@ def _inspected_container(entry: dict[str, Any], where: str) -> InUse:
 INSPECT = Source("`docker inspect` of containers", _is_inspect, _read_inspect)
 
 
-def _is_podman_inspect(document: Any) -> bool:
+def _is_podman_inspect(document: object) -> bool:
     """Objects that each have `ImageName` as well as `Image`."""
     return _is_array_of(document, lambda entry: {"Image", "ImageName"} <= entry.keys())
 
@@ -62,7 +62,7 @@ PODMAN_INSPECT = Source(
 )
 
 
-def _is_container_list(document: Any) -> bool:
+def _is_container_list(document: object) -> bool:
     """Objects that each have an `Image` and an `ID` (podman: `Id`). With a `Config` they are from `docker inspect`."""
     return _is_array_of(
         document, lambda entry: "Image" in entry and ("ID" in entry or "Id" in entry) and "Config" not in entry
@@ -78,7 +78,7 @@ CONTAINER_LIST = Source(
 _NONE = "<none>"
 
 
-def _is_image_list(document: Any) -> bool:
+def _is_image_list(document: object) -> bool:
     """Objects that each have `RepoTags` and an `Id`, or `Repository`, `Tag` and an `ID`."""
     return _is_array_of(
         document, lambda entry: {"Id", "RepoTags"} <= entry.keys() or {"ID", "Repository", "Tag"} <= entry.keys()
@@ -94,12 +94,12 @@ def _read_image_list(document: Any, name: str) -> InUse:
     return union(parts)
 
 
-def _described(entry: dict[str, Any], where: str) -> list[InUse]:
+def _described(entry: dict[str, object], where: str) -> list[InUse]:
     names = [each for key in ("RepoTags", "RepoDigests", "Names") for each in fields(entry, key, where)]
     return [field(entry, "Id", where), field(entry, "Digest", where), *names]
 
 
-def _row(entry: dict[str, Any], where: str) -> list[InUse]:
+def _row(entry: dict[str, object], where: str) -> list[InUse]:
     """A row of a table, in which `<none>` means that a value is absent. The ID counts only if nothing else does, as
     most are shortened.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 from ocigc.errors import UsageError, printable
 from ocigc.gc.in_use import InUse
-from ocigc.inuse.mention import Source, all_fit, documents, mention, possible, union
+from ocigc.inuse.mention import Source, all_fit, documents, mention, mention_if_any, union
 
 # An image has to be named here; anything that is not a reference is an error.
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers", "services"))
@@ -20,7 +20,7 @@ _RELATED = "RELATED_IMAGE_"
 _STATUSES = frozenset(("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"))
 
 
-def _is_kubernetes(document: Any) -> bool:
+def _is_kubernetes(document: object) -> bool:
     """One or more objects that each have an `apiVersion` and a `kind`, or the `services` of a compose file."""
     return all_fit(
         documents(document),
@@ -28,7 +28,7 @@ def _is_kubernetes(document: Any) -> bool:
     )
 
 
-def _read_kubernetes(document: Any, name: str) -> InUse:
+def _read_kubernetes(document: object, name: str) -> InUse:
     """Every `image` and `imageID`, at any place: in pods, in objects that make pods, in custom resources; and the
     images that nodes, kustomizations and the variables of operators name.
 
@@ -38,10 +38,10 @@ def _read_kubernetes(document: Any, name: str) -> InUse:
     return union(list(_found(document, name)))
 
 
-def _found(document: Any, name: str) -> Iterator[InUse]:
+def _found(document: object, name: str) -> Iterator[InUse]:
     # Through aliases of YAML, a node may be in many places, even in itself. Each is visited once in each role.
     seen: set[tuple[int, bool]] = set()
-    pending: list[tuple[Any, str, bool]] = [(document, name, False)]
+    pending: list[tuple[object, str, bool]] = [(document, name, False)]
     while pending:
         node, where, strict = pending.pop()
         if not isinstance(node, dict | list) or (id(node), strict) in seen:
@@ -64,18 +64,18 @@ def _found(document: Any, name: str) -> Iterator[InUse]:
                 pending.append((child, f"{where}.{key}", inside))
 
 
-def _image(value: Any, where: str, strict: bool) -> InUse:
+def _image(value: object, where: str, strict: bool) -> InUse:
     if strict and value is not None and value != "":
         if not isinstance(value, str):
             raise UsageError(f"{where}: must be a string")
         return mention(value, where)
     if isinstance(value, dict):
         # A volume that is an image, or an image in parts, as values of charts have them.
-        return possible(value.get("reference"), where) | _in_parts(value, "registry", "repository", "tag", where)
-    return possible(value, where)
+        return mention_if_any(value.get("reference"), where) | _in_parts(value, "registry", "repository", "tag", where)
+    return mention_if_any(value, where)
 
 
-def _in_parts(parts: dict[str, Any], registry: str, repository: str, tag: str, where: str) -> InUse:
+def _in_parts(parts: dict[str, object], registry: str, repository: str, tag: str, where: str) -> InUse:
     """An image whose reference is in several members."""
     host, name, version, digest = (parts.get(key) for key in (registry, repository, tag, "digest"))
     if not isinstance(name, str) or not name:
@@ -83,24 +83,24 @@ def _in_parts(parts: dict[str, Any], registry: str, repository: str, tag: str, w
     text = f"{host}/{name}" if isinstance(host, str) and host else name
     if isinstance(version, str | int | float) and version != "":
         text += f":{version}"
-    return possible(f"{text}@{digest}" if isinstance(digest, str) and digest else text, where)
+    return mention_if_any(f"{text}@{digest}" if isinstance(digest, str) and digest else text, where)
 
 
-def _further(node: dict[str, Any], where: str) -> Iterator[InUse]:
+def _further(node: dict[str, object], where: str) -> Iterator[InUse]:
     """What else names images."""
     name = node.get("name")
     if isinstance(name, str) and name.startswith(_RELATED):
-        yield possible(node.get("value"), where)
+        yield mention_if_any(node.get("value"), where)
     images = node.get("images")
     for each in images if isinstance(images, list) else ():
         if isinstance(each, dict):
             # A node lists the `names` of images that it has; a kustomization gives an image a `newName`.
             names = each.get("names")
-            yield from [possible(text, where) for text in names] if isinstance(names, list) else ()
+            yield from [mention_if_any(text, where) for text in names] if isinstance(names, list) else ()
             renamed = {**each, "newName": each.get("newName") or each.get("name")}
             yield _in_parts(renamed, "", "newName", "newTag", where) if {"newName", "newTag"} & each.keys() else InUse()
         else:
-            yield possible(each, where)
+            yield mention_if_any(each, where)
 
 
 KUBERNETES = Source("`kubectl get -o json`, Kubernetes manifests or a compose file", _is_kubernetes, _read_kubernetes)
@@ -115,7 +115,7 @@ def is_yaml(text: str) -> bool:
     return _YAML.search(text) is not None
 
 
-def load_yaml(text: str, name: str) -> list[Any]:
+def load_yaml(text: str, name: str) -> list[object]:
     """The documents, scalars as text; empty ones are left out. Raises UsageError for what is not YAML, or has a key
     twice."""
     try:
@@ -133,18 +133,18 @@ def load_yaml(text: str, name: str) -> list[Any]:
     return [document for document in documents if document is not None]
 
 
-def _value(node: Any, known: dict[int, Any], name: str) -> Any:
+def _value(node: Any, known: dict[int, object], name: str) -> object:
     """A node as a plain value. An alias becomes the very value that it stands for, so none is made twice."""
     if id(node) in known:
         return known[id(node)]
     if isinstance(node.value, str):
         return None if node.tag == _NULL else node.value
     if node.id == "sequence":
-        items: list[Any] = []
+        items: list[object] = []
         known[id(node)] = items
         items += [_value(child, known, name) for child in node.value]
         return items
-    members: dict[str, Any] = {}
+    members: dict[str, object] = {}
     known[id(node)] = members
     for key, child in node.value:
         text = str(key.value)

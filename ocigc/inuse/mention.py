@@ -39,7 +39,7 @@ def mention(text: str, where: str) -> InUse:
     return InUse(references=frozenset((bare,)))
 
 
-def possible(text: object, where: str) -> InUse:
+def mention_if_any(text: object, where: str) -> InUse:
     """The same for a text that may mean anything: one that does not name an image is ignored."""
     try:
         return mention(text, where) if isinstance(text, str) and text else InUse()
@@ -77,12 +77,12 @@ class Source:
     read: Callable[[Any, str], InUse]
 
 
-def documents(document: Any) -> list[Any]:
-    """The documents of an array, or a single document."""
+def documents(document: object) -> list[Any]:
+    """The documents of an array, or the one that stands alone."""
     return document if isinstance(document, list) else [document]
 
 
-def all_fit(found: list[Any], fits: Callable[[dict[str, Any]], bool]) -> bool:
+def all_fit(found: list[object], fits: Callable[[dict[str, Any]], bool]) -> bool:
     """Whether these are objects, at least one, that all fit."""
     return bool(found) and all(isinstance(each, dict) and fits(each) for each in found)
 

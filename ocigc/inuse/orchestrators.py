@@ -14,7 +14,7 @@ from ocigc.inuse.mention import Source, all_fit, documents, field, union
 _CONTAINERS = frozenset(("TaskTemplate", "ContainerSpec"))
 
 
-def _is_services(document: Any) -> bool:
+def _is_services(document: object) -> bool:
     """Objects that each have a `Spec` of containers, or of tasks."""
     return all_fit(
         documents(document),
@@ -22,7 +22,7 @@ def _is_services(document: Any) -> bool:
     )
 
 
-def _read_services(document: Any, name: str) -> InUse:
+def _read_services(document: object, name: str) -> InUse:
     return union(
         [
             found
@@ -33,7 +33,7 @@ def _read_services(document: Any, name: str) -> InUse:
     )
 
 
-def _containers(spec: Any, where: str) -> Iterator[InUse]:
+def _containers(spec: object, where: str) -> Iterator[InUse]:
     for each in (spec, spec.get("TaskTemplate")) if isinstance(spec, dict) else ():
         if isinstance(each, dict) and isinstance(container := each.get("ContainerSpec"), dict):
             yield field(container, "Image", f"{where}: ContainerSpec")
@@ -42,17 +42,17 @@ def _containers(spec: Any, where: str) -> Iterator[InUse]:
 SERVICES = Source("`docker service inspect`", _is_services, _read_services)
 
 
-def _jobs(document: Any) -> list[Any]:
+def _jobs(document: object) -> list[Any]:
     """The jobs among Nomad's answers, each at the top or below `Job`."""
     return [each.get("Job", each) if isinstance(each, dict) else each for each in documents(document)]
 
 
-def _is_nomad(document: Any) -> bool:
+def _is_nomad(document: object) -> bool:
     """Objects with `TaskGroups`."""
     return all_fit(_jobs(document), lambda job: isinstance(job.get("TaskGroups"), list))
 
 
-def _read_nomad(document: Any, name: str) -> InUse:
+def _read_nomad(document: object, name: str) -> InUse:
     parts = []
     for job in _jobs(document):
         for group in job["TaskGroups"]:
@@ -66,18 +66,18 @@ def _read_nomad(document: Any, name: str) -> InUse:
 NOMAD = Source("`nomad job inspect`", _is_nomad, _read_nomad)
 
 
-def _is_ecs(document: Any) -> bool:
+def _is_ecs(document: object) -> bool:
     """Objects with `containerDefinitions`, or that below `taskDefinition`."""
     return all_fit(documents(document), lambda each: _definitions(each) is not None)
 
 
-def _definitions(document: dict[str, Any]) -> list[Any] | None:
+def _definitions(document: dict[str, object]) -> list[object] | None:
     task = document.get("taskDefinition", document)
     found = task.get("containerDefinitions") if isinstance(task, dict) else None
     return found if isinstance(found, list) else None
 
 
-def _read_ecs(document: Any, name: str) -> InUse:
+def _read_ecs(document: object, name: str) -> InUse:
     parts = []
     for each in documents(document):
         for number, container in enumerate(_definitions(each) or ()):

@@ -58,7 +58,7 @@ def _read_table(text: str, name: str) -> InUse:
 TABLE = Source("the table of `ctr containers ls`, `ctr images ls` or `docker ps`", _is_table, _read_table)
 
 
-def _is_strings(document: Any) -> bool:
+def _is_strings(document: object) -> bool:
     """A list of strings, or a list of one such list, as the documents of YAML are."""
     if isinstance(document, list) and len(document) == 1 and isinstance(document[0], list):
         document = document[0]

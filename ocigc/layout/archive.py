@@ -176,7 +176,7 @@ def _no_layout(tar: Tar, shown: str, path: str) -> NotALayout:
     return NotALayout(f"{shown}: not an archive of an OCI image layout: no file {MARKER!r} in it", path)
 
 
-def look_into(path: str) -> tuple[Collection[str], int]:
+def list_archive(path: str) -> tuple[Collection[str], int]:
     """What is in an archive: the names at its top, and how many layouts. Raises UsageError and MalformedError."""
     fd = open_archive(path)
     with open(fd, "rb", buffering=_BUFFER) as file:

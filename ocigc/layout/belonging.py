@@ -16,7 +16,7 @@ from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import Layout
 from ocigc.native import Role, parse_children
 
-Lend = Callable[[Digest], bytes | None]
+ReadContent = Callable[[Digest], bytes | None]
 """Gives the verified content of a blob of another layout; None if none has it."""
 
 Belonging = Mapping[Digest, frozenset[Digest]]
@@ -25,7 +25,7 @@ Belonging = Mapping[Digest, frozenset[Digest]]
 _DOCUMENTS = (Media.MANIFEST, Media.INDEX)
 
 
-def belonging(wanted: Collection[Digest], entries: Collection[Digest], lend: Lend) -> Belonging:
+def belonging(wanted: Collection[Digest], entries: Collection[Digest], read: ReadContent) -> Belonging:
     """For each of the targets `wanted`, the targets among those of all `entries` that it belongs to, as far as other
     layouts tell.
     """
@@ -33,7 +33,7 @@ def belonging(wanted: Collection[Digest], entries: Collection[Digest], lend: Len
 
     def children(digest: Digest) -> list[tuple[Role, Digest]]:
         if digest not in known:
-            content = lend(digest)
+            content = read(digest)
             known[digest] = [] if content is None else list(_children(content))
         return known[digest]
 
@@ -61,9 +61,9 @@ def _children(content: bytes) -> Iterator[tuple[Role, Digest]]:
             return
 
 
-def belonging_in(layout: Layout, lend: Lend) -> Belonging:
+def belonging_in(layout: Layout, read: ReadContent) -> Belonging:
     """The same for all entries without a name whose targets a layout lacks. Raises UsageError and Refused."""
     images = IndexImages.of(layout.read_index().entries, None)
     nameless = {image.target.digest for image in images.of_kind(NameKind.NAMELESS)}
     wanted = [digest for digest in nameless if not has_blob(layout.dir, digest)]
-    return belonging(wanted, {image.target.digest for image in images}, lend) if wanted else {}
+    return belonging(wanted, {image.target.digest for image in images}, read) if wanted else {}

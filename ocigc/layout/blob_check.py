@@ -60,7 +60,7 @@ def verdict(directory: Dir, digest: Digest) -> Verdict:
     return Verdict.SOUND if content.hexdigest() == encoded else Verdict.CORRUPT
 
 
-def vouch(layout: Dir, store: Store) -> None:
+def verify_uncomputed(layout: Dir, store: Store) -> None:
     """Verifies the manifests whose digests the core cannot compute. Raises Refused at the first that is not sound."""
     for node in store.unverified():
         digest = store.digest(node)

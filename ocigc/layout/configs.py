@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from ocigc.errors import MalformedError, Refused
 from ocigc.gc.rule_sets import RuleSet
@@ -210,7 +209,7 @@ def _children(store: Store, node: int) -> list[tuple[int, Media]]:
         if not isinstance(each, dict) or not isinstance(each.get("digest"), str):
             raise MalformedError(f'{name}: an entry of "manifests" is not a descriptor')
         media = media_of(each["mediaType"]) if isinstance(each.get("mediaType"), str) else Media.UNKNOWN
-        annotations: Any = each.get("annotations")
+        annotations: object = each.get("annotations")
         attests = isinstance(annotations, dict) and ATTESTATION in annotations
         child = store.find(each["digest"])
         if child is not None and not (attests and media == Media.MANIFEST):

@@ -38,7 +38,7 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def told(error: OSError) -> str:
+def reason_with_file(error: OSError) -> str:
     """The same, with the file."""
     return reason(error) if error.filename is None else f"{printable(str(error.filename))}: {reason(error)}"
 
@@ -100,7 +100,7 @@ class Dir(Closing):
         like = os.fstat(self.fd)
         os.mkdir(name, stat.S_IMODE(like.st_mode) if mode is None else mode, dir_fd=self.fd)
         with self.below(name) as made:
-            resemble(made.fd, like, mode)
+            copy_owner_and_mode(made.fd, like, mode)
 
     def ensure(self, *names: str, mode: int | None = None) -> Dir:
         """The same as `below`, but makes missing directories, durably. Only a new directory gets the `mode`."""
@@ -200,7 +200,7 @@ class Dir(Closing):
             file.writelines(content)
             file.flush()
             if like is not None:
-                resemble(file.fileno(), like)
+                copy_owner_and_mode(file.fileno(), like)
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
@@ -247,7 +247,7 @@ class Dir(Closing):
         os.fsync(self.fd)
 
 
-def resemble(fd: int, like: os.stat_result, mode: int | None = None) -> None:
+def copy_owner_and_mode(fd: int, like: os.stat_result, mode: int | None = None) -> None:
     """Gives an open file the mode of another, or `mode`, and, where permitted, the owner."""
     with suppress(PermissionError):
         os.fchown(fd, like.st_uid, like.st_gid)

@@ -13,6 +13,7 @@ Source: moby `daemon/internal/image/tarexport` (`manifestItem`), containerd `cor
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from ocigc.gc.graph import Group
 from ocigc.layout.dirfd import Dir
 from ocigc.native import Store
 from ocigc.reference import in_full
-from ocigc.strict_json import parse_json, write_json
+from ocigc.strict_json import parse_json
 from ocigc.values import frozen
 
 NAME = "manifest.json"
@@ -49,7 +50,7 @@ def read(layout: Dir) -> list[ListEntry]:
     return with_all_named(layout.parsed(NAME, LIMIT, lambda content: parse_json(content, NAME)))
 
 
-def with_all_named(document: Any) -> list[ListEntry]:
+def with_all_named(document: object) -> list[ListEntry]:
     """The entries of a parsed list of any form. Every blob that an entry names, anywhere in it, counts as its layer, so
     that none is lost because a form is not known.
     """
@@ -59,7 +60,7 @@ def with_all_named(document: Any) -> list[ListEntry]:
     return [ListEntry(config, [each for each in found if each != config]) for config, found in named if found]
 
 
-def _named(value: Any) -> list[Digest]:
+def _named(value: object) -> list[Digest]:
     """The blobs that a JSON value names, by path or digest, each once."""
     found: dict[Digest, None] = {}
     values = [value]
@@ -72,20 +73,20 @@ def _named(value: Any) -> list[Digest]:
     return list(found)
 
 
-def listed(document: Any) -> list[ListEntry]:
+def listed(document: object) -> list[ListEntry]:
     """The entries of a parsed list; empty if it has another form."""
     if not isinstance(document, list):
         return []
     return [_entry(each) for each in document if isinstance(each, dict)]
 
 
-def _entry(entry: dict[str, Any]) -> ListEntry:
+def _entry(entry: dict[str, object]) -> ListEntry:
     layers = entry.get("Layers")
     paths = layers if isinstance(layers, list) else []
     return ListEntry(_digest(entry.get("Config")), [each for each in map(_digest, paths) if each is not None])
 
 
-def _digest(path: Any) -> Digest | None:
+def _digest(path: object) -> Digest | None:
     """The digest in a path `blobs/sha256/<hex>`, but not in `<hex>.json` or `<id>/layer.tar` of older archives."""
     match [part for part in path.split("/") if part not in {"", "."}] if isinstance(path, str) else []:
         case ["blobs", algorithm, encoded]:
@@ -177,21 +178,21 @@ def bring_back(layout: Dir, run: Dir, names: Collection[str]) -> None:
         layout.replace(NAME, content, layout.stat(NAME))
 
 
-def _tags(entry: Any) -> list[str]:
+def _tags(entry: object) -> list[str]:
     tags = entry.get("RepoTags") if isinstance(entry, dict) else None
     return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
 
 
-def _with_tags(entry: Any, tags: list[str]) -> Any:
+def _with_tags(entry: Any, tags: list[str]) -> object:
     return entry if tags == _tags(entry) else {**entry, "RepoTags": tags}
 
 
-def _find(entry: Any, entries: Iterable[Any]) -> Any:
+def _find(entry: object, entries: Iterable[object]) -> object:
     """The same entry but for its tags; None where there is none."""
     return next((each for each in entries if _with_tags(each, []) == _with_tags(entry, [])), None)
 
 
-def _with_tags_of(entry: Any, out: Iterable[Any], names: Collection[str]) -> Any:
+def _with_tags_of(entry: object, out: Iterable[object], names: Collection[str]) -> object:
     """The entry with those tags that it had before and that are among the names, in their old order."""
     before = _tags(_find(entry, out))
     tags = [tag for tag in before if tag in _tags(entry) or in_full(tag) in names]
@@ -213,14 +214,14 @@ def _change(layout: Dir, run: Dir, old: str, new: str) -> bool:
     return True
 
 
-def _taken_out(run: Dir) -> list[Any]:
+def _taken_out(run: Dir) -> list[object]:
     if not run.exists(_BEFORE) or not run.exists(_AFTER):
         return []
     after = _list_entries(run.read(_AFTER, LIMIT))
     return [entry for entry in _list_entries(run.read(_BEFORE, LIMIT)) if entry not in after]
 
 
-def _is_whole(layout: Dir, entry: Any) -> bool:
+def _is_whole(layout: Dir, entry: object) -> bool:
     digests = [digest for each in listed([entry]) for digest in (each.config, *each.layers) if digest is not None]
     with suppress(OSError):
         for digest in digests:
@@ -231,11 +232,11 @@ def _is_whole(layout: Dir, entry: Any) -> bool:
     return False
 
 
-def _list_entries(content: bytes) -> list[Any]:
+def _list_entries(content: bytes) -> list[object]:
     """The entries of a list; empty for a file of another kind. Raises MalformedError."""
     document = parse_json(content, NAME)
     return document if isinstance(document, list) else []
 
 
-def _written(entries: list[Any]) -> bytes:
-    return write_json(entries, compact=True) + b"\n"
+def _written(entries: list[object]) -> bytes:
+    return json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -17,10 +17,9 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from ocigc.errors import Refused
-from ocigc.layout.dirfd import Dir, reason, resemble
+from ocigc.layout.dirfd import Dir, copy_owner_and_mode, reason
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.progress import Watcher
 from ocigc.times import format_rfc3339, parse_rfc3339
@@ -68,7 +67,7 @@ def _locked(layout: Layout, state: Dir) -> Iterator[int]:
             # Another run may have replaced it with a shorter one.
             if os.path.samestat(os.fstat(fd), state.stat(NAME)):
                 if os.fstat(fd).st_size == 0:
-                    resemble(fd, layout.dir.stat(INDEX))
+                    copy_owner_and_mode(fd, layout.dir.stat(INDEX))
                 yield fd
                 return
         finally:
@@ -93,7 +92,7 @@ class Run:
 
     time: int
     command: str
-    line: Mapping[str, Any]
+    line: Mapping[str, object]
 
 
 def read(layout: Layout) -> list[Run]:

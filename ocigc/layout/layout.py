@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from array import array
 
     from ocigc.digest import Digest
-    from ocigc.hard_links import HardLinks
+    from ocigc.hard_links import RemovedLinks
     from ocigc.native import Detail, Store
     from ocigc.progress import Report, Watcher
 
@@ -120,7 +120,7 @@ class Layout(Closing):
         return self.dir.fd
 
     def scan(
-        self, report: Report | None = None, detail: Detail | None = None, taken: HardLinks | None = None, /
+        self, report: Report | None = None, detail: Detail | None = None, taken: RemovedLinks | None = None, /
     ) -> Store:
         """Its blobs, as `Blobs.scan` finds them. Raises Refused."""
         from ocigc.native import Detail, Store  # noqa: PLC0415

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from contextlib import suppress
-from typing import Any
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused, Remedy, UsageError, printable
@@ -95,7 +94,7 @@ def release(layout: Dir, identity: str) -> None:
         raise UsageError(f"no lease {printable(identity)!r}", Remedy.LIST_LEASES) from None
 
 
-def _lease(document: Any, path: str) -> Lease:
+def _lease(document: object, path: str) -> Lease:
     if not isinstance(document, dict):
         raise MalformedError(f"{path}: a lease must be a JSON object")
     identity, created = document.get("id"), document.get("created", "")
@@ -109,7 +108,7 @@ def _lease(document: Any, path: str) -> Lease:
     return Lease(identity, labels, tuple(_digests(resources, path)), created)
 
 
-def _digests(resources: list[Any], path: str) -> list[str]:
+def _digests(resources: list[object], path: str) -> list[str]:
     digests = []
     for resource in resources:
         kind, digest = (resource.get("type"), resource.get("id")) if isinstance(resource, dict) else (None, None)

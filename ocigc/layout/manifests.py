@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ocigc.errors import MalformedError, Refused
 from ocigc.image import Descriptor, Media
@@ -74,7 +73,7 @@ def _layers(content: bytes) -> Sequence[Child]:
         return ()
 
 
-def platform_name(document: Any) -> str:
+def platform_name(document: object) -> str:
     """`os/architecture[/variant]` of a config, or of the `platform` of a descriptor; empty where it is not stated."""
     if not isinstance(document, dict):
         return ""
@@ -84,7 +83,7 @@ def platform_name(document: Any) -> str:
 def _child(role: Role, descriptor: Descriptor, content: bytes) -> Child:
     if role != Role.MANIFEST and b'"data"' not in content:
         return Child(role, descriptor)
-    members: Mapping[str, Any] = json.loads(content)
+    members: Mapping[str, object] = json.loads(content)
     annotations = members.get("annotations")
     return Child(
         role,
@@ -95,7 +94,7 @@ def _child(role: Role, descriptor: Descriptor, content: bytes) -> Child:
     )
 
 
-def embedded_content(data: Any, descriptor: Descriptor) -> bytes | None:
+def embedded_content(data: object, descriptor: Descriptor) -> bytes | None:
     """The content that a descriptor embeds as its `data`, in base64 (image-spec, "Embedded content"); None where that
     is not what its digest says.
     """

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
@@ -164,7 +163,7 @@ def _payload_digests(store: Store, node: int, media: Media) -> Iterator[str]:
             continue
 
 
-def _named(payload: Any, depth: int) -> Iterator[str]:
+def _named(payload: object, depth: int) -> Iterator[str]:
     """The subjects of a payload: simple signing, an in-toto statement, or an envelope around one."""
     if not isinstance(payload, dict) or not depth:
         return
@@ -184,5 +183,5 @@ def _named(payload: Any, depth: int) -> Iterator[str]:
         yield from _named(json.loads(b64decode(wrapped, validate=True)), depth - 1)
 
 
-def _digests(texts: list[Any]) -> Iterator[str]:
+def _digests(texts: list[object]) -> Iterator[str]:
     return (text for text in texts if isinstance(text, str) and Digest.parse_registered(text) is not None)

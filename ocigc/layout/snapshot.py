@@ -16,7 +16,7 @@ from ocigc.gc.graph import Group
 from ocigc.gc.images import Images
 from ocigc.gc.mark import root_groups
 from ocigc.gc.referrers import Relations, Subjects
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.image import Media
 from ocigc.labels import Lease
 from ocigc.layout import docker_list, leases, relations
@@ -107,7 +107,7 @@ def load(
     record_damage: bool = False,
     accept_data: bool = False,
     measure: bool = False,
-    taken: HardLinks | None = None,
+    taken: RemovedLinks | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Snapshot:
     """Reads a layout. Raises Refused where it is unknown what an image or lease refers to, unless that is recorded.
@@ -219,7 +219,7 @@ def _scanned(
     layout: Layout,
     repository: str | None,
     detail: Detail,
-    taken: HardLinks | None,
+    taken: RemovedLinks | None,
     watch: Watcher,
     found: bytes | Index,
 ) -> tuple[Index, IndexImages, Store]:
@@ -275,4 +275,4 @@ def _verifying(layout: Layout, store: Store, step: Callable[[], None]) -> None:
             except Unverifiable:
                 from ocigc.layout import blob_check  # noqa: PLC0415
 
-                blob_check.vouch(layout.dir, store)
+                blob_check.verify_uncomputed(layout.dir, store)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from ocigc._native import ffi, lib
 from ocigc.closing import Closing
 from ocigc.digest import Digest
-from ocigc.hard_links import Files, HardLinks, Name
+from ocigc.hard_links import Files, HardLink, RemovedLinks
 from ocigc.native.calls import NEVER, NO_NODE, Rows, call, listed, long_call, node_array, pointer, struct_of
 from ocigc.progress import Report
 from ocigc.sequences import Mapped
@@ -57,7 +57,7 @@ class Blobs(Closing):
     of algorithms' names, then of digests.
     """
 
-    def __init__(self, handle: Any, detail: Detail, taken: HardLinks | None) -> None:
+    def __init__(self, handle: Any, detail: Detail, taken: RemovedLinks | None) -> None:
         self.handle = ffi.gc(handle, lib.ocigc_store_free)
         self._has_all_statuses = detail != Detail.NAMES
         self._taken = taken
@@ -68,7 +68,7 @@ class Blobs(Closing):
         layout: int,
         report: Report | None = None,
         detail: Detail = Detail.NAMES,
-        taken: HardLinks | None = None,
+        taken: RemovedLinks | None = None,
     ) -> Self:
         """Scans `blobs/` below an open directory. `taken` are the hard links that this run has removed from other
         layouts; they make no blob here `newer`. Raises Refused if there is a symlink or special file.
@@ -268,7 +268,7 @@ class Blobs(Closing):
         finally:
             lib.ocigc_bytes_free(content[0])
 
-    def _file(self, node: int) -> Name:
+    def _file(self, node: int) -> HardLink:
         found = ffi.new("struct ocigc_hard_link *")
         call(lib.ocigc_store_stat_now, self.handle, node, found)
         return _name(found)
@@ -279,9 +279,9 @@ class Blobs(Closing):
         return selected[: select(self.handle, pointer(flat), len(flat), *arguments, pointer(selected))]
 
 
-def _name(link: Any) -> Name:
-    return Name(link.device, link.inode, link.links, link.size, link.stamp, link.modified)
+def _name(link: Any) -> HardLink:
+    return HardLink(link.device, link.inode, link.links, link.size, link.stamp, link.modified)
 
 
-def _linked(row: tuple[int, ...]) -> Name:
-    return Name(*row)
+def _linked(row: tuple[int, ...]) -> HardLink:
+    return HardLink(*row)

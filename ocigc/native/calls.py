@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 from ocigc._native import ffi, lib
 from ocigc.errors import CorruptError, MalformedError, OcigcError, Refused
 from ocigc.gc import graph
-from ocigc.interrupts import held_back
+from ocigc.interrupts import interrupts_deferred
 from ocigc.progress import Progress, Report
 from ocigc.sequences import Lazy
 
@@ -48,16 +48,16 @@ def exception(error: Any) -> OcigcError:
     return _EXCEPTIONS.get(error.code, Refused)(message(error))
 
 
-def call(function: Callable[..., int], *arguments: Any) -> None:
+def call(function: Callable[..., int], *arguments: object) -> None:
     """Calls a function that fills an error. Raises OcigcError."""
     error = ffi.new("struct ocigc_error *")
     if function(*arguments, error) != lib.OCIGC_OK:
         raise exception(error)
 
 
-def long_call(function: Callable[..., int], *arguments: Any, report: Report | None = None) -> None:
-    """Calls a function that takes long, in a thread, and reports its progress. An interrupt, or an exception from
-    `report`, cancels the call and waits for its end. Raises OcigcError.
+def long_call(function: Callable[..., int], *arguments: object, report: Report | None = None) -> None:
+    """Calls a function that takes long, in a thread, and reports its progress. An interrupt, or whatever `report`
+    raises, cancels the call and waits for its end. Raises OcigcError.
     """
     error, progress = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_progress *")
 
@@ -71,7 +71,7 @@ def long_call(function: Callable[..., int], *arguments: Any, report: Report | No
             if report is not None:
                 report(Progress(progress.items, progress.bytes, progress.total_items, progress.total_bytes))
     except BaseException:
-        with held_back():  # what the call works on is freed next
+        with interrupts_deferred():  # what the call works on is freed next
             progress.cancel = 1
             running.finish()
         raise
@@ -80,8 +80,8 @@ def long_call(function: Callable[..., int], *arguments: Any, report: Report | No
 
 
 class Background(Generic[T]):
-    """A call in a thread of its own. A `with` block starts it, and ends after it. (concurrent.futures does the same,
-    but takes longer to load than most runs take.)
+    """A call in a thread of its own. A `with` block starts it, and does not end before it. (concurrent.futures does the
+    same, but takes longer to load than most runs last.)
     """
 
     def __init__(self, function: Callable[[], T]) -> None:
@@ -94,9 +94,7 @@ class Background(Generic[T]):
         threading.Thread(target=self._run).start()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Whether the call ends within a number of seconds. (Thread.join is of no use here: if it is interrupted, it
-        says that the thread has ended.)
-        """
+        """Whether the call has ended after so many seconds. (An interrupted Thread.join would claim so.)"""
         return self._ended.wait(seconds)
 
     def finish(self) -> None:
@@ -138,24 +136,24 @@ def node_array(nodes: Iterable[int]) -> array[int]:
     return nodes if isinstance(nodes, array) else array("I", nodes)
 
 
-def pointer(nodes: array[int]) -> Any:
+def pointer(nodes: array[int]) -> object:
     """The `uint32_t *` of an array of nodes."""
     return ffi.from_buffer("uint32_t[]", nodes)
 
 
-def bytes_pointer(values: bytearray) -> Any:
+def bytes_pointer(values: bytearray) -> object:
     """The `uint8_t *` of a bytearray that the core fills."""
     return ffi.from_buffer("uint8_t[]", values, require_writable=True)
 
 
-def listed(function: Callable[..., int], *arguments: Any) -> array[int]:
-    """The nodes that a function lists. It is called twice: for their number, then for the nodes."""
+def listed(function: Callable[..., int], *arguments: object) -> array[int]:
+    """The nodes that a function lists, which is asked twice: for their number, then for them."""
     nodes = array("I", bytes(4 * function(*arguments, ffi.NULL, 0)))
     function(*arguments, pointer(nodes), len(nodes))
     return nodes
 
 
-def memory(address: Any, size: int) -> Any:
+def memory(address: object, size: int) -> Any:
     """A buffer of `size` bytes at an address, which may be NULL if there are none."""
     return ffi.buffer(address, size) if size else b""
 
@@ -172,8 +170,8 @@ _CODES = {
 
 
 def struct_of(name: str) -> Struct:
-    """The layout of a struct of ocigc.h, with the members of nested structs, as the compiler made it. A million structs
-    are unpacked many times faster in this way than through cffi.
+    """A struct of ocigc.h, members of its structs included, as the compiler laid it out: a million of them are unpacked
+    many times faster than through cffi.
     """
     size = ffi.sizeof(f"struct {name}")
     codes, end = _fields(ffi.typeof(f"struct {name}"), 0, 0)

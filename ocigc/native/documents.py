@@ -122,7 +122,7 @@ def _descriptors(content: bytes, media: Media) -> Iterator[tuple[int, Descriptor
         lib.ocigc_document_free(document)
 
 
-def _string(text: Any, span: Any) -> str:
+def _string(text: object, span: Any) -> str:
     return bytes(ffi.buffer(text + span.start, span.length)).decode(errors="replace")
 
 

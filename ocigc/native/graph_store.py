@@ -11,7 +11,7 @@ from typing import Any
 from ocigc._native import ffi, lib
 from ocigc.errors import MalformedError
 from ocigc.gc.graph import Group, Groups, Owned, Walks
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.image import Descriptor, Media
 from ocigc.native.blobs import Blobs, Detail
 from ocigc.native.calls import (
@@ -38,14 +38,14 @@ def _reach(group: Group) -> int:
     return int(lib.OCIGC_REACH_FORWARD if group.forward else lib.OCIGC_REACH_ALL)
 
 
-def _walks(walks: Walks) -> tuple[Any, Any]:
+def _walks(walks: Walks) -> tuple[object, object]:
     return pointer(walks.nodes), ffi.from_buffer("uint8_t[]", walks.medias)
 
 
 class _Marks:
     """Implements `ocigc.gc.graph.Marks`. Valid until the store is marked again, or its graph is cleared."""
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: object) -> None:
         self._handle = handle
         self._groups = 0
         owners = ffi.buffer(lib.ocigc_graph_owners(handle), 4 * lib.ocigc_store_count(handle))
@@ -98,7 +98,7 @@ class GraphStore(Blobs):
     `find_referrers`; then `mark`, and any question.
     """
 
-    def __init__(self, handle: Any, detail: Detail, taken: HardLinks | None) -> None:
+    def __init__(self, handle: Any, detail: Detail, taken: RemovedLinks | None) -> None:
         super().__init__(handle, detail, taken)
         self._walk_nodes = array("I", bytes(4 * 64))
         self._walk_medias = array("i", bytes(4 * 64))

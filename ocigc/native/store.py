@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import IntEnum
-from typing import Any
 
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
@@ -283,7 +282,7 @@ class Store(GraphStore):
         return results
 
 
-def _copied(code: str, address: Any, count: int, *before: int) -> array[int]:
+def _copied(code: str, address: object, count: int, *before: int) -> array[int]:
     """The numbers at an address, after some others."""
     found = array(code, before)
     found.frombytes(memory(address, count * found.itemsize))

@@ -23,7 +23,7 @@ from itertools import chain
 from ocigc.digest import Digest
 from ocigc.errors import Interrupted, OcigcError, Refused, Remedy
 from ocigc.gc.plan import Plan
-from ocigc.interrupts import held_back
+from ocigc.interrupts import interrupts_deferred
 from ocigc.labels import Unlease
 from ocigc.layout import docker_list
 from ocigc.layout.dirfd import Dir, naming
@@ -74,7 +74,7 @@ def execute(
     )
     room = needed_after(len(to_delete), len(unlease))
 
-    with held_back() as check, naming(f"{layout.path}/{STATE}"):
+    with interrupts_deferred() as check, naming(f"{layout.path}/{STATE}"):
         check()
         entries = len(wanted.removed) + len(wanted.renamed)
         size = needed(snapshot, entries, len(to_delete), len(unlease))
@@ -117,7 +117,7 @@ def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerm
     """Finishes a committed run that was cut off. Gives None if another program wrote index.json in the middle of it, so
     that the run was undone. Raises Refused and Interrupted; the run has still to be finished or undone then.
     """
-    with held_back() as check:
+    with interrupts_deferred() as check:
         started = OpenRun(layout, state, run, record, terms, watch, check)
         try:
             return started.finish()

@@ -156,19 +156,19 @@ def _text(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> int:
+def _number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError
     return value
 
 
-def _instant(value: Any) -> int:
+def _instant(value: object) -> int:
     if not -NEVER <= _number(value) <= NEVER:
         raise ValueError
     return _number(value)
 
 
-def _position(value: Any) -> int:
+def _position(value: object) -> int:
     if _number(value) < 0:
         raise ValueError
     return _number(value)

@@ -10,7 +10,7 @@ from ocigc.closing import Closing
 from ocigc.digest import Digest
 from ocigc.errors import Refused, Remedy
 from ocigc.gc.plan import Plan
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.labels import Unlease
 from ocigc.layout.damage import misnamed, staying_damage
 from ocigc.layout.dirfd import naming
@@ -86,7 +86,7 @@ def plan_layout(
     layout: Layout,
     options: PruneOptions,
     watch: Watcher,
-    taken: HardLinks | None,
+    taken: RemovedLinks | None,
     elsewhere: Elsewhere | None,
 ) -> Pruned:
     """What would go, as a dry run shows it."""

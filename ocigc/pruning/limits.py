@@ -20,7 +20,7 @@ _NAMED = (NameKind.NAMED, NameKind.FALLBACK)
 _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]+)?|100)\s?%")
 
 
-def emptied(snapshot: Snapshot, plan: Plan, *, in_tree: bool = False) -> str:
+def would_empty(snapshot: Snapshot, plan: Plan, *, in_tree: bool = False) -> str:
     """What would be gone if a plan emptied a layout; an empty text if it does not.
 
     An image whose content is absent does not count as one that is left. A layout in a tree may lose its last dangling

@@ -13,20 +13,20 @@ from contextlib import contextmanager, suppress
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused
 from ocigc.layout import label_files, leases
-from ocigc.layout.belonging import Belonging, Lend, belonging, belonging_in
+from ocigc.layout.belonging import Belonging, ReadContent, belonging, belonging_in
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.peers import Wanted, lender, nodes_of
-from ocigc.pruning.tree_member import Demand, Told, TreeMember, tell
+from ocigc.pruning.peers import Wanted, content_reader, nodes_of_peers
+from ocigc.pruning.tree_member import Demand, PlannedNeeds, TreeMember, planned_needs
 
 _MOST_ROUNDS = 20
 
 
 class Others:
-    """Implements `Elsewhere` for one layout of a tree. Call `saw` with every plan for it."""
+    """Implements `Elsewhere` for one layout of a tree. Call `note_plan` with every plan for it."""
 
     def __init__(self, all_of_them: Neighbours, member: TreeMember) -> None:
         self._all = all_of_them
@@ -37,9 +37,9 @@ class Others:
         return self._all.unknown_to(self._member)
 
     @property
-    def held(self) -> frozenset[Digest]:
+    def kept_for_others(self) -> frozenset[Digest]:
         """The blobs that it keeps, by its last plan, because others need and lack them."""
-        return self._member.hits
+        return self._member.kept_for_others
 
     def needed(self) -> frozenset[Digest]:
         self._member.asked = self._all.needed_beside(self._member)
@@ -52,12 +52,12 @@ class Others:
         return self._all.changed_beside(self._member)
 
     def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:
-        return belonging(wanted, entries, self._all.lender_beside(self._member))
+        return belonging(wanted, entries, self._all.content_reader_beside(self._member))
 
-    def saw(self, planned: Pruned) -> None:
+    def note_plan(self, planned: Pruned) -> None:
         """Records what the layout needs now, and after a plan."""
-        told = tell(planned, self._all.now, self._member.asked, pools=self._all.has_pools)
-        self._all.hear(self._member.found, told)
+        plan = planned_needs(planned, self._all.now, self._member.asked, pools=self._all.has_pools)
+        self._all.note_plan(self._member.found, plan)
 
 
 class Neighbours:
@@ -71,7 +71,7 @@ class Neighbours:
         self._wanted = Wanted()
         self._unread: list[TreeMember] = []
         self._kept: dict[str, tuple[Digest, ...]] = {}  # by the paths of pools, while plans are made
-        self._hearsay: set[Found] = set()  # planned in other processes
+        self._planned_elsewhere: set[Found] = set()  # planned in other processes
         self._executing = False
         self._shares = False
 
@@ -93,9 +93,9 @@ class Neighbours:
     def _beside(self, member: TreeMember) -> Iterator[TreeMember]:
         return (each for each in self._members.values() if each is not member)
 
-    def lender_beside(self, member: TreeMember) -> Lend:
+    def content_reader_beside(self, member: TreeMember) -> ReadContent:
         """Gives the content of what the others have."""
-        return lender(self._beside(member))
+        return content_reader(self._beside(member))
 
     def needed_beside(self, member: TreeMember) -> frozenset[Digest]:
         """What the others need and lack: by their plans, or, while plans are carried out, as things are."""
@@ -106,13 +106,14 @@ class Neighbours:
                     self._recount(other)
         return self._wanted.beside(member.found.path)
 
-    def hear(self, found: Found, told: Told, *, elsewhere: bool = False) -> None:
+    def note_plan(self, found: Found, plan: PlannedNeeds, *, elsewhere: bool = False) -> None:
         """Records what a plan says about its layout. It may have been made `elsewhere`: in another process."""
         if elsewhere:
-            self._hearsay.add(found)
+            self._planned_elsewhere.add(found)
         member = self._members[found]
-        member.needs, member.after, member.hits, member.going = told.needs, told.after, told.hits, told.going
-        member.emptied, member.damage, member.has_blobs = told.emptied, told.damage, not told.damage
+        member.needs, member.after = plan.needs, plan.after
+        member.kept_for_others, member.going, member.emptied = plan.kept_for_others, plan.going, plan.emptied
+        member.damage, member.has_blobs = plan.damage, not plan.damage
         self._recount(member)
 
     def _recount(self, member: TreeMember) -> None:
@@ -134,7 +135,7 @@ class Neighbours:
             going = frozenset() if self._executing else each.going
             return (digest for digest in each.blobs() if digest not in going)
 
-        return nodes_of(self._beside(member), store, blobs_of)
+        return nodes_of_peers(self._beside(member), store, blobs_of)
 
     def _kept_by(self, member: TreeMember) -> Iterable[Digest]:
         """What leases and labels of a pool keep. It is read once for all other pools, except while plans are carried
@@ -211,7 +212,7 @@ class Neighbours:
 
     def note_sharing(self) -> None:
         """Takes note of whether any of them keeps something for another by the plans so far."""
-        self._shares = self._shares or any(member.hits for member in self._members.values())
+        self._shares = self._shares or any(member.kept_for_others for member in self._members.values())
 
     def forget_kept(self) -> None:
         """Pools are read again when they are next asked what they keep."""
@@ -223,7 +224,7 @@ class Neighbours:
         member.asked = self.needed_beside(member)
         belongs: Belonging = {}
         with suppress(OcigcError, OSError), member.open() as layout:
-            belongs = belonging_in(layout, self.lender_beside(member))
+            belongs = belonging_in(layout, self.content_reader_beside(member))
         return Demand(member.asked, self.unknown_to(member), self.has_pools, belongs)
 
     def failed(self, found: Found) -> None:
@@ -244,9 +245,9 @@ class Neighbours:
         members = self._members.values()
         for member in members:
             self._recount(member)
-        for found in self._hearsay:
+        for found in self._planned_elsewhere:
             self._read_again(self._members[found])
-        if not self._hearsay and all(member.needs == member.after for member in members):
+        if not self._planned_elsewhere and all(member.needs == member.after for member in members):
             return
         for _ in range(_MOST_ROUNDS):
             outdated = [member for member in members if self._is_outdated(member)]
@@ -278,4 +279,4 @@ class Neighbours:
         """Those of them that have kept blobs that others needed only until their own turn was over."""
         # A layout that has lost its last entry is a pool now, and keeps what others still have. So it comes last.
         members = sorted(map(self._members.__getitem__, among), key=lambda each: each.emptied)
-        return [each.found for each in members if each.done and not each.hits <= self.needed_beside(each)]
+        return [each.found for each in members if each.done and not each.kept_for_others <= self.needed_beside(each)]

@@ -18,7 +18,7 @@ from typing import TypeVar
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, UsageError, printable
 from ocigc.gc.mark import root_groups
-from ocigc.layout.belonging import Belonging, Lend, belonging
+from ocigc.layout.belonging import Belonging, ReadContent, belonging
 from ocigc.layout.blob_check import hasher
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Tree
@@ -179,19 +179,19 @@ class SharedWith:
         return frozenset[Digest]().union(*(peer.read_needs(self._now) for peer in self._peers))
 
     def kept(self, store: Store) -> array[int]:
-        return nodes_of(self._peers, store)
+        return nodes_of_peers(self._peers, store)
 
     def changed(self) -> bool:
         return any(peer.stamp != peer.stamp_now() for peer in self._peers)
 
     def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:
-        return belonging(wanted, entries, lender(self._peers))
+        return belonging(wanted, entries, content_reader(self._peers))
 
 
 P = TypeVar("P", bound=Peer)
 
 
-def nodes_of(
+def nodes_of_peers(
     peers: Iterable[P], store: Store, of: Callable[[P], Iterable[Digest]] = lambda peer: peer.blobs()
 ) -> array[int]:
     """The nodes of a store whose blobs any of the peers has, as the function `of` says. A `blind` peer does not count:
@@ -210,7 +210,7 @@ def nodes_of(
     return array("I", (node for node, flag in enumerate(found) if flag))
 
 
-def lender(peers: Iterable[Peer]) -> Lend:
+def content_reader(peers: Iterable[Peer]) -> ReadContent:
     """Gives the content of blobs that any of the peers has."""
     everybody = list(peers)
     return lambda digest: next(filter(None, (peer.content(digest) for peer in everybody)), None)

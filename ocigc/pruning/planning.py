@@ -12,13 +12,13 @@ from ocigc.digest import Digest
 from ocigc.errors import Refused, printable
 from ocigc.gc.decide import Inputs, Request, conclude, consider, without_idle_labels
 from ocigc.gc.filters import ConfigLabels
-from ocigc.gc.graph import NO_NODE, Group, Status, others
+from ocigc.gc.graph import NO_NODE, Group, Status, all_but
 from ocigc.gc.images import NameKind
 from ocigc.gc.in_use import InUse, is_sandbox
 from ocigc.gc.mark import root_groups
 from ocigc.gc.plan import Plan
 from ocigc.gc.protection import protect
-from ocigc.gc.resolve import only, select
+from ocigc.gc.resolve import filters_for, select
 from ocigc.hard_links import on_disk
 from ocigc.labels import SNAPSHOT_LABEL, Unlease
 from ocigc.layout import label_files
@@ -142,7 +142,7 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
     """What goes with the images that references name. Raises UsageError, and Refused where one of them is in use."""
     images = snapshot.images
     selected = select(images, references, snapshot.parts)
-    filters = only(selected.whole, images)
+    filters = filters_for(selected.whole, images)
     detach(snapshot.images, snapshot.relations, filters.detached, snapshot.store)
     wanted = replace(request, filters=filters, orphans=False)
     plan = _decide(snapshot, wanted)
@@ -256,7 +256,7 @@ def _plan_storage(snapshot: Snapshot, request: Request, limit: int, watch: Watch
     store = snapshot.store
 
     def size_without(blobs: Iterable[int]) -> int:
-        return on_disk([store.files(others(blobs, store))])
+        return on_disk([store.files(all_but(blobs, store))])
 
     def plan_without(staying: Iterable[int], *, orphans: bool = True) -> Plan:
         wanted = replace(_retaining(request, _fits_with(staying)), orphans=orphans)

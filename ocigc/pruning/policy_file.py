@@ -79,7 +79,7 @@ class _PolicyReader:
         self._path = path
         self._text = text
 
-    def policy(self, document: dict[str, Any]) -> Policy:
+    def policy(self, document: dict[str, object]) -> Policy:
         """Raises UsageError."""
         for key in document:
             if key not in ("rule", "protect"):
@@ -100,7 +100,7 @@ class _PolicyReader:
             )
         return policy
 
-    def _rule(self, number: int, table: dict[str, Any]) -> Rule:
+    def _rule(self, number: int, table: dict[str, object]) -> Rule:
         found: dict[str, Any] = {}
         periods = []
         for key, value in table.items():
@@ -118,7 +118,7 @@ class _PolicyReader:
             raise self._error(number, "", "it neither keeps nor deletes anything: give a keep-*, delete-* or deny key")
         return rule
 
-    def _value(self, number: int, key: str, parse: Callable[[Any], Any], value: Any) -> Any:
+    def _value(self, number: int, key: str, parse: Callable[[object], object], value: object) -> Any:
         try:
             return parse(value)
         except (ValueError, UsageError) as error:
@@ -153,7 +153,7 @@ def _lines(text: str) -> Mapping[tuple[int, str], int]:
     return found
 
 
-def _statements(lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _statements(lines: list[str]) -> Iterator[tuple[int, dict[str, object]]]:
     """Each statement with the line where it begins; none after a statement that is too long."""
     first = 0
     while first < len(lines):
@@ -174,48 +174,48 @@ def _patterns(rule: Rule) -> int:
     return of_names + len(rule.keep_versions) + len(rule.keep_labels)
 
 
-def _strings(value: Any) -> tuple[str, ...]:
+def _strings(value: object) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not values or not all(isinstance(each, str) and each for each in values):
         raise ValueError("expected a string or a list of strings, none of them empty")
     return tuple(values)
 
 
-def _each(parse: Callable[[str], Any], value: Any) -> tuple[Any, ...]:
+def _each(parse: Callable[[str], object], value: object) -> tuple[object, ...]:
     return tuple(map(parse, _strings(value)))
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError("expected a number, 0 or more")
     return value
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("expected true or false")
     return value
 
 
-def _always(value: Any) -> bool:
+def _always(value: object) -> bool:
     if value is not True:
         raise ValueError("expected true: what is in use always stays")
     return True
 
 
-def _duration(value: Any) -> int:
+def _duration(value: object) -> int:
     if not isinstance(value, str):
         raise ValueError('expected a duration, as in "30d"')
     return parse_duration(value)
 
 
-def _by_version(value: Any) -> bool:
+def _by_version(value: object) -> bool:
     if value not in ("created", "semver"):
         raise ValueError('expected "created" or "semver"')
     return bool(value == "semver")
 
 
-_KEYS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+_KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "repository": ("repositories", _strings),
     "tag": ("tags", partial(_each, Regex)),
     "keep-last": ("keep_last", _count),

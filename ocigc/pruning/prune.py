@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ocigc.errors import Message, Remedy
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.layout import lock
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import Elsewhere
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.layout_plan import Pruned, plan_layout
-from ocigc.pruning.limits import emptied
+from ocigc.pruning.limits import would_empty
 from ocigc.pruning.prune_options import PruneOptions
 
 
@@ -24,7 +24,7 @@ def prune(
     confirm: Callable[[Pruned], None] | None = None,
     review: Callable[[Pruned], None] | None = None,
     watch: Watcher = SILENT,
-    taken: HardLinks | None = None,
+    taken: RemovedLinks | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Pruned:
     """Prunes a layout, or says what would go. Without options it does what the command does without any: it removes
@@ -60,6 +60,6 @@ def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: E
 
         run_directory.note_pending(layout, watch)
     planned = plan_layout(layout, options, watch, None, elsewhere)
-    if not options.allow_empty and (what := emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)):
+    if not options.allow_empty and (what := would_empty(planned.snapshot, planned.plan, in_tree=options.in_tree)):
         watch.note(Message(f"{layout.path}: {what}; a real run is refused", Remedy.ALLOW_EMPTY))
     return planned

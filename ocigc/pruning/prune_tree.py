@@ -16,14 +16,14 @@ from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.progress import Quiet, Watcher
 from ocigc.pruning.neighbours import Neighbours, Others
-from ocigc.pruning.tree_member import Demand, Told
+from ocigc.pruning.tree_member import Demand, PlannedNeeds
 
 _MOST_ROUNDS = 20
 
 T = TypeVar("T")
 
 Work = Callable[[Layout, Found, Watcher, Others], T]
-PlanElsewhere = Callable[[Sequence[Found], Callable[[Found], Demand], Watcher], Results[tuple[T, Told]]]
+PlanElsewhere = Callable[[Sequence[Found], Callable[[Found], Demand], Watcher], Results[tuple[T, PlannedNeeds]]]
 """Plans layouts in other processes; the function says what each is asked to keep."""
 
 
@@ -138,7 +138,7 @@ class TreeRun:
         planned = elsewhere(pending, self._layouts.demand, watch)
         by_name = {found.name: found for found in pending}
         for name, (_, told) in planned.values:
-            self._layouts.hear(by_name[name], told, elsewhere=True)
+            self._layouts.note_plan(by_name[name], told, elsewhere=True)
         return Results([(name, value) for name, (value, _) in planned.values], planned.errors, planned.interrupted)
 
     def _results(

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ocigc.gc.graph import others
+from ocigc.gc.graph import all_but
 from ocigc.hard_links import Files, on_disk
 from ocigc.image import ImageRecord
 from ocigc.layout.discover import Found, Tree, each_layout
@@ -30,7 +30,7 @@ class _Part:
     ages: list[Age]
 
 
-def fit(
+def options_that_fit(
     tree: Tree,
     limit: int,
     options: Callable[[Found], PruneOptions],
@@ -79,7 +79,7 @@ def _part(found: Found, pruned: Pruned) -> _Part:
     store = pruned.snapshot.store
     return _Part(
         before=store.files(range(len(store))),
-        after=store.files(others(pruned.plan.blobs, store)),
+        after=store.files(all_but(pruned.plan.blobs, store)),
         ages=[_age(found, image) for image in pruned.plan.pruned],
     )
 

@@ -11,9 +11,9 @@ from itertools import chain
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused, Remedy
-from ocigc.gc.graph import others
+from ocigc.gc.graph import all_but
 from ocigc.gc.plan import Plan
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.image import repository_of
 from ocigc.layout import history
 from ocigc.layout.dirfd import Dir, naming
@@ -26,7 +26,7 @@ from ocigc.pruning import journal, trash
 from ocigc.pruning.after_commit import Executed, RunTerms
 from ocigc.pruning.execute import execute
 from ocigc.pruning.layout_plan import Pruned, plan_layout
-from ocigc.pruning.limits import emptied
+from ocigc.pruning.limits import would_empty
 from ocigc.pruning.preflight import BLOCK, NoRoom, free_orphans
 from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.recover import Recovered, recover
@@ -46,7 +46,7 @@ def prune_locked(
     confirm: Callable[[Pruned], None] | None,
     review: Callable[[Pruned], None] | None,
     watch: Watcher,
-    taken: HardLinks | None,
+    taken: RemovedLinks | None,
     elsewhere: Elsewhere | None,
     state: Dir,
 ) -> Pruned:
@@ -66,7 +66,7 @@ def prune_locked(
         try:
             if review is not None:
                 review(planned)
-            what = emptied(planned.snapshot, planned.plan, in_tree=options.in_tree)
+            what = would_empty(planned.snapshot, planned.plan, in_tree=options.in_tree)
             if what and not options.allow_empty:
                 raise Refused(f"{layout.path}: {what}; nothing was changed", Remedy.ALLOW_EMPTY)
             if confirm is not None and not (planned.plan.empty and not planned.leftovers):
@@ -235,4 +235,4 @@ def size_without(snapshot: Snapshot, gone: Iterable[int]) -> int | None:
     """Bytes of all blobs except these nodes; None where it would take long to compute."""
     if len(snapshot.store) > _BLOBS:
         return None
-    return snapshot.store.files(others(gone, snapshot.store)).size
+    return snapshot.store.files(all_but(gone, snapshot.store)).size

@@ -11,9 +11,9 @@ from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, Remedy, UsageError, printable
 from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
-from ocigc.interrupts import held_back
+from ocigc.interrupts import interrupts_deferred
 from ocigc.layout import history, lock
-from ocigc.layout.dirfd import Dir, naming, told
+from ocigc.layout.dirfd import Dir, naming, reason_with_file
 from ocigc.layout.index import parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
@@ -117,7 +117,7 @@ def restore(
             preflight.check_index(layout)
             with lock.index_lock(layout, wait):
                 pass  # nobody else has it: better to wait now than halfway
-        with held_back() as check:
+        with interrupts_deferred() as check:
             check()
             places, labels = restore_preflight.arriving(layout, state, wanted)
             room = restore_preflight.needed_later(layout, record, labels)
@@ -129,7 +129,7 @@ def restore(
                 with state.below(RUN) as directory:
                     came = carry_out_restore(layout, state, directory, record, wait)
             except (OcigcError, OSError) as error:
-                what = told(error) if isinstance(error, OSError) else error
+                what = reason_with_file(error) if isinstance(error, OSError) else error
                 message = f"{what}; nothing is lost, and the next run finishes the restore"
                 raise Refused(message, Remedy.UNDO_RUN) from error
         missing = _missing(layout, images, terms.now, watch)
@@ -150,7 +150,7 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
         lock.clear_index_lock(layout)
         if not run_directory.pending(state):
             raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
-        with held_back(), state.below(RUN) as run:
+        with interrupts_deferred(), state.below(RUN) as run:
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
                 run_directory.discard(state)

@@ -8,6 +8,7 @@ its layouts can be applied again: a layout whose index.json is as the plan leave
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -19,15 +20,14 @@ from ocigc.gc.filters import Filters, LabelCheck
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.layout.layout import INDEX, INDEX_LIMIT
-from ocigc.native import NEVER
 from ocigc.plain import plain, restored
 from ocigc.pruning.execute import index_change
 from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.policy_file import parse_policy
 from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.run_directory import pending_below
-from ocigc.pruning.what_goes import Goes, goes
-from ocigc.strict_json import parse_json, write_json
+from ocigc.pruning.what_goes import WhatGoes, what_goes
+from ocigc.strict_json import parse_json
 from ocigc.times import nanoseconds
 
 MARK = b'{\n "format": "ocigc plan 1",\n'
@@ -66,10 +66,8 @@ class Asked:
             rules = RULE_SETS[self.rules]
         except KeyError:
             raise MalformedError(f"the plan is by unknown rules: {printable(self.rules)!r}") from None
-        times = (self.now, self.grace, self.trash or 0)
-        if not 0 <= min(times) <= max(times) <= NEVER:
-            raise MalformedError("the plan has a time that is out of range")
-        policy = None if self.policy is None else self.policy.encode(errors="surrogatepass")
+        if self.grace < 0:
+            raise MalformedError("the plan has a negative grace")
         request = Request(_filters(self), self.in_use, self.now, self.grace, rules=rules)
         return PruneOptions(
             request=request,
@@ -78,7 +76,7 @@ class Asked:
             allow_empty=self.allow_empty,
             trash=self.trash,
             references=self.references,
-            policy=None if policy is None else parse_policy(policy, "the plan's policy"),
+            policy=None if self.policy is None else parse_policy(self.policy.encode(), "the plan's policy"),
             own_policy=self.own_policy,
             keep_storage=self.keep_storage,
             shared_with=self.shared_with,
@@ -93,12 +91,12 @@ class SavedPlan:
     layout: str
     index: str
     asked: Asked
-    goes: Goes
+    goes: WhatGoes
     format: str = field(default=_FORMAT)
 
     def check(self, planned: Pruned) -> None:
         """Raises Refused where a plan made now removes anything else, or index.json is another one."""
-        now = goes(planned)
+        now = what_goes(planned)
         if now != self.goes:
             raise _changed(planned.snapshot.layout.path, self.goes.difference(now))
         if planned.snapshot.index.sha256 != self.index:
@@ -114,7 +112,7 @@ class LayoutPlan:
     layout: str
     index: str
     after: str
-    goes: Goes
+    goes: WhatGoes
     shared: tuple[str, ...]
 
     def has_begun(self, now: LayoutNow) -> bool:
@@ -188,7 +186,7 @@ def _filters(asked: Asked) -> Filters:
 def plan_for(planned: Pruned, path: str, shared: Collection[str]) -> LayoutPlan:
     """The plan for the layout of a tree at a path. Raises Refused."""
     index = planned.snapshot.index.sha256
-    return LayoutPlan(path, index, _index_after(planned), goes(planned), tuple(sorted(shared)))
+    return LayoutPlan(path, index, _index_after(planned), what_goes(planned), tuple(sorted(shared)))
 
 
 def layout_now(planned: Pruned, plan: LayoutPlan, then: LayoutPlan | None) -> LayoutNow:
@@ -242,13 +240,13 @@ def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None, 
     `options.policy` was read from, `max_delete` that of the limit.
     """
     asked = asked_for(options, policy, max_delete)
-    return as_file(SavedPlan(path, planned.snapshot.index.sha256, asked, goes(planned)))
+    return as_file(SavedPlan(path, planned.snapshot.index.sha256, asked, what_goes(planned)))
 
 
 def as_file(saved: SavedPlan | SavedTree) -> bytes:
     """A plan as the content of a file."""
     document: Mapping[str, object] = {"format": _FORMAT, **{k: v for k, v in plain(saved).items() if k != "format"}}
-    return write_json(document, indent=1) + b"\n"
+    return json.dumps(document, indent=1, ensure_ascii=False).encode(errors="surrogateescape") + b"\n"
 
 
 def read(content: bytes, name: str) -> SavedPlan | SavedTree:

@@ -21,7 +21,8 @@ from ocigc.pruning.peers import Peer
 class TreeMember(Peer):
     """A layout of the tree. `after` is what it needs once its plan is carried out, None before it is planned. A `pool`
     has no entry; a layout is `emptied` if its last plan removes all entries. For that plan it was `asked` to keep some
-    digests; it keeps the `hits` among them, and loses the blobs `going`. It is `done` once its plan is carried out.
+    digests; it keeps the `kept_for_others` among them, and loses the blobs `going`. It is `done` once its plan is
+    carried out.
     """
 
     found: Found = field(kw_only=True)
@@ -29,31 +30,33 @@ class TreeMember(Peer):
     pool: bool = False
     emptied: bool = False
     asked: frozenset[Digest] = frozenset()
-    hits: frozenset[Digest] = frozenset()
+    kept_for_others: frozenset[Digest] = frozenset()
     going: frozenset[Digest] = frozenset()
     done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a plan says about its layout: what that needs now and `after` the plan, the `hits`, the blobs `going`, and
-    whether it is `emptied`. If it has nothing but damaged manifests, `damage` says what is wrong with the first."""
+class PlannedNeeds:
+    """What a plan says about its layout: what that needs now and `after` the plan, the `kept_for_others`, the blobs
+    `going`, and whether it is `emptied`. If it has nothing but damaged manifests, `damage` says what is wrong with the
+    first.
+    """
 
     needs: frozenset[Digest]
     after: frozenset[Digest]
-    hits: frozenset[Digest]
+    kept_for_others: frozenset[Digest]
     going: frozenset[Digest]
     emptied: bool
     damage: str
 
 
-def tell(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> Told:
+def planned_needs(planned: Pruned, now: int, asked: frozenset[Digest], *, pools: bool) -> PlannedNeeds:
     """What a plan says at the instant `now`, given the digests that others ask for; with `pools` also what goes."""
     snapshot, plan = planned.snapshot, planned.plan
     gone = frozenset(chain(plan.pruned.entries, plan.parts.entries)).difference(plan.dangling.entries)
     blobs = plan.blobs
     current = needs(snapshot, now)
-    return Told(
+    return PlannedNeeds(
         current,
         needs(snapshot, now, gone, blobs) if gone or blobs else current,
         frozenset(snapshot.store.digests(present(asked, snapshot.store))),

@@ -13,7 +13,7 @@ _Item = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Goes:
+class WhatGoes:
     """All that goes: untagged names and deleted digests in the order of the report, the other blobs, labels (digest,
     label, value) and leftovers; and the bytes of all of it.
     """
@@ -29,23 +29,23 @@ class Goes:
         """Whether nothing goes."""
         return not (self.images or self.orphans or self.unleased or self.leftovers)
 
-    def within(self, other: Goes) -> bool:
+    def within(self, other: WhatGoes) -> bool:
         """Whether all of this goes by the other plan too."""
         return all(mine <= theirs for (_, mine), (_, theirs) in zip(self._sets(), other._sets(), strict=True))
 
-    def rest(self, gone: Goes) -> Goes:
+    def rest(self, gone: WhatGoes) -> WhatGoes:
         """What is left of this after the other has gone. All its blobs are orphans then, in no particular order."""
         names, blobs, labels, leftovers = (
             theirs - mine for (_, mine), (_, theirs) in zip(gone._sets(), self._sets(), strict=True)
         )
-        return Goes(
+        return WhatGoes(
             tuple(("Untagged", name) for (name,) in sorted(names)),
             tuple(blob for (blob,) in sorted(blobs)),
             tuple((digest, label, value) for digest, label, value in sorted(labels)),
             tuple(file for (file,) in sorted(leftovers)),
         )
 
-    def difference(self, now: Goes, *, keeps_for_others: bool = False) -> str | None:
+    def difference(self, now: WhatGoes, *, keeps_for_others: bool = False) -> str | None:
         """What the plan made `now` removes and this one does not, or the reverse, as a clause; None if they are the
         same. With `keeps_for_others`, blobs that are kept because other layouts need them do not count."""
         for (what, then), (_, there) in zip(self._sets(), now._sets(), strict=True):
@@ -67,9 +67,9 @@ def _shown(item: _Item) -> str:
     return printable(item[0] if len(item) == 1 else f"{item[1]} of {item[0]}")
 
 
-def goes(planned: Pruned) -> Goes:
+def what_goes(planned: Pruned) -> WhatGoes:
     """All that goes by a plan."""
-    return Goes(
+    return WhatGoes(
         images=tuple(planned.items()),
         orphans=tuple(planned.orphans()),
         unleased=tuple((each.digest, each.label, each.value) for each in planned.unleased),

@@ -41,7 +41,7 @@ class BlobWriter:
             self.bytes += len(content)
         return {"mediaType": media_type, "digest": f"sha256:{encoded}", "size": len(content)}
 
-    def write_json(self, document: Any, media_type: str) -> Descriptor:
+    def write_json(self, document: object, media_type: str) -> Descriptor:
         """The same for a JSON document."""
         return self.write(json.dumps(document, separators=(",", ":")).encode(), media_type)
 

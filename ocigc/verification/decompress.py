@@ -18,7 +18,7 @@ class Undecodable(Exception):
     """The content does not have the form that it should have."""
 
 
-def plain(file: IO[bytes]) -> Iterator[bytes]:
+def uncompressed(file: IO[bytes]) -> Iterator[bytes]:
     """Content that is not compressed, in pieces."""
     while piece := file.read(_CHUNK):
         yield piece
@@ -56,7 +56,7 @@ def zstd_decoder() -> Decoder | None:
     def decode(file: IO[bytes]) -> Iterator[bytes]:
         try:
             with module.ZstdFile(file) as stream:
-                yield from plain(stream)
+                yield from uncompressed(stream)
         except (module.ZstdError, EOFError) as error:
             raise Undecodable(f"not zstd: {error}") from None
 
@@ -70,7 +70,7 @@ def zstd_by_program(file: IO[bytes]) -> Iterator[bytes]:
     with Popen(["zstd", "-dcq"], stdin=file, stdout=PIPE, stderr=DEVNULL) as process:
         assert process.stdout is not None
         try:
-            yield from plain(process.stdout)
+            yield from uncompressed(process.stdout)
         except BaseException:
             process.kill()
             raise

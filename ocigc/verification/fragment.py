@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ocigc._version import __version__
 from ocigc.errors import MalformedError, Refused, UsageError, printable
@@ -82,7 +81,7 @@ def parse(content: bytes, name: str) -> Fragment:
         raise MalformedError(f"{name}: not a whole fragment of a verification: {reason}; run its shard again") from None
 
 
-def _checksum(content: dict[str, Any]) -> str:
+def _checksum(content: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

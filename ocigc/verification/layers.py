@@ -18,7 +18,7 @@ from ocigc.layout.dirfd import Dir
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Role, parse_children
 from ocigc.progress import Progress, Watcher
-from ocigc.verification.decompress import Decoder, Undecodable, gunzip, plain, zstd_decoder
+from ocigc.verification.decompress import Decoder, Undecodable, gunzip, uncompressed, zstd_decoder
 
 _POLL_SECONDS = 0.2
 
@@ -54,7 +54,7 @@ class _Verdict(Enum):
     ABSENT = 4
 
 
-def look_into(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
+def verify_layers(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
     """Unpacks every present layer of every image, on `jobs` threads (0: one per core)."""
     layers, uneven = _layers(snapshot)
     report = watch("Unpacking layers")
@@ -167,4 +167,4 @@ def _decoder(media_type: str) -> Decoder | None:
         return gunzip
     if kind.endswith(_ZSTD):
         return zstd_decoder()
-    return plain if kind.endswith(_PLAIN) else None
+    return uncompressed if kind.endswith(_PLAIN) else None

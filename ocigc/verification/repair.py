@@ -10,7 +10,7 @@ from io import BufferedReader
 from ocigc.digest import Digest
 from ocigc.errors import Refused
 from ocigc.layout.blob_check import WITHOUT_BLAKE3, hasher
-from ocigc.layout.dirfd import Dir, resemble
+from ocigc.layout.dirfd import Dir, copy_owner_and_mode
 from ocigc.layout.layout import INDEX, Layout
 from ocigc.pruning.run_directory import REPAIR
 
@@ -66,7 +66,7 @@ def _copy(source: BufferedReader, layout: Layout, state: Dir, digest: Digest) ->
             return str(error)
         if f"{algorithm}:{hashed.hexdigest()}" != digest:
             return "it is corrupt there too"
-        resemble(fd, layout.dir.stat(INDEX))
+        copy_owner_and_mode(fd, layout.dir.stat(INDEX))
         os.fsync(fd)
         _put_in_place(layout, state, digest)
         return None

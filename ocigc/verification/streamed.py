@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile, gettempdir
-from typing import IO, Any
+from typing import IO
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused, UsageError, printable
@@ -204,7 +204,7 @@ class _Spool:
         file.digest = f"{algorithm}:{'' if hashed is None else hashed.hexdigest()}"
         return True
 
-    def _pieces(self, size: int, update: Callable[[Any], None] | None) -> Iterator[bytes]:
+    def _pieces(self, size: int, update: Callable[[object], None] | None) -> Iterator[bytes]:
         left = size
         while left and (piece := self.tar.read(min(left, _CHUNK))):
             if update is not None:

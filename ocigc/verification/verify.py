@@ -197,7 +197,7 @@ def _look(
         if shard is not None:
             nodes = shard.pick(store, nodes)
         terms = options.terms(now)
-        with ledger.kept(layout, store, now, watch.note, make=options.keeps_ledger) as known:
+        with ledger.open_ledger(layout, store, now, watch.note, make=options.keeps_ledger) as known:
             return snapshot, verify_nodes(snapshot, nodes, options.jobs, watch, known, terms, hasher), nodes
     except BaseException:
         snapshot.store.close()
@@ -220,9 +220,9 @@ def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions,
     )
     if not options.deep or result.unchecked:
         return result
-    from ocigc.verification.layers import look_into  # noqa: PLC0415
+    from ocigc.verification.layers import verify_layers  # noqa: PLC0415
 
-    return replace(result, deep=look_into(snapshot, options.jobs, watch))
+    return replace(result, deep=verify_layers(snapshot, options.jobs, watch))
 
 
 def _cut_off(layout: Layout) -> str:

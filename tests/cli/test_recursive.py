@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.hard_links import Files, HardLinks, Name
+from ocigc.hard_links import Files, HardLink, RemovedLinks
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import LayoutWriter
 
@@ -76,8 +76,8 @@ def test_a_shared_orphan_goes_from_every_layout_at_once(arguments: tuple[str, ..
 
 
 def test_an_orphan_that_somebody_touches_meanwhile_is_young() -> None:
-    before = Name(1, 2, names=3, size=10, stamp=100, modified=90)
-    links = HardLinks()
+    before = HardLink(1, 2, names=3, size=10, stamp=100, modified=90)
+    links = RemovedLinks()
     links.remove(Files(0, [before], 1, 1, 0))
     assert links.touched(replace(before, names=2, stamp=500)) == 100
     assert links.touched(replace(before, names=3, stamp=500)) == 500
@@ -319,14 +319,14 @@ INTERRUPTED = """
 import os, signal, sys, threading
 from ocigc.cli.main import main
 from ocigc.pruning import neighbours
-saw = neighbours.Others.saw
+note_plan = neighbours.Others.note_plan
 once = threading.Lock()
 def interrupt(self, planned):
-    saw(self, planned)
+    note_plan(self, planned)
     threading.Event().wait(1)
     if once.acquire(blocking=False):
         os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait(2)
-neighbours.Others.saw = interrupt
+neighbours.Others.note_plan = interrupt
 sys.exit(main(sys.argv[1:]))
 """

@@ -228,13 +228,13 @@ def test_shards_add_to_one_ledger(layout: LayoutWriter) -> None:
         nodes = array("I", range(len(store)))
         with ExitStack() as stack:
             runs = [
-                stack.enter_context(ledger.kept(opened, store, began + delay, pytest.fail, make=True))
+                stack.enter_context(ledger.open_ledger(opened, store, began + delay, pytest.fail, make=True))
                 for delay in (5, 3, 9)
             ]
             for number, run in enumerate(runs):
                 assert run is not None
                 own = nodes[number::3]
                 run.update(own, store.verify(own, checksums=True), began + number)
-        with ledger.kept(opened, store, began + later, pytest.fail, make=False) as merged:
+        with ledger.open_ledger(opened, store, began + later, pytest.fail, make=False) as merged:
             assert merged is not None
             assert not merged.select(nodes, Selection.CHANGED)

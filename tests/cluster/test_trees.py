@@ -169,7 +169,7 @@ def lie(each):
 worker._SHARDS["layouts"] = lambda shard, report: [lie(each) for each in run(shard, report)]
 """
     with Cluster(tmp_path) as cluster:
-        for number, change in enumerate(("{'needs': []}", "{'needs': [], 'after': [], 'hits': []}")):
+        for number, change in enumerate(("{'needs': []}", "{'needs': [], 'after': [], 'kept_for_others': []}")):
             worker = cluster.worker(f"liar-{number}", code=code.replace("CHANGE", change))
             command = ("prune", "--recursive", "--grace", "0s", "--force", "--cluster", cluster.file)
             found = ocigc(*command, tmp_path / "tree")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.layout.discover import Found, Tree
 from ocigc.layout.layout import Layout
 from ocigc.progress import SILENT, Watcher
@@ -76,13 +76,13 @@ class RandomTree:
 def run(root: Path, options: PruneOptions) -> tuple[dict[str, Answer], list[str]]:
     """What a run takes from each layout, and why it leaves some alone."""
     answers: dict[str, Answer] = {}
-    taken = HardLinks()
+    taken = RemovedLinks()
     with Tree(str(root), lambda _: None) as tree:
         tree_run = TreeRun(tree, options.request.now, SILENT)
 
         def work(layout: Layout, found: Found, watch: Watcher, others: Others, *, dry_run: bool) -> None:
             own = replace(options, dry_run=dry_run)
-            with prune(layout, own, review=others.saw, watch=watch, taken=taken, elsewhere=others) as done:
+            with prune(layout, own, review=others.note_plan, watch=watch, taken=taken, elsewhere=others) as done:
                 images, orphans = answers.get(found.path, ([], []))
                 if not dry_run:
                     answers[found.path] = [*images, *done.items()], [*orphans, *done.orphans()]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocigc.errors import CorruptError, MalformedError, Refused
-from ocigc.hard_links import HardLinks, on_disk
+from ocigc.hard_links import RemovedLinks, on_disk
 from ocigc.native import Detail, Store
 from tests.helpers.layouts import LayoutWriter
 from tests.helpers.stores import node, scanned
@@ -216,7 +216,7 @@ def test_hard_links_free_their_bytes_with_the_last_name(layout: LayoutWriter) ->
         for some in (nodes[:1], nodes, range(len(store))):
             files = store.files(some)
             # Counted name by name, as with those of other layouts.
-            assert (files.freed, files.disk) == (HardLinks().remove(files), on_disk([files, files]) - files.alone)
+            assert (files.freed, files.disk) == (RemovedLinks().remove(files), on_disk([files, files]) - files.alone)
             assert files.size == files.alone + sum(name.size for name in files.names) == sum(map(store.size, some))
 
 

@@ -35,7 +35,7 @@ class Runs:
         began = time.time_ns() + int(later * SECOND)
         terms = Terms(scope, began, before) if deadline is None else Terms(scope, began, before, deadline)
         with Layout(str(self.writer.path)) as layout, Store.scan(layout.fd, detail=Detail.IDENTITY) as store:
-            with ledger.kept(layout, store, began, self.notes.append, make=scope != Scope.ALL) as known:
+            with ledger.open_ledger(layout, store, began, self.notes.append, make=scope != Scope.ALL) as known:
                 nodes = array("I", range(len(store)))
                 self.outcome = read_blobs(store, known, nodes, 1, lambda _: None, terms)
             self.order = [store.digest(node) for node in self.outcome.nodes]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
 
 _BATCH = 1000  # elements that become text at once
 
 
-def pieces(document: Any) -> Iterator[str]:
+def pieces(document: object) -> Iterator[str]:
     """The text that `json.dumps` gives. An iterator is an array whose elements are made some at a time; it may be the
     document, or a member of it.
     """

@@ -36,7 +36,7 @@ class Field(Generic[T]):
 
     column: Column
     cell: Callable[[T], str]
-    order: Callable[[T], Any]
+    order: Callable[[T], object]
     short: Callable[[T], str] | None = None
     falling: bool = False
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ocigc.pruning.layout_plan import Pruned
 
 if TYPE_CHECKING:
     from ocigc.gc.explain import Explanation
-    from ocigc.pruning.what_goes import Goes
+    from ocigc.pruning.what_goes import WhatGoes
 
 
 def document(pruned: Pruned) -> dict[str, object]:
@@ -29,8 +29,8 @@ def document(pruned: Pruned) -> dict[str, object]:
 
 
 def document_of(
-    goes: Goes, *, reclaimed: int, trashed: int, dry_run: bool, explained: Iterable[Explanation] | None
-) -> dict[str, Any]:
+    goes: WhatGoes, *, reclaimed: int, trashed: int, dry_run: bool, explained: Iterable[Explanation] | None
+) -> dict[str, object]:
     """The same after the layout has been closed. Sizes are in bytes."""
     return {
         "ImagesDeleted": [{kind: value} for kind, value in goes.images],

@@ -10,12 +10,12 @@ from ocigc.cli import log
 from ocigc.cli.output.plan_json import document_of
 from ocigc.cli.output.plan_table import Context, done_lines, explanation_lines, layout_lines, plan_lines
 from ocigc.gc.explain import Explanation
-from ocigc.hard_links import HardLinks
+from ocigc.hard_links import RemovedLinks
 from ocigc.inspect.plan_summary import PlanSummary, together
 from ocigc.layout.discover import Results
 from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.saved_plan import LayoutNow
-from ocigc.pruning.what_goes import Goes, goes
+from ocigc.pruning.what_goes import WhatGoes, what_goes
 
 _LISTS = ("ImagesDeleted", "Unleased", "Orphans", "Leftovers")
 
@@ -27,7 +27,7 @@ class LayoutAnswer:
     plan, if the run saves a plan or follows a saved one.
     """
 
-    goes: Goes
+    goes: WhatGoes
     reclaimed: int
     trashed: int
     dry_run: bool
@@ -60,7 +60,7 @@ def answer_of(pruned: Pruned, summary: PlanSummary, now: LayoutNow | None = None
         going = [node for node in pruned.plan.blobs if store.digest(node) not in pruned.stayed]
         summary = replace(summary, leaving=[store.files(going)])
     return LayoutAnswer(
-        goes=goes(pruned),
+        goes=what_goes(pruned),
         reclaimed=pruned.reclaimed,
         trashed=pruned.trashed,
         dry_run=pruned.dry_run,
@@ -75,7 +75,7 @@ def counted(answers: Iterable[tuple[str, LayoutAnswer]], *, trash: bool) -> Iter
     """The answers with the bytes that each layout frees, or moves to the trash. A file with several names counts in
     the layout that loses the last of them.
     """
-    links = HardLinks()
+    links = RemovedLinks()
     for name, answer in answers:
         size, leftovers = sum(map(links.remove, answer.summary.leaving)), answer.summary.leftover_bytes
         freed, trashed = (0, size) if trash else (size, 0)

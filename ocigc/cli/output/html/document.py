@@ -55,9 +55,9 @@ class _Table:
     """Values that are told by their position."""
 
     def __init__(self) -> None:
-        self.numbers: dict[Any, int] = {}
+        self.numbers: dict[object, int] = {}
 
-    def __call__(self, value: Any) -> int:
+    def __call__(self, value: object) -> int:
         return self.numbers.setdefault(value, len(self.numbers))
 
     def __iter__(self) -> Iterator[Any]:
@@ -149,8 +149,8 @@ class _Document:
             rows.append([self._repository("", _SMALLER), *map(sum, zip(*rest, strict=True))])
         return rows
 
-    def _images(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
-        columns: dict[str, list[Any]] = {
+    def _images(self, numbers: dict[int, int]) -> dict[str, list[object]]:
+        columns: dict[str, list[object]] = {
             key: [] for key in ("tag", "repository", "unit", "created", "state", "fate", "why", "layout")
         }
         for image in self._overview.images:
@@ -190,7 +190,7 @@ class _Document:
             "platforms": [printable(", ".join(unit.platforms)) for unit in units[: len(blobs)]],
         }
 
-    def _shared(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
+    def _shared(self, numbers: dict[int, int]) -> dict[str, list[object]]:
         """The shared blobs of units that have no row. They go only with the last of their units, which the page cannot
         work out.
         """
@@ -213,7 +213,7 @@ class _Document:
                 amounts[0] = count + 1, size + group.size
         return [number for fate, (count, size) in amounts.items() for number in (fate, count, size)]
 
-    def _blobs(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
+    def _blobs(self, numbers: dict[int, int]) -> dict[str, list[object]]:
         listed = [self._overview.listed[number] for number in self._listed]
         return {
             "digest": [blob.digest.short for blob in listed],
