@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     earlier = _earlier(args)
     in_use = in_use_files.read(args)
     with OutputFile(target, report_json.MARK if as_document else MARK) as output:
-        found, layouts, errors = (_look_at_tree if args.recursive else _look)(args, in_use, output)
+        found, layouts, errors = (_of_tree if args.recursive else _of_layout)(args, in_use, output)
         made = Circumstances(
             layout=args.layout,
             path=os.path.abspath(args.layout),
@@ -69,7 +69,9 @@ def _earlier(args: argparse.Namespace) -> Earlier | None:
         raise UsageError(f"--compare {error}; `ocigc report --format json` makes one") from None
 
 
-def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[Overview, Sequence[str], Sequence[str]]:
+def _of_layout(
+    args: argparse.Namespace, in_use: InUse, output: OutputFile
+) -> tuple[Overview, Sequence[str], Sequence[str]]:
     if args.cluster is not None:
         raise UsageError("--cluster is for trees: give --recursive, too")
     repository = targets.repository(args)
@@ -89,7 +91,7 @@ def _look(args: argparse.Namespace, in_use: InUse, output: OutputFile) -> tuple[
     return found, (), ()
 
 
-def _look_at_tree(
+def _of_tree(
     args: argparse.Namespace, in_use: InUse, output: OutputFile
 ) -> tuple[Overview, Sequence[str], Sequence[str]]:
     results = several.each_measured(args, overview, Overview, in_use, output.directories)

@@ -190,7 +190,7 @@ class _Hashing:
             digest = self._store.digest(self._nodes[positions[elsewhere[0]]])
             return f"it sees other files than this host, such as {digest.path}: its mount is a different one, or stale"
         self._take_result(result, positions, frozenset(doubtful))
-        self._look_here([positions[n] for n in doubtful])
+        self._hash_here([positions[n] for n in doubtful])
         weight = sum(self._sizes[n] + _PER_BLOB for n in positions)
         self._hasher.learn(weight, result.seconds)
         self._done_items += len(positions)
@@ -211,7 +211,7 @@ class _Hashing:
             if n not in doubtful:
                 self._put(position, result.verdicts[n], checksums[CHECKSUM * n : CHECKSUM * (n + 1)])
 
-    def _look_here(self, positions: Sequence[int]) -> None:
+    def _hash_here(self, positions: Sequence[int]) -> None:
         """Hashes on this host what a worker reports as bad."""
         if not positions:
             return

@@ -74,7 +74,7 @@ class Pool:
         self._lock = threading.Lock()
         self._threads: dict[str, int] = {}
         self._refused: dict[str, str] = {}
-        self._looked = self._submitted = 0.0
+        self._greeted_at = self._submitted = 0.0
 
     @property
     def slots(self) -> int:
@@ -98,7 +98,7 @@ class Pool:
     def _greet_new(self) -> None:
         """Greets new workers, and forgets those that have gone."""
         assert self._root is not None
-        self._looked = time.monotonic()
+        self._greeted_at = time.monotonic()
         there: dict[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
         self._threads = {address: count for address, count in self._threads.items() if address in there}
         new = [address for address in there if address not in self._threads and address not in self._refused]
@@ -160,7 +160,7 @@ class Pool:
                 raise Refused(f"cluster {self._where}: the scheduler has gone")
             time.sleep(POLL_SECONDS)
         with self._lock:
-            if time.monotonic() > self._looked + _NEW_WORKERS_SECONDS:
+            if time.monotonic() > self._greeted_at + _NEW_WORKERS_SECONDS:
                 self._greet_new()
 
     def record_failure(self, worker: str, task: Task, wrong: str) -> None:

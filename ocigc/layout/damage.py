@@ -8,7 +8,6 @@ something must stop, unless the damaged image goes too.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 
 from ocigc.digest import Digest
 from ocigc.errors import CorruptError, MalformedError, printable
@@ -16,10 +15,10 @@ from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
 from ocigc.layout.layout import Layout
 from ocigc.layout.manifests import Documents
-from ocigc.layout.snapshot import Elsewhere, Snapshot, load
+from ocigc.layout.snapshot import Elsewhere, LoadTerms, Record, Snapshot, load
 from ocigc.native import NEVER, NO_NODE, Store
 from ocigc.progress import Watcher
-from ocigc.values import frozen
+from ocigc.values import frozen, replace
 
 _SHOWN = 5
 _ASCENTS = 100  # nodes that no image's own walk visits; for each, the whole graph is searched
@@ -52,13 +51,11 @@ def load_noting(
     """Reads a layout as `load` does, for a command that changes nothing. Damaged manifests do not stop it; the first
     few are noted. Raises Refused.
     """
-    reading = partial(
-        load, layout, repository, now, watch, in_grace_after=in_grace_after, measure=measure, elsewhere=elsewhere
-    )
+    terms = LoadTerms(Record.DAMAGE, in_grace_after, measure=measure, elsewhere=elsewhere)
     try:
-        snapshot = reading(record_damage=True)
+        snapshot = load(layout, repository, now, watch, terms)
     except (CorruptError, MalformedError):  # in what index.json embeds, or in the list of docker save
-        snapshot = reading(record=True)
+        snapshot = load(layout, repository, now, watch, replace(terms, record=Record.ALL))
     found = find_damage(snapshot)
     for each in found[:_SHOWN]:
         watch.note(f"{layout.path}: {each}; nobody knows what it refers to")

@@ -86,7 +86,7 @@ def find_leftovers(layout: Dir, foreign: Sequence[str]) -> list[Leftover]:
         paths += [f"blobs/{name}" for name in partial_names(foreign)]
     else:
         paths += [f"blobs/{name}" for name in partial_names(_below_blobs(layout))]
-    found = (_look(layout, path) for path in paths)
+    found = (_leftover_at(layout, path) for path in paths)
     return sorted((each for each in found if each is not None), key=lambda each: os.fsencode(each.path))
 
 
@@ -120,7 +120,7 @@ def _below_blobs(layout: Dir) -> Iterator[str]:
             yield from (f"{algorithm}/{name}" for name in layout.names_below("blobs", algorithm))
 
 
-def _look(layout: Dir, path: str) -> Leftover | None:
+def _leftover_at(layout: Dir, path: str) -> Leftover | None:
     """Reads the status of a path; None if it is not a leftover: a symlink, for example, or a directory that must be a
     file.
     """
@@ -194,7 +194,7 @@ def _is_free(layout: Dir, leftover: Leftover) -> bool:
 def _remove(layout: Dir, leftover: Leftover) -> bool:
     parent, _, name = leftover.path.rpartition("/")
     with layout.below(*filter(None, parent.split("/"))) as directory, _locked(directory, name) as free:
-        if not free or _look(layout, leftover.path) != leftover:
+        if not free or _leftover_at(layout, leftover.path) != leftover:
             return False
         if stat.S_ISREG(directory.stat(name).st_mode):
             os.unlink(name, dir_fd=directory.fd)

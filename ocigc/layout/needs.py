@@ -111,14 +111,14 @@ def needs_of_blobs(directory: Dir) -> frozenset[Digest]:
         return frozenset(chain(_absent(children, store), store.digests(hollow(store))))
 
 
-def named(index: Index, held: Sequence[Lease], now: int, without: Collection[int] = ()) -> Iterator[Digest]:
+def named(index: Index, all_leases: Sequence[Lease], now: int, without: Collection[int] = ()) -> Iterator[Digest]:
     """What labels of entries, and the leases active at the instant `now`, refer to. The entries at the positions
     `without` do not count.
     """
     for position, references in index.entries.references().items():
         if position not in without:
             yield from (Digest(each) for each in references if Digest.recognises(each))
-    for lease in held:
+    for lease in all_leases:
         if lease.active(now):
             yield from map(Digest, lease.resources)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum, auto
 from functools import partial
 from itertools import chain
 from typing import Protocol
@@ -96,44 +97,57 @@ class Snapshot:
         return {entries[n].descriptor.digest for n, node in enumerate(self.targets) if node == NO_NODE}
 
 
-def load(
-    layout: Layout,
-    repository: str | None,
-    now: int,
-    watch: Watcher,
-    *,
-    in_grace_after: int = NEVER,
-    record: bool = False,
-    record_damage: bool = False,
-    accept_data: bool = False,
-    measure: bool = False,
-    taken: RemovedLinks | None = None,
-    elsewhere: Elsewhere | None = None,
-) -> Snapshot:
+class Record(Enum):
+    """What the store records instead of raising Refused."""
+
+    NOTHING = auto()
+    DAMAGE = auto()
+    """Bad manifests, as its faults."""
+    ALL = auto()
+    """Bad descriptors, too."""
+
+
+@frozen
+class LoadTerms:
+    """How to read a layout. Orphaned manifests newer than `in_grace_after` are read too. With `accept_data`, an entry
+    with bad embedded data is not refused: the caller looks at `corrupt_data`. `measure` says that the status of every
+    blob will be asked for. `taken` are the hard links that this run has removed from other layouts; they make no blob
+    in this one newer. `elsewhere` says what other layouts need; that is a root here.
+    """
+
+    record: Record = Record.NOTHING
+    in_grace_after: int = NEVER
+    accept_data: bool = False
+    measure: bool = False
+    taken: RemovedLinks | None = None
+    elsewhere: Elsewhere | None = None
+
+
+STRICTLY = LoadTerms()
+RECORDING_ALL = LoadTerms(Record.ALL)
+
+
+def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms: LoadTerms = STRICTLY) -> Snapshot:
     """Reads a layout. Raises Refused where it is unknown what an image or lease refers to, unless that is recorded.
 
-    Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing. Orphaned
-    manifests newer than `in_grace_after` are read too. With `record_damage`, the store records bad manifests as its
-    faults; with `record`, also bad descriptors. With `accept_data`, an entry with bad embedded data is not refused: the
-    caller looks at `corrupt_data`. Pass `measure` if the status of every blob will be asked for. `taken` are the hard
-    links that this run has removed from other layouts; they make no blob in this one newer. `elsewhere` says what other
-    layouts need; that is a root here.
+    Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing.
     """
+    record, elsewhere = terms.record, terms.elsewhere
     # A writer first writes the blobs, then names the image in index.json, then releases its lease. So leases are read
     # first, and blobs last.
     with _naming(layout):
         all_leases = leases.load(layout.dir)
-    detail = Detail.IDENTITY if record else Detail.NAMES
-    scanned = partial(_scanned, layout, repository, detail, taken, watch)
+    detail = Detail.IDENTITY if record is Record.ALL else Detail.NAMES
+    scanned = partial(_scanned, layout, repository, detail, terms.taken, watch)
     try:
         index, images, store = scanned(layout.index_content())
     except MalformedError:  # or somebody is about to write it
         index, images, store = scanned(layout.read_index())
     written = _written(layout)
     try:
-        if record or record_damage:
-            store.record(descriptors=record)
-        if measure:
+        if record is not Record.NOTHING:
+            store.record(descriptors=record is Record.ALL)
+        if terms.measure:
             store.keep_statuses()
         with _naming(layout):
             try:
@@ -141,7 +155,7 @@ def load(
             except MalformedError as error:
                 raise MalformedError(f"{error}; nobody knows what it keeps: repair or remove it") from None
         targets = index.entries.targets(store)
-        if not record and not accept_data:
+        if record is not Record.ALL and not terms.accept_data:
             with _naming(layout):
                 for _, reason in corrupt_data(index.entries, targets):
                     raise CorruptError(reason)
@@ -152,9 +166,9 @@ def load(
         others = _other_roots(all_leases, store, now) + told
         subjects = _read_manifests(layout, index.entries, images, others, store, watch)
         images = images.read_as(_forms(index.entries, targets, store))
-        _verifying(layout, store, lambda: store.find_referrers(in_grace_after, watch("Looking for referrers")))
+        _verifying(layout, store, lambda: store.find_referrers(terms.in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
-            docker_list.keep_listed(layout.dir, images.roots(store), store, tolerant=record)
+            docker_list.keep_listed(layout.dir, images.roots(store), store, tolerant=record is Record.ALL)
         found = relations.related(images, index.entries, subjects, _other_roots(all_leases, store, now), store)
         if elsewhere is not None and not index.entries:
             needed += elsewhere.kept(store)

@@ -23,7 +23,7 @@ from ocigc.pruning.roots import Roots, label_number, put_back_labelled, reload, 
 from ocigc.pruning.run_directory import UNLEASED
 from ocigc.times import Duration
 
-_LOOKS = 20
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +183,15 @@ class OpenRun:
         tick(Progress(len(to_delete), 0, len(to_delete), 0))
         moved = _with_result(to_delete, results, Swept.MOVED)
         sync_directories(self.layout.dir)
-        return self._look_again(store, moved, roots, skipped=Swept.SKIPPED in results)
+        return self._put_back_needed(store, moved, roots, skipped=Swept.SKIPPED in results)
 
-    def _look_again(self, store: Store, moved: array[int], roots: Roots, *, skipped: bool) -> array[int] | None:
+    def _put_back_needed(self, store: Store, moved: array[int], roots: Roots, *, skipped: bool) -> array[int] | None:
         """Puts back what somebody has come to need since the roots were read, and repeats this until nothing changes
         any more. Gives the nodes of `store` that are gone; None where another program has written into the displaced
         index.json. Raises Refused."""
         with ExitStack() as stack:
             known = store
-            for _ in range(_LOOKS):
+            for _ in range(_ATTEMPTS):
                 self.check()
                 if run_state(self.layout, self.run, self.record) is RunState.CONTESTED:
                     return None

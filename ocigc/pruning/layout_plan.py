@@ -16,7 +16,7 @@ from ocigc.layout.damage import misnamed, staying_damage
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
-from ocigc.layout.snapshot import Elsewhere, Snapshot, corrupt_data, load
+from ocigc.layout.snapshot import Elsewhere, LoadTerms, Record, Snapshot, corrupt_data, load
 from ocigc.native import NEVER
 from ocigc.progress import Watcher
 from ocigc.pruning.planning import labels_to_take, make_plan
@@ -94,18 +94,10 @@ def plan_layout(
     in_grace_after = NEVER if request.in_grace_after is None else request.in_grace_after
     # A run that removes something reads statuses as late as it can.
     takes_most = options.dry_run and options.references is None and not request.filters.dangling_only
-    snapshot = load(
-        layout,
-        options.repository,
-        request.now,
-        watch,
-        in_grace_after=in_grace_after,
-        record_damage=True,
-        accept_data=True,
-        measure=takes_most,
-        taken=taken,
-        elsewhere=elsewhere,
+    terms = LoadTerms(
+        Record.DAMAGE, in_grace_after, accept_data=True, measure=takes_most, taken=taken, elsewhere=elsewhere
     )
+    snapshot = load(layout, options.repository, request.now, watch, terms)
     _note_unknown_labels(snapshot, watch)
     try:
         snapshot, plan = make_plan(snapshot, options, watch, elsewhere)

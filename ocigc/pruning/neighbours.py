@@ -170,7 +170,7 @@ class Neighbours:
 
     # While plans are made
 
-    def look_at_indexes(self) -> None:
+    def read_indexes(self) -> None:
         """Finds out which layouts are pools, and which cannot be read."""
         for member in self._members.values():
             member.stamp, member.after = member.stamp_now(), None
@@ -205,7 +205,7 @@ class Neighbours:
 
     def read_all(self) -> None:
         """Finds out what all of them need now."""
-        self.look_at_indexes()
+        self.read_indexes()
         for member in self._members.values():
             member.after = member.read_needs(self.now)
             self._recount(member)

@@ -27,7 +27,7 @@ from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
 from ocigc.layout.manifests import LIMIT
 from ocigc.layout.needs import damage, mentioned, needs, needs_of_blobs, needs_of_index
-from ocigc.layout.snapshot import Elsewhere, load
+from ocigc.layout.snapshot import RECORDING_ALL, Elsewhere, LoadTerms, Record, load
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 
@@ -64,7 +64,7 @@ class Peer:
             with self.open() as layout:
                 self.has_blobs = _has_blobs(layout.dir)
                 try:
-                    snapshot = load(layout, None, now, SILENT, record=True, elsewhere=elsewhere)
+                    snapshot = load(layout, None, now, SILENT, LoadTerms(Record.ALL, elsewhere=elsewhere))
                 except Refused:  # for example, its blobs are elsewhere: a symlink is not followed
                     self.blind = True
                     self.needs = needs_of_index(layout, now)
@@ -120,7 +120,7 @@ class Peer:
         with self.open() as layout:
             if not any(map(layout.dir.exists, (LEASES, LABELS))):
                 return
-            snapshot = load(layout, None, now, SILENT, record=True)
+            snapshot = load(layout, None, now, SILENT, RECORDING_ALL)
             with snapshot.store as store:
                 active = [lease for lease in snapshot.leases if lease.active(now)]
                 marks = store.mark(root_groups((), active, store.own_roots(), store))

@@ -59,7 +59,7 @@ def make_plan(
     def plan(request: Request) -> Plan:
         if options.keep_storage is None:
             return _decide(snapshot, request)
-        request = _retaining(request, _held(snapshot, request.now))
+        request = _retaining(request, _kept_by_roots(snapshot, request.now))
         return _plan_storage(snapshot, request, options.keep_storage, watch)
 
     return snapshot, (plan(request) if elsewhere is None else _plan_with_belonging(snapshot, request, plan, elsewhere))
@@ -171,7 +171,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
         incomplete=frozenset(each.image.position for each in incomplete_images(snapshot)),
     )
     retention = retain(policy, images, request.now, labels_of(snapshot, request.rules), states, repository)
-    retained = ChainMap(_held(snapshot, request.now), dict(retention.retained))
+    retained = ChainMap(_kept_by_roots(snapshot, request.now), dict(retention.retained))
     if policy.only_keeps:
         return replace(request, filters=replace(request.filters, retained=retained, chosen=True))
     detach(snapshot.images, snapshot.relations, retention.detached, snapshot.store)
@@ -186,7 +186,7 @@ def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: 
     return replace(request, filters=filters)
 
 
-def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
+def _kept_by_roots(snapshot: Snapshot, now: int) -> dict[int, str]:
     """By position, the images that neither a policy nor a limit on storage removes, because a lease or a label keeps
     their targets.
     """
@@ -198,11 +198,11 @@ def _held(snapshot: Snapshot, now: int) -> dict[int, str]:
     _, leased, flat = root_groups((), active, (), store)
     marks = store.mark([leased, flat, Group(labelled)])
     reasons = ["its content is in a lease", "its content is in a lease", "its content has a gc.root label"]
-    held = {}
+    kept = {}
     for position, target in zip(images.positions, images.targets(store), strict=True):
         if target != NO_NODE and (owner := marks.owner(target)) is not None:
-            held[position] = reasons[owner]
-    return held
+            kept[position] = reasons[owner]
+    return kept
 
 
 def _plan_with_belonging(

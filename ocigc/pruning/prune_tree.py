@@ -44,7 +44,7 @@ class TreeRun:
         """Plans all layouts, by a function that makes a dry run; those with entries in other processes, if there are
         any."""
         watch = Quiet(self._watch) if quietly else self._watch
-        self._layouts.look_at_indexes()
+        self._layouts.read_indexes()
         values: dict[str, T] = {}
         errors: dict[str, str] = {}
         pools = [member.found for member in self._layouts if member.pool]

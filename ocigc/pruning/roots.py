@@ -21,7 +21,7 @@ from ocigc.labels import Lease
 from ocigc.layout import docker_list, label_files, leases, needs
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import Elsewhere, Snapshot, load
+from ocigc.layout.snapshot import Elsewhere, LoadTerms, Record, Snapshot, load
 from ocigc.native import Store, sha256
 from ocigc.progress import Watcher
 from ocigc.pruning.commit import index_digest
@@ -133,9 +133,10 @@ def reload(
     layouts need (`elsewhere`). If there is a damaged manifest, everything comes back, as it is unknown what that refers
     to. Raises Refused and OSError.
     """
+    terms = LoadTerms(Record.DAMAGE, in_grace_after, elsewhere=elsewhere)
     while True:
         roots = Roots.read(layout, run)
-        snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record=True, elsewhere=elsewhere)
+        snapshot = load(layout, None, now, watch, replace(terms, record=Record.ALL))
         with snapshot.store as store:
             own = needs.named(snapshot.index, snapshot.leases, now)
             needed = chain(own, () if elsewhere is None else elsewhere.needed())
@@ -146,8 +147,7 @@ def reload(
         # A manifest that comes back may need more.
         if not put_back(layout, run, sorted(missing)).back:
             break
-    snapshot = load(layout, None, now, watch, in_grace_after=in_grace_after, record_damage=True, elsewhere=elsewhere)
-    return snapshot, roots
+    return load(layout, None, now, watch, terms), roots
 
 
 def put_back_labelled(layout: Layout, run: Dir) -> None:

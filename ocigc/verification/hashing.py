@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ocigc.native import NEVER, Hashes, Ledger, Selection, Store, Verdict
 from ocigc.progress import Report, Watcher
-from ocigc.values import frozen
+from ocigc.values import frozen, replace
 
 
 class Scope(Enum):
@@ -26,18 +26,19 @@ class Scope(Enum):
 
 
 @frozen
-class Terms:
+class HashTerms:
     """`before` is the instant of OLDER; `began` one before the scan. No blob is begun once the monotonic clock (in
-    nanoseconds) is past the deadline.
+    nanoseconds) is past the deadline. Threads are `jobs` (0: one per core).
     """
 
     scope: Scope = Scope.ALL
     began: int = 0
     before: int = 0
     deadline: int = NEVER
+    jobs: int = 0
 
 
-ALL_TERMS = Terms()
+ALL_TERMS = HashTerms()
 
 
 class Hasher(Protocol):
@@ -94,62 +95,54 @@ def read_blobs(
     store: Store,
     ledger: Ledger | None,
     nodes: array[int],
-    jobs: int,
     watch: Watcher,
-    terms: Terms,
+    terms: HashTerms,
     hasher: Hasher | None = None,
 ) -> BlobVerdicts:
-    """Reads what the terms say, on `jobs` threads or by the hasher; records in the ledger what it finds. Without one
-    there is only ALL."""
-    by = Threads(jobs) if hasher is None else hasher
+    """Reads what the terms say, on threads or by the hasher; records in the ledger what it finds. Without one there is
+    only ALL.
+    """
+    by = Threads(terms.jobs) if hasher is None else hasher
     if ledger is None:
         hashes = by(store, nodes, watch("Verifying"), deadline=NEVER, in_order=False, checksums=False)
         return BlobVerdicts(nodes, hashes.verdicts, troubles=hashes.troubles)
     if terms.scope == Scope.QUICK:
-        return _quick(store, ledger, nodes, jobs, watch, terms)
+        return _quick(store, ledger, nodes, watch, terms)
     wanted = nodes
     if terms.scope == Scope.CHANGED:
         wanted = ledger.select(nodes, Selection.CHANGED)
     elif terms.scope == Scope.OLDER:
         wanted = ledger.select(nodes, Selection.OLDER, terms.before)
-    return _hash(store, ledger, wanted, by, watch, terms, skipped=len(nodes) - len(wanted))
+    return replace(_hash(store, ledger, wanted, by, watch, terms), skipped=len(nodes) - len(wanted))
 
 
 def _hash(
-    store: Store,
-    ledger: Ledger,
-    nodes: array[int],
-    by: Hasher,
-    watch: Watcher,
-    terms: Terms,
-    *,
-    skipped: int = 0,
-    compared: int = 0,
-    left: int = 0,
+    store: Store, ledger: Ledger, nodes: array[int], by: Hasher, watch: Watcher, terms: HashTerms
 ) -> BlobVerdicts:
     in_order = terms.scope == Scope.OLDER
     hashes = by(store, nodes, watch("Verifying"), deadline=terms.deadline, in_order=in_order, checksums=True)
     ledger.update(nodes, hashes, terms.began)
-    verdicts = hashes.verdicts
+    verdicts, left = hashes.verdicts, 0
     if Verdict.UNCHECKED in verdicts and _is_late(terms):
         done = [number for number, verdict in enumerate(verdicts) if verdict != Verdict.UNCHECKED]
-        left += len(nodes) - len(done)
+        left = len(nodes) - len(done)
         nodes, verdicts = array("I", (nodes[n] for n in done)), bytearray(verdicts[n] for n in done)
-    return BlobVerdicts(nodes, verdicts, skipped, compared, left, hashes.troubles)
+    return BlobVerdicts(nodes, verdicts, left=left, troubles=hashes.troubles)
 
 
-def _quick(store: Store, ledger: Ledger, nodes: array[int], jobs: int, watch: Watcher, terms: Terms) -> BlobVerdicts:
+def _quick(store: Store, ledger: Ledger, nodes: array[int], watch: Watcher, terms: HashTerms) -> BlobVerdicts:
     """Compares blobs with the ledger, and hashes those that differ from it or are not in it."""
     known = ledger.select(nodes, Selection.RECORDED)
     unknown = ledger.select(nodes, Selection.UNRECORDED)
-    verdicts = ledger.compare(known, jobs, terms.deadline, watch("Comparing"))
+    verdicts = ledger.compare(known, terms.jobs, terms.deadline, watch("Comparing"))
     suspect = array("I", (node for node, verdict in zip(known, verdicts, strict=True) if verdict == Verdict.CORRUPT))
     same, open_ = verdicts.count(Verdict.SOUND), verdicts.count(Verdict.UNCHECKED)
     if open_ and not _is_late(terms):  # an interrupt
         rest = array("I", (node for node, verdict in zip(known, verdicts, strict=True) if verdict != Verdict.SOUND))
         return BlobVerdicts(rest + unknown, bytearray(len(rest) + len(unknown)), compared=same)
-    return _hash(store, ledger, suspect + unknown, Threads(jobs), watch, terms, compared=same, left=open_)
+    hashed = _hash(store, ledger, suspect + unknown, Threads(terms.jobs), watch, terms)
+    return replace(hashed, compared=same, left=hashed.left + open_)
 
 
-def _is_late(terms: Terms) -> bool:
+def _is_late(terms: HashTerms) -> bool:
     return time.monotonic_ns() >= terms.deadline

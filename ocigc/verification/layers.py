@@ -61,7 +61,7 @@ def verify_layers(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
     stop = Event()
     with snapshot.layout.dir.below("blobs") as blobs, ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         largest_first = sorted(layers.values(), key=lambda layer: -layer.descriptor.size)
-        running = {pool.submit(_look, blobs, layer, stop): layer for layer in largest_first}
+        running = {pool.submit(_verify_layer, blobs, layer, stop): layer for layer in largest_first}
         try:
             left: set[Future[tuple[_Verdict, str]]] = set(running)
             while left:
@@ -133,7 +133,7 @@ def _diff_ids(snapshot: Snapshot, children: Sequence[tuple[Role, Descriptor, byt
     return None
 
 
-def _look(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
+def _verify_layer(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
     decoder = _decoder(layer.descriptor.media_type)
     algorithms = {Digest(diff_id).algorithm for diff_id in layer.diff_ids}
     if decoder is None or not algorithms <= {"sha256", "sha512"}:

@@ -15,7 +15,7 @@ from ocigc.layout.snapshot import Snapshot
 from ocigc.native import NO_NODE, Ledger, Store, Verdict
 from ocigc.progress import Watcher
 from ocigc.values import frozen, replace
-from ocigc.verification.hashing import ALL_TERMS, Hasher, Terms, read_blobs
+from ocigc.verification.hashing import ALL_TERMS, Hasher, HashTerms, read_blobs
 
 if TYPE_CHECKING:
     from ocigc.layout.completeness import Incomplete
@@ -109,19 +109,17 @@ def reachable(snapshot: Snapshot, now: int) -> array[int]:
     return snapshot.store.mark(groups).owned(0, len(groups))
 
 
-def verify(
+def verify_nodes(
     snapshot: Snapshot,
     nodes: array[int],
-    jobs: int,
     watch: Watcher,
     ledger: Ledger | None = None,
-    terms: Terms = ALL_TERMS,
+    terms: HashTerms = ALL_TERMS,
     hasher: Hasher | None = None,
 ) -> Verification:
-    """Verifies nodes of a layout that was snapshot with `record`; on `jobs` threads (0: one per core), or by the
-    hasher."""
+    """Verifies nodes of a layout that was loaded with `Record.ALL`, on threads or by the hasher."""
     store = snapshot.store
-    outcome = read_blobs(store, ledger, nodes, jobs, watch, terms, hasher)
+    outcome = read_blobs(store, ledger, nodes, watch, terms, hasher)
     nodes, verdicts = outcome.nodes, outcome.verdicts
     by_verdict: dict[int, list[int]] = {}
     for number in [number for number, verdict in enumerate(verdicts) if verdict != Verdict.SOUND]:

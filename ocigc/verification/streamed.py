@@ -33,7 +33,7 @@ _JSON_KEPT = 16 << 20  # bytes of what begins like JSON: larger is not looked in
 _KEPT_NAMES = {MARKER: 1 << 16, INDEX: INDEX_LIMIT, docker_list.NAME: docker_list.LIMIT}
 _MOST_KEPT = 8 << 30  # bytes in all
 _REPORTED = 16 << 20  # bytes between two reports
-_LOOKED_AT = 4096  # bytes, as the core does
+_BEGINNING_READ = 4096  # bytes, as the core does
 _BLANK = b" \t\n\r"
 
 
@@ -187,7 +187,7 @@ class _Spool:
         hashed = hasher(algorithm)
         pieces = self._pieces(member.size, None if hashed is None else hashed.update)
         first = next(pieces, b"")
-        if first[:_LOOKED_AT].lstrip(_BLANK)[:1] in (b"{", b"") and limit < _JSON_KEPT:
+        if first[:_BEGINNING_READ].lstrip(_BLANK)[:1] in (b"{", b"") and limit < _JSON_KEPT:
             limit = _JSON_KEPT
         came = len(first)
         keeps = member.size <= limit

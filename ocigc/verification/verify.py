@@ -16,15 +16,14 @@ from ocigc.layout.damage import affected
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import Snapshot, load
-from ocigc.native import NEVER, Detail, Store, Verdict
+from ocigc.layout.snapshot import RECORDING_ALL, Snapshot, load
+from ocigc.native import NEVER, Detail, Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
 from ocigc.values import frozen, replace
 from ocigc.verification import ledger
-from ocigc.verification.hashing import Hasher, Scope, Terms
-from ocigc.verification.scan import Verification, fault, reachable
-from ocigc.verification.scan import verify as verify_nodes
+from ocigc.verification.hashing import Hasher, HashTerms, Scope
+from ocigc.verification.scan import Verification, reachable, verify_nodes
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -42,10 +41,10 @@ class VerifyOptions:
     unpacked too; with `sparse`, no image has to be complete. `repair_from` are layouts to copy sound blobs from. `wait`
     is for the lock.
 
-    A ledger in the layout records what was verified and when; each of the following makes one. `changed` hashes what is
-    new or was touched since. `quick` compares content with what the ledger knows about it. `older_than` hashes what was
-    verified longer ago than that, the oldest first. No blob is begun once the `budget` is used up. Both are nanoseconds
-    or a `timedelta`.
+    A ledger in the layout records what was verified and when; each of these makes one. `changed` hashes what is new or
+    was touched since. `quick` compares content with what the ledger knows of it. `older_than` hashes what was verified
+    longer ago than that, the oldest first. Nothing is begun once the `budget` is used up. Both are nanoseconds or a
+    `timedelta`.
     """
 
     jobs: int = 0
@@ -77,16 +76,17 @@ class VerifyOptions:
             **{name: "" if span is None else str(nanoseconds(span)) for name, span in spans.items()},
         }
 
-    def terms(self, now: int) -> Terms:
-        """What to read in a run that begins now. With only a budget, the oldest come first."""
+    def terms(self, now: int) -> HashTerms:
+        """What to read in a run that begins now. A budget without more is for the oldest."""
         deadline = NEVER if self.budget is None else min(time.monotonic_ns() + nanoseconds(self.budget), NEVER)
+        terms = HashTerms(began=now, deadline=deadline, jobs=self.jobs)
         if self.changed:
-            return Terms(Scope.CHANGED, now, deadline=deadline)
+            return replace(terms, scope=Scope.CHANGED)
         if self.quick:
-            return Terms(Scope.QUICK, now, deadline=deadline)
+            return replace(terms, scope=Scope.QUICK)
         if self.older_than is not None or self.budget is not None:
-            return Terms(Scope.OLDER, now, before=now - nanoseconds(self.older_than or 0), deadline=deadline)
-        return Terms(Scope.ALL, now)
+            return replace(terms, scope=Scope.OLDER, before=now - nanoseconds(self.older_than or 0))
+        return terms
 
 
 @accepts_path
@@ -97,12 +97,12 @@ def verify(
     watch: Watcher = SILENT,
     hasher: Hasher | None = None,
 ) -> Verification:
-    """Verifies a layout, on threads or by the hasher if there is one. Raises UsageError where it is not a layout, and
-    Refused where nothing can be checked."""
+    """What is found in a layout; the hasher, if any, takes the place of threads. Raises UsageError where it is not one,
+    and Refused where nothing can be checked."""
     began = time.monotonic()
     options = VerifyOptions() if options is None else options
     if layout.is_streamed and options.deep:
-        raise UsageError(f"{layout.path}: layers of a compressed archive cannot be unpacked: decompress it first")
+        raise UsageError(f"{layout.path}: a compressed archive is read once, too soon to unpack layers: decompress it")
     if layout.is_archive and options.repair_from:
         raise UsageError(f"{layout.path}: an archive cannot be repaired: unpack it first")
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def verify(
             history.append(layout, state, os.urandom(8).hex(), "verify --repair-from", figures, watch)
         else:
             stack.enter_context(lock.shared(layout, options.wait))
-            snapshot, result, _ = _look(layout, options, frozenset(), watch, hasher)
+            snapshot, result, _ = _verified(layout, options, frozenset(), watch, hasher)
             with snapshot.store:
                 result = _completed(snapshot, result, options, watch)
                 _record(snapshot, result, options, watch)
@@ -139,20 +139,6 @@ class VerifySmall:
         return verify(layout, replace(self.options, jobs=1), watch=watch)
 
 
-def doubt(layout: Layout, result: Verification) -> str:
-    """What is wrong with a result that another process has given of a layout; empty where nothing is. What it calls
-    corrupt is hashed once more. Raises Refused and OSError where that cannot be done."""
-    if wrong := fault(result):
-        return wrong
-    for algorithm in {digest.algorithm for digest in result.corrupt if digest.registered}:
-        digests = [digest for digest in result.corrupt if digest.algorithm == algorithm]
-        with Store.listed(layout.fd, algorithm, b"".join(bytes.fromhex(each.encoded) for each in digests)) as store:
-            verdicts = store.verify(range(len(store)), 1).verdicts
-            if Verdict.SOUND in verdicts:
-                return f"it calls {store.digest(verdicts.index(Verdict.SOUND))} corrupt, which is sound"
-    return ""
-
-
 def verify_shard(
     layout: Layout, options: VerifyOptions, shard: Shard, *, path: str = "", watch: Watcher = SILENT
 ) -> Seen:
@@ -162,7 +148,7 @@ def verify_shard(
 
     began, clock = time.time_ns(), time.monotonic()
     with lock.shared(layout, options.wait):
-        snapshot, result, _ = _look(layout, options, frozenset(), watch, shard=shard)
+        snapshot, result, _ = _verified(layout, options, frozenset(), watch, shard=shard)
         with snapshot.store as store:
             result = _completed(snapshot, result, options, watch)
             blobs = inventory(store, shard.of)
@@ -176,7 +162,7 @@ def _refuse_itself(layout: Layout, sources: Sequence[Layout]) -> None:
             raise UsageError(f"{source.path}: a layout cannot be repaired from itself")
 
 
-def _look(
+def _verified(
     layout: Layout,
     options: VerifyOptions,
     hashed: frozenset[str],
@@ -184,11 +170,11 @@ def _look(
     hasher: Hasher | None = None,
     shard: Shard | None = None,
 ) -> tuple[Snapshot, Verification, array[int]]:
-    """Verifies all that the options ask for, or a shard of it, except what has been `hashed` before. The caller closes
+    """Verifies all that is to be, or a shard of it, but not what has been `hashed` before. The caller closes
     the store.
     """
     now = time.time_ns()
-    snapshot = load(layout, None, now, watch, record=True)
+    snapshot = load(layout, None, now, watch, RECORDING_ALL)
     try:
         store = snapshot.store
         nodes = reachable(snapshot, now) if options.reachable else array("I", range(len(store)))
@@ -198,14 +184,14 @@ def _look(
             nodes = shard.pick(store, nodes)
         terms = options.terms(now)
         with ledger.open_ledger(layout, store, now, watch.note, make=options.keeps_ledger) as known:
-            return snapshot, verify_nodes(snapshot, nodes, options.jobs, watch, known, terms, hasher), nodes
+            return snapshot, verify_nodes(snapshot, nodes, watch, known, terms, hasher), nodes
     except BaseException:
         snapshot.store.close()
         raise
 
 
 def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
-    """The result with the findings about images: what they lack, and what is wrong with them and with their layers."""
+    """The result with what is to be said of images: what they lack, what is wrong with them, and with their layers."""
     faulty = {snapshot.store.digest(node) for node, _ in snapshot.store.faults()}
     states = {
         "corrupt": result.corrupt,
@@ -230,8 +216,8 @@ def _cut_off(layout: Layout) -> str:
 
 
 def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> None:
-    """Writes the run into the history, if the layout has a state directory that may be written to. `whole` says that
-    every blob was hashed."""
+    """Writes the run into the history, where the layout has a state that may be written to. `whole` says that every
+    blob was hashed."""
     layout, blobs = snapshot.layout, len(snapshot.store)
     with suppress(OSError), layout.dir.below(STATE) as state:
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=state.fd, effective_ids=True):
@@ -251,7 +237,7 @@ def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, wa
 
 
 def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) -> Verification:
-    """Verifies and repairs in turns, as a repaired manifest may refer to more missing blobs."""
+    """Verifies and repairs in turns, as a repaired manifest may refer to further missing blobs."""
     from ocigc.verification.repair import repair  # noqa: PLC0415
 
     repaired: list[str] = []
@@ -260,7 +246,7 @@ def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) ->
     hashed: frozenset[str] = frozenset()
     total: Verification | None = None
     while True:
-        snapshot, result, nodes = _look(layout, options, hashed, watch)
+        snapshot, result, nodes = _verified(layout, options, hashed, watch)
         with snapshot.store as store:
             total = result if total is None else _added(total, result, repaired)
             wanted = [digest for digest in (*total.corrupt, *total.missing) if digest not in tried]

@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant(
         "directories of blobs are not synced",
         "pruning/after_commit.py",
-        "        sync_directories(self.layout.dir)\n        return self._look",
-        "        return self._look",
+        "        sync_directories(self.layout.dir)\n        return self._put_back_needed(",
+        "        return self._put_back_needed(",
         (POWER,),
     ),
     Mutant(
@@ -126,7 +126,7 @@ MUTANTS = (
     Mutant(
         "all is looked at once, not until nothing has changed",
         "pruning/after_commit.py",
-        "            for _ in range(_LOOKS):\n                self.check()",
+        "            for _ in range(_ATTEMPTS):\n                self.check()",
         "            for last in (False, True):\n                if last:\n                    return moved",
         (WRITERS,),
     ),

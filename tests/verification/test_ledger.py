@@ -13,10 +13,10 @@ import pytest
 
 from ocigc.errors import MalformedError
 from ocigc.layout.layout import Layout
-from ocigc.native import Detail, Ledger, Selection, Store, Verdict
+from ocigc.native import NEVER, Detail, Ledger, Selection, Store, Verdict
 from ocigc.times import SECOND
 from ocigc.verification import ledger
-from ocigc.verification.hashing import Scope, Terms, read_blobs
+from ocigc.verification.hashing import HashTerms, Scope, read_blobs
 from tests.helpers.layouts import LayoutWriter
 
 DAY = 86_400 * SECOND
@@ -33,11 +33,11 @@ class Runs:
         """What was hashed."""
         self.notes.clear()
         began = time.time_ns() + int(later * SECOND)
-        terms = Terms(scope, began, before) if deadline is None else Terms(scope, began, before, deadline)
+        terms = HashTerms(scope, began, before, NEVER if deadline is None else deadline, jobs=1)
         with Layout(str(self.writer.path)) as layout, Store.scan(layout.fd, detail=Detail.IDENTITY) as store:
             with ledger.open_ledger(layout, store, began, self.notes.append, make=scope != Scope.ALL) as known:
                 nodes = array("I", range(len(store)))
-                self.outcome = read_blobs(store, known, nodes, 1, lambda _: None, terms)
+                self.outcome = read_blobs(store, known, nodes, lambda _: None, terms)
             self.order = [store.digest(node) for node in self.outcome.nodes]
             self.verdicts = dict(zip(self.order, map(Verdict, self.outcome.verdicts), strict=True))
         return set(self.order)

@@ -235,10 +235,10 @@ def growth(overview: Overview, fit: Fit | None, points: int) -> str:
 
 def about(overview: Overview, made: Circumstances, points: int) -> str:
     """Where the page comes from, as terms and their descriptions."""
-    return "".join(f"<dt>{term}</dt><dd>{fact}</dd>" for term, fact in _facts(overview, made, points))
+    return "".join(f"<dt>{term}</dt><dd>{fact}</dd>" for term, fact in _circumstances(overview, made, points))
 
 
-def _facts(overview: Overview, made: Circumstances, points: int) -> Iterator[tuple[str, str]]:
+def _circumstances(overview: Overview, made: Circumstances, points: int) -> Iterator[tuple[str, str]]:
     yield "Tool", f"ocigc {as_text(made.version)}"
     yield "Store", f"<code>{as_text(made.path)}</code>"
     yield "Host", as_text(made.host)
