@@ -58,6 +58,14 @@ int ocigc_make_directory(int parent, const char *name)
     return directory;
 }
 
+int ocigc_close_after(int directory, int opened)
+{
+    int cause = errno;
+    close(directory);
+    errno = cause;
+    return opened;
+}
+
 bool ocigc_is_in_memory(int file, uint64_t offset)
 {
     char byte;

@@ -14,6 +14,8 @@ int ocigc_open_directory(int parent, const char *name);
 int ocigc_open_file(int parent, const char *name);
 /* Opens a directory; if there is none, makes a private one that belongs to the owner of its parent. */
 int ocigc_make_directory(int parent, const char *name);
+/* Closes a directory once something in it has been opened; gives that, with its errno. */
+int ocigc_close_after(int directory, int opened);
 /* 0, or an errno. */
 int ocigc_stat(int parent, const char *name, struct stat *status);
 int ocigc_unlink(int parent, const char *name, int flags);

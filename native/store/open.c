@@ -12,13 +12,7 @@ static int open_own(const ocigc_store *store, struct ocigc_place place, const ch
     if (place.table->directory >= 0)
         return ocigc_open_file(place.table->directory, encoded);
     int directory = ocigc_open_directory(store->blobs, place.table->name);
-    if (directory < 0)
-        return -1;
-    int file = ocigc_open_file(directory, encoded);
-    int cause = errno;
-    close(directory);
-    errno = cause;
-    return file;
+    return directory < 0 ? -1 : ocigc_close_after(directory, ocigc_open_file(directory, encoded));
 }
 
 static int open_file(const ocigc_store *store, struct ocigc_place place, const char *encoded)

@@ -9,25 +9,13 @@
 static int open_trash(int trash, const char *top, const char *algorithm)
 {
     int parent = ocigc_make_directory(trash, top);
-    if (parent < 0)
-        return -1;
-    int directory = ocigc_make_directory(parent, algorithm);
-    int cause = errno;
-    close(parent);
-    errno = cause;
-    return directory;
+    return parent < 0 ? -1 : ocigc_close_after(parent, ocigc_make_directory(parent, algorithm));
 }
 
 static int open_labels(int layout, const char *algorithm)
 {
     int labels = ocigc_open_directory(layout, "labels");
-    if (labels < 0)
-        return -1;
-    int directory = ocigc_open_directory(labels, algorithm);
-    int cause = errno;
-    close(labels);
-    errno = cause;
-    return directory;
+    return labels < 0 ? -1 : ocigc_close_after(labels, ocigc_open_directory(labels, algorithm));
 }
 
 int32_t ocigc_way_open(const ocigc_store *store, const struct ocigc_digest_table *table, int trash,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ocigc.gc.policy import Policy
     from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
-    from ocigc.pruning.peers import Beside, TreeNeeds
+    from ocigc.pruning.peers import FixedNeeds, TreeNeeds
 
 
 @contextmanager
@@ -95,7 +95,7 @@ class MeasureLayout(Generic[T]):
     rules: str
     policy: Policy | None
     wait: int
-    others: Beside
+    others: FixedNeeds
 
     def __call__(self, layout: Layout, found: Found, watch: Watcher) -> T:
         return self.measure(

@@ -9,20 +9,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ocigc.closing import Closing
 from ocigc.errors import Interrupted, Message, NotALayout, OcigcError, Refused, Remedy, UsageError, printable
 from ocigc.gc.resolve import NoSuchImage, no_such_image, resolve_images
 from ocigc.interrupts import Stop, stopped_by
 from ocigc.layout.dirfd import Dir, reason
 from ocigc.layout.index_images import IndexImages, repository_name
-from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
+from ocigc.layout.layout import INDEX, MARKER, STATE, Layout, OpenDirectory
 from ocigc.progress import Progress, Report, Watcher
 from ocigc.values import frozen
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-    from ocigc.layout.shared_blobs import SharedBlobs
 
 _DEPTH = 64
 _BLOBS = "blobs"
@@ -66,10 +63,8 @@ class Found:
             return None
 
 
-class Tree(Closing):
+class Tree(OpenDirectory):
     """An open directory, and the layouts in it and below it by path, hidden ones too."""
-
-    _shared: SharedBlobs | None = None
 
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
         """Raises UsageError where there is no layout; notes a directory that is one except for its missing marker."""
@@ -85,21 +80,6 @@ class Tree(Closing):
         if not self.found:
             self.dir.close()
             raise NotALayout(f"{printable(path)}: no image layout in it or below it", path)
-
-    def share(self, blobs: SharedBlobs) -> None:
-        """Takes over a directory of blobs that layouts share. Those opened from then on can only be read."""
-        self._shared = blobs
-
-    def close(self) -> None:
-        """Closes the directory, and that of shared blobs."""
-        self.dir.close()
-        if self._shared is not None:
-            self._shared.close()
-
-    @property
-    def fd(self) -> int:
-        """The descriptor of its directory."""
-        return self.dir.fd
 
     def open(self, found: Found, kind: Callable[[str, Dir], Layout] = Layout) -> Layout:
         """Opens a layout that was found, as one of some kind. Raises UsageError and OSError."""

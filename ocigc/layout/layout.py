@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from ocigc.closing import Closing
 from ocigc.errors import NotALayout, Refused, UsageError, printable
@@ -41,11 +41,36 @@ class BlobsElsewhere(Protocol):
     def wanted_by(self, layout: Layout) -> Iterable[Digest]:
         """The digests of what a layout needs and lacks. Raises UsageError and Refused."""
 
+    def again(self) -> Self:
+        """The same directory, opened once more."""
+
     def close(self) -> None:
         """Closes the directory."""
 
 
-class Layout(Closing):
+class OpenDirectory(Closing):
+    """An open directory, and one of blobs that layouts in it may share with others."""
+
+    dir: Dir
+    _shared: BlobsElsewhere | None = None
+
+    def share(self, blobs: BlobsElsewhere) -> None:
+        """Takes over a directory of shared blobs. Layouts that have one can only be read."""
+        self._shared = blobs
+
+    def close(self) -> None:
+        """Closes the directory, and that of shared blobs."""
+        self.dir.close()
+        if self._shared is not None:
+            self._shared.close()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of its directory."""
+        return self.dir.fd
+
+
+class Layout(OpenDirectory):
     """An open layout: everything below it is reached through `dir`, never by a path. `path` is for messages."""
 
     is_archive = False
@@ -56,7 +81,6 @@ class Layout(Closing):
     """What is wrong with an archive as a whole."""
     is_cut_off = False
     """Whether an archive ends too soon, so that something is missing."""
-    _shared: BlobsElsewhere | None = None
 
     def __init__(self, path: str | os.PathLike[str], directory: Dir | None = None) -> None:
         """Takes over the open directory. Raises UsageError where it is not an image layout."""
@@ -103,21 +127,6 @@ class Layout(Closing):
 
     def __repr__(self) -> str:
         return f"Layout({self.path!r})"
-
-    def share(self, blobs: BlobsElsewhere) -> None:
-        """Takes over a directory of blobs that the layout shares with others. From then on it can only be read."""
-        self._shared = blobs
-
-    def close(self) -> None:
-        """Closes the directory, and that of shared blobs."""
-        self.dir.close()
-        if self._shared is not None:
-            self._shared.close()
-
-    @property
-    def fd(self) -> int:
-        """The descriptor of its directory."""
-        return self.dir.fd
 
     def scan(
         self, report: Report | None = None, detail: Detail | None = None, taken: RemovedLinks | None = None, /

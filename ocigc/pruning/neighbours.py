@@ -225,7 +225,7 @@ class Neighbours:
         belongs: Belonging = {}
         with suppress(OcigcError, OSError), member.open() as layout:
             belongs = belonging_in(layout, self.content_reader_beside(member))
-        return Demand(member.asked, self.unknown_to(member), self.has_pools, belongs)
+        return Demand(member.asked, self.unknown_to(member), belongs, self.has_pools)
 
     def failed(self, found: Found) -> None:
         """One could not be worked on: all of it stays, also what others have come to ask for."""

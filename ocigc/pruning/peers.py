@@ -228,18 +228,18 @@ def _at(path: str) -> Peer:
     raise UsageError(f"{printable(path)}: not a path")
 
 
-class Beside:
-    """Implements `Elsewhere` for one layout of a tree. What others also have does not count, as a file with several
-    names goes only with the last.
+@dataclass(frozen=True, slots=True)
+class FixedNeeds:
+    """Implements `Elsewhere` for one layout of a tree, with what the others need at this moment. What others also have
+    does not count, as a file with several names goes only with the last.
     """
 
-    unknown = ""
-
-    def __init__(self, needed: frozenset[Digest]) -> None:
-        self._needed = needed
+    digests: frozenset[Digest]
+    unknown: str = ""
+    belongs: Belonging = field(default_factory=dict[Digest, frozenset[Digest]])
 
     def needed(self) -> frozenset[Digest]:
-        return self._needed
+        return self.digests
 
     def kept(self, store: Store) -> array[int]:  # noqa: ARG002
         return array("I")
@@ -248,7 +248,7 @@ class Beside:
         return False
 
     def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:  # noqa: ARG002
-        return {}
+        return self.belongs
 
 
 class TreeNeeds:
@@ -264,9 +264,9 @@ class TreeNeeds:
             needs = None if known is None else known.get(found.name)
             self._wanted.count(found.path, _peer(tree, found).read_needs(now) if needs is None else needs)
 
-    def beside(self, found: Found) -> Beside:
+    def beside(self, found: Found) -> FixedNeeds:
         """What the other layouts need from one."""
-        return Beside(self._wanted.beside(found.path))
+        return FixedNeeds(self._wanted.beside(found.path))
 
 
 @dataclass(frozen=True, slots=True)

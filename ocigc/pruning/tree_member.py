@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import chain
 
 from ocigc.digest import Digest
-from ocigc.layout.belonging import Belonging
 from ocigc.layout.discover import Found
 from ocigc.layout.needs import damage, needs
 from ocigc.layout.snapshot import present
-from ocigc.native import Store
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.peers import Peer
+from ocigc.pruning.peers import FixedNeeds, Peer
 
 
 @dataclass(slots=True)
@@ -67,23 +63,7 @@ def planned_needs(planned: Pruned, now: int, asked: frozenset[Digest], *, pools:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """Implements `Elsewhere` for one layout that is planned in another process, with what the others need at this
-    moment. It cannot be used for pools."""
+class Demand(FixedNeeds):
+    """The same for one that is planned in another process. It cannot be a pool; `pools`: there are some."""
 
-    digests: frozenset[Digest]
-    unknown: str
-    pools: bool
-    belongs: Belonging
-
-    def needed(self) -> frozenset[Digest]:
-        return self.digests
-
-    def kept(self, store: Store) -> array[int]:  # noqa: ARG002
-        return array("I")
-
-    def changed(self) -> bool:
-        return False
-
-    def belonging(self, wanted: Collection[Digest], entries: Collection[Digest]) -> Belonging:  # noqa: ARG002
-        return self.belongs
+    pools: bool = False

@@ -12,19 +12,14 @@ from typing import Any
 import pytest
 
 from tests.helpers.command import Result, ocigc, refused
-from tests.helpers.layouts import LayoutWriter
+from tests.helpers.layouts import LayoutWriter, varied
 
 SECONDS = re.compile(r'"Seconds": [0-9.]+')
 
 
 @pytest.fixture
 def layout(tmp_path: Path) -> LayoutWriter:
-    writer = LayoutWriter(tmp_path / "layout")
-    for number in range(6):
-        writer.tag(writer.image(f"image {number}", ["base", f"layer {number}" * 50]), f"app:{number}")
-    writer.blob("an orphan")
-    writer.blob("of sha512", algorithm="sha512")
-    return writer
+    return varied(tmp_path / "layout", 6, 50)
 
 
 def damage(writer: LayoutWriter) -> None:

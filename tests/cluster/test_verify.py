@@ -15,7 +15,7 @@ import pytest
 from tests.cli.test_shards import damage, plain
 from tests.helpers.cluster import Cluster, wait_until
 from tests.helpers.command import Result, ocigc, refused
-from tests.helpers.layouts import LayoutWriter
+from tests.helpers.layouts import LayoutWriter, varied
 
 MANY = {"DASK_OCIGC__SHARD_SIZE": "100000"}  # bytes: several shards even of small layouts
 LISTENING = """
@@ -75,12 +75,7 @@ shards["blobs"] = run
 
 
 def make_layout(path: Path) -> LayoutWriter:
-    writer = LayoutWriter(path)
-    for number in range(8):
-        writer.tag(writer.image(f"image {number}", ["base", f"layer {number}" * 9000]), f"app:{number}")
-    writer.blob("an orphan")
-    writer.blob("of sha512" * 1000, algorithm="sha512")
-    return writer
+    return varied(path, 8, 9000)
 
 
 @pytest.fixture

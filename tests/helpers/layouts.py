@@ -120,6 +120,17 @@ class LayoutWriter:
         return self.blob_path(target).exists()
 
 
+def varied(path: Path, images: int, repeated: int) -> LayoutWriter:
+    """Images with a layer in common, each with one of its own that says a few bytes so many times; an orphan; and a
+    blob of sha512."""
+    writer = LayoutWriter(path)
+    for number in range(images):
+        writer.tag(writer.image(f"image {number}", ["base", f"layer {number}" * repeated]), f"app:{number}")
+    writer.blob("an orphan")
+    writer.blob("of sha512" * repeated, algorithm="sha512")
+    return writer
+
+
 def snapshot(path: Path) -> dict[str, tuple[int, bytes | str]]:
     """Everything in a layout but ocigc's own state, to tell whether anything has changed."""
     found: dict[str, tuple[int, bytes | str]] = {}
