@@ -17,8 +17,8 @@ _thread = threading.local()
 
 
 class Stop:
-    """Whether all work is to stop. In a `with` block of the main thread that is so as soon as a signal comes, whichever
-    thread the kernel gives it to; Python's own handlers wait until the main thread runs again.
+    """Whether all work is to stop. In a `with` block of the main thread, a signal sets this at once, whichever thread
+    the kernel gives it to; Python's own handlers wait until the main thread runs again.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Stop:
 
 @contextmanager
 def stopped_by(stop: Stop) -> Iterator[None]:
-    """For work in a thread that gets no signals: this stands for them."""
+    """Lets work in this thread, which gets no signals, be stopped by the given Stop."""
     _thread.stop = stop
     try:
         yield
@@ -64,9 +64,9 @@ def stopped_by(stop: Stop) -> Iterator[None]:
 
 @contextmanager
 def interrupts_deferred() -> Iterator[Callable[[], None]]:
-    """Defers both signals, and gives a function that raises KeyboardInterrupt once a signal has come. A signal that
-    comes after the last check is dropped: the work is complete then. Threads other than the main one get no signals:
-    there, the Stop of `stopped_by` counts.
+    """Defers both signals, and gives a function that raises KeyboardInterrupt if one has come. A signal after the last
+    check is dropped, because the work is complete then. Threads other than the main one get no signals; there, the Stop
+    of `stopped_by` counts.
     """
     if threading.current_thread() is not threading.main_thread():
         yield partial(_check, getattr(_thread, "stop", None))

@@ -1,4 +1,5 @@
-"""JSON, read strictly: a key may stand only once in an object, and NaN is not a number.
+"""JSON, read strictly: a key may occur only once in an object, and NaN is not a number. And written so that it can be
+read again.
 
 Leases, label files, the journal and lists of what is in use are read with it.
 """
@@ -38,6 +39,17 @@ def parse_json(content: bytes, name: str) -> Any:
         return _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _malformed(error, name) from None
+
+
+def write_json(value: object, *, indent: int | None = None, compact: bool = False) -> bytes:
+    """A document as bytes. Characters stay as they are, unless UTF-8 does not have one of them (half a surrogate pair,
+    which JSON may have as an escape). Then all that are not ASCII are escaped. `compact` leaves out spaces.
+    """
+    separators = (",", ":") if compact else None
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent, separators=separators).encode()
 
 
 def parse_all_json(text: str, name: str) -> list[object]:

@@ -13,7 +13,6 @@ Source: moby `daemon/internal/image/tarexport` (`manifestItem`), containerd `cor
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ from ocigc.gc.graph import Group
 from ocigc.layout.dirfd import Dir
 from ocigc.native import Store
 from ocigc.reference import in_full
-from ocigc.strict_json import parse_json
+from ocigc.strict_json import parse_json, write_json
 from ocigc.values import frozen
 
 NAME = "manifest.json"
@@ -239,4 +238,4 @@ def _list_entries(content: bytes) -> list[object]:
 
 
 def _written(entries: list[object]) -> bytes:
-    return json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return write_json(entries, compact=True) + b"\n"

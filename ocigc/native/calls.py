@@ -56,8 +56,8 @@ def call(function: Callable[..., int], *arguments: object) -> None:
 
 
 def long_call(function: Callable[..., int], *arguments: object, report: Report | None = None) -> None:
-    """Calls a function that takes long, in a thread, and reports its progress. An interrupt, or whatever `report`
-    raises, cancels the call and waits for its end. Raises OcigcError.
+    """Calls a function that takes long, in a thread, and reports its progress. An interrupt, or an exception from
+    `report`, cancels the call and waits for its end. Raises OcigcError.
     """
     error, progress = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_progress *")
 
@@ -80,8 +80,8 @@ def long_call(function: Callable[..., int], *arguments: object, report: Report |
 
 
 class Background(Generic[T]):
-    """A call in a thread of its own. A `with` block starts it, and does not end before it. (concurrent.futures does the
-    same, but takes longer to load than most runs last.)
+    """A call in a thread of its own. A `with` block starts it, and ends after it. (concurrent.futures does the same,
+    but takes longer to load than most runs take.)
     """
 
     def __init__(self, function: Callable[[], T]) -> None:
@@ -94,7 +94,9 @@ class Background(Generic[T]):
         threading.Thread(target=self._run).start()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Whether the call has ended after so many seconds. (An interrupted Thread.join would claim so.)"""
+        """Whether the call ends within a number of seconds. (Thread.join is of no use here: if it is interrupted, it
+        says that the thread has ended.)
+        """
         return self._ended.wait(seconds)
 
     def finish(self) -> None:
@@ -147,7 +149,7 @@ def bytes_pointer(values: bytearray) -> object:
 
 
 def listed(function: Callable[..., int], *arguments: object) -> array[int]:
-    """The nodes that a function lists, which is asked twice: for their number, then for them."""
+    """The nodes that a function lists. It is called twice: for their number, then for the nodes."""
     nodes = array("I", bytes(4 * function(*arguments, ffi.NULL, 0)))
     function(*arguments, pointer(nodes), len(nodes))
     return nodes
@@ -170,8 +172,8 @@ _CODES = {
 
 
 def struct_of(name: str) -> Struct:
-    """A struct of ocigc.h, members of its structs included, as the compiler laid it out: a million of them are unpacked
-    many times faster than through cffi.
+    """The layout of a struct of ocigc.h, with the members of nested structs, as the compiler made it. A million structs
+    are unpacked many times faster in this way than through cffi.
     """
     size = ffi.sizeof(f"struct {name}")
     codes, end = _fields(ffi.typeof(f"struct {name}"), 0, 0)

@@ -8,7 +8,6 @@ its layouts can be applied again: a layout whose index.json is as the plan leave
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,6 +19,7 @@ from ocigc.gc.filters import Filters, LabelCheck
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.layout.layout import INDEX, INDEX_LIMIT
+from ocigc.native import NEVER
 from ocigc.plain import plain, restored
 from ocigc.pruning.execute import index_change
 from ocigc.pruning.layout_plan import Pruned
@@ -27,7 +27,7 @@ from ocigc.pruning.policy_file import parse_policy
 from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.run_directory import pending_below
 from ocigc.pruning.what_goes import WhatGoes, what_goes
-from ocigc.strict_json import parse_json
+from ocigc.strict_json import parse_json, write_json
 from ocigc.times import nanoseconds
 
 MARK = b'{\n "format": "ocigc plan 1",\n'
@@ -66,8 +66,10 @@ class Asked:
             rules = RULE_SETS[self.rules]
         except KeyError:
             raise MalformedError(f"the plan is by unknown rules: {printable(self.rules)!r}") from None
-        if self.grace < 0:
-            raise MalformedError("the plan has a negative grace")
+        times = (self.now, self.grace, self.trash or 0)
+        if not 0 <= min(times) <= max(times) <= NEVER:
+            raise MalformedError("the plan has a time that is out of range")
+        policy = None if self.policy is None else self.policy.encode(errors="surrogatepass")
         request = Request(_filters(self), self.in_use, self.now, self.grace, rules=rules)
         return PruneOptions(
             request=request,
@@ -76,7 +78,7 @@ class Asked:
             allow_empty=self.allow_empty,
             trash=self.trash,
             references=self.references,
-            policy=None if self.policy is None else parse_policy(self.policy.encode(), "the plan's policy"),
+            policy=None if policy is None else parse_policy(policy, "the plan's policy"),
             own_policy=self.own_policy,
             keep_storage=self.keep_storage,
             shared_with=self.shared_with,
@@ -246,7 +248,7 @@ def save(planned: Pruned, path: str, options: PruneOptions, policy: str | None, 
 def as_file(saved: SavedPlan | SavedTree) -> bytes:
     """A plan as the content of a file."""
     document: Mapping[str, object] = {"format": _FORMAT, **{k: v for k, v in plain(saved).items() if k != "format"}}
-    return json.dumps(document, indent=1, ensure_ascii=False).encode(errors="surrogateescape") + b"\n"
+    return write_json(document, indent=1) + b"\n"
 
 
 def read(content: bytes, name: str) -> SavedPlan | SavedTree:

@@ -1,7 +1,7 @@
 """The ledger on disk, `.ocigc/ledger`: what verify has found sound, so that it need not hash it again soon.
 
 The file is never changed: a new one takes its place by one rename, so that no reader needs a lock. Every record is true
-on its own, so a run that writes takes over what others have written since it read. `docs/ledger.md` tells the format.
+by itself, so a run that writes adds what others have written since it read. `docs/ledger.md` describes the format.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def _refuse_archive(layout: Layout) -> None:
 
 @contextmanager
 def writable_state(layout: Layout, *, make: bool) -> Iterator[list[int]]:
-    """The open directory in which verify changes something: ocigc's own state, for the ledger and the history. None is
-    made but for a ledger."""
+    """The open directory in which verify changes something: ocigc's own state, for the ledger and the history. It is
+    made only for a ledger."""
     if make:
         _refuse_archive(layout)
     with ExitStack() as stack:
@@ -47,8 +47,8 @@ def writable_state(layout: Layout, *, make: bool) -> Iterator[list[int]]:
 def open_ledger(
     layout: Layout, store: Store, began: int, note: Callable[[str], None], *, make: bool
 ) -> Iterator[Ledger | None]:
-    """The ledger of a layout as it was, which is written again if it differs at the end. Without `make` None where
-    there is none. One that cannot be read or written costs time, and is told: nothing more.
+    """The ledger of a layout, which is written again at the end if it differs. Without `make`, gives None where there
+    is none. If it cannot be read or written, that is noted, and only costs time.
     """
     if make:
         _refuse_archive(layout)
@@ -77,14 +77,14 @@ def _read(layout: Layout, ledger: Ledger, began: int, where: str, note: Callable
         with layout.dir.below(STATE) as state:
             fd = state.open_plain(NAME)
         try:
-            # Another run may have begun after this one, and be done.
+            # Another run may have begun after this one, and have ended.
             damaged = ledger.read(fd, max(began, time.time_ns()))
         finally:
             os.close(fd)
     except FileNotFoundError:
         return False
     except (OSError, Refused) as error:
-        note(f"{where}: {getattr(error, 'strerror', None) or error}: not believed; what it knew is hashed again")
+        note(f"{where}: {getattr(error, 'strerror', None) or error}: it is ignored; what it knew is hashed again")
         return True
     if damaged:
         note(f"{where}: {damaged:,} parts of it are damaged and were dropped; what they knew is hashed again")
@@ -134,8 +134,8 @@ def _write(layout: Layout, store: Store, ledger: Ledger, before: tuple[int, ...]
 
 
 def _open_new(state: Dir) -> int:
-    """The file that is to become the ledger, empty, and ours alone while it is open. One that a killed run has left is
-    taken over."""
+    """The file that will become the ledger: empty, and locked while it is open. One that a killed run has left is used
+    again."""
     while True:
         fd = os.open(
             _NEW, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=state.fd

@@ -1,7 +1,7 @@
 """A share of a layout's blobs, for one of several runs that verify it together.
 
-Shard I of N has the blobs whose digests lie in the I-th of N equal parts of all digests. So it depends on nothing but
-the digest: whatever is added or removed meanwhile, each blob belongs to exactly one shard.
+Shard I of N has the blobs whose digests lie in the I-th of N equal parts of all possible digests. So the shard depends
+only on the digest: whatever is added or removed meanwhile, each blob belongs to exactly one shard.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DIGITS = 8  # of a digest, in hexadecimal
 
 @frozen
 class Shard:
-    """The shard `number` (from 1) `of` so many."""
+    """The shard `number` (from 1) `of` a number of shards."""
 
     number: int
     of: int
@@ -51,15 +51,15 @@ class Shard:
 
 
 def shard_number(digest: Digest, of: int) -> int:
-    """The number of the shard, of so many, in which a blob is."""
+    """The number of the shard that a blob is in, given how many there are."""
     # The encoded part of an algorithm that is not registered may be any text.
     beginning = int(digest.encoded[:_DIGITS], 16) if digest.registered else zlib.crc32(digest.encode())
     return (beginning * of >> 4 * _DIGITS) + 1
 
 
 def inventory(store: Store, of: int) -> tuple[str, ...]:
-    """A checksum, for each of so many shards, of the digests of its blobs: equal if and only if the blobs are the
-    same."""
+    """For each of the given number of shards, a checksum of the digests of its blobs. It is equal if and only if the
+    blobs are the same."""
     import hashlib  # noqa: PLC0415  # loads all of OpenSSL
 
     sums = [hashlib.sha256() for _ in range(of)]

@@ -41,10 +41,10 @@ class VerifyOptions:
     unpacked too; with `sparse`, no image has to be complete. `repair_from` are layouts to copy sound blobs from. `wait`
     is for the lock.
 
-    A ledger in the layout records what was verified and when; each of these makes one. `changed` hashes what is new or
-    was touched since. `quick` compares content with what the ledger knows of it. `older_than` hashes what was verified
-    longer ago than that, the oldest first. Nothing is begun once the `budget` is used up. Both are nanoseconds or a
-    `timedelta`.
+    A ledger in the layout records what was verified and when; each of the following makes one. `changed` hashes what is
+    new or was touched since. `quick` compares content with what the ledger knows about it. `older_than` hashes what was
+    verified longer ago than that, the oldest first. No blob is begun once the `budget` is used up. Both are nanoseconds
+    or a `timedelta`.
     """
 
     jobs: int = 0
@@ -77,7 +77,7 @@ class VerifyOptions:
         }
 
     def terms(self, now: int) -> HashTerms:
-        """What to read in a run that begins now. A budget without more is for the oldest."""
+        """What to read in a run that begins now. With only a budget, the oldest come first."""
         deadline = NEVER if self.budget is None else min(time.monotonic_ns() + nanoseconds(self.budget), NEVER)
         terms = HashTerms(began=now, deadline=deadline, jobs=self.jobs)
         if self.changed:
@@ -97,12 +97,12 @@ def verify(
     watch: Watcher = SILENT,
     hasher: Hasher | None = None,
 ) -> Verification:
-    """What is found in a layout; the hasher, if any, takes the place of threads. Raises UsageError where it is not one,
-    and Refused where nothing can be checked."""
+    """Verifies a layout, on threads or by the hasher if there is one. Raises UsageError where it is not a layout, and
+    Refused where nothing can be checked."""
     began = time.monotonic()
     options = VerifyOptions() if options is None else options
     if layout.is_streamed and options.deep:
-        raise UsageError(f"{layout.path}: a compressed archive is read once, too soon to unpack layers: decompress it")
+        raise UsageError(f"{layout.path}: layers of a compressed archive cannot be unpacked: decompress it first")
     if layout.is_archive and options.repair_from:
         raise UsageError(f"{layout.path}: an archive cannot be repaired: unpack it first")
     with ExitStack() as stack:
@@ -170,7 +170,7 @@ def _verified(
     hasher: Hasher | None = None,
     shard: Shard | None = None,
 ) -> tuple[Snapshot, Verification, array[int]]:
-    """Verifies all that is to be, or a shard of it, but not what has been `hashed` before. The caller closes
+    """Verifies all that the options ask for, or a shard of it, except what has been `hashed` before. The caller closes
     the store.
     """
     now = time.time_ns()
@@ -191,7 +191,7 @@ def _verified(
 
 
 def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
-    """The result with what is to be said of images: what they lack, what is wrong with them, and with their layers."""
+    """The result with the findings about images: what they lack, and what is wrong with them and with their layers."""
     faulty = {snapshot.store.digest(node) for node, _ in snapshot.store.faults()}
     states = {
         "corrupt": result.corrupt,
@@ -216,8 +216,8 @@ def _cut_off(layout: Layout) -> str:
 
 
 def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> None:
-    """Writes the run into the history, where the layout has a state that may be written to. `whole` says that every
-    blob was hashed."""
+    """Writes the run into the history, if the layout has a state directory that may be written to. `whole` says that
+    every blob was hashed."""
     layout, blobs = snapshot.layout, len(snapshot.store)
     with suppress(OSError), layout.dir.below(STATE) as state:
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=state.fd, effective_ids=True):
@@ -237,7 +237,7 @@ def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, wa
 
 
 def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) -> Verification:
-    """Verifies and repairs in turns, as a repaired manifest may refer to further missing blobs."""
+    """Verifies and repairs in turns, as a repaired manifest may refer to more missing blobs."""
     from ocigc.verification.repair import repair  # noqa: PLC0415
 
     repaired: list[str] = []
