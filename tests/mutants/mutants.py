@@ -157,7 +157,7 @@ MUTANTS = (
         "    add_entries(layout, run, lacking, wait)\n",
         "",
         (ORDERS,),
-        before="    back, damaged = _bring_blobs(",
+        before="    placed, damaged = _bring_blobs(",
     ),
     Mutant(
         "what goes to the trash is renamed",
