@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
-from ocigc.cluster.blob_shard import index_digest
 from ocigc.cluster.hasher import ClusterHasher, first_rate
 from ocigc.cluster.pool import Pool, Root
 from ocigc.cluster.trees import Spread, each_layout
+from ocigc.cluster.view import view
 from ocigc.errors import Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Results, Tree
@@ -70,7 +70,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     except ImportError:
         raise UsageError("a cluster needs dask.distributed: pip install 'ocigc[cluster]'") from None
     for name in [each for each in logging.root.manager.loggerDict if each.startswith("distributed")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # ocigc itself reports what goes wrong, once
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # ocigc itself reports what goes wrong, once
     warnings.filterwarnings("ignore", module="distributed")
     patience = float(dask.config.get("ocigc.patience", _PATIENCE))
     most = int(dask.config.get("ocigc.shard-size", _SHARD_SIZE))
@@ -90,11 +90,11 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
         root = os.path.abspath(path)
         with Dir.at(path) as directory:
             some = sorted({*layouts[:1], *layouts[len(layouts) // 2 :][:1], *layouts[-1:]})
-            pool.admit(Root(root, {each: index_digest(directory, each) for each in some}))
+            pool.admit(Root(root, {each: view(directory, each) for each in some}))
         yield Workers(pool, root, most, large)
 
 
-def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, object]:
+def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, Any]:
     local = _LOCAL.fullmatch(where)
     if local is not None:
         cluster = distributed.LocalCluster(

@@ -12,6 +12,7 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
@@ -177,7 +178,7 @@ class _Hashing:
 
     # Results
 
-    def _accept(self, task: Task, value: object) -> str:
+    def _accept(self, task: Task, value: Any) -> str:
         positions: Sequence[int] = task.context
         result = restored(BlobResult, value)
         if wrong := fault(result, len(positions), checksums=self._checksums):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from ocigc.cluster.view import View, view
 from ocigc.errors import OcigcError
@@ -21,7 +22,7 @@ class LayoutShard:
     root: str
     shown: str
     paths: tuple[str, ...]
-    works: tuple[Work[object], ...]
+    works: tuple[Work[Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class LayoutResult:
     view: View
     device: int
     notes: tuple[str, ...]
-    value: object
+    value: Any
 
 
 class _Listening:
@@ -59,7 +60,7 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
             watch = _Listening(report)
             seen = view(root, path)
             device = os.fstat(root.fd).st_dev
-            value: object = None
+            value: Any = None
             try:
                 shown = os.path.normpath(os.path.join(shard.shown, path))
                 with Layout(shown, root.below(*path.split("/"))) as layout:

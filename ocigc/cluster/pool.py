@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocigc._version import __version__
+from ocigc.cluster.view import View
 from ocigc.cluster.worker import Answer, Greeting, work
 from ocigc.errors import Refused, printable
 from ocigc.plain import restored
@@ -28,11 +29,12 @@ SHARDS_PER_SLOT = 8
 
 POLL_SECONDS = 0.1
 _BETWEEN_SUBMITS = 0.01  # seconds: the scheduler gets at most a hundred shards in one
-_GREETING_SECONDS = 15.0
+_GREETING_SECONDS = 30.0  # a shard of another run may come before
 _NEW_WORKERS_SECONDS = 2.0
 _RECONNECT_SECONDS = 5.0
+_FETCH_SECONDS = 15.0
 _LEAST_MEMORY = 64 << 20  # bytes
-_SHOWN = 3
+_MOST_TEXT = 1000  # characters
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class Task:
     """
 
     name: str
-    argument: object
+    argument: Any
     what: str
     seconds: float
     context: Any = None
@@ -55,10 +57,19 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The directory with the layouts, and the SHA-256 of the index.json of some of them, by path below it."""
+    """The directory with the layouts, and what this host sees of some of them, by path below it."""
 
     path: str
-    indexes: Mapping[str, str]
+    views: Mapping[str, View]
+
+
+@dataclass(frozen=True, slots=True)
+class _Greeted:
+    """A worker with so many `threads` whose answer is awaited `until` an instant."""
+
+    future: Any
+    until: float
+    threads: int
 
 
 class Pool:
@@ -73,8 +84,9 @@ class Pool:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._threads: dict[str, int] = {}
+        self._greeted: dict[str, _Greeted] = {}
         self._refused: dict[str, str] = {}
-        self._greeted_at = self._submitted = 0.0
+        self._looked = self._submitted = 0.0
 
     @property
     def slots(self) -> int:
@@ -86,7 +98,12 @@ class Pool:
     def admit(self, root: Root) -> None:
         """Greets all workers, and uses those that can be used. Raises Refused where none can."""
         self._root = root
-        self._greet_new()
+        self._look_around()
+        while self._greeted:
+            time.sleep(POLL_SECONDS / 10)
+            self._hear()
+            if time.monotonic() > self._looked + _NEW_WORKERS_SECONDS:
+                self._look_around()
         if not self._threads:
             reasons = list(self._refused.values())
             more = f" (and {len(reasons) - 1:,} more)" if len(reasons) > 1 else ""
@@ -95,51 +112,63 @@ class Pool:
         for reason in self._refused.values():
             self._watch.note(f"{reason}; it is not used")
 
-    def _greet_new(self) -> None:
+    def _look_around(self) -> None:
         """Greets new workers, and forgets those that have gone."""
         assert self._root is not None
-        self._greeted_at = time.monotonic()
+        self._looked = time.monotonic()
         there: dict[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
         self._threads = {address: count for address, count in self._threads.items() if address in there}
-        new = [address for address in there if address not in self._threads and address not in self._refused]
-        argument = self._root.path, tuple(self._root.indexes)
-        asked = {address: self._send("greet", argument, [address]) for address in new}
-        deadline = time.monotonic() + min(_GREETING_SECONDS, self._patience)
-        for address, future in asked.items():
-            wrong = self._unfit(future, deadline)
-            if wrong:
-                self._refused[address] = f"worker {address}: {wrong}"
-            else:
-                self._threads[address] = max(1, int(there[address]["nthreads"]))
+        self._greeted = {address: greeted for address, greeted in self._greeted.items() if address in there}
+        until = self._looked + min(_GREETING_SECONDS, self._patience)
+        for address in there.keys() - self._threads.keys() - self._greeted.keys() - self._refused.keys():
+            future = self._send("greet", (self._root.path, tuple(self._root.views)), [address], priority=1)
+            self._greeted[address] = _Greeted(future, until, max(1, int(there[address]["nthreads"])))
 
-    def _unfit(self, future: Any, deadline: float) -> str:  # noqa: PLR0911
+    def _hear(self) -> list[str]:
+        """Takes the answers to greetings that have come. Gives why workers cannot be used."""
+        wrongs = []
+        for address, greeted in list(self._greeted.items()):
+            if not greeted.future.done() and time.monotonic() < greeted.until:
+                continue
+            del self._greeted[address]
+            if wrong := self._unfit(greeted.future):
+                self._refused[address] = f"worker {address}: {wrong}"
+                wrongs.append(self._refused[address])
+            else:
+                self._threads[address] = greeted.threads
+        return wrongs
+
+    def _unfit(self, future: Any) -> str:  # noqa: PLR0911
         """Why a worker cannot be used; empty where it can."""
         assert self._root is not None
         try:
-            answer = self.answer(future, max(0.1, deadline - time.monotonic()))
-            if answer.wrong:
-                return answer.wrong
-            greeting = restored(Greeting, answer.value)
+            if not future.done():
+                raise TimeoutError
+            answer = self.answer(future, _FETCH_SECONDS)
+            greeting = None if answer.wrong else restored(Greeting, answer.value)
         except TimeoutError:
             future.cancel()
             return "it does not answer"
         except Exception as error:  # it may lack ocigc, or be anything
             return in_a_line(error)
+        if greeting is None:
+            return answer.wrong
         if greeting.version != __version__:
             return f"it has ocigc {printable(greeting.version)}, and this is {__version__}"
         if greeting.memory < _LEAST_MEMORY:
             return "it has no memory left"
-        for (path, here), there in itertools.zip_longest(self._root.indexes.items(), greeting.indexes):
-            if here != there:
-                seen = printable(there) if there and len(there) != len(here) else "a different index.json"
-                return f"it sees other content than this host at {self._root.path}/{path}: {seen}"
+        if len(greeting.views) != len(self._root.views):
+            return "its greeting has another form"
+        for (path, here), there in zip(self._root.views.items(), greeting.views, strict=True):
+            if other := here.difference(there):
+                return f"it sees other content than this host at {self._root.path}/{path}: {other}"
         return ""
 
     # Tasks
 
-    def _send(self, name: str, argument: Any, workers: Sequence[str]) -> object:
+    def _send(self, name: str, argument: Any, workers: Sequence[str], priority: int = 0) -> Any:
         key = f"ocigc-{name}-{id(self):x}-{next(self._numbers)}"
-        return self._client.submit(work, name, argument, key=key, workers=list(workers), pure=False)
+        return self._client.submit(work, name, argument, key=key, workers=list(workers), pure=False, priority=priority)
 
     def submit(self, task: Task) -> Any:
         """Hands a task to a worker that has not failed at it. Raises Refused where there is none."""
@@ -160,13 +189,15 @@ class Pool:
                 raise Refused(f"cluster {self._where}: the scheduler has gone")
             time.sleep(POLL_SECONDS)
         with self._lock:
-            if time.monotonic() > self._greeted_at + _NEW_WORKERS_SECONDS:
-                self._greet_new()
+            if time.monotonic() > self._looked + _NEW_WORKERS_SECONDS:
+                self._look_around()
+            for reason in self._hear():
+                self._watch.note(f"{reason}; it is not used")
 
     def record_failure(self, worker: str, task: Task, wrong: str) -> None:
         """Records that a task has failed on a worker."""
         task.tried.add(worker)
-        task.wrong = f"worker {worker}: {task.what}: {wrong}"
+        task.wrong = f"{f'worker {worker}' if worker else 'a worker'}: {task.what}: {wrong}"
 
     def time_limit(self, task: Task) -> float:
         """The seconds after which a task counts as hanging, queues included."""
@@ -191,7 +222,7 @@ class Pool:
             raise ValueError("the answer is not a text")
         return _parsed(content)
 
-    def cancel(self, futures: Sequence[object]) -> None:
+    def cancel(self, futures: Sequence[Any]) -> None:
         """Makes workers stop their work."""
         with suppress(Exception):
             self._client.cancel(list(futures), force=True)
@@ -204,8 +235,14 @@ def _parsed(content: str) -> Answer:
         raise ValueError("the answer has another form")
     if not isinstance(found["host"], str) or not isinstance(found["wrong"], str):
         raise ValueError("the answer has another form")
-    return Answer(found["host"], found["value"], printable(found["wrong"]))
+    return Answer(_short(found["host"]), found["value"], _short(found["wrong"]))
 
 
 def in_a_line(error: BaseException) -> str:
-    return printable(f"{type(error).__name__}: {error}".splitlines()[0])
+    """What is wrong, as people can read it."""
+    return _short(f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def _short(text: str) -> str:
+    """A text of a worker, as people can read it."""
+    return printable(text[:_MOST_TEXT])

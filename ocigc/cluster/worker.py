@@ -49,7 +49,7 @@ class Answer:
     wrong: str = ""
 
 
-def work(name: str, argument: object) -> str:
+def work(name: str, argument: Any) -> str:
     """Runs one shard, and answers with an `Answer` as JSON. It stops soon after its caller has stopped waiting."""
     value, wrong = None, ""
     with suppress(OcigcError):

@@ -132,7 +132,7 @@ def _sandbox(entry: dict[str, object], key: str, where: str) -> InUse:
 
 
 def _sandbox_images(node: object, where: str) -> Iterator[InUse]:
-    """Images of sandboxes and others that a runtime keeps, wherever they stand in its configuration."""
+    """Images of sandboxes and others that a runtime keeps, wherever they are in its configuration."""
     if isinstance(node, list):
         for number, each in enumerate(node):
             yield from _sandbox_images(each, f"{where}[{number}]")

@@ -78,7 +78,7 @@ class Source:
 
 
 def documents(document: object) -> list[Any]:
-    """The documents of an array, or the one that stands alone."""
+    """The documents of an array, or a single document."""
     return document if isinstance(document, list) else [document]
 
 

@@ -17,13 +17,13 @@ from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.opening import accepts_path
 from ocigc.layout.snapshot import RECORDING_ALL, Snapshot, load
-from ocigc.native import NEVER, Detail, Store
+from ocigc.native import NEVER, Detail, Store, Verdict
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
 from ocigc.values import frozen, replace
 from ocigc.verification import ledger
 from ocigc.verification.hashing import Hasher, HashTerms, Scope
-from ocigc.verification.scan import Verification, reachable, verify_nodes
+from ocigc.verification.scan import Verification, fault, reachable, verify_nodes
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -137,6 +137,20 @@ class VerifySmall:
             if sum(store.sizes()) > self.most:
                 return None
         return verify(layout, replace(self.options, jobs=1), watch=watch)
+
+
+def doubt(layout: Layout, result: Verification) -> str:
+    """What is wrong with a result that another process has given of a layout; empty where nothing is. What it calls
+    corrupt is hashed once more. Raises Refused and OSError where that cannot be done."""
+    if wrong := fault(result):
+        return wrong
+    for algorithm in {digest.algorithm for digest in result.corrupt if digest.registered}:
+        digests = [digest for digest in result.corrupt if digest.algorithm == algorithm]
+        with Store.listed(layout.fd, algorithm, b"".join(bytes.fromhex(each.encoded) for each in digests)) as store:
+            verdicts = store.verify(range(len(store)), 1).verdicts
+            if Verdict.SOUND in verdicts:
+                return f"it calls {store.digest(verdicts.index(Verdict.SOUND))} corrupt, which is sound"
+    return ""
 
 
 def verify_shard(
