@@ -49,6 +49,7 @@ def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
 def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     """Excludes runs of ocigc that change the layout, but not readers and other writers. Gives the open state directory,
     and the descriptor of the lock: a process that inherits it has the lock too. Waits without limit if `wait` is None.
+    Where the file system has no locks, nothing is excluded: but no run changes a layout there.
     Raises Refused.
     """
     with _locked(layout, fcntl.LOCK_SH, wait) as (state, fd, _):
@@ -72,7 +73,11 @@ def _locked(layout: Layout, operation: int, wait: Duration | None) -> Iterator[t
             continue  # it was removed in this moment
         state, fd = opened
         try:
-            _acquire(fd, operation, deadline)
+            if not _acquire(fd, operation, deadline) and operation == fcntl.LOCK_EX:
+                raise Refused(
+                    f"{layout.path}/{STATE}/{_NAME}: the file system has no locks, so that two runs could not exclude "
+                    "each other: run it on the machine that has the files, or mount it with locks; nothing was changed"
+                )
             if _has_name(fd, layout):
                 yield state, fd, is_new
                 return
@@ -168,13 +173,20 @@ def shared(layout: Layout, wait: Duration) -> Iterator[None]:
                 os.close(fd)
 
 
-def _acquire(fd: int, operation: int, deadline: int | None) -> None:
+def _acquire(fd: int, operation: int, deadline: int | None) -> bool:
+    """Takes a lock. False if the file system has none. Raises Busy and OSError."""
     while True:
         try:
-            return fcntl.flock(fd, operation | fcntl.LOCK_NB)
+            fcntl.flock(fd, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             if deadline is not None and time.monotonic_ns() >= deadline:
                 raise Busy("a prune operation is already running") from None
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return False
+            raise
+        else:
+            return True
         time.sleep(_RETRY / SECOND)
 
 

@@ -80,7 +80,7 @@ def execute(
         size = needed(snapshot, entries, len(to_delete), len(unlease))
         with asking_for(layout, size, needed_files(len(unlease))):
             if wanted.removed or wanted.renamed:
-                preflight.check_index(layout)
+                preflight.check_index(layout, state)
             preflight.check(layout, state, store, to_delete)
             digests = store.digests(to_delete)
             going = docker_list.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError
+from ocigc.errors import MalformedError, Refused
 from ocigc.labels import Unlease
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import STATE
@@ -83,9 +83,13 @@ def write(draft: Dir, journal: Journal | RestoreJournal, like: os.stat_result) -
 
 def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
     """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
-    path = f"{path}/{JOURNAL}"
+    directory, path = path, f"{path}/{JOURNAL}"
     try:
-        document: Any = parse_json(run.read(JOURNAL, _LIMIT), path)
+        content = run.read(JOURNAL, _LIMIT)
+    except Refused as error:
+        raise Refused(f"{directory}/{error}") from None
+    try:
+        document: Any = parse_json(content, path)
     except MalformedError as error:
         raise MalformedError(f"{error}; {_MOVE}") from None
     version = document.get("version") if isinstance(document, dict) else None

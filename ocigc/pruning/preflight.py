@@ -33,7 +33,7 @@ PROBE = ".ocigc-probe"
 _REASONS = {
     errno.EPERM: "its files cannot be removed: not yours, or immutable or append-only (see lsattr)",
     errno.EACCES: "no permission to write",
-    errno.EXDEV: f"files cannot be moved from there to {STATE}: another device, mount or quota",
+    errno.EXDEV: f"files cannot be moved between there and {STATE}: another device, mount or quota",
 }
 BLOCK = 4096  # bytes
 _DIRECTORIES = 16  # that a run makes
@@ -62,8 +62,10 @@ def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) ->
             raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
 
 
-def check_index(layout: Layout) -> None:
-    """Raises Refused where another file cannot take the place of index.json."""
+def check_index(layout: Layout, state: Dir) -> None:
+    """Raises Refused where another file, from the state directory, cannot take the place of index.json."""
+    if os.fstat(state.fd).st_dev != os.fstat(layout.fd).st_dev or _mount_of(state.fd) != _mount_of(layout.fd):
+        raise Refused(f"{layout.path}/{INDEX}: {_REASONS[errno.EXDEV]}; nothing was changed")
     try:
         _try_to_remove(layout.dir, INDEX)
         if _is_mount(layout.dir, INDEX):

@@ -60,6 +60,21 @@ def copy_back(layout: Layout, trash: Dir, digests: Iterable[Digest], aside: Dir)
         return way.bring(digests)
 
 
+def is_back(layout: Layout, trash: Dir, digest: Digest) -> bool:
+    """Whether the layout has a sound file of a blob of the trash: the same file, or another one that is verified.
+    Raises OSError.
+    """
+    algorithm, name = digest.parts
+    with suppress(FileNotFoundError):
+        with layout.dir.below("blobs", algorithm) as target, trash.below("blobs", algorithm) as source:
+            if source.samefile(name, target):
+                return True
+            found = verdict(layout.dir, digest)
+            with suppress(Refused):
+                return found is Verdict.SOUND or (found is Verdict.UNSUPPORTED and _same_content(source, target, name))
+    return False
+
+
 def blobs_in(run: Dir) -> Iterator[tuple[Digest, os.stat_result]]:
     """The blobs in the directory of a run, sorted by algorithm and name. Raises MalformedError for anything
     else in it.

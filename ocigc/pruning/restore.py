@@ -114,7 +114,7 @@ def restore(
         chosen, images = _choose(layout, found, run, image)
         record, wanted = plan_restore(layout, state, chosen, images, name)
         if record.entries:
-            preflight.check_index(layout)
+            preflight.check_index(layout, state)
             with lock.index_lock(layout, wait):
                 pass  # nobody else has it: better to wait now than halfway
         with interrupts_deferred() as check:

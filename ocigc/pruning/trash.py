@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
@@ -24,7 +23,7 @@ from ocigc.native import NEVER
 from ocigc.pruning import journal, run_directory
 from ocigc.pruning.commit import missing_entries
 from ocigc.pruning.journal import Journal
-from ocigc.pruning.put_back import blobs_in
+from ocigc.pruning.put_back import blobs_in, is_back
 from ocigc.pruning.run_directory import TRASH
 from ocigc.strict_json import parse_json
 from ocigc.times import SECOND
@@ -157,17 +156,11 @@ def remove_old(layout: Layout, state: Dir, now: int) -> None:
 
 
 def _has_stayed(layout: Layout, run: Dir, record: Journal, index: Index) -> bool:
-    """Whether index.json has every entry that the run took out of it, and the layout every blob."""
+    """Whether index.json has every entry that the run took out of it, and the layout every blob, sound."""
     content = run_directory.read_before(run)
     if missing_entries(parse(content), content, _positions(record), index)[0]:
         return False
-    for digest, status in _blobs(run, record.id):
-        algorithm, encoded = digest.parts
-        with suppress(FileNotFoundError), layout.dir.below("blobs", algorithm) as directory:
-            if directory.stat(encoded).st_size == status.st_size:
-                continue
-        return False
-    return True
+    return all(is_back(layout, run, digest) for digest, _ in _blobs(run, record.id))
 
 
 def remove(state: Dir, identity: str) -> None:

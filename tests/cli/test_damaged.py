@@ -254,3 +254,7 @@ def test_a_refusal_says_what_to_do_about_the_file(path: str, layout: LayoutWrite
     way_out = "move its directory" if "journal" in path else "repair or remove it"
     refused(ocigc("prune", "--force", "--grace", "0s", layout.path), 3, torn.name, way_out)
     assert layout.has(orphan)
+    torn.unlink()
+    torn.mkdir()
+    refused(ocigc("prune", "--force", "--grace", "0s", layout.path), 3, str(torn.relative_to(layout.path)))
+    assert layout.has(orphan)

@@ -189,6 +189,30 @@ def test_what_was_restored_and_has_stayed_leaves_the_trash(layout: LayoutWriter)
     assert layout.has(both)
 
 
+def test_what_has_rotted_since_it_was_restored_stays_in_the_trash(layout: LayoutWriter) -> None:
+    """The copy in the trash is the only sound one, as where the file system has no hard links."""
+    both, *_ = layout.entries
+    assert ocigc("rm", "--force", "--trash", "1d", layout.path, "example.com/both:1").code == 0
+    assert ocigc("restore", layout.path).code == 0
+    (marker,) = layout.path.glob(".ocigc/trash/*/restored")
+    document = json.loads(marker.read_text())
+    marker.write_text(json.dumps({**document, "at": time.time_ns() - 2 * 3600 * 10**9}))
+    path = layout.blob_path(both)
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(bytes(len(content)))
+    prune = ("prune", "--force", "--filter", "until=1h", layout.path)
+    assert ocigc(*prune).code == 3  # the manifest cannot be believed
+    assert marker.exists()
+    assert ocigc("restore", layout.path).code == 0
+    assert path.read_bytes() == content
+    path.unlink()
+    path.write_bytes(content)
+    marker.write_text(json.dumps({**document, "at": time.time_ns() - 2 * 3600 * 10**9}))
+    assert ocigc(*prune).code == 0
+    assert not marker.exists()
+
+
 def test_without_a_run_the_last_one_that_is_not_restored_comes_back(layout: LayoutWriter) -> None:
     rm = ("rm", "--force", "--allow-empty", "--trash", "1h", layout.path)
     index = entries(layout)

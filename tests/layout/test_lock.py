@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.errors import Busy
+from ocigc.errors import Busy, Refused
 from ocigc.layout import lock
 from ocigc.layout.layout import Layout
 from tests.helpers.command import ocigc
@@ -92,3 +94,22 @@ def test_a_state_that_vanishes_while_it_is_opened(path: Path, monkeypatch: pytes
     with Layout(path) as layout, lock.exclusive(layout, 0):
         assert (path / ".ocigc" / "lock").exists()
     assert left == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads needs no lock, leases protect what a program writes, and nobody changes anything."""
+
+    def flock(_: int, __: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (path / ".ocigc").mkdir()
+    (path / ".ocigc" / "lock").touch()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Layout(path) as layout:
+        with lock.shared(layout, 0):
+            pass
+        with lock.writing(layout, 0):
+            pass
+        with pytest.raises(Refused, match=r"\.ocigc/lock: the file system has no locks"), lock.exclusive(layout, 0):
+            pass

@@ -212,3 +212,16 @@ def test_a_directory_that_nothing_can_come_into_stops_a_restore(
     if obstacle != "mount":
         assert ocigc("restore", layout.path).code == 0
         assert snapshot(layout.path).keys() == before.keys()
+
+
+def test_an_index_on_another_mount_than_the_state_is_known_before(
+    layout: LayoutWriter, mount: Callable[..., None]
+) -> None:
+    """Also where no blob goes."""
+    layout.tag({**layout.entries[0]}, "example.com/kept:2")
+    (layout.path / ".ocigc").mkdir()
+    mount("-t", "tmpfs", "tmpfs", layout.path / ".ocigc")
+    before = snapshot(layout.path)
+    refused(ocigc("rm", "--force", layout.path, "example.com/kept:2"), 3, "index.json", "another device", "nothing was")
+    assert snapshot(layout.path) == before
+    assert not (layout.path / ".ocigc/run").exists()
