@@ -101,7 +101,7 @@ def measure(directory: Path) -> Constants:
 
 def scheduler_seconds(directory: Path) -> float:
     """CPU seconds of a scheduler per task."""
-    from distributed import Client  # noqa: PLC0415
+    from distributed import Client
 
     with Cluster(directory) as cluster:
         for name in ("one", "two"):
@@ -137,7 +137,7 @@ def hash_rate(directory: Path) -> float:
 
 
 def _open(path: Path) -> int:
-    import os  # noqa: PLC0415
+    import os
 
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
 

@@ -17,8 +17,8 @@ _homes: dict[str, str] = {}
 def _read_stub() -> dict[str, str]:
     """The exported names, each with its module. The stub is the only list of them."""
     if not _homes:
-        import ast  # noqa: PLC0415
-        from importlib.resources import files  # noqa: PLC0415
+        import ast
+        from importlib.resources import files
 
         stub = ast.parse(files(__name__).joinpath("__init__.pyi").read_text("utf-8"))
         imports = (node for node in stub.body if isinstance(node, ast.ImportFrom))
@@ -31,12 +31,12 @@ def __getattr__(name: str) -> object:
     if name == "__all__":
         return sorted(_read_stub())
     if name == "__version__":
-        from ocigc._version import __version__  # noqa: PLC0415
+        from ocigc._version import __version__
 
         return __version__
     if name.startswith("_") or name not in _read_stub():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     value: object = getattr(import_module(_homes[name]), name)
     globals()[name] = value

@@ -52,7 +52,7 @@ def instant(moment: int | datetime) -> int:
     """Nanoseconds since 1970 UTC. A datetime without a zone is in the local one."""
     if isinstance(moment, int):
         return moment
-    from datetime import UTC, datetime  # noqa: PLC0415
+    from datetime import UTC, datetime
 
     return nanoseconds(moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC))
 

@@ -37,7 +37,7 @@ class _Fields:
         self._defaults = defaults
 
     def __get__(self, instance: object, owner: Any) -> Any:
-        import dataclasses  # noqa: PLC0415
+        import dataclasses
 
         described = []
         for name, hint in self._hints.items():

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{error}; `ocigc prune -n --plan-out FILE` saves one") from None
     wanted = replace(wanted, dry_run=args.dry_run, wait=args.wait)
     if isinstance(saved, SavedTree):
-        from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
+        from ocigc.cli.prune_tree import prune_tree
 
         args.layout = saved.tree if args.layout is None else args.layout
         args.repository = wanted.repository

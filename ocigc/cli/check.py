@@ -92,7 +92,7 @@ class CheckLayout:
 
 
 def _spread(work: CheckLayout) -> Spread[Findings]:
-    from ocigc.cluster.trees import same  # noqa: PLC0415
+    from ocigc.cluster.trees import same
 
     return same(work, Findings)
 

@@ -197,7 +197,7 @@ class Parser(argparse.ArgumentParser):
         else:
             near = [each for each in names if each.startswith(f"--{name[1:2].lower()}")]
         if not near:
-            from difflib import get_close_matches  # noqa: PLC0415
+            from difflib import get_close_matches
 
             near = get_close_matches(name, names, 1)
         return f": did you mean {' or '.join(near)}?" if near and len(near) <= _FEW else ""
@@ -214,7 +214,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=min(_columns() - 2, 100), max_help_position=28)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        import textwrap  # noqa: PLC0415
+        import textwrap
 
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 

@@ -101,7 +101,7 @@ _OTHERWISE = dict.fromkeys(_COPIES, "ocigc does not copy or tag images; skopeo, 
 
 def load(name: str) -> Command:
     """The command of that name."""
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     command: Command = import_module(f"ocigc.cli.{name}").COMMAND
     return command
@@ -144,14 +144,14 @@ def _suggestion(name: str, others: Sequence[str]) -> str:
 
 
 def _near(word: str, words: Iterable[str]) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415
+    from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, list(words), 1)), None)
 
 
 def parser_of(name: str, command: Command) -> ArgumentParser:
     """The parser of one command."""
-    from ocigc.cli.command import Parser  # noqa: PLC0415
+    from ocigc.cli.command import Parser
 
     parser = Parser(prog=f"ocigc {name}")
     command.fill(parser)
@@ -160,7 +160,7 @@ def parser_of(name: str, command: Command) -> ArgumentParser:
 
 def make_parser() -> ArgumentParser:
     """The parser of the whole command line, for the manual pages and completions."""
-    from ocigc.cli.command import Parser  # noqa: PLC0415
+    from ocigc.cli.command import Parser
 
     parser = Parser(prog="ocigc", description=DESCRIPTION, epilog=EXIT_STATUS)
     parser.add_argument("--version", action="store_true", help="show the version and exit")

@@ -81,7 +81,7 @@ def _listing(*path: str) -> list[str]:
 
 def _images(layout: str) -> Iterator[str]:
     """The names of images, as `ocigc ls` shows them."""
-    import json  # noqa: PLC0415
+    import json
 
     path = os.path.join(layout, "index.json")
     if os.path.getsize(path) > _LIMIT:

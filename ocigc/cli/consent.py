@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def max_delete(text: str) -> MaxDelete:
     """The value of --max-delete."""
-    from ocigc.cli.output.words import parse_size  # noqa: PLC0415
-    from ocigc.pruning.limits import parse_max_delete  # noqa: PLC0415
+    from ocigc.cli.output.words import parse_size
+    from ocigc.pruning.limits import parse_max_delete
 
     try:
         return parse_max_delete(text, parse_size)

@@ -58,7 +58,7 @@ def read(args: argparse.Namespace) -> InUse:
         raise UsageError("--in-use -: standard input can be read only once")
     found = InUse(mirrors=tuple(args.mirror))
     if names:
-        from ocigc.inuse import parse_in_use  # noqa: PLC0415
+        from ocigc.inuse import parse_in_use
     for name in names:
         content = read_file("--in-use", name, dash=True)
         try:
@@ -73,7 +73,7 @@ def read(args: argparse.Namespace) -> InUse:
 def note_unmatched(in_use: InUse, open_layout: Layout, repository: str | None) -> None:
     """Notes references that are in use and match no image of a layout."""
     if in_use:
-        from ocigc.inuse.match import match_layouts  # noqa: PLC0415
+        from ocigc.inuse.match import match_layouts
 
         _note_matching(match_layouts(in_use, [(open_layout, repository)]))
 
@@ -82,7 +82,7 @@ def note_unmatched_below(args: argparse.Namespace, in_use: InUse, tree: Tree, *,
     """The same for all layouts of a tree. With `strict`, raises Refused instead."""
     if not in_use:
         return
-    from ocigc.inuse.match import match_tree  # noqa: PLC0415
+    from ocigc.inuse.match import match_tree
 
     def repository(found: Found) -> str | None:
         return found.repository(args.repository, lambda _: None)  # the command that works on it will note it

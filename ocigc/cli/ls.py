@@ -125,7 +125,7 @@ DEFAULT = ("image", "digest", "created", "size", "shared", "unique", "state")
 def _older(text: str) -> Predicate[Row]:
     now = time.time_ns()
     local_offset = time.localtime(now // SECOND).tm_gmtoff
-    from ocigc.gc.filters import parse_filters  # noqa: PLC0415
+    from ocigc.gc.filters import parse_filters
 
     (limit,) = parse_filters([f"until={text}"], prune_all=True, now=now, local_offset=local_offset).until
     return lambda each: each.usage.image.created is not None and each.usage.image.created < limit
@@ -163,7 +163,7 @@ def _rows(layouts: Sequence[tuple[str, Sequence[Usage]]]) -> Sequence[Row]:
 
 
 def _spread(work: ListImages) -> Spread[Sequence[Usage]]:
-    from ocigc.cluster.trees import same  # noqa: PLC0415
+    from ocigc.cluster.trees import same
 
     return same(work, Sequence[Usage])
 

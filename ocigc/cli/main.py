@@ -43,29 +43,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _version() -> int:
-    from ocigc._version import __version__  # noqa: PLC0415
+    from ocigc._version import __version__
 
     print(f"ocigc {__version__}")
     return 0
 
 
 def _complete(words: Sequence[str]) -> int:
-    from ocigc.cli.complete import complete  # noqa: PLC0415
+    from ocigc.cli.complete import complete
 
     return complete(words)
 
 
 def _overview(code: int) -> int:
-    from ocigc.cli.commands import overview  # noqa: PLC0415
+    from ocigc.cli.commands import overview
 
     print(overview(), end="")
     return code
 
 
 def _command(words: Sequence[str]) -> int:
-    from argparse import Namespace  # noqa: PLC0415
+    from argparse import Namespace
 
-    from ocigc.errors import Refused  # noqa: PLC0415
+    from ocigc.errors import Refused
 
     args = Namespace(answered=False, metrics=None, failure=None)
     os.umask(os.umask(0o077) & 0o077)  # what the owner may do with a new file is not for the umask to say
@@ -85,15 +85,15 @@ def _command(words: Sequence[str]) -> int:
 
 
 def _run(args: Namespace, words: Sequence[str]) -> int:
-    from ocigc.cli import log  # noqa: PLC0415
-    from ocigc.errors import Interrupted, OcigcError  # noqa: PLC0415
+    from ocigc.cli import log
+    from ocigc.errors import Interrupted, OcigcError
 
     try:
         log.use("json" if _given("--log-format", "json", words) else "text")
         _parse(args, words)
         log.use(args.log_format)
         if getattr(args, "metrics_file", None) is not None:
-            from ocigc.cli.options import open_metrics_file  # noqa: PLC0415
+            from ocigc.cli.options import open_metrics_file
 
             args.metrics = open_metrics_file(args)
         code: int = args.run(args)
@@ -116,14 +116,14 @@ def _run(args: Namespace, words: Sequence[str]) -> int:
 
 def _interrupt_on_termination() -> None:
     """Lets SIGTERM end a command in the same orderly way as SIGINT."""
-    import signal  # noqa: PLC0415
+    import signal
 
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _show_help(words: Sequence[str]) -> int:
-    from ocigc.cli.commands import help_of  # noqa: PLC0415
+    from ocigc.cli.commands import help_of
 
     print(help_of(words), end="")
     return 0
@@ -131,7 +131,7 @@ def _show_help(words: Sequence[str]) -> int:
 
 def _parse(args: Namespace, words: Sequence[str]) -> None:
     """Fills `args` from the words, if they can be parsed. Raises UsageError."""
-    from ocigc.cli import commands  # noqa: PLC0415
+    from ocigc.cli import commands
 
     if words[0] == "help":
         args.log_format = "text"
@@ -155,11 +155,11 @@ def _command_first(words: Sequence[str]) -> list[str]:
 
 def _message(error: OcigcError, args: Namespace) -> str:
     """What is wrong, with the option that helps. For a path that is not a layout, also what it is."""
-    from ocigc.cli.log import with_hint  # noqa: PLC0415
-    from ocigc.errors import NotALayout  # noqa: PLC0415
+    from ocigc.cli.log import with_hint
+    from ocigc.errors import NotALayout
 
     if isinstance(error, NotALayout):
-        from ocigc.cli.recognize import recognize  # noqa: PLC0415
+        from ocigc.cli.recognize import recognize
 
         others: list[str] = []
         for name in ("reference", "references", "resources", "run_id", "ids"):
@@ -175,7 +175,7 @@ def _message(error: OcigcError, args: Namespace) -> str:
 
 
 def _describe(error: OSError, args: Namespace) -> str:
-    from ocigc.errors import printable  # noqa: PLC0415
+    from ocigc.errors import printable
 
     if args.answered:
         return f"standard output: {error.strerror or error}; only the report is lost"
@@ -184,9 +184,9 @@ def _describe(error: OSError, args: Namespace) -> str:
 
 
 def _fail(message: str, code: int, args: Namespace, words: Sequence[str]) -> int:
-    from contextlib import suppress  # noqa: PLC0415
+    from contextlib import suppress
 
-    from ocigc.cli import log  # noqa: PLC0415
+    from ocigc.cli import log
 
     # If even this cannot be written, the exit code still says that the command failed.
     with suppress(OSError):

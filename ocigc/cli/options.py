@@ -159,7 +159,7 @@ def open_metrics_file(args: argparse.Namespace) -> MetricsFile:
         raise UsageError("--metrics-file: a dry run has nothing to record; leave out one of the two")
     if len(getattr(args, "layouts", ())) > 1:
         raise UsageError("--metrics-file takes the figures of one layout, or of a tree with --recursive")
-    from ocigc.cli.output.metrics import MetricsFile  # noqa: PLC0415
+    from ocigc.cli.output.metrics import MetricsFile
 
     return MetricsFile(args.metrics_file, args.command, args.layout)
 
@@ -205,7 +205,7 @@ def check_plan_out(args: argparse.Namespace) -> None:
 
 def plan_file(name: str) -> OutputFile:
     """Opens the file of --plan-out. Raises UsageError."""
-    from ocigc.cli.output.output_file import OutputFile  # noqa: PLC0415
-    from ocigc.pruning.saved_plan import MARK  # noqa: PLC0415
+    from ocigc.cli.output.output_file import OutputFile
+    from ocigc.pruning.saved_plan import MARK
 
     return OutputFile(name, MARK, "--plan-out")

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(
                 "--shared-with is for one layout: with --recursive, put all layouts that share blobs into the tree"
             )
-        from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
+        from ocigc.cli.prune_tree import prune_tree
 
         return prune_tree(args, wanted)
     return run_layout(args, replace(wanted, repository=targets.repository(args)))
@@ -78,7 +78,7 @@ def _policy(args: argparse.Namespace) -> Policy | None:
     if args.policy is None:
         return None
     content = options.read_file("--policy", args.policy)
-    from ocigc.pruning.policy_file import parse_policy  # noqa: PLC0415
+    from ocigc.pruning.policy_file import parse_policy
 
     policy = parse_policy(content, printable(args.policy))
     args.policy_text = content.decode()
@@ -121,7 +121,7 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
             if check is not None and (pruned.dry_run or pruned.plan.empty):
                 check(pruned)
             if output is not None:
-                from ocigc.pruning.saved_plan import save  # noqa: PLC0415
+                from ocigc.pruning.saved_plan import save
 
                 limit = consent.limit_text(args)
                 output.write(save(pruned, os.path.abspath(args.layout), wanted, args.policy_text, limit))

@@ -93,7 +93,7 @@ def _existing(text: str) -> str | None:
 
 def _misspelt(path: str) -> str | None:
     """The nearest layout beside it."""
-    from difflib import get_close_matches  # noqa: PLC0415
+    from difflib import get_close_matches
 
     parent, name = os.path.split(path.rstrip("/"))
     with suppress(OSError):
@@ -129,7 +129,7 @@ def _unpack(path: str) -> str:
 
 
 def _archive(path: str) -> str | None:
-    from ocigc.layout.archive import list_archive  # noqa: PLC0415
+    from ocigc.layout.archive import list_archive
 
     try:
         names, layouts = list_archive(path)

@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = prune.run_options(args, request(in_use=in_use_files.read(args), rules=RULE_SETS[args.rules]))
     wanted = replace(wanted, references=tuple(args.references))
     if args.recursive:
-        from ocigc.cli.prune_tree import prune_tree  # noqa: PLC0415
+        from ocigc.cli.prune_tree import prune_tree
 
         return prune_tree(args, wanted)
     return prune.run_layout(args, replace(wanted, repository=targets.repository(args)))

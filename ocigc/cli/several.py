@@ -39,12 +39,12 @@ def tree_workers(args: argparse.Namespace, tree: Tree, watch: Watcher) -> Iterat
 
 def needs_below(workers: Workers | None, tree: Tree, watch: Watcher) -> TreeNeeds:
     """What the layouts of a tree need of each other."""
-    from ocigc.pruning.peers import ReadNeeds, TreeNeeds  # noqa: PLC0415
+    from ocigc.pruning.peers import ReadNeeds, TreeNeeds
 
     now = time.time_ns()
     if workers is None:
         return TreeNeeds(tree, now)
-    from ocigc.cluster.trees import same  # noqa: PLC0415
+    from ocigc.cluster.trees import same
 
     found = workers.each_layout(tree, same(ReadNeeds(now), frozenset[Digest]), Quiet(watch))
     if found.interrupted:
@@ -61,7 +61,7 @@ def each_layout(
     spread: Callable[[Workers], Spread[T]] | None = None,
 ) -> Results[T]:
     """Works on every layout below LAYOUT. Reports errors, and references of `in_use` that match no image."""
-    from ocigc.layout import discover  # noqa: PLC0415
+    from ocigc.layout import discover
 
     if len(getattr(args, "layouts", ())) > 1:
         raise UsageError("--recursive: give one directory, with all layouts below it")
@@ -121,8 +121,8 @@ def each_measured(
     Only what is below the open `directories` may be changed. Reports errors, and references of `in_use` that match no
     image.
     """
-    from ocigc.layout import discover  # noqa: PLC0415
-    from ocigc.pruning.policy_file import own_policy  # noqa: PLC0415
+    from ocigc.layout import discover
+    from ocigc.pruning.policy_file import own_policy
 
     with ExitStack() as stack:
         progress = stack.enter_context(progress_line())
@@ -144,7 +144,7 @@ def each_measured(
         if cluster is None:
             results = discover.each_layout(tree, here, progress)
         else:
-            from ocigc.cluster.trees import Spread  # noqa: PLC0415
+            from ocigc.cluster.trees import Spread
 
             results = cluster.each_layout(tree, Spread(there, here, kind), progress)
     log_errors(results.errors, args.layout)
@@ -157,9 +157,9 @@ def where_found(
     """Works on the layouts below LAYOUT that have an image that REF names, each with the repository of its bare tags.
     With `blobs`, works on all of them if REF may name a blob. Reports errors. Raises UsageError.
     """
-    from ocigc.gc.resolve import NoSuchImage  # noqa: PLC0415
-    from ocigc.layout import discover  # noqa: PLC0415
-    from ocigc.layout.discover import locate  # noqa: PLC0415
+    from ocigc.gc.resolve import NoSuchImage
+    from ocigc.layout import discover
+    from ocigc.layout.discover import locate
 
     with progress_line() as progress, discover.Tree(args.layout, progress.note) as tree:
         targets.share(args, tree)
@@ -187,7 +187,7 @@ def each_given(
     """Reads every layout that was given, and notes references of `in_use` that match no image in it. If there is only
     one layout, its error is raised. With several, it is reported, and the others go on.
     """
-    from ocigc.layout.discover import Results  # noqa: PLC0415
+    from ocigc.layout.discover import Results
 
     values, errors = [], []
     for path in args.layouts:

@@ -43,7 +43,7 @@ def workers(args: argparse.Namespace, layouts: Sequence[str], watch: Watcher) ->
         return
     if not os.path.isdir(args.layout):
         raise UsageError("--cluster: an archive is read by this machine alone")
-    from ocigc.cluster.connect import connect  # noqa: PLC0415
+    from ocigc.cluster.connect import connect
 
     with connect(args.cluster, args.layout, layouts, watch) as found:
         yield found
@@ -82,14 +82,14 @@ def share(args: argparse.Namespace, opened: Layout | Tree) -> None:
         return
     if getattr(args, "cluster", None) is not None:
         raise UsageError("--shared-blobs: workers cannot look there; leave out --cluster")
-    from ocigc.layout.shared_blobs import SharedBlobs  # noqa: PLC0415
+    from ocigc.layout.shared_blobs import SharedBlobs
 
     opened.share(SharedBlobs.at(path))
 
 
 def _note_absence(opened: Layout | Tree) -> None:
     """Notes layouts that have none of their blobs: the user may not know that these are elsewhere."""
-    from ocigc.layout.shared_blobs import lacks_all_blobs  # noqa: PLC0415
+    from ocigc.layout.shared_blobs import lacks_all_blobs
 
     bare = []
     for name, directory in _directories(opened):
@@ -129,7 +129,7 @@ def naming_layout(opened: Layout) -> Iterator[None]:
             error.args = (f"{opened.path}: {error}",)
         raise
     except OSError as error:
-        from ocigc.layout.dirfd import reason  # noqa: PLC0415
+        from ocigc.layout.dirfd import reason
 
         name = error.filename
         if not isinstance(name, str) or name.startswith("/"):
@@ -139,7 +139,7 @@ def naming_layout(opened: Layout) -> Iterator[None]:
 
 def _names(message: str, path: str) -> bool:
     """Whether a message has a path, or one below it, as a word of its own."""
-    import re  # noqa: PLC0415
+    import re
 
     return re.search(rf"(?<![^\s'\"(=]){re.escape(path)}(?![^\s'\"),:;/])", message) is not None
 

@@ -137,7 +137,7 @@ class TreePruning:
     def _plan_elsewhere(
         self, pending: Sequence[Found], asked: Callable[[Found], Demand], watch: Watcher
     ) -> Results[tuple[LayoutAnswer, PlannedNeeds]]:
-        from ocigc.cluster.trees import Spread  # noqa: PLC0415
+        from ocigc.cluster.trees import Spread
 
         assert self._workers is not None
         most = None if self._args.verbose else SHOWN

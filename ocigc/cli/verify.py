@@ -87,11 +87,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
     """Which part of a tree the workers verify layout by layout, and which blob by blob."""
-    from ocigc.cluster.trees import Spread  # noqa: PLC0415
-    from ocigc.layout.completeness import Incomplete  # noqa: PLC0415
-    from ocigc.layout.damage import Affected  # noqa: PLC0415
-    from ocigc.verification.layers import Deep  # noqa: PLC0415
-    from ocigc.verification.verify import VerifySmall, doubt  # noqa: PLC0415
+    from ocigc.cluster.trees import Spread
+    from ocigc.layout.completeness import Incomplete
+    from ocigc.layout.damage import Affected
+    from ocigc.verification.layers import Deep
+    from ocigc.verification.verify import VerifySmall, doubt
 
     def here(layout: Layout, found: Found, watch: Watcher) -> Verification:
         return verify(layout, wanted, watch=watch, hasher=workers.hasher(found.path))
@@ -102,8 +102,8 @@ def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
 
 def _run_shard(args: argparse.Namespace) -> int:
     """Verifies a shard, and writes its fragment."""
-    from ocigc.verification import fragment  # noqa: PLC0415
-    from ocigc.verification.verify import verify_shard  # noqa: PLC0415
+    from ocigc.verification import fragment
+    from ocigc.verification.verify import verify_shard
 
     if args.deep or args.repair_from or args.cluster or args.shared_blobs:
         others = "--deep, --repair-from, --shared-blobs and --cluster"
@@ -135,7 +135,7 @@ def _open(args: argparse.Namespace, progress: Watcher) -> Layout:
     """Opens LAYOUT, which may be any archive."""
     if not os.path.isfile(args.layout):
         return Layout(args.layout)
-    from ocigc.verification.streamed import open_any  # noqa: PLC0415
+    from ocigc.verification.streamed import open_any
 
     return open_any(args.layout, progress, lambda: targets.confine(args))
 

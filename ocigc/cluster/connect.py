@@ -65,8 +65,8 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     dask.distributed, and Refused where there is no scheduler or no usable worker.
     """
     try:
-        import dask  # noqa: PLC0415
-        import distributed  # noqa: PLC0415
+        import dask
+        import distributed
     except ImportError:
         raise UsageError("a cluster needs dask.distributed: pip install 'ocigc[cluster]'") from None
     for name in [each for each in logging.root.manager.loggerDict if each.startswith("distributed")]:

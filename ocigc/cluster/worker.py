@@ -92,7 +92,7 @@ def _host() -> str:
 
 def _listening() -> Report:
     """A progress report that raises once nobody waits for the task that runs in this thread."""
-    from distributed import get_worker  # noqa: PLC0415
+    from distributed import get_worker
 
     try:
         worker = get_worker()

@@ -81,7 +81,7 @@ def no_such_image(
     found = [name for name in known if name.rpartition(":")[0] == repository]
     found = found or [name for name in known if wanted and wanted in name]
     if not found:
-        from difflib import get_close_matches  # noqa: PLC0415
+        from difflib import get_close_matches
 
         found = get_close_matches(wanted, known, _SHOWN)
     if found:

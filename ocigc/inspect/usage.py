@@ -166,6 +166,6 @@ def images(
 
 def _note_pending(layout: Layout, watch: Watcher) -> None:
     if layout.dir.exists(STATE):
-        from ocigc.pruning import run_directory  # noqa: PLC0415
+        from ocigc.pruning import run_directory
 
         run_directory.note_pending(layout, watch)

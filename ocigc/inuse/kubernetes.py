@@ -119,7 +119,7 @@ def load_yaml(text: str, name: str) -> list[object]:
     """The documents, scalars as text; empty ones are left out. Raises UsageError for what is not YAML, or has a key
     twice."""
     try:
-        import yaml  # noqa: PLC0415
+        import yaml
     except ImportError:
         raise UsageError(
             f"{name}: reading YAML needs PyYAML: install ocigc[yaml], or convert the file to JSON"

@@ -28,13 +28,13 @@ def has_blob(directory: Dir, digest: Digest) -> bool:
 def hasher(algorithm: str) -> Any:
     """A hash object for a registered algorithm; None for any other, or where its package is missing."""
     if algorithm in ("sha256", "sha512"):
-        import hashlib  # noqa: PLC0415
+        import hashlib
 
         return hashlib.new(algorithm)
     if algorithm != "blake3":
         return None
     try:
-        from blake3 import blake3  # noqa: PLC0415
+        from blake3 import blake3
     except ImportError:
         return None
     return blake3()

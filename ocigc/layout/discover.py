@@ -180,7 +180,7 @@ def each_layout(
     orderly end, and the interrupt is among the errors.
     """
     # Loading this takes longer than a small command that needs no tree.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor
 
     layouts = tree.found if among is None else among
     stop = Stop()
@@ -209,7 +209,7 @@ def each_layout(
 
 
 def _await(running: Sequence[Future[T]], report: Report | None, members: _TreeWatch) -> None:
-    from concurrent.futures import FIRST_COMPLETED, wait  # noqa: PLC0415
+    from concurrent.futures import FIRST_COMPLETED, wait
 
     left: set[Future[T]] = set(running)
     while left:
@@ -219,7 +219,7 @@ def _await(running: Sequence[Future[T]], report: Report | None, members: _TreeWa
 
 
 def _gather(root: str, layouts: Sequence[Found], running: Sequence[Future[T]], interrupted: bool) -> Results[T]:
-    from concurrent.futures import CancelledError  # noqa: PLC0415
+    from concurrent.futures import CancelledError
 
     values: list[tuple[str, T]] = []
     errors: list[str] = []

@@ -48,7 +48,7 @@ def append(layout: Layout, state: Dir, run: str, command: str, figures: Mapping[
 
 def _user() -> str:
     try:
-        import pwd  # noqa: PLC0415
+        import pwd
 
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

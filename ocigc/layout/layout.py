@@ -120,7 +120,7 @@ class Layout(OpenDirectory):
         """How to turn a directory that only lacks the marker into a layout: caches of older BuildKits are like this."""
         if not self.dir.exists(INDEX):
             return ""
-        from shlex import quote  # noqa: PLC0415
+        from shlex import quote
 
         marker = quote(f'{{"imageLayoutVersion": "{VERSION}"}}')
         return f"; if it is one, write the file: echo {marker} > {quote(f'{self.path}/{MARKER}')}"
@@ -132,7 +132,7 @@ class Layout(OpenDirectory):
         self, report: Report | None = None, detail: Detail | None = None, taken: RemovedLinks | None = None, /
     ) -> Store:
         """Its blobs, as `Blobs.scan` finds them. Raises Refused."""
-        from ocigc.native import Detail, Store  # noqa: PLC0415
+        from ocigc.native import Detail, Store
 
         detail = Detail.NAMES if detail is None else detail
         if self._shared is None:

@@ -101,8 +101,8 @@ def embedded_content(data: object, descriptor: Descriptor) -> bytes | None:
     if not isinstance(data, str) or len(data) > _EMBEDDED_LIMIT:
         return None
     # Such data is rare, and loading these modules takes longer than reading most manifests.
-    import hashlib  # noqa: PLC0415
-    from base64 import b64decode  # noqa: PLC0415
+    import hashlib
+    from base64 import b64decode
 
     try:
         content = b64decode(data, validate=True)

@@ -27,7 +27,7 @@ def open_either(path: str | os.PathLike[str], watch: Watcher = SILENT) -> Layout
         is_file = False
     if not is_file:
         return Layout(path)
-    from ocigc.layout.archive import Archive  # noqa: PLC0415
+    from ocigc.layout.archive import Archive
 
     return Archive(path, watch)
 

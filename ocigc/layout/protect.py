@@ -61,7 +61,7 @@ def hold(
 
 
 def _instant(expires: int | datetime | timedelta, now: int) -> int:
-    from datetime import timedelta  # noqa: PLC0415
+    from datetime import timedelta
 
     return now + nanoseconds(expires) if isinstance(expires, timedelta) else instant(expires)
 

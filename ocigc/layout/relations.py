@@ -178,7 +178,7 @@ def _named(payload: object, depth: int) -> Iterator[str]:
             yield from _digests([f"{algorithm}:{encoded}" for algorithm, encoded in digest.items()])
     wrapped = payload.get("payload")
     if isinstance(wrapped, str):
-        from base64 import b64decode  # noqa: PLC0415
+        from base64 import b64decode
 
         yield from _named(json.loads(b64decode(wrapped, validate=True)), depth - 1)
 

@@ -287,6 +287,6 @@ def _verifying(layout: Layout, store: Store, step: Callable[[], None]) -> None:
             try:
                 return step()
             except Unverifiable:
-                from ocigc.layout import blob_check  # noqa: PLC0415
+                from ocigc.layout import blob_check
 
                 blob_check.verify_uncomputed(layout.dir, store)

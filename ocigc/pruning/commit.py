@@ -193,7 +193,7 @@ def missing_entries(
 
 def index_digest(directory: Dir) -> str | None:
     """The SHA-256, in hex, of the index.json in a directory; None where there is none. Raises OSError and Refused."""
-    from hashlib import sha256  # noqa: PLC0415
+    from hashlib import sha256
 
     digest = sha256()
     try:

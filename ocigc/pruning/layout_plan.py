@@ -123,7 +123,7 @@ def plan_layout(
 
 
 def _explained(snapshot: Snapshot, plan: Plan) -> Iterable[Explanation]:
-    from ocigc.gc.explain import Explanations  # noqa: PLC0415
+    from ocigc.gc.explain import Explanations
 
     return Explanations(plan, snapshot.relations, snapshot.store)
 

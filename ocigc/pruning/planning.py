@@ -69,7 +69,7 @@ def _own_policy(snapshot: Snapshot, watch: Watcher) -> Policy | None:
     """The policy in the layout, if there is one."""
     if not snapshot.layout.dir.exists("ocigc.toml"):
         return None
-    from ocigc.pruning.policy_file import own_policy  # noqa: PLC0415
+    from ocigc.pruning.policy_file import own_policy
 
     return own_policy(snapshot.layout.dir, snapshot.layout.path, watch)
 
@@ -123,7 +123,7 @@ def forecast(
 
 def _match(in_use: InUse, snapshot: Snapshot, watch: Watcher, *, strict: bool) -> None:
     """Notes what is in use but matches no image; with `strict`, raises Refused."""
-    from ocigc.gc.unmatched import Matching  # noqa: PLC0415
+    from ocigc.gc.unmatched import Matching
 
     matching = Matching(in_use)
     matching.see(snapshot.images, lambda digest: snapshot.store.find(digest) is not None)
@@ -159,8 +159,8 @@ def _plan_removal(snapshot: Snapshot, request: Request, references: Sequence[str
 
 def _governed(request: Request, snapshot: Snapshot, policy: Policy, repository: str | None) -> Request:
     """The request under a policy. The policy also decides on named images, unless a filter keeps them."""
-    from ocigc.gc.retention import ImageStates, retain  # noqa: PLC0415
-    from ocigc.layout.completeness import incomplete_images  # noqa: PLC0415
+    from ocigc.gc.retention import ImageStates, retain
+    from ocigc.layout.completeness import incomplete_images
 
     images, parts = snapshot.images, snapshot.relations.part_subjects.keys()
     if parts:  # a part that has a subject is a referrer once the image that it is a part of has gone

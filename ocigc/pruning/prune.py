@@ -38,7 +38,7 @@ def prune(
     """
     options = PruneOptions() if options is None else options
     if elsewhere is None and options.shared_with:
-        from ocigc.pruning.peers import SharedWith  # noqa: PLC0415
+        from ocigc.pruning.peers import SharedWith
 
         elsewhere = SharedWith(options.shared_with, options.request.now)
     if options.dry_run:
@@ -49,14 +49,14 @@ def prune(
             return planned
     with lock.exclusive(layout, options.wait) as state:
         # People wait for a dry run, so it does not load the modules that change a layout.
-        from ocigc.pruning.real_run import prune_locked  # noqa: PLC0415
+        from ocigc.pruning.real_run import prune_locked
 
         return prune_locked(layout, options, confirm, review, watch, taken, elsewhere, state)
 
 
 def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
     if layout.dir.exists(STATE):
-        from ocigc.pruning import run_directory  # noqa: PLC0415
+        from ocigc.pruning import run_directory
 
         run_directory.note_pending(layout, watch)
     planned = plan_layout(layout, options, watch, None, elsewhere)

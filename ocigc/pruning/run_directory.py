@@ -174,7 +174,7 @@ def _draft(state: Dir) -> Iterator[Dir]:
 
 def _write_hashed(parent: Dir, name: str, content: Iterable[bytes], like: os.stat_result) -> str:
     """Writes a new file, and gives the SHA-256 of its content, in hex."""
-    from hashlib import sha256  # noqa: PLC0415
+    from hashlib import sha256
 
     digest = sha256()
 

@@ -65,7 +65,7 @@ def zstd_decoder() -> Decoder | None:
 
 def zstd_by_program(file: IO[bytes]) -> Iterator[bytes]:
     """The same by the program `zstd`, which reads the file itself. Raises FileNotFoundError where there is none."""
-    from subprocess import DEVNULL, PIPE, Popen  # noqa: PLC0415
+    from subprocess import DEVNULL, PIPE, Popen
 
     with Popen(["zstd", "-dcq"], stdin=file, stdout=PIPE, stderr=DEVNULL) as process:
         assert process.stdout is not None

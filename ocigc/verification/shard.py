@@ -60,7 +60,7 @@ def shard_number(digest: Digest, of: int) -> int:
 def inventory(store: Store, of: int) -> tuple[str, ...]:
     """For each of the given number of shards, a checksum of the digests of its blobs. It is equal if and only if the
     blobs are the same."""
-    import hashlib  # noqa: PLC0415  # loads all of OpenSSL
+    import hashlib  # loads all of OpenSSL
 
     sums = [hashlib.sha256() for _ in range(of)]
     for digest in store.digests(range(len(store))):

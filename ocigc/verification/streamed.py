@@ -51,7 +51,7 @@ def open_any(path: str, watch: Watcher, confine: Callable[[], None] = lambda: No
 
 
 def _zstd(path: str) -> Decoder:
-    from shutil import which  # noqa: PLC0415
+    from shutil import which
 
     decoder = zstd_decoder()
     if decoder is not None:

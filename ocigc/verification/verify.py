@@ -157,8 +157,8 @@ def verify_shard(
     layout: Layout, options: VerifyOptions, shard: Shard, *, path: str = "", watch: Watcher = SILENT
 ) -> Seen:
     """What a shard finds in a layout, which is at that path of a tree. Raises as `verify` does."""
-    from ocigc.verification.fragment import Seen  # noqa: PLC0415
-    from ocigc.verification.shard import inventory  # noqa: PLC0415
+    from ocigc.verification.fragment import Seen
+    from ocigc.verification.shard import inventory
 
     began, clock = time.time_ns(), time.monotonic()
     with lock.shared(layout, options.wait):
@@ -220,7 +220,7 @@ def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions,
     )
     if not options.deep or result.unchecked:
         return result
-    from ocigc.verification.layers import verify_layers  # noqa: PLC0415
+    from ocigc.verification.layers import verify_layers
 
     return replace(result, deep=verify_layers(snapshot, options.jobs, watch))
 
@@ -252,7 +252,7 @@ def _record(snapshot: Snapshot, result: Verification, options: VerifyOptions, wa
 
 def _mend(layout: Layout, options: VerifyOptions, state: Dir, watch: Watcher) -> Verification:
     """Verifies and repairs in turns, as a repaired manifest may refer to more missing blobs."""
-    from ocigc.verification.repair import repair  # noqa: PLC0415
+    from ocigc.verification.repair import repair
 
     repaired: list[str] = []
     troubles: list[str] = []

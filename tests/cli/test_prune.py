@@ -295,7 +295,7 @@ def test_wrong_usage(layout: LayoutWriter, arguments: tuple[str, ...]) -> None:
 
 
 def test_a_second_run_is_refused_while_one_is_under_way(layout: LayoutWriter) -> None:
-    import fcntl  # noqa: PLC0415
+    import fcntl
 
     layout.tag(layout.image("a"), "example.com/a:1")
     (layout.path / ".ocigc").mkdir()
@@ -307,7 +307,7 @@ def test_a_second_run_is_refused_while_one_is_under_way(layout: LayoutWriter) ->
 
 
 def test_blake3_and_sha512_manifests(layout: LayoutWriter) -> None:
-    from blake3 import blake3  # noqa: PLC0415
+    from blake3 import blake3
 
     layer = layout.blob("layer under sha512", algorithm="sha512")
     manifest = json.dumps({"schemaVersion": 2, "config": layout.config("b"), "layers": [layer]}).encode()

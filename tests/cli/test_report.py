@@ -356,8 +356,8 @@ def test_names_cannot_break_out_of_the_page(layout: LayoutWriter) -> None:
 
 def test_the_libraries_are_those_that_were_bundled() -> None:
     """Who changes one by hand, or bundles another version, has to say so in SHA256SUMS."""
-    import hashlib  # noqa: PLC0415
-    from importlib import resources  # noqa: PLC0415
+    import hashlib
+    from importlib import resources
 
     vendor = resources.files("ocigc.cli.output.html") / "vendor"
     sums = dict(reversed(line.split("  ")) for line in (vendor / "SHA256SUMS").read_text().splitlines())

@@ -160,7 +160,7 @@ def test_a_blob_that_came_meanwhile_costs_the_run_of_its_shard_alone(layout: Lay
 
 
 def rewrite(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    from ocigc.verification.fragment import _checksum  # noqa: PLC0415
+    from ocigc.verification.fragment import _checksum
 
     content = json.loads(file.read_text())
     content.pop("sum")
@@ -210,12 +210,12 @@ def test_what_is_not_a_whole_fragment(layout: LayoutWriter, tmp_path: Path) -> N
 
 def test_shards_add_to_one_ledger(layout: LayoutWriter) -> None:
     """Also where another shard, which has begun later, writes first."""
-    from array import array  # noqa: PLC0415
-    from contextlib import ExitStack  # noqa: PLC0415
+    from array import array
+    from contextlib import ExitStack
 
-    from ocigc.layout.layout import Layout  # noqa: PLC0415
-    from ocigc.native import Detail, Selection, Store  # noqa: PLC0415
-    from ocigc.verification import ledger  # noqa: PLC0415
+    from ocigc.layout.layout import Layout
+    from ocigc.native import Detail, Selection, Store
+    from ocigc.verification import ledger
 
     later = 10**10  # ns from the time of the files
     began = max(path.stat().st_ctime_ns for path in (layout.path / "blobs").rglob("*")) + later

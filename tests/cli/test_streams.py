@@ -52,7 +52,7 @@ def test_wrong_usage_is_answered_with_one_object(
 @pytest.mark.parametrize("command", [("prune", "--force"), ("prune", "--dry-run"), ("verify",)])
 def test_an_interrupted_run_is_answered_with_one_object(layout: LayoutWriter, command: tuple[str, ...]) -> None:
     # The run waits for a lock that is held until it has been interrupted.
-    import fcntl  # noqa: PLC0415
+    import fcntl
 
     (layout.path / ".ocigc").mkdir()
     with (layout.path / ".ocigc" / "lock").open("w") as lock:

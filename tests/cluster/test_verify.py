@@ -245,7 +245,7 @@ def test_what_one_worker_sees_otherwise_is_hashed_here(layout: LayoutWriter, tmp
 
 
 def start(cluster: Cluster, *arguments: str | Path, patience: float = 60) -> subprocess.Popen[str]:
-    import os  # noqa: PLC0415
+    import os
 
     command = [sys.executable, "-m", "ocigc", "verify", "--cluster", str(cluster.file), *map(str, arguments)]
     environment = {**os.environ, **MANY, "DASK_OCIGC__PATIENCE": str(patience)}

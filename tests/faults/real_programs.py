@@ -88,7 +88,7 @@ PROGRAMS = (
 
 def write() -> None:
     """Does the steps of a writer of `habits`: the process that is stopped where there is no real program."""
-    from tests.faults import habits  # noqa: PLC0415
+    from tests.faults import habits
 
     _, kind, layout, source = sys.argv
     entry = json.loads(Path(source, INDEX).read_text())["manifests"][0]

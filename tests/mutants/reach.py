@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Sets where the lines of this test go."""
-    import sitecustomize  # type: ignore[import-not-found] # noqa: PLC0415
+    import sitecustomize  # type: ignore[import-not-found]
 
     path = _path(item)
     path.unlink(missing_ok=True)

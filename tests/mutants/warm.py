@@ -80,7 +80,7 @@ def _pytest(package: Path, tests: Sequence[str], report: Path) -> int:
     sys.path.insert(0, str(package.parent))
     for name in [name for name in sys.modules if name.partition(".")[0] in ("ocigc", "tests")]:
         del sys.modules[name]  # of the other package
-    import ocigc  # noqa: PLC0415
+    import ocigc
 
     assert ocigc.__file__ == str(package / "__init__.py")
 
@@ -162,7 +162,7 @@ def _command(
         sys.stderr = io.TextIOWrapper(errors, errors="backslashreplace", line_buffering=True)
         sys.argv = ["ocigc", *words]
         gc.collect()
-        from ocigc.cli.main import main  # noqa: PLC0415
+        from ocigc.cli.main import main
 
         try:
             code = main()

@@ -208,7 +208,7 @@ def test_an_index_that_was_displaced_when_it_was_killed_is_not_lost(
     world: World, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two exchanges: the other program's index.json lies in the run's directory."""
-    from ocigc.pruning import commit  # noqa: PLC0415
+    from ocigc.pruning import commit
 
     index, real, new = world.writer.path / "index.json", commit.exchange, world.writer.image("new", ["new"])
     new["annotations"] = {"org.opencontainers.image.ref.name": "example.com/new:1"}
@@ -244,7 +244,7 @@ def test_a_restore_that_is_killed_is_finished_by_the_next_command(
     layout.tag(layout.image("gone", ["gone"]), "example.com/gone:1")
     before = snapshot(layout.path)
     assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
-    from ocigc.pruning import restore_steps, trash  # noqa: PLC0415
+    from ocigc.pruning import restore_steps, trash
 
     target, name = {
         "blobs": (put_back._Way, "_sync"),

@@ -155,9 +155,9 @@ def test_a_symlink_in_place_of_a_directory_is_not_followed(layout: LayoutWriter,
 
 def test_blobs_without_links(layout: LayoutWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the file system has none, they leave the trash, and only once they are back."""
-    from ocigc.layout.dirfd import Dir  # noqa: PLC0415
-    from ocigc.layout.layout import Layout  # noqa: PLC0415
-    from ocigc.pruning.restore import restore  # noqa: PLC0415
+    from ocigc.layout.dirfd import Dir
+    from ocigc.layout.layout import Layout
+    from ocigc.pruning.restore import restore
 
     def link(*_: object) -> None:
         raise OSError(1, "Operation not permitted")
@@ -197,11 +197,11 @@ def test_what_cannot_be_verified_has_to_be_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bytes, same: bool
 ) -> None:
     """Without the library for its algorithm, the file in the way is compared with what comes back."""
-    from ocigc.digest import Digest  # noqa: PLC0415
-    from ocigc.errors import Refused  # noqa: PLC0415
-    from ocigc.layout.dirfd import Dir  # noqa: PLC0415
-    from ocigc.layout.layout import Layout  # noqa: PLC0415
-    from ocigc.pruning.put_back import put_back  # noqa: PLC0415
+    from ocigc.digest import Digest
+    from ocigc.errors import Refused
+    from ocigc.layout.dirfd import Dir
+    from ocigc.layout.layout import Layout
+    from ocigc.pruning.put_back import put_back
 
     monkeypatch.setitem(sys.modules, "blake3", None)
     writer = LayoutWriter(tmp_path / "layout")

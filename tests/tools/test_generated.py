@@ -175,7 +175,7 @@ def test_zsh(directory: Path, words: tuple[str, ...], expected: set[str]) -> Non
 
 
 def test_completion_knows_the_keys_that_filters_have() -> None:
-    from ocigc.cli import du, ls  # noqa: PLC0415
+    from ocigc.cli import du, ls
 
     assert set(FILTERS["prune"]) == set(ACCEPTED)
     assert set(FILTERS["ls"]) == set(ls.FILTERS)

@@ -107,7 +107,7 @@ def done_lines(
         yield _total("Freed", size, "", summary, run)
     else:
         yield _total("Moved", size, "", summary, run)
-        from shlex import quote  # noqa: PLC0415
+        from shlex import quote
 
         restore = f"ocigc restore {'--recursive ' if run.recursive else ''}{quote(run.path)}"
         yield f"To undo it until {format_rfc3339(run.expires)}: {restore}"
