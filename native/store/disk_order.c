@@ -77,7 +77,7 @@ static void take_names(void *context)
         __atomic_store_n(&listing->failed, true, __ATOMIC_RELAXED);
 }
 
-/* The directory was listed a moment ago, so to list it again needs no disk. */
+/* The directory was listed a moment ago, so listing it again needs no disk. */
 static bool list(struct listing *listing, const struct ocigc_digest_table *table)
 {
     int descriptor = ocigc_open_directory(listing->store->blobs, table->name);

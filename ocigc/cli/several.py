@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def tree_workers(args: argparse.Namespace, tree: Tree, watch: Watcher) -> Iterator[Workers | None]:
-    """What --cluster names, to work on the layouts of a tree; None without it. Raises OcigcError."""
+    """The cluster that --cluster names, to work on the layouts of a tree; None without it. Raises OcigcError."""
     with targets.workers(args, [found.path for found in tree.found if found.trouble is None], watch) as found:
         yield found
 

@@ -111,7 +111,7 @@ class TreePruning:
         self._options_of = plain if limit is None else options_that_fit(tree, limit, plain, self._run.as_it_is(), watch)
 
     def plan(self, *, quietly: bool) -> Results[LayoutAnswer]:
-        """What would go; `quietly`, where the run itself will say what there is to say."""
+        """What would go; `quietly`, if the run itself will repeat the notes."""
         elsewhere = None if self._workers is None else self._plan_elsewhere
         return self._counted(self._run.plan(self._plan, quietly=quietly, elsewhere=elsewhere))
 
@@ -169,7 +169,7 @@ class TreePruning:
             output.write(as_file(SavedTree(os.path.abspath(self._tree.path), asked, layouts, tuple(skipped))))
 
     def carry_out(self, planned: Results[LayoutAnswer] | None) -> Results[LayoutAnswer]:
-        """Prunes; nothing but what was `planned`, if that was shown."""
+        """Prunes the layouts. If a plan was shown, carries out nothing but what was `planned`."""
         shown = None if planned is None else {name: answer.goes for name, answer in planned.values}
         taken = RemovedLinks(trash=self._wanted.trash is not None)
 

@@ -1,4 +1,4 @@
-"""What a host sees of a layout. Hosts with one mount see the same; a copy of it has other times, and a stale mount has
+"""What a host sees of a layout. Hosts with the same mount see the same; a copy has other times, and a stale mount has
 another index.json.
 """
 
@@ -20,8 +20,8 @@ _DIGITS = 64
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`index` is the SHA-256 of index.json, or why that cannot be read, and `times` when it was written and touched.
-    `directories` is the same for the directories of blobs, labels and leases, as a SHA-256.
+    """`index` is the SHA-256 of index.json, or why that cannot be read; `times` says when it was written and touched.
+    `directories` does so for the directories of blobs, labels and leases, as a SHA-256.
     """
 
     index: str
@@ -29,7 +29,7 @@ class View:
     directories: str
 
     def difference(self, other: View) -> str:
-        """What is different about the index.json that another host sees; empty where nothing is."""
+        """What is different about the index.json that another host sees; empty if nothing is."""
         if other.index != self.index:
             return "another index.json" if len(other.index) == _DIGITS else printable(other.index)
         return "" if other.times == self.times else "an index.json of another time, as a copy has it"

@@ -54,7 +54,7 @@ class Explanations(Iterable[Explanation]):
         nameless = frozenset(plan.dangling.positions)
         leaving = flags(plan.blobs, len(self._graph))
         images = plan.images.in_order()
-        named = (Decision.STAYS, KeepReason.NOT_DANGLING.value, "")  # to ask an enum takes longer
+        named = (Decision.STAYS, KeepReason.NOT_DANGLING.value, "")  # looking it up in the enum takes longer
         for position, target in zip(images.positions, images.targets(self._graph), strict=True):
             if position in nameless:
                 by = plan.released.get(position, "")

@@ -36,7 +36,7 @@ class Holdings:
         self._found = found
         fates = bytearray(len(store))
         for bit, plan in plans.items():
-            number = int(bit)  # to ask an enum takes longer
+            number = int(bit)  # looking it up in the enum takes longer
             for node in plan.blobs:
                 fates[node] |= number
         self.fates = fates

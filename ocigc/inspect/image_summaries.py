@@ -1,4 +1,4 @@
-"""The images of an overview, as columns: there may be a million."""
+"""The images of an overview, as columns, because there may be a million."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def image_summaries(
     said: Sequence[Plan | None],
     repository: str | None,
 ) -> ImageSummaries:
-    """The images of a layout in their order. `units` are the numbers of their units. `plans` may remove images; those
-    `said` tell why images stay or go, and are None where a prune would be refused. Bare tags belong to the
-    `repository`.
+    """The images of a layout, in order. `units` are the numbers of their units. `plans` may remove images. The plans
+    `said` give the reasons why images stay or go; they are None where a prune would be refused. Bare tags belong to
+    the `repository`.
     """
     images = snapshot.images.in_order()
     fates = _fates(plans, len(snapshot.targets))
@@ -47,7 +47,7 @@ def image_summaries(
 
 
 def _places(images: Images, own: str | None) -> Iterator[Place]:
-    """Of each image the registry and the repository in its name, and whether that is not a reference."""
+    """For each image, the registry and the repository in its name, and whether the name is not a reference."""
     domains: dict[str, str] = {}
     for position, repository in zip(images.positions, images.repositories(own), strict=True):
         if not repository:
@@ -69,17 +69,17 @@ def _is_odd(image: ImageRecord) -> bool:
 
 
 def _fates(plans: Mapping[Fate, Plan], entries: int) -> bytearray:
-    """By position what removes an image."""
+    """By position, what removes an image."""
     found = bytearray(entries)
     for bit, plan in plans.items():
-        number = int(bit)  # to ask an enum takes longer
+        number = int(bit)  # looking it up in the enum takes longer
         for position in plan.pruned.positions:
             found[position] |= number
     return found
 
 
 def _reasons(plans: Sequence[Plan | None], snapshot: Snapshot, images: Images) -> Iterator[tuple[str, ...]]:
-    """Of each image what each plan says of it."""
+    """For each image, what each plan says about it."""
     told = [[_REFUSED] * len(snapshot.targets) for _ in plans]
     for plan, words in zip(plans, told, strict=True):
         if plan is not None:
@@ -94,7 +94,7 @@ def _worded(decision: Decision, rule: str, by: str) -> str:
 
 
 class _Interned(Lazy[T]):
-    """Values of images, of which many have the same: each of these is there once."""
+    """Values of images. Many images have the same value, so each is kept only once."""
 
     def __init__(self, values: Iterable[T]) -> None:
         numbers: dict[T, int] = {}

@@ -1,4 +1,4 @@
-"""A run after its commit: what goes is moved out, and what has come to need it gets it back."""
+"""A run after its commit: blobs that go are moved out, and those that somebody has come to need are put back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The layouts of a tree that is pruned: what each needs of the others, at each stage of the run.
 
-While plans are made, a layout counts with what it needs after its plan; while they are carried out, with all that it
-needs now, until its turn is over.
+While plans are made, what a layout needs after its own plan counts. While they are carried out, all that it needs now
+counts, until its turn is over.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Others:
 
 
 class Neighbours:
-    """The layouts of a tree. `has_pools`: there are layouts without an entry."""
+    """The layouts of a tree. `has_pools` says whether some of them have no entry."""
 
     def __init__(self, tree: Tree, now: int) -> None:
         self.now = now
@@ -107,7 +107,7 @@ class Neighbours:
         return self._wanted.beside(member.found.path)
 
     def note_plan(self, found: Found, plan: PlannedNeeds, *, elsewhere: bool = False) -> None:
-        """Records what a plan says about its layout. It may have been made `elsewhere`: in another process."""
+        """Records what a plan says about its layout. With `elsewhere`, it was made in another process."""
         if elsewhere:
             self._planned_elsewhere.add(found)
         member = self._members[found]
@@ -189,7 +189,7 @@ class Neighbours:
         self._shares = self.has_pools
 
     def outdated(self, among: Iterable[Found]) -> list[Found]:
-        """Those of them that are asked for more than their plans took into account."""
+        """The layouts that are asked for more than their plans took into account."""
         return [found for found in among if self._is_outdated(self._members[found])]
 
     def _is_outdated(self, member: TreeMember) -> bool:
@@ -204,18 +204,18 @@ class Neighbours:
             return False
 
     def read_all(self) -> None:
-        """Finds out what all of them need now."""
+        """Reads what all layouts need now."""
         self.read_indexes()
         for member in self._members.values():
             member.after = member.read_needs(self.now)
             self._recount(member)
 
     def note_sharing(self) -> None:
-        """Takes note of whether any of them keeps something for another by the plans so far."""
+        """Records whether any layout keeps something for another, by the plans so far."""
         self._shares = self._shares or any(member.kept_for_others for member in self._members.values())
 
     def forget_kept(self) -> None:
-        """Pools are read again when they are next asked what they keep."""
+        """Forgets what pools keep, so that they are read again when they are next asked."""
         self._kept.clear()
 
     def demand(self, found: Found) -> Demand:
@@ -228,7 +228,7 @@ class Neighbours:
         return Demand(member.asked, self.unknown_to(member), belongs, self.has_pools)
 
     def failed(self, found: Found) -> None:
-        """One could not be worked on: all of it stays, also what others have come to ask for."""
+        """Records that a layout could not be worked on: all of it stays, even what others have come to ask for."""
         member = self._members[found]
         self._read_again(member)
         member.after = member.needs
@@ -265,7 +265,7 @@ class Neighbours:
 
     @contextmanager
     def turn(self, found: Found) -> Iterator[Others]:
-        """The turn of one: it is over when the work on it has succeeded."""
+        """The turn of a layout: it is over when the work on it has succeeded."""
         member = self._members[found]
         if self._executing and self._shares and member.stamp == ():
             member.stamp = member.stamp_now()
@@ -276,7 +276,7 @@ class Neighbours:
             self._recount(member)
 
     def with_more_to_go(self, among: Iterable[Found]) -> list[Found]:
-        """Those of them that have kept blobs that others needed only until their own turn was over."""
+        """The layouts that have kept blobs that others needed only until their own turn was over."""
         # A layout that has lost its last entry is a pool now, and keeps what others still have. So it comes last.
         members = sorted(map(self._members.__getitem__, among), key=lambda each: each.emptied)
         return [each.found for each in members if each.done and not each.kept_for_others <= self.needed_beside(each)]

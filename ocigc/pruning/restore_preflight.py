@@ -1,5 +1,5 @@
-"""Finds what would stop a restore halfway, before it changes anything: directories that files cannot come into, and a
-full disk.
+"""Finds out, before a restore changes anything, what would stop it halfway: directories that files cannot be moved
+into, and a full disk.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _RESTORED = 24  # bytes of an entry in the list of what was restored
 
 
 def arriving(layout: Layout, state: Dir, digests: Iterable[Digest]) -> tuple[list[tuple[str, str]], int]:
-    """Where files will come out of the trash if these blobs do: each directory (`blobs` or `labels`, and the
-    algorithm). And how many label files come, at most. Raises OSError and Refused.
+    """The directories (`blobs` or `labels`, and the algorithm) that files come back to if these blobs come out of the
+    trash; and how many label files come, at most. Raises OSError and Refused.
     """
     absent = set()
     for digest in digests:
@@ -51,7 +51,7 @@ def arriving(layout: Layout, state: Dir, digests: Iterable[Digest]) -> tuple[lis
 
 
 def check(layout: Layout, state: Dir, places: Iterable[tuple[str, str]]) -> None:
-    """Raises Refused where files cannot come into one of the directories, and OSError on a full disk."""
+    """Raises Refused where files cannot be moved into one of the directories, and OSError on a full disk."""
     for top, algorithm in places:
         try:
             with suppress(FileNotFoundError), layout.dir.below(top, algorithm) as directory:
@@ -64,7 +64,7 @@ def check(layout: Layout, state: Dir, places: Iterable[tuple[str, str]]) -> None
 
 
 def needed_later(layout: Layout, record: RestoreJournal, labels: int) -> int:
-    """Bytes that a restore needs when its journal is written, with so many label files. Raises OSError."""
+    """Bytes that a restore with that many label files needs after its journal is written. Raises OSError."""
     entries = _entries_size(record)
     listed = layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
     files = (layout.dir.stat(INDEX).st_size + entries, 2 * listed, _RESTORED * len(record.entries))
@@ -72,7 +72,7 @@ def needed_later(layout: Layout, record: RestoreJournal, labels: int) -> int:
 
 
 def needed_in_all(record: RestoreJournal, digests: Sequence[Digest], later: int) -> int:
-    """Bytes that a restore needs, with those that it needs later."""
+    """Bytes that a restore needs in all."""
     journal = JOURNAL_SIZE + 2 * _entries_size(record) + UNLEASE_SIZE * len(record.unlease)
     return _in_blocks(journal) + _in_blocks(LONG_LINE * len(digests)) + later + 2 * BLOCK
 

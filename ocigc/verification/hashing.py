@@ -1,4 +1,4 @@
-"""Hashes blobs: all of them, or those that the ledger does not know well enough."""
+"""Hashes blobs: all of them, or those for which the ledger has no good record."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ocigc.values import frozen, replace
 
 
 class Scope(Enum):
-    """What is read."""
+    """Which blobs are read."""
 
     ALL = auto()
     CHANGED = auto()
     """Blobs that are new or were touched since they were verified."""
     QUICK = auto()
-    """All blobs, but those that the ledger knows are only compared."""
+    """All blobs; those that the ledger knows are only compared with it."""
     OLDER = auto()
     """Blobs that were verified before an instant, the oldest first."""
 
@@ -80,7 +80,7 @@ class Threads:
 @frozen
 class BlobVerdicts:
     """The nodes to hash, with a Verdict for each; how many others were skipped, how many were compared and found
-    unchanged, and how many were left as time was up.
+    unchanged, and how many were left because time was up.
     """
 
     nodes: array[int]
@@ -99,8 +99,8 @@ def read_blobs(
     terms: HashTerms,
     hasher: Hasher | None = None,
 ) -> BlobVerdicts:
-    """Reads what the terms say, on threads or by the hasher; records in the ledger what it finds. Without one there is
-    only ALL.
+    """Reads what the terms say, on threads or by the hasher, and records in the ledger what it finds. Without a ledger,
+    the only scope is ALL.
     """
     by = Threads(terms.jobs) if hasher is None else hasher
     if ledger is None:
