@@ -305,6 +305,8 @@ uint32_t ocigc_store_count(const ocigc_store *store);
 uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t length);
 /* The same for the target of every entry of an index. */
 void ocigc_store_find_targets(const ocigc_store *store, const struct ocigc_index *index, uint32_t *nodes);
+/* Of `count` nodes those in `places`; UINT32_MAX where there is no such place. */
+void ocigc_nodes_at(const uint32_t *nodes, size_t count, const uint32_t *places, size_t place_count, uint32_t *out);
 /* Those of `count` nodes whose algorithm is registered; returns how many. */
 size_t ocigc_store_sweepable(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t *out);
 /* Lists the nodes whose blobs an earlier scan of the same layout did not find. */

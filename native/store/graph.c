@@ -311,6 +311,12 @@ size_t ocigc_list(const uint32_t *nodes, uint32_t count, uint32_t *out, size_t c
     return count;
 }
 
+void ocigc_nodes_at(const uint32_t *nodes, size_t count, const uint32_t *places, size_t place_count, uint32_t *out)
+{
+    for (size_t i = 0; i < place_count; i++)
+        out[i] = places[i] < count ? nodes[places[i]] : UINT32_MAX;
+}
+
 int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node)
 {
     uint32_t taken = ocigc_graph_flags(store->graph, node) >> OCIGC_NODE_TAKEN_SHIFT;

@@ -8,6 +8,8 @@
 /* Large enough that system calls and waking the next thread cost nothing, small enough that the threads end
  * together. */
 enum { BUFFER_BYTES = 512 << 10 };
+/* Blocks of 512 bytes: of one buffer of names, the disk gives some thousand of them, or a few. */
+enum { COLD_BLOCKS = 256 };
 
 void ocigc_directory_init(struct ocigc_directory *directory, int descriptor)
 {
@@ -56,7 +58,7 @@ static ssize_t begin(struct ocigc_directory *directory, char *buffer)
     ssize_t length = list(directory, buffer);
     int cause = errno;
     directory->is_begun = true;
-    if (blocks_read() > before)
+    if (blocks_read() - before >= COLD_BLOCKS)
         ocigc_list_ahead_start(&directory->ahead, directory->descriptor);
     errno = cause;
     return length;

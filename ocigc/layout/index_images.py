@@ -10,7 +10,7 @@ from ocigc.errors import Remedy, UsageError
 from ocigc.gc.graph import Graph, Groups, Walks
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name, repository_of
-from ocigc.native import NO_NODE, Entries, NameForm
+from ocigc.native import NO_NODE, Entries, NameForm, nodes_at
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
 from ocigc.values import field, frozen, replace
 
@@ -94,7 +94,7 @@ class _Columns:
     kinds: bytes
     again: Mapping[int, Sequence[int]]
     lists: bool
-    targets: Sequence[int] = ()
+    targets: array[int] = field(default_factory=lambda: array("I"))
     created: Sequence[int | None] = ()
     forms: Mapping[int, Media] = field(default_factory=dict)
     labelled: Mapping[int, Sequence[str]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class IndexImages:
     `ocigc.gc.images.Images`.
     """
 
-    def __init__(self, names: _Names, columns: _Columns, positions: Sequence[int]) -> None:
+    def __init__(self, names: _Names, columns: _Columns, positions: array[int]) -> None:
         self._names = names
         self._columns = columns
         self._positions = positions
@@ -135,7 +135,7 @@ class IndexImages:
             positions = array("I", (n for n, before in enumerate(firsts) if n == before))
         return cls(names, _Columns(bytes(kinds), again, lists), positions)
 
-    def located(self, targets: Sequence[int]) -> IndexImages:
+    def located(self, targets: array[int]) -> IndexImages:
         """The same images in a store, given the nodes of the targets of all entries."""
         return IndexImages(self._names, replace(self._columns, targets=targets), self._positions)
 
@@ -223,7 +223,7 @@ class IndexImages:
         return self.with_labelled({}) if self._columns.labelled else self
 
     def targets(self, graph: Graph) -> array[int]:  # noqa: ARG002
-        return array("I", map(self._columns.targets.__getitem__, self._positions))
+        return nodes_at(self._columns.targets, self._positions)
 
     def groups(self, graph: Graph, *, forward: bool = False) -> Groups:
         targets = self.targets(graph)

@@ -164,7 +164,7 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
         # A file of 0 bytes that another layout needs stays, but it refers to nothing.
         told = array("I", (node for node in needed if store.size(node)))
         others = _other_roots(all_leases, store, now) + told
-        subjects = _read_manifests(layout, index.entries, images, others, store, watch)
+        subjects = _read_manifests(layout, index.entries, images, targets, others, store, watch)
         images = images.read_as(_forms(index.entries, targets, store))
         _verifying(layout, store, lambda: store.find_referrers(terms.in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
@@ -194,6 +194,7 @@ def _read_manifests(
     layout: Layout,
     entries: Entries,
     images: IndexImages,
+    targets: array[int],
     others: array[int],
     store: Store,
     watch: Watcher,
@@ -201,7 +202,7 @@ def _read_manifests(
     """Reads the manifests that the entries and the roots `others` reach. Gives the subjects of referrers."""
     references, medias = entries.reference_roots(store)
     further = images.labelled(store) + others
-    roots = entries.targets(store) + references + further
+    roots = targets + references + further
     types = entries.medias() + medias + bytes([Media.NONE]) * len(further)
     layout.read_ahead(store, roots, types, watch)
     _verifying(layout, store, lambda: store.expand(roots, types, watch("Reading manifests")))

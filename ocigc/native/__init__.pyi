@@ -1,7 +1,7 @@
 """What `ocigc.native` exports, for type checkers."""
 
 from ocigc.native.blobs import ArchiveMember, MemberKind
-from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable
+from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable, nodes_at
 from ocigc.native.documents import (
     Config,
     JsonMember,
@@ -47,6 +47,7 @@ __all__ = [
     "map_blobs",
     "media_of",
     "members",
+    "nodes_at",
     "parse_children",
     "parse_config",
     "parse_document",

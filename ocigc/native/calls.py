@@ -143,6 +143,13 @@ def pointer(nodes: array[int]) -> object:
     return ffi.from_buffer("uint32_t[]", nodes)
 
 
+def nodes_at(nodes: array[int], places: array[int]) -> array[int]:
+    """The nodes in some places of an array; NO_NODE where it has no such place."""
+    found = array("I", bytes(4 * len(places)))
+    lib.ocigc_nodes_at(pointer(nodes), len(nodes), pointer(places), len(places), pointer(found))
+    return found
+
+
 def bytes_pointer(values: bytearray) -> object:
     """The `uint8_t *` of a bytearray that the core fills."""
     return ffi.from_buffer("uint8_t[]", values, require_writable=True)
