@@ -134,11 +134,10 @@ class Explorer:
         done: at once after the step before it, or right after one of the later calls that depend on it. Those that are
         not to come to a state before this step that is known."""
         done = len(order.at)
-        steps = trial.writer.steps()
-        if len(trial.steps) < done:
+        if done == len(trial.writer.steps()) or len(trial.steps) < done:
             return
         gave_up = trial.failed and len(trial.steps) == done
-        places = [] if gave_up or done == len(steps) else self._places(trial, order)
+        places = [] if gave_up else self._places(trial, order)
         before, found = states(trial.tree, trial.calls[: trial.length], trial.code, trial.steps[:done], places)
         self.outcome.strayed += order.past not in ("", before)
         for at, state in zip(places, found, strict=True):
@@ -154,8 +153,8 @@ class Explorer:
         calls = trial.calls[first : trial.length]
         step, *others = trial.writer.steps()[len(order.at) :]
         places = [first, *(first + number + 1 for number in dependent(calls, step))]
-        last = max((first + number + 1 for each in others for number in dependent(calls, each)), default=0)
-        return places if places[-1] < last else places[:-1]
+        rest = calls[places[-1] - first :]
+        return places if any(depend(call, each) for each in others for call in rest) else places[:-1]
 
     def everywhere(self) -> Ends:
         """The ends of all orders of all steps and calls, those too that make no difference."""

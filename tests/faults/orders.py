@@ -240,13 +240,14 @@ def _act(
     """Both actors, until each has come to its end."""
     pending = [*order.at, *(() if order.kill is None else (order.kill,))]
     steps = iter(trial.writer.steps())
+    seen = len(order.at) < len(trial.writer.steps())  # after an order of all steps, no other one branches off
 
     def act() -> bool:
         check.at_a_moment()
         at = pending.pop(0)
         if order.kill is not None and not pending:
             return False
-        _step(trial, steps, at)
+        _step(trial, steps, at, seen=seen)
         return True
 
     run = actor.run(layout, command.arguments(template, layout), tuple(pending), act, exchange=command.exchange)
@@ -257,7 +258,7 @@ def _act(
     trial.code = run.result.code
     while not (trial.finished or trial.failed):
         check.at_a_moment()
-        _step(trial, steps, trial.length)
+        _step(trial, steps, trial.length, seen=False)
     trial.final = _final(layout)
     if order.kill is None:
         check.at_the_end()
@@ -307,7 +308,8 @@ def _restore_all(actor: Actor, layout: Path) -> None:
         assert result.code == 0, result
 
 
-def _step(trial: Trial, steps: Iterator[Step], at: int) -> None:
+def _step(trial: Trial, steps: Iterator[Step], at: int, *, seen: bool) -> None:
+    """Does the next step. Where it is `seen`, it is told what the files are before and after it."""
     if trial.failed or trial.finished:
         return
     step = next(steps, None)
@@ -315,7 +317,7 @@ def _step(trial: Trial, steps: Iterator[Step], at: int) -> None:
         trial.finished = True
         return
     writer, files = trial.writer, trial.writer.files
-    before = scan(writer.layout) if step.changes or step.writes else None
+    before = scan(writer.layout) if seen and (step.changes or step.writes) else None
     try:
         step.act()
     except Failed:
