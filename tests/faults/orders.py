@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -279,8 +278,8 @@ def _go_on(actor: Actor, template: Template, command: Command, layout: Path, tri
 
 def _end(layout: Path, trial: Trial, check: Check) -> str | None:
     """All that the next commands can see, but for the time; None where an unfinished run is a part of that."""
-    ours = layout / ".ocigc"
-    if replaced_unseen.__name__ in check.excused or {*os.listdir(ours)} - {"lock", "history.jsonl", "trash"}:
+    ours = {path.name for path in layout.glob(".ocigc/*")}
+    if replaced_unseen.__name__ in check.excused or ours - {"lock", "history.jsonl", "trash"}:
         return None
     found = []
     for path, seen in sorted(scan(layout).items()):
