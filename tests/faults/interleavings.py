@@ -112,21 +112,17 @@ class Explorer:
         return self.outcome
 
     def explore(self, most: int = 0, *, merge: bool = True) -> Ends:
-        """All orders, or `most` of them; the ends that they come to. Those that come to the same state are tried too
-        unless they `merge`."""
+        """All orders, or about `most` of them at random; the ends that they come to. Those that come to the same state
+        are tried too unless they `merge`."""
         ends: Ends = set()
         known: set[tuple[int, str]] = set()
 
         def note(trial: Trial, order: Order) -> list[Order]:
             ends.add(frozenset(trial.final.items()))
             self._tried.append((order, trial.length))
-            found = list(self._branches(trial, order, known if merge else set()))
-            if most and len(known) > most:
-                self.outcome.left += len(found)
-                return []
-            return found
+            return list(self._branches(trial, order, known if merge else set()))
 
-        self._explore([Order()], note)
+        self._explore([Order()], note, most)
         return ends
 
     def _branches(self, trial: Trial, order: Order, known: set[tuple[int, str]]) -> Iterator[Order]:
@@ -212,8 +208,8 @@ class Explorer:
     def _perform(self, actor: Actor, order: Order, layout: Path) -> Trial:
         return perform(actor, self._template, self._command, self._kind, order, layout, self._ended)
 
-    def _explore(self, first: Sequence[Order], more: Callable[[Trial, Order], Iterable[Order]]) -> None:
-        pending = list(first)
+    def _explore(self, first: Sequence[Order], more: Callable[[Trial, Order], Iterable[Order]], most: int = 0) -> None:
+        pending, rng = list(first), random.Random(0)
         busy = 0
         changed = threading.Condition()
 
@@ -225,7 +221,11 @@ class Explorer:
                         changed.wait()
                     if not pending:
                         return
-                    order = pending.pop()
+                    if most and self.outcome.tried >= most:
+                        self.outcome.left += len(pending)
+                        pending.clear()
+                        return
+                    order = pending.pop(rng.randrange(len(pending)) if most else -1)
                     busy += 1
                 try:
                     found = self._try(
