@@ -65,11 +65,12 @@ def walks(trial: Trial, rng: random.Random, number: int) -> Iterator[Order]:
 
 @dataclass(slots=True)
 class OrdersTried(Outcome):
-    """A trial is an order, or one of the `kills`. `expected` is the number of orders that differ by what makes a
+    """A trial is an order, one of the `walks` at random, or one of the `kills`. `expected` is the number of orders that differ by what makes a
     difference in an undisturbed run, `strayed` that of those that did not come to the state that was expected; `left`
     were not tried."""
 
     kills: int = 0
+    walks: int = 0
     expected: int = 0
     strayed: int = 0
     left: int = 0
@@ -77,12 +78,12 @@ class OrdersTried(Outcome):
     @property
     def orders(self) -> int:
         """How many orders were tried."""
-        return self.tried - self.kills
+        return self.tried - self.kills - self.walks
 
     def _bounds(self) -> str:
         left = f", {self.left:,} or more left" if self.left else ""
         strayed = f", {self.strayed:,} strayed" if self.strayed else ""
-        return f": {self.orders:,} orders for {self.expected:,}, {self.kills:,} kills{left}{strayed}"
+        return f": {self.orders:,} orders for {self.expected:,}, {self.walks:,} at random, {self.kills:,} kills{left}{strayed}"
 
 
 class Explorer:
@@ -103,6 +104,7 @@ class Explorer:
         ends = self.explore(most)
 
         def check(trial: Trial, order: Order) -> tuple[()]:
+            self.outcome.walks += 1
             if not most and frozenset(trial.final.items()) not in ends:
                 self._fault(order, "another end")
             return ()
