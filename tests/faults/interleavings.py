@@ -65,9 +65,9 @@ def walks(trial: Trial, rng: random.Random, number: int) -> Iterator[Order]:
 
 @dataclass(slots=True)
 class OrdersTried(Outcome):
-    """A trial is an order, one of the `walks` at random, or one of the `kills`. `expected` is the number of orders that differ by what makes a
-    difference in an undisturbed run, `strayed` that of those that did not come to the state that was expected; `left`
-    were not tried."""
+    """A trial is an order, one of the `walks` at random, or one of the `kills`. `expected` is the number of orders that
+    differ by what makes a difference in an undisturbed run, `strayed` that of those that did not come to the state that
+    was expected; `left` were not tried."""
 
     kills: int = 0
     walks: int = 0
@@ -83,7 +83,8 @@ class OrdersTried(Outcome):
     def _bounds(self) -> str:
         left = f", {self.left:,} or more left" if self.left else ""
         strayed = f", {self.strayed:,} strayed" if self.strayed else ""
-        return f": {self.orders:,} orders for {self.expected:,}, {self.walks:,} at random, {self.kills:,} kills{left}{strayed}"
+        others = f"{self.walks:,} at random, {self.kills:,} kills"
+        return f": {self.orders:,} orders for {self.expected:,}, {others}{left}{strayed}"
 
 
 class Explorer:
