@@ -49,7 +49,7 @@ def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
 def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     """Excludes runs of ocigc that change the layout, but not readers and other writers. Gives the open state directory,
     and the descriptor of the lock: a process that inherits it has the lock too. Waits without limit if `wait` is None.
-    Where the file system has no locks, nothing is excluded: but no run changes a layout there.
+    Where the file system has no locks, nothing is excluded; but then no run changes the layout.
     Raises Refused.
     """
     with _locked(layout, fcntl.LOCK_SH, wait) as (state, fd, _):
@@ -60,8 +60,8 @@ def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
 def _locked(layout: Layout, operation: int, wait: Duration | None) -> Iterator[tuple[Dir, int, bool]]:
     """Gives the open state directory, the descriptor of the lock, and whether this has made the directory.
 
-    A run that made it and left nothing in it removes it, with the lock. So a lock counts only on the file that has the
-    name, as with that of BuildKit.
+    A run that made it and left nothing in it removes it, with the lock. So a lock counts only if its file still has the
+    name, as with BuildKit's lock.
     """
     deadline = None if wait is None else time.monotonic_ns() + nanoseconds(wait)
     is_new = False
@@ -70,7 +70,7 @@ def _locked(layout: Layout, operation: int, wait: Duration | None) -> Iterator[t
             is_new |= _make_state(layout)
             opened = _open_state(layout)
         if opened is None:
-            continue  # it was removed in this moment
+            continue  # another process has just removed it
         state, fd = opened
         try:
             if not _acquire(fd, operation, deadline) and operation == fcntl.LOCK_EX:

@@ -98,7 +98,7 @@ class Snapshot:
 
 
 class Record(Enum):
-    """What the store records instead of raising Refused."""
+    """What the store records instead of raising Refused for it."""
 
     NOTHING = auto()
     DAMAGE = auto()
