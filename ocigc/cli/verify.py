@@ -127,7 +127,8 @@ def _run_shard(args: argparse.Namespace) -> int:
     options.measure(args, as_metrics(result))
     args.answered = True
     way = {**wanted.way, "recursive": str(args.recursive)}
-    print(fragment.dump(fragment.make(printable(args.layout), args.shard, way, layouts, errors)), end="")
+    root = printable(os.path.abspath(args.layout))
+    print(fragment.dump(fragment.make(root, args.shard, way, layouts, errors)), end="")
     return code_of(result)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocigc.cluster.view import View, view
-from ocigc.errors import OcigcError
+from ocigc.errors import OcigcError, Remedy
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Work
 from ocigc.layout.layout import Layout
@@ -26,6 +26,14 @@ class LayoutShard:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a worker has noted, and the remedy, if there is one."""
+
+    text: str
+    remedy: Remedy | None
+
+
+@dataclass(frozen=True, slots=True)
 class LayoutResult:
     """The result for one layout: what the worker saw of it before, the number of the root's device there, notes, and
     the plain form of the result; None where the worker could not read it.
@@ -33,7 +41,7 @@ class LayoutResult:
 
     view: View
     device: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     value: Any
 
 
@@ -42,14 +50,14 @@ class _Listening:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
 
     def __call__(self, _: str, /) -> Report:
         return self._report
 
     def note(self, message: str) -> None:
         """Keeps a note for the host that waits for the shard."""
-        self.notes.append(message)
+        self.notes.append(Note(str(message), getattr(message, "remedy", None)))
 
 
 def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:

@@ -77,25 +77,31 @@ def _unpacked(text: str, size: int) -> bytes:
 
 def run(shard: ManifestShard, report: Report) -> Manifests:
     """Reads a shard. Raises OSError where its layout cannot be opened."""
+    with Dir.at(shard.root) as root, root.below(*shard.path.split("/")) as layout:
+        try:
+            blobs = layout.below("blobs")
+        except FileNotFoundError:
+            return Manifests.of({})
+        with blobs, _ManifestReader(blobs) as reader:
+            return Manifests.of(_read(reader, shard.digests.split(" "), report))
+
+
+def _read(reader: _ManifestReader, digests: Iterable[str], report: Report) -> Mapping[Digest, bytes]:
+    """The documents with these digests, and those that they name, level by level."""
     found: dict[Digest, bytes] = {}
     left = _MOST
-    with (
-        Dir.at(shard.root) as root,
-        root.below(*shard.path.split("/"), "blobs") as blobs,
-        _ManifestReader(blobs) as reader,
-    ):
-        level = [digest for each in shard.digests.split(" ") if (digest := Digest.parse_registered(each)) is not None]
-        while level:
-            below: dict[Digest, None] = {}
-            for digest, content in reader.read(level):
-                report(Progress(len(found), _MOST - left, 0, 0))
-                if content is None or len(content) > left:
-                    continue
-                left -= len(content)
-                found[digest] = content
-                below.update(dict.fromkeys(_manifests(content)))
-            level = [digest for digest in below if digest not in found]
-    return Manifests.of(found)
+    level = [digest for each in digests if (digest := Digest.parse_registered(each)) is not None]
+    while level:
+        below: dict[Digest, None] = {}
+        for digest, content in reader.read(level):
+            report(Progress(len(found), _MOST - left, 0, 0))
+            if content is None or len(content) > left:
+                continue
+            left -= len(content)
+            found[digest] = content
+            below.update(dict.fromkeys(_manifests(content)))
+        level = [digest for digest in below if digest not in found]
+    return found
 
 
 class _ManifestReader:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from ocigc.cluster.layout_shard import LayoutResult, LayoutShard
+from ocigc.cluster.layout_shard import LayoutResult, LayoutShard, Note
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.cluster.spread_layout import SpreadLayout
 from ocigc.cluster.task_run import run_tasks
 from ocigc.cluster.view import View, view
-from ocigc.errors import printable
+from ocigc.errors import Message, printable
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
 from ocigc.layout.layout import INDEX, Layout
@@ -118,7 +118,7 @@ class _Spreading(Generic[T]):
         self.errors: dict[str, str] = {}
         self._left: set[str] = set()
         self._running: dict[str, Task] = {}
-        self._notes: dict[str, Sequence[str]] = {}
+        self._notes: dict[str, Sequence[Note]] = {}
 
     def run(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> bool:
         """Works on layouts, given the bytes of their index.json by path. Returns whether an interrupt came."""
@@ -131,7 +131,7 @@ class _Spreading(Generic[T]):
             return True
         for found in layouts:
             for note in self._notes.get(found.path, ()):
-                self._watch.note(note)
+                self._watch.note(Message(printable(note.text), note.remedy))
             if troubles and found.path not in self.values and found.path not in self._left:
                 task = self._running.get(found.path)
                 self.errors[found.path] = f"{found.name}: {(task and task.wrong) or troubles[-1]}"
@@ -208,7 +208,7 @@ def _result(value: Any) -> LayoutResult:
     if not isinstance(value, dict):
         raise ValueError("a layout's result has another form")
     head = restored(_Head, {name: value.get(name) for name in ("view", "device", "notes")})
-    return LayoutResult(head.view, head.device, tuple(map(printable, head.notes)), value.get("value"))
+    return LayoutResult(head.view, head.device, head.notes, value.get("value"))
 
 
 def _here(value: Any, theirs: int, ours: int) -> Any:
@@ -225,4 +225,4 @@ def _here(value: Any, theirs: int, ours: int) -> Any:
 class _Head:
     view: View
     device: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]

@@ -41,7 +41,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """The result of one shard. `root` is the layout, or the tree, as it was given; `way` says how it was verified."""
+    """The result of one shard. `root` is the absolute path of the layout or tree; `way` says how it was verified."""
 
     version: str
     root: str
@@ -108,7 +108,7 @@ def merge(fragments: Sequence[tuple[str, Fragment]]) -> Merged:
     for path in paths:
         parts = [(each.shard, seen) for each in ordered for seen in each.layouts if seen.path == path]
         if len(parts) == len(ordered):
-            results.append((path, _merged(path, parts)))
+            results.append((path, _merged(path or printable(ordered[0].root), parts)))
         elif path not in failed:
             without = next(each.shard for each in ordered if path not in {seen.path for seen in each.layouts})
             raise Refused(
@@ -159,9 +159,8 @@ def _refuse_gaps(fragments: Sequence[tuple[str, Fragment]]) -> None:
         raise Refused(f"not all shards were given: {_some(missing)} missing")
 
 
-def _merged(path: str, parts: Sequence[tuple[Shard, Seen]]) -> Verification:
+def _merged(layout: str, parts: Sequence[tuple[Shard, Seen]]) -> Verification:
     """What all shards of a layout have found. The latest of them shows what is there now."""
-    layout = path or "the layout"
     _, latest = max(parts, key=lambda part: part[1].began)
     other = next((shard for shard, seen in parts if seen.index != latest.index), None)
     if other is not None:

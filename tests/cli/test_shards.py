@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -122,7 +123,9 @@ def test_foreign_shards(layout: LayoutWriter, tmp_path: Path) -> None:
     other = LayoutWriter(tmp_path / "other")
     other.tag(other.image("another"), "other:1")
     (strange := tmp_path / "strange").mkdir()
-    refused(ocigc("merge", files[0], shards(2, other.path, strange)[1]), 3, "index.json has changed", "1/2")
+    refused(
+        ocigc("merge", files[0], shards(2, other.path, strange)[1]), 3, f"{layout.path}: index.json has changed", "1/2"
+    )
     refused(ocigc("merge", files[0], shards(3, layout.path, strange)[1]), 3, "not the same verification")
     refused(ocigc("merge", files[0], shards(2, layout.path, strange, "--sparse")[1]), 3, "the same options")
 
@@ -135,11 +138,17 @@ def test_shards_of_copies_are_not_one_verification(layout: LayoutWriter, tmp_pat
     refused(ocigc("merge", *files), 3, str(copy), str(layout.path), "one path")
 
 
+def test_a_path_may_be_given_in_several_ways(layout: LayoutWriter, tmp_path: Path) -> None:
+    files = shards(2, layout.path, tmp_path)
+    files[1].write_text(ocigc("verify", "--shard", "2/2", f"{os.path.relpath(layout.path, '/')}/").out)
+    assert ocigc("merge", *files).code == 0
+
+
 def test_an_image_that_came_meanwhile(layout: LayoutWriter, tmp_path: Path) -> None:
     first = shards(2, layout.path, tmp_path)[0]
     layout.tag(layout.image("new"), "new:1")
     second = shards(2, layout.path, tmp_path / "layout")[1]
-    refused(ocigc("merge", first, second), 3, "index.json has changed since shard 1/2")
+    refused(ocigc("merge", first, second), 3, f"{layout.path}: index.json has changed since shard 1/2")
 
 
 def test_a_blob_that_came_meanwhile_costs_the_run_of_its_shard_alone(layout: LayoutWriter, tmp_path: Path) -> None:
