@@ -94,7 +94,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
         yield Workers(pool, root, most, large)
 
 
-def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, Any]:
+def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, object]:
     local = _LOCAL.fullmatch(where)
     if local is not None:
         cluster = distributed.LocalCluster(

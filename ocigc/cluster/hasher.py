@@ -12,7 +12,6 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
@@ -178,7 +177,7 @@ class _Hashing:
 
     # Results
 
-    def _accept(self, task: Task, value: Any) -> str:
+    def _accept(self, task: Task, value: object) -> str:
         positions: Sequence[int] = task.context
         result = restored(BlobResult, value)
         if wrong := fault(result, len(positions), checksums=self._checksums):

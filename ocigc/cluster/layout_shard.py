@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from ocigc.cluster.view import View, view
 from ocigc.errors import OcigcError, Remedy
@@ -22,7 +21,7 @@ class LayoutShard:
     root: str
     shown: str
     paths: tuple[str, ...]
-    works: tuple[Work[Any], ...]
+    works: tuple[Work[object], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class LayoutResult:
     view: View
     device: int
     notes: tuple[Note, ...]
-    value: Any
+    value: object
 
 
 class _Listening:
@@ -68,7 +67,7 @@ def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
             watch = _Listening(report)
             seen = view(root, path)
             device = os.fstat(root.fd).st_dev
-            value: Any = None
+            value: object = None
             try:
                 shown = os.path.normpath(os.path.join(shard.shown, path))
                 with Layout(shown, root.below(*path.split("/"))) as layout:

@@ -45,7 +45,7 @@ class Task:
     """
 
     name: str
-    argument: Any
+    argument: object
     what: str
     seconds: float
     context: Any = None
@@ -166,7 +166,7 @@ class Pool:
 
     # Tasks
 
-    def _send(self, name: str, argument: Any, workers: Sequence[str], priority: int = 0) -> Any:
+    def _send(self, name: str, argument: object, workers: Sequence[str], priority: int = 0) -> object:
         key = f"ocigc-{name}-{id(self):x}-{next(self._numbers)}"
         return self._client.submit(work, name, argument, key=key, workers=list(workers), pure=False, priority=priority)
 
@@ -222,7 +222,7 @@ class Pool:
             raise ValueError("the answer is not a text")
         return _parsed(content)
 
-    def cancel(self, futures: Sequence[Any]) -> None:
+    def cancel(self, futures: Sequence[object]) -> None:
         """Makes workers stop their work."""
         with suppress(Exception):
             self._client.cancel(list(futures), force=True)

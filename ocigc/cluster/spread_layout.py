@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate
-from typing import Any
 
 from ocigc.cluster.manifest_shard import Manifests, ManifestShard
 from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
@@ -44,7 +43,7 @@ class SpreadLayout(Layout):
             if report is not None:
                 report(Progress(done, 0, total, 0))
 
-        def accept(task: Task, value: Any) -> str:
+        def accept(task: Task, value: object) -> str:
             nonlocal done
             try:
                 found = restored(Manifests, value).unpacked()

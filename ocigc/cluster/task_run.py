@@ -17,7 +17,7 @@ from ocigc.errors import Refused
 
 _ATTEMPTS = 3
 
-Accept = Callable[[Task, Any], str]
+Accept = Callable[[Task, object], str]
 """Takes the result of a task, or says why it cannot be trusted."""
 
 
@@ -39,8 +39,8 @@ class _Run:
         self._pool = pool
         self._accept = accept
         self._poll = poll
-        self._ended: SimpleQueue[Any] = SimpleQueue()
-        self._running: dict[str, tuple[Any, Task, float]] = {}
+        self._ended: SimpleQueue[object] = SimpleQueue()
+        self._running: dict[str, tuple[object, Task, float]] = {}
         self._troubles: list[str] = []
 
     def run(self, tasks: Iterator[Task]) -> list[str]:
@@ -95,7 +95,7 @@ class _Run:
             return
         self._again(task, self._address(future, worker), worker, wrong)
 
-    def _address(self, future: Any, worker: str) -> str:
+    def _address(self, future: object, worker: str) -> str:
         """The address of the worker that a task has ended on."""
         with suppress(Exception):
             return self._pool.worker_with(future)

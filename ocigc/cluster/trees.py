@@ -44,7 +44,7 @@ class Spread(Generic[T]):
     doubt: Callable[[Layout, T], str] | None = None
 
 
-def same(work: Work[T], result: Any, *names: type) -> Spread[T]:
+def same(work: Work[T], result: object, *names: type) -> Spread[T]:
     """The same work everywhere; it must be a value that can be pickled."""
     return Spread(lambda _: work, work, result, names)
 
@@ -164,7 +164,7 @@ class _Spreading(Generic[T]):
             self._running |= dict.fromkeys(shard.paths, task)
             yield task
 
-    def _accept(self, task: Task, value: Any) -> str:
+    def _accept(self, task: Task, value: object) -> str:
         batch: Sequence[Found] = task.context
         if not isinstance(value, list) or len(value) != len(batch):
             return "it lacks a layout"
@@ -203,7 +203,7 @@ class _Spreading(Generic[T]):
         return found
 
 
-def _result(value: Any) -> LayoutResult:
+def _result(value: object) -> LayoutResult:
     """A result whose value is still plain. Raises ValueError."""
     if not isinstance(value, dict):
         raise ValueError("a layout's result has another form")
@@ -211,7 +211,7 @@ def _result(value: Any) -> LayoutResult:
     return LayoutResult(head.view, head.device, head.notes, value.get("value"))
 
 
-def _here(value: Any, theirs: int, ours: int) -> Any:
+def _here(value: object, theirs: int, ours: int) -> object:
     """A plain value with device numbers of this host, as hard links are identified by them."""
     if isinstance(value, list):
         return [_here(each, theirs, ours) for each in value]

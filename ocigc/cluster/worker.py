@@ -45,11 +45,11 @@ class Answer:
     """The plain form of the result of a shard, or what went `wrong`; `host` is the worker that answers."""
 
     host: str
-    value: Any = None
+    value: object = None
     wrong: str = ""
 
 
-def work(name: str, argument: Any) -> str:
+def work(name: str, argument: object) -> str:
     """Runs one shard, and answers with an `Answer` as JSON. It stops soon after its caller has stopped waiting."""
     value, wrong = None, ""
     with suppress(OcigcError):
@@ -108,7 +108,7 @@ def _listening() -> Report:
     return report
 
 
-_SHARDS: dict[str, Callable[[Any, Report], Any]] = {
+_SHARDS: dict[str, Callable[[Any, Report], object]] = {
     "greet": greet,
     "blobs": blob_shard.run,
     "layouts": layout_shard.run,
