@@ -48,7 +48,7 @@ def restored(kind: type[T], value: Any, *names: type) -> T:
 def _reader(hint: Any, names: _Names) -> _Read:  # noqa: PLR0911
     """Reads values of a type."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any:
+    if hint in (Any, object):
         return lambda value, _: value
     if origin in (Union, UnionType):
         (other,) = (each for each in arguments if each is not NoneType)

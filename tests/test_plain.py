@@ -29,9 +29,17 @@ class Outer:
     labels: Mapping[str, str] = field(default_factory=dict)
     digest: Digest | None = None
     seconds: float = 0
+    anything: object = None
 
 
-WHOLE = Outer(True, (Inner("a"), Inner("b", 2)), ("x", 1), frozenset(("q", "p")), {"k": "v"})
+WHOLE = Outer(
+    True,
+    (Inner("a"), Inner("b", 2)),
+    ("x", 1),
+    frozenset(("q", "p")),
+    {"k": "v"},
+    anything=[True, {"k": None}],
+)
 
 
 def test_what_is_written_is_read_back() -> None:
