@@ -30,6 +30,7 @@ SHARDS_PER_SLOT = 8
 POLL_SECONDS = 0.1
 _BETWEEN_SUBMITS = 0.01  # seconds: the scheduler gets at most a hundred shards in one
 _GREETING_SECONDS = 30.0  # a shard of another run may come before
+_LATE_SECONDS = 5.0  # after that, work begins without those that have not answered
 _NEW_WORKERS_SECONDS = 2.0
 _RECONNECT_SECONDS = 5.0
 _FETCH_SECONDS = 15.0
@@ -96,10 +97,13 @@ class Pool:
     # Workers
 
     def admit(self, root: Root) -> None:
-        """Greets all workers, and uses those that can be used. Raises Refused where none can."""
+        """Greets all workers, and uses those that can be used. Those that answer late are used from then on. Raises
+        Refused where none can.
+        """
         self._root = root
         self._look_around()
-        while self._greeted:
+        began = self._looked
+        while self._greeted and not (self._threads and time.monotonic() > began + _LATE_SECONDS):
             time.sleep(POLL_SECONDS / 10)
             self._hear()
             if time.monotonic() > self._looked + _NEW_WORKERS_SECONDS:
