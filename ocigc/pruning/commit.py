@@ -49,7 +49,7 @@ class RunState(Enum):
 def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
     """How far a run has come, as the files in place show. Raises OSError and Refused."""
     end_exchange(run)
-    current, aside = index_digest(layout.dir), index_digest(run)
+    current, aside = index_digest(layout.dir), _aside_digest(run)
     if run.exists(_THEIRS) or aside not in (record.before, record.after, None):
         return RunState.CONTESTED
     if record.before == record.after:
@@ -67,7 +67,7 @@ def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
         return index_digest(layout.dir) == record.before
     if put_in_place(layout, run, record.before, wait):
         return True
-    if index_digest(run) != record.after:
+    if _aside_digest(run) != record.after:
         _add_theirs(layout, run, wait)
     return False
 
@@ -78,7 +78,7 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
     """
     for _ in range(_ATTEMPTS):
         state = run_state(layout, run, record)
-        current, aside = index_digest(layout.dir), index_digest(run)
+        current, aside = index_digest(layout.dir), _aside_digest(run)
         if record.before == record.after or state is RunState.OPEN:
             return
         if current != record.after or run.exists(_THEIRS):
@@ -88,7 +88,7 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
             _check_whole(run, INDEX)
         elif aside != record.before:
             run.remove(INDEX)
-            run.write(INDEX, read_before(run), layout.dir.stat(INDEX))
+            run.write(INDEX, read_before(run, record), layout.dir.stat(INDEX))
         if put_in_place(layout, run, record.after, wait):
             return
     raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when nothing writes to it")
@@ -98,10 +98,10 @@ def _add_missing(layout: Layout, run: Dir, record: Journal, wait: Duration) -> N
     """Adds to another program's index.json what the run has taken out of the earlier one, and what yet another program
     has written.
     """
-    content = read_before(run)
+    content = read_before(run, record)
     before = parse(content)
     positions = (*record.removed, *(position for position, _ in record.renamed))
-    if index_digest(run) not in (record.before, record.after, None):
+    if _aside_digest(run) not in (record.before, record.after, None):
         _add_theirs(layout, run, wait)
     add_entries(layout, run, lambda index: missing_entries(before, content, positions, index)[0], wait)
 
@@ -150,7 +150,7 @@ def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[
         aside.write(INDEX, new, layout.dir.stat(INDEX))
         if put_in_place(layout, aside, index.sha256, wait):
             return
-        if index_digest(aside) != sha256(new):
+        if _aside_digest(aside) != sha256(new):
             lost.append(aside.read(INDEX, INDEX_LIMIT))
     raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when nothing writes to it")
 
@@ -191,6 +191,14 @@ def missing_entries(
     return added, moved
 
 
+def _aside_digest(aside: Dir) -> str | None:
+    """The same for the index.json in the directory of a run."""
+    try:
+        return index_digest(aside)
+    except Refused as error:
+        raise type(error)(f"{STATE}/{RUN}/{error}") from None
+
+
 def index_digest(directory: Dir) -> str | None:
     """The SHA-256, in hex, of the index.json in a directory; None where there is none. Raises OSError and Refused."""
     from hashlib import sha256
@@ -215,7 +223,7 @@ def put_in_place(layout: Layout, aside: Dir, expected: str, wait: Duration) -> b
         if index_digest(layout.dir) != expected:
             return False
         _swap(layout, aside)
-        if index_digest(aside) in (expected, None):
+        if _aside_digest(aside) in (expected, None):
             return True
         _swap(layout, aside)
         return False

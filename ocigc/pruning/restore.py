@@ -208,7 +208,7 @@ def _resolved(trashed: Trashed, reference: str) -> list[ImageRecord]:
 
 def _images_of(run: Dir, record: journal.Journal) -> list[ImageRecord]:
     changed = {*record.removed, *(position for position, _ in record.renamed)}
-    before = parse(run_directory.read_before(run))
+    before = parse(run_directory.read_before(run, record))
     return [image for image in image_records(before.entries) if changed.intersection(image.entries)]
 
 

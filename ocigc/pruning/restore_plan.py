@@ -40,7 +40,7 @@ def plan_restore(
         run = stack.enter_context(state.below(TRASH, chosen.id))
         others = [stack.enter_context(state.below(TRASH, each)) for each in trash.names(state) if each != chosen.id]
         places = (layout.dir, run, *others)
-        content = run_directory.read_before(run)
+        content = trash.read_before(run, chosen.journal)
         before = parse(content)
         wanted = dict.fromkeys(_reached(places, images))
         for each in docker_list.taken_out(run):

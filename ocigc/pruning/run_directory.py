@@ -28,11 +28,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
+from ocigc.errors import MalformedError, Message, OcigcError, Refused, Remedy, printable
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
-from ocigc.native import purge
+from ocigc.native import purge, sha256
 from ocigc.progress import Watcher
 from ocigc.pruning.journal import RUN, Journal, RestoreJournal, write
 
@@ -194,9 +194,27 @@ def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
 # Reading
 
 
-def read_before(run: Dir) -> bytes:
-    """index.json as it was before the run."""
-    return run.read(_BEFORE, INDEX_LIMIT)
+def read_before(run: Dir, record: Journal, path: str = f"{STATE}/{RUN}") -> bytes:
+    """index.json as it was before the run with this journal, whose directory `path` names. Raises MalformedError if the
+    file has changed since, Refused and OSError.
+    """
+    with _below(path):
+        content = run.read(_BEFORE, INDEX_LIMIT)
+    if sha256(content) != record.before:
+        raise MalformedError(
+            f"{path}/{_BEFORE}: damaged: not {INDEX} as it was before the run; move {path} out of the layout to go on "
+            "without it"
+        )
+    return content
+
+
+@contextmanager
+def _below(path: str) -> Iterator[None]:
+    """Puts the path of a directory before the name of the file that cannot be read."""
+    try:
+        yield
+    except Refused as error:
+        raise type(error)(f"{path}/{error}") from None
 
 
 def to_delete(run: Dir) -> Iterator[Digest]:
@@ -210,7 +228,9 @@ def to_restore(run: Dir) -> Iterator[Digest]:
 
 
 def _digests(run: Dir, name: str) -> Iterator[Digest]:
-    with open(run.open_plain(name), encoding="ascii", errors="replace") as file:
+    with _below(f"{STATE}/{RUN}"):
+        descriptor = run.open_plain(name)
+    with open(descriptor, encoding="ascii", errors="replace") as file:
         while line := file.readline(_LINE_LIMIT):
             digest = Digest.parse_registered(line.removesuffix("\n"))
             if digest is None:

@@ -95,18 +95,19 @@ def runs(state: Dir) -> list[Trashed]:
 
 def _trashed(run: Dir, record: Journal) -> Trashed:
     changed = _positions(record)
-    try:
-        before = parse(run_directory.read_before(run)) if changed else None
-    except MalformedError as error:
-        path = f"{STATE}/{TRASH}/{record.id}"
-        raise MalformedError(
-            f"{path}: as it was before the run, {error}; move {path} away to go on without it"
-        ) from None
+    before = parse(read_before(run, record)) if changed else None
     images = () if before is None else image_records(before.entries)
     sizes = [status.st_size for _, status in _blobs(run, record.id)]
     restored, at = _restored(run)
     removed = [image for image in images if changed.intersection(image.entries)]
     return Trashed(record, removed, len(sizes), sum(sizes), restored, at)
+
+
+def read_before(run: Dir, record: Journal) -> bytes:
+    """index.json as it was before a run in the trash. Raises MalformedError if the file has changed since, Refused and
+    OSError.
+    """
+    return run_directory.read_before(run, record, f"{STATE}/{TRASH}/{record.id}")
 
 
 def _blobs(run: Dir, identity: str) -> Iterator[tuple[Digest, os.stat_result]]:
@@ -157,7 +158,7 @@ def remove_old(layout: Layout, state: Dir, now: int) -> None:
 
 def _has_stayed(layout: Layout, run: Dir, record: Journal, index: Index) -> bool:
     """Whether index.json has every entry that the run took out of it, and the layout every blob, sound."""
-    content = run_directory.read_before(run)
+    content = read_before(run, record)
     if missing_entries(parse(content), content, _positions(record), index)[0]:
         return False
     return all(is_back(layout, run, digest) for digest, _ in _blobs(run, record.id))

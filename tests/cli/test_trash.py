@@ -451,8 +451,37 @@ def test_a_new_name_is_not_that_of_a_dangling_image(layout: LayoutWriter) -> Non
     name = f"moby-dangling@{target['digest']}"
     refused(ocigc("restore", "--as", name, "--image", "example.com/so:1", layout.path), 2, "not a name of an image")
     (kept,) = (layout.path / ".ocigc/trash").glob("*/index.before")
-    kept.write_text("{")
-    refused(ocigc("restore", layout.path), 3, f".ocigc/trash/{kept.parent.name}", "move")
+    for content in ("{", json.dumps({"schemaVersion": 2, "manifests": layout.entries[:2]})):
+        kept.write_text(content)
+        refused(ocigc("restore", layout.path), 3, f".ocigc/trash/{kept.parent.name}/index.before", "move")
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"schemaVersion": 2, "manifests": []}', None])
+def test_what_an_interrupted_run_would_bring_back_is_verified(layout: LayoutWriter, content: str | None) -> None:
+    """A run's copy of index.json counts only if it is as the run wrote it. Every message names the file."""
+    before = entries(layout)
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/both:1").code == 0
+    (kept,) = (layout.path / ".ocigc/trash").iterdir()
+    run = layout.path / ".ocigc/run"
+    kept.rename(run)  # as if it had been killed just before its end
+    copy = (run / "index.before").read_bytes()
+    (run / "index.before").unlink()
+    (run / "index.json").unlink()
+    if content is None:
+        (run / "index.before").mkdir()
+    else:
+        (run / "index.before").write_text(content)
+    found = snapshot(layout.path)
+    refused(ocigc("restore", "--interrupted", layout.path), 3, ".ocigc/run/index.before")
+    assert snapshot(layout.path) == found
+    if content is None:
+        (run / "index.before").rmdir()
+    (run / "index.before").write_bytes(copy)
+    (run / "index.json").mkdir()
+    refused(ocigc("restore", "--interrupted", layout.path), 3, ".ocigc/run/index.json")
+    (run / "index.json").rmdir()
+    assert ocigc("restore", "--interrupted", layout.path).code == 0
+    assert entries(layout) == before
 
 
 def test_a_restore_that_another_program_keeps_from_the_index_changes_nothing(layout: LayoutWriter) -> None:

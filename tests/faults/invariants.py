@@ -220,7 +220,7 @@ class LeaseCreated(Yardstick):
     def check_next(self, layout: Path) -> None:
         assert ocigc(*self.command(self.scenario, layout)).code in (0, 2)
         _same(_timeless(snapshot(layout)), _timeless(self.after))
-        assert {path.name for path in (layout / ".ocigc").iterdir()} == {"lock"}
+        assert {path.name for path in (layout / ".ocigc").glob("*")} <= {"lock"}
         shutil.rmtree(layout)
 
 

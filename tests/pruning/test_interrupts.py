@@ -49,7 +49,7 @@ def test_a_signal_rolls_the_run_back(world: World, moment: str, number: int) -> 
     with pytest.raises(Interrupted, match=r"rolled back: index\.json, labels and blobs are as before"):
         world.prune(**{moment: send(number)})
     assert snapshot(world.writer.path) == before
-    assert [path.name for path in (world.writer.path / ".ocigc").iterdir()] == ["lock"]
+    assert {path.name for path in (world.writer.path / ".ocigc").glob("*")} <= {"lock"}
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert world.prune() is not None
     assert not world.writer.has(world.gone)
