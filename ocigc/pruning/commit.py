@@ -87,8 +87,7 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
         if state is RunState.CONTESTED:
             _check_whole(run, INDEX)
         elif aside != record.before:
-            run.remove(INDEX)
-            run.write(INDEX, read_before(run, record), layout.dir.stat(INDEX))
+            run.replace(INDEX, read_before(run, record), layout.dir.stat(INDEX))
         if put_in_place(layout, run, record.after, wait):
             return
     raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when nothing writes to it")
@@ -146,8 +145,8 @@ def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[
         if not added:
             return
         new = index.with_entries(content, added)
-        aside.remove(INDEX)
-        aside.write(INDEX, new, layout.dir.stat(INDEX))
+        # At once: a file that is still empty would be taken for another program's.
+        aside.replace(INDEX, new, layout.dir.stat(INDEX))
         if put_in_place(layout, aside, index.sha256, wait):
             return
         if _aside_digest(aside) != sha256(new):

@@ -31,7 +31,7 @@ _MOST = int(os.environ.get("OCIGC_ORDERS", "0"))
 _KILLS = int(os.environ.get("OCIGC_KILLS", "300"))
 
 # What changes nothing that anybody could see after a kill, or only what is our own.
-_UNSEEN = frozenset({"fsync", "fchmod", "fchown", "flock", "write", "close"})
+_UNSEEN = frozenset({"fsync", "fchmod", "fchown", "flock", "close"})
 
 Ends = set[frozenset[tuple[str, bytes]]]
 

@@ -120,6 +120,18 @@ def test_a_restore_may_be_killed_anywhere(actor: Actor, tmp_path: Path) -> None:
     assert outcome.kills > 30
 
 
+def test_a_kill_before_a_file_is_written_is_undone(actor: Actor, tmp_path: Path) -> None:
+    """A file that is there and still empty is not taken for what another program has written."""
+    (command,) = (command for command in COMMANDS if command.name == "rollback")
+    template = make_template(tmp_path, command, actor)
+    written = (0,) * 4  # umoci is done before the rollback begins
+    trial = perform(actor, template, command, Umoci, Order(written), tmp_path / "trial")
+    kills = [number for number, call in enumerate(trial.calls[: trial.length]) if call.name == "write"]
+    assert len(kills) > 1
+    for number in kills:
+        perform(actor, template, command, Umoci, Order(written, number), tmp_path / "trial")
+
+
 @pytest.mark.parametrize("act", ["replaced", "touched"])
 def test_a_blob_that_changes_while_it_is_held_stays(actor: Actor, tmp_path: Path, act: str) -> None:
     """What goes to the trash has a name in both places for a while: somebody may come to use it then."""
