@@ -230,6 +230,7 @@ class Neighbours:
     def failed(self, found: Found) -> None:
         """Records that a layout could not be worked on: all of it stays, even what others have come to ask for."""
         member = self._members[found]
+        member.asked = self.needed_beside(member)
         self._read_again(member)
         member.after = member.needs
         self._recount(member)

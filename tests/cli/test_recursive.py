@@ -330,3 +330,13 @@ def interrupt(self, planned):
 neighbours.Others.note_plan = interrupt
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def test_a_pool_is_planned_also_where_what_another_needs_lies_in_a_layout_without_an_index(tmp_path: Path) -> None:
+    needy, bare, pool = (LayoutWriter(tmp_path / name) for name in ("needy", "bare", "pool"))
+    needy.tag(needy.manifest(needy.config("a"), [bare.blob("a layer")]), "needy:1")
+    (bare.path / "index.json").unlink()
+    pool.blob("an orphan")
+    found = ocigc("prune", "--dry-run", "--recursive", "--grace", "0s", tmp_path)
+    assert found.code == 3
+    assert "1 of 3 layouts were skipped" in found.out, found
