@@ -22,6 +22,7 @@ from ocigc.native import NEVER
 from ocigc.strict_json import parse_json
 
 RUN = "run"
+_PLACE = f"{STATE}/{RUN}"
 JOURNAL = "journal.json"
 _LIMIT = 64 << 20  # bytes of a journal
 _VERSION = 2
@@ -81,7 +82,7 @@ def write(draft: Dir, journal: Journal | RestoreJournal, like: os.stat_result) -
     draft.write(JOURNAL, json.dumps(document, indent=1).encode(), like)
 
 
-def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
+def read(run: Dir, path: str = _PLACE) -> Journal | RestoreJournal:
     """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
     directory, path = path, f"{path}/{JOURNAL}"
     try:
@@ -94,9 +95,12 @@ def read(run: Dir, path: str = f"{STATE}/{RUN}") -> Journal | RestoreJournal:
         raise MalformedError(f"{error}; {_MOVE}") from None
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version != _VERSION:
-        raise MalformedError(
-            f"{path}: version {version}, but this ocigc knows {_VERSION}: finish the run with the ocigc that began it"
+        advice = (
+            "finish the run with the ocigc that began it"
+            if directory == _PLACE
+            else f"restore it, or empty the trash, with the ocigc that made it; or {_MOVE}"
         )
+        raise MalformedError(f"{path}: version {version}, but this ocigc knows {_VERSION}: {advice}")
     try:
         found: Journal | RestoreJournal
         found = _read_prune(document) if document["kind"] == "prune" else _read_restore(document)

@@ -213,6 +213,15 @@ def test_what_has_rotted_since_it_was_restored_stays_in_the_trash(layout: Layout
     assert not marker.exists()
 
 
+def test_a_trash_of_another_version_says_what_to_do(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (journal,) = layout.path.glob(".ocigc/trash/*/journal.json")
+    journal.write_text(json.dumps({**json.loads(journal.read_text()), "version": 1}))
+    for command in (("restore",), ("trash", "ls"), PRUNE):
+        refused(ocigc(*command, layout.path), 3, journal.parent.name, "version 1", "with the ocigc that made it")
+    assert len(list(layout.path.glob(".ocigc/trash/*/blobs/*/*"))) == 9
+
+
 def test_without_a_run_the_last_one_that_is_not_restored_comes_back(layout: LayoutWriter) -> None:
     rm = ("rm", "--force", "--allow-empty", "--trash", "1h", layout.path)
     index = entries(layout)
