@@ -115,7 +115,7 @@ def _run_shard(args: argparse.Namespace) -> int:
         results = several.each_layout(
             args,
             lambda layout, found, watch: verify_shard(layout, wanted, args.shard, path=found.name, watch=watch),
-            writable=wanted.keeps_ledger,
+            writable=True,
         )
         layouts, errors = [seen for _, seen in results.values], results.errors
     else:

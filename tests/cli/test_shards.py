@@ -86,6 +86,13 @@ def test_a_tree(layout: LayoutWriter, tmp_path: Path) -> None:
         assert whole.code == 3
 
 
+def test_a_tree_with_ledgers(layout: LayoutWriter, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(layout.path, tree / "a")
+    assert ocigc("verify", "--recursive", "--changed", tree).code == 0
+    assert ocigc("verify", "--recursive", "--shard", "1/1", tree).err == ""
+
+
 def test_each_blob_is_hashed_once(layout: LayoutWriter, tmp_path: Path) -> None:
     counts = [
         json.loads(file.read_text())["layouts"][0]["result"]["checked"] for file in shards(5, layout.path, tmp_path)
