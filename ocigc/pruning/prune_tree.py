@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from ocigc.errors import Refused, printable
 from ocigc.layout.discover import AT_ONCE, Found, Results, Tree, each_layout
 from ocigc.layout.layout import Layout
 from ocigc.progress import Quiet, Watcher
@@ -31,6 +33,13 @@ class TreeRun:
     """One run over a tree: first `plan`, then `carry_out`, each with a function that prunes one layout."""
 
     def __init__(self, tree: Tree, now: int, watch: Watcher) -> None:
+        """Raises Refused if the names of two layouts are the same for people: plans are told apart by these names."""
+        names = Counter(found.name for found in tree.found)
+        if alike := [name for name, count in names.items() if count > 1]:
+            raise Refused(
+                f"{printable(tree.path)}: two layouts are both shown as {alike[0]}: rename one of them; "
+                "nothing was changed"
+            )
         self._tree = tree
         self._watch = watch
         self._layouts = Neighbours(tree, now)

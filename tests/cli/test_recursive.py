@@ -57,6 +57,21 @@ def test_a_dry_run_says_what_a_run_does_and_links_count_once(tmp_path: Path) -> 
     assert all(not store.blob_path(store.entries[1]).exists() for store in stores)
 
 
+def test_layouts_that_look_alike_are_not_pruned(tmp_path: Path) -> None:
+    stores = []
+    for name in ("a\x01", "a\\x01"):
+        (tmp_path / name).mkdir()
+        store = LayoutWriter(tmp_path / name)
+        store.tag(store.image("kept", ["kept"]), "1")
+        store.image("gone", ["gone"])
+        stores.append(store)
+    before = [store.present() for store in stores]
+    for arguments in (("prune", "--recursive", "-f"), ("rm", "--recursive", "-f")):
+        images = ["sha256:"] if arguments[0] == "rm" else []
+        refused(ocigc(*arguments, tmp_path, *images), 3, "both shown as a\\x01", "nothing was changed")
+    assert [store.present() for store in stores] == before
+
+
 @pytest.mark.parametrize("arguments", [(), ("--trash", "1d")])
 def test_a_shared_orphan_goes_from_every_layout_at_once(arguments: tuple[str, ...], tmp_path: Path) -> None:
     stores = _linked(tmp_path)
