@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ocigc.errors import Busy, Refused, UsageError
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.dirfd import Dir, is_full, naming
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.times import SECOND, Duration, nanoseconds
 
@@ -117,7 +117,7 @@ def _make_state(layout: Layout) -> bool:
     try:
         return make_state(layout)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
         raise Refused(
             f"{layout.path}/{STATE}: the disk is full: this needs {_STATE_SIZE:,} bytes and {_STATE_FILES} inodes free "

@@ -19,7 +19,7 @@ from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout import docker_list, label_files
 from ocigc.layout.blob_check import has_blob
-from ocigc.layout.dirfd import Dir
+from ocigc.layout.dirfd import Dir, naming_directory
 from ocigc.layout.index import Index, parse, without_names
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.layout.lock import index_lock
@@ -192,10 +192,8 @@ def missing_entries(
 
 def _aside_digest(aside: Dir) -> str | None:
     """The same for the index.json in the directory of a run."""
-    try:
+    with naming_directory(f"{STATE}/{RUN}"):
         return index_digest(aside)
-    except Refused as error:
-        raise type(error)(f"{STATE}/{RUN}/{error}") from None
 
 
 def index_digest(directory: Dir) -> str | None:

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Refused
+from ocigc.errors import MalformedError
 from ocigc.labels import Unlease
-from ocigc.layout.dirfd import Dir
+from ocigc.layout.dirfd import Dir, naming_directory
 from ocigc.layout.layout import STATE
 from ocigc.native import NEVER
 from ocigc.strict_json import parse_json
@@ -85,10 +85,8 @@ def write(draft: Dir, journal: Journal | RestoreJournal, like: os.stat_result) -
 def read(run: Dir, path: str = _PLACE) -> Journal | RestoreJournal:
     """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
     directory, path = path, f"{path}/{JOURNAL}"
-    try:
+    with naming_directory(directory):
         content = run.read(JOURNAL, _LIMIT)
-    except Refused as error:
-        raise Refused(f"{directory}/{error}") from None
     try:
         document: Any = parse_json(content, path)
     except MalformedError as error:

@@ -15,7 +15,7 @@ import errno
 import os
 import stat
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 
@@ -23,7 +23,7 @@ from ocigc.digest import ENCODED_LENGTHS, Digest
 from ocigc.errors import Refused
 from ocigc.gc.plan import Plan
 from ocigc.layout import docker_list, label_files
-from ocigc.layout.dirfd import Dir
+from ocigc.layout.dirfd import Dir, is_full
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
@@ -43,7 +43,6 @@ _POSITION = 32  # bytes of an entry in the journal
 UNLEASE_SIZE = 512  # bytes of a label in the journal
 LONG_LINE = 137  # bytes of the longest digest in the list of blobs to delete
 _LINE = 80  # bytes of a digest in the list of blobs to delete, and as much of a name in a directory
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) -> None:
@@ -51,15 +50,9 @@ def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) ->
     OSError on a full disk.
     """
     for top, algorithm, name in _leaving(layout, store, to_delete):
-        try:
-            with layout.dir.below(top, algorithm) as directory:
-                _try_to_remove(directory, name)
-                there_and_back(state, directory)
-        except OSError as error:
-            if is_full(error):
-                raise  # `asking_for` says what is needed
-            reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-            raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
+        with refusing(f"{layout.path}/{top}/{algorithm}", _REASONS), layout.dir.below(top, algorithm) as directory:
+            _try_to_remove(directory, name)
+            there_and_back(state, directory)
 
 
 def check_index(layout: Layout, state: Dir) -> None:
@@ -101,6 +94,20 @@ def _leaving(layout: Layout, store: Store, to_delete: Sequence[int]) -> Iterator
                     yield label_files.DIRECTORY, algorithm, name
 
 
+@contextmanager
+def refusing(path: str, reasons: Mapping[int, str]) -> Iterator[None]:
+    """Turns an OSError of a probe into one line with the reason. That of a full disk stays: `asking_for` says what is
+    needed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise
+        reason = reasons.get(error.errno or 0, error.strerror or str(error))
+        raise Refused(f"{path}: {reason}; nothing was changed") from None
+
+
 def _try_to_remove(directory: Dir, name: str) -> None:
     with suppress(NotADirectoryError, FileNotFoundError):
         if stat.S_ISREG(directory.stat(name).st_mode):
@@ -118,11 +125,6 @@ def _mount_of(fd: int) -> str | None:
     with suppress(OSError), open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
         return next((line for line in lines if line.startswith("mnt_id:")), None)
     return None
-
-
-def is_full(error: OSError) -> bool:
-    """Whether the disk, or the quota of a user or project, is full."""
-    return error.errno in _FULL
 
 
 def there_and_back(state: Dir, directory: Dir) -> None:
@@ -163,11 +165,21 @@ def needed_after(blobs: int, labels: int) -> int:
 def needed(snapshot: Snapshot, entries: int, blobs: int, labels: int) -> int:
     """Bytes that a run needs in all, before it has freed any. It takes out or renames `entries` entries."""
     layout = snapshot.layout
-    listed = layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
+    listed = list_size(layout)
     journal = JOURNAL_SIZE + _POSITION * entries + UNLEASE_SIZE * labels
     files = [snapshot.index.size, snapshot.index.size, listed, listed, journal, LONG_LINE * blobs]
     files += [needed_after(blobs, labels)]
-    return sum(-(-size // BLOCK) * BLOCK for size in files) + 3 * BLOCK
+    return sum(map(in_blocks, files)) + 3 * BLOCK
+
+
+def list_size(layout: Layout) -> int:
+    """Bytes of the list of `docker save`; 0 if there is none. Raises OSError."""
+    return layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
+
+
+def in_blocks(size: int) -> int:
+    """Bytes that a file of this size takes on the disk."""
+    return -(-size // BLOCK) * BLOCK
 
 
 @contextmanager

@@ -9,14 +9,22 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from ocigc.digest import Digest
-from ocigc.errors import Refused
-from ocigc.layout import docker_list, label_files
+from ocigc.layout import label_files
 from ocigc.layout.blob_check import has_blob
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.pruning import trash
 from ocigc.pruning.journal import RestoreJournal
-from ocigc.pruning.preflight import BLOCK, JOURNAL_SIZE, LONG_LINE, UNLEASE_SIZE, is_full, there_and_back
+from ocigc.pruning.preflight import (
+    BLOCK,
+    JOURNAL_SIZE,
+    LONG_LINE,
+    UNLEASE_SIZE,
+    in_blocks,
+    list_size,
+    refusing,
+    there_and_back,
+)
 from ocigc.pruning.run_directory import TRASH
 
 _REASONS = {
@@ -53,28 +61,22 @@ def arriving(layout: Layout, state: Dir, digests: Iterable[Digest]) -> tuple[lis
 def check(layout: Layout, state: Dir, places: Iterable[tuple[str, str]]) -> None:
     """Raises Refused where files cannot be moved into one of the directories, and OSError on a full disk."""
     for top, algorithm in places:
-        try:
-            with suppress(FileNotFoundError), layout.dir.below(top, algorithm) as directory:
+        with refusing(f"{layout.path}/{top}/{algorithm}", _REASONS), suppress(FileNotFoundError):
+            with layout.dir.below(top, algorithm) as directory:
                 there_and_back(state, directory)
-        except OSError as error:
-            if is_full(error):
-                raise
-            reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-            raise Refused(f"{layout.path}/{top}/{algorithm}: {reason}; nothing was changed") from None
 
 
 def needed_later(layout: Layout, record: RestoreJournal, labels: int) -> int:
     """Bytes that a restore with that many label files needs after its journal is written. Raises OSError."""
     entries = _entries_size(record)
-    listed = layout.dir.stat(docker_list.NAME).st_size if layout.dir.exists(docker_list.NAME) else 0
-    files = (layout.dir.stat(INDEX).st_size + entries, 2 * listed, _RESTORED * len(record.entries))
-    return sum(map(_in_blocks, files)) + BLOCK * (_DIRECTORIES + labels + len(record.unlease))
+    files = (layout.dir.stat(INDEX).st_size + entries, 2 * list_size(layout), _RESTORED * len(record.entries))
+    return sum(map(in_blocks, files)) + BLOCK * (_DIRECTORIES + labels + len(record.unlease))
 
 
 def needed_in_all(record: RestoreJournal, digests: Sequence[Digest], later: int) -> int:
     """Bytes that a restore needs in all."""
     journal = JOURNAL_SIZE + 2 * _entries_size(record) + UNLEASE_SIZE * len(record.unlease)
-    return _in_blocks(journal) + _in_blocks(LONG_LINE * len(digests)) + later + 2 * BLOCK
+    return in_blocks(journal) + in_blocks(LONG_LINE * len(digests)) + later + 2 * BLOCK
 
 
 def needed_files(labels: int) -> int:
@@ -84,7 +86,3 @@ def needed_files(labels: int) -> int:
 
 def _entries_size(record: RestoreJournal) -> int:
     return sum(len(entry.encode()) + 2 for _, entry in record.entries)
-
-
-def _in_blocks(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK

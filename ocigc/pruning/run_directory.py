@@ -28,8 +28,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Message, OcigcError, Refused, Remedy, printable
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
+from ocigc.layout.dirfd import Dir, naming, naming_directory
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import purge, sha256
@@ -198,7 +198,7 @@ def read_before(run: Dir, record: Journal, path: str = f"{STATE}/{RUN}") -> byte
     """index.json as it was before the run with this journal, whose directory `path` names. Raises MalformedError if the
     file has changed since, Refused and OSError.
     """
-    with _below(path):
+    with naming_directory(path):
         content = run.read(_BEFORE, INDEX_LIMIT)
     if sha256(content) != record.before:
         raise MalformedError(
@@ -206,15 +206,6 @@ def read_before(run: Dir, record: Journal, path: str = f"{STATE}/{RUN}") -> byte
             "without it"
         )
     return content
-
-
-@contextmanager
-def _below(path: str) -> Iterator[None]:
-    """Puts the path of a directory before the name of the file that cannot be read."""
-    try:
-        yield
-    except Refused as error:
-        raise type(error)(f"{path}/{error}") from None
 
 
 def to_delete(run: Dir) -> Iterator[Digest]:
@@ -228,7 +219,7 @@ def to_restore(run: Dir) -> Iterator[Digest]:
 
 
 def _digests(run: Dir, name: str) -> Iterator[Digest]:
-    with _below(f"{STATE}/{RUN}"):
+    with naming_directory(f"{STATE}/{RUN}"):
         descriptor = run.open_plain(name)
     with open(descriptor, encoding="ascii", errors="replace") as file:
         while line := file.readline(_LINE_LIMIT):
