@@ -2,6 +2,8 @@
 #ifndef OCIGC_STORE_STREAM_H
 #define OCIGC_STORE_STREAM_H
 
+#include "store/windows.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,19 +18,16 @@ struct ocigc_stream {
     uint64_t done;   /* bytes passed on */
     uint8_t *buffer; /* OCIGC_PIECE bytes */
     bool is_mapped;
-    uint8_t *window;       /* the part that is mapped, NULL if none is */
-    uint64_t window_start; /* in the file, a multiple of the page size */
-    size_t window_length;
+    struct ocigc_windows *windows; /* of this thread */
+    struct ocigc_window window;    /* the part that is mapped */
 };
 
-/* Starts on `size` bytes of an open file, from `start` on, with the stream's buffer. */
+/* Starts on `size` bytes of an open file, from `start` on, with the stream's buffer and windows. */
 void ocigc_stream_start(struct ocigc_stream *stream, int file, uint64_t start, uint64_t size);
 /* The next piece, valid until the next call: its length, 0 at the end, -1 with errno if it cannot be read. A file that
  * has become shorter ends sooner than at `size`, or raises SIGBUS where its piece is touched (see guard.h). */
 ssize_t ocigc_stream_next(struct ocigc_stream *stream, const uint8_t **piece);
-/* Unmaps what it has mapped. */
+/* Closes its window. */
 void ocigc_stream_end(struct ocigc_stream *stream);
-/* Whether an address lies in what it has mapped. */
-bool ocigc_stream_maps(const struct ocigc_stream *stream, const void *address);
 
 #endif

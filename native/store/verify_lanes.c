@@ -32,6 +32,7 @@ struct blob {
 struct batch {
     struct ocigc_verify_queue *queue;
     struct ocigc_kernels kernels;
+    struct ocigc_windows windows;
     struct blob blobs[OCIGC_LANES_MAX];
     uint32_t used;
     size_t waiting; /* drawn, but not started for want of file descriptors; SIZE_MAX: none */
@@ -310,10 +311,10 @@ static void drop_lost(struct batch *batch)
     const uint8_t *address = (const uint8_t *)ocigc_guard.address;
     for (uint32_t i = 0; i < batch->used; i++) {
         const struct ocigc_stream *stream = &batch->blobs[i].stream;
-        if (!ocigc_stream_maps(stream, address))
+        if (!ocigc_window_has(&stream->window, address))
             continue;
         char byte;
-        off_t offset = (off_t)(stream->window_start + (uint64_t)(address - stream->window));
+        off_t offset = (off_t)(stream->window.offset + (uint64_t)(address - stream->window.bytes));
         bool is_unreadable = pread(stream->file, &byte, 1, offset) < 0;
         finish(batch, i, is_unreadable ? OCIGC_VERDICT_UNREADABLE : OCIGC_VERDICT_CHANGED);
         return;
@@ -332,6 +333,7 @@ static struct batch *new_batch(struct ocigc_verify_queue *queue)
     batch->kernels = ocigc_kernels_of(queue->algorithm, NULL);
     batch->waiting = SIZE_MAX;
     for (uint32_t i = 0; i < OCIGC_LANES_MAX; i++) {
+        batch->blobs[i].stream.windows = &batch->windows;
         batch->blobs[i].stream.buffer = (uint8_t *)(batch + 1) + (size_t)i * (OCIGC_PIECE + TAIL);
         batch->blobs[i].tail = batch->blobs[i].stream.buffer + OCIGC_PIECE;
     }
@@ -350,5 +352,6 @@ void ocigc_verify_lanes(void *queue)
     ocigc_guard.is_armed = 0;
     while (batch->used > 0)
         drop(batch, 0);
+    ocigc_windows_free(&batch->windows);
     free(batch);
 }
