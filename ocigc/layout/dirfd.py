@@ -38,9 +38,14 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def reason_with_file(error: OSError) -> str:
-    """The same, with the file."""
-    return reason(error) if error.filename is None else f"{printable(str(error.filename))}: {reason(error)}"
+def cause(error: BaseException) -> str:
+    """What stopped a run, in words: an interrupt, or an error with the file that it names (of a rename, the target)."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if not isinstance(error, OSError):
+        return str(error)
+    name = error.filename if error.filename2 is None else error.filename2
+    return reason(error) if name is None else f"{printable(str(name))}: {reason(error)}"
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import NamedTuple
 
 from ocigc.errors import Busy, Refused, UsageError
 from ocigc.layout.dirfd import Dir, is_full, naming
@@ -21,6 +22,7 @@ from ocigc.times import SECOND, Duration, nanoseconds
 
 _NAME = "lock"
 _RETRY = SECOND // 10
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _STATE_SIZE = 8192  # bytes that the state directory takes
@@ -31,13 +33,25 @@ _INDEX_RETRY = SECOND // 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
+class _Lock(NamedTuple):
+    """The open state directory, the descriptor of the lock, and whether this process has just made the directory."""
+
+    state: Dir
+    fd: int
+    is_new: bool
+
+
+class _NoLock(Exception):
+    """Nobody has ever locked the layout, or locking it is not permitted."""
+
+
 @contextmanager
 def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
     """Excludes every other run that changes the layout, and gives the open state directory. Waits up to `wait`.
 
     Raises Refused.
     """
-    with _locked(layout, fcntl.LOCK_EX, wait) as (state, _, is_new):
+    with _locked(layout, _make_lock, fcntl.LOCK_EX, wait) as (state, _, is_new):
         try:
             yield state
         finally:
@@ -52,45 +66,53 @@ def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     Where the file system has no locks, nothing is excluded; but then no run changes the layout.
     Raises Refused.
     """
-    with _locked(layout, fcntl.LOCK_SH, wait) as (state, fd, _):
+    with _locked(layout, _make_lock, fcntl.LOCK_SH, wait) as (state, fd, _):
         yield state, fd
 
 
 @contextmanager
-def _locked(layout: Layout, operation: int, wait: Duration | None) -> Iterator[tuple[Dir, int, bool]]:
-    """Gives the open state directory, the descriptor of the lock, and whether this has made the directory.
+def shared(layout: Layout, wait: Duration) -> Iterator[None]:
+    """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Waits up to `wait`.
+    Raises Refused.
+    """
+    with ExitStack() as stack:
+        with suppress(_NoLock):  # reading does no harm then
+            stack.enter_context(_locked(layout, _find_lock, fcntl.LOCK_SH, wait))
+        yield
 
-    A run that made it and left nothing in it removes it, with the lock. So a lock counts only if its file still has the
-    name, as with BuildKit's lock.
+
+@contextmanager
+def _locked(
+    layout: Layout, open_lock: Callable[[Layout], _Lock], operation: int, wait: Duration | None
+) -> Iterator[_Lock]:
+    """Locks the file that `open_lock` opens.
+
+    A run that made the state directory and left nothing in it removes it, with the lock. So a lock counts only if its
+    file still has the name, as with BuildKit's lock.
     """
     deadline = None if wait is None else time.monotonic_ns() + nanoseconds(wait)
-    is_new = False
     while True:
-        with naming(f"{layout.path}/{STATE}"):
-            is_new |= _make_state(layout)
-            opened = _open_state(layout)
-        if opened is None:
-            continue  # another process has just removed it
-        state, fd = opened
+        lock = open_lock(layout)
         try:
-            if not _acquire(fd, operation, deadline) and operation == fcntl.LOCK_EX:
+            if not _acquire(lock.fd, operation, deadline) and operation == fcntl.LOCK_EX:
                 raise Refused(
                     f"{layout.path}/{STATE}/{_NAME}: the file system has no locks, so that two runs could not exclude "
                     "each other: run it on the machine that has the files, or mount it with locks; nothing was changed"
                 )
-            if _has_name(fd, layout):
-                yield state, fd, is_new
+            if _has_name(lock.fd, layout.dir, STATE, _NAME):
+                yield lock
                 return
         finally:
             with suppress(OSError):
-                os.close(fd)
-            state.close()
+                os.close(lock.fd)
+            lock.state.close()
 
 
-def _has_name(fd: int, layout: Layout) -> bool:
-    """Whether an open lock is the one of the layout."""
-    with suppress(FileNotFoundError), layout.dir.below(STATE) as state:
-        return os.path.samestat(os.fstat(fd), state.stat(_NAME))
+def _has_name(fd: int, directory: Dir, *path: str) -> bool:
+    """Whether an open file has this name below a directory."""
+    *above, name = path
+    with suppress(FileNotFoundError), directory.below(*above) as parent:
+        return os.path.samestat(os.fstat(fd), parent.stat(name))
     return False
 
 
@@ -125,7 +147,18 @@ def _make_state(layout: Layout) -> bool:
         ) from error
 
 
-def _open_state(layout: Layout) -> tuple[Dir, int] | None:
+def _make_lock(layout: Layout) -> _Lock:
+    """Opens the lock, and makes what is missing."""
+    is_new = False
+    while True:
+        with naming(f"{layout.path}/{STATE}"):
+            is_new |= _make_state(layout)
+            opened = _open_lock(layout)
+        if opened is not None:
+            return _Lock(*opened, is_new)
+
+
+def _open_lock(layout: Layout) -> tuple[Dir, int] | None:
     """The state directory and the file of the lock, open; None if another process has removed them just now."""
     like = layout.dir.stat(MARKER)
     try:
@@ -138,9 +171,7 @@ def _open_state(layout: Layout) -> tuple[Dir, int] | None:
             with suppress(FileExistsError):
                 state.write(_NAME, b"", like)
             fd = os.open(_NAME, _OPEN, dir_fd=state.fd)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise Refused(f"{path}: not a plain file; remove it")
+        _check_plain(fd, path)
     except BaseException as error:
         state.close()
         if isinstance(error, Refused) and isinstance(error.__cause__, FileNotFoundError):
@@ -149,45 +180,46 @@ def _open_state(layout: Layout) -> tuple[Dir, int] | None:
     return state, fd
 
 
-@contextmanager
-def shared(layout: Layout, wait: Duration) -> Iterator[None]:
-    """Excludes runs that change the layout. A layout that no run has changed yet needs no lock. Waits up to `wait`.
-    Raises Refused.
-    """
-    deadline = time.monotonic_ns() + nanoseconds(wait)
-    while True:
-        try:
-            with layout.dir.below(STATE) as state:
-                fd = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state.fd)
-        except OSError:
-            # Nobody has ever locked it, or locking is not permitted. Reading does no harm.
-            yield
-            return
-        try:
-            _acquire(fd, fcntl.LOCK_SH, deadline)
-            if _has_name(fd, layout):
-                yield
-                return
-        finally:
-            with suppress(OSError):
-                os.close(fd)
+def _check_plain(fd: int, path: str) -> None:
+    """Closes the file of a lock, and raises Refused, if it is not a plain one."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Refused(f"{path}: not a plain file; remove it")
+
+
+def _find_lock(layout: Layout) -> _Lock:
+    """Opens the lock for reading, if there is one. Raises _NoLock."""
+    try:
+        state = layout.dir.below(STATE)
+    except OSError:
+        raise _NoLock from None
+    try:
+        return _Lock(state, os.open(_NAME, _READ, dir_fd=state.fd), is_new=False)
+    except OSError:
+        state.close()
+        raise _NoLock from None
 
 
 def _acquire(fd: int, operation: int, deadline: int | None) -> bool:
     """Takes a lock. False if the file system has none. Raises Busy and OSError."""
     while True:
         try:
-            fcntl.flock(fd, operation | fcntl.LOCK_NB)
+            return _try_to_acquire(fd, operation)
         except BlockingIOError:
             if deadline is not None and time.monotonic_ns() >= deadline:
                 raise Busy("a prune operation is already running") from None
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return False
-            raise
-        else:
-            return True
         time.sleep(_RETRY / SECOND)
+
+
+def _try_to_acquire(fd: int, operation: int) -> bool:
+    """The same without waiting. Raises BlockingIOError if another process has the lock."""
+    try:
+        fcntl.flock(fd, operation | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    return True
 
 
 @contextmanager
@@ -220,20 +252,15 @@ def clear_index_lock(layout: Layout) -> None:
 
 
 def _try_index_lock(layout: Layout) -> int | None:
+    """Takes the lock if nobody has it. Gives its descriptor."""
     fd = os.open(_INDEX_LOCK, _OPEN | os.O_CREAT, 0o600, dir_fd=layout.fd)
+    _check_plain(fd, f"{layout.path}/{_INDEX_LOCK}")
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise Refused(f"{layout.path}/{_INDEX_LOCK}: not a plain file; remove it")
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(fd), layout.dir.stat(_INDEX_LOCK)):
+        # Where there are no locks, nobody else can lock it either.
+        if not _try_to_acquire(fd, fcntl.LOCK_EX) or _has_name(fd, layout.dir, _INDEX_LOCK):
             return fd
-    except (BlockingIOError, FileNotFoundError):
+    except BlockingIOError:
         pass
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return fd  # nobody else can lock it either
-        os.close(fd)
-        raise
     except BaseException:
         os.close(fd)
         raise

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
-from ocigc.errors import Busy, Interrupted, OcigcError, Refused, Remedy, printable
+from ocigc.errors import Busy, Interrupted, OcigcError, Refused, Remedy
 from ocigc.layout import docker_list, label_files
-from ocigc.layout.dirfd import Dir, reason
+from ocigc.layout.dirfd import Dir, cause
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import Elsewhere, Snapshot
 from ocigc.native import Store, Swept
@@ -121,13 +121,13 @@ class OpenRun:
         except (Exception, KeyboardInterrupt) as error:
             if not run_directory.pending(self.state):
                 raise Refused(
-                    f"{_reason(error)}; the run is complete, and the next one frees what it has removed"
+                    f"{cause(error)}; the run is complete, and the next one frees what it has removed"
                 ) from error
             try:
                 roll_back(self.layout, self.state, self.run, self.record, self.terms.wait)
             except (OcigcError, OSError) as trouble:
                 raise Refused(
-                    f"{_reason(error)}; it cannot be rolled back ({_reason(trouble)}); nothing is lost, and the next "
+                    f"{cause(error)}; it cannot be rolled back ({cause(trouble)}); nothing is lost, and the next "
                     "one finishes what was begun",
                     Remedy.UNDO_RUN,
                 ) from error
@@ -138,7 +138,7 @@ class OpenRun:
                 ) from None
             if isinstance(error, (OcigcError, OSError)):
                 kind = Busy if isinstance(error, Busy) else Refused
-                raise kind(f"{_reason(error)}; the run was rolled back: nothing was changed") from error
+                raise kind(f"{cause(error)}; the run was rolled back: nothing was changed") from error
             raise
 
     def _unlease(self) -> int:
@@ -226,12 +226,3 @@ def _with_result(nodes: array[int], results: bytearray, wanted: Swept) -> array[
     if results.count(wanted) == len(results):
         return nodes
     return array("I", (node for node, result in zip(nodes, results, strict=True) if result == wanted))
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    if not isinstance(error, OSError):
-        return str(error)
-    name = error.filename if error.filename2 is None else error.filename2  # of a rename, the target
-    return f"{printable(name)}: {reason(error)}" if isinstance(name, str) else reason(error)

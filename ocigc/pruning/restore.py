@@ -13,7 +13,7 @@ from ocigc.gc.resolve import resolve_images
 from ocigc.image import ImageRecord, Media
 from ocigc.interrupts import interrupts_deferred
 from ocigc.layout import history, lock
-from ocigc.layout.dirfd import Dir, naming, reason_with_file
+from ocigc.layout.dirfd import Dir, cause, naming
 from ocigc.layout.index import parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
@@ -129,8 +129,7 @@ def restore(
                 with state.below(RUN) as directory:
                     came = carry_out_restore(layout, state, directory, record, wait)
             except (OcigcError, OSError) as error:
-                what = reason_with_file(error) if isinstance(error, OSError) else error
-                message = f"{what}; nothing is lost, and the next run finishes the restore"
+                message = f"{cause(error)}; nothing is lost, and the next run finishes the restore"
                 raise Refused(message, Remedy.UNDO_RUN) from error
         missing = _missing(layout, images, terms.now, watch)
         back = {position for position, _ in record.entries}
