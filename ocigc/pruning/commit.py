@@ -7,6 +7,9 @@ Some writers take no lock. So a new index.json is written beside the old one, an
 file that was displaced is compared with what was expected. If it differs, another program has written at the same
 moment, and the two are exchanged back. Where the file system cannot exchange two names, a second name (a hard link)
 keeps the old file for that comparison.
+
+Between the two exchanges, a third program may open our file to write it anew, and go on after they are over. So what is
+in the directory of a run and not known to be ours is somebody's: its entries are added too, once it is whole.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum
+from itertools import count
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Refused
@@ -31,8 +35,10 @@ from ocigc.pruning.run_directory import UNLEASED, read_before
 from ocigc.reference import split_names
 from ocigc.times import Duration
 
-_THEIRS = "index.theirs"
-"""What another program has written, until its entries are in index.json."""
+_THEIRS = "index.theirs."
+"""What other programs have written, numbered, until these entries are in index.json."""
+_KNOWN = "index.known"
+"""The SHA-256, in hex, of each index.json that entries were added to, before and after."""
 
 _ATTEMPTS = 20
 _DISPLACED = "index.old"
@@ -50,13 +56,13 @@ def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
     """How far a run has come, as the files in place show. Raises OSError and Refused."""
     end_exchange(run)
     current, aside = index_digest(layout.dir), _aside_digest(run)
-    if run.exists(_THEIRS) or aside not in (record.before, record.after, None):
+    if _their_files(run) or _is_theirs(run, record):
         return RunState.CONTESTED
     if record.before == record.after:
         return RunState.COMMITTED
     if current == record.before or (aside == record.after and current != record.after):
         return RunState.OPEN
-    return RunState.COMMITTED
+    return RunState.CONTESTED if run.exists(_KNOWN) else RunState.COMMITTED
 
 
 def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
@@ -67,8 +73,7 @@ def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
         return index_digest(layout.dir) == record.before
     if put_in_place(layout, run, record.before, wait):
         return True
-    if _aside_digest(run) != record.after:
-        _add_theirs(layout, run, wait)
+    add_others(layout, run, wait, record)
     return False
 
 
@@ -81,11 +86,11 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
         current, aside = index_digest(layout.dir), _aside_digest(run)
         if record.before == record.after or state is RunState.OPEN:
             return
-        if current != record.after or run.exists(_THEIRS):
+        if current != record.after or _their_files(run):
             _add_missing(layout, run, record, wait)
             return
-        if state is RunState.CONTESTED:
-            _check_whole(run, INDEX)
+        if _is_theirs(run, record):
+            _whole(run, INDEX)
         elif aside != record.before:
             run.replace(INDEX, read_before(run, record), layout.dir.stat(INDEX))
         if put_in_place(layout, run, record.after, wait):
@@ -100,58 +105,91 @@ def _add_missing(layout: Layout, run: Dir, record: Journal, wait: Duration) -> N
     content = read_before(run, record)
     before = parse(content)
     positions = (*record.removed, *(position for position, _ in record.renamed))
-    if _aside_digest(run) not in (record.before, record.after, None):
-        _add_theirs(layout, run, wait)
-    add_entries(layout, run, lambda index: missing_entries(before, content, positions, index)[0], wait)
+    add_entries(layout, run, lambda index: missing_entries(before, content, positions, index)[0], wait, record)
 
 
-def _add_theirs(layout: Layout, run: Dir, wait: Duration) -> None:
-    """Adds to index.json what another program has written into the file that is now in the directory of the run."""
-    if not run.exists(_THEIRS):
-        run.rename(INDEX, run, _THEIRS)
-        run.sync()
-    _check_whole(run, _THEIRS)
-    content = run.read(_THEIRS, INDEX_LIMIT)
-    theirs = parse(content)
-    everything = range(len(theirs.entries))
-    add_entries(layout, run, lambda index: missing_entries(theirs, content, everything, index)[0], wait)
-    run.remove(_THEIRS)
-
-
-def _check_whole(run: Dir, name: str) -> None:
-    try:
-        run.parsed(name, INDEX_LIMIT, parse)
-    except MalformedError as error:
-        raise MalformedError(
-            f"{STATE}/{RUN}/{name}: another program was cut off while it wrote this {INDEX} ({error}); remove the file "
-            "to go on without it"
-        ) from None
-
-
-def add_entries(layout: Layout, aside: Dir, entries: Callable[[Index], Sequence[bytes]], wait: Duration) -> None:
-    """Adds to index.json the entries that `entries` gives for its present content. The displaced file stays in `aside`.
-    Raises Refused and OSError.
+def add_others(layout: Layout, run: Dir, wait: Duration, record: Journal | None = None) -> None:
+    """Adds to index.json only what other programs have written into the directory of the run. Raises Refused and
+    OSError.
     """
-    lost: list[bytes] = []
+    add_entries(layout, run, lambda _: (), wait, record)
+
+
+def add_entries(
+    layout: Layout,
+    run: Dir,
+    entries: Callable[[Index], Sequence[bytes]],
+    wait: Duration,
+    record: Journal | None = None,
+) -> None:
+    """Adds to index.json the entries that `entries` gives for its present content, and those that other programs have
+    written into the directory of the run. `record` is the journal of a prune. May be repeated. Raises Refused and
+    OSError; the directory of the run keeps then what is not in index.json.
+    """
     for _ in range(_ATTEMPTS):
+        end_exchange(run)
+        if _is_theirs(run, record):
+            _keep_theirs(run)
+        theirs = [_whole(run, name) for name in _their_files(run)]
         index = layout.read_index()
         content = layout.content_of(index)
         if content is None:
             continue
-        added = list(entries(index))
-        for theirs in lost:
-            found = parse(theirs)
-            added += missing_entries(found, theirs, range(len(found.entries)), index)[0]
-        if not added:
+        new = index.with_entries(content, entries(index))
+        for found, written in theirs:
+            present = parse(new)
+            added, _moved = missing_entries(found, written, range(len(found.entries)), present)
+            new = present.with_entries(new, added)
+        if new == content or _replace(layout, run, index.sha256, new, wait):
+            for name in _their_files(run):
+                run.remove(name)
             return
-        new = index.with_entries(content, added)
-        # At once: a file that is still empty would be taken for another program's.
-        aside.replace(INDEX, new, layout.dir.stat(INDEX))
-        if put_in_place(layout, aside, index.sha256, wait):
-            return
-        if _aside_digest(aside) != sha256(new):
-            lost.append(aside.read(INDEX, INDEX_LIMIT))
     raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when nothing writes to it")
+
+
+def _replace(layout: Layout, run: Dir, expected: str, new: bytes, wait: Duration) -> bool:
+    known = {*_known(run), expected, sha256(new)}
+    run.replace(_KNOWN, "".join(f"{digest}\n" for digest in sorted(known)).encode())
+    # At once: a file that is still empty would be taken for another program's.
+    run.replace(INDEX, new, layout.dir.stat(INDEX))
+    return put_in_place(layout, run, expected, wait)
+
+
+def _known(run: Dir) -> list[str]:
+    try:
+        with naming_directory(f"{STATE}/{RUN}"):
+            return run.read(_KNOWN, INDEX_LIMIT).decode("ascii", "replace").split()
+    except FileNotFoundError:
+        return []
+
+
+def _is_theirs(run: Dir, record: Journal | None) -> bool:
+    """Whether the run's index.json is not known to be ours, or the one that we have displaced."""
+    aside = _aside_digest(run)
+    expected = () if record is None else (record.before, record.after)
+    return aside is not None and aside not in (*expected, *_known(run))
+
+
+def _their_files(run: Dir) -> list[str]:
+    return [name for name in run.names() if name.startswith(_THEIRS)]
+
+
+def _keep_theirs(run: Dir) -> None:
+    """Gives the run's index.json a name of its own, so that it stays."""
+    number = next(number for number in count() if not run.exists(f"{_THEIRS}{number}"))
+    run.rename(INDEX, run, f"{_THEIRS}{number}")
+    run.sync()
+
+
+def _whole(run: Dir, name: str) -> tuple[Index, bytes]:
+    """What another program has written, and waits a moment until it is whole."""
+    try:
+        return run.parsed(name, INDEX_LIMIT, lambda content: (parse(content), content))
+    except MalformedError as error:
+        raise MalformedError(
+            f"{STATE}/{RUN}/{name}: another program was cut off while it wrote this {INDEX} ({error}); if it has "
+            "ended, remove the file to go on without it"
+        ) from None
 
 
 def missing_entries(
@@ -214,7 +252,7 @@ def put_in_place(layout: Layout, aside: Dir, expected: str, wait: Duration) -> b
     `expected`. Then `aside` has the displaced one, or nothing. Waits up to `wait` for BuildKit.
 
     If it returns False, the layout has what another program has written. `aside` has our own file, or what a third
-    program has made of it while it was in place. Raises Refused and OSError.
+    program has made or still makes of it, as it opened it while it was in place. Raises Refused and OSError.
     """
     with index_lock(layout, wait):
         if index_digest(layout.dir) != expected:

@@ -23,7 +23,7 @@ from ocigc.native import parse_document
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, preflight, restore_preflight, run_directory, trash
 from ocigc.pruning.after_commit import RunTerms
-from ocigc.pruning.commit import roll_back
+from ocigc.pruning.commit import add_others, roll_back
 from ocigc.pruning.journal import RUN, RestoreJournal
 from ocigc.pruning.preflight import asking_for
 from ocigc.pruning.recover import recover
@@ -152,6 +152,7 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
         with interrupts_deferred(), state.below(RUN) as run:
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
+                add_others(layout, run, wait)
                 run_directory.discard(state)
                 watch.note(f"{layout.path}: gave up a restore that was interrupted; the trash still has everything")
                 return Restored((), 0, ())

@@ -7,7 +7,8 @@ what it has removed for a while, becomes `.ocigc/trash/<id>/`.
     to-delete      the digests of the blobs to delete, one per line; of a restore `to-restore`, of those to bring back
     index.before   index.json as it was
     index.json     index.json as it will be; after the commit, the file that it has displaced (or nothing)
-    index.theirs   what another program has written meanwhile, until its entries are in index.json
+    index.theirs.* what other programs have written meanwhile, until these entries are in index.json
+    index.known    the digests of index.json before and after entries were added to it
     blobs/ labels/ what has been taken out of the layout so far
     manifest.*     the list of `docker save`, before and after, if it changes
     unleased/      label files from which a label has been removed, as they were
