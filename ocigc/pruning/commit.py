@@ -8,8 +8,9 @@ file that was displaced is compared with what was expected. If it differs, anoth
 moment, and the two are exchanged back. Where the file system cannot exchange two names, a second name (a hard link)
 keeps the old file for that comparison.
 
-Between the two exchanges, a third program may open our file to write it anew, and go on after they are over. So what is
-in the directory of a run and not known to be ours is somebody's: its entries are added too, once it is whole.
+Between the two exchanges, a third program may open our file to write it anew, and go on after they are over. Then that
+file goes back into its place. What is in the directory of a run and not known to be ours is somebody's: its entries are
+added too, once it is whole.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def commit(layout: Layout, run: Dir, record: Journal, wait: Duration) -> bool:
     """
     if record.before == record.after:
         return index_digest(layout.dir) == record.before
-    if put_in_place(layout, run, record.before, wait):
+    if put_in_place(layout, run, record.before, record.after, wait):
         return True
     add_others(layout, run, wait, record)
     return False
@@ -90,10 +91,12 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
             _add_missing(layout, run, record, wait)
             return
         if _is_theirs(run, record):
-            _whole(run, INDEX)
-        elif aside != record.before:
-            run.replace(INDEX, read_before(run, record), layout.dir.stat(INDEX))
-        if put_in_place(layout, run, record.after, wait):
+            new = _whole(run, INDEX)[0].sha256
+        else:
+            new = record.before
+            if aside != new:
+                run.replace(INDEX, read_before(run, record), layout.dir.stat(INDEX))
+        if put_in_place(layout, run, record.after, new, wait):
             return
     raise Refused(f"{layout.path}/{INDEX} keeps changing; run it again when nothing writes to it")
 
@@ -152,7 +155,7 @@ def _replace(layout: Layout, run: Dir, expected: str, new: bytes, wait: Duration
     run.replace(_KNOWN, "".join(f"{digest}\n" for digest in sorted(known)).encode())
     # At once: a file that is still empty would be taken for another program's.
     run.replace(INDEX, new, layout.dir.stat(INDEX))
-    return put_in_place(layout, run, expected, wait)
+    return put_in_place(layout, run, expected, sha256(new), wait)
 
 
 def _known(run: Dir) -> list[str]:
@@ -247,20 +250,23 @@ def index_digest(directory: Dir) -> str | None:
     return digest.hexdigest()
 
 
-def put_in_place(layout: Layout, aside: Dir, expected: str, wait: Duration) -> bool:
-    """Replaces the layout's index.json with the one in the directory `aside`, if the SHA-256 of the layout's is still
-    `expected`. Then `aside` has the displaced one, or nothing. Waits up to `wait` for BuildKit.
+def put_in_place(layout: Layout, run: Dir, expected: str, new: str, wait: Duration) -> bool:
+    """Replaces the layout's index.json with the one in the directory of the run, whose SHA-256 is `new`, if that of the
+    layout's is still `expected`. Then the run has the displaced one, or nothing. Waits up to `wait` for BuildKit.
 
-    If it returns False, the layout has what another program has written. `aside` has our own file, or what a third
-    program has made or still makes of it, as it opened it while it was in place. Raises Refused and OSError.
+    If it returns False, the layout has what another program has written, or still writes. The run has our own file, or
+    what yet another program has written. Raises Refused and OSError.
     """
     with index_lock(layout, wait):
         if index_digest(layout.dir) != expected:
             return False
-        _swap(layout, aside)
-        if _aside_digest(aside) in (expected, None):
+        _swap(layout, run)
+        if _aside_digest(run) in (expected, None):
             return True
-        _swap(layout, aside)
+        _swap(layout, run)
+        if _aside_digest(run) not in (new, None):
+            # Our file was opened while it was in place: it has to be there when that program has written it.
+            _swap(layout, run)
         return False
 
 

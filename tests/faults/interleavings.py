@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.faults.actor import Actor
 from tests.faults.commands import COMMANDS, Command, Template, make_template
 from tests.faults.dependence import count, depend, dependent, earliest
-from tests.faults.habits import WRITERS, Writer
+from tests.faults.habits import INDEX, WRITERS, Writer
 from tests.faults.orders import Broken, Order, Trial, perform
 from tests.faults.outcome import Explore, Outcome, explore_all
 from tests.faults.states import states
@@ -61,6 +61,25 @@ def walks(trial: Trial, rng: random.Random, number: int) -> Iterator[Order]:
     for _ in range(number):
         chosen = [rng.choice(rng.choice((anywhere, places or anywhere))) for places in near]
         yield Order(tuple(sorted(chosen)[: rng.randint(1, len(steps))]))
+
+
+def contests(trial: Trial, done: int, rng: random.Random, number: int) -> Iterator[Order]:
+    """So many orders at random in which the writer changes index.json in the moment of an exchange, so that the command
+    takes its own back, and goes on near that moment or after the command. In the trial, the writer did the steps
+    before, `done` of them, before the command began. In a third of the orders the command is killed soon after.
+    """
+    left = len(trial.writer.steps()) - done
+    exchanges = [
+        number
+        for number, call in enumerate(trial.calls[: trial.length])
+        if call.name in ("exchange", "rename") and INDEX in (call.path, call.other)
+    ]
+    for _ in range(number if exchanges else 0):
+        at = [rng.choice(exchanges) - rng.randrange(4)]
+        while len(at) < left and rng.randrange(6):
+            at.append(rng.randint(at[-1], at[-1] + 12))
+        kill = None if rng.randrange(3) else rng.randint(at[-1], at[-1] + 30)
+        yield Order((*[0] * done, *at), kill)
 
 
 @dataclass(slots=True)
@@ -111,6 +130,7 @@ class Explorer:
             return ()
 
         self._explore(list(walks(undisturbed, rng, number)), check)
+        self.contest(rng, number)
         self._explore([*kills(undisturbed), *self._kills_within(rng, number)], lambda *_: ())
         return self.outcome
 
@@ -172,6 +192,14 @@ class Explorer:
     def killed_everywhere(self) -> OrdersTried:
         """All kills, the writer coming after them."""
         self._explore([order for order in kills(self._undisturbed()) if not order.at], lambda *_: ())
+        return self.outcome
+
+    def contest(self, rng: random.Random, number: int) -> OrdersTried:
+        """So many orders at random around an exchange of index.json."""
+        steps = self._undisturbed().writer.steps()
+        done = next(number for number, step in enumerate(steps) if INDEX in step.changes | step.writes)
+        trial = self._perform(self._actors[0], Order((0,) * done), self._template.path.with_name("undisturbed"))
+        self._explore(list(contests(trial, done, rng, number)), lambda *_: ())
         return self.outcome
 
     def _kills_within(self, rng: random.Random, number: int) -> Iterator[Order]:

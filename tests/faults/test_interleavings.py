@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.actor import Actor
 from tests.faults.commands import COMMANDS, KEPT, Command, make_template
-from tests.faults.habits import WRITERS, Tag, Umoci, Writer
+from tests.faults.habits import WRITERS, Oras, Tag, Umoci, Writer
 from tests.faults.injection import command as command_line
 from tests.faults.injection import record
 from tests.faults.interleavings import Explorer
@@ -48,6 +48,14 @@ def test_nothing_is_lost_among_writers(command: Command, actor: Actor, tmp_path:
     for kind in WRITERS:
         rng = random.Random(f"{SEED} {command.name} {kind.__name__}")
         assert Explorer([actor], template, command, kind).sample(EACH, rng).faults == []
+
+
+@pytest.mark.parametrize("name", ["prune", "restore", "prune without an exchange"])
+def test_what_is_written_around_an_exchange_is_not_lost(name: str, actor: Actor, tmp_path: Path) -> None:
+    """oras opens index.json twice, so it may have our own file open when we take that back."""
+    (command,) = (command for command in COMMANDS if command.name == name)
+    explorer = Explorer([actor], make_template(tmp_path, command, actor), command, Oras)
+    assert explorer.contest(random.Random(f"{SEED} {name}"), 10 * EACH).faults == []
 
 
 LEASE = Command("lease", lambda _, layout: ["lease", "create", "--id", "new", str(layout), KEPT])

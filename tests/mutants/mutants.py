@@ -83,9 +83,30 @@ MUTANTS = (
     Mutant(
         "another's index.json is not swapped back",
         "pruning/commit.py",
-        "        _swap(layout, aside)\n        return False",
-        "        return False",
+        "        _swap(layout, run)\n        if _aside_digest(run) not in (new, None):",
+        "        if _aside_digest(run) not in (new, None):",
         (WRITERS,),
+    ),
+    Mutant(
+        "our index.json is taken back while another program writes it",
+        "pruning/commit.py",
+        "        if _aside_digest(run) not in (new, None):",
+        "        if False:",
+        (WRITERS,),
+    ),
+    Mutant(
+        "what another program has written is overwritten",
+        "pruning/commit.py",
+        "        if _is_theirs(run, record):\n            _keep_theirs(run)\n",
+        "",
+        (WRITERS,),
+    ),
+    Mutant(
+        "a restore that is given up forgets what another program has written",
+        "pruning/restore.py",
+        "                add_others(layout, run, wait)\n",
+        "",
+        ("tests/pruning/test_interrupts.py",),
     ),
     Mutant(
         "the exchange is not synced",

@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ocigc.errors import Interrupted, Refused
 from ocigc.layout.layout import Layout
-from ocigc.pruning import after_commit, put_back
+from ocigc.pruning import after_commit, commit, put_back
 from ocigc.pruning.restore import restore
 from tests.helpers.command import Result, ocigc, refused
 from tests.helpers.layouts import LayoutWriter, snapshot
@@ -208,8 +209,6 @@ def test_an_index_that_was_displaced_when_it_was_killed_is_not_lost(
     world: World, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two exchanges: the other program's index.json lies in the run's directory."""
-    from ocigc.pruning import commit
-
     index, real, new = world.writer.path / "index.json", commit.exchange, world.writer.image("new", ["new"])
     new["annotations"] = {"org.opencontainers.image.ref.name": "example.com/new:1"}
 
@@ -278,6 +277,54 @@ def test_a_restore_that_is_killed_can_be_given_up(tmp_path: Path, monkeypatch: p
     assert snapshot(layout.path) == after
     assert ocigc("restore", layout.path).code == 0
     assert snapshot(layout.path) == before
+
+
+@pytest.mark.parametrize("command", ["restore", "restore --interrupted", "prune --force --grace 0s"])
+def test_an_index_that_was_displaced_when_a_restore_was_killed_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Also where the restore is given up."""
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.tag(layout.image("kept", ["kept"]), "example.com/kept:1")
+    layout.tag(layout.image("gone", ["gone"]), "example.com/gone:1")
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
+    index, real, new = layout.path / "index.json", commit.exchange, layout.image("new", ["new"])
+    new["annotations"] = {"org.opencontainers.image.ref.name": "example.com/new:1"}
+
+    def exchange(*arguments: Any) -> bool:
+        document = json.loads(index.read_text())
+        index.write_text(json.dumps({**document, "manifests": [*document["manifests"], new]}))
+        real(*arguments)
+        raise Killed
+
+    monkeypatch.setattr(commit, "exchange", exchange)
+    with pytest.raises(Killed):
+        restore(str(layout.path))
+    monkeypatch.undo()
+    assert ocigc(*command.split(), layout.path).code == 0
+    entries = json.loads(index.read_text())["manifests"]
+    assert sorted(map(str, entries)) == sorted(map(str, [*layout.entries, new]))
+    assert not (layout.path / ".ocigc" / "run").exists()
+
+
+def test_what_was_removed_since_a_restore_was_killed_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index.json that the restore has displaced is known, and not another program's."""
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.tag(layout.image("kept", ["kept"]), "example.com/kept:1")
+    layout.tag(layout.image("gone", ["gone"]), "example.com/gone:1")
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
+    monkeypatch.setattr("ocigc.pruning.trash.note_restored", lambda *_: raise_(Killed))
+    with pytest.raises(Killed):
+        restore(str(layout.path))
+    monkeypatch.undo()
+    index = layout.path / "index.json"
+    document = json.loads(index.read_text())
+    assert document["manifests"] == layout.entries
+    index.write_text(json.dumps({**document, "manifests": layout.entries[1:]}))
+    assert ocigc("restore", layout.path).code == 0
+    assert json.loads(index.read_text())["manifests"] == layout.entries[1:]
 
 
 def test_an_interrupt_in_a_tree_rolls_back_what_is_under_way(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from ocigc.errors import Refused
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load
 from ocigc.pruning import commit
+from ocigc.pruning.restore import restore
 from ocigc.times import SECOND
+from tests.helpers.command import ocigc
 from tests.helpers.layouts import Descriptor
 from tests.helpers.world import World
 
@@ -226,6 +228,45 @@ def test_an_index_that_is_written_in_the_moment_of_the_exchange_is_kept(
     assert world.prune() is None
     digests = {entry["digest"] for entry in json.loads(index.read_text())["manifests"]}
     assert digests == {entry["digest"] for entry in (*world.writer.entries, *new)}
+
+
+@pytest.mark.parametrize("command", ["prune", "restore"])
+def test_what_is_opened_between_two_exchanges_and_written_later_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """oras writes index.json twice: into the file that we displace, and then into ours, which we take back. It ends
+    after us."""
+    world = World(tmp_path / "layout")
+    index, real = world.writer.path / "index.json", commit.exchange
+    image = world.writer.image("new", ["new"])
+    named = {**image, "annotations": {"org.opencontainers.image.ref.name": "example.com/new:1"}}
+    if command == "restore":
+        assert ocigc("prune", "--force", "--grace", "0s", "--trash", "1h", world.writer.path).code == 0
+    document = json.loads(index.read_text())
+
+    def content(entry: Descriptor) -> str:
+        return json.dumps({**document, "manifests": [*document["manifests"], entry]})
+
+    steps = iter([lambda: index.write_text(content(image)), lambda: index.open("w")])
+    opened: list[Any] = []
+
+    def exchange(*arguments: Any) -> bool:
+        opened.append(next(steps, lambda: None)())
+        return real(*arguments)
+
+    monkeypatch.setattr(commit, "exchange", exchange)
+    with pytest.raises(Refused, match=r"nothing is lost|nothing was changed"):
+        world.prune() if command == "prune" else restore(str(world.writer.path))
+    monkeypatch.undo()
+    with opened[1] as file:
+        file.write(content(named))
+    entries = json.loads(index.read_text())["manifests"]
+    assert entries == [*document["manifests"], named]
+    finish = ["restore", *(["--interrupted"] if command == "prune" else [])]
+    assert ocigc(*finish, world.writer.path).code == 0
+    entries = json.loads(index.read_text())["manifests"]
+    assert named in entries
+    assert {entry["digest"] for entry in entries} == {each["digest"] for each in (world.gone, world.kept, image)}
 
 
 def test_without_an_exchange_a_writer_in_the_last_moment_is_kept_too(
