@@ -57,7 +57,7 @@ def run_state(layout: Layout, run: Dir, record: Journal) -> RunState:
     """How far a run has come, as the files in place show. Raises OSError and Refused."""
     end_exchange(run)
     current, aside = index_digest(layout.dir), _aside_digest(run)
-    if _their_files(run) or _is_theirs(run, record):
+    if _their_files(run) or _is_theirs(run, record, aside):
         return RunState.CONTESTED
     if record.before == record.after:
         return RunState.COMMITTED
@@ -90,7 +90,7 @@ def undo(layout: Layout, run: Dir, record: Journal, wait: Duration) -> None:
         if current != record.after or _their_files(run):
             _add_missing(layout, run, record, wait)
             return
-        if _is_theirs(run, record):
+        if _is_theirs(run, record, aside):
             new = _whole(run, INDEX)[0].sha256
         else:
             new = record.before
@@ -131,7 +131,7 @@ def add_entries(
     """
     for _ in range(_ATTEMPTS):
         end_exchange(run)
-        if _is_theirs(run, record):
+        if _is_theirs(run, record, _aside_digest(run)):
             _keep_theirs(run)
         theirs = [_whole(run, name) for name in _their_files(run)]
         index = layout.read_index()
@@ -166,9 +166,10 @@ def _known(run: Dir) -> list[str]:
         return []
 
 
-def _is_theirs(run: Dir, record: Journal | None) -> bool:
-    """Whether the run's index.json is not known to be ours, or the one that we have displaced."""
-    aside = _aside_digest(run)
+def _is_theirs(run: Dir, record: Journal | None, aside: str | None) -> bool:
+    """Whether the run's index.json, which has the digest `aside`, is not known to be ours or the one that we have
+    displaced.
+    """
     expected = () if record is None else (record.before, record.after)
     return aside is not None and aside not in (*expected, *_known(run))
 

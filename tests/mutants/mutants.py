@@ -97,7 +97,7 @@ MUTANTS = (
     Mutant(
         "what another program has written is overwritten",
         "pruning/commit.py",
-        "        if _is_theirs(run, record):\n            _keep_theirs(run)\n",
+        "        if _is_theirs(run, record, _aside_digest(run)):\n            _keep_theirs(run)\n",
         "",
         (WRITERS,),
     ),
