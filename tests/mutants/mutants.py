@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         "two prunes run at once",
         "layout/lock.py",
-        "_locked(layout, fcntl.LOCK_EX, wait)",
-        "_locked(layout, fcntl.LOCK_SH, wait)",
+        "_locked(layout, _make_lock, fcntl.LOCK_EX, wait)",
+        "_locked(layout, _make_lock, fcntl.LOCK_SH, wait)",
         ("tests/cli/test_prune.py", "tests/cli/test_run.py"),
     ),
     Mutant(
