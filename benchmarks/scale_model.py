@@ -31,8 +31,8 @@ sys.path += map(str, Path(__file__).parents[:2])
 from curves import Curve, draw
 
 from ocigc.cluster.hasher import ClusterHasher
-from ocigc.cluster.pool import Pool, Task
 from ocigc.cluster.worker import work
+from ocigc.cluster.worker_pool import Task, WorkerPool
 from ocigc.layout.layout import Layout
 from ocigc.native import Detail, Store, map_blobs
 from tests.helpers.cluster import Cluster
@@ -65,7 +65,7 @@ class Inline:
         self.wire = 0
 
     def run(
-        self, _: Pool, tasks: Iterable[Task], accept: Callable[[Task, Any], str], poll: Callable[[], None]
+        self, _: WorkerPool, tasks: Iterable[Task], accept: Callable[[Task, Any], str], poll: Callable[[], None]
     ) -> list[str]:
         """In place of `run_tasks`."""
         for task in tasks:

@@ -1,5 +1,5 @@
-"""JSON, read strictly: a key may occur only once in an object, and NaN is not a number. And written so that it can be
-read again.
+"""JSON, read strictly: a key may occur only once in an object, and NaN is not a number. Written so that it can be read
+again, and in pieces where there is much of it.
 
 Leases, label files, the journal and lists of what is in use are read with it.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from ocigc.errors import MalformedError
 
 BOM = b"\xef\xbb\xbf"
 BEGINS_WITH_BOM = "begins with a byte order mark, which JSON does not allow: save it as UTF-8 without one"
+_AT_ONCE = 1000  # elements that become text at once
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -50,6 +53,28 @@ def write_json(value: object, *, indent: int | None = None, compact: bool = Fals
         return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators).encode()
     except UnicodeEncodeError:
         return json.dumps(value, indent=indent, separators=separators).encode()
+
+
+def json_pieces(document: object) -> Iterator[str]:
+    """The text that `json.dumps` gives. An iterator is an array whose elements are made some at a time; it may be the
+    document, or a member of it.
+    """
+    if isinstance(document, Iterator):
+        yield "["
+        separator = ""
+        while batch := list(islice(document, _AT_ONCE)):
+            yield f"{separator}{json.dumps(batch)[1:-1]}"
+            separator = ", "
+        yield "]"
+    elif isinstance(document, Mapping) and any(isinstance(each, Iterator) for each in document.values()):
+        separator = "{"
+        for key, each in document.items():
+            yield f"{separator}{json.dumps(key)}: "
+            yield from json_pieces(each) if isinstance(each, Iterator) else (json.dumps(each),)
+            separator = ", "
+        yield "}"
+    else:
+        yield json.dumps(document)
 
 
 def parse_all_json(text: str, name: str) -> list[object]:

@@ -112,9 +112,9 @@ def test_no_message_of_the_library_names_an_option_or_a_command(path: Path) -> N
 
 
 def test_every_class_has_a_name_of_its_own() -> None:
-    classes = [
-        node.name for path in FILES for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
-    ]
+    """Also where one of two is private to its module."""
+    nodes = [node for path in FILES for node in ast.parse(path.read_text()).body]
+    classes = [node.name.removeprefix("_") for node in nodes if isinstance(node, ast.ClassDef)]
     assert [name for name, count in Counter(classes).items() if count > 1] == []
 
 

@@ -11,7 +11,6 @@ from ocigc.cli import in_use_files, options, several, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.ls import usage_as_json, usage_lines
 from ocigc.cli.output import listing
-from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.metrics import repository_metrics, store_metrics
 from ocigc.cli.output.tables import Column, table, terminal_width
@@ -20,6 +19,7 @@ from ocigc.errors import UsageError, printable
 from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.hard_links import freed
 from ocigc.inspect.disk_usage import Consumption, Repository, du, together
+from ocigc.strict_json import json_pieces
 
 Members = Sequence[tuple[str, Consumption]]
 """The layouts of a tree, by their paths; empty for a single layout."""
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         layouts = {"Layouts": list(_layouts_as_json(members))} if args.recursive or members else {}
         shown = [each for each, _ in repositories]
-        sys.stdout.writelines(pieces(_as_json(consumption, shown, verbose=args.verbose) | layouts))
+        sys.stdout.writelines(json_pieces(_as_json(consumption, shown, verbose=args.verbose) | layouts))
         print()
     elif args.quiet:
         for each, _ in repositories:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from ocigc.cli import in_use_files, options, several, targets
 from ocigc.cli.command import Command, OptionGroup
 from ocigc.cli.output import listing
-from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.listing import Field, Predicate
 from ocigc.cli.output.tables import Column, terminal_width
 from ocigc.cli.output.words import age_of, count, full_date, human_size, media_words, short_date
@@ -25,6 +24,7 @@ from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
 from ocigc.sequences import Joined, Mapped
+from ocigc.strict_json import json_pieces
 from ocigc.times import SECOND, format_rfc3339
 from ocigc.values import frozen, replace
 
@@ -190,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
     found = listing.ordered(_rows(results.values), wanted, FIELDS, args)
     if args.format == "json":
         sys.stdout.writelines(
-            pieces(usage_as_json(each.usage) | ({"Layout": each.layout} if many else {}) for each in found)
+            json_pieces(usage_as_json(each.usage) | ({"Layout": each.layout} if many else {}) for each in found)
         )
         print()
     elif args.quiet:

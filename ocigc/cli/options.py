@@ -206,6 +206,6 @@ def check_plan_out(args: argparse.Namespace) -> None:
 def plan_file(name: str) -> OutputFile:
     """Opens the file of --plan-out. Raises UsageError."""
     from ocigc.cli.output.output_file import OutputFile
-    from ocigc.pruning.saved_plan import MARK
+    from ocigc.pruning.saved_plan import BEGINNING
 
-    return OutputFile(name, MARK, "--plan-out")
+    return OutputFile(name, BEGINNING, "--plan-out")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ocigc.cli import consent, in_use_files, log, options, targets
 from ocigc.cli.command import Command, Option, OptionGroup
-from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.plan_json import as_metrics, document, failure_as_json
 from ocigc.cli.output.plan_table import SHOWN, context, done_lines, explanation_lines, plan_lines
 from ocigc.cli.output.tables import terminal_width
@@ -24,6 +23,7 @@ from ocigc.inspect.plan_summary import summarize
 from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.prune import prune
 from ocigc.pruning.prune_options import PruneOptions, request
+from ocigc.strict_json import json_pieces
 from ocigc.times import SECOND
 from ocigc.values import replace
 
@@ -130,7 +130,7 @@ def run_layout(args: argparse.Namespace, wanted: PruneOptions, check: Callable[[
             options.measure(args, {**as_metrics(pruned), "reclaimed_bytes": pruned.reclaimed})
             args.answered = True
             if args.format == "json":
-                sys.stdout.writelines(pieces(document(pruned)))
+                sys.stdout.writelines(json_pieces(document(pruned)))
                 print()
             else:
                 told.tell(pruned)

@@ -11,7 +11,7 @@ from ocigc._version import __version__
 from ocigc.cli import in_use_files, options, several, targets
 from ocigc.cli.command import Command, Option
 from ocigc.cli.output import report_json
-from ocigc.cli.output.html.page import MARK, as_page
+from ocigc.cli.output.html.page import BEGINNING, as_page
 from ocigc.cli.output.output_file import OutputFile
 from ocigc.cli.output.report_json import Circumstances, as_json
 from ocigc.cli.output.terminal import progress_line
@@ -19,7 +19,7 @@ from ocigc.cli.output.words import human_size
 from ocigc.errors import MalformedError, UsageError, printable
 from ocigc.gc.in_use import InUse
 from ocigc.gc.rule_sets import RULE_SETS
-from ocigc.inspect.compare import Changes, Earlier, compare, parse_earlier
+from ocigc.inspect.compare import Changes, EarlierReport, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
 from ocigc.inspect.summary import Overview, together
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     target = "-" if args.output is None else args.output
     earlier = _earlier(args)
     in_use = in_use_files.read(args)
-    with OutputFile(target, report_json.MARK if as_document else MARK) as output:
+    with OutputFile(target, report_json.BEGINNING if as_document else BEGINNING) as output:
         found, layouts, errors = (_of_tree if args.recursive else _of_layout)(args, in_use, output)
         made = Circumstances(
             layout=args.layout,
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return options.FAILED if errors else 0
 
 
-def _earlier(args: argparse.Namespace) -> Earlier | None:
+def _earlier(args: argparse.Namespace) -> EarlierReport | None:
     if args.compare is None:
         return None
     if args.format == "json":

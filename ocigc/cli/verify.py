@@ -90,14 +90,14 @@ def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
     from ocigc.cluster.trees import Spread
     from ocigc.layout.completeness import Incomplete
     from ocigc.layout.damage import Affected
-    from ocigc.verification.layers import Deep
+    from ocigc.verification.layers import LayerFindings
     from ocigc.verification.verify import VerifySmall, doubt
 
     def here(layout: Layout, found: Found, watch: Watcher) -> Verification:
         return verify(layout, wanted, watch=watch, hasher=workers.hasher(found.path))
 
     small = VerifySmall(wanted)
-    return Spread(lambda _: small, here, Verification, (Affected, Deep, Incomplete), doubt)
+    return Spread(lambda _: small, here, Verification, (Affected, LayerFindings, Incomplete), doubt)
 
 
 def _run_shard(args: argparse.Namespace) -> int:

@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from ocigc.cluster.hasher import ClusterHasher, first_rate
-from ocigc.cluster.pool import Pool, Root
 from ocigc.cluster.trees import Spread, each_layout
 from ocigc.cluster.view import view
+from ocigc.cluster.worker_pool import Root, WorkerPool
 from ocigc.errors import Refused, UsageError, printable
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.discover import Found, Results, Tree
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Workers:
     """Workers that see a layout or a tree as this host does."""
 
-    def __init__(self, pool: Pool, root: str, most: int, large: int) -> None:
+    def __init__(self, pool: WorkerPool, root: str, most: int, large: int) -> None:
         """`root` is the absolute path under which all see it; a shard of blobs has at most `most` bytes, and an
         index.json of `large` bytes is that of a large layout.
         """
@@ -86,7 +86,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
             reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise Refused(f"cluster {printable(where)}: {reason}") from None
         stack.callback(_close, client)
-        pool = Pool(client, printable(where), patience, watch)
+        pool = WorkerPool(client, printable(where), patience, watch)
         root = os.path.abspath(path)
         with Dir.at(path) as directory:
             some = sorted({*layouts[:1], *layouts[len(layouts) // 2 :][:1], *layouts[-1:]})

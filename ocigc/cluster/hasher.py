@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
-from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.cluster.task_run import run_tasks
+from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, Task, WorkerPool
 from ocigc.native import CHECKSUM, NEVER, Hashes, Store, Verdict
 from ocigc.plain import restored
 from ocigc.progress import Progress, Report
@@ -33,7 +33,7 @@ _DOUBTFUL = 64  # blobs of a shard
 class ClusterHasher:
     """Implements `Hasher` for the layout at a path below a root."""
 
-    def __init__(self, pool: Pool, root: str, path: str, rate: list[float], most: int) -> None:
+    def __init__(self, pool: WorkerPool, root: str, path: str, rate: list[float], most: int) -> None:
         """`rate` has one number, in bytes per second, which all layouts of a tree share. A shard of several blobs has
         at most `most` bytes."""
         self._pool = pool
@@ -56,7 +56,7 @@ class ClusterHasher:
         return _Hashing(self, store, nodes, report, deadline, checksums).run(in_order=in_order)
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> WorkerPool:
         """The workers."""
         return self._pool
 

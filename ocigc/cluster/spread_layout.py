@@ -12,8 +12,8 @@ from contextlib import suppress
 from itertools import accumulate
 
 from ocigc.cluster.manifest_shard import Manifests, ManifestShard
-from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.cluster.task_run import run_tasks
+from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, Task, WorkerPool
 from ocigc.errors import OcigcError
 from ocigc.gc.graph import NO_NODE
 from ocigc.layout.dirfd import Dir
@@ -28,7 +28,7 @@ _MOST_ROOTS = 4096  # of a shard
 class SpreadLayout(Layout):
     """The layout at a path below the root of a pool."""
 
-    def __init__(self, shown: str, directory: Dir, pool: Pool, root: str, below: str) -> None:
+    def __init__(self, shown: str, directory: Dir, pool: WorkerPool, root: str, below: str) -> None:
         super().__init__(shown, directory)
         self._pool = pool
         self._root = root

@@ -12,7 +12,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ocigc.cluster.pool import POLL_SECONDS, Pool, Task, in_a_line
+from ocigc.cluster.worker_pool import POLL_SECONDS, Task, WorkerPool, in_a_line
 from ocigc.errors import Refused
 
 _ATTEMPTS = 3
@@ -21,21 +21,23 @@ Accept = Callable[[Task, object], str]
 """Takes the result of a task, or says why it cannot be trusted."""
 
 
-def run_tasks(pool: Pool, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None) -> list[str]:
+def run_tasks(
+    pool: WorkerPool, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None
+) -> list[str]:
     """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. An exception of
     `poll`, or an interrupt, stops the workers. Gives the errors; the tasks that they name are not done.
     """
-    run = _Run(pool, accept, poll)
+    run = _TaskRun(pool, accept, poll)
     try:
         return run.run(iter(tasks))
     finally:
         run.cancel()
 
 
-class _Run:
+class _TaskRun:
     """One call of `run_tasks`."""
 
-    def __init__(self, pool: Pool, accept: Accept, poll: Callable[[], None]) -> None:
+    def __init__(self, pool: WorkerPool, accept: Accept, poll: Callable[[], None]) -> None:
         self._pool = pool
         self._accept = accept
         self._poll = poll

@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ocigc.cluster.layout_shard import LayoutResult, LayoutShard, Note
-from ocigc.cluster.pool import SHARD_SECONDS, SHARDS_PER_SLOT, Pool, Task
 from ocigc.cluster.spread_layout import SpreadLayout
 from ocigc.cluster.task_run import run_tasks
 from ocigc.cluster.view import View, view
+from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, Task, WorkerPool
 from ocigc.errors import Message, printable
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
@@ -50,7 +50,7 @@ def same(work: Work[T], result: object, *names: type) -> Spread[T]:
 
 
 def each_layout(
-    pool: Pool,
+    pool: WorkerPool,
     root: str,
     tree: Tree,
     spread: Spread[T],
@@ -106,7 +106,7 @@ def _index_size(tree: Tree, found: Found) -> int:
 class _Spreading(Generic[T]):
     """One call of `each_layout`: the results of layouts so far, by path."""
 
-    def __init__(self, pool: Pool, root: str, tree: Tree, spread: Spread[T], watch: Watcher) -> None:
+    def __init__(self, pool: WorkerPool, root: str, tree: Tree, spread: Spread[T], watch: Watcher) -> None:
         self._pool = pool
         self._root = root
         self._tree = tree

@@ -77,7 +77,7 @@ class Regex:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", FutureWarning)  # Python has no classes such as [[:digit:]]
                 re.compile(source)
-            self._states, self._first = _Parser(source).automaton()
+            self._states, self._first = _RegexParser(source).automaton()
         except (re.error, FutureWarning, RecursionError, OverflowError) as error:
             raise ValueError(f"not a regular expression: {error}") from None
         self._forget()
@@ -159,7 +159,7 @@ def _holds(assertion: str | None, before: _Before, character: str | None) -> boo
     return True
 
 
-class _Parser:
+class _RegexParser:
     """Makes an automaton of an expression that `re` has accepted. State 0 is the last."""
 
     def __init__(self, source: str) -> None:

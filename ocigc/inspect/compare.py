@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierReport:
     """An earlier report: its time and path, the bytes of all blobs, the digest and size of each image, and the size of
     each repository.
     """
@@ -49,7 +49,7 @@ class Change:
 class Changes:
     """The differences, the largest first. `repositories` has the bytes by which each repository has grown."""
 
-    since: Earlier
+    since: EarlierReport
     added: Sequence[Change]
     removed: Sequence[Change]
     moved: Sequence[Change]
@@ -57,7 +57,7 @@ class Changes:
     grown: int
 
 
-def parse_earlier(content: bytes, name: str) -> Earlier:
+def parse_earlier(content: bytes, name: str) -> EarlierReport:
     """Parses a report in JSON. Raises MalformedError, naming the file, where it is not one."""
     document = parse_json(content, name)
     try:
@@ -66,7 +66,7 @@ def parse_earlier(content: bytes, name: str) -> Earlier:
         raise MalformedError(f"{name}: not a report of ocigc in JSON, or a damaged one") from None
 
 
-def _earlier(document: Any) -> Earlier:
+def _earlier(document: Any) -> EarlierReport:
     if document["OcigcReport"] != 1:
         raise ValueError(document["OcigcReport"])
     images = {
@@ -78,7 +78,7 @@ def _earlier(document: Any) -> Earlier:
     }
     repositories = {_text(each["Name"] or ""): _size(each["Size"]) for each in document["Repositories"]}
     time, path = parse_rfc3339(document["Time"]), _text(document["Path"])
-    return Earlier(time, path, _size(document["Size"]), images, repositories)
+    return EarlierReport(time, path, _size(document["Size"]), images, repositories)
 
 
 def _text(value: object) -> str:
@@ -93,7 +93,7 @@ def _size(value: object) -> int:
     return value
 
 
-def compare(earlier: Earlier, overview: Overview) -> Changes:
+def compare(earlier: EarlierReport, overview: Overview) -> Changes:
     """The differences between an earlier report and now."""
     now = {_key(image): (image.usage.image.target.digest, image.usage.size) for image in overview.images}
     added: list[Change] = []

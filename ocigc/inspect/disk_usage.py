@@ -20,7 +20,7 @@ from ocigc.layout.damage import load_noting, staying_damage
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import Elsewhere, Snapshot
+from ocigc.layout.snapshot import OtherLayouts, Snapshot
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import forecast
 from ocigc.pruning.prune_options import request
@@ -97,7 +97,7 @@ def du(
     rules: RuleSet = SEED,
     default_policy: Policy | None = None,
     health: bool = False,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: OtherLayouts | None = None,
     wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Consumption:

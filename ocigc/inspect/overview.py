@@ -19,9 +19,8 @@ from ocigc.gc.rule_sets import SEED, RuleSet
 from ocigc.hard_links import Files
 from ocigc.inspect.growth import points_of
 from ocigc.inspect.health import disk_of, health_of
-from ocigc.inspect.holdings import Holdings, Targets, lacking_by_target
 from ocigc.inspect.image_summaries import ImageSummaries, image_summaries
-from ocigc.inspect.sharing import Sharing, sharing
+from ocigc.inspect.ownership import OwnedBlobs, Sharing, Targets, lacking_by_target, sharing
 from ocigc.inspect.summary import Fate, Freed, Overview, RepositorySummary
 from ocigc.inspect.usage import usage
 from ocigc.layout import history, lock
@@ -31,7 +30,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import find_leftovers, removable
 from ocigc.layout.needs import hollow
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import Elsewhere, Snapshot
+from ocigc.layout.snapshot import OtherLayouts, Snapshot
 from ocigc.native import NO_NODE, Store
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.planning import make_plan
@@ -52,7 +51,7 @@ def overview(
     repository: str | None = None,
     rules: RuleSet = SEED,
     default_policy: Policy | None = None,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: OtherLayouts | None = None,
     wait: Duration = 0,
     watch: Watcher = SILENT,
 ) -> Overview:
@@ -99,7 +98,7 @@ class _Reading:
         found = sharing(targets.nodes, targets.medias, store)
         plans = self._plans_not_refused(snapshot)
         bits = {bit: plan for bit, plan in zip(_BITS, plans, strict=True) if plan is not None}
-        blobs = Holdings(store, found, bits)
+        blobs = OwnedBlobs(store, found, bits)
         faults = {node: str(error) for node, error in store.faults()} | _hollow(store)
         told = blobs.units(targets, snapshot, faults, lacking_by_target(snapshot))
         summaries = image_summaries(snapshot, used, units, bits, plans[:2], self.repository)
@@ -201,7 +200,7 @@ def _targets(images: Images, sizes: Sequence[int], store: Store) -> tuple[Target
     return targets, array("I", map(numbers.__getitem__, keys))
 
 
-def _repositories(images: ImageSummaries, found: Sharing, blobs: Holdings, store: Store) -> list[RepositorySummary]:
+def _repositories(images: ImageSummaries, found: Sharing, blobs: OwnedBlobs, store: Store) -> list[RepositorySummary]:
     """The repositories by name."""
     units: dict[tuple[str, str], set[int]] = {}
     count: Counter[tuple[str, str]] = Counter()

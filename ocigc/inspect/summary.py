@@ -14,7 +14,6 @@ from ocigc.image import Media
 from ocigc.inspect import growth
 from ocigc.inspect.growth import Point
 from ocigc.inspect.health import Disk, Health
-from ocigc.inspect.sharing import NOBODY
 from ocigc.inspect.usage import Usage
 from ocigc.sequences import Joined, Mapped
 
@@ -29,6 +28,9 @@ class Fate(IntFlag):
     ALL = 2
     FREE = 4
 
+
+NOBODY = -(2**31)
+"""The owner of blobs that no image leads to."""
 
 Amounts = Mapping[Fate, tuple[int, int]]
 """By fate: how many blobs there are, and their bytes."""

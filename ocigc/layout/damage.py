@@ -15,7 +15,7 @@ from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
 from ocigc.layout.layout import Layout
 from ocigc.layout.manifests import Documents
-from ocigc.layout.snapshot import Elsewhere, LoadTerms, Record, Snapshot, load
+from ocigc.layout.snapshot import LoadTerms, OtherLayouts, Snapshot, Tolerated, load
 from ocigc.native import NEVER, NO_NODE, Store
 from ocigc.progress import Watcher
 from ocigc.values import frozen, replace
@@ -46,16 +46,16 @@ def load_noting(
     *,
     in_grace_after: int = NEVER,
     measure: bool = False,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: OtherLayouts | None = None,
 ) -> Snapshot:
     """Reads a layout as `load` does, for a command that changes nothing. Damaged manifests do not stop it; the first
     few are noted. Raises Refused.
     """
-    terms = LoadTerms(Record.DAMAGE, in_grace_after, measure=measure, elsewhere=elsewhere)
+    terms = LoadTerms(Tolerated.DAMAGE, in_grace_after, measure=measure, elsewhere=elsewhere)
     try:
         snapshot = load(layout, repository, now, watch, terms)
     except (CorruptError, MalformedError):  # in what index.json embeds, or in the list of docker save
-        snapshot = load(layout, repository, now, watch, replace(terms, record=Record.ALL))
+        snapshot = load(layout, repository, now, watch, replace(terms, tolerated=Tolerated.ALL))
     found = find_damage(snapshot)
     for each in found[:_SHOWN]:
         watch.note(f"{layout.path}: {each}; nobody knows what it refers to")

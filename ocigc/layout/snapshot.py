@@ -29,7 +29,7 @@ from ocigc.progress import Watcher
 from ocigc.values import frozen
 
 
-class Elsewhere(Protocol):
+class OtherLayouts(Protocol):
     """What other layouts need from a layout."""
 
     @property
@@ -97,8 +97,8 @@ class Snapshot:
         return {entries[n].descriptor.digest for n, node in enumerate(self.targets) if node == NO_NODE}
 
 
-class Record(Enum):
-    """What the store records instead of raising Refused for it."""
+class Tolerated(Enum):
+    """What does not make a load fail; the store records it instead."""
 
     NOTHING = auto()
     DAMAGE = auto()
@@ -115,16 +115,16 @@ class LoadTerms:
     in this one newer. `elsewhere` says what other layouts need; that is a root here.
     """
 
-    record: Record = Record.NOTHING
+    tolerated: Tolerated = Tolerated.NOTHING
     in_grace_after: int = NEVER
     accept_data: bool = False
     measure: bool = False
     taken: RemovedLinks | None = None
-    elsewhere: Elsewhere | None = None
+    elsewhere: OtherLayouts | None = None
 
 
 STRICTLY = LoadTerms()
-RECORDING_ALL = LoadTerms(Record.ALL)
+TOLERATING_ALL = LoadTerms(Tolerated.ALL)
 
 
 def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms: LoadTerms = STRICTLY) -> Snapshot:
@@ -132,12 +132,12 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
 
     Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing.
     """
-    record, elsewhere = terms.record, terms.elsewhere
+    tolerated, elsewhere = terms.tolerated, terms.elsewhere
     # A writer first writes the blobs, then names the image in index.json, then releases its lease. So leases are read
     # first, and blobs last.
     with _naming(layout):
         all_leases = leases.load(layout.dir)
-    detail = Detail.IDENTITY if record is Record.ALL else Detail.NAMES
+    detail = Detail.IDENTITY if tolerated is Tolerated.ALL else Detail.NAMES
     scanned = partial(_scanned, layout, repository, detail, terms.taken, watch)
     try:
         index, images, store = scanned(layout.index_content())
@@ -145,8 +145,8 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
         index, images, store = scanned(layout.read_index())
     written = _written(layout)
     try:
-        if record is not Record.NOTHING:
-            store.record(descriptors=record is Record.ALL)
+        if tolerated is not Tolerated.NOTHING:
+            store.record(descriptors=tolerated is Tolerated.ALL)
         if terms.measure:
             store.keep_statuses()
         with _naming(layout):
@@ -155,7 +155,7 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
             except MalformedError as error:
                 raise MalformedError(f"{error}; nobody knows what it keeps: repair or remove it") from None
         targets = index.entries.targets(store)
-        if record is not Record.ALL and not terms.accept_data:
+        if tolerated is not Tolerated.ALL and not terms.accept_data:
             with _naming(layout):
                 for _, reason in corrupt_data(index.entries, targets):
                     raise CorruptError(reason)
@@ -168,7 +168,7 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
         images = images.read_as(_forms(index.entries, targets, store))
         _verifying(layout, store, lambda: store.find_referrers(terms.in_grace_after, watch("Looking for referrers")))
         with _naming(layout):
-            docker_list.keep_listed(layout.dir, images.roots(store), store, tolerant=record is Record.ALL)
+            docker_list.keep_listed(layout.dir, images.roots(store), store, tolerant=tolerated is Tolerated.ALL)
         found = relations.related(images, index.entries, subjects, _other_roots(all_leases, store, now), store)
         if elsewhere is not None and not index.entries:
             needed += elsewhere.kept(store)

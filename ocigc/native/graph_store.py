@@ -42,7 +42,7 @@ def _walks(walks: Walks) -> tuple[object, object]:
     return pointer(walks.nodes), ffi.from_buffer("uint8_t[]", walks.medias)
 
 
-class _Marks:
+class _StoreMarks:
     """Implements `ocigc.gc.graph.Marks`. Valid until the store is marked again, or its graph is cleared."""
 
     def __init__(self, handle: object) -> None:
@@ -233,9 +233,9 @@ class GraphStore(Blobs):
         """The nodes that refer to an absent blob."""
         return listed(lib.ocigc_graph_incomplete, self.handle)
 
-    def mark(self, groups: Iterable[Group]) -> _Marks:
+    def mark(self, groups: Iterable[Group]) -> _StoreMarks:
         """Marks what each group reaches that no group before it reached."""
-        marks = _Marks(self.handle)
+        marks = _StoreMarks(self.handle)
         marks.add(groups)
         return marks
 

@@ -12,7 +12,7 @@ from ocigc.errors import Busy, Interrupted, OcigcError, Refused, Remedy
 from ocigc.layout import docker_list, label_files
 from ocigc.layout.dirfd import Dir, cause
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import Elsewhere, Snapshot
+from ocigc.layout.snapshot import OtherLayouts, Snapshot
 from ocigc.native import Store, Swept
 from ocigc.progress import Progress, Watcher
 from ocigc.pruning import run_directory
@@ -37,7 +37,7 @@ class RunTerms:
     in_grace_after: int
     expires: int | None = None
     wait: Duration = 0
-    elsewhere: Elsewhere | None = None
+    elsewhere: OtherLayouts | None = None
 
 
 @dataclass(frozen=True, slots=True)

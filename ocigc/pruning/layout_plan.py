@@ -16,7 +16,7 @@ from ocigc.layout.damage import misnamed, staying_damage
 from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, find_leftovers, removable
-from ocigc.layout.snapshot import Elsewhere, LoadTerms, Record, Snapshot, corrupt_data, load
+from ocigc.layout.snapshot import LoadTerms, OtherLayouts, Snapshot, Tolerated, corrupt_data, load
 from ocigc.native import NEVER
 from ocigc.progress import Watcher
 from ocigc.pruning.planning import labels_to_take, make_plan
@@ -87,7 +87,7 @@ def plan_layout(
     options: PruneOptions,
     watch: Watcher,
     taken: RemovedLinks | None,
-    elsewhere: Elsewhere | None,
+    elsewhere: OtherLayouts | None,
 ) -> Pruned:
     """What would go, as a dry run shows it."""
     request = options.request
@@ -95,7 +95,7 @@ def plan_layout(
     # A run that removes something reads statuses as late as it can.
     takes_most = options.dry_run and options.references is None and not request.filters.dangling_only
     terms = LoadTerms(
-        Record.DAMAGE, in_grace_after, accept_data=True, measure=takes_most, taken=taken, elsewhere=elsewhere
+        Tolerated.DAMAGE, in_grace_after, accept_data=True, measure=takes_most, taken=taken, elsewhere=elsewhere
     )
     snapshot = load(layout, options.repository, request.now, watch, terms)
     _note_unknown_labels(snapshot, watch)

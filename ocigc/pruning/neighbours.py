@@ -26,7 +26,7 @@ _MOST_ROUNDS = 20
 
 
 class Others:
-    """Implements `Elsewhere` for one layout of a tree. Call `note_plan` with every plan for it."""
+    """Implements `OtherLayouts` for one layout of a tree. Call `note_plan` with every plan for it."""
 
     def __init__(self, all_of_them: Neighbours, member: TreeMember) -> None:
         self._all = all_of_them

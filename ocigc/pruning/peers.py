@@ -27,7 +27,7 @@ from ocigc.layout.layout import INDEX, Layout
 from ocigc.layout.leases import DIRECTORY as LEASES
 from ocigc.layout.manifests import LIMIT
 from ocigc.layout.needs import damage, mentioned, needs, needs_of_blobs, needs_of_index
-from ocigc.layout.snapshot import RECORDING_ALL, Elsewhere, LoadTerms, Record, load
+from ocigc.layout.snapshot import TOLERATING_ALL, LoadTerms, OtherLayouts, Tolerated, load
 from ocigc.native import Store
 from ocigc.progress import SILENT, Watcher
 
@@ -55,7 +55,7 @@ class Peer:
     blind: bool = False
     stamp: Stamp = field(default=())
 
-    def read_needs(self, now: int, elsewhere: Elsewhere | None = None) -> frozenset[Digest]:
+    def read_needs(self, now: int, elsewhere: OtherLayouts | None = None) -> frozenset[Digest]:
         """Reads what it needs at the instant `now`: for itself, and for what others need of it (`elsewhere`)."""
         self.stamp = self.stamp_now()
         self.unknown = self.damage = ""
@@ -64,7 +64,7 @@ class Peer:
             with self.open() as layout:
                 self.has_blobs = _has_blobs(layout.dir)
                 try:
-                    snapshot = load(layout, None, now, SILENT, LoadTerms(Record.ALL, elsewhere=elsewhere))
+                    snapshot = load(layout, None, now, SILENT, LoadTerms(Tolerated.ALL, elsewhere=elsewhere))
                 except Refused:  # for example, its blobs are elsewhere: a symlink is not followed
                     self.blind = True
                     self.needs = needs_of_index(layout, now)
@@ -120,7 +120,7 @@ class Peer:
         with self.open() as layout:
             if not any(map(layout.dir.exists, (LEASES, LABELS))):
                 return
-            snapshot = load(layout, None, now, SILENT, RECORDING_ALL)
+            snapshot = load(layout, None, now, SILENT, TOLERATING_ALL)
             with snapshot.store as store:
                 active = [lease for lease in snapshot.leases if lease.active(now)]
                 marks = store.mark(root_groups((), active, store.own_roots(), store))
@@ -163,7 +163,7 @@ class Wanted:
 
 
 class SharedWith:
-    """Implements `Elsewhere` for layouts that the user has named."""
+    """Implements `OtherLayouts` for layouts that the user has named."""
 
     def __init__(self, paths: Iterable[str], now: int) -> None:
         """Raises UsageError where one of the paths is not a directory."""
@@ -230,8 +230,8 @@ def _at(path: str) -> Peer:
 
 @dataclass(frozen=True, slots=True)
 class FixedNeeds:
-    """Implements `Elsewhere` for one layout of a tree, with what the others need at this moment. What others also have
-    does not count, as a file with several names goes only with the last.
+    """Implements `OtherLayouts` for one layout of a tree, with what the others need at this moment. What others
+    also have does not count, as a file with several names goes only with the last.
     """
 
     digests: frozenset[Digest]

@@ -24,7 +24,7 @@ from ocigc.labels import SNAPSHOT_LABEL, Unlease
 from ocigc.layout import label_files
 from ocigc.layout.configs import labels_of, with_created
 from ocigc.layout.relations import detach
-from ocigc.layout.snapshot import Elsewhere, Snapshot
+from ocigc.layout.snapshot import OtherLayouts, Snapshot
 from ocigc.progress import Watcher
 from ocigc.pruning.prune_options import PruneOptions
 from ocigc.values import replace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def make_plan(
-    snapshot: Snapshot, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None = None
+    snapshot: Snapshot, options: PruneOptions, watch: Watcher, elsewhere: OtherLayouts | None = None
 ) -> tuple[Snapshot, Plan]:
     """The plan, and the snapshot with the statuses that the plan needed. What is absent here may lie `elsewhere`.
     Raises UsageError and Refused.
@@ -206,7 +206,7 @@ def _kept_by_roots(snapshot: Snapshot, now: int) -> dict[int, str]:
 
 
 def _plan_with_belonging(
-    snapshot: Snapshot, request: Request, plan: Callable[[Request], Plan], elsewhere: Elsewhere
+    snapshot: Snapshot, request: Request, plan: Callable[[Request], Plan], elsewhere: OtherLayouts
 ) -> Plan:
     """The plan, where nameless entries whose targets are absent here stay with the images that they are parts or
     referrers of. Manifests that lie elsewhere tell.

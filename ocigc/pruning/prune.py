@@ -9,7 +9,7 @@ from ocigc.hard_links import RemovedLinks
 from ocigc.layout import lock
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import Elsewhere
+from ocigc.layout.snapshot import OtherLayouts
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning.layout_plan import Pruned, plan_layout
 from ocigc.pruning.limits import would_empty
@@ -25,7 +25,7 @@ def prune(
     review: Callable[[Pruned], None] | None = None,
     watch: Watcher = SILENT,
     taken: RemovedLinks | None = None,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: OtherLayouts | None = None,
 ) -> Pruned:
     """Prunes a layout, or says what would go. Without options it does what the command does without any: it removes
     dangling images, and what nothing reaches. `review` gets every plan, also one that is made again because index.json
@@ -54,7 +54,7 @@ def prune(
         return prune_locked(layout, options, confirm, review, watch, taken, elsewhere, state)
 
 
-def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: Elsewhere | None) -> Pruned:
+def _dry_run(layout: Layout, options: PruneOptions, watch: Watcher, elsewhere: OtherLayouts | None) -> Pruned:
     if layout.dir.exists(STATE):
         from ocigc.pruning import run_directory
 

@@ -11,7 +11,7 @@ from ocigc.hard_links import Files, on_disk
 from ocigc.image import ImageRecord
 from ocigc.layout.discover import Found, Tree, each_layout
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import Elsewhere
+from ocigc.layout.snapshot import OtherLayouts
 from ocigc.progress import Quiet, Watcher
 from ocigc.pruning.layout_plan import Pruned
 from ocigc.pruning.prune import prune
@@ -34,7 +34,7 @@ def options_that_fit(
     tree: Tree,
     limit: int,
     options: Callable[[Found], PruneOptions],
-    elsewhere: Callable[[Found], Elsewhere],
+    elsewhere: Callable[[Found], OtherLayouts],
     watch: Watcher,
 ) -> Callable[[Found], PruneOptions]:
     """The `options` for each layout with which all blobs together, each file once, take at most `limit` bytes, and no

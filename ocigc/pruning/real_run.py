@@ -19,7 +19,7 @@ from ocigc.layout import history
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import Layout
 from ocigc.layout.leftovers import Leftover, remove_leftovers
-from ocigc.layout.snapshot import Elsewhere, Snapshot
+from ocigc.layout.snapshot import OtherLayouts, Snapshot
 from ocigc.native import NEVER
 from ocigc.progress import Watcher
 from ocigc.pruning import journal, trash
@@ -47,7 +47,7 @@ def prune_locked(
     review: Callable[[Pruned], None] | None,
     watch: Watcher,
     taken: RemovedLinks | None,
-    elsewhere: Elsewhere | None,
+    elsewhere: OtherLayouts | None,
     state: Dir,
 ) -> Pruned:
     """Prunes a layout that is locked. Parameters are those of `prune`; `state` is the layout's state directory. Raises
@@ -58,7 +58,7 @@ def prune_locked(
     in_grace_after = now if request.in_grace_after is None else request.in_grace_after
     expires = None if options.trash is None else min(now + nanoseconds(options.trash), NEVER)
     terms = RunTerms(now, in_grace_after, expires, options.wait, elsewhere)
-    earlier, made = _Earlier.of(_recover(layout, state, terms, watch)), _Earlier()
+    earlier, made = _GoneBefore.of(_recover(layout, state, terms, watch)), _GoneBefore()
     trash.remove_old(layout, state, now)
     for _ in range(_ATTEMPTS):
         roots = Roots.read(layout)
@@ -106,7 +106,7 @@ def prune_locked(
 
 
 @dataclass(frozen=True, slots=True)
-class _Earlier:
+class _GoneBefore:
     """What went before the plan was made: blobs, and bytes that were freed or are in the trash."""
 
     gone: tuple[Digest, ...] = ()
@@ -115,7 +115,7 @@ class _Earlier:
     trashed: int = 0
 
     @classmethod
-    def of(cls, recovered: Recovered | None) -> _Earlier:
+    def of(cls, recovered: Recovered | None) -> _GoneBefore:
         if recovered is None:
             return cls()
         return cls(tuple(recovered.gone), (), recovered.freed, recovered.trashed)
@@ -125,7 +125,7 @@ class _Earlier:
         what += [f"{len(self.leftovers):,} leftovers"] if self.leftovers else []
         return f"{' and '.join(what)}, {self.freed:,} bytes, were removed to make room"
 
-    def and_room(self, room: _Earlier) -> _Earlier:
+    def and_room(self, room: _GoneBefore) -> _GoneBefore:
         return replace(
             self,
             gone=(*self.gone, *room.gone),
@@ -153,7 +153,7 @@ def _recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Rec
     return recovered
 
 
-def _make_room(planned: Pruned, roots: Roots, full: NoRoom, made: _Earlier, *, orphans: bool) -> _Earlier:
+def _make_room(planned: Pruned, roots: Roots, full: NoRoom, made: _GoneBefore, *, orphans: bool) -> _GoneBefore:
     """Makes room by freeing what needs no journal: leftovers and, where they may go for good, orphans. `made` is what
     was freed for this before. Raises Refused where that is not enough.
     """
@@ -174,9 +174,9 @@ def _make_room(planned: Pruned, roots: Roots, full: NoRoom, made: _Earlier, *, o
             with naming(layout.path):
                 gone = free_orphans(planned.snapshot, planned.plan, roots, size, files)
     if not leftovers and not gone:
-        raise full if made == _Earlier() else Refused(f"{full.what}; {made}, but nothing else was changed")
+        raise full if made == _GoneBefore() else Refused(f"{full.what}; {made}, but nothing else was changed")
     freed = sum(each.size for each in leftovers) + sum(size for _, size in gone)
-    return _Earlier(tuple(digest for digest, _ in gone), leftovers, freed)
+    return _GoneBefore(tuple(digest for digest, _ in gone), leftovers, freed)
 
 
 def _on_disk(size: int) -> int:

@@ -18,7 +18,7 @@ from ocigc.layout.index import parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import RECORDING_ALL, load
+from ocigc.layout.snapshot import TOLERATING_ALL, load
 from ocigc.native import parse_document
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, preflight, restore_preflight, run_directory, trash
@@ -214,7 +214,7 @@ def _images_of(run: Dir, record: journal.Journal) -> list[ImageRecord]:
 
 def _missing(layout: Layout, images: Iterable[ImageRecord], now: int, watch: Watcher) -> list[Digest]:
     """What images refer to and the layout lacks."""
-    snapshot = load(layout, None, now, watch, RECORDING_ALL)
+    snapshot = load(layout, None, now, watch, TOLERATING_ALL)
     missing: set[Digest] = set()
     with snapshot.store as store:
         for image in images:

@@ -21,7 +21,7 @@ from ocigc.labels import Lease
 from ocigc.layout import docker_list, label_files, leases, needs
 from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import Layout
-from ocigc.layout.snapshot import Elsewhere, LoadTerms, Record, Snapshot, load
+from ocigc.layout.snapshot import LoadTerms, OtherLayouts, Snapshot, Tolerated, load
 from ocigc.native import Store, sha256
 from ocigc.progress import Watcher
 from ocigc.pruning.commit import index_digest
@@ -126,17 +126,17 @@ def _directories(layout: Dir) -> Iterator[tuple[str, int]]:
 
 
 def reload(
-    layout: Layout, run: Dir, in_grace_after: int, now: int, watch: Watcher, elsewhere: Elsewhere | None = None
+    layout: Layout, run: Dir, in_grace_after: int, now: int, watch: Watcher, elsewhere: OtherLayouts | None = None
 ) -> tuple[Snapshot, Roots]:
     """Reads the layout again, and puts back everything that it needs and the run has taken out. Gives the roots as they
     were before that. What manifests newer than the instant `in_grace_after` refer to is needed too, and what other
     layouts need (`elsewhere`). If there is a damaged manifest, everything comes back, as it is unknown what that refers
     to. Raises Refused and OSError.
     """
-    terms = LoadTerms(Record.DAMAGE, in_grace_after, elsewhere=elsewhere)
+    terms = LoadTerms(Tolerated.DAMAGE, in_grace_after, elsewhere=elsewhere)
     while True:
         roots = Roots.read(layout, run)
-        snapshot = load(layout, None, now, watch, replace(terms, record=Record.ALL))
+        snapshot = load(layout, None, now, watch, replace(terms, tolerated=Tolerated.ALL))
         with snapshot.store as store:
             own = needs.named(snapshot.index, snapshot.leases, now)
             needed = chain(own, () if elsewhere is None else elsewhere.needed())

@@ -30,7 +30,7 @@ from ocigc.pruning.what_goes import WhatGoes, what_goes
 from ocigc.strict_json import parse_json, write_json
 from ocigc.times import nanoseconds
 
-MARK = b'{\n "format": "ocigc plan 1",\n'
+BEGINNING = b'{\n "format": "ocigc plan 1",\n'
 """The first bytes of such a file."""
 
 _FORMAT = "ocigc plan 1"

@@ -14,7 +14,7 @@ from ocigc.layout.dirfd import naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import find_leftovers, partial_names
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import RECORDING_ALL, Snapshot, load
+from ocigc.layout.snapshot import TOLERATING_ALL, Snapshot, load
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, run_directory, trash
 from ocigc.times import Duration
@@ -62,7 +62,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
     """
     now = time.time_ns()
     with lock.shared(layout, wait):
-        snapshot = load(layout, None, now, watch, RECORDING_ALL)
+        snapshot = load(layout, None, now, watch, TOLERATING_ALL)
         with snapshot.store as store:
             faults = [(f"{store.digest(node)}: {error}", error) for node, error in store.faults()]
             bad = (MalformedError, CorruptError)

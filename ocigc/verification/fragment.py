@@ -16,7 +16,7 @@ from ocigc.errors import MalformedError, Refused, UsageError, printable
 from ocigc.layout.completeness import Incomplete
 from ocigc.layout.damage import Affected
 from ocigc.plain import plain, restored
-from ocigc.verification.layers import Deep
+from ocigc.verification.layers import LayerFindings
 from ocigc.verification.scan import Verification, fault
 from ocigc.verification.shard import Shard
 
@@ -72,7 +72,7 @@ def parse(content: bytes, name: str) -> Fragment:
         found = json.loads(content)
         if not isinstance(found, dict) or found.pop(_SUM, None) != _checksum(found):
             raise ValueError("its checksum is wrong")
-        fragment = restored(Fragment, found, Affected, Deep, Incomplete)
+        fragment = restored(Fragment, found, Affected, LayerFindings, Incomplete)
         if wrong := next(filter(None, (fault(seen.result) for seen in fragment.layouts)), ""):
             raise ValueError(wrong)
         return fragment

@@ -29,7 +29,7 @@ _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.roo
 
 
 @dataclass(frozen=True, slots=True)
-class Deep:
+class LayerFindings:
     """Digests of layers, by finding; `checked` also counts the sound ones. In `mismatched` manifests, the number of
     layers differs from that of the config's diff IDs. `reasons` has a line for each layer that is not sound.
     """
@@ -46,7 +46,7 @@ class Deep:
         return not (self.mismatched or self.undecodable)
 
 
-class _Verdict(Enum):
+class _LayerVerdict(Enum):
     SOUND = 0
     MISMATCHED = 1
     UNDECODABLE = 2
@@ -54,7 +54,7 @@ class _Verdict(Enum):
     ABSENT = 4
 
 
-def verify_layers(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
+def verify_layers(snapshot: Snapshot, jobs: int, watch: Watcher) -> LayerFindings:
     """Unpacks every present layer of every image, on `jobs` threads (0: one per core)."""
     layers, uneven = _layers(snapshot)
     report = watch("Unpacking layers")
@@ -63,7 +63,7 @@ def verify_layers(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
         largest_first = sorted(layers.values(), key=lambda layer: -layer.descriptor.size)
         running = {pool.submit(_verify_layer, blobs, layer, stop): layer for layer in largest_first}
         try:
-            left: set[Future[tuple[_Verdict, str]]] = set(running)
+            left: set[Future[tuple[_LayerVerdict, str]]] = set(running)
             while left:
                 _, left = wait(left, _POLL_SECONDS, FIRST_COMPLETED)
                 if report is not None:
@@ -72,18 +72,18 @@ def verify_layers(snapshot: Snapshot, jobs: int, watch: Watcher) -> Deep:
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-    found: dict[_Verdict, list[str]] = {verdict: [] for verdict in _Verdict}
+    found: dict[_LayerVerdict, list[str]] = {verdict: [] for verdict in _LayerVerdict}
     reasons = [f"{digest}: {reason}" for digest, reason in uneven.items()]
     for future, layer in running.items():
         verdict, reason = future.result()
         found[verdict].append(layer.descriptor.digest)
-        if verdict in (_Verdict.MISMATCHED, _Verdict.UNDECODABLE):
+        if verdict in (_LayerVerdict.MISMATCHED, _LayerVerdict.UNDECODABLE):
             reasons.append(f"{layer.descriptor.digest}: {reason}")
-    return Deep(
-        checked=sum(len(found[v]) for v in (_Verdict.SOUND, _Verdict.MISMATCHED, _Verdict.UNDECODABLE)),
-        mismatched=sorted([*found[_Verdict.MISMATCHED], *uneven]),
-        undecodable=sorted(found[_Verdict.UNDECODABLE]),
-        unsupported=sorted(found[_Verdict.UNSUPPORTED]),
+    return LayerFindings(
+        checked=sum(len(found[v]) for v in (_LayerVerdict.SOUND, _LayerVerdict.MISMATCHED, _LayerVerdict.UNDECODABLE)),
+        mismatched=sorted([*found[_LayerVerdict.MISMATCHED], *uneven]),
+        undecodable=sorted(found[_LayerVerdict.UNDECODABLE]),
+        unsupported=sorted(found[_LayerVerdict.UNSUPPORTED]),
         reasons=sorted(reasons),
     )
 
@@ -133,11 +133,11 @@ def _diff_ids(snapshot: Snapshot, children: Sequence[tuple[Role, Descriptor, byt
     return None
 
 
-def _verify_layer(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str]:
+def _verify_layer(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_LayerVerdict, str]:
     decoder = _decoder(layer.descriptor.media_type)
     algorithms = {Digest(diff_id).algorithm for diff_id in layer.diff_ids}
     if decoder is None or not algorithms <= {"sha256", "sha512"}:
-        return _Verdict.UNSUPPORTED, ""
+        return _LayerVerdict.UNSUPPORTED, ""
     algorithm, encoded = layer.descriptor.digest.parts
     try:
         with blobs.below(algorithm) as parent, parent.reader(encoded) as file:
@@ -148,14 +148,14 @@ def _verify_layer(blobs: Dir, layer: _Layer, stop: Event) -> tuple[_Verdict, str
                 for hasher in hashers.values():
                     hasher.update(piece)
     except Undecodable as error:
-        return _Verdict.UNDECODABLE, str(error)
+        return _LayerVerdict.UNDECODABLE, str(error)
     except (OSError, Refused):
-        return _Verdict.ABSENT, ""  # verification reports it
+        return _LayerVerdict.ABSENT, ""  # verification reports it
     actual = {f"{name}:{hasher.hexdigest()}" for name, hasher in hashers.items()}
     if layer.diff_ids <= actual:
-        return _Verdict.SOUND, ""
+        return _LayerVerdict.SOUND, ""
     wanted = ", ".join(sorted(layer.diff_ids - actual))
-    return _Verdict.MISMATCHED, f"unpacks to {', '.join(sorted(actual))}, but a config says {wanted}"
+    return _LayerVerdict.MISMATCHED, f"unpacks to {', '.join(sorted(actual))}, but a config says {wanted}"
 
 
 def _decoder(media_type: str) -> Decoder | None:

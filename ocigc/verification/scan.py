@@ -20,7 +20,7 @@ from ocigc.verification.hashing import ALL_TERMS, Hasher, HashTerms, read_blobs
 if TYPE_CHECKING:
     from ocigc.layout.completeness import Incomplete
     from ocigc.layout.damage import Affected
-    from ocigc.verification.layers import Deep
+    from ocigc.verification.layers import LayerFindings
 
 
 T = TypeVar("T", bound=str)
@@ -56,7 +56,7 @@ class Verification:
     compared: int = 0
     left: int = 0
     repaired: Sequence[str] | None = None
-    deep: Deep | None = None
+    deep: LayerFindings | None = None
     incomplete: Sequence[Incomplete] = ()
     affected: Sequence[Affected] = ()
     seconds: float = 0
@@ -117,7 +117,7 @@ def verify_nodes(
     terms: HashTerms = ALL_TERMS,
     hasher: Hasher | None = None,
 ) -> Verification:
-    """Verifies nodes of a layout that was loaded with `Record.ALL`, on threads or by the hasher."""
+    """Verifies nodes of a layout that was loaded with `Tolerated.ALL`, on threads or by the hasher."""
     store = snapshot.store
     outcome = read_blobs(store, ledger, nodes, watch, terms, hasher)
     nodes, verdicts = outcome.nodes, outcome.verdicts

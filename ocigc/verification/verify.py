@@ -16,7 +16,7 @@ from ocigc.layout.damage import affected
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import RECORDING_ALL, Snapshot, load
+from ocigc.layout.snapshot import TOLERATING_ALL, Snapshot, load
 from ocigc.native import NEVER, Detail, Store, Verdict
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
@@ -188,7 +188,7 @@ def _verified(
     the store.
     """
     now = time.time_ns()
-    snapshot = load(layout, None, now, watch, RECORDING_ALL)
+    snapshot = load(layout, None, now, watch, TOLERATING_ALL)
     try:
         store = snapshot.store
         nodes = reachable(snapshot, now) if options.reachable else array("I", range(len(store)))

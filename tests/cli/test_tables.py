@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.cli.output.json_text import pieces
 from ocigc.cli.output.tables import Column, measure, table
 from ocigc.cli.output.words import age, count, human_size, media_words, percent
+from ocigc.strict_json import json_pieces
 from tests.cli.test_terminal import converse
 from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import LayoutWriter
@@ -199,8 +199,8 @@ def test_braces_in_a_cell_are_text() -> None:
 @pytest.mark.parametrize("document", [{"a": [{"b": "ü"}, 2], "c": None}, {"a": [], "c": 1}, {"a": [1]}, {}])
 def test_a_document_in_pieces_is_that_of_json(document: dict[str, object]) -> None:
     streamed = {key: iter(each) if isinstance(each, list) else each for key, each in document.items()}
-    assert "".join(pieces(streamed)) == json.dumps(document)
-    assert "".join(pieces(iter([document, document]))) == json.dumps([document, document])
+    assert "".join(json_pieces(streamed)) == json.dumps(document)
+    assert "".join(json_pieces(iter([document, document]))) == json.dumps([document, document])
 
 
 def test_json_is_not_changed_by_the_terminal(layout: LayoutWriter) -> None:

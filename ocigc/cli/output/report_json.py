@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ocigc.cli.output.json_text import pieces
 from ocigc.inspect.growth import Fit
 from ocigc.inspect.summary import Fate, ImageSummary, Overview
+from ocigc.strict_json import json_pieces
 from ocigc.times import format_rfc3339
 
-MARK = b'{"OcigcReport": 1'
+BEGINNING = b'{"OcigcReport": 1'
 """The beginning of every such document."""
 
 
@@ -85,7 +85,7 @@ def as_json(overview: Overview, made: Circumstances, fit: Fit | None) -> Iterato
         "ImagesUsage": (_image(image, overview, made) for image in overview.images),
         "Errors": made.errors,
     }
-    for piece in pieces(document):
+    for piece in json_pieces(document):
         yield piece.encode()
     yield b"\n"
 

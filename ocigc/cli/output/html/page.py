@@ -22,7 +22,7 @@ from ocigc.inspect.summary import Overview
 from ocigc.reference import familiar_name
 from ocigc.times import format_rfc3339
 
-MARK = b"<!doctype html>\n<!-- ocigc report -->\n"
+BEGINNING = b"<!doctype html>\n<!-- ocigc report -->\n"
 """The first bytes of every such page."""
 
 _LIBRARIES = ("d3.min.js", "uPlot.min.js")
@@ -69,7 +69,7 @@ def as_page(overview: Overview, made: Circumstances, fit: Fit | None, changes: C
         growth_table="" if points > 1 else "hidden",
         about=headline.about(overview, made, len(overview.history)),
     )
-    return MARK + page.encode()
+    return BEGINNING + page.encode()
 
 
 def _asset(folder: str, name: str) -> str:

@@ -73,7 +73,7 @@ class _Greeted:
     threads: int
 
 
-class Pool:
+class WorkerPool:
     """The workers of a cluster. Several threads may run tasks at once."""
 
     def __init__(self, client: Any, where: str, patience: float, watch: Watcher) -> None:
