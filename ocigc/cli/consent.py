@@ -33,13 +33,15 @@ def limit_text(args: argparse.Namespace) -> str | None:
     return None if args.max_delete is None else args.max_delete.text
 
 
-def excess(args: argparse.Namespace, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
+def excess(
+    args: argparse.Namespace, images: int, of_images: int, size: int, of_size: Callable[[], int], *, empty: bool
+) -> str | None:
     """How a plan that removes `images` of `of_images`, and `size` bytes of `of_size()`, exceeds --max-delete; None if
-    it does not.
+    it does not. An `empty` plan does nothing.
     """
     if args.max_delete is None:
         return None
-    found = args.max_delete.excess(images, of_images, size, of_size)
+    found = args.max_delete.excess(images, of_images, size, of_size, empty=empty)
     return None if found is None else f"{found}, more than --max-delete {args.max_delete.text} allows"
 
 
@@ -48,7 +50,7 @@ MAX_DELETE = Option(
     metavar="LIMIT",
     type=max_delete,
     help="refuse a run that would remove more than this: a share (20%% of the images or bytes), a size (200GB) or a "
-    "number of images (50)",
+    "number of images (50); 0 allows nothing to go",
 )
 
 

@@ -200,9 +200,12 @@ def _excess(args: argparse.Namespace, planned: Pruned) -> str | None:
     """How a plan exceeds --max-delete; None if it does not."""
     store, plan = planned.snapshot.store, planned.plan
     size = planned.reclaimed + planned.trashed
-    return consent.excess(
-        args, len(plan.pruned), len(plan.images), size, lambda: sum(map(store.size, range(len(store))))
-    )
+
+    def size_of_all() -> int:
+        return sum(map(store.size, range(len(store)))) + sum(each.size for each in planned.leftovers)
+
+    empty = plan.empty and not planned.leftovers
+    return consent.excess(args, len(plan.pruned), len(plan.images), size, size_of_all, empty=empty)
 
 
 def failure(message: str, args: argparse.Namespace) -> str:

@@ -107,4 +107,11 @@ def _excess(args: argparse.Namespace, results: Results[LayoutAnswer]) -> str | N
     summary = together([answer.summary for _, answer in results.values])
     size = sum(answer.size for _, answer in results.values)
     images = summary.images
-    return consent.excess(args, images, images + summary.staying, size, lambda: on_disk(summary.files or ()))
+    return consent.excess(
+        args,
+        images,
+        images + summary.staying,
+        size,
+        lambda: on_disk(summary.files or ()) + summary.leftover_bytes,
+        empty=summary.empty,
+    )

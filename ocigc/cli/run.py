@@ -10,19 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from ocigc.cli import options
+from ocigc.cli import log, options
 from ocigc.cli.command import PROGRAM, Command, Option
 from ocigc.errors import UsageError, printable
 from ocigc.layout.layout import Layout
 from ocigc.layout.protect import guard
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+_BY_KEY = (signal.SIGINT, signal.SIGQUIT)
 _KILLED = 128  # and the number of the signal, as shells say it
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the program; gives its exit code."""
-    with Layout(args.layout) as layout, guard(layout, args.wait) as lock:
+    with Layout(args.layout) as layout, guard(layout, args.wait, log.note) as lock:
         try:
             with _forwarding() as started, subprocess.Popen(args.program, pass_fds=(lock,)) as process:
                 started(process)
@@ -42,8 +43,8 @@ def _forwarding() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     def forward(number: int, _: FrameType | None) -> None:
         if not running:
             early.append(number)
-        # A terminal sends an interrupt to its whole foreground process group, so the program has it already.
-        elif number != signal.SIGINT or not _in_foreground() or os.getpgid(0) != os.getpgid(running[0].pid):
+        # A terminal sends these to its whole foreground process group, so the program has them already.
+        elif number not in _BY_KEY or not _in_foreground() or os.getpgid(0) != os.getpgid(running[0].pid):
             running[0].send_signal(number)
 
     def started(process: subprocess.Popen[bytes]) -> None:

@@ -35,6 +35,8 @@ def reason(error: OSError) -> str:
         return "a symbolic link, which is not followed; put the file itself in its place"
     if error.errno == errno.ENOTDIR:  # also for a symbolic link in place of a directory
         return "not a directory; put the directory itself in its place, or move away what is there"
+    if error.errno == errno.EISDIR:
+        return "a directory, not a plain file; move it away"
     return error.strerror or str(error)
 
 
@@ -46,6 +48,10 @@ def cause(error: BaseException) -> str:
         return str(error)
     name = error.filename if error.filename2 is None else error.filename2
     return reason(error) if name is None else f"{printable(str(name))}: {reason(error)}"
+
+
+class NotPlain(Refused):
+    """A name is not that of a plain file."""
 
 
 @contextmanager
@@ -170,7 +176,7 @@ class Dir(Closing):
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return fd
         os.close(fd)
-        raise Refused(f"{printable(name)}: not a plain file; remove it or put the file in its place")
+        raise NotPlain(f"{printable(name)}: not a plain file; remove it or put the file in its place")
 
     def reader(self, name: str) -> BufferedReader:
         """The same as a file object, which the caller closes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from typing import TYPE_CHECKING
@@ -91,33 +91,42 @@ def _digests(layout: Layout, resource: str) -> list[Digest]:
 
 
 @contextmanager
-def guard(layout: Layout, wait: Duration | None) -> Iterator[int]:
+def guard(layout: Layout, wait: Duration | None, note: Callable[[str], None] = lambda _: None) -> Iterator[int]:
     """Lets no prune of the layout start until the block ends. Waits up to `wait` for one that is running (None: without
-    limit). Gives the descriptor of the lock, for the program to inherit. Raises Refused.
+    limit). Gives the descriptor of the lock, for the program to inherit. A lease that cannot be released is noted.
+    Raises Refused.
     """
     with lock.writing(layout, wait) as (state, descriptor):
-        made = _lease_all(layout, state)
+        made: list[str] = []
         try:
+            _lease_all(layout, state, made)
             yield descriptor
         finally:
             for identity in made:
-                with suppress(UsageError):  # it may have been released already
-                    leases.release(layout.dir, identity)
+                _release(layout, identity, note)
 
 
-def _lease_all(layout: Layout, state: Dir) -> list[str]:
-    """Makes flat leases on every blob that is present; gives their names."""
+def _release(layout: Layout, identity: str, note: Callable[[str], None]) -> None:
+    """Releases a lease of `guard`. What the program has done to the layout is no reason to fail."""
+    try:
+        with suppress(UsageError):  # it may have been released already
+            leases.release(layout.dir, identity)
+    except OSError as error:
+        place = f"{layout.path}/{leases.DIRECTORY}/{identity}{leases.SUFFIX}"
+        note(f"{place}: {error.strerror}: this lease is not released; remove it, or it keeps blobs for a week")
+
+
+def _lease_all(layout: Layout, state: Dir, made: list[str]) -> None:
+    """Makes flat leases on every blob that is present; adds their names to `made`."""
     now = time.time_ns()
     run = f"run-{os.urandom(4).hex()}"
     labels = {EXPIRE_LABEL: format_rfc3339(now + _LEASED_FOR), FLAT_LABEL: "true"}
-    made: list[str] = []
     with Store.scan(layout.fd) as store:
         present: Iterator[Digest] = store.digests(range(len(store)))
         for number in count(1):
             resources = tuple(islice(present, _PER_LEASE))
             if not resources:
-                return made
+                return
             lease = Lease(f"{run}-{number}", labels, resources, format_rfc3339(now))
-            leases.create(layout.dir, state, lease)
             made.append(lease.id)
-    return made
+            leases.create(layout.dir, state, lease)

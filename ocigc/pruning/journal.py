@@ -6,17 +6,19 @@ layout.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError
+from ocigc.errors import MalformedError, Refused, printable
 from ocigc.labels import Unlease
-from ocigc.layout.dirfd import Dir, naming_directory
+from ocigc.layout.dirfd import Dir, NotPlain, naming
 from ocigc.layout.layout import STATE
 from ocigc.native import NEVER
 from ocigc.strict_json import parse_json
@@ -26,8 +28,14 @@ _PLACE = f"{STATE}/{RUN}"
 JOURNAL = "journal.json"
 _LIMIT = 64 << 20  # bytes of a journal
 _VERSION = 2
+_FIRST_VERSION = 1
 _IDENTITY = re.compile("[0-9a-f]{8}")
-_MOVE = "move its directory out of the layout to go on without it"
+_DAMAGE = {
+    errno.ENOENT: "missing",
+    errno.ENOTDIR: "not a directory",
+    errno.EISDIR: "not a plain file",
+    errno.ELOOP: "a symbolic link, which is not followed",
+}
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -82,21 +90,50 @@ def write(draft: Dir, journal: Journal | RestoreJournal, like: os.stat_result) -
     draft.write(JOURNAL, json.dumps(document, indent=1).encode(), like)
 
 
-def read(run: Dir, path: str = _PLACE) -> Journal | RestoreJournal:
-    """The journal in an open run directory, which `path` names. Raises MalformedError and OSError."""
-    directory, path = path, f"{path}/{JOURNAL}"
-    with naming_directory(directory):
+def without(directory: str) -> str:
+    """What a user can do about a run whose directory is damaged."""
+    return f"move {directory} out of the layout to go on without it"
+
+
+@contextmanager
+def naming_run(directory: str) -> Iterator[None]:
+    """Turns an error of a name in the directory of a run into one line with the file, what is wrong with it, and what
+    to do. Raises MalformedError if the directory is damaged, and Refused.
+    """
+    try:
+        yield
+    except NotPlain as error:
+        what, _, _ = str(error).partition(";")
+        raise MalformedError(f"{directory}/{what}; {without(directory)}") from None
+    except MalformedError as error:
+        raise MalformedError(f"{directory}/{error}") from None
+    except Refused as error:
+        raise Refused(f"{directory}/{error}; {without(directory)}") from None
+    except OSError as error:
+        path = f"{directory}/{printable(error.filename)}" if isinstance(error.filename, str) else directory
+        if (damage := _DAMAGE.get(error.errno or 0)) is not None:
+            raise MalformedError(f"{path}: {damage}; {without(directory)}") from error
+        with naming(path):
+            raise
+
+
+def read(run: Dir, directory: str = _PLACE) -> Journal | RestoreJournal:
+    """The journal in an open run directory with that path. Raises MalformedError and Refused."""
+    path = f"{directory}/{JOURNAL}"
+    with naming_run(directory):
         content = run.read(JOURNAL, _LIMIT)
     try:
         document: Any = parse_json(content, path)
     except MalformedError as error:
-        raise MalformedError(f"{error}; {_MOVE}") from None
+        raise MalformedError(f"{error}; {without(directory)}") from None
     version = document.get("version") if isinstance(document, dict) else None
-    if isinstance(version, int) and version != _VERSION:
+    if version == _FIRST_VERSION:
+        document = _from_first_version(document)
+    elif isinstance(version, int) and version != _VERSION:
         advice = (
             "finish the run with the ocigc that began it"
             if directory == _PLACE
-            else f"restore it, or empty the trash, with the ocigc that made it; or {_MOVE}"
+            else f"restore it, or empty the trash, with the ocigc that made it; or {without(directory)}"
         )
         raise MalformedError(f"{path}: version {version}, but this ocigc knows {_VERSION}: {advice}")
     try:
@@ -105,16 +142,22 @@ def read(run: Dir, path: str = _PLACE) -> Journal | RestoreJournal:
         if document.keys() != {"version", "kind", *(field.name for field in fields(found))}:
             raise ValueError
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise MalformedError(f"{path}: not a journal of ocigc; {_MOVE}") from None
+        raise MalformedError(f"{path}: not a journal of ocigc; {without(directory)}") from None
     return found
 
 
-def read_prune(run: Dir, path: str) -> Journal:
-    """The journal of a prune. Raises MalformedError and OSError."""
-    found = read(run, path)
+def read_prune(run: Dir, directory: str) -> Journal:
+    """The journal of a prune. Raises MalformedError and Refused."""
+    found = read(run, directory)
     if isinstance(found, RestoreJournal):
-        raise MalformedError(f"{path}/{JOURNAL}: not the journal of a prune")
+        raise MalformedError(f"{directory}/{JOURNAL}: not the journal of a prune; {without(directory)}")
     return found
+
+
+def _from_first_version(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A journal of ocigc 0.1 in the present form. It does not say what was in grace, so everything is."""
+    added = {"kind": "prune", "in_grace_after": -NEVER, "renamed": [], "shared": False}
+    return {**added, **document, "version": _VERSION}
 
 
 def _read_prune(document: Mapping[str, Any]) -> Journal:

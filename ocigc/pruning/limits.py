@@ -67,17 +67,21 @@ def _without_blobs(snapshot: Snapshot, plan: Plan) -> str:
 
 @frozen
 class MaxDelete:
-    """A limit for a run: `percent` of the images and of the bytes, `size` in bytes, or a number of `images`."""
+    """A limit for a run: `percent` of the images and of the bytes, `size` in bytes, or a number of `images`. A limit of
+    zero, in any unit, allows nothing to go.
+    """
 
     text: str
     percent: float | None = None
     size: int | None = None
     images: int | None = None
 
-    def excess(self, images: int, of_images: int, size: int, of_size: Callable[[], int]) -> str | None:
+    def excess(
+        self, images: int, of_images: int, size: int, of_size: Callable[[], int], *, empty: bool = False
+    ) -> str | None:
         """The part of a plan that exceeds the limit; None if the plan is within it. Of `of_images`, `images` go, and
-        `size` bytes are freed or move to the trash. `of_size` gives the bytes of the store; it is called only for a
-        limit in percent.
+        `size` bytes are freed or move to the trash. `of_size` gives the bytes of the store and of the leftovers; it is
+        called only for a limit in percent. An `empty` plan does nothing.
         """
         if self.images is not None and images > self.images:
             return f"{images:,} image{'s' if images > 1 else ''} would go"
@@ -87,6 +91,8 @@ class MaxDelete:
             return f"{images:,} of {of_images:,} images would go"
         if self.percent is not None and size * 100 > self.percent * (total := of_size()):
             return f"{size:,} of {total:,} bytes would go"
+        if 0 in (self.images, self.size, self.percent) and not empty:
+            return "something that is not an image would go"
         return None
 
 

@@ -20,7 +20,7 @@ from ocigc.layout.index import Index, parse, with_name
 from ocigc.layout.layout import Layout
 from ocigc.native import Role, parse_children, parse_document
 from ocigc.pruning import journal, run_directory, trash
-from ocigc.pruning.journal import RestoreJournal
+from ocigc.pruning.journal import RestoreJournal, naming_run
 from ocigc.pruning.put_back import blobs_in
 from ocigc.pruning.run_directory import TRASH
 from ocigc.pruning.trash import MANIFEST_LIMIT, Trashed
@@ -35,6 +35,7 @@ def plan_restore(
     """
     if name is not None:
         _check_name(layout, images, name)
+    path = trash.path_of(chosen.id)
     whole = len(images) == len(chosen.images)
     with ExitStack() as stack:
         run = stack.enter_context(state.below(TRASH, chosen.id))
@@ -43,11 +44,12 @@ def plan_restore(
         content = trash.read_before(run, chosen.journal)
         before = parse(content)
         wanted = dict.fromkeys(_reached(places, images))
-        for each in docker_list.taken_out(run):
-            if each.config in wanted:
-                wanted |= dict.fromkeys(each.layers)
-        if whole:
-            wanted |= dict.fromkeys(digest for digest, _ in blobs_in(run))
+        with naming_run(path):
+            for each in docker_list.taken_out(run):
+                if each.config in wanted:
+                    wanted |= dict.fromkeys(each.layers)
+            if whole:
+                wanted |= dict.fromkeys(digest for digest, _ in blobs_in(run))
         entries = [
             (position, _written(content, before, position, name)) for image in images for position in image.entries
         ]
@@ -57,7 +59,7 @@ def plan_restore(
         # taken may be in another layout that shares its blobs.
         targets = {position: before.entries[position].descriptor.digest for position, _ in entries}
         absent = {each for each in targets.values() if not any(has_blob(place, each) for place in places)}
-        lost = absent.intersection(run_directory.to_delete(run)) if absent else ()
+        lost = absent.intersection(run_directory.to_delete(run, path)) if absent else ()
         entries = [(position, entry) for position, entry in entries if targets[position] not in lost]
     unlease = chosen.journal.unlease if whole else ()
     record = RestoreJournal(journal.new_id(), time.time_ns(), chosen.id, tuple(entries), tuple(unlease))

@@ -14,7 +14,7 @@ from ocigc.layout.blob_check import has_blob
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.pruning import trash
-from ocigc.pruning.journal import RestoreJournal
+from ocigc.pruning.journal import RestoreJournal, naming_run
 from ocigc.pruning.preflight import (
     BLOCK,
     JOURNAL_SIZE,
@@ -51,7 +51,8 @@ def arriving(layout: Layout, state: Dir, digests: Iterable[Digest]) -> tuple[lis
     for run in trash.names(state):
         for top in ("blobs", label_files.DIRECTORY):
             for algorithm in {algorithm for algorithm, _ in absent}:
-                names = state.names_below(TRASH, run, top, algorithm)
+                with naming_run(trash.path_of(run)), state.below(TRASH, run) as directory:
+                    names = directory.names_below(top, algorithm)
                 here = [name for name in names if (algorithm, name.removesuffix(label_files.SUFFIX)) in absent]
                 labels += len(here) if top == label_files.DIRECTORY else 0
                 places |= {(top, algorithm)} if here else set()

@@ -30,22 +30,24 @@ from dataclasses import replace
 
 from ocigc.digest import Digest
 from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
-from ocigc.layout.dirfd import Dir, naming, naming_directory
+from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import purge, sha256
 from ocigc.progress import Watcher
-from ocigc.pruning.journal import RUN, Journal, RestoreJournal, write
+from ocigc.pruning.journal import RUN, Journal, RestoreJournal, naming_run, without, write
 
 TRASH = "trash"
 REPAIR = "repair"
 """A blob that is being copied in."""
 UNLEASED = "unleased"
 
+_PLACE = f"{STATE}/{RUN}"
 _DRAFT = "draft"
 _DISCARDED = "discarded"
 _BEFORE = "index.before"
 _TO_DELETE = "to-delete"
+_TO_DELETE_OF_0_1 = "doomed"
 _TO_RESTORE = "to-restore"
 _ROOM = "room"
 _LINE_LIMIT = 256  # bytes of a digest and its newline
@@ -195,38 +197,36 @@ def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
 # Reading
 
 
-def read_before(run: Dir, record: Journal, path: str = f"{STATE}/{RUN}") -> bytes:
+def read_before(run: Dir, record: Journal, path: str = _PLACE) -> bytes:
     """index.json as it was before the run with this journal, whose directory `path` names. Raises MalformedError if the
-    file has changed since, Refused and OSError.
+    file has changed since, and Refused.
     """
-    with naming_directory(path):
+    with naming_run(path):
         content = run.read(_BEFORE, INDEX_LIMIT)
     if sha256(content) != record.before:
-        raise MalformedError(
-            f"{path}/{_BEFORE}: damaged: not {INDEX} as it was before the run; move {path} out of the layout to go on "
-            "without it"
-        )
+        raise MalformedError(f"{path}/{_BEFORE}: damaged: not {INDEX} as it was before the run; {without(path)}")
     return content
 
 
-def to_delete(run: Dir) -> Iterator[Digest]:
-    """The digests to delete. Raises MalformedError and OSError."""
-    return _digests(run, _TO_DELETE)
+def to_delete(run: Dir, path: str = _PLACE) -> Iterator[Digest]:
+    """The digests to delete by the run whose directory `path` names. Raises MalformedError and Refused."""
+    return _digests(run, _TO_DELETE_OF_0_1 if run.exists(_TO_DELETE_OF_0_1) else _TO_DELETE, path)
 
 
 def to_restore(run: Dir) -> Iterator[Digest]:
-    """The digests to bring back. Raises MalformedError and OSError."""
-    return _digests(run, _TO_RESTORE)
+    """The digests to bring back. Raises MalformedError and Refused."""
+    return _digests(run, _TO_RESTORE, _PLACE)
 
 
-def _digests(run: Dir, name: str) -> Iterator[Digest]:
-    with naming_directory(f"{STATE}/{RUN}"):
+def _digests(run: Dir, name: str, path: str) -> Iterator[Digest]:
+    with naming_run(path):
         descriptor = run.open_plain(name)
     with open(descriptor, encoding="ascii", errors="replace") as file:
         while line := file.readline(_LINE_LIMIT):
             digest = Digest.parse_registered(line.removesuffix("\n"))
             if digest is None:
-                raise MalformedError(f"{STATE}/{RUN}/{name}: {printable(line.strip())!r} is not the digest of a blob")
+                what = f"{printable(line.strip())!r} is not the digest of a blob"
+                raise MalformedError(f"{path}/{name}: {what}; {without(path)}")
             yield digest
 
 

@@ -22,7 +22,7 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.native import NEVER
 from ocigc.pruning import journal, run_directory
 from ocigc.pruning.commit import missing_entries
-from ocigc.pruning.journal import Journal
+from ocigc.pruning.journal import Journal, naming_run, without
 from ocigc.pruning.put_back import blobs_in, is_back
 from ocigc.pruning.run_directory import TRASH
 from ocigc.strict_json import parse_json
@@ -64,6 +64,11 @@ def _positions(record: Journal) -> set[int]:
     return {*record.removed, *(position for position, _ in record.renamed)}
 
 
+def path_of(identity: str) -> str:
+    """The directory of a run in the trash, relative to the layout."""
+    return f"{STATE}/{TRASH}/{identity}"
+
+
 def names(state: Dir) -> list[str]:
     """The ids of the runs in the trash. Raises Refused where the trash has anything else in it."""
     with naming(f"{STATE}/{TRASH}"):
@@ -79,11 +84,11 @@ def names(state: Dir) -> list[str]:
 def journals(state: Dir) -> Iterator[tuple[Dir, Journal]]:
     """Every run in the trash, open, with its journal. Raises Refused."""
     for name in names(state):
-        path = f"{STATE}/{TRASH}/{name}"
+        path = path_of(name)
         with naming(path), state.below(TRASH, name) as run:
             record = journal.read_prune(run, path)
             if record.id != name:
-                raise MalformedError(f"{path}: has the journal of another run; move it away")
+                raise MalformedError(f"{path}: has the journal of another run; {without(path)}")
             yield run, record
 
 
@@ -107,15 +112,13 @@ def read_before(run: Dir, record: Journal) -> bytes:
     """index.json as it was before a run in the trash. Raises MalformedError if the file has changed since, Refused and
     OSError.
     """
-    return run_directory.read_before(run, record, f"{STATE}/{TRASH}/{record.id}")
+    return run_directory.read_before(run, record, path_of(record.id))
 
 
 def _blobs(run: Dir, identity: str) -> Iterator[tuple[Digest, os.stat_result]]:
-    """The blobs of a run. Raises MalformedError for anything that is not one."""
-    try:
+    """The blobs of a run. Raises MalformedError for anything that is not one, and Refused."""
+    with naming_run(path_of(identity)):
         yield from blobs_in(run)
-    except MalformedError as error:
-        raise MalformedError(f"{STATE}/{TRASH}/{identity}/{error}") from None
 
 
 def _restored(run: Dir) -> tuple[frozenset[int], int | None]:
@@ -166,5 +169,5 @@ def _has_stayed(layout: Layout, run: Dir, record: Journal, index: Index) -> bool
 
 def remove(state: Dir, identity: str) -> None:
     """Removes a run from the trash for good. Raises Refused."""
-    with naming(f"{STATE}/{TRASH}/{identity}"):
+    with naming(path_of(identity)):
         run_directory.forget(state, identity)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 
-from ocigc.errors import CorruptError, MalformedError
+from ocigc.errors import CorruptError, MalformedError, Refused
 from ocigc.layout import label_files, lock
 from ocigc.layout.completeness import Incomplete, incomplete_images
 from ocigc.layout.damage import Affected, affected
-from ocigc.layout.dirfd import naming
+from ocigc.layout.dirfd import naming, reason
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.leftovers import find_leftovers, partial_names
 from ocigc.layout.opening import accepts_path
@@ -74,6 +75,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
             partial = frozenset(partial_names(foreign))
             wrong = wrong_sizes(snapshot)
             absent = sorted(set(store.missing()))
+            expired, trouble = _expired_trash(layout, now)
             states = {"wrong size": wrong, "malformed": sorted({store.digest(node) for node, _ in store.faults()})}
             return Findings(
                 absent=absent,
@@ -99,8 +101,8 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
                     if store.find(digest) is None
                 ],
                 interrupted_runs=[f"{STATE}/{journal.RUN}"] if run_directory.pending_below(layout) else [],
-                expired_trash=_expired_trash(layout, now),
-                errors=sorted(line for line, error in faults if not isinstance(error, bad)),
+                expired_trash=expired,
+                errors=[*sorted(line for line, error in faults if not isinstance(error, bad)), *trouble],
             )
 
 
@@ -116,10 +118,16 @@ def _stray_sidecars(snapshot: Snapshot) -> Iterator[str]:
                     yield f"{label_files.DIRECTORY}/{algorithm}/{name}"
 
 
-def _expired_trash(layout: Layout, now: int) -> list[str]:
+def _expired_trash(layout: Layout, now: int) -> tuple[list[str], list[str]]:
+    """The runs in the trash whose time is over, and what is wrong with the trash."""
+    expired: list[str] = []
     try:
-        with layout.dir.below(STATE) as state:
-            journals = [trashed.journal for trashed in trash.runs(state)]
-    except FileNotFoundError:
-        return []
-    return [each.id for each in journals if each.expires is not None and each.expires < now]
+        with suppress(FileNotFoundError), layout.dir.below(STATE) as state:
+            for _, record in trash.journals(state):
+                if record.expires is not None and record.expires < now:
+                    expired.append(record.id)
+    except OSError as error:
+        return expired, [f"{STATE}: {reason(error)}"]
+    except Refused as error:
+        return expired, [str(error)]
+    return expired, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,35 @@ def test_the_limit_counts_all_layouts_of_a_tree(tmp_path: Path, limit: str, code
         assert "example.com/two:3" in done.err  # the plan is shown
     else:
         assert [len(names(layout)) for layout in layouts] == [2, 2]
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize(("limit", "code"), [("0", 3), ("0%", 3), ("0B", 3), ("1", 0), ("100%", 0), ("99.9%", 3)])
+def test_a_limit_at_its_ends(tmp_path: Path, limit: str, code: int, recursive: bool) -> None:
+    """No image goes, but an orphan, and a leftover that is larger than all blobs together."""
+    layout = LayoutWriter(tmp_path / "tree" / "layout")
+    layout.tag(layout.image("kept", [""]), "example.com/kept:1")
+    orphan = layout.blob(b"x" * 2_000)
+    leftover = layout.path / "oci-put-blob1"
+    leftover.write_bytes(bytes(1_000_000))
+    os.utime(leftover, (0, 0))
+    where = ["--recursive", tmp_path / "tree"] if recursive else [layout.path]
+    words = ["prune", "--force", "--grace", "0s", "--max-delete", limit, *where]
+    looked, done = ocigc(*words, "-n"), ocigc(*words)
+    assert (looked.code, "a real run is refused" in looked.err) == (0, code == 3), looked
+    assert (done.code, layout.has(orphan), leftover.exists()) == (code, code == 3, code == 3), done
+    assert ocigc(*words).code == code
+
+
+def test_a_limit_of_nothing_lets_a_run_pass_that_does_nothing(layout: LayoutWriter) -> None:
+    assert ocigc("prune", "--force", "--max-delete", "0", layout.path).code == 0
+    assert ocigc("rm", "--force", "--max-delete", "0", layout.path, "example.com/app:7").code == 3
+    other = layout.blob("orphan")
+    shared = layout.path.parent / "second name"
+    shared.hardlink_to(layout.blob_path(other))
+    for limit in ("0", "0%", "0B"):  # it frees no byte
+        done = ocigc("prune", "--force", "--grace", "0s", "--max-delete", limit, layout.path)
+        assert (done.code, "something that is not an image would go" in done.err) == (3, True)
 
 
 def test_a_limit_that_cannot_be_read(layout: LayoutWriter) -> None:

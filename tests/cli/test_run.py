@@ -119,3 +119,25 @@ def test_an_interrupt_that_no_terminal_has_sent_is_handed_on(layout: LayoutWrite
     process.communicate(timeout=60)
     assert process.returncode == 42
     assert leases(layout) == []
+
+
+@pytest.mark.parametrize("where", ["a file", "a link", "nothing", "a directory"])
+def test_whatever_becomes_of_the_leases_the_exit_code_is_the_programs(layout: LayoutWriter, where: str) -> None:
+    leases = layout.path / "leases"
+    scripts = {
+        "a file": f"rm -r {leases}; echo > {leases}",
+        "a link": f"mv {leases} {leases}.old; ln -s leases.old {leases}",
+        "nothing": f"rm -r {leases}",
+        "a directory": f"for each in {leases}/*; do rm $each; mkdir $each; done",
+    }
+    done = ocigc("run", layout.path, "--", "sh", "-c", f"{scripts[where]}; exit 42")
+    assert done.code == 42
+    assert ("is not released; remove it" in done.err) == (where != "nothing")
+
+
+def test_a_key_that_ends_the_program_leaves_no_lease(layout: LayoutWriter) -> None:
+    process = start(layout, "while :; do sleep 0.05; done", first="trap 'exit 42' QUIT")
+    process.send_signal(signal.SIGQUIT)
+    process.communicate(timeout=60)
+    assert process.returncode == 42
+    assert leases(layout) == []

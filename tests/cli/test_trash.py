@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -216,10 +217,95 @@ def test_what_has_rotted_since_it_was_restored_stays_in_the_trash(layout: Layout
 def test_a_trash_of_another_version_says_what_to_do(layout: LayoutWriter) -> None:
     assert ocigc(*PRUNE, layout.path).code == 0
     (journal,) = layout.path.glob(".ocigc/trash/*/journal.json")
-    journal.write_text(json.dumps({**json.loads(journal.read_text()), "version": 1}))
+    journal.write_text(json.dumps({**json.loads(journal.read_text()), "version": 3}))
     for command in (("restore",), ("trash", "ls"), PRUNE):
-        refused(ocigc(*command, layout.path), 3, journal.parent.name, "version 1", "with the ocigc that made it")
+        refused(ocigc(*command, layout.path), 3, journal.parent.name, "version 3", "with the ocigc that made it")
     assert len(list(layout.path.glob(".ocigc/trash/*/blobs/*/*"))) == 9
+
+
+def as_of_0_1(run: Path) -> None:
+    """Gives the directory of a run the form that ocigc 0.1.0 wrote."""
+    journal = json.loads((run / "journal.json").read_text())
+    keys = ("id", "started", "expires", "before", "after", "removed", "unlease")
+    (run / "journal.json").write_text(json.dumps({"version": 1, **{key: journal[key] for key in keys}}))
+    (run / "to-delete").rename(run / "doomed")
+
+
+def test_a_trash_of_0_1_can_be_read(layout: LayoutWriter) -> None:
+    before, blobs = entries(layout), layout.present()
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (run,) = layout.path.glob(".ocigc/trash/*")
+    as_of_0_1(run)
+    assert run.name in ocigc("trash", "ls", layout.path).out
+    assert ocigc(*PRUNE, layout.path).code == 0
+    assert ocigc("restore", layout.path).code == 0
+    assert sorted(map(str, entries(layout))) == sorted(map(str, before))
+    assert layout.present() == blobs
+    assert ocigc("trash", "empty", "--force", layout.path).code == 0
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("undo", [True, False])
+def test_a_run_of_0_1_that_was_interrupted(layout: LayoutWriter, undo: bool) -> None:
+    before, blobs = entries(layout), layout.present()
+    assert ocigc(*PRUNE, layout.path).code == 0
+    kept = layout.present()
+    (trashed,) = layout.path.glob(".ocigc/trash/*")
+    run = layout.path / ".ocigc" / "run"
+    trashed.rename(run)
+    as_of_0_1(run)
+    done = ocigc("restore", "--interrupted", layout.path) if undo else ocigc("prune", "--force", layout.path)
+    assert done.code == 0, done
+    assert not run.exists()
+    assert blobs <= layout.present() if undo else kept <= layout.present() and not blobs <= layout.present()
+    if undo:
+        assert entries(layout) == before
+    else:
+        assert "finished an earlier prune that was interrupted" in done.err
+        assert ocigc("restore", layout.path).code == 0
+        assert blobs <= layout.present()
+
+
+def damages(name: str) -> list[tuple[str, Callable[[Path], object]]]:
+    """What can be wrong with a file or directory of a run, by that name."""
+    kinds: list[tuple[str, Callable[[Path], object]]] = [
+        ("missing", lambda _: None),
+        ("symbolic link", lambda path: path.symlink_to("/etc/passwd")),
+    ]
+    if name.startswith("blobs"):
+        return [("not a directory", lambda path: path.write_bytes(b"")), ("not a directory", kinds[1][1])]
+    return [*kinds, ("not a plain file", os.mkfifo), ("not a plain file", Path.mkdir)]
+
+
+@pytest.mark.parametrize("name", ["journal.json", "index.before", "blobs", "blobs/sha256"])
+def test_a_damaged_run_in_the_trash_is_named_with_the_way_out(layout: LayoutWriter, name: str) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (run,) = layout.path.glob(".ocigc/trash/*")
+    place = f".ocigc/trash/{run.name}"
+    aside = layout.path / ".ocigc" / "aside"
+    for words in (("restore",), ("trash", "ls"), ("trash", "empty", "--force")):
+        for what, damage in damages(name)[:: 1 if words == ("restore",) else 3]:
+            (run / name).rename(aside)
+            damage(run / name)
+            before = snapshot(layout.path)
+            way_out = f"; move {place} out of the layout to go on without it"
+            refused(ocigc(*words, layout.path), 3, f"{place}/{name}: ", what, way_out)
+            assert snapshot(layout.path) == before
+            if (run / name).is_dir() and not (run / name).is_symlink():
+                (run / name).rmdir()
+            else:
+                (run / name).unlink(missing_ok=True)
+            aside.rename(run / name)
+
+
+def test_a_damaged_trash_is_a_finding_and_does_not_hide_others(layout: LayoutWriter) -> None:
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/both:1").code == 0
+    (journal,) = layout.path.glob(".ocigc/trash/*/journal.json")
+    journal.write_bytes(b"")
+    checked = ocigc("check", layout.path)
+    assert checked.code == 3
+    assert f".ocigc/trash/{journal.parent.name}/journal.json" in checked.out
+    assert "1 orphan" in checked.out
 
 
 def test_without_a_run_the_last_one_that_is_not_restored_comes_back(layout: LayoutWriter) -> None:
