@@ -17,7 +17,7 @@ from ocigc.inspect.diff import diff as diff
 from ocigc.inspect.disk_usage import Consumption as Consumption
 from ocigc.inspect.disk_usage import du as du
 from ocigc.inspect.overview import overview as overview
-from ocigc.inspect.summary import Overview as Overview
+from ocigc.inspect.overview_values import Overview as Overview
 from ocigc.inspect.tree import Leaf as Leaf
 from ocigc.inspect.tree import tree as tree
 from ocigc.inspect.usage import Usage as Usage

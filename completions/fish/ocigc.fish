@@ -85,7 +85,7 @@ complete -c ocigc -n '_shtab_ocigc_using du' -l filter -xka "(ocigc _complete fi
 complete -c ocigc -n '_shtab_ocigc_using du' -l sort -xka "repository images size share shared unique reclaimable" -d 'sort by one of repository, images, size, share, shared, unique, reclaimable (default: by name); the largest and the newest come first'
 complete -c ocigc -n '_shtab_ocigc_using du' -l reverse -d 'reverse the order'
 complete -c ocigc -n '_shtab_ocigc_using du' -l columns -x -d 'show these columns, even on a narrow terminal: a list, with commas, of repository, images, size, share, shared, unique, reclaimable'
-complete -c ocigc -n '_shtab_ocigc_using du' -s q -l quiet -d 'print only names, one per line (for an image without a name, its digest)'
+complete -c ocigc -n '_shtab_ocigc_using du' -s q -l quiet -d 'print only the names of repositories, one per line'
 complete -c ocigc -n '_shtab_ocigc_using du' -l format -xka "text json" -d 'output format (default: text)'
 complete -c ocigc -n '_shtab_ocigc_using du' -l in-use -xka "(__fish_complete_path (commandline -ct))" -d 'a list of what is in use: the output of docker inspect, docker ps, kubectl get, crictl or ctr, Kubernetes manifests, or a plain list of references; - is standard input; may be repeated'
 complete -c ocigc -n '_shtab_ocigc_using du' -l mirror -x -d 'images in use below FROM (a registry or repository) are stored here below TO, for example docker.io=mirror.lan:5000; may be repeated'

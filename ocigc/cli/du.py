@@ -259,7 +259,7 @@ COMMAND = Command(
             listing.sort_option(_FIELDS),
             listing.REVERSE,
             listing.columns_option(_FIELDS),
-            listing.QUIET,
+            listing.QUIET.but(help="print only the names of repositories, one per line"),
             options.FORMAT,
         ),
         in_use_files.group(),

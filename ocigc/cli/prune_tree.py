@@ -23,7 +23,7 @@ from ocigc.cli.output.tree_answer import (
     tree_done_lines,
     tree_plan_lines,
 )
-from ocigc.cli.tree_pruning import TreePruning
+from ocigc.cli.tree_plans import TreePlans
 from ocigc.errors import Refused
 from ocigc.hard_links import on_disk
 from ocigc.inspect.plan_summary import together
@@ -55,7 +55,7 @@ def prune_tree(args: argparse.Namespace, wanted: PruneOptions, saved: SavedTree 
             progress, tree.path, [found.name for found in tree.found], whole=args.verbose or not log.for_people()
         )
         stack.callback(notes.tell)
-        pruning = TreePruning(args, tree, wanted, progress, notes, workers, saved)
+        pruning = TreePlans(args, tree, wanted, progress, notes, workers, saved)
         shown = asked or args.max_delete is not None or saved is not None
         results = pruning.plan(quietly=not (shown or args.dry_run))
         progress.clear()

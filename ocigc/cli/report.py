@@ -22,7 +22,7 @@ from ocigc.gc.rule_sets import RULE_SETS
 from ocigc.inspect.compare import Changes, EarlierReport, compare, parse_earlier
 from ocigc.inspect.growth import Point, fit
 from ocigc.inspect.overview import overview
-from ocigc.inspect.summary import Overview, together
+from ocigc.inspect.overview_values import Overview, together
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ocigc.gc.policy import Policy
     from ocigc.layout.discover import Found, Results, Tree, Work
     from ocigc.progress import Watcher
-    from ocigc.pruning.peers import FixedNeeds, TreeNeeds
+    from ocigc.pruning.other_layouts import FixedNeeds, TreeNeeds
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def tree_workers(args: argparse.Namespace, tree: Tree, watch: Watcher) -> Iterat
 
 def needs_below(workers: Workers | None, tree: Tree, watch: Watcher) -> TreeNeeds:
     """What the layouts of a tree need of each other."""
-    from ocigc.pruning.peers import ReadNeeds, TreeNeeds
+    from ocigc.pruning.other_layouts import ReadNeeds, TreeNeeds
 
     now = time.time_ns()
     if workers is None:

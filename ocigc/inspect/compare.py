@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocigc.errors import MalformedError
-from ocigc.inspect.summary import ImageSummary, Overview
+from ocigc.inspect.overview_values import ImageSummary, Overview
 from ocigc.strict_json import parse_json
 from ocigc.times import parse_rfc3339
 

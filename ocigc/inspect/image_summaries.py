@@ -10,7 +10,7 @@ from ocigc.gc.explain import Decision, Explanations
 from ocigc.gc.images import Images
 from ocigc.gc.plan import Plan
 from ocigc.image import ImageRecord
-from ocigc.inspect.summary import Fate, ImageSummary
+from ocigc.inspect.overview_values import Fate, ImageSummary
 from ocigc.inspect.usage import Usage
 from ocigc.layout.snapshot import Snapshot
 from ocigc.reference import InvalidReference, parse_normalized

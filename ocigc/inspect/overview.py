@@ -20,8 +20,8 @@ from ocigc.hard_links import Files
 from ocigc.inspect.growth import points_of
 from ocigc.inspect.health import disk_of, health_of
 from ocigc.inspect.image_summaries import ImageSummaries, image_summaries
+from ocigc.inspect.overview_values import Fate, Freed, Overview, RepositorySummary
 from ocigc.inspect.ownership import OwnedBlobs, Sharing, Targets, lacking_by_target, sharing
-from ocigc.inspect.summary import Fate, Freed, Overview, RepositorySummary
 from ocigc.inspect.usage import usage
 from ocigc.layout import history, lock
 from ocigc.layout.configs import measured

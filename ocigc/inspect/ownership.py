@@ -13,7 +13,7 @@ from ocigc.digest import Digest
 from ocigc.gc.graph import flags
 from ocigc.gc.plan import Plan
 from ocigc.image import Media
-from ocigc.inspect.summary import NOBODY, Amounts, Blob, Fate, SharedGroup, Unit
+from ocigc.inspect.overview_values import NOBODY, Amounts, Blob, Fate, SharedGroup, Unit
 from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.manifests import Documents
 from ocigc.layout.snapshot import Snapshot

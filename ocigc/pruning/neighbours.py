@@ -19,7 +19,7 @@ from ocigc.layout.discover import Found, Tree
 from ocigc.layout.snapshot import present
 from ocigc.native import Store
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.peers import Wanted, content_reader, nodes_of_peers
+from ocigc.pruning.other_layouts import Wanted, content_reader, nodes_of_peers
 from ocigc.pruning.tree_member import Demand, PlannedNeeds, TreeMember, planned_needs
 
 _MOST_ROUNDS = 20

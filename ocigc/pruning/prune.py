@@ -38,7 +38,7 @@ def prune(
     """
     options = PruneOptions() if options is None else options
     if elsewhere is None and options.shared_with:
-        from ocigc.pruning.peers import SharedWith
+        from ocigc.pruning.other_layouts import SharedWith
 
         elsewhere = SharedWith(options.shared_with, options.request.now)
     if options.dry_run:

@@ -10,7 +10,7 @@ from ocigc.layout.discover import Found
 from ocigc.layout.needs import damage, needs
 from ocigc.layout.snapshot import present
 from ocigc.pruning.layout_plan import Pruned
-from ocigc.pruning.peers import FixedNeeds, Peer
+from ocigc.pruning.other_layouts import FixedNeeds, Peer
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocigc import Layout, overview
-from ocigc.cli.output.html import document
+from ocigc.cli.output.html import page_data
 from ocigc.cli.output.html.page import as_page
 from ocigc.cli.output.report_json import Circumstances
 from ocigc.cli.output.words import human_size
@@ -607,10 +607,10 @@ def test_a_store_for_which_a_page_has_no_room_is_folded(
     with Layout(tmp_path / "layout") as layout:
         found = overview(layout)
     room = 60_000
-    monkeypatch.setattr(document, "_ROOM", room)
-    monkeypatch.setattr(document, "_REPOSITORIES", 20)
+    monkeypatch.setattr(page_data, "_ROOM", room)
+    monkeypatch.setattr(page_data, "_REPOSITORIES", 20)
     made = Circumstances("layout", "/layout", "host", "1", time.time_ns())
-    text = document.document(found, made, None)
+    text = page_data.document(found, made, None)
     assert len(text) <= room
     told = json.loads(text)
     rows_told = len(told["images"]["tag"])

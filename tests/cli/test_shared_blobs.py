@@ -18,7 +18,7 @@ import pytest
 
 from ocigc.layout.layout import Layout
 from ocigc.progress import Report
-from ocigc.pruning.peers import SharedWith
+from ocigc.pruning.other_layouts import SharedWith
 from ocigc.pruning.prune import prune
 from ocigc.pruning.prune_options import PruneOptions, request
 from tests.helpers.command import ocigc, refused

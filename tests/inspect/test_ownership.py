@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocigc.image import Media
+from ocigc.inspect.overview_values import NOBODY
 from ocigc.inspect.ownership import sharing
-from ocigc.inspect.summary import NOBODY
 from ocigc.native import NO_NODE, Store
 from tests.helpers.layouts import LayoutWriter
 from tests.helpers.stores import node, scanned

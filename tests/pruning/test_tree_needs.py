@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from ocigc.layout.discover import Tree
-from ocigc.pruning.peers import TreeNeeds
+from ocigc.pruning.other_layouts import TreeNeeds
 from tests.helpers.layouts import LayoutWriter
 
 

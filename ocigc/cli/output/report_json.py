@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ocigc.inspect.growth import Fit
-from ocigc.inspect.summary import Fate, ImageSummary, Overview
+from ocigc.inspect.overview_values import Fate, ImageSummary, Overview
 from ocigc.strict_json import json_pieces
 from ocigc.times import format_rfc3339
 

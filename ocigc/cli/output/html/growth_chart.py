@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ocigc.cli.output.html.headline import shown
 from ocigc.inspect.growth import Fit, Point, largest, thinned
-from ocigc.inspect.summary import Overview
+from ocigc.inspect.overview_values import Overview
 from ocigc.times import SECOND
 
 _POINTS = 300

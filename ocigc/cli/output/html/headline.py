@@ -11,7 +11,7 @@ from ocigc.errors import printable
 from ocigc.inspect.compare import Changes
 from ocigc.inspect.growth import DAY, Fit
 from ocigc.inspect.health import Health
-from ocigc.inspect.summary import Overview
+from ocigc.inspect.overview_values import Overview
 from ocigc.times import format_rfc3339
 
 TOLD = 12

@@ -10,15 +10,15 @@ from importlib import resources
 from string import Template
 
 from ocigc.cli.output.html import headline
-from ocigc.cli.output.html.document import document
 from ocigc.cli.output.html.growth_chart import history_until
 from ocigc.cli.output.html.headline import TOLD, as_day, as_text
+from ocigc.cli.output.html.page_data import document
 from ocigc.cli.output.report_json import Circumstances
 from ocigc.cli.output.words import human_size
 from ocigc.errors import printable
 from ocigc.inspect.compare import Change, Changes
 from ocigc.inspect.growth import Fit
-from ocigc.inspect.summary import Overview
+from ocigc.inspect.overview_values import Overview
 from ocigc.reference import familiar_name
 from ocigc.times import format_rfc3339
 

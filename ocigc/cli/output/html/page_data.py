@@ -18,7 +18,7 @@ from ocigc.errors import printable
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import Media
 from ocigc.inspect.growth import Fit
-from ocigc.inspect.summary import NOBODY, Amounts, Overview, RepositorySummary
+from ocigc.inspect.overview_values import NOBODY, Amounts, Overview, RepositorySummary
 from ocigc.reference import DEFAULT_DOMAIN
 from ocigc.times import SECOND
 

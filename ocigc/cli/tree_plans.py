@@ -30,9 +30,9 @@ from ocigc.pruning.neighbours import Others
 from ocigc.pruning.prune import prune
 from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.prune_tree import TreeRun
-from ocigc.pruning.quota import options_that_fit
 from ocigc.pruning.saved_plan import SavedTree, as_file, asked_for, layout_now, plan_for
 from ocigc.pruning.tree_member import Demand, PlannedNeeds, planned_needs
+from ocigc.pruning.tree_storage import options_that_fit
 from ocigc.pruning.what_goes import WhatGoes, what_goes
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class PlanLayout:
             return _Planned(answer_of(pruned, summary, now), told)
 
 
-class TreePruning:
+class TreePlans:
     """One run over a tree: first it plans all layouts, then it carries the plans out."""
 
     def __init__(
