@@ -7,7 +7,7 @@ import pytest
 from ocigc.semver import parse_range, precedence
 
 
-def test_precedence_of_versions() -> None:
+def test_versions_are_ordered_by_precedence() -> None:
     ordered = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1"]
     ordered += ["1", "v1.0.1", "1.2", "1.10.0", "2"]
     found = [precedence(version) for version in ordered]
@@ -64,7 +64,7 @@ def test_an_underscore_is_a_plus() -> None:
         (">=1.2.3-rc.2", "1.2.3-rc.2 1.2.3", "1.2.2"),
     ],
 )
-def test_ranges(text: str, inside: str, outside: str) -> None:
+def test_a_range_has_the_versions_that_npm_gives_it(text: str, inside: str, outside: str) -> None:
     found = parse_range(text)
     for version, expected in [(each, True) for each in inside.split()] + [(each, False) for each in outside.split()]:
         known = precedence(version)

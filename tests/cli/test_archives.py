@@ -314,7 +314,7 @@ def test_at_the_gate(layout: LayoutWriter, tmp_path: Path) -> None:
     assert "app:2" in result.out
 
 
-def test_cut_off(layout: LayoutWriter, tmp_path: Path) -> None:
+def test_verify_finds_an_archive_that_is_cut_off_anywhere(layout: LayoutWriter, tmp_path: Path) -> None:
     """Wherever an archive ends too soon, verify finds it."""
     whole = pack(layout.path, tmp_path / "whole.tar").read_bytes()
     end = len(whole.rstrip(b"\0"))
@@ -400,7 +400,7 @@ def test_repair_from_an_archive(layout: LayoutWriter, tmp_path: Path) -> None:
     assert content == {name: data for name, (_, data) in before.items()}
 
 
-def test_several_at_once(layout: LayoutWriter, tmp_path: Path) -> None:
+def test_ls_and_du_take_archives_beside_layouts(layout: LayoutWriter, tmp_path: Path) -> None:
     archive = pack(layout.path, tmp_path / "mirror.tar")
     listed = ocigc("ls", "--format", "json", layout.path, archive).json
     assert [each["Layout"] for each in listed].count(str(archive)) == len(listed) / 2 == 2

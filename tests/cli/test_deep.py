@@ -57,7 +57,7 @@ SOUND = [
 
 
 @pytest.mark.parametrize(("blob", "media_type"), SOUND)
-def test_what_is_sound(layout: LayoutWriter, blob: bytes, media_type: str) -> None:
+def test_a_sound_layer_is_not_a_finding(layout: LayoutWriter, blob: bytes, media_type: str) -> None:
     image(layout, [layout.blob(blob, media_type)], [diff_id()])
     assert deep(layout) == {"Checked": 1, "Mismatched": [], "Undecodable": [], "Unsupported": []}
 

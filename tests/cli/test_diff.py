@@ -74,7 +74,7 @@ def test_forms(here: LayoutWriter, there: LayoutWriter) -> None:
     assert quiet[3].startswith("sha256:")
 
 
-def test_exit_code(here: LayoutWriter, there: LayoutWriter) -> None:
+def test_exit_code_tells_whether_anything_differs(here: LayoutWriter, there: LayoutWriter) -> None:
     assert ocigc("diff", here.path, there.path).code == 0
     assert ocigc("diff", "--exit-code", here.path, there.path).code == 1
     assert ocigc("diff", "--exit-code", here.path, here.path).code == 0
@@ -107,7 +107,7 @@ def test_names_of_several_forms(tmp_path: Path) -> None:
     assert result.code == 0
 
 
-def test_damaged(here: LayoutWriter, tmp_path: Path) -> None:
+def test_what_is_absent_or_cut_off_is_not_carried(here: LayoutWriter, tmp_path: Path) -> None:
     """What is absent is not carried; what is cut off does not count as being there."""
     other = LayoutWriter(tmp_path / "other")
     other.tag(other.image("same", ("base",)), "app:1")

@@ -35,7 +35,7 @@ def test_without_a_name_or_with_one(layout: LayoutWriter) -> None:
     assert "Explained" not in ocigc("prune", "--dry-run", "--format", "json", layout.path).json
 
 
-def test_who_uses_what(layout: LayoutWriter) -> None:
+def test_it_names_who_uses_an_image(layout: LayoutWriter) -> None:
     by_name, by_digest, subject = layout.image("name"), layout.image("digest"), layout.image("subject")
     layout.tag(by_name, "example.com/name:1")
     layout.tag(by_digest, "example.com/digest:1")
@@ -59,7 +59,7 @@ def test_who_uses_what(layout: LayoutWriter) -> None:
     }
 
 
-def test_filters_and_leases(layout: LayoutWriter) -> None:
+def test_it_names_filters_and_leases(layout: LayoutWriter) -> None:
     layout.tag(layout.image("kept", labels={"keep": "yes"}), "example.com/kept:1")
     leased = layout.image("leased")
     layout.tag(leased, "example.com/leased:1")

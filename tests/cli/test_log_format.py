@@ -45,7 +45,7 @@ def test_errors(arguments: tuple[str, ...], code: int, word: str) -> None:
     assert result.out == ""
 
 
-def test_notes(layout: LayoutWriter) -> None:
+def test_a_note_is_an_object_with_its_hint(layout: LayoutWriter) -> None:
     result = ocigc("prune", "--log-format", "json", "--all", "--dry-run", "--grace", "0s", layout.path)
     assert result.code == 0, result
     (entry,) = entries(result.err)

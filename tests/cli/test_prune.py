@@ -151,7 +151,7 @@ def test_an_image_whose_subject_is_absent_is_an_image_like_any_other(layout: Lay
     assert untagged(result.json) == [lone["digest"]]
 
 
-def test_leases(layout: LayoutWriter) -> None:
+def test_a_lease_keeps_its_resources_until_it_ends(layout: LayoutWriter) -> None:
     layout.tag(layout.image("kept", ["k"]), "example.com/kept:1")
     whole, flat, expired = (layout.image(name, [name]) for name in ("whole", "flat", "expired"))
     layout.lease("whole", [whole], expire="not a time")
@@ -176,7 +176,7 @@ def test_sidecars_go_with_their_blobs(layout: LayoutWriter) -> None:
     assert not layout.sidecar_path(gone).exists()
 
 
-def test_unlease(layout: LayoutWriter) -> None:
+def test_configs_that_no_image_has_lose_their_snapshot_label(layout: LayoutWriter) -> None:
     config = layout.config("shared")
     gone = layout.manifest(config, [layout.blob("g")])
     layout.tag(gone, "example.com/gone:1")
@@ -288,7 +288,7 @@ def test_in_use_that_nobody_understands(layout: LayoutWriter, content: str) -> N
         ("--no-such-option",),
     ],
 )
-def test_wrong_usage(layout: LayoutWriter, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_changes_nothing(layout: LayoutWriter, arguments: tuple[str, ...]) -> None:
     before = snapshot(layout.path)
     refused(ocigc("prune", "--force", *arguments, layout.path), 2)
     assert snapshot(layout.path) == before

@@ -128,7 +128,7 @@ def test_an_option_is_written_out(layout: LayoutWriter) -> None:
     refused(ocigc("prune", "--recurs", layout.path), 2, "did you mean --recursive?")
 
 
-def test_help() -> None:
+def test_help_in_all_its_forms() -> None:
     alone = ocigc()
     assert alone.code == 2
     for group in ("Look:", "Check:", "Clean up:", "Undo:"):

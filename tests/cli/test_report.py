@@ -341,7 +341,7 @@ def test_nothing_else_is_ever_replaced(layout: LayoutWriter, tmp_path: Path) -> 
     refused(ocigc("report", layout.path, "-o", tmp_path / "pipe.html"), 2, "not a plain file")
 
 
-def test_no_layout(tmp_path: Path) -> None:
+def test_what_is_not_a_layout_gets_no_page(tmp_path: Path) -> None:
     refused(ocigc("report", tmp_path, "-o", tmp_path / "a.html"), 2, str(tmp_path))
     assert not (tmp_path / "a.html").exists()
 

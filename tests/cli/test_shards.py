@@ -72,7 +72,7 @@ def test_every_way_to_verify(layout: LayoutWriter, tmp_path: Path, more: tuple[s
     assert plain(merged) == (whole.code, SECONDS.sub("", whole.out).replace(str(copy), str(layout.path)))
 
 
-def test_a_tree(layout: LayoutWriter, tmp_path: Path) -> None:
+def test_shards_of_a_tree_merge_into_the_report_of_one_run(layout: LayoutWriter, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(layout.path, tree / "a")
     damage(layout)
@@ -125,7 +125,7 @@ def test_missing_and_doubled_shards(layout: LayoutWriter, tmp_path: Path) -> Non
     assert ocigc("merge", "--format", "json", files[0]).json["Sound"] is False
 
 
-def test_foreign_shards(layout: LayoutWriter, tmp_path: Path) -> None:
+def test_shards_of_another_layout_are_refused(layout: LayoutWriter, tmp_path: Path) -> None:
     files = shards(2, layout.path, tmp_path)
     other = LayoutWriter(tmp_path / "other")
     other.tag(other.image("another"), "other:1")

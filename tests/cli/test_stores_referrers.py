@@ -208,7 +208,7 @@ class TestASubjectThatOnlyTheReferrerReaches:
         assert len(prune(layout)) == 1
         assert layout.has(odd)
 
-    def test_its_own_digest(self, layout: LayoutWriter) -> None:
+    def test_a_fallback_tag_on_its_own_digest_is_an_image(self, layout: LayoutWriter) -> None:
         app = layout.image("app")
         layout.tag(app, fallback(app))
         assert prune(layout) == []

@@ -42,7 +42,7 @@ def test_a_layer_may_be_larger_than_one_call_makes() -> None:
     assert pieces == expected.randbytes(4) + expected.randbytes(4) + expected.randbytes(2)
 
 
-def test_so_many_blobs(tmp_path: Path) -> None:
+def test_it_writes_as_many_blobs_as_asked(tmp_path: Path) -> None:
     result = ocigc("synth", "--blobs", "2000", "--format", "json", tmp_path / "layout")
     assert result.json["Blobs"] == pytest.approx(2000, rel=0.01)
 

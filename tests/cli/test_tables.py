@@ -70,7 +70,7 @@ def test_columns_that_are_asked_for_are_there_on_any_terminal(layout: LayoutWrit
         assert wrong.out == ""
 
 
-def test_order_and_choice(layout: LayoutWriter) -> None:
+def test_ls_sorts_and_filters(layout: LayoutWriter) -> None:
     def names(*arguments: str) -> list[str]:
         return ocigc("ls", "-q", *arguments, layout.path).out.splitlines()
 
@@ -182,7 +182,7 @@ def test_a_tree_fits(tmp_path: Path) -> None:
         (media_words("application/vnd.cncf.helm.config.v1+json"), "cncf.helm.config.v1+json"),
     ],
 )
-def test_words(said: str, expected: str) -> None:
+def test_figures_in_words(said: str, expected: str) -> None:
     assert said == expected
 
 

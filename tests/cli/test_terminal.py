@@ -48,7 +48,7 @@ def test_anything_but_yes_changes_nothing(layout: LayoutWriter, answer: str) -> 
     assert layout.present() == before
 
 
-def test_yes(layout: LayoutWriter) -> None:
+def test_yes_carries_out_what_was_shown(layout: LayoutWriter) -> None:
     before = layout.present()
     code, shown = converse("prune", layout.path, answer="y\n")
     assert code == 0

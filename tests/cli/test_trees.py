@@ -44,7 +44,7 @@ def test_rm_of_several_and_of_patterns(zot: Path) -> None:
     refused(ocigc("rm", "--recursive", "-f", zot, "x:y"), 2, str(zot), "`ocigc ls --recursive` shows what there is")
 
 
-def test_tree_and_why(zot: Path) -> None:
+def test_tree_and_why_find_an_image_in_any_layout(zot: Path) -> None:
     shown = ocigc("tree", "--recursive", zot, "team/web:1.0")
     assert shown.out.startswith("team/web:\nimage ")
     leaves = ocigc("tree", "--recursive", "--format", "json", zot, "*:1.0").json
@@ -61,7 +61,7 @@ def test_tree_and_why(zot: Path) -> None:
     assert ocigc("tree", *prefixed).out.startswith("base:\n")
 
 
-def test_check(zot: Path) -> None:
+def test_check_names_the_layout_of_each_finding(zot: Path) -> None:
     sound = ocigc("check", "--recursive", zot)
     assert sound.code == 0
     assert sound.out.splitlines()[-1] == "3 layouts: consistent"

@@ -173,7 +173,7 @@ def test_a_fifo_among_the_blobs(layout: LayoutWriter) -> None:
     assert "fifo" in result.json["Errors"][0]
 
 
-def test_jobs(layout: LayoutWriter) -> None:
+def test_jobs_must_be_positive(layout: LayoutWriter) -> None:
     assert ocigc("verify", "--jobs", "1", layout.path).code == 0
     assert ocigc("verify", "--jobs", "0", layout.path).code == 2
 

@@ -48,7 +48,7 @@ def verify(*arguments: str | Path, code: int = 0) -> dict[str, object]:
     return document
 
 
-def test_changed(layout: LayoutWriter) -> None:
+def test_changed_hashes_only_what_is_new_or_touched(layout: LayoutWriter) -> None:
     count = len(layout.present())
     before = snapshot(layout.path)
     first = verify("--changed", layout.path)

@@ -103,7 +103,7 @@ def test_workers_on_other_hosts(tmp_path: Path) -> None:
         assert plain(found[0]) == whole
 
 
-def test_encrypted_connections(tmp_path: Path) -> None:
+def test_it_works_over_tls(tmp_path: Path) -> None:
     layout = make_layout(tmp_path / "layout")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=ocigc"]

@@ -134,7 +134,7 @@ def test_where_no_scheduler_is(layout: LayoutWriter) -> None:
         refused(ocigc("verify", "--cluster", wrong, layout.path), 2, "expected the address of a scheduler")
 
 
-def test_without_dask(layout: LayoutWriter) -> None:
+def test_without_dask_the_error_says_what_to_install(layout: LayoutWriter) -> None:
     code = "import sys; sys.modules['distributed'] = None; from ocigc.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "verify", "--cluster", "local:1", str(layout.path)]
     found = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")

@@ -39,15 +39,15 @@ def test_killed_twice(yardstick: Yardstick) -> None:
     inject(yardstick, sample(killed_twice(yardstick, 3), EACH))
 
 
-def test_errors(yardstick: Yardstick) -> None:
+def test_an_error_at_any_call_loses_nothing(yardstick: Yardstick) -> None:
     inject(yardstick, sample(errors(yardstick), EACH))
 
 
-def test_errors_that_last(yardstick: Yardstick) -> None:
+def test_an_error_that_lasts_loses_nothing(yardstick: Yardstick) -> None:
     inject(yardstick, sample(lasting(yardstick), EACH))
 
 
-def test_power_failures(yardstick: Yardstick) -> None:
+def test_a_power_failure_loses_nothing(yardstick: Yardstick) -> None:
     lose_power(yardstick, losses(yardstick), EACH)
     check_durable(yardstick)
 
@@ -58,7 +58,7 @@ def test_power_failures_where_renames_are_not_atomic(yardstick: Yardstick) -> No
 
 
 @pytest.mark.parametrize("kind", [Undo, LeaseCreated, LeaseReleased])
-def test_other_commands(kind: type[Yardstick], tmp_path: Path) -> None:
+def test_other_commands_lose_nothing_either(kind: type[Yardstick], tmp_path: Path) -> None:
     (scenario,) = (scenario for scenario in SCENARIOS if scenario.trash)
     yardstick = kind.make(scenario, tmp_path)
     for trials in (kills(yardstick), killed_twice(yardstick, 2), errors(yardstick), lasting(yardstick)):

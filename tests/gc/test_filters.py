@@ -77,7 +77,7 @@ def test_an_image_of_unknown_age_is_kept_where_age_is_asked() -> None:
         ("label!=stage!=prod", {"stage": "test"}, False),
     ],
 )
-def test_labels(argument: str, labels: dict[str, str], *, expected: bool) -> None:
+def test_label_filters_match_as_in_moby(argument: str, labels: dict[str, str], *, expected: bool) -> None:
     assert accepts(parse(argument), labels) is expected
 
 

@@ -107,7 +107,7 @@ def test_the_image_of_sandboxes_stays_where_pods_do_not_name_it(rules: RuleSet) 
     assert staying(found, pods | InUse(references=frozenset([names[0]])), rules) == sorted([names[0], names[2]])
 
 
-def test_mirrors() -> None:
+def test_names_in_use_count_below_a_mirror_too() -> None:
     hub = parse_mirror("docker.io=mirror.lan:5000")
     in_use = InUse(mirrors=(hub, parse_mirror("ghcr.io/org/=mirror.lan:5000/ghcr/org")))
     assert hub == Mirror("docker.io", "mirror.lan:5000")
@@ -169,7 +169,7 @@ def test_what_matches_nothing_is_told_with_the_nearest_names() -> None:
         (InUse(references=frozenset(["hub.example/library/web"]), mirrors=(Mirror("hub.example", "docker.io"),)), []),
     ],
 )
-def test_matching(in_use: InUse, unmatched: list[str]) -> None:
+def test_it_tells_what_matches_no_image(in_use: InUse, unmatched: list[str]) -> None:
     assert matching(in_use, "docker.io/library/web:latest", present=[CONFIG]).unmatched == unmatched
 
 

@@ -53,7 +53,7 @@ def test_it_says_what_python_says(expression: str, text: str) -> None:
         ("", "anything", True),
     ],
 )
-def test_syntax(expression: str, text: str, *, expected: bool) -> None:
+def test_it_matches_as_python_does(expression: str, text: str, *, expected: bool) -> None:
     assert Regex(expression).search(text) is expected
     assert bool(re.search(expression, text)) is expected
 

@@ -85,7 +85,7 @@ APP = [image(f"docker.io/library/app:{n}", n, age=n) for n in range(5)]
         (Rule(tags=(Regex("^[34]$"),), keep_last=0), [3, 4]),
     ],
 )
-def test_one_rule(rule: Rule, expected: list[int]) -> None:
+def test_each_key_keeps_what_it_says(rule: Rule, expected: list[int]) -> None:
     assert goes([rule], APP, labels={"keep": "yes"}) == [APP[n].name for n in expected]
 
 

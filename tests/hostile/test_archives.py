@@ -102,7 +102,7 @@ CASES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("hostile", "words"), CASES.values(), ids=CASES.keys())
-def test_what_is_refused(tmp_path: Path, packed: bytes, hostile: bytes, words: str) -> None:
+def test_a_hostile_archive_is_refused_by_its_path(tmp_path: Path, packed: bytes, hostile: bytes, words: str) -> None:
     path = tmp_path / "x.tar"
     path.write_bytes(packed + hostile + END)
     with pytest.raises(MalformedError) as caught, open_either(path):

@@ -55,7 +55,7 @@ def run(directory: Path, commands: list[list[str]]) -> list[Result]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_hostile(case: Case, tmp_path: Path) -> None:
+def test_a_hostile_store_stays_whole(case: Case, tmp_path: Path) -> None:
     if case.root and os.geteuid() != 0:
         pytest.skip("only root makes devices")
     layout = sound(tmp_path / "layout")

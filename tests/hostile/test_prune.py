@@ -61,7 +61,7 @@ def test_a_marker_that_is_none(layout: LayoutWriter, content: str) -> None:
     unchanged(layout, 2, "oci-layout")
 
 
-def test_no_index(layout: LayoutWriter) -> None:
+def test_a_layout_without_index_is_refused(layout: LayoutWriter) -> None:
     (layout.path / "index.json").unlink()
     unchanged(layout, 2, "index.json")
 
@@ -205,7 +205,7 @@ def test_an_index_beyond_its_bounds(layout: LayoutWriter, entries: list[str], wo
     unchanged(layout, 3, "index.json", word)
 
 
-def test_clock_skew(layout: LayoutWriter) -> None:
+def test_a_blob_from_the_future_is_in_grace(layout: LayoutWriter) -> None:
     """A blob from the future is young, whatever the grace; with none, it is an orphan like any other."""
     layout.entries = layout.entries[:1]
     layout.write_index()

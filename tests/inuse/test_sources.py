@@ -270,7 +270,7 @@ FORMS: dict[str, tuple[str, set[str], set[str]]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_forms(form: str, encoding: str) -> None:
+def test_every_form_is_recognised_and_read(form: str, encoding: str) -> None:
     if form in ("manifests", "compose", "a YAML list"):
         pytest.importorskip("yaml")
     text, references, digests = FORMS[form]

@@ -33,7 +33,7 @@ class Mutant:
 
 RULES = "tests/gc"
 WRITERS = "tests/pruning/test_writers.py"
-POWER = "tests/faults/test_faults.py::test_power_failures"
+POWER = "tests/faults/test_faults.py::test_a_power_failure_loses_nothing"
 NOT_ATOMIC = "tests/faults/test_faults.py::test_power_failures_where_renames_are_not_atomic"
 ORDERS = "tests/faults/test_interleavings.py"
 SWEEP = "tests/native/test_store_sweep.py"

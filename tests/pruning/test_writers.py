@@ -32,7 +32,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     assert {path.name for path in (world.writer.path / ".ocigc").glob("*")} <= {"lock"}
 
 
-def test_undisturbed(world: World) -> None:
+def test_without_a_writer_all_goes(world: World) -> None:
     outcome = world.prune()
     assert outcome is not None
     assert outcome.stayed == frozenset()

@@ -120,7 +120,7 @@ CASES = [
 
 @needs("bash")
 @pytest.mark.parametrize(("words", "expected"), CASES)
-def test_bash(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
+def test_bash_completes(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
     script = """
         source "$1"; shift
         complete -p ocigc | grep -q -- '-F _ocigc ' || exit 1
@@ -137,7 +137,7 @@ def test_bash(directory: Path, words: tuple[str, ...], expected: set[str]) -> No
 
 @needs("fish")
 @pytest.mark.parametrize(("words", "expected"), CASES)
-def test_fish(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
+def test_fish_completes(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
     script = "source $argv[1]; complete -C (string join -- ' ' $argv[2..])"
     shown = output(
         "fish", "--no-config", "-c", script, FISH, "ocigc", *words, cwd=directory, HOME=str(directory), PATH=SEARCHED
@@ -147,7 +147,7 @@ def test_fish(directory: Path, words: tuple[str, ...], expected: set[str]) -> No
 
 @needs("zsh")
 @pytest.mark.parametrize(("words", "expected"), [case for case in CASES if len(case[1]) == 1])
-def test_zsh(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
+def test_zsh_completes(directory: Path, words: tuple[str, ...], expected: set[str]) -> None:
     # Completion needs a line editor and so a terminal: Tab is pressed, and the command tells what it is called with.
     ours, theirs = pty.openpty()
     typed = f"""
