@@ -12,11 +12,11 @@ from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size
-from ocigc.errors import UsageError, printable
+from ocigc.errors import Remedy, UsageError, printable
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
-from ocigc.pruning.restore import empty_trash, trashed
+from ocigc.pruning.restore import NothingToRestore, empty_trash, trashed
 from ocigc.pruning.trash import Trashed
 from ocigc.times import format_rfc3339
 
@@ -33,19 +33,25 @@ _RUNS = (
 
 def list_runs(args: argparse.Namespace) -> int:
     """Lists the trash of one layout, or of all below a directory."""
+    found, failed = _runs(args, writable=False)
+    _show(args, found)
+    return options.FAILED if failed else 0
+
+
+def _runs(args: argparse.Namespace, *, writable: bool) -> tuple[list[tuple[str, list[Trashed]]], bool]:
+    """The runs in the trash of each layout, by its name, and whether some could not be read. If this process is to
+    change the layouts later, they have to be `writable` already.
+    """
     wait = args.wait
 
     def one(layout: Layout, _: Found, __: Watcher) -> list[Trashed]:
         return trashed(layout, wait=wait)
 
     if args.recursive:
-        results = several.each_layout(args, one)
-        found = [(path, runs) for path, runs in results.values if runs]
-        _show(args, found, (Column("LAYOUT", name=True),))
-        return options.FAILED if results.errors else 0
-    with targets.layout(args, writable=False) as layout:
-        _show(args, [("", trashed(layout, wait=wait))], ())
-    return 0
+        results = several.each_layout(args, one, writable=writable)
+        return [(path, runs) for path, runs in results.values if runs], bool(results.errors)
+    with targets.layout(args, writable=writable) as layout:
+        return [("", trashed(layout, wait=wait))], False
 
 
 def empty(args: argparse.Namespace) -> int:
@@ -61,12 +67,12 @@ def empty(args: argparse.Namespace) -> int:
             with targets.layout(args, writable=False):
                 pass
         raise UsageError("there is no terminal to ask on: give --force to empty the trash")
-    if not args.force:
-        list_runs(argparse.Namespace(**{**vars(args), "format": "text"}))
-        consent.ask(args.layout)
+    shown = None if args.force else _confirmed(args)
 
-    def one(layout: Layout, _: Found, watch: Watcher) -> list[Trashed]:
-        return empty_trash(layout, args.run_ids, wait=wait, watch=watch)
+    def one(layout: Layout, found: Found, watch: Watcher) -> list[Trashed]:
+        if shown is None:
+            return empty_trash(layout, wait=wait, watch=watch)
+        return empty_trash(layout, shown[found.name], wait=wait, watch=watch) if found.name in shown else []
 
     failed = False
     if args.recursive:
@@ -75,13 +81,35 @@ def empty(args: argparse.Namespace) -> int:
         failed = bool(results.errors)
     else:
         with targets.layout(args, writable=True) as layout, progress_line() as progress:
-            gone = empty_trash(layout, args.run_ids, wait=wait, watch=progress)
+            if shown is None or shown:
+                gone = empty_trash(layout, args.run_ids or (shown or {}).get("", ()), wait=wait, watch=progress)
+            else:
+                gone = []
     print(f"{count(len(gone), 'run')} removed, {human_size(sum(each.size for each in gone))} freed")
     return options.FAILED if failed else 0
 
 
-def _show(args: argparse.Namespace, found: Sequence[tuple[str, list[Trashed]]], first: tuple[Column, ...]) -> None:
+def _confirmed(args: argparse.Namespace) -> dict[str, list[str]]:
+    """Shows what would go, and asks; gives its runs by the name of the layout. What comes into the trash meanwhile is
+    not among them. Raises Refused, and UsageError where there is no such run.
+    """
+    found, _ = _runs(args, writable=True)
+    absent = set(args.run_ids).difference(run.id for _, runs in found for run in runs)
+    if absent:
+        raise NothingToRestore(
+            f"{printable(args.layout)}: no such run in the trash: {printable(min(absent))!r}", Remedy.LIST_TRASH
+        )
+    chosen = [(path, [run for run in runs if not args.run_ids or run.id in args.run_ids]) for path, runs in found]
+    chosen = [(path, runs) for path, runs in chosen if runs]
+    if chosen:
+        _show(argparse.Namespace(**{**vars(args), "format": "text"}), chosen)
+        consent.ask(args.layout)
+    return {path: [run.id for run in runs] for path, runs in chosen}
+
+
+def _show(args: argparse.Namespace, found: Sequence[tuple[str, list[Trashed]]]) -> None:
     args.answered = True
+    first = (Column("LAYOUT", name=True),) if args.recursive else ()
     if args.format == "json":
         documents = [
             {"Layout": path, **_as_json(run)} if first else _as_json(run) for path, runs in found for run in runs

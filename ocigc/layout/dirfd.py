@@ -35,6 +35,8 @@ def reason(error: OSError) -> str:
         return "a symbolic link, which is not followed; put the file itself in its place"
     if error.errno == errno.ENOTDIR:  # also for a symbolic link in place of a directory
         return "not a directory; put the directory itself in its place, or move away what is there"
+    if error.errno == errno.EPERM:
+        return f"{error.strerror}: it may be immutable or append-only (see lsattr)"
     if error.errno == errno.EISDIR:
         return "a directory, not a plain file; move it away"
     return error.strerror or str(error)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError
+from ocigc.errors import MalformedError, Refused
 from ocigc.gc.graph import Group
 from ocigc.layout.dirfd import Dir
 from ocigc.native import Store
@@ -158,18 +158,22 @@ def taken_out(run: Dir) -> list[ListEntry]:
 
 def bring_back(layout: Dir, run: Dir, names: Collection[str]) -> None:
     """Puts back the entries that a run has taken out, if their config is present again. Puts tags back into entries
-    that are present, if they are among the `names` (in full) that came back. Raises OSError.
+    that are present, if they are among the `names` (in full) that came back. What cannot be read of the run stays
+    there. Raises OSError.
     """
     if not run.exists(_BEFORE) or not layout.exists(NAME):
         return
+    try:
+        out, before = _taken_out(run), run.read(_BEFORE, LIMIT)
+    except (OSError, Refused):
+        return
     current = layout.read(NAME, LIMIT)
     with suppress(MalformedError):
-        there, out = _list_entries(current), _taken_out(run)
+        there = _list_entries(current)
         present = [_with_tags_of(entry, out, names) for entry in there]
         back = [entry for entry in out if not _find(entry, present) and _is_whole(layout, entry)]
         if not back and present == there:
             return
-        before = run.read(_BEFORE, LIMIT)
         together = [_find(entry, present) or entry for entry in _list_entries(before)]
         together = [entry for entry in together if entry in present or entry in back]
         together += [entry for entry in present if entry not in together]
@@ -216,8 +220,15 @@ def _change(layout: Dir, run: Dir, old: str, new: str) -> bool:
 def _taken_out(run: Dir) -> list[object]:
     if not run.exists(_BEFORE) or not run.exists(_AFTER):
         return []
-    after = _list_entries(run.read(_AFTER, LIMIT))
-    return [entry for entry in _list_entries(run.read(_BEFORE, LIMIT)) if entry not in after]
+    before, after = (_list_of_run(run, name) for name in (_BEFORE, _AFTER))
+    return [entry for entry in before if entry not in after]
+
+
+def _list_of_run(run: Dir, name: str) -> list[object]:
+    try:
+        return _list_entries(run.read(name, LIMIT), name)
+    except MalformedError as error:
+        raise MalformedError(f"{error}; remove it to go on without it") from None
 
 
 def _is_whole(layout: Dir, entry: object) -> bool:
@@ -231,9 +242,9 @@ def _is_whole(layout: Dir, entry: object) -> bool:
     return False
 
 
-def _list_entries(content: bytes) -> list[object]:
+def _list_entries(content: bytes, name: str = NAME) -> list[object]:
     """The entries of a list; empty for a file of another kind. Raises MalformedError."""
-    document = parse_json(content, NAME)
+    document = parse_json(content, name)
     return document if isinstance(document, list) else []
 
 

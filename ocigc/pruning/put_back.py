@@ -19,12 +19,13 @@ from typing import Self
 
 from ocigc import labels
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Refused
+from ocigc.errors import MalformedError, Refused, printable
 from ocigc.layout import label_files
 from ocigc.layout.blob_check import WITHOUT_BLAKE3, verdict
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.layout import Layout
+from ocigc.layout.layout import STATE, Layout
 from ocigc.native import Verdict
+from ocigc.pruning.journal import RUN, naming_run
 from ocigc.strict_json import parse_json, string_map, write_json
 
 _PATIENCE = 1.0  # seconds, for a writer to finish the file in the way
@@ -75,18 +76,19 @@ def is_back(layout: Layout, trash: Dir, digest: Digest) -> bool:
     return False
 
 
-def blobs_in(run: Dir) -> Iterator[tuple[Digest, os.stat_result]]:
-    """The blobs in the directory of a run, sorted by algorithm and name. Raises MalformedError for anything
-    else in it.
+def blobs_in(run: Dir, path: str = f"{STATE}/{RUN}") -> Iterator[tuple[Digest, os.stat_result]]:
+    """The blobs in the directory of a run, which `path` names, sorted by algorithm and name. Raises MalformedError for
+    anything else in it, and Refused.
     """
-    for algorithm in run.names_below("blobs"):
-        with run.below("blobs", algorithm) as parent:
-            for name in parent.names():
-                digest = Digest.parse_registered(f"{algorithm}:{name}")
-                status = parent.stat(name)
-                if digest is None or not stat.S_ISREG(status.st_mode):
-                    raise MalformedError(f"blobs/{algorithm}/{name}: not a blob; move it away")
-                yield digest, status
+    with naming_run(path):
+        for algorithm in run.names_below("blobs"):
+            with run.below("blobs", algorithm) as parent:
+                for name in parent.names():
+                    digest = Digest.parse_registered(f"{algorithm}:{name}")
+                    status = parent.stat(name)
+                    if digest is None or not stat.S_ISREG(status.st_mode):
+                        raise MalformedError(f"blobs/{algorithm}/{printable(name)}: not a blob; move it away")
+                    yield digest, status
 
 
 def take_out_sidecars(layout: Layout, run: Dir, digests: Iterable[Digest]) -> None:

@@ -43,6 +43,7 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
         if not run_directory.pending(state):
             return _freed(state)
         with naming(f"{layout.path}/{STATE}/{RUN}"), state.below(RUN) as run:
+            run_directory.check_run(run)
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
                 carry_out_restore(layout, state, run, record, terms.wait)

@@ -131,7 +131,10 @@ def restore(
             except (OcigcError, OSError) as error:
                 message = f"{cause(error)}; nothing is lost, and the next run finishes the restore"
                 raise Refused(message, Remedy.UNDO_RUN) from error
-        missing = _missing(layout, images, terms.now, watch)
+        try:
+            missing = _missing(layout, images, terms.now, watch)
+        except Refused as error:
+            raise Refused(f"everything came back, but it is unknown whether images lack anything: {error}") from error
         back = {position for position, _ in record.entries}
         images = [image for image in images if not back.isdisjoint(image.entries)]
         figures = {"images": len(images), "blobs": came.blobs}
@@ -149,7 +152,8 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
         lock.clear_index_lock(layout)
         if not run_directory.pending(state):
             raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
-        with interrupts_deferred(), state.below(RUN) as run:
+        with interrupts_deferred(), naming(f"{layout.path}/{STATE}/{RUN}"), state.below(RUN) as run:
+            run_directory.check_run(run)
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
                 add_others(layout, run, wait)

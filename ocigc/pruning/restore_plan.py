@@ -48,8 +48,8 @@ def plan_restore(
             for each in docker_list.taken_out(run):
                 if each.config in wanted:
                     wanted |= dict.fromkeys(each.layers)
-            if whole:
-                wanted |= dict.fromkeys(digest for digest, _ in blobs_in(run))
+        if whole:
+            wanted |= dict.fromkeys(digest for digest, _ in blobs_in(run, path))
         entries = [
             (position, _written(content, before, position, name)) for image in images for position in image.entries
         ]

@@ -23,7 +23,7 @@ from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import Layout
 from ocigc.pruning import run_directory, trash
 from ocigc.pruning.commit import add_entries, missing_entries
-from ocigc.pruning.journal import RestoreJournal
+from ocigc.pruning.journal import RestoreJournal, naming_run
 from ocigc.pruning.put_back import copy_back
 from ocigc.pruning.run_directory import TRASH
 from ocigc.reference import in_full
@@ -65,7 +65,8 @@ def carry_out_restore(layout: Layout, state: Dir, run: Dir, record: RestoreJourn
         with state.below(TRASH, record.run) as source_run:
             names = {in_full(name) for image in image_records(source.entries) for name in image.names}
             docker_list.bring_back(layout.dir, source_run, names)
-        trash.note_restored(state, record.run, (position for position, _ in record.entries), record.started)
+        with naming_run(trash.path_of(record.run)):
+            trash.note_restored(state, record.run, (position for position, _ in record.entries), record.started)
     run_directory.discard(state)
     return BroughtBack(len(placed), len(added), sorted(damaged), moved_on)
 

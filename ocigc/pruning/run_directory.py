@@ -29,8 +29,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from ocigc.digest import Digest
-from ocigc.errors import MalformedError, Message, OcigcError, Remedy, printable
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.errors import MalformedError, Message, OcigcError, Refused, Remedy, printable
+from ocigc.layout.dirfd import Dir, NotPlain, naming
 from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import purge, sha256
@@ -50,6 +50,8 @@ _TO_DELETE = "to-delete"
 _TO_DELETE_OF_0_1 = "doomed"
 _TO_RESTORE = "to-restore"
 _ROOM = "room"
+_DIRECTORIES = ("blobs", "labels", UNLEASED)
+_FILE = re.compile(r"(journal|index|manifest)\..*|to-delete|doomed|to-restore|room")
 _LINE_LIMIT = 256  # bytes of a digest and its newline
 _BLOB = re.compile("[0-9a-f]{64}|[0-9a-f]{128}")
 _PRIVATE = 0o700
@@ -230,6 +232,17 @@ def _digests(run: Dir, name: str, path: str) -> Iterator[Digest]:
             yield digest
 
 
+def check_run(run: Dir) -> None:
+    """Raises MalformedError where something in the directory of an interrupted run is of the wrong kind."""
+    with naming_run(_PLACE):
+        for name in run.names():
+            if name in _DIRECTORIES:
+                for each in run.names_below(name):
+                    run.below(name, each).close()
+            elif _FILE.fullmatch(name) and not stat.S_ISREG(run.stat(name).st_mode):
+                raise NotPlain(f"{name}: not a plain file")
+
+
 # The end
 
 
@@ -238,7 +251,7 @@ def close(state: Dir, journal: Journal) -> None:
     and Refused.
     """
     if journal.expires is not None:
-        with state.ensure(TRASH, mode=_PRIVATE) as trash:
+        with naming(f"{STATE}/{TRASH}/{journal.id}"), state.ensure(TRASH, mode=_PRIVATE) as trash:
             state.rename(RUN, trash, journal.id)
             trash.sync()
         state.sync()
@@ -250,12 +263,20 @@ def discard(state: Dir) -> None:
     Refused.
     """
     if pending(state):
-        purge(state.fd, _DISCARDED)
+        _purge(state, _DISCARDED)
         state.rename(RUN, state, _DISCARDED)
         state.sync()
     for name in (_DISCARDED, _DRAFT):
-        purge(state.fd, name)
+        _purge(state, name)
     state.remove(REPAIR)
+
+
+def _purge(state: Dir, name: str) -> None:
+    """Removes a directory that nothing needs any more. Raises Refused and OSError."""
+    try:
+        purge(state.fd, name)
+    except Refused as error:
+        raise Refused(f"{STATE}/{name}: {error}; nothing needs it any more: remove it") from error
 
 
 def being_freed(state: Dir) -> int:
@@ -280,9 +301,9 @@ def forget(state: Dir, identity: str) -> None:
     """Removes a run from the trash. One rename does it, so that the trash never has half a run. Raises OSError and
     Refused.
     """
-    purge(state.fd, _DISCARDED)
+    _purge(state, _DISCARDED)
     with state.below(TRASH) as trash:
         trash.rename(identity, state, _DISCARDED)
         trash.sync()
     state.sync()
-    purge(state.fd, _DISCARDED)
+    _purge(state, _DISCARDED)

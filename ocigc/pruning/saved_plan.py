@@ -100,7 +100,7 @@ class SavedPlan:
         """Raises Refused where a plan made now removes anything else, or index.json is another one."""
         now = what_goes(planned)
         if now != self.goes:
-            raise _changed(planned.snapshot.layout.path, self.goes.difference(now))
+            raise _changed(planned.snapshot.layout.path, self.goes.difference(now) or _sizes(self.goes, now))
         if planned.snapshot.index.sha256 != self.index:
             raise _changed(planned.snapshot.layout.path, _ANOTHER_INDEX)
 
@@ -165,8 +165,11 @@ class SavedTree:
 
 def _check_layout(tree: str, then: LayoutPlan, now: LayoutPlan, *, sizes: bool) -> None:
     path = printable(then.layout)
-    if (what := then.goes.difference(now.goes)) or (sizes and then.goes != now.goes):
-        raise _changed(tree, f"{path}: {what}" if what else path)
+    what = then.goes.difference(now.goes)
+    if what is None and sizes and then.goes != now.goes:
+        what = _sizes(then.goes, now.goes)
+    if what is not None:
+        raise _changed(tree, f"{path}: {what}")
     if then.index != now.index:
         raise _changed(tree, f"{path}: {_ANOTHER_INDEX}")
     for digest in sorted({*then.shared} ^ {*now.shared}):
@@ -174,10 +177,15 @@ def _check_layout(tree: str, then: LayoutPlan, now: LayoutPlan, *, sizes: bool) 
         raise _changed(tree, f"{path}: blob {printable(digest)} is {needed} by other layouts now")
 
 
-def _changed(path: str, what: str | None = None) -> Refused:
-    clause = f": {what}" if what else ""
+def _sizes(then: WhatGoes, now: WhatGoes) -> str:
+    if then.size != now.size:
+        return f"{now.size:,} bytes go now, not {then.size:,}"
+    return "the order of what goes differs"
+
+
+def _changed(path: str, what: str) -> Refused:
     return Refused(
-        f"{printable(path)}: it has changed since the plan was made{clause}; nothing was changed; make the plan again"
+        f"{printable(path)}: it has changed since the plan was made: {what}; nothing was changed; make the plan again"
     )
 
 

@@ -22,7 +22,7 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.native import NEVER
 from ocigc.pruning import journal, run_directory
 from ocigc.pruning.commit import missing_entries
-from ocigc.pruning.journal import Journal, naming_run, without
+from ocigc.pruning.journal import Journal, without
 from ocigc.pruning.put_back import blobs_in, is_back
 from ocigc.pruning.run_directory import TRASH
 from ocigc.strict_json import parse_json
@@ -117,8 +117,7 @@ def read_before(run: Dir, record: Journal) -> bytes:
 
 def _blobs(run: Dir, identity: str) -> Iterator[tuple[Digest, os.stat_result]]:
     """The blobs of a run. Raises MalformedError for anything that is not one, and Refused."""
-    with naming_run(path_of(identity)):
-        yield from blobs_in(run)
+    return blobs_in(run, path_of(identity))
 
 
 def _restored(run: Dir) -> tuple[frozenset[int], int | None]:

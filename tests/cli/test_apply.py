@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -248,6 +249,13 @@ def test_a_limit_that_cannot_be_read(layout: LayoutWriter) -> None:
         refused(
             ocigc("prune", "--force", f"--max-delete={limit}", layout.path), 2, "expected a share, a size or a number"
         )
+
+
+def test_a_copy_of_hard_links_frees_less_and_is_refused(layout: LayoutWriter, plan: Path) -> None:
+    copy = layout.path.parent / "copy"
+    shutil.copytree(layout.path, copy, copy_function=os.link)
+    refused(ocigc("apply", "--force", plan, copy), 3, ": 0 bytes go now, not ", "make the plan again")
+    assert len(list(copy.glob("blobs/*/*"))) == len(layout.present())
 
 
 def test_another_index_is_refused_whatever_goes(layout: LayoutWriter, plan: Path) -> None:

@@ -7,17 +7,22 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ocigc.cli.output.terminal import clock, describe, elapsed
 from ocigc.progress import Progress
+from tests.helpers.command import ocigc
 from tests.helpers.layouts import LayoutWriter
 
 
-def converse(*arguments: str | Path, answer: str, **env: str) -> tuple[int, str]:
-    """Runs a command on a terminal, types an answer; its exit code and all that it showed."""
+def converse(
+    *arguments: str | Path, answer: str, meanwhile: Callable[[], object] | None = None, **env: str
+) -> tuple[int, str]:
+    """Runs a command on a terminal, types an answer; its exit code and all that it showed. Something may happen
+    `meanwhile`: when it has asked."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "ocigc", *map(str, arguments)],
@@ -28,8 +33,12 @@ def converse(*arguments: str | Path, answer: str, **env: str) -> tuple[int, str]
         env={**os.environ, "TERM": "xterm", **env},
     )
     os.close(terminal)
-    os.write(controller, answer.encode())
     shown = b""
+    if meanwhile is not None:
+        while b"[y/N]" not in shown:
+            shown += os.read(controller, 4096)
+        meanwhile()
+    os.write(controller, answer.encode())
     try:
         while piece := os.read(controller, 4096):
             shown += piece
@@ -54,6 +63,34 @@ def test_yes_carries_out_what_was_shown(layout: LayoutWriter) -> None:
     assert code == 0
     assert shown.index("Frees ") < shown.index("[y/N]") < shown.index("Freed ")
     assert len(layout.present()) == len(before) - 3
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_the_trash_loses_what_was_shown_and_nothing_else(tmp_path: Path, recursive: bool) -> None:
+    layout = LayoutWriter(tmp_path / "tree" / "layout")
+    for number in range(3):
+        layout.tag(layout.image(f"image {number}"), f"app:{number}")
+
+    def remove(name: str) -> None:
+        assert ocigc("rm", "--force", "--trash", "1h", layout.path, name).code == 0
+
+    def kept() -> list[str]:
+        runs = ocigc("trash", "ls", "--format", "json", layout.path).json
+        return [image["Name"] for run in runs for image in run["Images"]]
+
+    remove("app:0")
+    words = ["trash", "empty", *(["--recursive", tmp_path / "tree"] if recursive else [layout.path])]
+    code, shown = converse(*words, answer="n\n")
+    assert (code, "cancelled" in shown, kept()) == (3, True, ["app:0"])
+    code, shown = converse(*words, answer="y\n", meanwhile=lambda: remove("app:1"))
+    assert (code, "1 run removed" in shown, kept()) == (0, True, ["app:1"]), shown
+
+
+def test_a_run_that_is_not_in_the_trash_is_said_before_the_question(layout: LayoutWriter) -> None:
+    code, shown = converse("trash", "empty", layout.path, "deadbeef", answer="")
+    assert (code, "deadbeef" in shown, "[y/N]" in shown) == (2, True, False)
+    code, shown = converse("trash", "empty", layout.path, answer="")
+    assert (code, "0 runs removed" in shown, "[y/N]" in shown) == (0, True, False)
 
 
 def test_progress_only_where_a_line_can_be_taken_back(layout: LayoutWriter) -> None:

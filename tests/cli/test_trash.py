@@ -298,6 +298,42 @@ def test_a_damaged_run_in_the_trash_is_named_with_the_way_out(layout: LayoutWrit
             aside.rename(run / name)
 
 
+@pytest.mark.parametrize("name", ["blobs", "blobs/sha256", "unleased", "index.json", "index.before", "to-delete"])
+def test_a_damaged_run_that_was_interrupted_is_named_with_the_way_out(layout: LayoutWriter, name: str) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (trashed,) = layout.path.glob(".ocigc/trash/*")
+    run = trashed.rename(layout.path / ".ocigc" / "run")
+    (run / name).rename(layout.path / ".ocigc" / "aside")
+    for damage in (lambda path: path.symlink_to("/etc/passwd"), os.mkfifo):
+        damage(run / name)
+        before = snapshot(layout.path), snapshot(run)
+        for words in (("restore", "--interrupted"), ("prune", "--force")):
+            way_out = "; move .ocigc/run out of the layout to go on without it"
+            refused(ocigc(*words, layout.path), 3, f".ocigc/run/{name}: ", way_out)
+            assert (snapshot(layout.path), snapshot(run)) == before
+        (run / name).unlink()
+    (layout.path / ".ocigc" / "aside").rename(run / name)
+    done = ocigc("restore", "--interrupted", layout.path)
+    assert done.code == 0, done
+    assert len(entries(layout)) == 3
+
+
+def test_a_damaged_list_of_docker_save_does_not_keep_the_images_in_the_trash(layout: LayoutWriter) -> None:
+    before = entries(layout)
+    config = json.loads((layout.blob_path(layout.image("one", ["base", "one"]))).read_text())["config"]
+    listed = [{"Config": f"blobs/sha256/{config['digest'][7:]}", "RepoTags": ["example.com/one:1"], "Layers": []}]
+    (layout.path / "manifest.json").write_text(json.dumps(listed))
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (run,) = layout.path.glob(".ocigc/trash/*")
+    file = run / "manifest.before"
+    content = file.read_bytes()
+    file.write_bytes(content[:-9])
+    refused(ocigc("restore", layout.path), 3, f"{run.name}/manifest.before", "not valid JSON", "remove it to go on")
+    file.unlink()
+    assert ocigc("restore", layout.path).code == 0
+    assert entries(layout) == before
+
+
 def test_a_damaged_trash_is_a_finding_and_does_not_hide_others(layout: LayoutWriter) -> None:
     assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/both:1").code == 0
     (journal,) = layout.path.glob(".ocigc/trash/*/journal.json")

@@ -225,3 +225,18 @@ def test_an_index_on_another_mount_than_the_state_is_known_before(
     refused(ocigc("rm", "--force", layout.path, "example.com/kept:2"), 3, "index.json", "another device", "nothing was")
     assert snapshot(layout.path) == before
     assert not (layout.path / ".ocigc/run").exists()
+
+
+def test_what_cannot_be_freed_is_named_and_blocks_nothing_for_ever(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
+    (blobs,) = layout.path.glob(".ocigc/trash/*/blobs")
+    attribute(blobs, "+i")
+    place = layout.path / ".ocigc" / "discarded"
+    try:
+        for _ in range(2):
+            done = ocigc("trash", "empty", "--force", layout.path)
+            refused(done, 3, ".ocigc/discarded: cannot remove blobs/sha256", "nothing needs it any more: remove it")
+    finally:
+        attribute(place / "blobs", "-i")
+    shutil.rmtree(place)
+    assert ocigc(*PRUNE, layout.path).code == 0
