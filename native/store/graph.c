@@ -317,6 +317,16 @@ void ocigc_nodes_at(const uint32_t *nodes, size_t count, const uint32_t *places,
         out[i] = places[i] < count ? nodes[places[i]] : UINT32_MAX;
 }
 
+size_t ocigc_places_flagged(const uint8_t *flags, size_t count, const uint32_t *places, size_t place_count,
+                            uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < place_count; i++)
+        if (places[i] < count && flags[places[i]] != 0)
+            out[found++] = places[i];
+    return found;
+}
+
 int32_t ocigc_graph_form(const ocigc_store *store, uint32_t node)
 {
     uint32_t taken = ocigc_graph_flags(store->graph, node) >> OCIGC_NODE_TAKEN_SHIFT;

@@ -136,6 +136,24 @@ static inline uint32_t ocigc_graph_flags(const struct ocigc_graph *graph, uint32
     return __atomic_load_n(&graph->flags[node], __ATOMIC_RELAXED);
 }
 
+/* Walks of a large graph mostly wait for memory, so what they read soon is requested early: what is kept of a node, and
+ * then its edges, once that has arrived. */
+enum { OCIGC_NODES_AHEAD = 16, OCIGC_EDGES_AHEAD = 8 };
+
+static inline void ocigc_graph_prefetch_node(const struct ocigc_graph *graph, uint32_t node)
+{
+    __builtin_prefetch(&graph->owners[node], 1);
+    __builtin_prefetch(&graph->flags[node]);
+    __builtin_prefetch(&graph->expansions[node]);
+}
+
+static inline void ocigc_graph_prefetch_edges(const struct ocigc_graph *graph, uint32_t node)
+{
+    uint32_t first = graph->first[graph->expansions[node]];
+    __builtin_prefetch(graph->targets + first);
+    __builtin_prefetch(graph->kinds + first);
+}
+
 /* The claim on the target of a descriptor in this role, without REACHED. A root has the role of a manifest. */
 uint32_t ocigc_claim_of(int32_t role, int32_t media);
 /* Makes a claim. Returns whether the node must be queued for it. */

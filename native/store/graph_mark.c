@@ -40,14 +40,25 @@ static bool reach(struct walk *walk, uint32_t node)
     return true;
 }
 
+static void prefetch(const struct ocigc_graph *graph, uint32_t node)
+{
+    if (node != UINT32_MAX)
+        ocigc_graph_prefetch_node(graph, node);
+}
+
 static bool follow(struct walk *walk, uint32_t node)
 {
     const struct ocigc_graph *graph = walk->graph;
     if ((graph->flags[node] & OCIGC_NODE_FLAT) == 0) {
         struct ocigc_edges edges = ocigc_graph_edges_of(graph, node);
-        for (uint32_t i = 0; i < edges.count; i++)
+        for (uint32_t i = 0; i < edges.count && i < OCIGC_NODES_AHEAD; i++)
+            prefetch(graph, edges.targets[i]);
+        for (uint32_t i = 0; i < edges.count; i++) {
+            if (i + OCIGC_NODES_AHEAD < edges.count)
+                prefetch(graph, edges.targets[i + OCIGC_NODES_AHEAD]);
             if (edges.targets[i] != UINT32_MAX && !ocigc_edge_is_back(edges.kinds[i]) && !reach(walk, edges.targets[i]))
                 return false;
+        }
     }
     if (walk->forward || (graph->flags[node] & OCIGC_NODE_LEADS_ON) == 0)
         return true;
@@ -74,12 +85,17 @@ int32_t ocigc_graph_mark(ocigc_store *store, const uint32_t *roots, const uint32
     struct walk walk = {.graph = store->graph};
     ocigc_referrers_sort(store->graph);
     bool ok = true;
-    uint32_t root = 0;
+    uint32_t root = 0, count = groups > 0 ? ends[groups - 1] : 0;
     for (size_t i = 0; ok && i < groups; i++) {
         walk.owner = first + (uint32_t)i;
         walk.forward = reach[i] == OCIGC_REACH_FORWARD;
-        for (; ok && root < ends[i]; root++)
+        for (; ok && root < ends[i]; root++) {
+            if (root + OCIGC_NODES_AHEAD < count)
+                ocigc_graph_prefetch_node(walk.graph, roots[root + OCIGC_NODES_AHEAD]);
+            if (root + OCIGC_EDGES_AHEAD < count)
+                ocigc_graph_prefetch_edges(walk.graph, roots[root + OCIGC_EDGES_AHEAD]);
             ok = mark_from(&walk, roots[root], reach[i] == OCIGC_REACH_FLAT);
+        }
     }
     free(walk.stack);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);

@@ -5,13 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The last walk that visited a node, and the last group that had it, both from 1. */
+struct seen {
+    uint32_t walk;
+    uint32_t group;
+};
+
 /* The nodes of a group are those of its walks; `groups_of` counts, up to 2, the groups that have a node. */
 struct census {
     const ocigc_store *store;
     struct ocigc_visits stack;
-    uint32_t *walks; /* the last walk, from 1, that visited the node */
+    struct seen *seen; /* by node */
     uint32_t walk;
-    uint32_t *last; /* the last group, from 1, that had the node */
     uint8_t *groups_of;
     const uint8_t *flags;
 };
@@ -21,8 +26,8 @@ static bool next_visit(struct census *census, struct ocigc_visit *visit)
 {
     while (census->stack.count > 0) {
         *visit = census->stack.items[--census->stack.count];
-        if (census->walks[visit->node] != census->walk) {
-            census->walks[visit->node] = census->walk;
+        if (census->seen[visit->node].walk != census->walk) {
+            census->seen[visit->node].walk = census->walk;
             return true;
         }
     }
@@ -33,10 +38,21 @@ static bool start_walk(struct census *census, uint32_t node, int32_t media)
 {
     census->stack.count = 0;
     if (++census->walk == 0) { /* as many walks as numbers */
-        memset(census->walks, 0, census->store->count * sizeof *census->walks);
+        for (uint32_t each = 0; each < census->store->count; each++)
+            census->seen[each].walk = 0;
         census->walk = 1;
     }
     return ocigc_visits_push(&census->stack, (struct ocigc_visit){node, media});
+}
+
+static bool push_children(struct census *census, struct ocigc_visit visit)
+{
+    uint32_t before = census->stack.count;
+    if (!ocigc_visits_push_children(&census->stack, census->store->graph, visit))
+        return false;
+    for (uint32_t i = before; i < census->stack.count; i++)
+        __builtin_prefetch(&census->seen[census->stack.items[i].node], 1);
+    return true;
 }
 
 static void count_node(struct census *census, uint32_t node)
@@ -64,9 +80,9 @@ struct members {
 
 static void see(struct census *census, uint32_t node, uint32_t group, struct ocigc_usage *out)
 {
-    if (census->last[node] == group + 1)
+    if (census->seen[node].group == group + 1)
         return;
-    census->last[node] = group + 1;
+    census->seen[node].group = group + 1;
     if (out == NULL)
         count_node(census, node);
     else
@@ -80,7 +96,7 @@ static bool see_walk(struct census *census, uint32_t node, int32_t media, uint32
         return false;
     while (next_visit(census, &visit)) {
         see(census, visit.node, group, out);
-        if (!ocigc_visits_push_children(&census->stack, census->store->graph, visit))
+        if (!push_children(census, visit))
             return false;
     }
     return true;
@@ -89,13 +105,16 @@ static bool see_walk(struct census *census, uint32_t node, int32_t media, uint32
 /* Looks at every node of every group once: counts it, or with `out` adds it up. false: no memory. */
 static bool take_census(struct census *census, const struct members *members, struct ocigc_usage *out)
 {
-    uint32_t next = 0;
-    memset(census->last, 0, census->store->count * sizeof *census->last);
+    const struct ocigc_graph *graph = census->store->graph;
+    uint32_t next = 0, count = members->groups > 0 ? members->ends[members->groups - 1] : 0;
+    for (uint32_t node = 0; node < census->store->count; node++)
+        census->seen[node].group = 0;
     for (uint32_t group = 0; group < members->groups; group++) {
         if (out != NULL)
             out[group] = (struct ocigc_usage){0};
         for (; next < members->ends[group]; next++) {
             uint32_t node = members->nodes[next];
+            ocigc_walk_prefetch(graph, members->nodes, next, count);
             if (node == UINT32_MAX)
                 continue;
             if (members->medias == NULL)
@@ -113,16 +132,14 @@ int32_t ocigc_graph_usage(const ocigc_store *store, const uint32_t *nodes, const
     struct members members = {nodes, medias, ends, groups};
     struct census census = {
         .store = store,
-        .walks = calloc(store->count + 1, sizeof *census.walks),
-        .last = malloc((store->count + 1) * sizeof *census.last),
+        .seen = calloc(store->count + 1, sizeof *census.seen),
         .groups_of = calloc(store->count + 1, sizeof *census.groups_of),
         .flags = flags,
     };
-    bool ok = census.walks != NULL && census.last != NULL && census.groups_of != NULL &&
-              take_census(&census, &members, NULL) && take_census(&census, &members, out);
+    bool ok = census.seen != NULL && census.groups_of != NULL && take_census(&census, &members, NULL) &&
+              take_census(&census, &members, out);
     free(census.stack.items);
-    free(census.walks);
-    free(census.last);
+    free(census.seen);
     free(census.groups_of);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
@@ -135,7 +152,7 @@ static bool visits_flagged(struct census *census, uint32_t node, int32_t media, 
     while (*ok && next_visit(census, &visit)) {
         if (census->flags[visit.node] != 0)
             return true;
-        *ok = ocigc_visits_push_children(&census->stack, census->store->graph, visit);
+        *ok = push_children(census, visit);
     }
     return false;
 }
@@ -145,14 +162,14 @@ int32_t ocigc_graph_visiting(const ocigc_store *store, const uint32_t *nodes, co
 {
     struct census census = {
         .store = store,
-        .walks = calloc(store->count + 1, sizeof *census.walks),
+        .seen = calloc(store->count + 1, sizeof *census.seen),
         .flags = flags,
     };
-    bool ok = census.walks != NULL;
+    bool ok = census.seen != NULL;
     for (size_t i = 0; ok && i < count; i++)
         out[i] = nodes[i] != UINT32_MAX && visits_flagged(&census, nodes[i], medias[i], &ok);
     free(census.stack.items);
-    free(census.walks);
+    free(census.seen);
     return ok ? OCIGC_OK : ocigc_fail_memory(error);
 }
 

@@ -37,10 +37,21 @@ bool ocigc_visits_push_children(struct ocigc_visits *stack, const struct ocigc_g
     for (uint32_t i = edges.count; i-- > 0;) {
         if (edges.targets[i] == UINT32_MAX || !is_child(visit.media, ocigc_edge_role(edges.kinds[i])))
             continue;
-        if (!ocigc_visits_push(stack, (struct ocigc_visit){edges.targets[i], ocigc_edge_media(edges.kinds[i])}))
+        struct ocigc_visit child = {edges.targets[i], ocigc_edge_media(edges.kinds[i])};
+        if (!ocigc_visits_push(stack, child))
             return false;
+        if (child.media == OCIGC_MEDIA_MANIFEST)
+            __builtin_prefetch(&graph->expansions[child.node]);
     }
     return true;
+}
+
+void ocigc_walk_prefetch(const struct ocigc_graph *graph, const uint32_t *nodes, size_t next, size_t count)
+{
+    if (next + OCIGC_NODES_AHEAD < count && nodes[next + OCIGC_NODES_AHEAD] != UINT32_MAX)
+        __builtin_prefetch(&graph->expansions[nodes[next + OCIGC_NODES_AHEAD]]);
+    if (next + OCIGC_EDGES_AHEAD < count && nodes[next + OCIGC_EDGES_AHEAD] != UINT32_MAX)
+        ocigc_graph_prefetch_edges(graph, nodes[next + OCIGC_EDGES_AHEAD]);
 }
 
 bool ocigc_walk_from(struct ocigc_walk *walk, const struct ocigc_graph *graph, uint32_t node, int32_t media)
@@ -85,6 +96,7 @@ static int32_t walk_each(const ocigc_store *store, const uint32_t *nodes, const 
     struct ocigc_walk walk = {0};
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
+        ocigc_walk_prefetch(store->graph, nodes, i, count);
         if (nodes[i] == UINT32_MAX)
             ocigc_node_set_clear(&walk.seen);
         else

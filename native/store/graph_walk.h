@@ -33,4 +33,7 @@ void ocigc_walk_free(struct ocigc_walk *walk);
 /* Walks from a node, and forgets the previous walk. false: no memory. */
 bool ocigc_walk_from(struct ocigc_walk *walk, const struct ocigc_graph *graph, uint32_t node, int32_t media);
 
+/* Before the walk from `nodes[next]`: requests the beginnings of some later walks. UINT32_MAX walks nowhere. */
+void ocigc_walk_prefetch(const struct ocigc_graph *graph, const uint32_t *nodes, size_t next, size_t count);
+
 #endif

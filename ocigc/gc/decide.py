@@ -9,7 +9,7 @@ Source: moby `daemon/containerd/image_prune.go` at 87c87bccb5; `rule_sets` has w
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain, compress, pairwise
 
 from ocigc.gc.candidates import find_candidates
@@ -205,12 +205,20 @@ def without_idle_labels(inputs: Inputs, plan: Plan) -> Inputs | None:
     return replace(inputs, relations=replace(relations, labelled=left))
 
 
+def _flagged(flags: bytearray) -> Iterator[int]:
+    """The nodes with a flag, where few have one."""
+    node = flags.find(1)
+    while node >= 0:
+        yield node
+        node = flags.find(1, node + 1)
+
+
 def _unlease(walks: Walks, leaving: bytearray, remaining: Iterable[Images], graph: Graph) -> list[int]:
     """The configs on the walks of images that go, if the configs stay and no walk of a remaining image visits them.
 
     Source: moby `unleaseSnapshotsFromDeletedConfigs`.
     """
-    configs = compress(range(len(graph)), graph.walked_as(walks, Media.CONFIG)) if walks.nodes else ()
+    configs = _flagged(graph.walked_as(walks, Media.CONFIG)) if walks.nodes else ()
     found = [node for node in configs if not leaving[node]]
     for images in remaining:
         if not found:

@@ -101,6 +101,9 @@ class Graph(Protocol):
     def digest(self, node: int) -> Digest:
         """`alg:encoded`."""
 
+    def digests(self, nodes: Iterable[int]) -> Iterator[Digest]:
+        """The same of many."""
+
     def sweepable(self, nodes: Sequence[int]) -> Sequence[int]:
         """The nodes that may be deleted: blobs of a registered algorithm."""
 
@@ -120,6 +123,9 @@ class Graph(Protocol):
 
     def walked_as(self, walks: Walks, media: Media) -> bytearray:
         """The nodes that some walks visit as this media: a flag per node."""
+
+    def visiting(self, walks: Walks, wanted: Iterable[int]) -> bytearray:
+        """Which walks visit a wanted node: a flag per walk. NO_NODE walks nowhere."""
 
     def referred(self, nodes: array[int]) -> Sequence[int]:
         """Those of the nodes that another node refers to, or that have another node as their subject. NO_NODE never

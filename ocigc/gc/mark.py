@@ -165,7 +165,8 @@ def _mark_again(
 
 def _with_dependents(marked: Marked) -> tuple[KeptImages, Sequence[Dependent]]:
     """The images that are kept, together with the dependents whose subject stays; and the other dependents."""
-    kept, dependents = marked.kept.copy(), []
+    dependents: list[Dependent] = []
+    found: list[tuple[int, KeepReason, int]] = []
     for each in marked.dependents:
         reason, by = KeepReason.SUBJECT_KEPT, next(filter(marked.stays, each.subjects), None)
         if by is None and marked.stays_with_image(each.target):
@@ -175,7 +176,10 @@ def _with_dependents(marked: Marked) -> tuple[KeptImages, Sequence[Dependent]]:
         if by is None:
             dependents.append(each)
         else:
-            kept.add(Kept(each.position, reason, marked.graph.digest(by)))
+            found.append((each.position, reason, by))
+    kept = marked.kept.copy()
+    for (position, reason, _), digest in zip(found, marked.graph.digests(by for *_, by in found), strict=True):
+        kept.add(Kept(position, reason, digest))
     return kept, dependents
 
 

@@ -111,14 +111,15 @@ def relate(
     part_subjects = {position: nodes for position, nodes in present.items() if position in alone}
     present = {position: nodes for position, nodes in present.items() if position not in alone}
     walks = images.picked(present).walks(graph)
-    referrers = zip(present.items(), walks.nodes, walks.medias, strict=True)
+    visits = graph.visiting(walks, chain.from_iterable(present.values()))
+    referrers = compress(zip(present.items(), walks.nodes, walks.medias, strict=True), visits)
     return Relations(
         parts,
         present,
         frozenset(
             position
             for (position, nodes), target, media in referrers
-            if target != NO_NODE and any(node in nodes for node, _ in graph.walk_from(target, Media(media)))
+            if any(node in nodes for node, _ in graph.walk_from(target, Media(media)))
         ),
         {position: nodes for position, nodes in circular.items() if position not in alone},
         {position: digest for position, digest in subjects.orphaned.items() if position not in alone},
@@ -193,11 +194,11 @@ def _parts(images: Images, subjects: Mapping[int, Sequence[int]], graph: Graph) 
     nameless, alone = _reachable(roots, nameless, graph)
     roots = roots + alone.roots(graph)
     parts = array("I")
-    for forward in (True, False) if nameless else ():
+    for forward in (True, False):
+        if not nameless:
+            break
         tops = _tops(roots, nameless, graph, forward=forward)
         parts.extend(position for position in nameless.positions if position not in tops)
-        if not tops:
-            break
         roots = roots + images.picked(position for position in tops if position in subjects).roots(graph)
         nameless = images.picked(position for position in tops if position not in subjects)
     return parts

@@ -45,7 +45,7 @@ def incomplete_images(snapshot: Snapshot) -> list[Incomplete]:
     search = _Search(store)
     # Few images are incomplete. For the others, no record is made.
     targets = images.targets(store)
-    doubtful = store.visiting(targets, images.medias(), search.needed) if search.needed else bytes(len(targets))
+    doubtful = store.visiting(images.walks(store), search.needed) if search.needed else bytes(len(targets))
     found = (p for p, node, doubt in zip(images.positions, targets, doubtful, strict=True) if doubt or node == NO_NODE)
     embedded = frozenset(snapshot.index.entries.sound_data())
     return list(_incomplete(images.picked(found).in_order(), store, search, embedded))

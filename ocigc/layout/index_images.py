@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, compress
+from itertools import chain
 
 from ocigc.errors import Remedy, UsageError
 from ocigc.gc.graph import Graph, Groups, Walks
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import DANGLING_PREFIX, ImageRecord, Media, dangling_name, repository_of
-from ocigc.native import NO_NODE, Entries, NameForm, nodes_at
+from ocigc.native import NO_NODE, Entries, NameForm, nodes_at, places_flagged
 from ocigc.reference import InvalidReference, is_bare_tag, parse_normalized, split_names
 from ocigc.values import field, frozen, replace
 
@@ -195,8 +195,8 @@ class IndexImages:
             return self.picked(())
         if not others:
             return self
-        own = map(self._columns.kinds.__getitem__, self._positions)
-        return self.picked(compress(self._positions, map(frozenset(kinds).__contains__, own)))
+        wanted = self._columns.kinds.translate(bytes(kind in kinds for kind in _FORMS))
+        return IndexImages(self._names, self._columns, places_flagged(wanted, self._positions))
 
     def in_order(self) -> IndexImages:
         if self._ordered is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 _EXPORTS = {
     "blobs": ("ArchiveMember", "MemberKind"),
-    "calls": ("NEVER", "NO_NODE", "Background", "Unverifiable", "nodes_at"),
+    "calls": ("NEVER", "NO_NODE", "Background", "Unverifiable", "nodes_at", "places_flagged"),
     "documents": (
         "Config",
         "Role",

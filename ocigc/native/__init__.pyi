@@ -1,7 +1,7 @@
 """What `ocigc.native` exports, for type checkers."""
 
 from ocigc.native.blobs import ArchiveMember, MemberKind
-from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable, nodes_at
+from ocigc.native.calls import NEVER, NO_NODE, Background, Unverifiable, nodes_at, places_flagged
 from ocigc.native.documents import (
     Config,
     JsonMember,
@@ -51,6 +51,7 @@ __all__ = [
     "parse_children",
     "parse_config",
     "parse_document",
+    "places_flagged",
     "purge",
     "return_memory",
     "sha256",

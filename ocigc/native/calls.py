@@ -150,6 +150,13 @@ def nodes_at(nodes: array[int], places: array[int]) -> array[int]:
     return found
 
 
+def places_flagged(flags: bytes, places: array[int]) -> array[int]:
+    """Those of the places that have a flag (a byte per place)."""
+    found = array("I", bytes(4 * len(places)))
+    marks = ffi.from_buffer("uint8_t[]", flags)
+    return found[: lib.ocigc_places_flagged(marks, len(flags), pointer(places), len(places), pointer(found))]
+
+
 def bytes_pointer(values: bytearray) -> object:
     """The `uint8_t *` of a bytearray that the core fills."""
     return ffi.from_buffer("uint8_t[]", values, require_writable=True)

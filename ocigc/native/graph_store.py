@@ -10,7 +10,7 @@ from typing import Any
 
 from ocigc._native import ffi, lib
 from ocigc.errors import MalformedError
-from ocigc.gc.graph import Group, Groups, Owned, Walks
+from ocigc.gc.graph import Group, Groups, Owned, Walks, flags
 from ocigc.hard_links import RemovedLinks
 from ocigc.image import Descriptor, Media
 from ocigc.native.blobs import Blobs, Detail
@@ -261,6 +261,13 @@ class GraphStore(Blobs):
         found = bytearray(len(self))
         arguments = *_walks(walks), len(walks.nodes), media, bytes_pointer(found)
         call(lib.ocigc_graph_walked_as, self.handle, *arguments)
+        return found
+
+    def visiting(self, walks: Walks, wanted: Iterable[int]) -> bytearray:
+        """Which walks visit a wanted node: a flag per walk. NO_NODE walks nowhere."""
+        found, marks = bytearray(len(walks.nodes)), ffi.from_buffer("uint8_t[]", flags(wanted, len(self)))
+        arguments = *_walks(walks), len(walks.nodes), marks, bytes_pointer(found)
+        call(lib.ocigc_graph_visiting, self.handle, *arguments)
         return found
 
     def referred(self, nodes: array[int]) -> array[int]:

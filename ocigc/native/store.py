@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
 
 from ocigc._native import ffi, lib
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError
-from ocigc.gc.graph import flags
 from ocigc.image import Media
 from ocigc.native.blobs import Detail
 from ocigc.native.calls import (
@@ -137,15 +136,6 @@ class Store(GraphStore):
         types, marks = (ffi.NULL if each is None else ffi.from_buffer("uint8_t[]", each) for each in (medias, flags))
         call(lib.ocigc_graph_usage, self.handle, pointer(nodes), types, pointer(ends), len(ends), marks, out)
         return Rows(_USAGE, found)
-
-    def visiting(self, nodes: array[int], medias: bytes, wanted: Iterable[int]) -> bytearray:
-        """Which nodes walk to a wanted one, each read as its Media in `medias`: a byte per node, 0 or 1. NO_NODE walks
-        nowhere.
-        """
-        found, marks = bytearray(len(nodes)), flags(wanted, len(self))
-        types, marked = (ffi.from_buffer("uint8_t[]", each) for each in (medias, marks))
-        call(lib.ocigc_graph_visiting, self.handle, pointer(nodes), types, len(nodes), marked, bytes_pointer(found))
-        return found
 
     def sharing(self, roots: array[int], medias: bytes, numbers: array[int]) -> Shared:
         """Who has which blob: root n, read as medias[n], is the image of unit n. The `numbers` of units are random."""

@@ -84,10 +84,10 @@ def test_agrees_with_moby(rules: RuleSet, scenario: Scenario) -> None:
     images |= {dangling_name(image.target.digest): image.target.digest for image in plan.dangling}
     assert images == expect["images"]
     gone = set(plan.blobs)
-    assert [d for n, d in enumerate(graph.digests) if n not in gone] == sorted(expect["blobs"])
+    assert [d for n, d in enumerate(graph.names) if n not in gone] == sorted(expect["blobs"])
     label = f"containerd.io/gc.ref.snapshot.{scenario['driver']}"
     labels = {}
-    for node, digest in enumerate(graph.digests):
+    for node, digest in enumerate(graph.names):
         left = {k: v for k, v in graph.blobs[node].labels.items() if k != label or node not in plan.unlease}
         if left and node not in gone:
             labels[digest] = left

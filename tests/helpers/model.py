@@ -96,12 +96,12 @@ class ModelGraph:
     """Implements `ocigc.rules.graph.Graph`. Nodes are positions in the sorted list of digests."""
 
     def __init__(self, blobs: Mapping[str, Blob]) -> None:
-        self.digests = sorted(blobs)
-        self.blobs = [blobs[digest] for digest in self.digests]
-        self._nodes = {digest: node for node, digest in enumerate(self.digests)}
+        self.names = sorted(blobs)
+        self.blobs = [blobs[digest] for digest in self.names]
+        self._nodes = {digest: node for node, digest in enumerate(self.names)}
         self._documents = [self._parse(blob.data) for blob in self.blobs]
         self._referrers: dict[int, list[int]] = {}
-        for node in range(len(self.digests)):
+        for node in range(len(self.names)):
             if (subject := self.subject(node)) is not None:
                 self._referrers.setdefault(subject, []).append(node)
 
@@ -114,7 +114,7 @@ class ModelGraph:
         return document if isinstance(document, dict) else {}
 
     def __len__(self) -> int:
-        return len(self.digests)
+        return len(self.names)
 
     def find(self, digest: str) -> int | None:
         return self._nodes.get(digest)
@@ -123,14 +123,17 @@ class ModelGraph:
         longer = [digest for digest in self._nodes if digest.startswith(beginning) and digest != beginning]
         return self._nodes[min(longer)] if longer else None
 
+    def digests(self, nodes: Iterable[int]) -> Iterator[str]:
+        return map(self.digest, nodes)
+
     def digest(self, node: int) -> str:
-        return self.digests[node]
+        return self.names[node]
 
     def size(self, node: int) -> int:
         return len(self.blobs[node].data)
 
     def sweepable(self, nodes: Sequence[int]) -> list[int]:
-        return [node for node in nodes if self.digests[node].startswith(("sha256:", "sha512:", "blake3:"))]
+        return [node for node in nodes if self.names[node].startswith(("sha256:", "sha512:", "blake3:"))]
 
     def newer(self, nodes: Sequence[int], instant: int) -> list[int]:
         return [node for node in nodes if self.blobs[node].stamp > instant]
@@ -168,7 +171,7 @@ class ModelGraph:
                 for child in self._descriptors(node):
                     visit(child["digest"], media_of(child.get("mediaType", "")))
 
-        visit(self.digests[start], held)
+        visit(self.names[start], held)
         return list(visited.items())
 
     def visited(self, node: int, media: int) -> list[tuple[int, Media]]:
@@ -178,6 +181,11 @@ class ModelGraph:
         each = (self.visited(*start) for start in zip(walks.nodes, walks.medias, strict=True))
         found = {node for walk in each for node, kind in walk if kind == media}
         return bytearray(node in found for node in range(len(self)))
+
+    def visiting(self, walks: Walks, wanted: Iterable[int]) -> bytearray:
+        found = frozenset(wanted)
+        each = (self.visited(*start) for start in zip(walks.nodes, walks.medias, strict=True))
+        return bytearray(not found.isdisjoint(node for node, _ in walk) for walk in each)
 
     def referred(self, nodes: Sequence[int]) -> list[int]:
         everywhere = range(len(self))
