@@ -305,7 +305,7 @@ uint32_t ocigc_store_count(const ocigc_store *store);
 uint32_t ocigc_store_find(const ocigc_store *store, const char *digest, size_t length);
 /* The same for the target of every entry of an index. */
 void ocigc_store_find_targets(const ocigc_store *store, const struct ocigc_index *index, uint32_t *nodes);
-/* Of `count` nodes those in `places`; UINT32_MAX where there is no such place. */
+/* The nodes at some places of an array of `count` nodes; UINT32_MAX where it has no such place. */
 void ocigc_nodes_at(const uint32_t *nodes, size_t count, const uint32_t *places, size_t place_count, uint32_t *out);
 /* Those of the places below `count` that have a flag; returns how many. */
 size_t ocigc_places_flagged(const uint8_t *flags, size_t count, const uint32_t *places, size_t place_count,

@@ -19,7 +19,7 @@ FLAT_LABEL = "containerd.io/gc.flat"
 """On a lease: it keeps only its resources, not what they refer to."""
 
 PREFIX = "containerd.io/gc."
-"""Of all labels of garbage collection."""
+"""What every label of garbage collection begins with."""
 
 
 def _parts(key: str) -> list[str]:

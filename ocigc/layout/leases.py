@@ -74,7 +74,7 @@ def create(layout: Dir, state: Dir, lease: Lease) -> None:
         state.write(draft, json.dumps(document).encode(), layout.stat(MARKER))
         try:
             # Unlike a rename, a link never replaces an existing lease.
-            os.link(draft, lease.id + SUFFIX, src_dir_fd=state.fd, dst_dir_fd=parent.fd)
+            state.link(draft, parent, lease.id + SUFFIX)
         except FileExistsError:
             raise UsageError(f"a lease {lease.id!r} exists already", Remedy.OTHER_LEASE_ID) from None
         finally:

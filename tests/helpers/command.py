@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.helpers.layouts import LayoutWriter
 
 
@@ -55,6 +57,28 @@ def _run(arguments: tuple[str | Path, ...], stdin: str | None, env: dict[str, st
         env={**os.environ, **(env or {})},
     )
     assert "Traceback" not in process.stderr, process.stderr
+    return Result(process.returncode, process.stdout, process.stderr)
+
+
+NOBODY = 65534
+
+
+def ocigc_as_nobody(*arguments: str | Path) -> Result:
+    """Runs one command as a user to whom permissions mean something: as nobody, if this is root."""
+    command = [sys.executable, "-m", "ocigc"]
+    if os.geteuid() == 0:
+        command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+        able = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False, cwd="/")
+        if able.returncode != 0:
+            pytest.skip(f"nobody cannot run Python here: {able.stderr}")
+    process = subprocess.run(
+        [*command, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
     return Result(process.returncode, process.stdout, process.stderr)
 
 
