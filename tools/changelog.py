@@ -15,11 +15,12 @@ def closed(text: str, version: str, date: str) -> str:
     before, _, after = text.partition(UNRELEASED)
     if not after or not re.match(r"\s*###", after):
         raise ValueError("nothing is unreleased")
-    link = re.search(r"^\[Unreleased\]: (.*)/compare/v(.*)\.\.\.HEAD$", after, re.MULTILINE)
+    # Labels of links have no case, and mdformat writes them in lower case.
+    link = re.search(r"^\[unreleased\]: (.*)/compare/v(.*)\.\.\.HEAD$", after, re.MULTILINE | re.IGNORECASE)
     if link is None:
         raise ValueError("no link [Unreleased] to compare with")
     project, last = link.groups()
-    links = f"[Unreleased]: {project}/compare/v{version}...HEAD\n[{version}]: {project}/compare/v{last}...v{version}"
+    links = f"[{version}]: {project}/compare/v{last}...v{version}\n[unreleased]: {project}/compare/v{version}...HEAD"
     return before + UNRELEASED + f"\n## [{version}] - {date}\n" + after.replace(link.group(0), links)
 
 
