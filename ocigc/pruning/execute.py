@@ -81,6 +81,8 @@ def execute(
         with asking_for(layout, size, needed_files(len(unlease))):
             if wanted.removed or wanted.renamed:
                 preflight.check_index(layout, state)
+            if terms.expires is not None:
+                preflight.check_trash(layout, state)
             preflight.check(layout, state, store, to_delete)
             digests = store.digests(to_delete)
             going = docker_list.Going(partial(_blobs_going, store, to_delete), partial(_names_going, plan))

@@ -28,6 +28,7 @@ from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.pruning.roots import Roots
+from ocigc.pruning.run_directory import TRASH
 
 PROBE = ".ocigc-probe"
 _REASONS = {
@@ -57,7 +58,7 @@ def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) ->
 
 def check_index(layout: Layout, state: Dir) -> None:
     """Raises Refused where another file, from the state directory, cannot take the place of index.json."""
-    if os.fstat(state.fd).st_dev != os.fstat(layout.fd).st_dev or _mount_of(state.fd) != _mount_of(layout.fd):
+    if not on_one_mount(state, layout.dir):
         raise Refused(f"{layout.path}/{INDEX}: {_REASONS[errno.EXDEV]}; nothing was changed")
     try:
         _try_to_remove(layout.dir, INDEX)
@@ -66,6 +67,13 @@ def check_index(layout: Layout, state: Dir) -> None:
     except OSError as error:
         reason = "not yours, or immutable or append-only (see lsattr)" if error.errno == errno.EPERM else error.strerror
         raise Refused(f"{layout.path}/{INDEX}: it cannot be replaced: {reason}; nothing was changed") from None
+
+
+def check_trash(layout: Layout, state: Dir) -> None:
+    """Raises Refused where a run cannot be moved from the state directory to the trash. Raises OSError."""
+    with suppress(FileNotFoundError), state.below(TRASH) as trash:
+        if not on_one_mount(state, trash):
+            raise Refused(f"{layout.path}/{STATE}/{TRASH}: {_REASONS[errno.EXDEV]}; nothing was changed")
 
 
 def clean(layout: Layout, state: Dir) -> None:
@@ -119,6 +127,12 @@ def _is_mount(directory: Dir, name: str) -> bool:
     """Whether a file is on another mount than its directory, as far as /proc tells."""
     with directory.reader(name) as file:
         return _mount_of(file.fileno()) != _mount_of(directory.fd)
+
+
+def on_one_mount(first: Dir, second: Dir) -> bool:
+    """Whether two directories are on one device and one mount of it, as far as /proc tells."""
+    devices = {os.fstat(each.fd).st_dev for each in (first, second)}
+    return len(devices) == 1 and _mount_of(first.fd) == _mount_of(second.fd)
 
 
 def _mount_of(fd: int) -> str | None:

@@ -31,6 +31,7 @@ from ocigc.pruning.preflight import BLOCK, NoRoom, free_orphans
 from ocigc.pruning.prune_options import PruneOptions
 from ocigc.pruning.recover import Recovered, recover
 from ocigc.pruning.roots import Roots
+from ocigc.pruning.what_goes import WhatGoes, what_goes
 from ocigc.times import nanoseconds
 
 _ATTEMPTS = 5
@@ -83,10 +84,11 @@ def prune_locked(
             outcome = execute(planned.snapshot, planned.plan, planned.unleased, roots, state, terms, watch)
         except NoRoom as full:
             with planned:
+                if confirm is not None:
+                    confirm = _only(what_goes(planned))
                 for_good = expires is None and not (elsewhere is not None and elsewhere.changed())
                 room = _make_room(planned, roots, full, made, orphans=for_good)
             earlier, made = earlier.and_room(room), made.and_room(room)
-            confirm = None  # the rest of the plan was shown
             continue
         except BaseException:
             planned.close()
@@ -103,6 +105,16 @@ def prune_locked(
     raise Refused(
         f"{layout.path}: index.json keeps changing; nothing was changed; run it again when nothing writes to it"
     )
+
+
+def _only(shown: WhatGoes) -> Callable[[Pruned], None]:
+    """Confirms what is left of a plan that was shown, and nothing else."""
+
+    def confirm(planned: Pruned) -> None:
+        if not what_goes(planned).within(shown):
+            raise Refused(f"{planned.snapshot.layout.path}: it has changed since the plan was shown; run it again")
+
+    return confirm
 
 
 @dataclass(frozen=True, slots=True)

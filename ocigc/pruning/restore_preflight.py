@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from ocigc.digest import Digest
+from ocigc.errors import Refused
 from ocigc.layout import label_files
 from ocigc.layout.blob_check import has_blob
 from ocigc.layout.dirfd import Dir, naming
@@ -22,6 +23,7 @@ from ocigc.pruning.preflight import (
     UNLEASE_SIZE,
     in_blocks,
     list_size,
+    on_one_mount,
     refusing,
     there_and_back,
 )
@@ -32,6 +34,7 @@ _REASONS = {
     errno.EACCES: "no permission to write",
     errno.EXDEV: f"files cannot be moved from {STATE} to there: another device, mount or quota",
 }
+_ELSEWHERE = "files cannot be moved from there to the layout: another device or mount"
 _DIRECTORIES = 8  # that a restore makes
 _FILES = 16  # and directories that a restore makes, besides label files
 _RESTORED = 24  # bytes of an entry in the list of what was restored
@@ -53,7 +56,10 @@ def arriving(layout: Layout, state: Dir, digests: Iterable[Digest]) -> tuple[lis
             for algorithm in {algorithm for algorithm, _ in absent}:
                 with naming_run(trash.path_of(run)), state.below(TRASH, run) as directory:
                     names = directory.names_below(top, algorithm)
-                here = [name for name in names if (algorithm, name.removesuffix(label_files.SUFFIX)) in absent]
+                    here = [name for name in names if (algorithm, name.removesuffix(label_files.SUFFIX)) in absent]
+                    movable = not here or on_one_mount(directory, state)
+                if not movable:
+                    raise Refused(f"{layout.path}/{trash.path_of(run)}: {_ELSEWHERE}; nothing was changed")
                 labels += len(here) if top == label_files.DIRECTORY else 0
                 places |= {(top, algorithm)} if here else set()
     return sorted(places), labels

@@ -227,6 +227,21 @@ def test_an_index_on_another_mount_than_the_state_is_known_before(
     assert not (layout.path / ".ocigc/run").exists()
 
 
+def test_a_trash_on_another_mount_is_known_before(layout: LayoutWriter, mount: Callable[..., None]) -> None:
+    assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
+    trash = layout.path / ".ocigc" / "trash"
+    mount("--bind", trash, trash)
+    before = snapshot(layout.path)
+    layout.tag(layout.image("next", ["next"]))
+    for words in (("restore",), ("rm", "--force", "--trash", "1h")):
+        reference = ["example.com/kept:1", "--allow-empty"] if words[0] == "rm" else []
+        done = ocigc(*words, layout.path, *reference)
+        refused(done, 3, ".ocigc/trash", "another device", "nothing was changed")
+        assert not (layout.path / ".ocigc" / "run").exists()
+    assert before.keys() <= snapshot(layout.path).keys()
+    assert ocigc("rm", "--force", layout.path, "example.com/kept:1").code == 0
+
+
 def test_what_cannot_be_freed_is_named_and_blocks_nothing_for_ever(layout: LayoutWriter) -> None:
     assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
     (blobs,) = layout.path.glob(".ocigc/trash/*/blobs")
