@@ -604,6 +604,7 @@ struct ocigc_verify_options {
     int64_t deadline;                 /* ns of CLOCK_MONOTONIC: no blob is started after it; the rest stays UNCHECKED */
     int32_t in_order;                 /* in the order of `nodes`, not the largest first */
     struct ocigc_checksum *checksums; /* of SOUND blobs, parallel to `nodes`; may be NULL */
+    const int32_t *held;              /* not 0: see ocigc_verify_release; may be NULL */
 };
 
 /* From now on, this process maps the blobs that it hashes instead of reading them, which saves a copy. It handles
@@ -612,11 +613,15 @@ struct ocigc_verify_options {
 int32_t ocigc_map_blobs(struct ocigc_error *error);
 
 /* Hashes the blobs of `nodes`, largest first; verdicts[i] is the enum ocigc_verdict of nodes[i]. A cancel leaves the
- * rest UNCHECKED. `options` NULL: no deadline, no checksums. Without a deadline, what an expansion that records
- * descriptors has found sound is not hashed again. */
+ * rest UNCHECKED. `options` NULL: none of them. Without a deadline, what an expansion that records descriptors has
+ * found sound is not hashed again. */
 int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
                      const struct ocigc_verify_options *options, uint8_t *verdicts, struct ocigc_progress *progress,
                      struct ocigc_error *error);
+/* A caller may expand the graph while another of its threads verifies the store, whose statuses must be known. It sets
+ * *held before; then the large blobs are hashed, and the others wait, because the expansion hashes many of them. This
+ * lets them go on: the graph does not change any more. */
+void ocigc_verify_release(int32_t *held);
 
 /* Reads the blobs of `nodes` and does nothing with them, to measure how fast that can be; blobs that cannot be read are
  * left out. With `forget`, asks the kernel instead to keep nothing of them in memory. */

@@ -1,6 +1,5 @@
 /* verify.c - which blobs are hashed, and in which order: the largest first, or as they come. */
 #include "digest/digest.h"
-#include "store/graph.h"
 #include "store/parallel.h"
 #include "store/sort.h"
 #include "store/verify_lanes.h"
@@ -32,12 +31,23 @@ static bool sort_queue(const struct ocigc_verify_queue *queue, uint32_t *order)
     return true;
 }
 
+/* How many blobs at the beginning of the queue are large. */
+static size_t count_large(const struct ocigc_verify_queue *queue)
+{
+    enum { LARGE = 256 << 10 }; /* bytes; a manifest is smaller */
+    size_t large = 0;
+    while (large < queue->count && ocigc_store_size(queue->store, queue->nodes[queue->order[large]]) >= LARGE)
+        large++;
+    return large;
+}
+
 /* Hashes what is in the queue, on all threads. */
 static int32_t run_queue(struct ocigc_verify_queue *queue, struct ocigc_error *error)
 {
     if (queue->count == 0)
         return OCIGC_OK;
     queue->next = 0;
+    queue->ready = count_large(queue);
     queue->left = 0;
     for (size_t i = 0; i < queue->count; i++)
         queue->left += (int64_t)ocigc_store_size(queue->store, queue->nodes[queue->order[i]]);
@@ -84,20 +94,9 @@ static int32_t verify_in_order(struct ocigc_verify_queue *queue, uint32_t *order
     return result;
 }
 
-/* What is known about a blob before it is read. A blob that this run has found sound is not hashed again; but with a
- * deadline, only blobs that were begun in time count. */
-static uint8_t known_verdict(const struct ocigc_verify_queue *queue, uint32_t position)
+void ocigc_verify_release(int32_t *held)
 {
-    uint32_t node = queue->nodes[position];
-    struct ocigc_checksum checksum;
-    if (ocigc_kernels_of(ocigc_store_algorithm(queue->store, node), NULL).many == NULL)
-        return OCIGC_VERDICT_UNSUPPORTED;
-    if (queue->deadline != INT64_MAX || !ocigc_graph_is_sound(queue->store->graph, node, &checksum))
-        return OCIGC_VERDICT_UNCHECKED;
-    if (queue->checksums != NULL)
-        queue->checksums[position] = checksum;
-    ocigc_progress_add(queue->progress, 1, ocigc_store_size(queue->store, node));
-    return OCIGC_VERDICT_SOUND;
+    __atomic_store_n(held, 0, __ATOMIC_RELEASE);
 }
 
 int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t count, uint32_t threads,
@@ -111,6 +110,7 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
         .threads = ocigc_thread_count(threads),
         .deadline = options != NULL ? options->deadline : INT64_MAX,
         .checksums = options != NULL ? options->checksums : NULL,
+        .held = options != NULL ? options->held : NULL,
         .progress = progress,
     };
     uint32_t *order = malloc((count + 1) * sizeof *order);
@@ -119,7 +119,8 @@ int32_t ocigc_verify(const ocigc_store *store, const uint32_t *nodes, size_t cou
     queue.order = order;
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        verdicts[i] = known_verdict(&queue, (uint32_t)i);
+        bool is_supported = ocigc_kernels_of(ocigc_store_algorithm(store, nodes[i]), NULL).many != NULL;
+        verdicts[i] = is_supported ? OCIGC_VERDICT_UNCHECKED : OCIGC_VERDICT_UNSUPPORTED;
         bytes += ocigc_store_size(store, nodes[i]);
     }
     if (progress != NULL) {

@@ -8,6 +8,7 @@
 #include "digest/digest.h"
 #include "digest/xxh3.h"
 #include "store/files.h"
+#include "store/graph.h"
 #include "store/guard.h"
 #include "store/parallel.h"
 #include "store/stream.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A blob in progress. */
@@ -158,15 +160,43 @@ static void refill(struct batch *batch)
     }
 }
 
-/* The next of the queue; SIZE_MAX at its end, or after the deadline. */
+/* Whether the caller still changes the graph. */
+static bool is_held(const struct ocigc_verify_queue *queue)
+{
+    return queue->held != NULL && __atomic_load_n(queue->held, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* The next of the queue; SIZE_MAX at its end, after the deadline, or while the rest is held back. */
 static size_t draw(struct ocigc_verify_queue *queue)
 {
     if (ocigc_is_past(queue->deadline)) {
         __atomic_store_n(&queue->late, true, __ATOMIC_RELAXED);
         return SIZE_MAX;
     }
-    size_t drawn = __atomic_fetch_add(&queue->next, 1, __ATOMIC_RELAXED);
-    return drawn < queue->count ? drawn : SIZE_MAX;
+    size_t drawn = __atomic_load_n(&queue->next, __ATOMIC_RELAXED);
+    do {
+        if (drawn >= queue->count || (drawn >= queue->ready && is_held(queue)))
+            return SIZE_MAX;
+    } while (!__atomic_compare_exchange_n(&queue->next, &drawn, drawn + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return drawn;
+}
+
+/* Whether this run has found a blob sound already, so that it is not hashed again. With a deadline, only blobs that are
+ * begun in time count. */
+static bool is_known(struct batch *batch, uint32_t position)
+{
+    struct ocigc_verify_queue *queue = batch->queue;
+    uint32_t node = queue->nodes[position];
+    struct ocigc_checksum checksum;
+    if (queue->deadline != INT64_MAX || is_held(queue) || !ocigc_graph_is_sound(queue->store->graph, node, &checksum))
+        return false;
+    if (queue->checksums != NULL)
+        queue->checksums[position] = checksum;
+    uint64_t size = ocigc_store_size(queue->store, node);
+    count_down(queue, size);
+    ocigc_progress_add(queue->progress, 0, size);
+    set_verdict(batch, position, OCIGC_VERDICT_SOUND);
+    return true;
 }
 
 static bool is_out_of_files(const struct ocigc_error *error)
@@ -234,7 +264,8 @@ static void start_blobs(struct batch *batch)
         batch->waiting = SIZE_MAX;
         if (drawn == SIZE_MAX)
             return;
-        if (!start_blob(batch, batch->queue->order[drawn])) {
+        uint32_t position = batch->queue->order[drawn];
+        if (!is_known(batch, position) && !start_blob(batch, position)) {
             batch->waiting = drawn;
             return;
         }
@@ -290,6 +321,13 @@ static bool is_drawn_out(const struct ocigc_verify_queue *queue)
            __atomic_load_n(&queue->next, __ATOMIC_RELAXED) >= queue->count;
 }
 
+/* Lets the caller, who holds the rest of the queue back, go on for a moment. */
+static void pause_briefly(void)
+{
+    const struct timespec moment = {.tv_nsec = 100000};
+    nanosleep(&moment, NULL);
+}
+
 static void run(struct batch *batch)
 {
     for (;;) {
@@ -302,6 +340,8 @@ static void run(struct batch *batch)
         uint32_t count = choose(batch, active);
         if (count > 0)
             ocigc_lanes_advance(&batch->kernels, active, count);
+        else if (is_held(batch->queue))
+            pause_briefly();
     }
 }
 

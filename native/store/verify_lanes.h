@@ -12,9 +12,11 @@ struct ocigc_verify_queue {
     const uint32_t *order; /* positions in nodes and verdicts, the largest blob first */
     uint8_t *verdicts;
     size_t count;
-    size_t next;  /* shared by the threads, as are `late` and `left` */
-    bool late;    /* the deadline came before the end of the queue */
-    int64_t left; /* bytes that are not hashed yet */
+    size_t ready;        /* how many may be begun while the rest is held back */
+    const int32_t *held; /* by the caller, if not 0; NULL: nothing is */
+    size_t next;         /* shared by the threads, as are `late` and `left` */
+    bool late;           /* the deadline came before the end of the queue */
+    int64_t left;        /* bytes that are not hashed yet */
     uint32_t threads;
     int32_t algorithm;
     int64_t deadline;

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -240,6 +242,65 @@ static void test_mapped(void)
     CHECK(others_signals == 0 && raise(SIGBUS) == 0 && others_signals == 1);
 }
 
+/* A verification in a thread of its own, which the caller holds back. */
+struct held {
+    const ocigc_store *store;
+    uint32_t nodes[BLOBS];
+    uint32_t threads;
+    int32_t held;
+    uint8_t verdicts[BLOBS];
+    struct ocigc_progress progress;
+    int32_t result;
+};
+
+static void *verify_held(void *argument)
+{
+    struct held *held = argument;
+    const struct ocigc_verify_options options = {.deadline = INT64_MAX, .held = &held->held};
+    struct ocigc_error error;
+    held->result =
+        ocigc_verify(held->store, held->nodes, BLOBS, held->threads, &options, held->verdicts, &held->progress, &error);
+    return NULL;
+}
+
+/* While the graph is built, large blobs are hashed, and the others wait. */
+static void test_held(uint32_t threads, bool cancelled)
+{
+    struct ocigc_error error;
+    ocigc_store *store;
+    CHECK(ocigc_store_scan(layout, OCIGC_SCAN_STATUS, 1, &store, NULL, &error) == OCIGC_OK &&
+          ocigc_store_count(store) == BLOBS);
+    struct held held = {.store = store, .threads = threads, .held = 1};
+    uint8_t media[BLOBS];
+    uint32_t count = 0;
+    for (uint32_t node = 0; node < BLOBS; node++) {
+        held.nodes[node] = node;
+        media[node] = OCIGC_MEDIA_MANIFEST;
+        count += ocigc_store_size(store, node) >= 256 << 10;
+    }
+    CHECK(count > 0 && count < BLOBS);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, verify_held, &held) == 0);
+    ocigc_graph_record(store, OCIGC_RECORD_FAULTS | OCIGC_RECORD_DESCRIPTORS);
+    CHECK(ocigc_graph_expand(store, held.nodes, media, BLOBS, 2, NULL, &error) == OCIGC_OK);
+    while (__atomic_load_n(&held.progress.items, __ATOMIC_RELAXED) < count)
+        sched_yield();
+    usleep(1000);
+    CHECK(__atomic_load_n(&held.progress.items, __ATOMIC_RELAXED) == count);
+    if (cancelled)
+        __atomic_store_n(&held.progress.cancel, 1, __ATOMIC_RELAXED);
+    else
+        ocigc_verify_release(&held.held);
+    CHECK(pthread_join(thread, NULL) == 0 && held.result == (cancelled ? OCIGC_CANCELLED : OCIGC_OK));
+    for (uint32_t node = 0; node < BLOBS; node++) {
+        bool is_done = !cancelled || ocigc_store_size(store, node) >= 256 << 10;
+        CHECK((held.verdicts[node] != OCIGC_VERDICT_UNCHECKED) == is_done);
+    }
+    if (!cancelled)
+        CHECK(verdict_of(store, held.verdicts, 7) == OCIGC_VERDICT_CORRUPT && held.progress.items == BLOBS);
+    ocigc_store_free(store);
+}
+
 /* What lies in tmpfs is in memory, though it cannot be asked. */
 static void test_tmpfs(void)
 {
@@ -280,6 +341,10 @@ int main(void)
 
     test_cold(store);
     test_tmpfs();
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        test_held(threads, false);
+        test_held(threads, true);
+    }
 
     damage(9, "Y", 100); /* after the scan: changed, and gone */
     CHECK(unlinkat(layout, paths[10], 0) == 0);

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 from ocigc.cli import log
 from ocigc.cli.output.terminal import progress_line
 from ocigc.errors import Message, OcigcError, Refused, Remedy, UsageError, printable
-from ocigc.layout.index_images import repository_name
 from ocigc.layout.layout import Layout
 from ocigc.layout.opening import open_layout
 from ocigc.native import confine as confine_to
@@ -152,4 +151,8 @@ def repository(args: argparse.Namespace) -> str | None:
     """--repository for one layout, normalised. For a tree it is a prefix, which means something only with the path of a
     layout after it. Raises UsageError.
     """
-    return None if args.repository is None else repository_name(args.repository)
+    if args.repository is None:
+        return None
+    from ocigc.layout.index_images import repository_name
+
+    return repository_name(args.repository)

@@ -6,26 +6,27 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ocigc.cli import options, several, targets
+from ocigc.cli import options, targets
 from ocigc.cli.command import Command, OneOf, Option
 from ocigc.cli.output.terminal import progress_line
-from ocigc.cli.output.verification import as_metrics, code_of, failure_as_json, show
 from ocigc.errors import CutOffArchive, UsageError, printable
+from ocigc.interrupts import interrupts_deferred
 from ocigc.layout.layout import Layout
-from ocigc.layout.opening import open_either
 from ocigc.native import map_blobs
 from ocigc.verification import ledger
-from ocigc.verification.scan import Verification, together
+from ocigc.verification.begin import begin
 from ocigc.verification.shard import Shard
-from ocigc.verification.verify import VerifyOptions, verify
 
 if TYPE_CHECKING:
     from ocigc.cluster.connect import Workers
     from ocigc.cluster.trees import Spread
     from ocigc.layout.discover import Found
     from ocigc.progress import Watcher
+    from ocigc.verification.scan import Verification
+    from ocigc.verification.verify import VerifyOptions
 
 
 def _jobs(text: str) -> int:
@@ -35,6 +36,8 @@ def _jobs(text: str) -> int:
 
 
 def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptions:
+    from ocigc.verification.verify import VerifyOptions
+
     return VerifyOptions(
         jobs=args.jobs,
         reachable=args.reachable,
@@ -59,6 +62,13 @@ def run(args: argparse.Namespace) -> int:
     if args.shared_blobs is not None and args.repair_from:
         raise UsageError("--repair-from repairs what lies in the layout: leave out --shared-blobs")
     map_blobs()
+    if _is_simple(args):
+        return _report(args, _verify_simply(args))
+    from ocigc.cli import several
+    from ocigc.layout.opening import open_either
+    from ocigc.verification.scan import together
+    from ocigc.verification.verify import verify
+
     with ExitStack() as stack:
         sources = [stack.enter_context(open_either(path)) for path in args.repair_from]
         wanted = _options(args, sources)
@@ -79,10 +89,43 @@ def run(args: argparse.Namespace) -> int:
                 result = verify(layout, wanted, watch=progress)
         else:
             result = _verify_one(args, wanted)
+    return _report(args, result, members if args.recursive else None, keeps_ledger=wanted.keeps_ledger)
+
+
+def _report(
+    args: argparse.Namespace,
+    result: Verification,
+    members: Sequence[tuple[str, Verification]] | None = None,
+    *,
+    keeps_ledger: bool = False,
+) -> int:
+    from ocigc.cli.output.verification import as_metrics, code_of, show
+
     options.measure(args, as_metrics(result))
     args.answered = True
-    show(result, members if args.recursive else None, as_json=args.format == "json", ledger=wanted.keeps_ledger)
+    show(result, members, as_json=args.format == "json", ledger=keeps_ledger)
     return code_of(result)
+
+
+def _is_simple(args: argparse.Namespace) -> bool:
+    """Whether all blobs of one directory are to be hashed here, which can begin at once."""
+    others = (args.recursive, args.cluster, args.shared_blobs, args.repair_from)
+    some = (args.reachable, args.changed, args.quick, args.older_than is not None, args.budget is not None)
+    return not any(others) and not any(some) and not os.path.isfile(args.layout)
+
+
+def _verify_simply(args: argparse.Namespace) -> Verification:
+    with progress_line() as progress, Layout(args.layout) as layout, targets.naming_layout(layout):
+        targets.share(args, layout)
+        with ledger.writable_state(layout, make=False) as directories:
+            targets.confine(args, *directories)
+        with begin(layout, args.jobs, args.wait, progress) as begun:
+            # The other threads are busy by now, so this is the time to load what comes later.
+            with interrupts_deferred() as check:
+                import_module("ocigc.cli.output.verification")
+                from ocigc.verification.verify import verify_begun
+
+            return verify_begun(layout, begun, _options(args, ()), check, watch=progress)
 
 
 def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
@@ -91,7 +134,7 @@ def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
     from ocigc.layout.completeness import Incomplete
     from ocigc.layout.damage import Affected
     from ocigc.verification.layers import LayerFindings
-    from ocigc.verification.verify import VerifySmall, doubt
+    from ocigc.verification.verify import VerifySmall, doubt, verify
 
     def here(layout: Layout, found: Found, watch: Watcher) -> Verification:
         return verify(layout, wanted, watch=watch, hasher=workers.hasher(found.path))
@@ -102,7 +145,11 @@ def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
 
 def _run_shard(args: argparse.Namespace) -> int:
     """Verifies a shard, and writes its fragment."""
+    from ocigc.cli import several
+    from ocigc.cli.output.verification import as_metrics, code_of
+    from ocigc.layout.opening import open_either
     from ocigc.verification import fragment
+    from ocigc.verification.scan import together
     from ocigc.verification.verify import verify_shard
 
     if args.deep or args.repair_from or args.cluster or args.shared_blobs:
@@ -143,6 +190,9 @@ def _open(args: argparse.Namespace, progress: Watcher) -> Layout:
 
 def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification:
     """Verifies a layout, or an archive of one. That an archive is cut off is a finding, not an error."""
+    from ocigc.verification.scan import Verification
+    from ocigc.verification.verify import verify
+
     try:
         with ExitStack() as stack:
             progress = stack.enter_context(progress_line())
@@ -157,6 +207,12 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
             return verify(layout, wanted, watch=progress, hasher=None if workers is None else workers.hasher())
     except CutOffArchive as error:
         return Verification(0, 0, (), (), (), (), (), (), cut_off=str(error))
+
+
+def _failure(message: str) -> str:
+    from ocigc.cli.output.verification import failure_as_json
+
+    return failure_as_json(message)
 
 
 COMMAND = Command(
@@ -243,5 +299,5 @@ COMMAND = Command(
     ),
     exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a layout, 3 "
     "something could not be checked; an exhausted budget is not a failure",
-    failure=lambda message, _: failure_as_json(message),
+    failure=lambda message, _: _failure(message),
 )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from enum import Enum, auto
 from functools import partial
 from itertools import chain
 from typing import Protocol
 
 from ocigc.digest import Digest
-from ocigc.errors import CorruptError, MalformedError, Remedy
+from ocigc.errors import CorruptError, MalformedError
 from ocigc.gc.decide import Inputs
 from ocigc.gc.graph import Group
 from ocigc.gc.images import Images
@@ -24,6 +23,7 @@ from ocigc.layout import docker_list, leases, relations
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import IndexImages
 from ocigc.layout.layout import INDEX, Layout
+from ocigc.layout.listing import Listing, naming_path
 from ocigc.native import NEVER, NO_NODE, Background, Detail, Entries, Store, Unverifiable
 from ocigc.progress import Watcher
 from ocigc.values import frozen
@@ -132,31 +132,57 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
 
     Bare tags belong to `repository` (normalised). Leases that ended before the instant `now` keep nothing.
     """
-    tolerated, elsewhere = terms.tolerated, terms.elsewhere
-    # A writer first writes the blobs, then names the image in index.json, then releases its lease. So leases are read
-    # first, and blobs last.
-    with _naming(layout):
+    # In the order of a Listing.
+    with naming_path(layout):
         all_leases = leases.load(layout.dir)
-    detail = Detail.IDENTITY if tolerated is Tolerated.ALL else Detail.NAMES
+    detail = Detail.IDENTITY if terms.tolerated is Tolerated.ALL else Detail.NAMES
     scanned = partial(_scanned, layout, repository, detail, terms.taken, watch)
     try:
         index, images, store = scanned(layout.index_content())
     except MalformedError:  # or somebody is about to write it
         index, images, store = scanned(layout.read_index())
+    return _read(layout, repository, now, watch, terms, all_leases, index, images, store)
+
+
+def load_listed(layout: Layout, listing: Listing, now: int, watch: Watcher) -> Snapshot:
+    """Reads the rest of a layout that is listed, with `TOLERATING_ALL`. Raises as `load`, and MalformedError also where
+    index.json was just being written. Then it closes the store."""
+    try:
+        index = parse(listing.index)
+        images = IndexImages.of(index.entries, None)
+    except BaseException:
+        listing.store.close()
+        raise
+    return _read(layout, None, now, watch, TOLERATING_ALL, listing.leases, index, images, listing.store)
+
+
+def _read(
+    layout: Layout,
+    repository: str | None,
+    now: int,
+    watch: Watcher,
+    terms: LoadTerms,
+    all_leases: Sequence[Lease],
+    index: Index,
+    images: IndexImages,
+    store: Store,
+) -> Snapshot:
+    """Reads all that the index and the leases reach."""
+    tolerated, elsewhere = terms.tolerated, terms.elsewhere
     written = _written(layout)
     try:
         if tolerated is not Tolerated.NOTHING:
             store.record(descriptors=tolerated is Tolerated.ALL)
         if terms.measure:
             store.keep_statuses()
-        with _naming(layout):
+        with naming_path(layout):
             try:
                 store.read_labels(watch("Reading labels"))
             except MalformedError as error:
                 raise MalformedError(f"{error}; nobody knows what it keeps: repair or remove it") from None
         targets = index.entries.targets(store)
         if tolerated is not Tolerated.ALL and not terms.accept_data:
-            with _naming(layout):
+            with naming_path(layout):
                 for _, reason in corrupt_data(index.entries, targets):
                     raise CorruptError(reason)
         images = relations.with_back_labels(images.located(targets), store)
@@ -167,7 +193,7 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
         subjects = _read_manifests(layout, index.entries, images, targets, others, store, watch)
         images = images.read_as(_forms(index.entries, targets, store))
         _verifying(layout, store, lambda: store.find_referrers(terms.in_grace_after, watch("Looking for referrers")))
-        with _naming(layout):
+        with naming_path(layout):
             docker_list.keep_listed(layout.dir, images.roots(store), store, tolerant=tolerated is Tolerated.ALL)
         found = relations.related(images, index.entries, subjects, _other_roots(all_leases, store, now), store)
         if elsewhere is not None and not index.entries:
@@ -217,17 +243,6 @@ def _forms(entries: Entries, targets: array[int], store: Store) -> dict[int, Med
     places = ((position, targets[position]) for position, media in enumerate(medias) if media in unknown)
     found = ((position, store.form(node)) for position, node in places if node != NO_NODE)
     return {position: form for position, form in found if form != Media.UNKNOWN}
-
-
-@contextmanager
-def _naming(layout: Layout) -> Iterator[None]:
-    """Makes errors about the content of a layout name its path, and say what to do."""
-    try:
-        yield
-    except CorruptError as error:
-        raise CorruptError(f"{layout.path}: {error}", Remedy.REPAIR) from None
-    except MalformedError as error:
-        raise MalformedError(f"{layout.path}: {error}") from None
 
 
 def _scanned(
@@ -283,7 +298,7 @@ def _found(digests: Iterable[str], store: Store) -> array[int]:
 
 def _verifying(layout: Layout, store: Store, step: Callable[[], None]) -> None:
     """Repeats a step of reading manifests until those that the native core cannot verify are verified."""
-    with _naming(layout):
+    with naming_path(layout):
         while True:
             try:
                 return step()

@@ -23,7 +23,7 @@ _EXPORTS = {
     ),
     "index": ("Entries", "NameForm"),
     "ledger": ("Ledger", "Selection"),
-    "store": ("CHECKSUM", "Detail", "FateAmounts", "Hashes", "Missing", "Store", "Swept", "Verdict"),
+    "store": ("CHECKSUM", "Detail", "FateAmounts", "Hashes", "HashRun", "Missing", "Store", "Swept", "Verdict"),
     "system": ("confine", "exchange", "hash_core", "hash_messages", "map_blobs", "purge", "return_memory"),
 }
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -15,7 +15,7 @@ from ocigc.native.documents import (
 )
 from ocigc.native.index import Entries, NameForm
 from ocigc.native.ledger import Ledger, Selection
-from ocigc.native.store import CHECKSUM, Detail, FateAmounts, Hashes, Missing, Store, Swept, Verdict
+from ocigc.native.store import CHECKSUM, Detail, FateAmounts, Hashes, HashRun, Missing, Store, Swept, Verdict
 from ocigc.native.system import confine, exchange, hash_core, hash_messages, map_blobs, purge, return_memory
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Detail",
     "Entries",
     "FateAmounts",
+    "HashRun",
     "Hashes",
     "JsonMember",
     "Ledger",

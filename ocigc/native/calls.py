@@ -59,24 +59,46 @@ def long_call(function: Callable[..., int], *arguments: object, report: Report |
     """Calls a function that takes long, in a thread, and reports its progress. An interrupt, or an exception from
     `report`, cancels the call and waits for its end. Raises OcigcError.
     """
-    error, progress = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_progress *")
-
-    def run() -> int:
-        return lib.OCIGC_CANCELLED if progress.cancel else function(*arguments, progress, error)
-
-    running = Background(run)
+    call_ = LongCall(function, *arguments)
     try:
-        running.start()
-        while not running.wait(_POLL_SECONDS):
+        call_.start()
+        call_.wait(report)
+    except BaseException:
+        call_.cancel()
+        raise
+
+
+class LongCall:
+    """A call of a function that takes long, in a thread of its own."""
+
+    def __init__(self, function: Callable[..., int], *arguments: object) -> None:
+        self._function, self._arguments = function, arguments
+        self._error, self._progress = ffi.new("struct ocigc_error *"), ffi.new("struct ocigc_progress *")
+        self._running = Background(self._run)
+
+    def start(self) -> None:
+        """Begins the call."""
+        self._running.start()
+
+    def wait(self, report: Report | None = None) -> None:
+        """Waits for the end of the call, and reports its progress. Raises OcigcError."""
+        progress = self._progress
+        while not self._running.wait(_POLL_SECONDS):
             if report is not None:
                 report(Progress(progress.items, progress.bytes, progress.total_items, progress.total_bytes))
-    except BaseException:
-        with interrupts_deferred():  # what the call works on is freed next
-            progress.cancel = 1
-            running.finish()
-        raise
-    if running.result() != lib.OCIGC_OK:
-        raise exception(error)
+        if self._running.result() != lib.OCIGC_OK:
+            raise exception(self._error)
+
+    def cancel(self) -> None:
+        """Makes the call stop, and waits until it has: what it works on may be freed then."""
+        with interrupts_deferred():
+            self._progress.cancel = 1
+            self._running.finish()
+
+    def _run(self) -> int:
+        if self._progress.cancel:
+            return int(lib.OCIGC_CANCELLED)
+        return self._function(*self._arguments, self._progress, self._error)
 
 
 class Background(Generic[T]):

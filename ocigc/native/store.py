@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import IntEnum
 
 from ocigc._native import ffi, lib
@@ -14,6 +13,7 @@ from ocigc.image import Media
 from ocigc.native.blobs import Detail
 from ocigc.native.calls import (
     NEVER,
+    LongCall,
     Rows,
     bytes_pointer,
     call,
@@ -30,7 +30,7 @@ from ocigc.native.graph_store import GraphStore
 from ocigc.progress import Report
 from ocigc.values import frozen
 
-__all__ = ["CHECKSUM", "Detail", "FateAmounts", "Hashes", "Missing", "Shared", "Store", "Swept", "Verdict"]
+__all__ = ["CHECKSUM", "Detail", "FateAmounts", "HashRun", "Hashes", "Missing", "Shared", "Store", "Swept", "Verdict"]
 
 _MISSING = struct_of("ocigc_missing")
 _USAGE = struct_of("ocigc_usage")
@@ -112,8 +112,63 @@ class FateAmounts:
     starts: array[int]
 
 
+class HashRun:
+    """The hashing of some blobs of a store, in threads of the core."""
+
+    def __init__(
+        self,
+        handle: object,
+        nodes: array[int],
+        jobs: int,
+        *,
+        checksums: bool,
+        deadline: int = NEVER,
+        in_order: bool = False,
+        held: bool = False,
+    ) -> None:
+        self._hashes = Hashes(bytearray(len(nodes)), bytearray(CHECKSUM * len(nodes) if checksums else 0))
+        self._held = ffi.new("int32_t *", held)
+        found = ffi.from_buffer("struct ocigc_checksum[]", self._hashes.checksums) if checksums else ffi.NULL
+        options = {"deadline": deadline, "in_order": in_order, "checksums": found, "held": self._held}
+        terms = ffi.new("struct ocigc_verify_options *", options)
+        verdicts = bytes_pointer(self._hashes.verdicts)
+        self._call = LongCall(lib.ocigc_verify, handle, pointer(nodes), len(nodes), jobs, terms, verdicts)
+        self._checksums = found  # terms has only its address
+        self._is_begun = False
+
+    def begin(self) -> None:
+        """Begins to hash: with `held`, only large blobs."""
+        self._is_begun = True
+        self._call.start()
+
+    def finish(self, report: Report | None) -> Hashes:
+        """Hashes all, or what is left. An interrupt leaves the rest UNCHECKED. Raises OcigcError."""
+        lib.ocigc_verify_release(self._held)
+        try:
+            if not self._is_begun:
+                self.begin()
+            self._call.wait(report)
+        except BaseException as error:
+            self._call.cancel()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+        return self._hashes
+
+    def cancel(self) -> None:
+        """Stops it."""
+        self._call.cancel()
+
+
 class Store(GraphStore):
     """The same, measured, verified and swept. `verify` and `sweep` need the scan alone."""
+
+    _begun: HashRun | None = None
+
+    def close(self) -> None:
+        """Stops hashing that has begun, and frees all memory now."""
+        if self._begun is not None:
+            self._begun.cancel()
+        super().close()
 
     # Measure
 
@@ -237,14 +292,17 @@ class Store(GraphStore):
         UNCHECKED."""
         flat = node_array(nodes)
         self.stat(flat)
-        hashes = Hashes(bytearray(len(flat)), bytearray(CHECKSUM * len(flat) if checksums else 0))
-        found = ffi.from_buffer("struct ocigc_checksum[]", hashes.checksums) if checksums else ffi.NULL
-        options = {"deadline": deadline, "in_order": in_order, "checksums": found}
-        terms = ffi.new("struct ocigc_verify_options *", options)
-        arguments = self.handle, pointer(flat), len(flat), jobs, terms, bytes_pointer(hashes.verdicts)
-        with suppress(KeyboardInterrupt):
-            long_call(lib.ocigc_verify, *arguments, report=report)
-        return hashes
+        hashing = HashRun(self.handle, flat, jobs, checksums=checksums, deadline=deadline, in_order=in_order)
+        return hashing.finish(report)
+
+    def begin_verify(self, jobs: int = 0, *, checksums: bool = False) -> HashRun:
+        """Begins to hash all blobs, the large ones first. The others wait until `HashRun.finish`, because the graph may
+        be read meanwhile, and that hashes many of them. The scan must have asked for statuses."""
+        nodes = array("I", range(len(self)))
+        self.stat(nodes)
+        self._begun = HashRun(self.handle, nodes, jobs, checksums=checksums, held=True)
+        self._begun.begin()
+        return self._begun
 
     def read_all(self, nodes: array[int], readers: int, report: Report | None = None) -> int:
         """Reads blobs, the given number at a time, and does nothing with them. Returns how many bytes that were."""

@@ -43,6 +43,13 @@ def writable_state(layout: Layout, *, make: bool) -> Iterator[list[int]]:
         yield directories
 
 
+def has_ledger(layout: Layout) -> bool:
+    """Whether a layout has a ledger, as far as can be seen."""
+    with suppress(OSError), layout.dir.below(STATE) as state:
+        return state.exists(NAME)
+    return False
+
+
 @contextmanager
 def open_ledger(
     layout: Layout, store: Store, began: int, note: Callable[[str], None], *, make: bool

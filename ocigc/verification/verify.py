@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from ocigc.errors import UsageError
+from ocigc.errors import MalformedError, UsageError
 from ocigc.layout import history, lock
 from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.damage import affected
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.opening import accepts_path
-from ocigc.layout.snapshot import TOLERATING_ALL, Snapshot, load
+from ocigc.layout.snapshot import TOLERATING_ALL, Snapshot, load, load_listed
 from ocigc.native import NEVER, Detail, Store, Verdict
 from ocigc.progress import SILENT, Watcher
 from ocigc.times import Duration, nanoseconds
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from ocigc.layout.discover import Found
+    from ocigc.verification.begin import Begun
     from ocigc.verification.fragment import Seen
     from ocigc.verification.shard import Shard
 
@@ -117,10 +118,32 @@ def verify(
         else:
             stack.enter_context(lock.shared(layout, options.wait))
             snapshot, result, _ = _verified(layout, options, frozenset(), watch, hasher)
-            with snapshot.store:
-                result = _completed(snapshot, result, options, watch)
-                _record(snapshot, result, options, watch)
+            result = _finished(snapshot, result, options, watch)
     return replace(result, seconds=round(time.monotonic() - began, 3))
+
+
+def verify_begun(
+    layout: Layout, begun: Begun, options: VerifyOptions, check: Callable[[], None], *, watch: Watcher = SILENT
+) -> Verification:
+    """Goes on with a verification of all blobs that has begun, unless `check` raises KeyboardInterrupt because an
+    interrupt has come. Raises as `verify`."""
+    blobs = len(begun.listing.store)
+    try:
+        check()
+        snapshot, result, _ = _verified(layout, options, frozenset(), watch, begun, begun=begun)
+    except KeyboardInterrupt:
+        result = Verification(0, 0, (), (), (), (), (), (), unchecked=blobs)
+    else:
+        result = _finished(snapshot, result, options, watch)
+    return replace(result, seconds=round(time.monotonic() - begun.clock, 3))
+
+
+def _finished(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
+    """The result with the findings about images, and written into the history. Closes the store."""
+    with snapshot.store:
+        result = _completed(snapshot, result, options, watch)
+        _record(snapshot, result, options, watch)
+    return result
 
 
 @frozen
@@ -183,12 +206,13 @@ def _verified(
     watch: Watcher,
     hasher: Hasher | None = None,
     shard: Shard | None = None,
+    begun: Begun | None = None,
 ) -> tuple[Snapshot, Verification, array[int]]:
     """Verifies all that the options ask for, or a shard of it, except what has been `hashed` before. The caller closes
     the store.
     """
-    now = time.time_ns()
-    snapshot = load(layout, None, now, watch, TOLERATING_ALL)
+    now = time.time_ns() if begun is None else begun.began
+    snapshot = _load(layout, now, watch, begun)
     try:
         store = snapshot.store
         nodes = reachable(snapshot, now) if options.reachable else array("I", range(len(store)))
@@ -202,6 +226,13 @@ def _verified(
     except BaseException:
         snapshot.store.close()
         raise
+
+
+def _load(layout: Layout, now: int, watch: Watcher, begun: Begun | None) -> Snapshot:
+    if begun is not None:
+        with suppress(MalformedError):  # somebody may be about to write index.json
+            return load_listed(layout, begun.listing, now, watch)
+    return load(layout, None, now, watch, TOLERATING_ALL)
 
 
 def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
