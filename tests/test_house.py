@@ -126,3 +126,10 @@ def test_every_module_has_a_name_of_its_own() -> None:
     """A command is named like the module that does its work."""
     modules = Counter(path.stem for path in FILES if package(path) != "cli" and not path.stem.startswith("__"))
     assert {name for name, count in modules.items() if count > 1} <= SAME_THING
+
+
+def test_the_design_names_files_that_exist() -> None:
+    text = (SOURCE.parent / "docs" / "design.md").read_text()
+    names = re.findall(r"`([a-z_]+/[a-z_/0-9]+\.(?:py|c|h))`", text)
+    assert len(names) > 50
+    assert [name for name in names if not any((top / name).is_file() for top in (SOURCE, SOURCE.parent))] == []
