@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ocigc.digest import Digest
 from ocigc.errors import OcigcError, Refused, Remedy
-from ocigc.layout.dirfd import Dir, naming
+from ocigc.layout.dirfd import Dir, cause, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.lock import clear_index_lock
 from ocigc.progress import Watcher
@@ -46,22 +47,32 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
             run_directory.check_run(run)
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
-                carry_out_restore(layout, state, run, record, terms.wait)
+                with _still_open("an earlier restore is still to be finished"):
+                    carry_out_restore(layout, state, run, record, terms.wait)
                 return Recovered("finished an earlier restore that was interrupted")
             # Only a prune of the whole tree can tell what other layouts have come to need since.
             knows_enough = terms.elsewhere is not None or not record.shared
             if run_state(layout, run, record) is RunState.COMMITTED and knows_enough:
-                done = finish(layout, state, run, record, terms, watch)
+                with _still_open("an earlier prune is still to be finished"):
+                    done = finish(layout, state, run, record, terms, watch)
                 if done is not None:
                     freed, trashed = (done.size, 0) if record.expires is None else (0, done.size)
                     return Recovered(_finished(len(done.gone), freed, trashed), record.id, done.gone, freed, trashed)
             else:
-                try:
+                with _still_open("an earlier prune is still to be undone"):
                     roll_back(layout, state, run, record, terms.wait)
-                except OcigcError as error:
-                    what = "nothing is lost, and an earlier prune is still to be undone"
-                    raise Refused(f"{error}; {what}", Remedy.UNDO_RUN) from error
         return Recovered("undid an earlier prune that was interrupted: index.json, labels and blobs are as before it")
+
+
+@contextmanager
+def _still_open(what: str) -> Iterator[None]:
+    """Adds to a failure what is still to be done, and that it can be undone instead."""
+    try:
+        yield
+    except (OcigcError, OSError) as error:
+        if isinstance(error, OcigcError) and error.remedy is Remedy.UNDO_RUN:
+            raise  # says so already
+        raise Refused(f"{cause(error)}; nothing is lost, and {what}", Remedy.UNDO_RUN) from error
 
 
 def _finished(count: int, freed: int, trashed: int) -> str:

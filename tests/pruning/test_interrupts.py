@@ -279,6 +279,43 @@ def test_a_restore_that_is_killed_can_be_given_up(tmp_path: Path, monkeypatch: p
     assert snapshot(layout.path) == before
 
 
+@pytest.mark.parametrize("in_the_way", ["blob", "directory"])
+def test_a_restore_that_cannot_be_finished_says_how_to_give_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_the_way: str
+) -> None:
+    layout = LayoutWriter(tmp_path / "layout")
+    layout.tag(layout.image("kept", ["kept"]), "example.com/kept:1")
+    gone = layout.image("gone", ["gone"])
+    layout.tag(gone, "example.com/gone:1")
+    before = snapshot(layout.path)
+    assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
+    monkeypatch.setattr("ocigc.pruning.restore_steps.copy_back", lambda *_: raise_(Killed))
+    with Layout(str(layout.path)) as opened, pytest.raises(Killed):
+        restore(opened)
+    monkeypatch.undo()
+    blobs = layout.path / "blobs" / "sha256"
+    if in_the_way == "blob":
+        layout.blob_path(gone).mkdir()
+    else:
+        blobs.rename(layout.path / "aside")
+        blobs.write_bytes(b"")
+    refused(
+        ocigc("prune", "--force", layout.path),
+        3,
+        "blobs/sha256",
+        "an earlier restore is still to be finished",
+        "ocigc restore --interrupted",
+    )
+    assert ocigc("restore", "--interrupted", layout.path).code == 0
+    if in_the_way == "blob":
+        layout.blob_path(gone).rmdir()
+    else:
+        blobs.unlink()
+        (layout.path / "aside").rename(blobs)
+    assert ocigc("restore", layout.path).code == 0
+    assert snapshot(layout.path) == before
+
+
 @pytest.mark.parametrize("command", ["restore", "restore --interrupted", "prune --force --grace 0s"])
 def test_an_index_that_was_displaced_when_a_restore_was_killed_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
