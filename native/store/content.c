@@ -79,7 +79,7 @@ void ocigc_content_close(struct ocigc_content *content)
         ocigc_blob_close(&content->blob);
 }
 
-int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error)
+int32_t ocigc_content_may_be_object(struct ocigc_content *content, bool *may_be, struct ocigc_error *error)
 {
     char read[FIRST_BYTES];
     const char *bytes = read;
@@ -87,6 +87,11 @@ int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *m
     if ((uint64_t)content->blob.status.st_size < wanted)
         wanted = (size_t)content->blob.status.st_size;
     ssize_t got = (ssize_t)wanted;
+    if (wanted < sizeof read) { /* as most documents: read once */
+        int32_t code = ocigc_content_load(content, error);
+        if (code != OCIGC_OK)
+            return code;
+    }
     if (content->loaded)
         bytes = content->buffer->bytes;
     else

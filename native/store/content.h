@@ -29,8 +29,8 @@ int32_t ocigc_content_open(struct ocigc_content *content, const ocigc_store *sto
 void ocigc_content_close(struct ocigc_content *content);
 /* Keeps the status of its file (ocigc_status_keep). */
 void ocigc_content_keep_status(const struct ocigc_content *content, ocigc_store *store);
-/* Whether it may be a JSON object: reads the first 4 KiB. */
-int32_t ocigc_content_may_be_object(const struct ocigc_content *content, bool *may_be, struct ocigc_error *error);
+/* Whether it may be a JSON object: reads the first 4 KiB, or all if it has less. */
+int32_t ocigc_content_may_be_object(struct ocigc_content *content, bool *may_be, struct ocigc_error *error);
 /* Reads all of it (at most OCIGC_MANIFEST_LIMIT bytes) into the buffer, once. */
 int32_t ocigc_content_load(struct ocigc_content *content, struct ocigc_error *error);
 /* Verifies what is loaded. If the caller has verified the blob, the file must be unchanged since its status was read. A

@@ -23,6 +23,7 @@ from ocigc.gc.in_use import InUse
 from ocigc.inspect.usage import Usage, images
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
+from ocigc.reference import familiar_name
 from ocigc.sequences import Joined, Mapped
 from ocigc.strict_json import json_pieces
 from ocigc.times import SECOND, format_rfc3339
@@ -61,7 +62,7 @@ _holds = attrgetter("dangling", "referrer", "orphaned", "in_use", "leased", "dam
 
 def _name(listed: Row) -> str:
     image = listed.usage.image
-    return "<none>" if image.dangling else printable(", ".join(image.familiar_names))
+    return "<none>" if image.dangling else printable(", ".join(map(familiar_name, image.names)))
 
 
 def _short_name(listed: Row) -> str:

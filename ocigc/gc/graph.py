@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain, pairwise
 from typing import Protocol
 
@@ -144,6 +145,11 @@ class Status(Protocol):
 
     def newer(self, nodes: Sequence[int], instant: int, /) -> Sequence[int]:
         """The nodes whose mtime or ctime is after an instant."""
+
+    def read_meanwhile(self, nodes: Sequence[int], /) -> AbstractContextManager[None]:
+        """Reads statuses while a `with` block runs, which asks for none. What cannot be read then is read again when it
+        is asked for.
+        """
 
     def freed(self, nodes: Sequence[int], /) -> int:
         """The bytes that go with the nodes. A hard-linked file counts only with its last link."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from itertools import islice
 from typing import Any, NamedTuple, Self
@@ -13,7 +14,7 @@ from ocigc._native import ffi, lib
 from ocigc.closing import Closing
 from ocigc.digest import Digest
 from ocigc.hard_links import Files, HardLink, RemovedLinks
-from ocigc.native.calls import NEVER, NO_NODE, Rows, call, listed, long_call, node_array, pointer, struct_of
+from ocigc.native.calls import NEVER, NO_NODE, Background, Rows, call, listed, long_call, node_array, pointer, struct_of
 from ocigc.progress import Report
 from ocigc.sequences import Mapped
 
@@ -175,6 +176,14 @@ class Blobs(Closing):
         address = ffi.NULL if nodes is None else pointer(flat)
         long_call(lib.ocigc_store_stat, self.handle, address, len(flat), 0, report=report)
         self._has_all_statuses = nodes is None
+
+    @contextmanager
+    def read_meanwhile(self, nodes: Sequence[int]) -> Iterator[None]:
+        """The same while a `with` block runs, which must not ask for any status. What cannot be read then is read again
+        when it is asked for.
+        """
+        with Background(lambda: self.stat(nodes)):
+            yield
 
     def keep_statuses(self) -> None:
         """Keeps the status of every file that is opened from now on, for a caller that will ask for all. Raises

@@ -89,7 +89,9 @@ def decide(inputs: Inputs, request: Request, config_labels: ConfigLabels, status
         in_grace = frozenset(each for each, node in zip(nameless.positions, targets, strict=True) if node in newer)
     while True:
         marked = consider(inputs, request, config_labels, in_grace)
-        plan = conclude(marked, inputs, request, () if after is None else status.newer(marked.unreachable(), after))
+        young = () if after is None else status.newer(marked.unreachable(), after)
+        with status.read_meanwhile(marked.leaving()):  # all cores read, while one concludes
+            plan = conclude(marked, inputs, request, young)
         labels_kept = without_idle_labels(inputs, plan)
         if labels_kept is None:
             return replace(plan, reclaimed=status.freed(plan.blobs))

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from ocigc.times import SECOND, format_rfc3339
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_FACTORS = tuple(1000**unit for unit in range(len(_UNITS)))
 _FIRST_OF_UNIT = tuple(999.5 * 1000**unit for unit in range(len(_UNITS) - 1))
 """What is not written with the unit before: 999.5 would be rounded to 1000."""
 _SIZE = r"([0-9]{1,18})(?:\.([0-9]{1,18}))?\s*([kmgtpe]?)(i?)b?"
@@ -16,7 +17,7 @@ _SIZE = r"([0-9]{1,18})(?:\.([0-9]{1,18}))?\s*([kmgtpe]?)(i?)b?"
 def human_size(size: int) -> str:
     """Bytes in decimal units with three significant digits: `1.23 MB`."""
     unit = bisect_right(_FIRST_OF_UNIT, size)
-    return f"{size / 1000**unit:.3g} {_UNITS[unit]}"
+    return f"{size / _FACTORS[unit]:.3g} {_UNITS[unit]}"
 
 
 def parse_size(text: str) -> int:
