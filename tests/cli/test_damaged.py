@@ -251,7 +251,7 @@ def test_a_refusal_says_what_to_do_about_the_file(path: str, layout: LayoutWrite
     torn = layout.path / path.format(hex=orphan["digest"].removeprefix("sha256:"))
     torn.parent.mkdir(parents=True, exist_ok=True)
     torn.write_text('{"')
-    way_out = "move its directory" if "journal" in path else "repair or remove it"
+    way_out = "out of the layout" if "journal" in path else "repair or remove it"
     refused(ocigc("prune", "--force", "--grace", "0s", layout.path), 3, torn.name, way_out)
     assert layout.has(orphan)
     torn.unlink()
