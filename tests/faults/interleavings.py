@@ -205,7 +205,8 @@ class Explorer:
     def _kills_within(self, rng: random.Random, number: int) -> Iterator[Order]:
         """Kills in the midst of orders that were tried."""
         for order, length in rng.choices(self._tried, k=number):
-            kill = rng.randrange(order.at[-1] if order.at else 0, length)
+            last = order.at[-1] if order.at else 0  # a step that was left to the end may come later
+            kill = rng.randrange(min(last, length - 1), length)
             yield Order(order.at, kill)
 
     def sample(self, number: int, rng: random.Random) -> OrdersTried:
