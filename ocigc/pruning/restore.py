@@ -23,7 +23,8 @@ from ocigc.native import parse_document
 from ocigc.progress import SILENT, Watcher
 from ocigc.pruning import journal, preflight, restore_preflight, run_directory, trash
 from ocigc.pruning.after_commit import RunTerms
-from ocigc.pruning.commit import add_others, roll_back
+from ocigc.pruning.commit import roll_back
+from ocigc.pruning.index_merge import add_others
 from ocigc.pruning.journal import RUN, RestoreJournal
 from ocigc.pruning.preflight import asking_for
 from ocigc.pruning.recover import recover

@@ -22,7 +22,7 @@ from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import Layout
 from ocigc.pruning import run_directory, trash
-from ocigc.pruning.commit import add_entries, missing_entries
+from ocigc.pruning.index_merge import add_entries, missing_entries
 from ocigc.pruning.journal import RestoreJournal, naming_run
 from ocigc.pruning.put_back import copy_back
 from ocigc.pruning.run_directory import TRASH

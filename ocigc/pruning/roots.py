@@ -24,7 +24,7 @@ from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import LoadTerms, OtherLayouts, Snapshot, Tolerated, load
 from ocigc.native import Store, sha256
 from ocigc.progress import Watcher
-from ocigc.pruning.commit import index_digest
+from ocigc.pruning.index_exchange import index_digest
 from ocigc.pruning.put_back import blobs_in, put_back
 from ocigc.times import SECOND
 

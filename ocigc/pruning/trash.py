@@ -21,7 +21,7 @@ from ocigc.layout.index_images import image_records
 from ocigc.layout.layout import STATE, Layout
 from ocigc.native import NEVER
 from ocigc.pruning import journal, run_directory
-from ocigc.pruning.commit import missing_entries
+from ocigc.pruning.index_merge import missing_entries
 from ocigc.pruning.journal import Journal, without
 from ocigc.pruning.put_back import blobs_in, is_back
 from ocigc.pruning.run_directory import TRASH

@@ -54,6 +54,8 @@ _TESTS: dict[str, Sequence[str]] = {
     "pruning/restore_steps.py": ("tests/cli/test_trash.py", *_PRUNING),
     "pruning/real_run.py": _PRUNING,
     "pruning/commit.py": _PRUNING,
+    "pruning/index_exchange.py": _PRUNING,
+    "pruning/index_merge.py": _PRUNING,
     "pruning/execute.py": _PRUNING,
     "pruning/after_commit.py": _PRUNING,
     "pruning/journal.py": (*_PRUNING, "tests/hostile/test_prune.py"),

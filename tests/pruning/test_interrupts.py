@@ -18,7 +18,7 @@ import pytest
 
 from ocigc.errors import Interrupted, Refused
 from ocigc.layout.layout import Layout
-from ocigc.pruning import after_commit, commit, put_back
+from ocigc.pruning import after_commit, index_exchange, put_back
 from ocigc.pruning.restore import restore
 from tests.helpers.command import Result, ocigc, refused
 from tests.helpers.layouts import LayoutWriter, snapshot
@@ -209,7 +209,7 @@ def test_an_index_that_was_displaced_when_it_was_killed_is_not_lost(
     world: World, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two exchanges: the other program's index.json lies in the run's directory."""
-    index, real, new = world.writer.path / "index.json", commit.exchange, world.writer.image("new", ["new"])
+    index, real, new = world.writer.path / "index.json", index_exchange.exchange, world.writer.image("new", ["new"])
     new["annotations"] = {"org.opencontainers.image.ref.name": "example.com/new:1"}
 
     def exchange(*arguments: object) -> bool:
@@ -218,7 +218,7 @@ def test_an_index_that_was_displaced_when_it_was_killed_is_not_lost(
         real(*arguments)  # type: ignore[arg-type]
         raise Killed
 
-    monkeypatch.setattr(commit, "exchange", exchange)
+    monkeypatch.setattr(index_exchange, "exchange", exchange)
     with pytest.raises(Killed):
         world.prune()
     monkeypatch.undo()
@@ -325,7 +325,7 @@ def test_an_index_that_was_displaced_when_a_restore_was_killed_is_not_lost(
     layout.tag(layout.image("kept", ["kept"]), "example.com/kept:1")
     layout.tag(layout.image("gone", ["gone"]), "example.com/gone:1")
     assert ocigc("rm", "--force", "--trash", "1h", layout.path, "example.com/gone:1").code == 0
-    index, real, new = layout.path / "index.json", commit.exchange, layout.image("new", ["new"])
+    index, real, new = layout.path / "index.json", index_exchange.exchange, layout.image("new", ["new"])
     new["annotations"] = {"org.opencontainers.image.ref.name": "example.com/new:1"}
 
     def exchange(*arguments: Any) -> bool:
@@ -334,7 +334,7 @@ def test_an_index_that_was_displaced_when_a_restore_was_killed_is_not_lost(
         real(*arguments)
         raise Killed
 
-    monkeypatch.setattr(commit, "exchange", exchange)
+    monkeypatch.setattr(index_exchange, "exchange", exchange)
     with pytest.raises(Killed):
         restore(str(layout.path))
     monkeypatch.undo()

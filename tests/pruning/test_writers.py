@@ -16,7 +16,7 @@ import pytest
 from ocigc.errors import Refused
 from ocigc.layout.layout import Layout
 from ocigc.layout.snapshot import load
-from ocigc.pruning import commit
+from ocigc.pruning import index_exchange
 from ocigc.pruning.restore import restore
 from ocigc.times import SECOND
 from tests.helpers.command import ocigc
@@ -210,7 +210,7 @@ def test_an_index_that_is_written_in_the_moment_of_the_exchange_is_kept(
 ) -> None:
     """It is displaced, and comes back; what yet another writer puts in the place of ours meanwhile is added to it, and
     so is what comes while that is added."""
-    index, real = world.writer.path / "index.json", commit.exchange
+    index, real = world.writer.path / "index.json", index_exchange.exchange
     new = [world.writer.image(f"new {number}", [f"new {number}"]) for number in range(writes)]
 
     def write(image: Descriptor) -> None:
@@ -224,7 +224,7 @@ def test_an_index_that_is_written_in_the_moment_of_the_exchange_is_kept(
             write(image)
         return real(*arguments)
 
-    monkeypatch.setattr(commit, "exchange", exchange)
+    monkeypatch.setattr(index_exchange, "exchange", exchange)
     assert world.prune() is None
     digests = {entry["digest"] for entry in json.loads(index.read_text())["manifests"]}
     assert digests == {entry["digest"] for entry in (*world.writer.entries, *new)}
@@ -237,7 +237,7 @@ def test_what_is_opened_between_two_exchanges_and_written_later_is_kept(
     """oras writes index.json twice: into the file that we displace, and then into ours, which we take back. It ends
     after us."""
     world = World(tmp_path / "layout")
-    index, real = world.writer.path / "index.json", commit.exchange
+    index, real = world.writer.path / "index.json", index_exchange.exchange
     image = world.writer.image("new", ["new"])
     named = {**image, "annotations": {"org.opencontainers.image.ref.name": "example.com/new:1"}}
     if command == "restore":
@@ -254,7 +254,7 @@ def test_what_is_opened_between_two_exchanges_and_written_later_is_kept(
         opened.append(next(steps, lambda: None)())
         return real(*arguments)
 
-    monkeypatch.setattr(commit, "exchange", exchange)
+    monkeypatch.setattr(index_exchange, "exchange", exchange)
     with pytest.raises(Refused, match=r"nothing is lost|nothing was changed"):
         world.prune() if command == "prune" else restore(str(world.writer.path))
     monkeypatch.undo()
@@ -286,7 +286,7 @@ def test_without_an_exchange_a_writer_in_the_last_moment_is_kept_too(
         next(moments, lambda: None)()
         return False
 
-    monkeypatch.setattr(commit, "exchange", exchange)
+    monkeypatch.setattr(index_exchange, "exchange", exchange)
     assert world.prune() is None
     digests = [entry["digest"] for entry in json.loads(index.read_text())["manifests"]]
     assert digests == [entry["digest"] for entry in (*world.writer.entries, new)]
@@ -318,7 +318,7 @@ def test_the_lock_of_buildkit_is_respected(world: World) -> None:
 
 
 def test_the_lock_of_buildkit_is_held_while_index_json_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, tried = commit.exchange, []
+    real, tried = index_exchange.exchange, []
 
     def exchange(*arguments: Any) -> bool:
         with (world.writer.path / "index.json.lock").open("w") as file:
@@ -328,7 +328,7 @@ def test_the_lock_of_buildkit_is_held_while_index_json_changes(world: World, mon
                 tried.append("refused")
         return real(*arguments)
 
-    monkeypatch.setattr(commit, "exchange", exchange)
+    monkeypatch.setattr(index_exchange, "exchange", exchange)
     assert world.prune() is not None
     assert tried == ["refused"]
 
