@@ -134,6 +134,7 @@ def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
     from ocigc.layout.completeness import Incomplete
     from ocigc.layout.damage import Affected
     from ocigc.verification.layers import LayerFindings
+    from ocigc.verification.scan import Verification
     from ocigc.verification.verify import VerifySmall, doubt, verify
 
     def here(layout: Layout, found: Found, watch: Watcher) -> Verification:

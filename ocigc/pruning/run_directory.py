@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from ocigc.digest import Digest
+from ocigc.digest import ENCODED_LENGTHS, Digest
 from ocigc.errors import MalformedError, Message, OcigcError, Refused, Remedy, printable
 from ocigc.layout.dirfd import Dir, NotPlain, naming
 from ocigc.layout.index import Index, IndexChange
@@ -237,7 +237,7 @@ def check_run(run: Dir) -> None:
     with naming_run(_PLACE):
         for name in run.names():
             if name in _DIRECTORIES:
-                for each in run.names_below(name):
+                for each in ENCODED_LENGTHS.keys() & run.names_below(name):  # a kill may leave a draft beside them
                     run.below(name, each).close()
             elif _FILE.fullmatch(name) and not stat.S_ISREG(run.stat(name).st_mode):
                 raise NotPlain(f"{name}: not a plain file")

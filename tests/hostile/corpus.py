@@ -605,7 +605,7 @@ def _restore_journal(**fields: Any) -> bytes:
 _OUT = {"digest": "../../../outside:bait", "label": "a", "value": "b"}
 _JOURNALS: dict[str, tuple[bytes, str]] = {
     **{name: _DOCUMENTS[name] for name in ("empty", "nuls", "cut", "array", "null", "deep")},
-    "of-another-version": (_journal(version=1), "what it means is unknown"),
+    "of-another-version": (_journal(version=3), "what it means is unknown"),
     "of-another-kind": (_journal(kind="x"), "what it means is unknown"),
     "without-fields": (b'{"version": 2}', "what it means is unknown"),
     "with-other-fields": (_journal(x=1), "what it means is unknown"),
