@@ -136,6 +136,11 @@ LEFT = {
 }
 
 
+def unfinished(layout: Path, program: str) -> list[str]:
+    """The files that a program has begun."""
+    return [path for path in snapshot(layout) if re.fullmatch(LEFT[program], path)]
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_copy_that_was_killed_leaves_a_file_and_can_be_made_again(
     program: str, crane_registry: str, tmp_path: Path, rootfs: Path
@@ -143,9 +148,11 @@ def test_a_copy_that_was_killed_leaves_a_file_and_can_be_made_again(
     with copy_that_stands_still(program, crane_registry, tmp_path, rootfs, "three") as copy:
         layout = copy.layout
         end = time.monotonic() + STARTING
-        while not (left := [path for path in snapshot(layout) if re.fullmatch(LEFT[program], path)]):
+        left: list[str] = []
+        while not left or left != unfinished(layout, program):  # what is small comes to its end soon
             assert time.monotonic() < end
-            time.sleep(0.05)
+            left = unfinished(layout, program)
+            time.sleep(1)
         copy.process.kill()
         copy.process.wait()
     before = snapshot(layout)
