@@ -12,11 +12,11 @@ from ocigc.cli.command import Command, Option
 from ocigc.cli.output.tables import Column, table, terminal_width
 from ocigc.cli.output.terminal import progress_line
 from ocigc.cli.output.words import count, human_size
-from ocigc.errors import Remedy, UsageError, printable
+from ocigc.errors import UsageError, printable
 from ocigc.layout.discover import Found
 from ocigc.layout.layout import Layout
 from ocigc.progress import Watcher
-from ocigc.pruning.restore import NothingToRestore, empty_trash, trashed
+from ocigc.pruning.restore import empty_trash, named, trashed
 from ocigc.pruning.trash import Trashed
 from ocigc.times import format_rfc3339
 
@@ -69,22 +69,18 @@ def empty(args: argparse.Namespace) -> int:
         raise UsageError("there is no terminal to ask on: give --force to empty the trash")
     shown = None if args.force else _confirmed(args)
 
-    def one(layout: Layout, found: Found, watch: Watcher) -> list[Trashed]:
-        if shown is None:
-            return empty_trash(layout, wait=wait, watch=watch)
-        return empty_trash(layout, shown[found.name], wait=wait, watch=watch) if found.name in shown else []
+    def one(layout: Layout, name: str, watch: Watcher) -> list[Trashed]:
+        identities = args.run_ids if shown is None else shown.get(name, ())
+        return empty_trash(layout, identities, wait=wait, watch=watch) if shown is None or identities else []
 
     failed = False
     if args.recursive:
-        results = several.each_layout(args, one, writable=True)
+        results = several.each_layout(args, lambda layout, found, watch: one(layout, found.name, watch), writable=True)
         gone = [run for _, runs in results.values for run in runs]
         failed = bool(results.errors)
     else:
         with targets.layout(args, writable=True) as layout, progress_line() as progress:
-            if shown is None or shown:
-                gone = empty_trash(layout, args.run_ids or (shown or {}).get("", ()), wait=wait, watch=progress)
-            else:
-                gone = []
+            gone = one(layout, "", progress)
     print(f"{count(len(gone), 'run')} removed, {human_size(sum(each.size for each in gone))} freed")
     return options.FAILED if failed else 0
 
@@ -94,11 +90,8 @@ def _confirmed(args: argparse.Namespace) -> dict[str, list[str]]:
     not among them. Raises Refused, and UsageError where there is no such run.
     """
     found, _ = _runs(args, writable=True)
-    absent = set(args.run_ids).difference(run.id for _, runs in found for run in runs)
-    if absent:
-        raise NothingToRestore(
-            f"{printable(args.layout)}: no such run in the trash: {printable(min(absent))!r}", Remedy.LIST_TRASH
-        )
+    for identity in sorted(args.run_ids):
+        named([run for _, runs in found for run in runs], identity, printable(args.layout))
     chosen = [(path, [run for run in runs if not args.run_ids or run.id in args.run_ids]) for path, runs in found]
     chosen = [(path, runs) for path, runs in chosen if runs]
     if chosen:

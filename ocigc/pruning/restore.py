@@ -25,7 +25,7 @@ from ocigc.pruning import journal, preflight, restore_preflight, run_directory, 
 from ocigc.pruning.after_commit import RunTerms
 from ocigc.pruning.commit import roll_back
 from ocigc.pruning.index_merge import add_others
-from ocigc.pruning.journal import RUN, RestoreJournal
+from ocigc.pruning.journal import PLACE, RUN, RestoreJournal
 from ocigc.pruning.preflight import asking_for
 from ocigc.pruning.recover import recover
 from ocigc.pruning.restore_plan import plan_restore
@@ -81,7 +81,7 @@ def empty_trash(
         _recover(layout, state, terms, watch)
         found = trash.runs(state)
         for identity in identities:
-            _named(found, identity, layout.path)
+            named(found, identity, layout.path)
         gone = [each for each in found if not identities or each.id in identities]
         for each in gone:
             trash.remove(state, each.id)
@@ -153,7 +153,7 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
         lock.clear_index_lock(layout)
         if not run_directory.pending(state):
             raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
-        with interrupts_deferred(), naming(f"{layout.path}/{STATE}/{RUN}"), state.below(RUN) as run:
+        with interrupts_deferred(), naming(f"{layout.path}/{PLACE}"), state.below(RUN) as run:
             run_directory.check_run(run)
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
@@ -178,7 +178,8 @@ def _recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Non
         watch.note(f"{layout.path}: {recovered.message}")
 
 
-def _named(runs: Sequence[Trashed], identity: str, path: str) -> Trashed:
+def named(runs: Sequence[Trashed], identity: str, path: str) -> Trashed:
+    """The run with that id, of those in the trash of the layout at a path. Raises UsageError where there is none."""
     for each in runs:
         if each.id == identity:
             return each
@@ -191,7 +192,7 @@ def _choose(
     """The last matching run that is not restored yet, or else the last matching run; and the images that match."""
     if not runs:
         raise NothingToRestore(f"{layout.path}: the trash is empty")
-    candidates = runs if identity is None else [_named(runs, identity, layout.path)]
+    candidates = runs if identity is None else [named(runs, identity, layout.path)]
     fitting = []
     for each in candidates:
         found = each.images if image is None else _resolved(each, image)
