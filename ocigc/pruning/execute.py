@@ -21,7 +21,7 @@ from functools import partial
 from itertools import chain
 
 from ocigc.digest import Digest
-from ocigc.errors import Interrupted, OcigcError, Refused, Remedy
+from ocigc.errors import Interrupted, Remedy
 from ocigc.gc.plan import Plan
 from ocigc.interrupts import interrupts_deferred
 from ocigc.labels import Unlease
@@ -117,7 +117,7 @@ def _names_going(plan: Plan, names: Collection[str]) -> list[str]:
 
 def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerms, watch: Watcher) -> Finished | None:
     """Finishes a committed run that was cut off. Gives None if another program wrote index.json in the middle of it, so
-    that the run was undone. Raises Refused and Interrupted; the run has still to be finished or undone then.
+    that the run was undone. Raises Refused, Interrupted and OSError; the run has still to be finished or undone then.
     """
     with interrupts_deferred() as check:
         started = OpenRun(layout, state, run, record, terms, watch, check)
@@ -129,9 +129,6 @@ def finish(layout: Layout, state: Dir, run: Dir, record: Journal, terms: RunTerm
                 "one goes on with it",
                 Remedy.UNDO_RUN,
             ) from None
-        except OcigcError as error:
-            what = "nothing is lost, and the next prune tries again to finish an earlier one"
-            raise Refused(f"{error}; {what}", Remedy.UNDO_RUN) from error
 
 
 def index_change(snapshot: Snapshot, plan: Plan) -> IndexChange:

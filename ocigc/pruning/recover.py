@@ -16,7 +16,7 @@ from ocigc.pruning import journal, preflight, run_directory
 from ocigc.pruning.after_commit import RunTerms
 from ocigc.pruning.commit import RunState, roll_back, run_state
 from ocigc.pruning.execute import finish
-from ocigc.pruning.journal import RUN, RestoreJournal
+from ocigc.pruning.journal import PLACE, RUN, RestoreJournal
 from ocigc.pruning.restore_steps import carry_out_restore
 
 
@@ -43,7 +43,7 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
         clear_index_lock(layout)
         if not run_directory.pending(state):
             return _freed(state)
-        with naming(f"{layout.path}/{STATE}/{RUN}"), state.below(RUN) as run:
+        with naming(f"{layout.path}/{PLACE}"), state.below(RUN) as run:
             run_directory.check_run(run)
             record = journal.read(run)
             if isinstance(record, RestoreJournal):
@@ -53,7 +53,7 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
             # Only a prune of the whole tree can tell what other layouts have come to need since.
             knows_enough = terms.elsewhere is not None or not record.shared
             if run_state(layout, run, record) is RunState.COMMITTED and knows_enough:
-                with _still_open("an earlier prune is still to be finished"):
+                with _still_open("the next prune tries again to finish an earlier one"):
                     done = finish(layout, state, run, record, terms, watch)
                 if done is not None:
                     freed, trashed = (done.size, 0) if record.expires is None else (0, done.size)
