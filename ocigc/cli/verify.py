@@ -210,7 +210,7 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
         return Verification(0, 0, (), (), (), (), (), (), cut_off=str(error))
 
 
-def _failure(message: str) -> str:
+def _failure(message: str, _: argparse.Namespace) -> str:
     from ocigc.cli.output.verification import failure_as_json
 
     return failure_as_json(message)
@@ -300,5 +300,5 @@ COMMAND = Command(
     ),
     exit_status="0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong usage or not a layout, 3 "
     "something could not be checked; an exhausted budget is not a failure",
-    failure=lambda message, _: _failure(message),
+    failure=_failure,
 )

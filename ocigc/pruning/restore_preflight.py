@@ -5,8 +5,10 @@ into, and a full disk.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import product
 
 from ocigc.digest import Digest
 from ocigc.errors import Refused
@@ -49,20 +51,25 @@ def arriving(layout: Layout, state: Dir, digests: Iterable[Digest]) -> tuple[lis
         with naming(f"{layout.path}/blobs/{digest.algorithm}"):
             if digest.registered and not has_blob(layout.dir, digest):
                 absent.add(digest.parts)
-    places: set[tuple[str, str]] = set()
-    labels = 0
-    for run in trash.names(state):
-        for top in ("blobs", label_files.DIRECTORY):
-            for algorithm in {algorithm for algorithm, _ in absent}:
-                with naming_run(trash.path_of(run)), state.below(TRASH, run) as directory:
-                    names = directory.names_below(top, algorithm)
-                    here = [name for name in names if (algorithm, name.removesuffix(label_files.SUFFIX)) in absent]
-                    movable = not here or on_one_mount(directory, state)
-                if not movable:
-                    raise Refused(f"{layout.path}/{trash.path_of(run)}: {_ELSEWHERE}; nothing was changed")
-                labels += len(here) if top == label_files.DIRECTORY else 0
-                places |= {(top, algorithm)} if here else set()
-    return sorted(places), labels
+    places: Counter[tuple[str, str]] = Counter()
+    runs = trash.names(state)
+    for run in runs if absent else ():
+        path = trash.path_of(run)
+        with naming_run(path), state.below(TRASH, run) as directory:
+            here = Counter(_files_of(directory, absent))
+            movable = not here or on_one_mount(directory, state)
+        if not movable:
+            raise Refused(f"{layout.path}/{path}: {_ELSEWHERE}; nothing was changed")
+        places += here
+    return sorted(places), sum(number for (top, _), number in places.items() if top == label_files.DIRECTORY)
+
+
+def _files_of(run: Dir, digests: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """For each blob and label file that a run in the trash has of these, where it comes back to."""
+    for place in product(("blobs", label_files.DIRECTORY), {algorithm for algorithm, _ in digests}):
+        for name in run.names_below(*place):
+            if (place[1], name.removesuffix(label_files.SUFFIX)) in digests:
+                yield place
 
 
 def check(layout: Layout, state: Dir, places: Iterable[tuple[str, str]]) -> None:
