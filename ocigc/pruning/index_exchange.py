@@ -14,10 +14,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ocigc.layout.dirfd import Dir, naming_directory
-from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
+from ocigc.layout.layout import INDEX, INDEX_LIMIT, Layout
 from ocigc.layout.lock import index_lock
 from ocigc.native import exchange
-from ocigc.pruning.journal import RUN
+from ocigc.pruning.journal import PLACE
 from ocigc.times import Duration
 
 _DISPLACED = "index.old"
@@ -78,5 +78,5 @@ def index_digest(directory: Dir) -> str | None:
 
 def aside_digest(aside: Dir) -> str | None:
     """The same of the index.json in the directory of a run."""
-    with naming_directory(f"{STATE}/{RUN}"):
+    with naming_directory(PLACE):
         return index_digest(aside)

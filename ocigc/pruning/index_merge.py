@@ -12,10 +12,10 @@ from itertools import count
 from ocigc.errors import MalformedError, Refused
 from ocigc.layout.dirfd import Dir, naming_directory
 from ocigc.layout.index import Index, parse, without_names
-from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
+from ocigc.layout.layout import INDEX, INDEX_LIMIT, Layout
 from ocigc.native import sha256
 from ocigc.pruning.index_exchange import aside_digest, end_exchange, put_in_place
-from ocigc.pruning.journal import RUN, Journal
+from ocigc.pruning.journal import PLACE, Journal
 from ocigc.reference import split_names
 from ocigc.times import Duration
 
@@ -81,7 +81,7 @@ def has_begun(run: Dir) -> bool:
 
 def _known(run: Dir) -> list[str]:
     try:
-        with naming_directory(f"{STATE}/{RUN}"):
+        with naming_directory(PLACE):
             return run.read(_KNOWN, INDEX_LIMIT).decode("ascii", "replace").split()
     except FileNotFoundError:
         return []
@@ -112,7 +112,7 @@ def whole(run: Dir, name: str) -> tuple[Index, bytes]:
         return run.parsed(name, INDEX_LIMIT, lambda content: (parse(content), content))
     except MalformedError as error:
         raise MalformedError(
-            f"{STATE}/{RUN}/{name}: another program was cut off while it wrote this {INDEX} ({error}); if it has "
+            f"{PLACE}/{name}: another program was cut off while it wrote this {INDEX} ({error}); if it has "
             "ended, remove the file to go on without it"
         ) from None
 

@@ -24,7 +24,8 @@ from ocigc.native import NEVER
 from ocigc.strict_json import parse_json
 
 RUN = "run"
-_PLACE = f"{STATE}/{RUN}"
+PLACE = f"{STATE}/{RUN}"
+"""The directory of a run that is under way, relative to the layout."""
 JOURNAL = "journal.json"
 _LIMIT = 64 << 20  # bytes of a journal
 _VERSION = 2
@@ -117,7 +118,7 @@ def naming_run(directory: str) -> Iterator[None]:
             raise
 
 
-def read(run: Dir, directory: str = _PLACE) -> Journal | RestoreJournal:
+def read(run: Dir, directory: str = PLACE) -> Journal | RestoreJournal:
     """The journal in an open run directory with that path. Raises MalformedError and Refused."""
     path = f"{directory}/{JOURNAL}"
     with naming_run(directory):
@@ -132,7 +133,7 @@ def read(run: Dir, directory: str = _PLACE) -> Journal | RestoreJournal:
     elif isinstance(version, int) and version != _VERSION:
         advice = (
             "finish the run with the ocigc that began it"
-            if directory == _PLACE
+            if directory == PLACE
             else f"restore it, or empty the trash, with the ocigc that made it; or {without(directory)}"
         )
         raise MalformedError(f"{path}: version {version}, but this ocigc knows {_VERSION}: {advice}")

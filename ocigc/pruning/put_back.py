@@ -23,9 +23,9 @@ from ocigc.errors import MalformedError, Refused, printable
 from ocigc.layout import label_files
 from ocigc.layout.blob_check import WITHOUT_BLAKE3, verdict
 from ocigc.layout.dirfd import Dir
-from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.layout import Layout
 from ocigc.native import Verdict
-from ocigc.pruning.journal import RUN, naming_run
+from ocigc.pruning.journal import PLACE, naming_run
 from ocigc.strict_json import parse_json, string_map, write_json
 
 _PATIENCE = 1.0  # seconds, for a writer to finish the file in the way
@@ -76,7 +76,7 @@ def is_back(layout: Layout, trash: Dir, digest: Digest) -> bool:
     return False
 
 
-def blobs_in(run: Dir, path: str = f"{STATE}/{RUN}") -> Iterator[tuple[Digest, os.stat_result]]:
+def blobs_in(run: Dir, path: str = PLACE) -> Iterator[tuple[Digest, os.stat_result]]:
     """The blobs in the directory of a run, which `path` names, sorted by algorithm and name. Raises MalformedError for
     anything else in it, and Refused.
     """

@@ -35,14 +35,13 @@ from ocigc.layout.index import Index, IndexChange
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import purge, sha256
 from ocigc.progress import Watcher
-from ocigc.pruning.journal import RUN, Journal, RestoreJournal, naming_run, without, write
+from ocigc.pruning.journal import PLACE, RUN, Journal, RestoreJournal, naming_run, without, write
 
 TRASH = "trash"
 REPAIR = "repair"
 """A blob that is being copied in."""
 UNLEASED = "unleased"
 
-_PLACE = f"{STATE}/{RUN}"
 _DRAFT = "draft"
 _DISCARDED = "discarded"
 _BEFORE = "index.before"
@@ -199,7 +198,7 @@ def _lines(digests: Iterable[Digest]) -> Iterator[bytes]:
 # Reading
 
 
-def read_before(run: Dir, record: Journal, path: str = _PLACE) -> bytes:
+def read_before(run: Dir, record: Journal, path: str = PLACE) -> bytes:
     """index.json as it was before the run with this journal, whose directory `path` names. Raises MalformedError if the
     file has changed since, and Refused.
     """
@@ -210,14 +209,14 @@ def read_before(run: Dir, record: Journal, path: str = _PLACE) -> bytes:
     return content
 
 
-def to_delete(run: Dir, path: str = _PLACE) -> Iterator[Digest]:
+def to_delete(run: Dir, path: str = PLACE) -> Iterator[Digest]:
     """The digests to delete by the run whose directory `path` names. Raises MalformedError and Refused."""
     return _digests(run, _TO_DELETE_OF_0_1 if run.exists(_TO_DELETE_OF_0_1) else _TO_DELETE, path)
 
 
 def to_restore(run: Dir) -> Iterator[Digest]:
     """The digests to bring back. Raises MalformedError and Refused."""
-    return _digests(run, _TO_RESTORE, _PLACE)
+    return _digests(run, _TO_RESTORE, PLACE)
 
 
 def _digests(run: Dir, name: str, path: str) -> Iterator[Digest]:
@@ -234,7 +233,7 @@ def _digests(run: Dir, name: str, path: str) -> Iterator[Digest]:
 
 def check_run(run: Dir) -> None:
     """Raises MalformedError where something in the directory of an interrupted run is of the wrong kind."""
-    with naming_run(_PLACE):
+    with naming_run(PLACE):
         for name in run.names():
             if name in _DIRECTORIES:
                 for each in ENCODED_LENGTHS.keys() & run.names_below(name):  # a kill may leave a draft beside them

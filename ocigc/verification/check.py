@@ -76,7 +76,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
             wrong = wrong_sizes(snapshot)
             absent = sorted(set(store.missing()))
             expired, trouble = _expired_trash(layout, now)
-            with naming(f"{layout.path}/{STATE}/{journal.RUN}"):
+            with naming(f"{layout.path}/{journal.PLACE}"):
                 interrupted = run_directory.pending_below(layout)
             states = {"wrong size": wrong, "malformed": sorted({store.digest(node) for node, _ in store.faults()})}
             return Findings(
@@ -102,7 +102,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
                     for digest in lease.resources
                     if store.find(digest) is None
                 ],
-                interrupted_runs=[f"{STATE}/{journal.RUN}"] if interrupted else [],
+                interrupted_runs=[journal.PLACE] if interrupted else [],
                 expired_trash=expired,
                 errors=[*sorted(line for line, error in faults if not isinstance(error, bad)), *trouble],
             )
