@@ -67,9 +67,10 @@ def _command(words: Sequence[str]) -> int:
 
     from ocigc.errors import Refused
 
-    args = Namespace(answered=False, metrics=None, failure=None)
+    args = Namespace(answered=False, metrics=None, failure=None, interrupted=False)
     os.umask(os.umask(0o077) & 0o077)  # what the owner may do with a new file is not for the umask to say
     _interrupt_on_termination()
+    code = None
     try:
         code = _run(args, words)
         if args.metrics is not None:
@@ -79,8 +80,9 @@ def _command(words: Sequence[str]) -> int:
         args.answered = True
         code = _fail(str(error), _FAILED, args, words)
     except KeyboardInterrupt:
-        args.answered = True
-        code = _fail("interrupted; the run is complete, but the metrics may be lost", _FAILED, args, words)
+        args.interrupted, args.answered = True, code is not None
+        what = "nothing is lost" if code is None else "the run is complete, but the metrics may be lost"
+        code = _fail(f"interrupted; {what}", _FAILED, args, words)
     return code
 
 
@@ -108,8 +110,10 @@ def _run(args: Namespace, words: Sequence[str]) -> int:
     except MemoryError:
         code = _fail("out of memory", _FAILED, args, words)
     except Interrupted as interrupt:
+        args.interrupted = True
         code = _fail(log.with_hint(interrupt.message), _FAILED, args, words)
     except KeyboardInterrupt as interrupt:
+        args.interrupted = True
         code = _fail(str(interrupt) or "interrupted; nothing is lost", _FAILED, args, words)
     return code
 

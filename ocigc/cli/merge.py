@@ -47,5 +47,5 @@ COMMAND = Command(
     ),
     exit_status="as for `ocigc verify`: 0 sound, 1 something is corrupt, incomplete or has the wrong size, 2 wrong "
     "usage, 3 something could not be checked, or the fragments do not fit together",
-    failure=lambda message, _: failure_as_json(message),
+    failure=failure_as_json,
 )

@@ -125,7 +125,8 @@ def _verify_simply(args: argparse.Namespace) -> Verification:
                 import_module("ocigc.cli.output.verification")
                 from ocigc.verification.verify import verify_begun
 
-            return verify_begun(layout, begun, _options(args, ()), check, watch=progress)
+                check()
+            return verify_begun(layout, begun, _options(args, ()), watch=progress)
 
 
 def _spread(wanted: VerifyOptions, workers: Workers) -> Spread[Verification]:
@@ -210,10 +211,10 @@ def _verify_one(args: argparse.Namespace, wanted: VerifyOptions) -> Verification
         return Verification(0, 0, (), (), (), (), (), (), cut_off=str(error))
 
 
-def _failure(message: str, _: argparse.Namespace) -> str:
+def _failure(message: str, args: argparse.Namespace) -> str:
     from ocigc.cli.output.verification import failure_as_json
 
-    return failure_as_json(message)
+    return failure_as_json(message, args)
 
 
 COMMAND = Command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -122,19 +122,10 @@ def verify(
     return replace(result, seconds=round(time.monotonic() - began, 3))
 
 
-def verify_begun(
-    layout: Layout, begun: Begun, options: VerifyOptions, check: Callable[[], None], *, watch: Watcher = SILENT
-) -> Verification:
-    """Goes on with a verification of all blobs that has begun, unless `check` raises KeyboardInterrupt because an
-    interrupt has come. Raises as `verify`."""
-    blobs = len(begun.listing.store)
-    try:
-        check()
-        snapshot, result, _ = _verified(layout, options, frozenset(), watch, begun, begun=begun)
-    except KeyboardInterrupt:
-        result = Verification(0, 0, (), (), (), (), (), (), unchecked=blobs)
-    else:
-        result = _finished(snapshot, result, options, watch)
+def verify_begun(layout: Layout, begun: Begun, options: VerifyOptions, *, watch: Watcher = SILENT) -> Verification:
+    """Goes on with a verification of all blobs that has begun. Raises as `verify`."""
+    snapshot, result, _ = _verified(layout, options, frozenset(), watch, begun, begun=begun)
+    result = _finished(snapshot, result, options, watch)
     return replace(result, seconds=round(time.monotonic() - begun.clock, 3))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 from ocigc.cli import log, options
@@ -53,9 +54,10 @@ def code_of(result: Verification) -> int:
     return 0 if result.sound else 1
 
 
-def failure_as_json(message: str) -> str:
-    """The JSON answer of a run that failed."""
-    return json.dumps(_document(Verification(0, 0, (), (), (), (), (), [message]), ledger=False)) + "\n"
+def failure_as_json(message: str, args: Namespace) -> str:
+    """The JSON answer of a run that failed, or was `interrupted`."""
+    document = _document(Verification(0, 0, (), (), (), (), (), [message]), ledger=False)
+    return json.dumps(document | ({"Interrupted": True} if args.interrupted else {})) + "\n"
 
 
 def as_metrics(result: Verification) -> dict[str, int]:
