@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-    ENOUGH = 256, /* blobs in a row that are in memory */
+    ENOUGH = 32, /* blobs in a row that are in memory */
     BUFFER = 256 << 10,
 };
 

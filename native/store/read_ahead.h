@@ -1,8 +1,8 @@
 /* read_ahead.h - reads blobs of a queue before their turn comes, while they are not in memory.
  *
  * A thread that hashes waits for one blob at a time, which does not keep a disk busy. So a few more threads read ahead
- * of the queue, and the kernel keeps what they read. They stay within OCIGC_AHEAD bytes of the queue, begin with the
- * first blob that is not in memory, and pause after many that are. */
+ * of the queue, and the kernel keeps what they read. They stay within OCIGC_AHEAD bytes of the queue, begin when
+ * some blobs are not in memory, and pause after many that are. */
 #ifndef OCIGC_STORE_READ_AHEAD_H
 #define OCIGC_STORE_READ_AHEAD_H
 
@@ -40,7 +40,7 @@ struct ocigc_read_ahead {
 /* For a queue from which nothing was taken yet. Reading begins with ocigc_read_ahead_begin. */
 void ocigc_read_ahead_init(struct ocigc_read_ahead *ahead, const ocigc_store *store, const uint32_t *nodes,
                            const uint32_t *order, size_t count, const size_t *next);
-/* A blob that was taken from the queue is not in memory. */
+/* Some blobs that were taken from the queue are not in memory. */
 void ocigc_read_ahead_begin(struct ocigc_read_ahead *ahead);
 /* A blob was taken from the queue. */
 void ocigc_read_ahead_follow(struct ocigc_read_ahead *ahead, uint64_t size);

@@ -37,6 +37,7 @@ struct batch {
     struct ocigc_windows windows;
     struct blob blobs[OCIGC_LANES_MAX];
     uint32_t used;
+    uint16_t cold;  /* a bit for each of the last blobs that were looked at */
     size_t waiting; /* drawn, but not started for want of file descriptors; SIZE_MAX: none */
 };
 
@@ -204,14 +205,19 @@ static bool is_out_of_files(const struct ocigc_error *error)
     return error->os_errno == EMFILE || error->os_errno == ENFILE;
 }
 
-/* Tells the threads that read ahead about a blob. Asking for every small one whether it is in memory costs too much. */
-static void look_ahead(struct ocigc_verify_queue *queue, const struct blob *blob)
+/* Tells the threads that read ahead about a blob. They begin when a quarter of the last blobs were not in memory: the
+ * kernel may drop a page here and there at any time. Asking for every small blob costs too much. */
+static void look_ahead(struct batch *batch, const struct blob *blob)
 {
-    enum { SMALL = 64 << 10, EACH = 16 };
-    ocigc_read_ahead_follow(&queue->ahead, blob->stream.size);
-    if ((blob->stream.size >= SMALL || blob->position % EACH == 0) && blob->stream.size > 0 &&
-        !ocigc_is_in_memory(blob->stream.file, blob->stream.start))
-        ocigc_read_ahead_begin(&queue->ahead);
+    enum { SMALL = 64 << 10, EACH = 16, COLD = 4 };
+    struct ocigc_read_ahead *ahead = &batch->queue->ahead;
+    ocigc_read_ahead_follow(ahead, blob->stream.size);
+    if (blob->stream.size == 0 || (blob->stream.size < SMALL && blob->position % EACH != 0))
+        return;
+    bool is_cold = !ocigc_is_in_memory(blob->stream.file, blob->stream.start);
+    batch->cold = (uint16_t)(batch->cold << 1 | is_cold);
+    if (is_cold && __builtin_popcount(batch->cold) >= COLD)
+        ocigc_read_ahead_begin(ahead);
 }
 
 /* Starts a blob in the next lane. False if it has to wait until other files are closed. */
@@ -237,7 +243,7 @@ static bool start_blob(struct batch *batch, uint32_t position)
     blob->lane.blocks = 0;
     ocigc_stream_start(&blob->stream, blob->content.file, ocigc_blob_start(&blob->content),
                        (uint64_t)blob->content.status.st_size);
-    look_ahead(queue, blob);
+    look_ahead(batch, blob);
     ocigc_state_start(queue->algorithm, &blob->lane.state);
     if (queue->checksums != NULL)
         ocigc_xxh3_start(&blob->checksum);
