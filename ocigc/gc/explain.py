@@ -50,28 +50,29 @@ class Explanations(Iterable[Explanation]):
         kept = {each.position: each for each in plan.judged}
         size = max(plan.images.positions, default=-1) + 1
         pruned = flags(plan.pruned.positions, size)
-        has_name = flags(plan.images.of_kind(NameKind.NAMED, NameKind.FALLBACK).positions, size)
-        nameless = frozenset(plan.dangling.positions)
+        released = frozenset(plan.dangling.positions)
+        dangling = flags(plan.images.of_kind(NameKind.NAMELESS).positions, size)
+        for image in plan.images.of_kind(NameKind.DANGLING):
+            dangling[image.position] = image.dangling
         leaving = flags(plan.blobs, len(self._graph))
         images = plan.images.in_order()
         named = (Decision.STAYS, KeepReason.NOT_DANGLING.value, "")  # looking it up in the enum takes longer
         for position, target in zip(images.positions, images.targets(self._graph), strict=True):
-            if position in nameless:
+            if position in released:
                 by = plan.released.get(position, "")
                 yield position, Decision.LOSES_NAME, "in use by digest alone", by
             elif pruned[position]:
-                yield position, Decision.GOES, *self._taken(position, target, leaving, has_name)
+                yield position, Decision.GOES, *self._taken(position, target, leaving, dangling)
             elif (why := kept.get(position)) is not None:
                 yield position, Decision.STAYS, why.reason.value, why.by
             else:
                 yield position, *named
 
-    def _taken(self, position: int, target: int, leaving: bytearray, has_name: bytearray) -> tuple[str, str]:
+    def _taken(self, position: int, target: int, leaving: bytearray, dangling: bytearray) -> tuple[str, str]:
         subject = next(filter(leaving.__getitem__, self._relations.subjects.get(position, ())), None)
         if subject is not None:
             return "refers to an image that goes", self._graph.digest(subject)
-        dangling = not has_name[position] and self._plan.images[position].dangling
-        rule = "has no name, and is not in use" if dangling else "is not in use"
+        rule = "has no name, and is not in use" if dangling[position] else "is not in use"
         if target == NO_NODE:
             rule += "; its content is absent"
         elif not leaving[target]:

@@ -18,7 +18,7 @@ from ocigc.errors import printable
 from ocigc.gc.images import NameKind, name_kind
 from ocigc.image import Media
 from ocigc.inspect.growth import Fit
-from ocigc.inspect.overview_values import NOBODY, Amounts, Overview, RepositorySummary
+from ocigc.inspect.overview_values import NOBODY, Amounts, ImageSummary, Overview, RepositorySummary
 from ocigc.reference import DEFAULT_DOMAIN
 from ocigc.times import SECOND
 
@@ -30,6 +30,8 @@ _TROUBLES = 5  # of one unit
 RULES = "seed"
 """The rule set that a command uses by default."""
 _STATES = ("dangling", "referrer", "orphaned", "in use", "leased", "damaged", "incomplete", "absent")
+_IMAGE = ("tag", "repository", "unit", "created", "state", "fate", "why", "layout")
+_BITS = {state: 1 << bit for bit, state in enumerate(_STATES)}
 _ODD = 1 << 8
 _FALLBACK = 1 << 9
 _KINDS = ("layer", "manifest", "index", "config", "blob")
@@ -85,7 +87,6 @@ class _Document:
         }
         each = sorted(overview.repositories, key=lambda repository: -repository.size)
         self._large = frozenset((one.registry, one.name) for one in each[:_REPOSITORIES])
-        self._registries = _Table()
         self._repositories = _Table()
         self._reasons = _Table()
         self._layouts = _Table()
@@ -93,7 +94,8 @@ class _Document:
     def build(self, fit: Fit | None) -> dict[str, object]:
         overview, made = self._overview, self._made
         numbers = {old: new for new, old in enumerate(self._kept)}
-        columns = self._images(numbers)
+        columns, folded, usage = self._images(numbers), self._folded(numbers), self._usage()
+        registries, repositories = self._names()
         return {
             "layout": made.layout,
             "now": made.now / SECOND,
@@ -119,58 +121,61 @@ class _Document:
                 ],
                 "rest": _flat(overview.others_rest),
             },
-            "folded": self._folded(numbers),
+            "folded": folded,
             "foldedShared": self._folded_shared(),
-            "usage": self._usage(),
+            "usage": usage,
             "growth": growth_chart(overview, fit, made.now),
-            "registries": [printable(name) for name in self._registries],
-            "repositories": list(self._repositories),
-            "reasons": list(self._reasons),
-            "layouts": list(self._layouts) if made.recursive else [],
+            "registries": registries,
+            "repositories": repositories,
+            "reasons": [reasons and list(map(printable, reasons)) for reasons in self._reasons],
+            "layouts": list(map(printable, self._layouts)) if made.recursive else [],
             "argument": _argument(made.path),
             "options": _options(made),
         }
 
-    def _repository(self, registry: str, name: str) -> int:
-        # A familiar name leaves docker.io out.
-        label = name.removeprefix(f"{registry}/")
-        # Where repositories are paths, the registry is unknown.
-        unsaid = registry == DEFAULT_DOMAIN and self._made.recursive and not self._made.repository
-        number = self._registries("" if unsaid else registry)
-        return self._repositories((number, shown(label), shown(name)))
+    def _names(self) -> tuple[list[str], list[tuple[int, str, str]]]:
+        """The registries, and of each repository the registry and two names: within that, and in full."""
+        registries, repositories = _Table(), []
+        for registry, name in self._repositories:
+            # A familiar name leaves docker.io out.
+            label = name.removeprefix(f"{registry}/")
+            # Where repositories are paths, the registry is unknown.
+            unsaid = registry == DEFAULT_DOMAIN and self._made.recursive and not self._made.repository
+            repositories.append((registries("" if unsaid else registry), shown(label), shown(name)))
+        return list(map(printable, registries)), repositories
 
     def _usage(self) -> list[list[int]]:
         """What each repository has. If there is no room for all, the smallest are put together as one."""
         each = sorted(self._overview.repositories, key=lambda repository: -repository.size)
-        rows = [[self._repository(one.registry, one.name), *_figures(one)] for one in each[:_REPOSITORIES]]
+        rows = [[self._repositories((one.registry, one.name)), *_figures(one)] for one in each[:_REPOSITORIES]]
         rest = [_figures(one) for one in each[_REPOSITORIES:]]
         if rest:
-            rows.append([self._repository("", _SMALLER), *map(sum, zip(*rest, strict=True))])
+            rows.append([self._repositories(("", _SMALLER)), *map(sum, zip(*rest, strict=True))])
         return rows
 
     def _images(self, numbers: dict[int, int]) -> dict[str, list[object]]:
-        columns: dict[str, list[object]] = {
-            key: [] for key in ("tag", "repository", "unit", "created", "state", "fate", "why", "layout")
-        }
-        for image in self._overview.images:
-            if image.unit not in numbers:
-                continue
-            record = image.usage.image
-            suffix = "" if record.dangling else record.familiar.removeprefix(image.repository)
-            said = set(states(image, self._overview))
-            columns["tag"].append(shown(suffix))
-            columns["repository"].append(self._repository(image.registry, image.repository))
-            columns["unit"].append(numbers[image.unit])
-            columns["created"].append(_seconds(record.created))
-            bits = sum(1 << bit for bit, each in enumerate(_STATES) if each in said)
-            fallback = name_kind(record.names) == NameKind.FALLBACK
-            columns["state"].append(bits | _ODD * image.odd | _FALLBACK * fallback)
-            columns["fate"].append(int(image.fate))
-            columns["why"].append(self._reasons(image.reasons and tuple(map(printable, image.reasons))))
-            columns["layout"].append(self._layouts(printable(image.layout)))
+        rows = [self._image(image, numbers[image.unit]) for image in self._overview.images if image.unit in numbers]
+        columns = {name: [row[place] for row in rows] for place, name in enumerate(_IMAGE)}
         if not self._made.recursive:
             del columns["layout"]
         return columns
+
+    def _image(self, image: ImageSummary, unit: int) -> tuple[object, ...]:
+        """What `_IMAGE` names."""
+        record = image.usage.image
+        suffix = "" if record.dangling else record.familiar.removeprefix(image.repository)
+        bits = sum(map(_BITS.__getitem__, states(image, self._overview)))
+        fallback = name_kind(record.names) == NameKind.FALLBACK
+        return (
+            shown(suffix),
+            self._repositories((image.registry, image.repository)),
+            unit,
+            _seconds(record.created),
+            bits | _ODD * image.odd | _FALLBACK * fallback,
+            int(image.fate),
+            self._reasons(image.reasons),
+            self._layouts(image.layout),
+        )
 
     def _units(self, numbers: dict[int, int]) -> dict[str, list[Any]]:
         units = [self._overview.units[number] for number in numbers]
@@ -261,7 +266,7 @@ class _Document:
                 continue
             known = (image.registry, image.repository) in self._large
             place = (image.registry, image.repository) if known else ("", _SMALLER)
-            key = self._repository(*place), int(image.fate)
+            key = self._repositories(place), int(image.fate)
             amount = found.setdefault(key, [0, 0])
             amount[0] += 1
             if image.unit not in seen:
