@@ -2,8 +2,8 @@
 
 `@frozen` does what `@dataclass(frozen=True, slots=True)` does, and is for modules that a small command loads. A
 dataclass takes half a millisecond to make, because six functions are compiled for it (and `inspect` is loaded first),
-and a dry run has fifty such classes. Here only `__init__` is compiled. Fields cannot be inherited or keyword-only. To
-`dataclasses.fields`, `replace` and `asdict` these are dataclasses too.
+and a dry run has fifty such classes. Here only `__init__` is compiled, when the first object is made. Fields cannot be
+inherited or keyword-only. To `dataclasses.fields`, `replace` and `asdict` these are dataclasses too.
 """
 
 from __future__ import annotations
@@ -70,8 +70,13 @@ def frozen(cls: type[T]) -> type[T]:
     }
     metaclass: Any = type(cls)
     made = metaclass(cls.__name__, cls.__bases__, {**members, **body})
-    made.__init__ = _init(made, names, defaults)
-    made.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
+
+    def first(self: Any, *arguments: Any, **named: Any) -> None:
+        made.__init__ = _init(made, names, defaults)
+        made.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
+        made.__init__(self, *arguments, **named)
+
+    made.__init__ = first
     return made  # type: ignore[no-any-return]
 
 

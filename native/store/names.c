@@ -5,15 +5,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Large enough that system calls and waking the next thread cost nothing, small enough that the threads end
- * together. */
-enum { BUFFER_BYTES = 512 << 10 };
-/* Blocks of 512 bytes: of one buffer of names, the disk gives some thousand of them, or a few. */
-enum { COLD_BLOCKS = 256 };
+/* Large enough that system calls and waking the next thread cost nothing, small enough that the threads end together.
+ * The first buffers are smaller, so that the names of a small directory are shared too. */
+enum { BUFFER_BYTES = 512 << 10, FIRST_BYTES = 64 << 10 };
+/* Blocks of 512 bytes: of the first buffer of names, the disk gives more than a hundred of them, or a few. */
+enum { COLD_BLOCKS = 32 };
 
 void ocigc_directory_init(struct ocigc_directory *directory, int descriptor)
 {
-    *directory = (struct ocigc_directory){.descriptor = descriptor};
+    *directory = (struct ocigc_directory){.descriptor = descriptor, .size = FIRST_BYTES};
     pthread_mutex_init(&directory->lock, NULL);
 }
 
@@ -42,12 +42,14 @@ static long blocks_read(void)
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_inblock : 0;
 }
 
-static ssize_t list(const struct ocigc_directory *directory, char *buffer)
+static ssize_t list(struct ocigc_directory *directory, char *buffer)
 {
     ssize_t length;
     do
-        length = getdents64(directory->descriptor, buffer, BUFFER_BYTES);
+        length = getdents64(directory->descriptor, buffer, directory->size);
     while (length < 0 && errno == EINTR);
+    if (directory->size < BUFFER_BYTES)
+        directory->size *= 2;
     return length;
 }
 

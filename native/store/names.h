@@ -13,6 +13,7 @@ struct ocigc_directory {
     int descriptor;
     pthread_mutex_t lock;
     bool is_begun;
+    size_t size; /* of the next buffer of names */
     struct ocigc_list_ahead ahead;
 };
 
