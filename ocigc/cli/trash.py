@@ -138,7 +138,7 @@ def _rows(run: Trashed) -> Iterator[list[str]]:
 
 
 def _expires(each: Trashed) -> str:
-    return "" if each.journal.expires is None else format_rfc3339(each.journal.expires)
+    return "" if each.kept_until is None else format_rfc3339(each.kept_until)
 
 
 def _as_json(each: Trashed) -> dict[str, object]:

@@ -37,6 +37,8 @@ def reason(error: OSError) -> str:
         return "not a directory; put the directory itself in its place, or move away what is there"
     if error.errno == errno.EPERM:
         return f"{error.strerror}: it may be immutable or append-only (see lsattr)"
+    if error.errno == errno.EBUSY:
+        return f"{error.strerror}: it may be a mount of its own; unmount it"
     if error.errno == errno.EISDIR:
         return "a directory, not a plain file; move it away"
     return error.strerror or str(error)

@@ -20,7 +20,8 @@ from ocigc.layout.dirfd import Dir, is_full, naming
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.times import SECOND, Duration, nanoseconds
 
-_NAME = "lock"
+NAME = "lock"
+"""The file of the lock, in the state directory."""
 _RETRY = SECOND // 10
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -96,10 +97,10 @@ def _locked(
         try:
             if not _acquire(lock.fd, operation, deadline) and operation == fcntl.LOCK_EX:
                 raise Refused(
-                    f"{layout.path}/{STATE}/{_NAME}: the file system has no locks, so that two runs could not exclude "
+                    f"{layout.path}/{STATE}/{NAME}: the file system has no locks, so that two runs could not exclude "
                     "each other: run it on the machine that has the files, or mount it with locks; nothing was changed"
                 )
-            if _has_name(lock.fd, layout.dir, STATE, _NAME):
+            if _has_name(lock.fd, layout.dir, STATE, NAME):
                 yield lock
                 return
         finally:
@@ -119,8 +120,8 @@ def _has_name(fd: int, directory: Dir, *path: str) -> bool:
 def _remove_unused(layout: Layout, state: Dir) -> None:
     """Removes a state directory that has nothing but the lock, which this process has exclusively."""
     with suppress(OSError):
-        if state.names() == [_NAME]:
-            state.remove(_NAME)
+        if state.names() == [NAME]:
+            state.remove(NAME)
             os.rmdir(STATE, dir_fd=layout.fd)
 
 
@@ -165,12 +166,12 @@ def _open_lock(layout: Layout) -> tuple[Dir, int] | None:
         state = layout.dir.below(STATE)
     except FileNotFoundError:
         return None
-    path = f"{layout.path}/{STATE}/{_NAME}"
+    path = f"{layout.path}/{STATE}/{NAME}"
     try:
         with naming(path):
             with suppress(FileExistsError):
-                state.write(_NAME, b"", like)
-            fd = os.open(_NAME, _OPEN, dir_fd=state.fd)
+                state.write(NAME, b"", like)
+            fd = os.open(NAME, _OPEN, dir_fd=state.fd)
         _check_plain(fd, path)
     except BaseException as error:
         state.close()
@@ -194,7 +195,7 @@ def _find_lock(layout: Layout) -> _Lock:
     except OSError:
         raise _NoLock from None
     try:
-        return _Lock(state, os.open(_NAME, _READ, dir_fd=state.fd), is_new=False)
+        return _Lock(state, os.open(NAME, _READ, dir_fd=state.fd), is_new=False)
     except OSError:
         state.close()
         raise _NoLock from None

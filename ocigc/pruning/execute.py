@@ -79,6 +79,7 @@ def execute(
         entries = len(wanted.removed) + len(wanted.renamed)
         size = needed(snapshot, entries, len(to_delete), len(unlease))
         with asking_for(layout, size, needed_files(len(unlease))):
+            preflight.check_state(layout, state)
             if wanted.removed or wanted.renamed:
                 preflight.check_index(layout, state)
             if terms.expires is not None:

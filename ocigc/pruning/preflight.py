@@ -22,7 +22,7 @@ from itertools import islice
 from ocigc.digest import ENCODED_LENGTHS, Digest
 from ocigc.errors import Refused
 from ocigc.gc.plan import Plan
-from ocigc.layout import docker_list, label_files
+from ocigc.layout import docker_list, label_files, lock
 from ocigc.layout.dirfd import Dir, is_full
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.snapshot import Snapshot
@@ -52,7 +52,7 @@ def check(layout: Layout, state: Dir, store: Store, to_delete: Sequence[int]) ->
     """
     for top, algorithm, name in _leaving(layout, store, to_delete):
         with refusing(f"{layout.path}/{top}/{algorithm}", _REASONS), layout.dir.below(top, algorithm) as directory:
-            _try_to_remove(directory, name)
+            try_to_remove(directory, name)
             there_and_back(state, directory)
 
 
@@ -61,7 +61,7 @@ def check_index(layout: Layout, state: Dir) -> None:
     if not on_one_mount(state, layout.dir):
         raise Refused(f"{layout.path}/{INDEX}: {_REASONS[errno.EXDEV]}; nothing was changed")
     try:
-        _try_to_remove(layout.dir, INDEX)
+        try_to_remove(layout.dir, INDEX)
         if _is_mount(layout.dir, INDEX):
             raise OSError(errno.EBUSY, "it is a mount of its own: mount the directory instead")
     except OSError as error:
@@ -69,11 +69,21 @@ def check_index(layout: Layout, state: Dir) -> None:
         raise Refused(f"{layout.path}/{INDEX}: it cannot be replaced: {reason}; nothing was changed") from None
 
 
+def check_state(layout: Layout, state: Dir) -> None:
+    """Raises Refused where files cannot be made in the state directory, or removed from it."""
+    with refusing(f"{layout.path}/{STATE}", _REASONS):
+        try_to_remove(state, lock.NAME)
+
+
 def check_trash(layout: Layout, state: Dir) -> None:
     """Raises Refused where a run cannot be moved from the state directory to the trash. Raises OSError."""
     with suppress(FileNotFoundError), state.below(TRASH) as trash:
         if not on_one_mount(state, trash):
             raise Refused(f"{layout.path}/{STATE}/{TRASH}: {_REASONS[errno.EXDEV]}; nothing was changed")
+        # No probe, which could not be removed if the trash is append-only; runs can come into such a one.
+        if not os.access(".", os.W_OK, dir_fd=trash.fd, effective_ids=True):
+            what = "nothing can be put there: read-only, not yours, or immutable (see lsattr)"
+            raise Refused(f"{layout.path}/{STATE}/{TRASH}: {what}; nothing was changed")
 
 
 def clean(layout: Layout, state: Dir) -> None:
@@ -116,7 +126,8 @@ def refusing(path: str, reasons: Mapping[int, str]) -> Iterator[None]:
         raise Refused(f"{path}: {reason}; nothing was changed") from None
 
 
-def _try_to_remove(directory: Dir, name: str) -> None:
+def try_to_remove(directory: Dir, name: str) -> None:
+    """Raises OSError where a plain file cannot be removed from a directory. The file stays."""
     with suppress(NotADirectoryError, FileNotFoundError):
         if stat.S_ISREG(directory.stat(name).st_mode):
             # The kernel checks the permission before it notices that this is not a directory.

@@ -82,12 +82,16 @@ def empty_trash(
         found = trash.runs(state)
         for identity in identities:
             named(found, identity, layout.path)
-        gone = [each for each in found if not identities or each.id in identities]
-        for each in gone:
-            trash.remove(state, each.id)
-        if gone:
-            freed = sum(each.size for each in gone)
-            history.append(layout, state, journal.new_id(), "trash empty", {"freed": freed}, watch)
+        gone: list[Trashed] = []
+        try:
+            for each in found:
+                if not identities or each.id in identities:
+                    trash.remove(state, each.id)
+                    gone.append(each)
+        finally:
+            if gone:
+                freed = sum(each.size for each in gone)
+                history.append(layout, state, journal.new_id(), "trash empty", {"freed": freed}, watch)
     return gone
 
 
@@ -124,7 +128,8 @@ def restore(
             room = restore_preflight.needed_later(layout, record, labels)
             size = restore_preflight.needed_in_all(record, wanted, room)
             with asking_for(layout, size, restore_preflight.needed_files(labels)):
-                restore_preflight.check(layout, state, places)
+                preflight.check_state(layout, state)
+                restore_preflight.check(layout, state, record, places)
                 run_directory.open_restore(state, layout, record, wanted, room)
             try:
                 with state.below(RUN) as directory:

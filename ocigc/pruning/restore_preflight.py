@@ -17,7 +17,7 @@ from ocigc.layout.blob_check import has_blob
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.pruning import trash
-from ocigc.pruning.journal import RestoreJournal, naming_run
+from ocigc.pruning.journal import JOURNAL, RestoreJournal, naming_run
 from ocigc.pruning.preflight import (
     BLOCK,
     JOURNAL_SIZE,
@@ -28,6 +28,7 @@ from ocigc.pruning.preflight import (
     on_one_mount,
     refusing,
     there_and_back,
+    try_to_remove,
 )
 from ocigc.pruning.run_directory import TRASH
 
@@ -72,8 +73,13 @@ def _files_of(run: Dir, digests: Collection[tuple[str, str]]) -> Iterator[tuple[
                 yield place
 
 
-def check(layout: Layout, state: Dir, places: Iterable[tuple[str, str]]) -> None:
-    """Raises Refused where files cannot be moved into one of the directories, and OSError on a full disk."""
+def check(layout: Layout, state: Dir, record: RestoreJournal, places: Iterable[tuple[str, str]]) -> None:
+    """Raises Refused where files cannot be moved into one of the directories, or the trash cannot remember what has
+    been restored. Raises OSError on a full disk.
+    """
+    path = trash.path_of(record.run)
+    with refusing(f"{layout.path}/{path}", _REASONS), state.below(TRASH, record.run) as run:
+        try_to_remove(run, JOURNAL)
     for top, algorithm in places:
         with refusing(f"{layout.path}/{top}/{algorithm}", _REASONS), suppress(FileNotFoundError):
             with layout.dir.below(top, algorithm) as directory:

@@ -41,9 +41,11 @@ TRASH = "trash"
 REPAIR = "repair"
 """A blob that is being copied in."""
 UNLEASED = "unleased"
+DISCARDED = "discarded"
+"""What is being removed for good, in the state directory and in the trash."""
 
 _DRAFT = "draft"
-_DISCARDED = "discarded"
+_TRASH_PLACE = f"{STATE}/{TRASH}"
 _BEFORE = "index.before"
 _TO_DELETE = "to-delete"
 _TO_DELETE_OF_0_1 = "doomed"
@@ -60,7 +62,7 @@ def check(state: Dir, path: str) -> None:
     """Raises Refused where anything but a directory has the name of a directory of runs; `path` is that of the state
     directory.
     """
-    for name in (RUN, TRASH, _DRAFT, _DISCARDED):
+    for name in (RUN, TRASH, _DRAFT, DISCARDED):
         with naming(f"{path}/{name}"), suppress(FileNotFoundError):
             state.below(name).close()
 
@@ -250,7 +252,7 @@ def close(state: Dir, journal: Journal) -> None:
     and Refused.
     """
     if journal.expires is not None:
-        with naming(f"{STATE}/{TRASH}/{journal.id}"), state.ensure(TRASH, mode=_PRIVATE) as trash:
+        with naming(f"{_TRASH_PLACE}/{journal.id}"), state.ensure(TRASH, mode=_PRIVATE) as trash:
             state.rename(RUN, trash, journal.id)
             trash.sync()
         state.sync()
@@ -262,25 +264,30 @@ def discard(state: Dir) -> None:
     Refused.
     """
     if pending(state):
-        _purge(state, _DISCARDED)
-        state.rename(RUN, state, _DISCARDED)
+        _purge(state, DISCARDED)
+        state.rename(RUN, state, DISCARDED)
         state.sync()
-    for name in (_DISCARDED, _DRAFT):
+    for name in (DISCARDED, _DRAFT):
         _purge(state, name)
+    with suppress(FileNotFoundError), state.below(TRASH) as trash:
+        _purge(trash, DISCARDED, _TRASH_PLACE)
     state.remove(REPAIR)
 
 
-def _purge(state: Dir, name: str) -> None:
-    """Removes a directory that nothing needs any more. Raises Refused and OSError."""
+def _purge(parent: Dir, name: str, path: str = STATE) -> None:
+    """Removes a directory that nothing needs any more; `path` is that of its parent. Raises Refused and OSError."""
     try:
-        purge(state.fd, name)
+        purge(parent.fd, name)
     except Refused as error:
-        raise Refused(f"{STATE}/{name}: {error}; nothing needs it any more: remove it") from error
+        raise Refused(f"{path}/{name}: {error}; nothing needs it any more: remove it") from error
 
 
 def being_freed(state: Dir) -> int:
-    """The bytes that a complete run has not freed yet. Raises OSError."""
-    return _size_below(state, _DISCARDED, 3)
+    """The bytes that complete runs, and runs from the trash, have not freed yet. Raises OSError."""
+    freed = _size_below(state, DISCARDED, 3)
+    with suppress(FileNotFoundError), state.below(TRASH) as trash:
+        freed += _size_below(trash, DISCARDED, 3)
+    return freed
 
 
 def _size_below(parent: Dir, name: str, depth: int) -> int:
@@ -297,12 +304,11 @@ def _size_below(parent: Dir, name: str, depth: int) -> int:
 
 
 def forget(state: Dir, identity: str) -> None:
-    """Removes a run from the trash. One rename does it, so that the trash never has half a run. Raises OSError and
-    Refused.
+    """Removes a run from the trash. One rename does it, so that the trash never has half a run; it stays within the
+    trash, which may be a mount of its own. Raises OSError and Refused.
     """
-    _purge(state, _DISCARDED)
     with state.below(TRASH) as trash:
-        trash.rename(identity, state, _DISCARDED)
+        _purge(trash, DISCARDED, _TRASH_PLACE)
+        trash.rename(identity, trash, DISCARDED)
         trash.sync()
-    state.sync()
-    _purge(state, _DISCARDED)
+        _purge(trash, DISCARDED, _TRASH_PLACE)

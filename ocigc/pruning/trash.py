@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from ocigc.digest import Digest
+from ocigc.digest import ENCODED_LENGTHS, Digest
 from ocigc.errors import MalformedError, Refused, Remedy, printable
 from ocigc.image import ImageRecord
 from ocigc.layout.dirfd import Dir, naming
@@ -22,7 +23,7 @@ from ocigc.layout.layout import STATE, Layout
 from ocigc.native import NEVER
 from ocigc.pruning import journal, run_directory
 from ocigc.pruning.index_merge import missing_entries
-from ocigc.pruning.journal import Journal, without
+from ocigc.pruning.journal import Journal, naming_run, without
 from ocigc.pruning.put_back import blobs_in, is_back
 from ocigc.pruning.run_directory import TRASH
 from ocigc.strict_json import parse_json
@@ -37,11 +38,13 @@ _STAYED = 3600 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Trashed:
-    """A run in the trash: the images that it removed, and its blobs. `size` is in bytes. `restored` are the positions,
-    in the index before, of the entries that came back at the instant `restored_at`.
+    """A run in the trash: the images that it removed, and its blobs. `size` is in bytes. The trash keeps it until the
+    instant `kept_until`. `restored` are the positions, in the index before, of the entries that came back at the
+    instant `restored_at`.
     """
 
     journal: Journal
+    kept_until: int | None
     images: Sequence[ImageRecord]
     blobs: int
     size: int
@@ -72,7 +75,7 @@ def path_of(identity: str) -> str:
 def names(state: Dir) -> list[str]:
     """The ids of the runs in the trash. Raises Refused where the trash has anything else in it."""
     with naming(f"{STATE}/{TRASH}"):
-        found = state.names_below(TRASH)
+        found = [name for name in state.names_below(TRASH) if name != run_directory.DISCARDED]
     if len(found) > _MOST_RUNS:
         raise Refused(f"{STATE}/{TRASH}: more than {_MOST_RUNS:,} runs", Remedy.EMPTY_TRASH)
     for name in found:
@@ -105,7 +108,7 @@ def _trashed(run: Dir, record: Journal) -> Trashed:
     sizes = [status.st_size for _, status in _blobs(run, record.id)]
     restored, at = _restored(run)
     removed = [image for image in images if changed.intersection(image.entries)]
-    return Trashed(record, removed, len(sizes), sum(sizes), restored, at)
+    return Trashed(record, _kept_until(run, record), removed, len(sizes), sum(sizes), restored, at)
 
 
 def read_before(run: Dir, record: Journal) -> bytes:
@@ -139,16 +142,68 @@ def note_restored(state: Dir, identity: str, positions: Iterable[int], now: int)
         run.replace(_RESTORED, json.dumps(document).encode(), run.stat(journal.JOURNAL))
 
 
+def _kept_until(run: Dir, record: Journal) -> int | None:
+    """Until when the trash keeps a run: its time is counted from when the last blob came into it. Raises Refused."""
+    if record.expires is None:
+        return None
+    return min(record.expires + max(0, _filled(run, record) - record.started), NEVER)
+
+
+def _filled(run: Dir, record: Journal) -> int:
+    """When the last blob came into the directory of a run, or when the run started."""
+    times = (os.fstat(directory.fd).st_mtime_ns for directory in _blob_directories(run, record))
+    return max(record.started, *times)
+
+
+def _blob_directories(run: Dir, record: Journal) -> Iterator[Dir]:
+    with naming_run(path_of(record.id)):
+        for algorithm in ENCODED_LENGTHS:
+            with suppress(FileNotFoundError, NotADirectoryError), run.below("blobs", algorithm) as directory:
+                yield directory
+
+
+def is_over(run: Dir, record: Journal, now: int) -> bool:
+    """Whether the time of a run in the trash is over at the instant `now`. Raises Refused."""
+    return _has_ended(run, record, now) and not _clock_was_behind(run, record, now)
+
+
+def _has_ended(run: Dir, record: Journal, now: int) -> bool:
+    until = _kept_until(run, record)
+    return until is not None and until < now
+
+
+def _clock_was_behind(run: Dir, record: Journal, now: int) -> bool:
+    """Whether a blob is younger than its removal. Then nobody knows how long the run has been in the trash. A blob of
+    the future proves nothing.
+    """
+    filled = _filled(run, record)
+    with naming_run(path_of(record.id)):
+        return any(
+            filled < directory.stat(name).st_mtime_ns <= now
+            for directory in _blob_directories(run, record)
+            for name in directory.names()
+        )
+
+
+def _count_from(run: Dir, record: Journal, now: int) -> None:
+    """Lets the time of a run in the trash begin at the instant `now`."""
+    with naming(path_of(record.id)):
+        for directory in _blob_directories(run, record):
+            os.utime(directory.fd, ns=(now, now))
+
+
 def remove_old(layout: Layout, state: Dir, now: int) -> None:
-    """Removes the runs whose time is over at the instant `now`, and those that have been restored and have stayed.
-    Raises Refused.
+    """Removes the runs whose time is over at the instant `now`, and those that have been restored and have stayed. If
+    the clock was behind when a run was made, its time begins at `now`. Raises Refused.
     """
     index: Index | None = None
     over = []
     for run, record in journals(state):
-        if record.expires is not None and record.expires < now:
+        if is_over(run, record, now):
             over.append(record.id)
             continue
+        if _has_ended(run, record, now):
+            _count_from(run, record, now)
         restored, at = _restored(run)
         if at is not None and at + _STAYED < now and restored.issuperset(_positions(record)):
             index = index or layout.read_index()

@@ -125,8 +125,8 @@ def _expired_trash(layout: Layout, now: int) -> tuple[list[str], list[str]]:
     expired: list[str] = []
     try:
         with suppress(FileNotFoundError), layout.dir.below(STATE) as state:
-            for _, record in trash.journals(state):
-                if record.expires is not None and record.expires < now:
+            for run, record in trash.journals(state):
+                if trash.is_over(run, record, now):
                     expired.append(record.id)
     except OSError as error:
         return expired, [f"{STATE}: {reason(error)}"]

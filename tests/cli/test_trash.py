@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from tests.helpers.command import ocigc, refused
 from tests.helpers.layouts import LayoutWriter, snapshot
 
 PRUNE = ("prune", "--all", "--force", "--grace", "0s", "--allow-empty", "--trash", "7d")
+
+DAY = 24 * 3600  # seconds
 
 
 @pytest.fixture
@@ -427,6 +430,60 @@ def test_trash_expires(layout: LayoutWriter) -> None:
     assert ocigc("prune", "--force", layout.path).code == 0
     assert ocigc("trash", "ls", "--format", "json", layout.path).json == []
     assert {path.name for path in (layout.path / ".ocigc").iterdir()} == {"lock", "trash", "history.jsonl"}
+
+
+def test_the_time_of_a_trash_begins_when_the_last_blob_has_come(layout: LayoutWriter) -> None:
+    """The clock was set forward during the run, for example because the network time came in."""
+    run = made_at_the_beginning_of_time(layout)
+    blobs = run / "blobs" / "sha256"
+    os.utime(blobs, (time.time() - 5 * DAY, time.time() - 5 * DAY))
+    for blob in blobs.iterdir():
+        os.utime(blob, (0, 0))
+    assert ocigc("prune", "--force", layout.path).code == 0
+    assert run.exists()
+    (kept,) = ocigc("trash", "ls", "--format", "json", layout.path).json
+    assert days_left(kept) == pytest.approx(2, abs=0.1)
+    os.utime(blobs, (time.time() - 8 * DAY, time.time() - 8 * DAY))
+    assert "expired" in ocigc("check", layout.path).out
+    assert ocigc("prune", "--force", layout.path).code == 0
+    assert not run.exists()
+
+
+def test_a_trash_that_was_made_while_the_clock_was_behind_stays(layout: LayoutWriter) -> None:
+    """Nobody knows how old it is: its blobs are younger than their removal. So its time begins when this is noticed."""
+    run = made_at_the_beginning_of_time(layout)
+    assert "expired" not in ocigc("check", layout.path).out
+    for _ in range(2):
+        assert ocigc("prune", "--force", layout.path).code == 0
+        assert run.exists()
+    (kept,) = ocigc("trash", "ls", "--format", "json", layout.path).json
+    assert days_left(kept) == pytest.approx(7, abs=0.1)
+    assert ocigc("restore", layout.path).code == 0
+    assert ocigc("verify", layout.path).code == 0
+
+
+def test_a_blob_of_the_future_does_not_keep_its_trash(layout: LayoutWriter) -> None:
+    run = made_at_the_beginning_of_time(layout)
+    for blob in (run / "blobs" / "sha256").iterdir():
+        os.utime(blob, (time.time() + DAY, time.time() + DAY))
+    assert ocigc("prune", "--force", layout.path).code == 0
+    assert not run.exists()
+
+
+def made_at_the_beginning_of_time(layout: LayoutWriter) -> Path:
+    """The only run in the trash, as if the clock had said 1970 when it was made."""
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (run,) = (layout.path / ".ocigc" / "trash").iterdir()
+    journal = json.loads((run / "journal.json").read_text())
+    journal["expires"] -= journal["started"]
+    journal["started"] = 0
+    (run / "journal.json").write_text(json.dumps(journal))
+    os.utime(run / "blobs" / "sha256", (0, 0))
+    return run
+
+
+def days_left(run: dict[str, str]) -> float:
+    return (datetime.fromisoformat(run["KeptUntil"]).timestamp() - time.time()) / DAY
 
 
 def test_without_trash_nothing_is_kept(layout: LayoutWriter) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -246,12 +247,83 @@ def test_what_cannot_be_freed_is_named_and_blocks_nothing_for_ever(layout: Layou
     assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
     (blobs,) = layout.path.glob(".ocigc/trash/*/blobs")
     attribute(blobs, "+i")
-    place = layout.path / ".ocigc" / "discarded"
+    place = ".ocigc/trash/discarded"
     try:
         for _ in range(2):
             done = ocigc("trash", "empty", "--force", layout.path)
-            refused(done, 3, ".ocigc/discarded: cannot remove blobs/sha256", "nothing needs it any more: remove it")
+            refused(done, 3, f"{place}: cannot remove blobs/sha256", "nothing needs it any more: remove it")
     finally:
-        attribute(place / "blobs", "-i")
-    shutil.rmtree(place)
+        attribute(layout.path / place / "blobs", "-i")
+    shutil.rmtree(layout.path / place)
     assert ocigc(*PRUNE, layout.path).code == 0
+
+
+@pytest.mark.parametrize("kind", ["bind", "tmpfs"])
+def test_a_trash_on_another_mount_can_be_emptied(
+    layout: LayoutWriter, tmp_path: Path, mount: Callable[..., None], kind: str
+) -> None:
+    """By hand, and by a prune once its time is over."""
+    assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
+    layout.tag(layout.image("next", ["next"]), "example.com/next:1")
+    assert ocigc("rm", "--force", "--trash", "1ns", layout.path, "example.com/next:1").code == 0
+    trash, aside = layout.path / ".ocigc" / "trash", tmp_path / "aside"
+    if kind == "tmpfs":
+        shutil.copytree(trash, aside)
+        mount("-t", "tmpfs", "tmpfs", trash)
+        shutil.copytree(aside, trash, dirs_exist_ok=True)
+    else:
+        mount("--bind", trash, trash)
+    assert len(ocigc("trash", "ls", "--format", "json", layout.path).json) == 2
+    time.sleep(0.01)
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (run,) = trash.iterdir()
+    (trash / "discarded" / "blobs").mkdir(parents=True)  # a command was killed here
+    assert [each["Run"] for each in ocigc("trash", "ls", "--format", "json", layout.path).json] == [run.name]
+    emptied = ocigc("trash", "empty", "--force", layout.path)
+    assert (emptied.code, emptied.err, list(trash.iterdir())) == (0, "", [])
+
+
+@pytest.mark.parametrize("flag", ["i", "a"])
+def test_a_run_in_the_trash_that_cannot_be_written_to_is_known_before_a_restore(
+    layout: LayoutWriter, flag: str
+) -> None:
+    """The trash has to remember what has been restored."""
+    assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
+    (run,) = (layout.path / ".ocigc" / "trash").iterdir()
+    before = snapshot(layout.path)
+    attribute(run, f"+{flag}")
+    try:
+        refused(ocigc("restore", layout.path), 3, f".ocigc/trash/{run.name}", "lsattr", "nothing was changed")
+        assert (snapshot(layout.path), (layout.path / ".ocigc" / "run").exists()) == (before, False)
+    finally:
+        attribute(run, f"-{flag}")
+    assert ocigc("restore", layout.path).code == 0
+
+
+def test_an_immutable_trash_is_known_before(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
+    layout.tag(layout.image("next", ["next"]))
+    before, history = snapshot(layout.path), (layout.path / ".ocigc" / "history.jsonl").read_text()
+    attribute(layout.path / ".ocigc" / "trash", "+i")
+    try:
+        done = ocigc(*PRUNE, "--trash", "1h", layout.path)
+        refused(done, 3, ".ocigc/trash: nothing can be put there", "lsattr", "nothing was changed")
+        assert "rolled back" not in done.err
+    finally:
+        attribute(layout.path / ".ocigc" / "trash", "-i")
+    assert (snapshot(layout.path), (layout.path / ".ocigc" / "history.jsonl").read_text()) == (before, history)
+
+
+@pytest.mark.parametrize("flag", ["i", "a"])
+def test_the_state_directory_is_named_if_nothing_can_be_removed_from_it(layout: LayoutWriter, flag: str) -> None:
+    assert ocigc(*PRUNE, "--trash", "1h", layout.path).code == 0
+    layout.tag(layout.image("next", ["next"]))
+    state = layout.path / ".ocigc"
+    names = sorted(path.name for path in state.iterdir())
+    attribute(state, f"+{flag}")
+    try:
+        for command in (PRUNE, ("restore",)):
+            refused(ocigc(*command, layout.path), 3, f"{state}: ", "lsattr", "nothing was changed")
+        assert sorted(path.name for path in state.iterdir()) == names
+    finally:
+        attribute(state, f"-{flag}")
