@@ -95,7 +95,7 @@ def run_options(args: argparse.Namespace, asked: Request) -> PruneOptions:
         trash=args.trash,
         wait=args.wait,
         in_use_strict=args.in_use_strict,
-        shared_with=tuple(map(os.path.abspath, args.shared_with)),
+        shared_with=tuple(path and os.path.abspath(path) for path in args.shared_with),
     )
 
 

@@ -42,12 +42,13 @@ class Peer:
     `needs` are the digests of all that it needs and lacks; None until they have been read. If some of these cannot be
     known, `unknown` says why; `damage` does so for what a damaged manifest needs. With `has_blobs`, it has blobs that
     are not damaged; otherwise it shares the blobs of others. If it is `blind`, its blobs cannot be read, and what its
-    entries name is needed.
+    entries name is needed. Unless it is `expected`, it may be an empty directory, which needs nothing.
     """
 
     name: str
     open: Callable[[], Layout]
     open_directory: Callable[[], Dir]
+    expected: bool = False
     needs: frozenset[Digest] | None = None
     unknown: str = ""
     damage: str = ""
@@ -77,7 +78,7 @@ class Peer:
             self.unknown = str(error)
             self.needs = frozenset()
             with suppress(OSError), self.open_directory() as directory:
-                if not any(map(directory.exists, (INDEX, LEASES, LABELS))):
+                if not (self.expected or any(map(directory.exists, (INDEX, LEASES, LABELS)))):
                     self.unknown = ""  # it is about to be written, or was removed: it names nothing
                 self.needs = mentioned(directory)
                 self.has_blobs = _has_blobs(directory, files=bool(self.needs))
@@ -218,7 +219,8 @@ def content_reader(peers: Iterable[Peer]) -> ReadContent:
 
 def _at(path: str) -> Peer:
     with suppress(ValueError):
-        peer = Peer(printable(path), lambda: Layout(path), lambda: Dir.at(path))
+        # An empty directory may be one where nothing is mounted.
+        peer = Peer(printable(path), lambda: Layout(path), lambda: Dir.at(path), expected=True)
         try:
             peer.open_directory().close()
         except OSError as error:

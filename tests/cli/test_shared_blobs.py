@@ -268,9 +268,21 @@ def test_shared_with_a_layout_that_needs_blobs(tmp_path: Path) -> None:
     assert ocigc("prune", "--force", "--grace", "0s", *arguments).code == 0
     assert has(a, blobs)
     refused(ocigc("prune", "-n", "--shared-with", tmp_path / "none", a.path), 2, "none")
+    refused(ocigc("prune", "-n", "--shared-with", "", a.path), 2, "expected the directory of an image layout")
     refused(ocigc("prune", "-n", "--recursive", "--shared-with", b.path, tmp_path), 2, "--shared-with")
     (b.path / "index.json").write_text("{")
     refused(ocigc("prune", "--force", "--grace", "0s", *arguments), 3, "nobody knows")
+    assert has(a, blobs)
+
+
+def test_shared_with_a_directory_where_nothing_is_mounted(tmp_path: Path) -> None:
+    """It is not taken for a layout that needs nothing."""
+    a = make(tmp_path, "a")
+    a.tag(image(a, "own")[0], "1")
+    _, blobs = image(a, "shared")
+    (empty := tmp_path / "mount").mkdir()
+    found = ocigc("prune", "--force", "--grace", "0s", "--shared-with", empty, a.path)
+    refused(found, 3, "nobody knows", str(empty), "not an OCI image layout")
     assert has(a, blobs)
 
 
