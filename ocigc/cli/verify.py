@@ -109,9 +109,9 @@ def _report(
 
 def _is_simple(args: argparse.Namespace) -> bool:
     """Whether all blobs of one directory are to be hashed here, which can begin at once."""
-    others = (args.recursive, args.cluster, args.shared_blobs, args.repair_from)
-    some = (args.reachable, args.changed, args.quick, args.older_than is not None, args.budget is not None)
-    return not any(others) and not any(some) and not os.path.isfile(args.layout)
+    flags = (args.recursive, args.reachable, args.changed, args.quick, args.repair_from)
+    values = (args.cluster, args.shared_blobs, args.older_than, args.budget)
+    return not any(flags) and all(value is None for value in values) and not os.path.isfile(args.layout)
 
 
 def _verify_simply(args: argparse.Namespace) -> Verification:
@@ -154,7 +154,7 @@ def _run_shard(args: argparse.Namespace) -> int:
     from ocigc.verification.scan import together
     from ocigc.verification.verify import verify_shard
 
-    if args.deep or args.repair_from or args.cluster or args.shared_blobs:
+    if args.deep or args.repair_from or (args.cluster, args.shared_blobs) != (None, None):
         others = "--deep, --repair-from, --shared-blobs and --cluster"
         raise UsageError(f"--shard: leave out {others}, which are for one run of all")
     map_blobs()

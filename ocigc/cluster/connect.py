@@ -4,6 +4,7 @@ one run.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -26,6 +27,7 @@ _PATIENCE = 60.0  # seconds
 _SHARD_SIZE = 32 << 30  # bytes
 _LARGE_INDEX = 8 << 20  # bytes: some 30,000 images
 _CLOSE_SECONDS = 5
+_MOST_FILE = 16 << 20  # bytes
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     TLS and time-outs are as in dask's configuration. It may have three more keys: `ocigc.patience`, the seconds after
     which a late worker counts as hanging; `ocigc.shard-size`, the most bytes in a shard of several blobs; and
     `ocigc.large-index`, the bytes of index.json from which on the workers share a layout. Raises UsageError without
-    dask.distributed, and Refused where there is no scheduler or no usable worker.
+    dask.distributed or where `where` is none of these, and Refused where there is no scheduler or no usable worker.
     """
     try:
         import dask
@@ -84,7 +86,8 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
             )
         except Exception as error:  # dask has errors of many kinds for this
             reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
-            raise Refused(f"cluster {printable(where)}: {reason}") from None
+            kind = UsageError if isinstance(error, ValueError) else Refused  # ValueError: not an address
+            raise kind(f"cluster {printable(where)}: {reason}") from None
         stack.callback(_close, client)
         pool = WorkerPool(client, printable(where), patience, watch)
         root = os.path.abspath(path)
@@ -107,13 +110,27 @@ def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, objec
         stack.callback(_close, cluster)
         return {"address": cluster}
     if os.path.isfile(where):
-        return {"scheduler_file": where}
+        return {"address": _address_in(where)}
     if ":" not in where or where.startswith("local:"):
         raise UsageError(
-            f"cluster {printable(where)}: expected the address of a scheduler as in tcp://host:8786, the file that it "
-            "has written, or local:N"
+            f"cluster '{printable(where)}': expected the address of a scheduler as in tcp://host:8786, the file that "
+            "it has written, or local:N; there is no such file"
         )
     return {"address": where}
+
+
+def _address_in(path: str) -> str:
+    """The address in a scheduler's file. Raises UsageError where there is none."""
+    try:
+        with open(path, "rb") as file:
+            address = json.loads(file.read(_MOST_FILE))["address"]
+    except OSError as error:
+        raise UsageError(f"cluster {printable(path)}: {error.strerror}") from None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        address = None
+    if not isinstance(address, str):
+        raise UsageError(f"cluster {printable(path)}: not the file of a scheduler: it has no address")
+    return address
 
 
 def _close(opened: Any) -> None:

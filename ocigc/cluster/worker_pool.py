@@ -29,7 +29,7 @@ SHARDS_PER_SLOT = 8
 
 POLL_SECONDS = 0.1
 _BETWEEN_SUBMITS = 0.01  # seconds: the scheduler gets at most a hundred shards in one
-_GREETING_SECONDS = 30.0  # a shard of another run may come before
+_GREETING_SECONDS = 30.0  # a shard of another run may come before, and workers may start with the scheduler
 _LATE_SECONDS = 5.0  # after that, work begins without those that have not answered
 _NEW_WORKERS_SECONDS = 2.0
 _RECONNECT_SECONDS = 5.0
@@ -97,13 +97,13 @@ class WorkerPool:
     # Workers
 
     def admit(self, root: Root) -> None:
-        """Greets all workers, and uses those that can be used. Those that answer late are used from then on. Raises
-        Refused where none can.
+        """Greets all workers, and uses those that can be used. Those that answer late are used from then on. Where
+        there is none yet, it waits for one. Raises Refused where none can be used.
         """
         self._root = root
         self._look_around()
         began = self._looked
-        while self._greeted and not (self._threads and time.monotonic() > began + _LATE_SECONDS):
+        while self._may_come(time.monotonic() - began):
             time.sleep(POLL_SECONDS / 10)
             self._hear()
             if time.monotonic() > self._looked + _NEW_WORKERS_SECONDS:
@@ -111,10 +111,20 @@ class WorkerPool:
         if not self._threads:
             reasons = list(self._refused.values())
             more = f" (and {len(reasons) - 1:,} more)" if len(reasons) > 1 else ""
-            why = f"{reasons[0]}{more}" if reasons else "there is none"
+            why = f"{reasons[0]}{more}" if reasons else "none has joined the scheduler"
             raise Refused(f"cluster {self._where}: no worker can be used: {why}")
         for reason in self._refused.values():
             self._watch.note(f"{reason}; it is not used")
+
+    def _may_come(self, waited: float) -> bool:
+        """Whether to wait for another worker, after so many seconds."""
+        if self._greeted:
+            return not self._threads or waited <= _LATE_SECONDS
+        return not (self._threads or self._refused) and waited <= self._longest_greeting
+
+    @property
+    def _longest_greeting(self) -> float:
+        return min(_GREETING_SECONDS, self._patience)
 
     def _look_around(self) -> None:
         """Greets new workers, and forgets those that have gone."""
@@ -123,7 +133,7 @@ class WorkerPool:
         there: dict[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
         self._threads = {address: count for address, count in self._threads.items() if address in there}
         self._greeted = {address: greeted for address, greeted in self._greeted.items() if address in there}
-        until = self._looked + min(_GREETING_SECONDS, self._patience)
+        until = self._looked + self._longest_greeting
         for address in there.keys() - self._threads.keys() - self._greeted.keys() - self._refused.keys():
             future = self._send("greet", (self._root.path, tuple(self._root.views)), [address], priority=1)
             self._greeted[address] = _Greeted(future, until, max(1, int(there[address]["nthreads"])))

@@ -130,8 +130,37 @@ def test_where_no_scheduler_is(layout: LayoutWriter) -> None:
     environment = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
     found = ocigc("verify", "--cluster", "tcp://127.0.0.1:1", layout.path, env=environment)
     refused(found, 3, "tcp://127.0.0.1:1")
-    for wrong in ("local:0", "nowhere"):
-        refused(ocigc("verify", "--cluster", wrong, layout.path), 2, "expected the address of a scheduler")
+    for wrong in ("", "local:0", "nowhere", "nowhere/scheduler.json"):
+        refused(ocigc("verify", "--cluster", wrong, layout.path), 2, f"'{wrong}': expected the address of a scheduler")
+    for wrong, words in (("tcp://127.0.0.1", "port"), ("http://127.0.0.1:1", "scheme")):
+        refused(ocigc("verify", "--cluster", wrong, layout.path), 2, f"cluster {wrong}: ", words)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '"address"', '{"address": 7}', "\xff", "[" * 100_000])
+def test_a_file_that_no_scheduler_has_written(layout: LayoutWriter, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "scheduler.json"
+    file.write_text(content, encoding="latin-1")
+    refused(ocigc("verify", "--cluster", file, layout.path), 2, f"{file}: not the file of a scheduler")
+
+
+def test_the_file_of_a_scheduler_that_has_gone(layout: LayoutWriter, tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        address = cluster.address
+    environment = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    found = ocigc("verify", "--cluster", cluster.file, layout.path, env=environment)
+    refused(found, 3, str(cluster.file), address)
+
+
+def test_it_waits_for_the_first_worker(layout: LayoutWriter, tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        process = start(cluster, layout.path)
+        time.sleep(2)
+        assert process.poll() is None
+        cluster.worker("late")
+        assert end(process).code == 0
+    (tmp_path / "other").mkdir()
+    with Cluster(tmp_path / "other") as cluster:
+        refused(verify(cluster, layout.path, patience=1), 3, "none has joined the scheduler")
 
 
 def test_without_dask_the_error_says_what_to_install(layout: LayoutWriter) -> None:
