@@ -62,7 +62,7 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     anything else is the address or the file of a scheduler.
 
     TLS and time-outs are as in dask's configuration. It may have three more keys: `ocigc.patience`, the seconds after
-    which a late worker counts as hanging; `ocigc.shard-size`, the most bytes in a shard of several blobs; and
+    which a silent worker counts as hanging; `ocigc.shard-size`, the most bytes in a shard of several blobs; and
     `ocigc.large-index`, the bytes of index.json from which on the workers share a layout. Raises UsageError without
     dask.distributed or where `where` is none of these, and Refused where there is no scheduler or no usable worker.
     """

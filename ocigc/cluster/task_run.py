@@ -115,12 +115,14 @@ class _TaskRun:
 
     def _find_hung(self) -> None:
         now = time.monotonic()
-        late = {key: entry for key, entry in self._running.items() if now > entry[2] + self._pool.time_limit(entry[1])}
-        if not late:
+        late = {key for key, (_, task, began) in self._running.items() if now > began + self._pool.time_limit(task)}
+        silent = self._pool.silent
+        if not late and not silent:
             return
-        at = self._pool.processing({key: task for key, (_, task, _) in late.items()})
-        for key, (future, task, _) in late.items():
-            del self._running[key]
+        at = self._pool.processing(None if late else silent)
+        late |= {key for key in self._running if at.get(key) in silent}
+        for key in late:
+            future, task, _ = self._running.pop(key)
             self._pool.cancel([future])
             if not task.done:
                 self._again(task, at.get(key, "that has it"), "", "it hangs, or is out of reach")

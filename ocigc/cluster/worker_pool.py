@@ -10,7 +10,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,6 +87,8 @@ class WorkerPool:
         self._threads: dict[str, int] = {}
         self._greeted: dict[str, _Greeted] = {}
         self._refused: dict[str, str] = {}
+        self._heard: dict[str, tuple[float, float]] = {}
+        self._silent: frozenset[str] = frozenset()
         self._looked = self._submitted = 0.0
 
     @property
@@ -133,10 +135,18 @@ class WorkerPool:
         there: dict[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
         self._threads = {address: count for address, count in self._threads.items() if address in there}
         self._greeted = {address: greeted for address, greeted in self._greeted.items() if address in there}
+        self._listen({address: float(each["last_seen"]) for address, each in there.items()})
         until = self._looked + self._longest_greeting
         for address in there.keys() - self._threads.keys() - self._greeted.keys() - self._refused.keys():
             future = self._send("greet", (self._root.path, tuple(self._root.views)), [address], priority=1)
             self._greeted[address] = _Greeted(future, until, max(1, int(there[address]["nthreads"])))
+
+    def _listen(self, last: Mapping[str, float]) -> None:
+        """Finds the silent workers, given when the scheduler has last heard of each, by the scheduler's own clock."""
+        for address, instant in last.items():
+            if self._heard.get(address, (None,))[0] != instant:
+                self._heard[address] = instant, self._looked
+        self._silent = frozenset(each for each in last if self._looked > self._heard[each][1] + self._patience)
 
     def _hear(self) -> list[str]:
         """Takes the answers to greetings that have come. Gives why workers cannot be used."""
@@ -187,7 +197,7 @@ class WorkerPool:
     def submit(self, task: Task) -> Any:
         """Hands a task to a worker that has not failed at it. Raises Refused where there is none."""
         with self._lock:
-            workers = [address for address in self._threads if address not in task.tried]
+            workers = [address for address in self._threads if address not in task.tried | self._silent]
             time.sleep(max(0.0, self._submitted + _BETWEEN_SUBMITS - time.monotonic()))
             self._submitted = time.monotonic()
         if not workers:
@@ -217,11 +227,16 @@ class WorkerPool:
         """The seconds after which a task counts as hanging, queues included."""
         return self._patience + 10 * task.seconds
 
-    def processing(self, futures: Mapping[str, Task]) -> dict[str, str]:
-        """By key, the worker that has a task now."""
+    @property
+    def silent(self) -> frozenset[str]:
+        """The workers that have been stopped or cut off: the scheduler has not heard of them for a while."""
+        return self._silent
+
+    def processing(self, workers: Iterable[str] | None = None) -> dict[str, str]:
+        """By key, the worker that has a task now: any, or one of these."""
         with suppress(Exception):
-            found = self._client.processing()
-            return {key: worker for worker, keys in found.items() for key in keys if key in futures}
+            found = self._client.processing(workers if workers is None else list(workers))
+            return {key: worker for worker, keys in found.items() for key in keys}
         return {}
 
     def worker_with(self, future: Any) -> str:

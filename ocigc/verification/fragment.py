@@ -66,6 +66,8 @@ def parse(content: bytes, name: str) -> Fragment:
     """The fragment in a file of that name. Raises UsageError for a file of another kind, and MalformedError for a
     fragment that is damaged.
     """
+    if not content:
+        raise MalformedError(f"{name}: empty: its shard was refused or killed; run its shard again")
     if b'"shard"' not in content:
         raise UsageError(f"{name}: not a fragment of a verification: a shard that was verified writes one")
     try:

@@ -237,6 +237,29 @@ def test_a_layout_of_which_a_worker_sees_other_directories_is_read_here(tmp_path
     assert there.err == "ocigc: a: a worker has seen other directories in it; this host reads it\n"
 
 
+def test_a_stopped_worker_is_noticed_long_before_its_shard_is_late(tmp_path: Path) -> None:
+    """A shard of layouts may take minutes, but a worker that runs gives a sign each second."""
+    (root := tmp_path / "tree").mkdir()
+    for name in "abcd":
+        make_layout(root / name)
+    mark = tmp_path / "begun"
+    code = f"""
+import ocigc.cluster.worker as worker, os, signal
+def run(shard, report):
+    open({str(mark)!r}, "w").close()
+    os.kill(os.getpid(), signal.SIGSTOP)
+worker._SHARDS["layouts"] = run
+"""
+    here = ocigc("ls", "--recursive", "--format", "json", root)
+    environment = {"DASK_OCIGC__PATIENCE": "5"}
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("stopped", code=code)
+        cluster.worker("runs")
+        there = ocigc("ls", "--recursive", "--format", "json", "--cluster", cluster.file, root, env=environment)
+        assert mark.exists()
+    assert (there.code, there.out) == (here.code, here.out)
+
+
 def test_a_copy_of_the_tree_is_another_mount(tmp_path: Path) -> None:
     tree, copy = tmp_path / "tree", tmp_path / "copy"
     writer = make_layout(tree / "a")
