@@ -91,6 +91,7 @@ class _TaskRun:
         except TimeoutError:
             wrong = "its answer cannot be fetched"
         except Exception as error:
+            self._pool.keep_up()  # a scheduler that has gone is the better reason
             worker, wrong = _dead(error)
         if not wrong:
             task.done = True

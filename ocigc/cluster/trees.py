@@ -134,7 +134,8 @@ class _Spreading(Generic[T]):
                 self._watch.note(Message(printable(note.text), note.remedy))
             if troubles and found.path not in self.values and found.path not in self._left:
                 task = self._running.get(found.path)
-                self.errors[found.path] = f"{found.name}: {(task and task.wrong) or troubles[-1]}"
+                wrong = task.wrong if task is not None and task.wrong in troubles else troubles[-1]
+                self.errors[found.path] = f"{found.name}: {wrong}"
         return False
 
     def _tell(self) -> None:

@@ -260,6 +260,25 @@ worker._SHARDS["layouts"] = run
     assert (there.code, there.out) == (here.code, here.out)
 
 
+def test_a_scheduler_that_dies_is_the_reason_for_all_layouts(tmp_path: Path) -> None:
+    (root := tmp_path / "tree").mkdir()
+    for name in "abcd":
+        make_layout(root / name)
+    code = """
+import ocigc.cluster.worker as worker, os, signal
+def run(shard, report):
+    os.kill(SCHEDULER, signal.SIGKILL)
+worker._SHARDS["layouts"] = run
+"""
+    with Cluster(tmp_path) as cluster:
+        for name in ("one", "two"):
+            cluster.worker(name, code=code.replace("SCHEDULER", str(cluster.scheduler.pid)))
+        found = ocigc("ls", "--recursive", "--cluster", cluster.file, root)
+    assert found.code == 3
+    reason = f"cluster {cluster.file}: the scheduler has gone"
+    assert found.err == f"ocigc: {root}: 4 layouts (a, b, c, …): {reason}\n"
+
+
 def test_a_copy_of_the_tree_is_another_mount(tmp_path: Path) -> None:
     tree, copy = tmp_path / "tree", tmp_path / "copy"
     writer = make_layout(tree / "a")
