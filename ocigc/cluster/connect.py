@@ -9,8 +9,9 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from math import inf
 from typing import Any, TypeVar
 
 from ocigc.cluster.hasher import ClusterHasher, first_rate
@@ -66,28 +67,21 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
     `ocigc.large-index`, the bytes of index.json from which on the workers share a layout. Raises UsageError without
     dask.distributed or where `where` is none of these, and Refused where there is no scheduler or no usable worker.
     """
-    try:
-        import dask
-        import distributed
-    except ImportError:
-        raise UsageError("a cluster needs dask.distributed: pip install 'ocigc[cluster]'") from None
+    dask, distributed = _load()
     for name in [each for each in logging.root.manager.loggerDict if each.startswith("distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # ocigc itself reports what goes wrong, once
     warnings.filterwarnings("ignore", module="distributed")
-    patience = float(dask.config.get("ocigc.patience", _PATIENCE))
-    most = int(dask.config.get("ocigc.shard-size", _SHARD_SIZE))
-    large = int(dask.config.get("ocigc.large-index", _LARGE_INDEX))
+    patience = _number(dask, "patience", _PATIENCE, dask.utils.parse_timedelta)
+    most = int(_number(dask, "shard-size", _SHARD_SIZE, dask.utils.parse_bytes))
+    large = int(_number(dask, "large-index", _LARGE_INDEX, dask.utils.parse_bytes))
     with ExitStack() as stack:
-        settings = _settings(where, distributed, stack)
+        settings = _settings(where, dask, distributed, stack)
         try:
             # Nothing that a worker sends is unpickled.
-            client = distributed.Client(  # type: ignore[no-untyped-call]
-                **settings, set_as_default=False, deserializers=["dask", "msgpack"]
-            )
+            client = distributed.Client(**settings, set_as_default=False, deserializers=["dask", "msgpack"])
         except Exception as error:  # dask has errors of many kinds for this
-            reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
             kind = UsageError if isinstance(error, ValueError) else Refused  # ValueError: not an address
-            raise kind(f"cluster {printable(where)}: {reason}") from None
+            raise kind(f"cluster {printable(where)}: {_reason(error)}") from None
         stack.callback(_close, client)
         pool = WorkerPool(client, printable(where), patience, watch)
         root = os.path.abspath(path)
@@ -97,16 +91,49 @@ def connect(where: str, path: str, layouts: Sequence[str], watch: Watcher) -> It
         yield Workers(pool, root, most, large)
 
 
-def _settings(where: str, distributed: Any, stack: ExitStack) -> dict[str, object]:
+def _load() -> tuple[Any, Any]:
+    """The modules dask and distributed."""
+    try:
+        import dask
+        import distributed
+    except ImportError:
+        raise UsageError("a cluster needs dask.distributed: pip install 'ocigc[cluster]'") from None
+    except Exception as error:  # for example, its configuration cannot be parsed
+        raise UsageError(f"dask cannot be loaded: {_reason(error)}") from None
+    return dask, distributed
+
+
+def _number(dask: Any, name: str, default: float, parse: Callable[[object], float]) -> float:
+    value = dask.config.get(f"ocigc.{name}", default)
+    with suppress(TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        if 0 < (number := parse(value)) < inf:
+            return number
+    shown = printable(repr(value))
+    raise UsageError(f"ocigc.{name} in dask's configuration: expected a number greater than 0, not {shown}")
+
+
+def _reason(error: BaseException) -> str:
+    return printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+
+def _settings(where: str, dask: Any, distributed: Any, stack: ExitStack) -> dict[str, object]:
     local = _LOCAL.fullmatch(where)
     if local is not None:
-        cluster = distributed.LocalCluster(
-            n_workers=int(local[1]),
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
+        encrypted = dask.config.get("distributed.comm.require-encryption", None)
+        try:
+            cluster = distributed.LocalCluster(
+                n_workers=int(local[1]),
+                threads_per_worker=1,
+                memory_limit=0,
+                protocol="tls" if encrypted else None,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise Refused(f"cluster {where}: the workers cannot be started: {_reason(cause)}") from None
         stack.callback(_close, cluster)
         return {"address": cluster}
     if os.path.isfile(where):

@@ -126,3 +126,7 @@ def test_it_works_over_tls(tmp_path: Path) -> None:
             found = ocigc(*command, env={**trusted, name: ""})
             assert found.code == 3, found
             assert found.out == ""
+        prefixes = [f"{prefix}{name}__" for name in ("SCHEDULER", "WORKER")]
+        local = {f"{each}{kind}": str(files[kind.lower()]) for each in prefixes for kind in ("CERT", "KEY")}
+        needed = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}
+        assert ocigc("verify", "--cluster", "local:1", layout.path, env={**trusted, **local, **needed}).code == 0

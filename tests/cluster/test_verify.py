@@ -143,6 +143,26 @@ def test_a_file_that_no_scheduler_has_written(layout: LayoutWriter, tmp_path: Pa
     refused(ocigc("verify", "--cluster", file, layout.path), 2, f"{file}: not the file of a scheduler")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("PATIENCE", "abc"), ("PATIENCE", "nan"), ("PATIENCE", "[1]"), ("SHARD_SIZE", "0"), ("LARGE_INDEX", "inf")],
+)
+def test_a_configuration_that_is_not_a_number(layout: LayoutWriter, key: str, value: str) -> None:
+    found = ocigc("verify", "--cluster", "tcp://127.0.0.1:1", layout.path, env={f"DASK_OCIGC__{key}": value})
+    refused(found, 2, f"ocigc.{key.lower().replace('_', '-')} in dask's configuration", value)
+
+
+def test_a_configuration_that_dask_cannot_read(layout: LayoutWriter, tmp_path: Path) -> None:
+    (tmp_path / "dask.yaml").write_text("ocigc: [")
+    found = ocigc("verify", "--cluster", "local:1", layout.path, env={"DASK_CONFIG": str(tmp_path / "dask.yaml")})
+    refused(found, 2, "dask cannot be loaded", "dask.yaml")
+
+
+def test_workers_on_this_machine_that_cannot_start(layout: LayoutWriter) -> None:
+    environment = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}  # but no certificate
+    refused(ocigc("verify", "--cluster", "local:1", layout.path, env=environment), 3, "cannot be started", "TLS")
+
+
 def test_the_file_of_a_scheduler_that_has_gone(layout: LayoutWriter, tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         address = cluster.address
