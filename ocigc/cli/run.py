@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
-from ocigc.cli import log, options
+from ocigc.cli import log, options, targets
 from ocigc.cli.command import PROGRAM, Command, Option
 from ocigc.errors import UsageError, printable
 from ocigc.layout.layout import Layout
@@ -23,7 +23,9 @@ _KILLED = 128  # and the number of the signal, as shells say it
 
 def run(args: argparse.Namespace) -> int:
     """Runs the program; gives its exit code."""
-    with Layout(args.layout) as layout, guard(layout, args.wait, log.note) as lock:
+    with Layout(args.layout) as layout, ExitStack() as stack:
+        with targets.naming_layout(layout):
+            lock = stack.enter_context(guard(layout, args.wait, log.note))
         try:
             with _forwarding() as started, subprocess.Popen(args.program, pass_fds=(lock,)) as process:
                 started(process)

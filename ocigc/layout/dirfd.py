@@ -26,22 +26,27 @@ _RECENT = 2.0  # seconds: a file written more recently may be unfinished
 _PATIENCE = 0.5  # seconds
 _RETRY_SECONDS = 0.05
 
+_NOT_PLAIN = "not a plain file; remove it or put the file in its place"
+_MEANINGS = {
+    errno.ELOOP: "a symbolic link, which is not followed; put the file itself in its place",
+    # Also for a symbolic link in place of a directory.
+    errno.ENOTDIR: "not a directory; put the directory itself in its place, or move away what is there",
+    errno.EISDIR: "a directory, not a plain file; move it away",
+    errno.ENXIO: _NOT_PLAIN,  # a socket, or a device that does not exist
+}
+_LIKELY = {
+    errno.EPERM: "it may be immutable or append-only (see lsattr)",
+    errno.EBUSY: "it may be a mount of its own; unmount it",
+}
+
 T = TypeVar("T")
 
 
 def reason(error: OSError) -> str:
     """What an OSError means, in words."""
-    if error.errno == errno.ELOOP:
-        return "a symbolic link, which is not followed; put the file itself in its place"
-    if error.errno == errno.ENOTDIR:  # also for a symbolic link in place of a directory
-        return "not a directory; put the directory itself in its place, or move away what is there"
-    if error.errno == errno.EPERM:
-        return f"{error.strerror}: it may be immutable or append-only (see lsattr)"
-    if error.errno == errno.EBUSY:
-        return f"{error.strerror}: it may be a mount of its own; unmount it"
-    if error.errno == errno.EISDIR:
-        return "a directory, not a plain file; move it away"
-    return error.strerror or str(error)
+    number = error.errno or 0
+    what = _MEANINGS.get(number) or error.strerror or str(error)
+    return f"{what}: {_LIKELY[number]}" if number in _LIKELY else what
 
 
 def cause(error: BaseException) -> str:
@@ -180,7 +185,7 @@ class Dir(Closing):
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return fd
         os.close(fd)
-        raise NotPlain(f"{printable(name)}: not a plain file; remove it or put the file in its place")
+        raise NotPlain(f"{printable(name)}: {_NOT_PLAIN}")
 
     def reader(self, name: str) -> BufferedReader:
         """The same as a file object, which the caller closes."""

@@ -95,7 +95,9 @@ def _locked(
     while True:
         lock = open_lock(layout)
         try:
-            if not _acquire(lock.fd, operation, deadline) and operation == fcntl.LOCK_EX:
+            with naming(f"{layout.path}/{STATE}/{NAME}"):
+                acquired = _acquire(lock.fd, operation, deadline)
+            if not acquired and operation == fcntl.LOCK_EX:
                 raise Refused(
                     f"{layout.path}/{STATE}/{NAME}: the file system has no locks, so that two runs could not exclude "
                     "each other: run it on the machine that has the files, or mount it with locks; nothing was changed"

@@ -35,6 +35,7 @@ _DAMAGE = {
     errno.ENOENT: "missing",
     errno.ENOTDIR: "not a directory",
     errno.EISDIR: "not a plain file",
+    errno.ENXIO: "not a plain file",
     errno.ELOOP: "a symbolic link, which is not followed",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")

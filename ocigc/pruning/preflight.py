@@ -70,8 +70,11 @@ def check_index(layout: Layout, state: Dir) -> None:
 
 
 def check_state(layout: Layout, state: Dir) -> None:
-    """Raises Refused where files cannot be made in the state directory, or removed from it."""
-    with refusing(f"{layout.path}/{STATE}", _REASONS):
+    """Raises Refused where files cannot be made in the state directory, or removed from it, or where somebody has
+    removed its lock, so that another run may have begun.
+    """
+    with refusing(f"{layout.path}/{STATE}", {**_REASONS, errno.ENOENT: "another program has removed the lock in it"}):
+        state.stat(lock.NAME)
         try_to_remove(state, lock.NAME)
 
 

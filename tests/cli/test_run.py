@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -105,6 +106,14 @@ def test_what_cannot_be_run(layout: LayoutWriter) -> None:
     refused(ocigc("run", layout.path), 2, "PROGRAM")
     refused(ocigc("run", layout.path.parent / "none", "--", "true"), 2, "none")
     assert leases(layout) == []
+
+
+def test_who_waits_in_vain_learns_for_which_layout(layout: LayoutWriter) -> None:
+    (layout.path / ".ocigc").mkdir()
+    with open(layout.path / ".ocigc" / "lock", "w", encoding="ascii") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = ocigc("run", "--wait", "10ms", layout.path, "--", "true")
+    refused(done, 3, f"{layout.path}: a prune operation is already running")
 
 
 def test_the_program_gets_all_its_arguments(layout: LayoutWriter) -> None:

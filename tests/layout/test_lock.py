@@ -96,6 +96,19 @@ def test_a_state_that_vanishes_while_it_is_opened(path: Path, monkeypatch: pytes
     assert left == 0
 
 
+def test_a_lock_that_fails_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(_: int, __: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (path / ".ocigc").mkdir()
+    (path / ".ocigc" / "lock").touch()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Layout(path) as layout:
+        for locked in (lock.shared, lock.writing, lock.exclusive):
+            with pytest.raises(Refused, match=r"\.ocigc/lock: Input/output error"), locked(layout, 0):
+                pass
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_locks(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who reads needs no lock, leases protect what a program writes, and nobody changes anything."""

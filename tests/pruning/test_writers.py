@@ -51,6 +51,21 @@ def test_an_index_that_changed_since_the_plan_is_not_replaced(world: World) -> N
     assert not world.writer.has(world.gone)
 
 
+@pytest.mark.parametrize("name", ["lock", ""])
+def test_a_run_whose_lock_has_been_removed_does_not_begin(world: World, name: str) -> None:
+    """Somebody took it for a stale one, while the run asked its question."""
+    path = world.writer.path / ".ocigc"
+
+    def remove() -> None:
+        (path / "lock").unlink()
+        if not name:
+            path.rmdir()
+
+    with pytest.raises(Refused, match=r"\.ocigc: another program has removed the lock in it; nothing was changed"):
+        world.prune(before=remove)
+    assert world.writer.has(world.gone)
+
+
 def test_what_is_pushed_during_the_sweep_gets_its_layer_back(world: World) -> None:
     outcome = world.prune(sweeping=world.newcomer)
     assert outcome is not None
