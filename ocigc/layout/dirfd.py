@@ -282,7 +282,10 @@ class Dir(Closing):
 
 
 def copy_owner_and_mode(fd: int, like: os.stat_result, mode: int | None = None) -> None:
-    """Gives an open file the mode of another, or `mode`, and, where permitted, the owner."""
-    with suppress(PermissionError):
+    """Gives an open file the mode of another, or `mode`, and, where permitted, the owner and the group."""
+    try:
         os.fchown(fd, like.st_uid, like.st_gid)
+    except PermissionError:
+        with suppress(PermissionError):
+            os.fchown(fd, -1, like.st_gid)  # for a member of the group who is not the owner
     os.fchmod(fd, stat.S_IMODE(like.st_mode) if mode is None else mode)

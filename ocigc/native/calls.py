@@ -113,7 +113,11 @@ class Background(Generic[T]):
         self._begun, self._ended = threading.Event(), threading.Event()
 
     def start(self) -> None:
-        threading.Thread(target=self._run).start()
+        """Begins the call. Raises Refused if the system allows no thread more."""
+        try:
+            threading.Thread(target=self._run).start()
+        except RuntimeError as error:
+            raise Refused("no thread can be started: a limit of processes or of memory is reached") from error
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether the call ends within a number of seconds. (Thread.join is of no use here: if it is interrupted, it

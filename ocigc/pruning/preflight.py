@@ -23,7 +23,7 @@ from ocigc.digest import ENCODED_LENGTHS, Digest
 from ocigc.errors import Refused
 from ocigc.gc.plan import Plan
 from ocigc.layout import docker_list, label_files, lock
-from ocigc.layout.dirfd import Dir, is_full
+from ocigc.layout.dirfd import Dir, is_full, naming
 from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
@@ -90,13 +90,15 @@ def check_trash(layout: Layout, state: Dir) -> None:
 
 
 def clean(layout: Layout, state: Dir) -> None:
-    """Removes the file that a run left if it was killed while probing. Raises OSError."""
+    """Removes the file that a run left if it was killed while probing. Raises OSError and Refused."""
     for top in ("blobs", label_files.DIRECTORY):
         for algorithm in ENCODED_LENGTHS:
             with suppress(FileNotFoundError, NotADirectoryError), layout.dir.below(top, algorithm) as directory:
                 if directory.exists(PROBE):  # to remove what is absent is an error on a read-only mount
-                    directory.remove(PROBE)
-    state.remove(PROBE)
+                    with naming(f"{top}/{algorithm}/{PROBE}"):
+                        directory.remove(PROBE)
+    with naming(f"{STATE}/{PROBE}"):
+        state.remove(PROBE)
 
 
 def _leaving(layout: Layout, store: Store, to_delete: Sequence[int]) -> Iterator[tuple[str, str, str]]:

@@ -271,7 +271,8 @@ def discard(state: Dir) -> None:
         _purge(state, name)
     with suppress(FileNotFoundError), state.below(TRASH) as trash:
         _purge(trash, DISCARDED, _TRASH_PLACE)
-    state.remove(REPAIR)
+    with naming(f"{STATE}/{REPAIR}"):
+        state.remove(REPAIR)
 
 
 def _purge(parent: Dir, name: str, path: str = STATE) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from ocigc.layout.dirfd import Dir
 from tests.helpers.command import NOBODY, Result, ocigc_as_nobody
 from tests.helpers.layouts import LayoutWriter, snapshot
 
@@ -83,3 +85,32 @@ def test_an_image_whose_manifest_may_not_be_read_can_go(layout: LayoutWriter) ->
     assert not manifest.exists()
     blobs = {name for name in before if name.startswith("blobs/")}
     assert {name for name in blobs if not (layout.path / name).exists()} == {str(manifest.relative_to(layout.path))}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_a_file_stays_that_of_the_group_that_shares_the_layout(tmp_path: Path) -> None:
+    """A member of the group who is not the owner replaces index.json. A directory of a run does not hand its group on
+    to new files.
+    """
+    user, group = 60_001, 60_002
+    os.chown(tmp_path, NOBODY, group)
+    tmp_path.chmod(0o775)
+    (tmp_path / "index.json").write_bytes(b"old")
+    os.chown(tmp_path / "index.json", NOBODY, group)
+    (tmp_path / "index.json").chmod(0o664)
+    with Dir.at(tmp_path) as directory:
+        like = directory.stat("index.json")
+        if (child := os.fork()) == 0:
+            code = 1
+            try:
+                os.setgroups([group])
+                os.setresgid(user, user, user)
+                os.setresuid(user, user, user)
+                directory.replace("index.json", b"new", like)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        status = directory.stat("index.json")
+    assert (tmp_path / "index.json").read_bytes() == b"new"
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (user, group, 0o664)

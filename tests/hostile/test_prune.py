@@ -78,6 +78,13 @@ def test_a_file_in_place_of_a_directory_of_the_state(layout: LayoutWriter, name:
     refused(ocigc(*PRUNE, layout.path), 3, f".ocigc/{name}: not a directory", "move away")
 
 
+@pytest.mark.parametrize("name", [".ocigc/repair", ".ocigc/.ocigc-probe", "blobs/sha256/.ocigc-probe"])
+def test_a_directory_in_place_of_a_file_of_the_state(layout: LayoutWriter, name: str) -> None:
+    """What is to be moved away is named exactly: not the whole state."""
+    (layout.path / name).mkdir(parents=True)
+    refused(ocigc(*PRUNE, layout.path), 3, f"{name}: a directory, not a plain file; move it away")
+
+
 def test_a_manifest_that_is_claimed_to_be_an_index(layout: LayoutWriter) -> None:
     layout.tag({**layout.image("x"), "mediaType": INDEX}, "example.com/x:1")
     refused(ocigc("prune", "--force", layout.path), 3, "sha256:", "example.com/x:1")
