@@ -72,15 +72,6 @@ def naming(path: str) -> Iterator[None]:
         raise Refused(f"{printable(path)}: {reason(error)}") from error
 
 
-@contextmanager
-def naming_directory(path: str) -> Iterator[None]:
-    """Puts the path of a directory before the name of a file in it that is refused."""
-    try:
-        yield
-    except Refused as error:
-        raise type(error)(f"{path}/{error}") from None
-
-
 def is_full(error: OSError) -> bool:
     """Whether the disk, or the quota of a user or project, is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

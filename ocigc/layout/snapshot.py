@@ -134,14 +134,14 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
     """
     # In the order of a Listing.
     with naming_path(layout):
-        all_leases = leases.load(layout.dir)
+        found = leases.load(layout.dir)
     detail = Detail.IDENTITY if terms.tolerated is Tolerated.ALL else Detail.NAMES
-    scanned = partial(_scanned, layout, repository, detail, terms.taken, watch)
+    scan = partial(_scan, layout, repository, detail, terms.taken, watch, found)
     try:
-        index, images, store = scanned(layout.index_content())
+        scanned = scan(layout.index_content())
     except MalformedError:  # or somebody is about to write it
-        index, images, store = scanned(layout.read_index())
-    return _read(layout, repository, now, watch, terms, all_leases, index, images, store)
+        scanned = scan(layout.read_index())
+    return _read(layout, repository, now, watch, terms, scanned)
 
 
 def load_listed(layout: Layout, listing: Listing, now: int, watch: Watcher) -> Snapshot:
@@ -153,21 +153,24 @@ def load_listed(layout: Layout, listing: Listing, now: int, watch: Watcher) -> S
     except BaseException:
         listing.store.close()
         raise
-    return _read(layout, None, now, watch, TOLERATING_ALL, listing.leases, index, images, listing.store)
+    return _read(layout, None, now, watch, TOLERATING_ALL, _Scanned(listing.leases, index, images, listing.store))
+
+
+@frozen
+class _Scanned:
+    """A `Listing` whose index.json is parsed."""
+
+    leases: Sequence[Lease]
+    index: Index
+    images: IndexImages
+    store: Store
 
 
 def _read(
-    layout: Layout,
-    repository: str | None,
-    now: int,
-    watch: Watcher,
-    terms: LoadTerms,
-    all_leases: Sequence[Lease],
-    index: Index,
-    images: IndexImages,
-    store: Store,
+    layout: Layout, repository: str | None, now: int, watch: Watcher, terms: LoadTerms, scanned: _Scanned
 ) -> Snapshot:
-    """Reads all that the index and the leases reach."""
+    """Reads all that the index and the leases reach. Closes the store where that fails."""
+    index, images, store = scanned.index, scanned.images, scanned.store
     tolerated, elsewhere = terms.tolerated, terms.elsewhere
     written = _written(layout)
     try:
@@ -189,13 +192,13 @@ def _read(
         needed = array("I") if elsewhere is None else present(elsewhere.needed(), store)
         # A file of 0 bytes that another layout needs stays, but it refers to nothing.
         told = array("I", (node for node in needed if store.size(node)))
-        others = _other_roots(all_leases, store, now) + told
+        others = _other_roots(scanned.leases, store, now) + told
         subjects = _read_manifests(layout, index.entries, images, targets, others, store, watch)
         images = images.read_as(_forms(index.entries, targets, store))
         _verifying(layout, store, lambda: store.find_referrers(terms.in_grace_after, watch("Looking for referrers")))
         with naming_path(layout):
             docker_list.keep_listed(layout.dir, images.roots(store), store, tolerant=tolerated is Tolerated.ALL)
-        found = relations.related(images, index.entries, subjects, _other_roots(all_leases, store, now), store)
+        found = relations.related(images, index.entries, subjects, _other_roots(scanned.leases, store, now), store)
         if elsewhere is not None and not index.entries:
             needed += elsewhere.kept(store)
     except BaseException:
@@ -204,7 +207,7 @@ def _read(
     parts = frozenset(found.parts)
     alone = images.picked(each for each in images.positions if each not in parts) if parts else images
     return Snapshot(
-        layout, repository, index, targets, alone, images.picked(parts), found, all_leases, store, needed, written
+        layout, repository, index, targets, alone, images.picked(parts), found, scanned.leases, store, needed, written
     )
 
 
@@ -245,24 +248,25 @@ def _forms(entries: Entries, targets: array[int], store: Store) -> dict[int, Med
     return {position: form for position, form in found if form != Media.UNKNOWN}
 
 
-def _scanned(
+def _scan(
     layout: Layout,
     repository: str | None,
     detail: Detail,
     taken: RemovedLinks | None,
     watch: Watcher,
-    found: bytes | Index,
-) -> tuple[Index, IndexImages, Store]:
-    """index.json, parsed from the given bytes, and the blobs, listed after it."""
+    found: Sequence[Lease],
+    content: bytes | Index,
+) -> _Scanned:
+    """Parses index.json from the given bytes, and lists the blobs; the leases have been `found` before."""
 
     def read() -> tuple[Index, IndexImages]:
-        index = parse(found) if isinstance(found, bytes) else found
+        index = parse(content) if isinstance(content, bytes) else content
         return index, IndexImages.of(index.entries, repository)
 
     with Background(read) as reading:  # listing names keeps only one core busy
         store = layout.scan(watch("Scanning blobs"), detail, taken)
     try:
-        return *reading.result(), store
+        return _Scanned(found, *reading.result(), store)
     except BaseException:
         store.close()
         raise

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ocigc.layout.dirfd import Dir, naming_directory
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, Layout
 from ocigc.layout.lock import index_lock
 from ocigc.native import exchange
-from ocigc.pruning.journal import PLACE
+from ocigc.pruning.journal import PLACE, naming_run
 from ocigc.times import Duration
 
 _DISPLACED = "index.old"
@@ -78,5 +78,5 @@ def index_digest(directory: Dir) -> str | None:
 
 def aside_digest(aside: Dir) -> str | None:
     """The same of the index.json in the directory of a run."""
-    with naming_directory(PLACE):
+    with naming_run(PLACE):
         return index_digest(aside)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from ocigc.errors import MalformedError, Refused
-from ocigc.layout.dirfd import Dir, naming_directory
+from ocigc.layout.dirfd import Dir
 from ocigc.layout.index import Index, parse, without_names
 from ocigc.layout.layout import INDEX, INDEX_LIMIT, Layout
 from ocigc.native import sha256
 from ocigc.pruning.index_exchange import aside_digest, end_exchange, put_in_place
-from ocigc.pruning.journal import PLACE, Journal
+from ocigc.pruning.journal import PLACE, Journal, naming_run
 from ocigc.reference import split_names
 from ocigc.times import Duration
 
@@ -80,11 +80,11 @@ def has_begun(run: Dir) -> bool:
 
 
 def _known(run: Dir) -> list[str]:
-    try:
-        with naming_directory(PLACE):
+    with naming_run(PLACE):
+        try:
             return run.read(_KNOWN, INDEX_LIMIT).decode("ascii", "replace").split()
-    except FileNotFoundError:
-        return []
+        except FileNotFoundError:
+            return []
 
 
 def is_theirs(run: Dir, record: Journal | None, aside: str | None) -> bool:

@@ -12,11 +12,11 @@ from ocigc.layout.dirfd import Dir, cause, naming
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.lock import clear_index_lock
 from ocigc.progress import Watcher
-from ocigc.pruning import journal, preflight, run_directory
+from ocigc.pruning import preflight, run_directory
 from ocigc.pruning.after_commit import RunTerms
 from ocigc.pruning.commit import RunState, roll_back, run_state
 from ocigc.pruning.execute import finish
-from ocigc.pruning.journal import PLACE, RUN, RestoreJournal
+from ocigc.pruning.journal import RestoreJournal
 from ocigc.pruning.restore_steps import carry_out_restore
 
 
@@ -43,9 +43,7 @@ def recover(layout: Layout, state: Dir, terms: RunTerms, watch: Watcher) -> Reco
         clear_index_lock(layout)
         if not run_directory.pending(state):
             return _freed(state)
-        with naming(f"{layout.path}/{PLACE}"), state.below(RUN) as run:
-            run_directory.check_run(run)
-            record = journal.read(run)
+        with run_directory.interrupted_run(layout, state) as (run, record):
             if isinstance(record, RestoreJournal):
                 with _still_open("an earlier restore is still to be finished"):
                     carry_out_restore(layout, state, run, record, terms.wait)

@@ -25,7 +25,7 @@ from ocigc.pruning import journal, preflight, restore_preflight, run_directory, 
 from ocigc.pruning.after_commit import RunTerms
 from ocigc.pruning.commit import roll_back
 from ocigc.pruning.index_merge import add_others
-from ocigc.pruning.journal import PLACE, RUN, RestoreJournal
+from ocigc.pruning.journal import RUN, RestoreJournal
 from ocigc.pruning.preflight import asking_for
 from ocigc.pruning.recover import recover
 from ocigc.pruning.restore_plan import plan_restore
@@ -158,9 +158,7 @@ def undo_interrupted(layout: Layout, *, wait: Duration = 0, watch: Watcher = SIL
         lock.clear_index_lock(layout)
         if not run_directory.pending(state):
             raise NothingToRestore(f"{layout.path}: no run was interrupted", Remedy.LIST_TRASH)
-        with interrupts_deferred(), naming(f"{layout.path}/{PLACE}"), state.below(RUN) as run:
-            run_directory.check_run(run)
-            record = journal.read(run)
+        with interrupts_deferred(), run_directory.interrupted_run(layout, state) as (run, record):
             if isinstance(record, RestoreJournal):
                 add_others(layout, run, wait)
                 run_directory.discard(state)

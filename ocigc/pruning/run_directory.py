@@ -36,6 +36,7 @@ from ocigc.layout.layout import INDEX, INDEX_LIMIT, STATE, Layout
 from ocigc.native import purge, sha256
 from ocigc.progress import Watcher
 from ocigc.pruning.journal import PLACE, RUN, Journal, RestoreJournal, naming_run, without, write
+from ocigc.pruning.journal import read as read_journal
 
 TRASH = "trash"
 REPAIR = "repair"
@@ -233,7 +234,17 @@ def _digests(run: Dir, name: str, path: str) -> Iterator[Digest]:
             yield digest
 
 
-def check_run(run: Dir) -> None:
+@contextmanager
+def interrupted_run(layout: Layout, state: Dir) -> Iterator[tuple[Dir, Journal | RestoreJournal]]:
+    """The directory of the run that was cut off, and its journal, both checked. Errors, also of the caller, name the
+    directory. Raises MalformedError and Refused.
+    """
+    with naming(f"{layout.path}/{PLACE}"), state.below(RUN) as run:
+        _check_run(run)
+        yield run, read_journal(run)
+
+
+def _check_run(run: Dir) -> None:
     """Raises MalformedError where something in the directory of an interrupted run is of the wrong kind."""
     with naming_run(PLACE):
         for name in run.names():
