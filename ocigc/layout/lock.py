@@ -256,8 +256,10 @@ def clear_index_lock(layout: Layout) -> None:
 
 def _try_index_lock(layout: Layout) -> int | None:
     """Takes the lock if nobody has it. Gives its descriptor."""
-    fd = os.open(_INDEX_LOCK, _OPEN | os.O_CREAT, 0o600, dir_fd=layout.fd)
-    _check_plain(fd, f"{layout.path}/{_INDEX_LOCK}")
+    path = f"{layout.path}/{_INDEX_LOCK}"
+    with naming(path):
+        fd = os.open(_INDEX_LOCK, _OPEN | os.O_CREAT, 0o600, dir_fd=layout.fd)
+    _check_plain(fd, path)
     try:
         # Where there are no locks, nobody else can lock it either.
         if not _try_to_acquire(fd, fcntl.LOCK_EX) or _has_name(fd, layout.dir, _INDEX_LOCK):

@@ -112,7 +112,8 @@ def naming_run(directory: str) -> Iterator[None]:
     except Refused as error:
         raise Refused(f"{directory}/{error}; {without(directory)}") from None
     except OSError as error:
-        path = f"{directory}/{printable(error.filename)}" if isinstance(error.filename, str) else directory
+        name = error.filename if error.filename2 is None else error.filename2
+        path = f"{directory}/{printable(name)}" if isinstance(name, str) else directory
         if (damage := _DAMAGE.get(error.errno or 0)) is not None:
             raise MalformedError(f"{path}: {damage}; {without(directory)}") from error
         with naming(path):

@@ -139,8 +139,9 @@ def restore(
                 raise Refused(message, Remedy.UNDO_RUN) from error
         try:
             missing = _missing(layout, images, terms.now, watch)
-        except Refused as error:
-            raise Refused(f"everything came back, but it is unknown whether images lack anything: {error}") from error
+        except (Refused, OSError) as error:
+            what = "everything came back, but it is unknown whether images lack anything"
+            raise Refused(f"{what}: {cause(error)}") from error
         back = {position for position, _ in record.entries}
         images = [image for image in images if not back.isdisjoint(image.entries)]
         figures = {"images": len(images), "blobs": came.blobs}

@@ -80,6 +80,7 @@ def check(layout: Layout, state: Dir, record: RestoreJournal, places: Iterable[t
     path = trash.path_of(record.run)
     with refusing(f"{layout.path}/{path}", _REASONS), state.below(TRASH, record.run) as run:
         try_to_remove(run, JOURNAL)
+        trash.check_note(run, path)
     for top, algorithm in places:
         with refusing(f"{layout.path}/{top}/{algorithm}", _REASONS), suppress(FileNotFoundError):
             with layout.dir.below(top, algorithm) as directory:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -132,6 +133,13 @@ def _restored(run: Dir) -> tuple[frozenset[int], int | None]:
     except (OSError, Refused, KeyError, TypeError):
         return frozenset(), None
     return frozenset(positions), at
+
+
+def check_note(run: Dir, path: str) -> None:
+    """Raises Refused where a directory is in the way of the file of `note_restored`; `path` is that of the run."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(run.stat(_RESTORED).st_mode):
+            raise Refused(f"{path}/{_RESTORED}: a directory, not a plain file; move it away; nothing was changed")
 
 
 def note_restored(state: Dir, identity: str, positions: Iterable[int], now: int) -> None:

@@ -76,7 +76,7 @@ def check(layout: Layout, *, sparse: bool = False, wait: Duration = 0, watch: Wa
             wrong = wrong_sizes(snapshot)
             absent = sorted(set(store.missing()))
             expired, trouble = _expired_trash(layout, now)
-            with naming(f"{layout.path}/{journal.PLACE}"):
+            with naming(f"{layout.path}/{STATE}"):
                 interrupted = run_directory.pending_below(layout)
             states = {"wrong size": wrong, "malformed": sorted({store.digest(node) for node, _ in store.faults()})}
             return Findings(

@@ -432,6 +432,25 @@ def test_trash_expires(layout: LayoutWriter) -> None:
     assert {path.name for path in (layout.path / ".ocigc").iterdir()} == {"lock", "trash", "history.jsonl"}
 
 
+def test_what_is_in_the_way_of_the_note_in_the_trash_is_known_before(layout: LayoutWriter) -> None:
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (run,) = (layout.path / ".ocigc" / "trash").iterdir()
+    (run / "restored").mkdir()
+    before = snapshot(layout.path)
+    refused(ocigc("restore", layout.path), 3, f"{run.name}/restored: a directory", "nothing was changed")
+    assert (snapshot(layout.path), (layout.path / ".ocigc" / "run").exists()) == (before, False)
+    (run / "restored").rmdir()
+    assert ocigc("restore", layout.path).code == 0
+
+
+def test_what_cannot_be_read_after_a_restore_is_named(layout: LayoutWriter) -> None:
+    blobs = layout.present()
+    assert ocigc(*PRUNE, layout.path).code == 0
+    (layout.path / "manifest.json").symlink_to("nowhere")
+    refused(ocigc("restore", layout.path), 3, "everything came back", "manifest.json: a symbolic link")
+    assert layout.present() == blobs
+
+
 def test_the_time_of_a_trash_begins_when_the_last_blob_has_come(layout: LayoutWriter) -> None:
     """The clock was set forward during the run, for example because the network time came in."""
     run = made_at_the_beginning_of_time(layout)

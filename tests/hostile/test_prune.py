@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,13 @@ def test_a_directory_in_place_of_a_file_of_the_state(layout: LayoutWriter, name:
     """What is to be moved away is named exactly: not the whole state."""
     (layout.path / name).mkdir(parents=True)
     refused(ocigc(*PRUNE, layout.path), 3, f"{name}: a directory, not a plain file; move it away")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("x"), os.mkfifo])
+def test_what_is_in_place_of_the_lock_of_buildkit_is_named(layout: LayoutWriter, make: Callable[[Path], None]) -> None:
+    make(layout.path / "index.json.lock")
+    refused(ocigc(*PRUNE, layout.path), 3, f"{layout.path}/index.json.lock: ")
+    assert not (layout.path / ".ocigc/run").exists()
 
 
 def test_a_manifest_that_is_claimed_to_be_an_index(layout: LayoutWriter) -> None:
