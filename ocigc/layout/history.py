@@ -30,6 +30,8 @@ LIMIT = 4 << 20
 """Bytes. A file that would grow larger keeps its newer half."""
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PATIENCE = 5.0  # seconds
+_RETRY_SECONDS = 0.01
 _READ_LIMIT = 2 * LIMIT
 
 
@@ -63,7 +65,7 @@ def _locked(layout: Layout, state: Dir) -> Iterator[int]:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Refused("not a plain file; remove it")
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            _lock(fd)
             # Another run may have replaced it with a shorter one.
             if os.path.samestat(os.fstat(fd), state.stat(NAME)):
                 if os.fstat(fd).st_size == 0:
@@ -72,6 +74,20 @@ def _locked(layout: Layout, state: Dir) -> Iterator[int]:
                 return
         finally:
             os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    """Locks the open history. A line takes a moment; a program that has the lock for longer does not stop a run."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Refused("another program has locked it") from None
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _write(state: Dir, fd: int, line: bytes) -> None:

@@ -160,7 +160,7 @@ def _kept_until(run: Dir, record: Journal) -> int | None:
 def _filled(run: Dir, record: Journal) -> int:
     """When the last blob came into the directory of a run, or when the run started."""
     times = (os.fstat(directory.fd).st_mtime_ns for directory in _blob_directories(run, record))
-    return max(record.started, *times)
+    return max([record.started, *times])
 
 
 def _blob_directories(run: Dir, record: Journal) -> Iterator[Dir]:

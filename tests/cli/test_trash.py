@@ -451,6 +451,20 @@ def test_what_cannot_be_read_after_a_restore_is_named(layout: LayoutWriter) -> N
     assert layout.present() == blobs
 
 
+def test_a_run_that_has_removed_no_blob(layout: LayoutWriter) -> None:
+    """Only a name: another one keeps the content."""
+    layout.tag({key: value for key, value in layout.entries[1].items() if key != "annotations"}, "example.com/two:1")
+    assert ocigc("rm", "--force", "--trash", "100ms", layout.path, "example.com/two:1").code == 0
+    (run,) = ocigc("trash", "ls", "--format", "json", layout.path).json
+    assert (run["Blobs"], [image["Name"] for image in run["Images"]]) == (0, ["example.com/two:1"])
+    time.sleep(0.2)
+    assert "expired" in ocigc("check", layout.path).out
+    assert ocigc("restore", layout.path).code == 0
+    assert "example.com/two:1" in ocigc("ls", layout.path).out
+    assert ocigc("prune", "--force", layout.path).code == 0
+    assert ocigc("trash", "ls", "--format", "json", layout.path).json == []
+
+
 def test_the_time_of_a_trash_begins_when_the_last_blob_has_come(layout: LayoutWriter) -> None:
     """The clock was set forward during the run, for example because the network time came in."""
     run = made_at_the_beginning_of_time(layout)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ocigc.layout import history as history_file
 from ocigc.layout.history import LIMIT
+from ocigc.layout.layout import Layout
+from ocigc.progress import Silent
 from tests.helpers.command import ocigc
 from tests.helpers.layouts import LayoutWriter
 
@@ -90,3 +94,30 @@ def test_what_is_not_a_file_is_noted_and_the_run_goes_on(layout: LayoutWriter) -
     assert "history.jsonl" in result.err
     assert not layout.has(orphan)
     assert (layout.path / "index.json").read_bytes() == before
+
+
+class Notes(Silent):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_a_program_that_has_it_locked_does_not_stop_the_run(
+    layout: LayoutWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_file, "_PATIENCE", 0.05)
+    (layout.path / ".ocigc").mkdir()
+    watch = Notes()
+    with Layout(layout.path) as opened, opened.dir.below(".ocigc") as state:
+        with open(history(layout), "w", encoding="ascii") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            history_file.append(opened, state, "0123abcd", "prune", {}, watch)
+        assert history(layout).read_bytes() == b""
+        history_file.append(opened, state, "0123abcd", "prune", {}, watch)
+    assert len(lines(layout)) == 1
+    (note,) = watch.notes
+    assert note.endswith(".ocigc/history.jsonl: another program has locked it: this run is not in the history")
