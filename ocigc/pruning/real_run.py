@@ -73,11 +73,7 @@ def prune_locked(
             if confirm is not None and not (planned.plan.empty and not planned.leftovers):
                 confirm(planned)
             if planned.plan.empty:
-                done = _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
-                if done.leftovers:
-                    figures = {"freed": done.reclaimed, "trashed": 0}
-                    history.append(layout, state, journal.new_id(), "prune", figures, watch)
-                return earlier.added_to(done)
+                return earlier.added_to(_without_a_plan(layout, state, planned, watch))
             repositories = sizes_by_repository(planned.snapshot, planned.plan)
             if planned.explained is None:
                 planned.snapshot.store.clear_graph()  # the plan has everything that is to be done
@@ -105,6 +101,14 @@ def prune_locked(
     raise Refused(
         f"{layout.path}: index.json keeps changing; nothing was changed; run it again when nothing writes to it"
     )
+
+
+def _without_a_plan(layout: Layout, state: Dir, planned: Pruned, watch: Watcher) -> Pruned:
+    """Ends a run of which only leftovers go."""
+    done = _cleared(layout, replace(planned, dry_run=False, reclaimed=0, trashed=0), watch)
+    if done.leftovers:
+        history.append(layout, state, journal.new_id(), "prune", {"freed": done.reclaimed, "trashed": 0}, watch)
+    return done
 
 
 def _only(shown: WhatGoes) -> Callable[[Pruned], None]:
