@@ -108,7 +108,7 @@ bench-cluster: $(VENV)/.installed ## verify on one and two workers of a cluster 
 	$(BIN)/python -P benchmarks/scale_model.py --svg docs/scale.svg
 
 RUNS ?= 200
-cluster-faults: $(VENV)/.installed ## verify on a cluster whose workers are killed at random (RUNS=1000 for long)
+cluster-faults: $(VENV)/.installed ## commands on a cluster whose workers are killed and stopped at random (RUNS=1000 for long)
 	OCIGC_CLUSTER_RUNS=$(RUNS) $(BIN)/pytest -q -s tests/cluster/test_hosts.py -k random
 
 lint: types ## check style (Python, C, documents), types and spelling

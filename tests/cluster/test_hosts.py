@@ -4,51 +4,87 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_shards import damage, plain
-from tests.cluster.test_verify import LISTENING, MANY, make_layout, verify
+from tests.cluster.test_trees import VARYING
+from tests.cluster.test_verify import MANY, make_layout, verify
 from tests.helpers.cluster import Cluster
-from tests.helpers.command import ocigc
+from tests.helpers.command import Result, ocigc
 
-RUNS = int(os.environ.get("OCIGC_CLUSTER_RUNS", "2"))
-A_MOMENT = (
-    LISTENING
-    + """
-def run(shard, report):
-    time.sleep(0.2)
-    return hash_blobs(shard, report)
-shards["blobs"] = run
+SHORT = 2
+RUNS = int(os.environ.get("OCIGC_CLUSTER_RUNS", SHORT))
+A_MOMENT = """
+import time
+import ocigc.cluster.worker as worker
+def slow(run):
+    def moment(shard, report):
+        time.sleep(0.2)
+        return run(shard, report)
+    return moment
+worker._SHARDS |= {name: slow(worker._SHARDS[name]) for name in ("blobs", "layouts", "manifests")}
 """
-)
+
+
+def commands(directory: Path) -> list[tuple[str | Path, ...]]:
+    """A command on a damaged layout and, for a long test, several on a tree."""
+    layout = make_layout(directory / "tree" / "a")
+    damage(layout)
+    found: list[tuple[str | Path, ...]] = [("verify", layout.path)]
+    if RUNS > SHORT:
+        for name in "bcde":
+            make_layout(directory / "tree" / name)
+        of_tree = [("verify",), ("ls",), ("du",), ("check",), ("report",), ("prune", "-n", "-a", "--grace", "0s")]
+        tree = directory / "tree"
+        found += [(*words, "--recursive", "--format", "json", tree) for words in of_tree]
+    return found
+
+
+def same_for_all(result: Result) -> tuple[int, str]:
+    return result.code, VARYING.sub("", plain(result)[1])
 
 
 def test_workers_killed_at_random(tmp_path: Path) -> None:
-    """OCIGC_CLUSTER_RUNS says how many runs."""
-    layout = make_layout(tmp_path / "layout")
-    damage(layout)
-    whole = plain(ocigc("verify", layout.path))
+    """OCIGC_CLUSTER_RUNS says how many runs. If there are many, workers are stopped, too, and some of these go on."""
+    known = [(words, same_for_all(ocigc(*words))) for words in commands(tmp_path)]
     choice = random.Random(int(os.environ.get("OCIGC_CLUSTER_SEED", "1")))
     with Cluster(tmp_path) as cluster:
         workers = [cluster.worker(f"first-{number}", code=A_MOMENT) for number in range(3)]
         for number in range(RUNS):
-            found = []
-            run = threading.Thread(target=lambda: found.append(verify(cluster, layout.path, patience=20)))  # noqa: B023
-            run.start()
-            for _ in range(choice.choice((1, 1, 2))):
-                time.sleep(choice.uniform(0, 2.5))
-                victim = workers.pop(choice.randrange(len(workers)))
+            (command, *words), whole = choice.choice(known)
+            large = {"DASK_OCIGC__LARGE_INDEX": choice.choice(("1", "8MiB"))}
+            environment = {**MANY, **large, "DASK_OCIGC__PATIENCE": "20" if RUNS <= SHORT else "8"}
+            arguments = (command, "--cluster", cluster.file, *words)
+            with ThreadPoolExecutor() as threads:
+                run = threads.submit(ocigc, *arguments, env=environment)
+                stopped = []
+                for _ in range(choice.choice((1, 1, 2))):
+                    time.sleep(choice.uniform(0, 2.5))
+                    victim = workers.pop(choice.randrange(len(workers)))
+                    if RUNS > SHORT and choice.random() < 0.4:
+                        victim.send_signal(signal.SIGSTOP)
+                        stopped.append(victim)
+                    else:
+                        victim.kill()
+                        victim.wait()
+                if stopped and choice.random() < 0.4:
+                    time.sleep(choice.uniform(0, 8))
+                    for victim in stopped:
+                        victim.send_signal(signal.SIGCONT)
+                found = run.result()
+            assert same_for_all(found) == whole, (number, arguments, found)
+            for victim in stopped:
                 victim.kill()
                 victim.wait()
-            run.join()
-            assert plain(found[0]) == whole, (number, found[0])
             while len(workers) < 3:
                 workers.append(cluster.worker(f"{number}-{len(workers)}", code=A_MOMENT))
 

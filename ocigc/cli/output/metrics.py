@@ -84,7 +84,7 @@ class MetricsFile:
         try:
             self._parent = Dir.at(parent)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "no path"
+            reason = getattr(error, "strerror", None) or "not a path"
             raise UsageError(f"--metrics-file {self._shown}: {reason}: its directory must exist") from None
         try:
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._parent.fd, effective_ids=True):

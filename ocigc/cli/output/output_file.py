@@ -30,7 +30,7 @@ class OutputFile(Closing):
         try:
             self._parent = Dir.at(os.path.dirname(path) or ".")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "no path"
+            reason = getattr(error, "strerror", None) or "not a path"
             raise UsageError(f"{self._shown}: {reason}: its directory must exist") from None
         try:
             self._replaceable(self._parent)
