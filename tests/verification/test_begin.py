@@ -25,14 +25,10 @@ def layout(tmp_path: Path) -> LayoutWriter:
     return writer
 
 
-def _nothing() -> None:
-    """No interrupt has come."""
-
-
 def test_the_result_is_the_same(layout: LayoutWriter) -> None:
     for jobs in (1, 2, 3):
         with Layout(layout.path) as opened, begin(opened, jobs, 0, SILENT) as begun:
-            found = verify_begun(opened, begun, VerifyOptions(), _nothing)
+            found = verify_begun(opened, begun, VerifyOptions())
         expected = verify(layout.path)
         assert (found.checked, found.bytes, found.corrupt) == (expected.checked, expected.bytes, expected.corrupt)
         assert (len(found.corrupt), found.affected, found.missing) == (2, expected.affected, expected.missing)
@@ -45,17 +41,8 @@ def test_an_index_that_was_just_being_written_is_read_again(layout: LayoutWriter
     with Layout(layout.path) as opened:
         with begin(opened, 2, 0, SILENT) as begun:
             index.write_bytes(content)
-            found = verify_begun(opened, begun, VerifyOptions(), _nothing)
+            found = verify_begun(opened, begun, VerifyOptions())
         assert (found.checked, len(found.corrupt)) == (verify(layout.path).checked, 2)
         index.write_bytes(content[:-10])
         with begin(opened, 2, 0, SILENT) as begun, pytest.raises(MalformedError):
-            verify_begun(opened, begun, VerifyOptions(), _nothing)
-
-
-def test_an_early_interrupt_leaves_a_report(layout: LayoutWriter) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with Layout(layout.path) as opened, begin(opened, 2, 0, SILENT) as begun:
-        found = verify_begun(opened, begun, VerifyOptions(), interrupt)
-        assert (found.checked, found.unchecked) == (0, len(begun.listing.store))
+            verify_begun(opened, begun, VerifyOptions())
