@@ -10,7 +10,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,10 +129,15 @@ class WorkerPool:
         return min(_GREETING_SECONDS, self._patience)
 
     def _look_around(self) -> None:
-        """Greets new workers, and forgets those that have gone."""
+        """Greets new workers, and forgets those that have gone. Raises Refused where the scheduler hangs."""
         assert self._root is not None
         self._looked = time.monotonic()
-        there: dict[str, Any] = dict(self._client.scheduler_info(n_workers=-1)["workers"])
+        try:
+            there: dict[str, Any] = dict(self._ask(self._client.scheduler.identity, n_workers=-1)["workers"])
+        except TimeoutError:
+            raise Refused(f"cluster {self._where}: the scheduler does not answer") from None
+        except OSError:
+            return  # it may have gone: see keep_up
         self._threads = {address: count for address, count in self._threads.items() if address in there}
         self._greeted = {address: greeted for address, greeted in self._greeted.items() if address in there}
         self._listen({address: float(each["last_seen"]) for address, each in there.items()})
@@ -140,6 +145,10 @@ class WorkerPool:
         for address in there.keys() - self._threads.keys() - self._greeted.keys() - self._refused.keys():
             future = self._send("greet", (self._root.path, tuple(self._root.views)), [address], priority=1)
             self._greeted[address] = _Greeted(future, until, max(1, int(there[address]["nthreads"])))
+
+    def _ask(self, call: Callable[..., Any], **arguments: object) -> Any:
+        """The scheduler's answer. Raises TimeoutError, and whatever dask raises."""
+        return self._client.sync(call, **arguments, callback_timeout=self._patience)
 
     def _listen(self, last: Mapping[str, float]) -> None:
         """Finds the silent workers, given when the scheduler has last heard of each, by the scheduler's own clock."""
@@ -206,7 +215,7 @@ class WorkerPool:
         return self._send(task.name, task.argument, workers)
 
     def keep_up(self) -> None:
-        """Greets new workers now and then. Raises Refused where the scheduler has gone."""
+        """Greets new workers now and then. Raises Refused where the scheduler has gone or hangs."""
         deadline = time.monotonic() + _RECONNECT_SECONDS
         while self._client.status != "running":
             if time.monotonic() > deadline or self._client.status == "closed":
@@ -235,7 +244,7 @@ class WorkerPool:
     def processing(self, workers: Iterable[str] | None = None) -> dict[str, str]:
         """By key, the worker that has a task now: any, or one of these."""
         with suppress(Exception):
-            found = self._client.processing(workers if workers is None else list(workers))
+            found = self._ask(self._client.scheduler.processing, workers=workers if workers is None else list(workers))
             return {key: worker for worker, keys in found.items() for key in keys}
         return {}
 

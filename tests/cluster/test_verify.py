@@ -350,6 +350,17 @@ def test_a_scheduler_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:
     assert again.json["Sound"] is True
 
 
+def test_a_scheduler_that_hangs(layout: LayoutWriter, tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("one", code=stuck(tmp_path / "one"))
+        process = start(cluster, "--format", "json", layout.path, patience=6)
+        wait_until((tmp_path / "one.begun").exists)
+        cluster.scheduler.send_signal(signal.SIGSTOP)
+        found = end(process)
+    assert (found.code, found.json["Sound"]) == (3, False)
+    assert any("the scheduler does not answer" in error for error in found.json["Errors"])
+
+
 def test_an_interrupt_stops_the_workers(layout: LayoutWriter, tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         cluster.worker("one", code=stuck(tmp_path / "one"))
