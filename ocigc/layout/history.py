@@ -10,7 +10,6 @@ depends on it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
@@ -21,8 +20,9 @@ from contextlib import contextmanager, suppress
 from ocigc.errors import Refused
 from ocigc.layout.dirfd import Dir, copy_owner_and_mode, reason
 from ocigc.layout.layout import INDEX, STATE, Layout
+from ocigc.layout.lock import lock_file
 from ocigc.progress import Watcher
-from ocigc.times import format_rfc3339, parse_rfc3339
+from ocigc.times import SECOND, format_rfc3339, parse_rfc3339
 from ocigc.values import frozen
 
 NAME = "history.jsonl"
@@ -30,8 +30,7 @@ LIMIT = 4 << 20
 """Bytes. A file that would grow larger keeps its newer half."""
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_PATIENCE = 5.0  # seconds
-_RETRY_SECONDS = 0.01
+_PATIENCE = 5 * SECOND  # a line takes a moment
 _READ_LIMIT = 2 * LIMIT
 
 
@@ -65,7 +64,7 @@ def _locked(layout: Layout, state: Dir) -> Iterator[int]:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Refused("not a plain file; remove it")
-            _lock(fd)
+            lock_file(fd, _PATIENCE)
             # Another run may have replaced it with a shorter one.
             if os.path.samestat(os.fstat(fd), state.stat(NAME)):
                 if os.fstat(fd).st_size == 0:
@@ -74,20 +73,6 @@ def _locked(layout: Layout, state: Dir) -> Iterator[int]:
                 return
         finally:
             os.close(fd)
-
-
-def _lock(fd: int) -> None:
-    """Locks the open history. A line takes a moment; a program that has the lock for longer does not stop a run."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Refused("another program has locked it") from None
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return
 
 
 def _write(state: Dir, fd: int, line: bytes) -> None:

@@ -23,6 +23,7 @@ from ocigc.times import SECOND, Duration, nanoseconds
 NAME = "lock"
 """The file of the lock, in the state directory."""
 _RETRY = SECOND // 10
+_FILE_RETRY = SECOND // 100
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -223,6 +224,22 @@ def _try_to_acquire(fd: int, operation: int) -> bool:
             return False
         raise
     return True
+
+
+def lock_file(fd: int, patience: int) -> None:
+    """Locks an open file that other runs have for a moment. Raises Refused if another program has it for longer than
+    `patience`, in nanoseconds, and OSError.
+    """
+    deadline = time.monotonic_ns() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic_ns() > deadline:
+                raise Refused("another program has locked it") from None
+            time.sleep(_FILE_RETRY / SECOND)
+        else:
+            return
 
 
 @contextmanager

@@ -6,7 +6,6 @@ by itself, so a run that writes adds what others have written since it read. `do
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import time
@@ -16,11 +15,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from ocigc.errors import Refused, UsageError
 from ocigc.layout.dirfd import Dir, copy_owner_and_mode
 from ocigc.layout.layout import INDEX, STATE, Layout
-from ocigc.layout.lock import make_state
+from ocigc.layout.lock import lock_file, make_state
 from ocigc.native import Ledger, Store
+from ocigc.times import SECOND
 
 NAME = "ledger"
 _NEW = "ledger.new"
+_PATIENCE = 60 * SECOND  # to write ten million records takes some seconds
 
 
 def _refuse_archive(layout: Layout) -> None:
@@ -148,7 +149,7 @@ def _open_new(state: Dir) -> int:
             _NEW, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=state.fd
         )
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            lock_file(fd, _PATIENCE)
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 raise Refused(f"{_NEW} beside it is not a file of ocigc; remove it")

@@ -13,6 +13,7 @@ from ocigc.layout import history as history_file
 from ocigc.layout.history import LIMIT
 from ocigc.layout.layout import Layout
 from ocigc.progress import Silent
+from ocigc.times import SECOND
 from tests.helpers.command import ocigc
 from tests.helpers.layouts import LayoutWriter
 
@@ -109,7 +110,7 @@ class Notes(Silent):
 def test_a_program_that_has_it_locked_does_not_stop_the_run(
     layout: LayoutWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_file, "_PATIENCE", 0.05)
+    monkeypatch.setattr(history_file, "_PATIENCE", SECOND // 20)
     (layout.path / ".ocigc").mkdir()
     watch = Notes()
     with Layout(layout.path) as opened, opened.dir.below(".ocigc") as state:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
@@ -207,6 +208,19 @@ def test_what_a_killed_run_has_left_is_taken_over(runs: Runs) -> None:
     runs(Scope.CHANGED)
     assert runs(Scope.CHANGED) == set()
     assert [path.name for path in runs.path.parent.iterdir()] == ["ledger"]
+
+
+def test_a_program_that_has_it_locked_does_not_stop_the_run(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_PATIENCE", SECOND // 20)
+    runs(Scope.CHANGED)
+    new = runs.writer.blob("new")["digest"]
+    with runs.path.with_name("ledger.new").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert runs(Scope.CHANGED) == {new}
+        (note,) = runs.notes
+        assert "/.ocigc/ledger: another program has locked it: the ledger is not kept" in note
+    assert runs(Scope.CHANGED) == {new}
+    assert runs(Scope.CHANGED) == set()
 
 
 def test_records_of_blobs_that_are_gone_go(runs: Runs) -> None:
