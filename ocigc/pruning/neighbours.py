@@ -158,8 +158,7 @@ class Neighbours:
         """
         for each in self._unread:
             if each is not member and (self._shares or member.pool or not each.has_blobs):
-                reason = each.unknown or each.damage
-                return reason if reason.startswith(each.name) else f"{each.name}: {reason}"
+                return each.doubt
         return ""
 
     def doubts(self) -> dict[str, str]:

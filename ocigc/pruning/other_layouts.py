@@ -56,6 +56,12 @@ class Peer:
     blind: bool = False
     stamp: Stamp = field(default=())
 
+    @property
+    def doubt(self) -> str:
+        """Why some of its needs are unknown, beginning with its name; empty if all are known."""
+        reason = self.unknown or self.damage
+        return reason if not reason or reason.startswith(self.name) else f"{self.name}: {reason}"
+
     def read_needs(self, now: int, elsewhere: OtherLayouts | None = None) -> frozenset[Digest]:
         """Reads what it needs at the instant `now`: for itself, and for what others need of it (`elsewhere`)."""
         self.stamp = self.stamp_now()
@@ -173,8 +179,7 @@ class SharedWith:
 
     @property
     def unknown(self) -> str:
-        reasons = ((each.name, each.unknown or each.damage) for each in self._peers)
-        return next((f"{name}: {reason}" for name, reason in reasons if reason), "")
+        return next(filter(None, (each.doubt for each in self._peers)), "")
 
     def needed(self) -> frozenset[Digest]:
         return frozenset[Digest]().union(*(peer.read_needs(self._now) for peer in self._peers))
