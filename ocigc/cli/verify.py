@@ -18,7 +18,6 @@ from ocigc.layout.layout import Layout
 from ocigc.native import map_blobs
 from ocigc.verification import ledger
 from ocigc.verification.begin import begin
-from ocigc.verification.shard import Shard
 
 if TYPE_CHECKING:
     from ocigc.cluster.connect import Workers
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from ocigc.layout.discover import Found
     from ocigc.progress import Watcher
     from ocigc.verification.scan import Verification
+    from ocigc.verification.shard import Shard
     from ocigc.verification.verify import VerifyOptions
 
 
@@ -33,6 +33,12 @@ def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise argparse.ArgumentTypeError(f"invalid number of jobs: {text!r}")
     return int(text)
+
+
+def _shard(text: str) -> Shard:
+    from ocigc.verification.shard import Shard
+
+    return Shard.parse(text)
 
 
 def _options(args: argparse.Namespace, sources: Sequence[Layout]) -> VerifyOptions:
@@ -277,7 +283,7 @@ COMMAND = Command(
         Option(
             "--shard",
             metavar="I/N",
-            type=options.argument_type(Shard.parse),
+            type=options.argument_type(_shard),
             help="hash only the I-th of N shards, and write the result as a fragment; `ocigc merge` merges the N "
             "fragments",
         ),

@@ -13,12 +13,12 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NamedTuple
 
 from ocigc.errors import Busy, Refused, UsageError
 from ocigc.layout.dirfd import Dir, is_full, naming
 from ocigc.layout.layout import INDEX, MARKER, STATE, Layout
 from ocigc.times import SECOND, Duration, nanoseconds
+from ocigc.values import frozen
 
 NAME = "lock"
 """The file of the lock, in the state directory."""
@@ -35,7 +35,8 @@ _INDEX_RETRY = SECOND // 200
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class _Lock(NamedTuple):
+@frozen
+class _Lock:
     """The open state directory, the descriptor of the lock, and whether this process has just made the directory."""
 
     state: Dir
@@ -53,12 +54,12 @@ def exclusive(layout: Layout, wait: Duration) -> Iterator[Dir]:
 
     Raises Refused.
     """
-    with _locked(layout, _make_lock, fcntl.LOCK_EX, wait) as (state, _, is_new):
+    with _locked(layout, _make_lock, fcntl.LOCK_EX, wait) as lock:
         try:
-            yield state
+            yield lock.state
         finally:
-            if is_new:
-                _remove_unused(layout, state)
+            if lock.is_new:
+                _remove_unused(layout, lock.state)
 
 
 @contextmanager
@@ -68,8 +69,8 @@ def writing(layout: Layout, wait: Duration | None) -> Iterator[tuple[Dir, int]]:
     Where the file system has no locks, nothing is excluded; but then no run changes the layout.
     Raises Refused.
     """
-    with _locked(layout, _make_lock, fcntl.LOCK_SH, wait) as (state, fd, _):
-        yield state, fd
+    with _locked(layout, _make_lock, fcntl.LOCK_SH, wait) as lock:
+        yield lock.state, lock.fd
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from itertools import islice
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from ocigc._native import ffi, lib
 from ocigc.closing import Closing
@@ -17,6 +17,7 @@ from ocigc.hard_links import Files, HardLink, RemovedLinks
 from ocigc.native.calls import NEVER, NO_NODE, Background, Rows, call, listed, long_call, node_array, pointer, struct_of
 from ocigc.progress import Report
 from ocigc.sequences import Mapped
+from ocigc.values import frozen
 
 _BATCH = 1024  # nodes
 _FEW = 64  # nodes
@@ -42,7 +43,8 @@ class MemberKind(IntEnum):
     FOREIGN = lib.OCIGC_ARCHIVE_FOREIGN
 
 
-class ArchiveMember(NamedTuple):
+@frozen
+class ArchiveMember:
     """A member of an archive: `struct ocigc_archive_member`. A blob and its label file are named by the digest."""
 
     kind: MemberKind
@@ -99,11 +101,11 @@ class Blobs(Closing):
     def of_archive(cls, archive: int, members: Iterable[ArchiveMember]) -> Self:
         """The blobs of an open archive, of which each has one member. Raises Refused."""
         names, rows = bytearray(), bytearray()
-        for kind, name, start, size, modified, links in members:
-            encoded = name.encode("utf-8", "surrogateescape")
-            stamp = min(max(modified, -NEVER), NEVER)
-            rows += _MEMBER.pack(start, size, stamp, len(names), len(encoded), links, kind)
-            names += encoded
+        for each in members:
+            name = each.name.encode("utf-8", "surrogateescape")
+            stamp = min(max(each.modified, -NEVER), NEVER)
+            rows += _MEMBER.pack(each.start, each.size, stamp, len(names), len(name), each.links, each.kind)
+            names += name
         found = ffi.new("ocigc_store **")
         texts, array_ = ffi.from_buffer(names), ffi.from_buffer("struct ocigc_archive_member[]", rows)
         call(lib.ocigc_store_of_archive, archive, texts, array_, len(rows) // _MEMBER.size, found)
