@@ -206,7 +206,8 @@ class WorkerPool:
     def submit(self, task: Task) -> Any:
         """Hands a task to a worker that has not failed at it. Raises Refused where there is none."""
         with self._lock:
-            workers = [address for address in self._threads if address not in task.tried | self._silent]
+            unfit = task.tried | self._silent
+            workers = [address for address in self._threads if address not in unfit]
             time.sleep(max(0.0, self._submitted + _BETWEEN_SUBMITS - time.monotonic()))
             self._submitted = time.monotonic()
         if not workers:

@@ -207,19 +207,16 @@ def _find_lock(layout: Layout) -> _Lock:
 
 def _acquire(fd: int, operation: int, deadline: int | None) -> bool:
     """Takes a lock. False if the file system has none. Raises Busy and OSError."""
-    while True:
-        try:
-            return _try_to_acquire(fd, operation)
-        except BlockingIOError:
-            if deadline is not None and time.monotonic_ns() >= deadline:
-                raise Busy("a prune operation is already running") from None
-        time.sleep(_RETRY / SECOND)
-
-
-def _try_to_acquire(fd: int, operation: int) -> bool:
-    """The same without waiting. Raises BlockingIOError if another process has the lock."""
     try:
-        fcntl.flock(fd, operation | fcntl.LOCK_NB)
+        return _try_to_acquire(fd, operation, deadline)
+    except BlockingIOError:
+        raise Busy("a prune operation is already running") from None
+
+
+def _try_to_acquire(fd: int, operation: int, deadline: int | None = 0) -> bool:
+    """The same, by default without waiting. Raises BlockingIOError if another process has the lock."""
+    try:
+        _flock(fd, operation, deadline, _RETRY)
     except OSError as error:
         if error.errno in _NO_LOCKS:
             return False
@@ -231,14 +228,23 @@ def lock_file(fd: int, patience: int) -> None:
     """Locks an open file that other runs have for a moment. Raises Refused if another program has it for longer than
     `patience`, in nanoseconds, and OSError.
     """
-    deadline = time.monotonic_ns() + patience
+    try:
+        _flock(fd, fcntl.LOCK_EX, time.monotonic_ns() + patience, _FILE_RETRY)
+    except BlockingIOError:
+        raise Refused("another program has locked it") from None
+
+
+def _flock(fd: int, operation: int, deadline: int | None, retry: int) -> None:
+    """Waits for a lock up to the deadline of the monotonic clock, or without limit, and asks for it every `retry`
+    nanoseconds. Raises BlockingIOError if another process still has it, and OSError.
+    """
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, operation | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic_ns() > deadline:
-                raise Refused("another program has locked it") from None
-            time.sleep(_FILE_RETRY / SECOND)
+            if deadline is not None and time.monotonic_ns() >= deadline:
+                raise
+            time.sleep(retry / SECOND)
         else:
             return
 

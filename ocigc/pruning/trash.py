@@ -207,10 +207,10 @@ def remove_old(layout: Layout, state: Dir, now: int) -> None:
     index: Index | None = None
     over = []
     for run, record in journals(state):
-        if is_over(run, record, now):
-            over.append(record.id)
-            continue
         if _has_ended(run, record, now):
+            if not _clock_was_behind(run, record, now):
+                over.append(record.id)
+                continue
             _count_from(run, record, now)
         restored, at = _restored(run)
         if at is not None and at + _STAYED < now and restored.issuperset(_positions(record)):
