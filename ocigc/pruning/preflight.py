@@ -28,7 +28,7 @@ from ocigc.layout.layout import INDEX, STATE, Layout
 from ocigc.layout.snapshot import Snapshot
 from ocigc.native import Store
 from ocigc.pruning.roots import Roots
-from ocigc.pruning.run_directory import TRASH
+from ocigc.pruning.run_directory import TRASH, TRASH_PLACE
 
 PROBE = ".ocigc-probe"
 _REASONS = {
@@ -82,11 +82,11 @@ def check_trash(layout: Layout, state: Dir) -> None:
     """Raises Refused where a run cannot be moved from the state directory to the trash. Raises OSError."""
     with suppress(FileNotFoundError), state.below(TRASH) as trash:
         if not on_one_mount(state, trash):
-            raise Refused(f"{layout.path}/{STATE}/{TRASH}: {_REASONS[errno.EXDEV]}; nothing was changed")
+            raise Refused(f"{layout.path}/{TRASH_PLACE}: {_REASONS[errno.EXDEV]}; nothing was changed")
         # No probe, which could not be removed if the trash is append-only; runs can come into such a one.
         if not os.access(".", os.W_OK, dir_fd=trash.fd, effective_ids=True):
             what = "nothing can be put there: read-only, not yours, or immutable (see lsattr)"
-            raise Refused(f"{layout.path}/{STATE}/{TRASH}: {what}; nothing was changed")
+            raise Refused(f"{layout.path}/{TRASH_PLACE}: {what}; nothing was changed")
 
 
 def clean(layout: Layout, state: Dir) -> None:

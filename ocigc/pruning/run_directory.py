@@ -39,6 +39,8 @@ from ocigc.pruning.journal import PLACE, RUN, Journal, RestoreJournal, naming_ru
 from ocigc.pruning.journal import read as read_journal
 
 TRASH = "trash"
+TRASH_PLACE = f"{STATE}/{TRASH}"
+"""The trash, relative to the layout."""
 REPAIR = "repair"
 """A blob that is being copied in."""
 UNLEASED = "unleased"
@@ -46,7 +48,6 @@ DISCARDED = "discarded"
 """What is being removed for good, in the state directory and in the trash."""
 
 _DRAFT = "draft"
-_TRASH_PLACE = f"{STATE}/{TRASH}"
 _BEFORE = "index.before"
 _TO_DELETE = "to-delete"
 _TO_DELETE_OF_0_1 = "doomed"
@@ -263,7 +264,7 @@ def close(state: Dir, journal: Journal) -> None:
     and Refused.
     """
     if journal.expires is not None:
-        with naming(f"{_TRASH_PLACE}/{journal.id}"), state.ensure(TRASH, mode=_PRIVATE) as trash:
+        with naming(f"{TRASH_PLACE}/{journal.id}"), state.ensure(TRASH, mode=_PRIVATE) as trash:
             state.rename(RUN, trash, journal.id)
             trash.sync()
         state.sync()
@@ -281,7 +282,7 @@ def discard(state: Dir) -> None:
     for name in (DISCARDED, _DRAFT):
         _purge(state, name)
     with suppress(FileNotFoundError), state.below(TRASH) as trash:
-        _purge(trash, DISCARDED, _TRASH_PLACE)
+        _purge(trash, DISCARDED, TRASH_PLACE)
     with naming(f"{STATE}/{REPAIR}"):
         state.remove(REPAIR)
 
@@ -320,7 +321,7 @@ def forget(state: Dir, identity: str) -> None:
     trash, which may be a mount of its own. Raises OSError and Refused.
     """
     with state.below(TRASH) as trash:
-        _purge(trash, DISCARDED, _TRASH_PLACE)
+        _purge(trash, DISCARDED, TRASH_PLACE)
         trash.rename(identity, trash, DISCARDED)
         trash.sync()
-        _purge(trash, DISCARDED, _TRASH_PLACE)
+        _purge(trash, DISCARDED, TRASH_PLACE)

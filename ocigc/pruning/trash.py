@@ -20,13 +20,13 @@ from ocigc.image import ImageRecord
 from ocigc.layout.dirfd import Dir, naming
 from ocigc.layout.index import Index, parse
 from ocigc.layout.index_images import image_records
-from ocigc.layout.layout import STATE, Layout
+from ocigc.layout.layout import Layout
 from ocigc.native import NEVER
 from ocigc.pruning import journal, run_directory
 from ocigc.pruning.index_merge import missing_entries
 from ocigc.pruning.journal import Journal, naming_run, without
 from ocigc.pruning.put_back import blobs_in, is_back
-from ocigc.pruning.run_directory import TRASH
+from ocigc.pruning.run_directory import TRASH, TRASH_PLACE
 from ocigc.strict_json import parse_json
 from ocigc.times import SECOND
 
@@ -70,18 +70,18 @@ def _positions(record: Journal) -> set[int]:
 
 def path_of(identity: str) -> str:
     """The directory of a run in the trash, relative to the layout."""
-    return f"{STATE}/{TRASH}/{identity}"
+    return f"{TRASH_PLACE}/{identity}"
 
 
 def names(state: Dir) -> list[str]:
     """The ids of the runs in the trash. Raises Refused where the trash has anything else in it."""
-    with naming(f"{STATE}/{TRASH}"):
+    with naming(TRASH_PLACE):
         found = [name for name in state.names_below(TRASH) if name != run_directory.DISCARDED]
     if len(found) > _MOST_RUNS:
-        raise Refused(f"{STATE}/{TRASH}: more than {_MOST_RUNS:,} runs", Remedy.EMPTY_TRASH)
+        raise Refused(f"{TRASH_PLACE}: more than {_MOST_RUNS:,} runs", Remedy.EMPTY_TRASH)
     for name in found:
         if not journal.is_id(name):
-            raise MalformedError(f"{STATE}/{TRASH}/{printable(name)}: not a run of ocigc; move it away")
+            raise MalformedError(f"{TRASH_PLACE}/{printable(name)}: not a run of ocigc; move it away")
     return found
 
 
