@@ -14,9 +14,8 @@ from ocigc.errors import CorruptError, MalformedError, printable
 from ocigc.gc.graph import flags
 from ocigc.gc.images import Images
 from ocigc.layout.layout import Layout
-from ocigc.layout.manifests import Documents
 from ocigc.layout.snapshot import LoadTerms, OtherLayouts, Snapshot, Tolerated, load
-from ocigc.native import NEVER, NO_NODE, Store
+from ocigc.native import NEVER, NO_NODE, Role, Store
 from ocigc.progress import Watcher
 from ocigc.values import frozen, replace
 
@@ -100,14 +99,14 @@ def image_names(images: Images, store: Store, nodes: Collection[int]) -> dict[in
     names: dict[int, list[str]] = {node: [] for node in wanted}
     if not wanted:
         return {}
-    ordered = images.in_order()
-    for image in ordered:
+    visiting = store.visiting(images.walks(store), wanted)
+    for image in images.picked(p for p, flag in zip(images.positions, visiting, strict=True) if flag).in_order():
         for node, _ in store.walk(image.target):
             if node in wanted:
                 names[node].append(image.familiar)
     unowned = [node for node, owners in names.items() if not owners]
     for node in unowned[:_ASCENTS]:
-        names[node] += _reaching(ordered, store, node)
+        names[node] += _reaching(images.in_order(), store, node)
     return dict(names)
 
 
@@ -148,7 +147,7 @@ def affected(snapshot: Snapshot, states: Mapping[str, Iterable[str]], missing: C
     names = image_names(snapshot.images, store, nodes)
     wanted = set(missing)
     targets: dict[str, list[str]] = {}
-    for image in snapshot.images if wanted else ():
+    for image in _lacking_target(snapshot.images, store):
         if image.target.digest in wanted:
             targets.setdefault(image.target.digest, []).append(image.familiar)
     path = snapshot.layout.path
@@ -161,13 +160,16 @@ def affected(snapshot: Snapshot, states: Mapping[str, Iterable[str]], missing: C
     return lines
 
 
+def _lacking_target(images: Images, store: Store) -> Images:
+    targets = images.targets(store)
+    return images.picked(p for p, node in zip(images.positions, targets, strict=True) if node == NO_NODE)
+
+
 def _parents(store: Store, missing: Collection[str]) -> dict[str, list[int]]:
     """By missing digest, the manifests and indexes that refer to it."""
     wanted = frozenset(missing)
-    documents = Documents(store)
     parents: dict[str, list[int]] = {}
-    for node in store.incomplete():
-        for child in documents.children(node):
-            if child.descriptor.digest in wanted:
-                parents.setdefault(child.descriptor.digest, []).append(node)
+    for each in store.missing_descriptors():
+        if each.digest in wanted and each.role not in (Role.LABEL, Role.BACK):
+            parents.setdefault(each.digest, []).append(each.node)
     return parents
