@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
 from ocigc.cluster.task_run import run_tasks
-from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, Task, WorkerPool
+from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, SLOW_RATE, Task, WorkerPool
 from ocigc.native import CHECKSUM, NEVER, Hashes, Store, Verdict
 from ocigc.plain import restored
 from ocigc.progress import Progress, Report
 from ocigc.times import SECOND
 
-_RATE = 3e8  # bytes that a worker hashes in a second, until it is known better
+_RATE = 3e8  # bytes that a worker is thought to hash in a second, while it has not hashed any
 _PER_BLOB = 16 << 10  # opening a blob takes as long as hashing this many bytes
 _LEAST_SECONDS = 0.5  # of a shard
 _SHARDS_IN_A_SECOND = 50  # that all workers together may end
 _MOST_BLOBS = 200_000  # of a shard: 13 MB of digests
 _LEAST_BYTES = 64 << 20  # of the last shards
+_LANES = 8  # blobs that a core hashes at once, or nearly so fast as more
+_TOGETHER_SECONDS = 5.0  # that a shard of no more blobs may take
 _DOUBTFUL = 64  # blobs of a shard
 
 
@@ -34,8 +37,8 @@ class ClusterHasher:
     """Implements `Hasher` for the layout at a path below a root."""
 
     def __init__(self, pool: WorkerPool, root: str, path: str, rate: list[float], most: int) -> None:
-        """`rate` has one number, in bytes per second, which all layouts of a tree share. A shard of several blobs has
-        at most `most` bytes."""
+        """`rate` has one number, in bytes per second, once it is known; all layouts of a tree share it. A shard of
+        several blobs has at most `most` bytes."""
         self._pool = pool
         self._root = root
         self._path = path
@@ -69,20 +72,28 @@ class ClusterHasher:
         """The layout, for people."""
         return self._root if self._path == "." else f"{self._root}/{self._path}"
 
-    @property
-    def bytes_per_second(self) -> float:
-        """How fast one worker is."""
-        return self._rate[0]
+    def bytes_per_second(self, unknown: float) -> float:
+        """How fast one worker is; `unknown` while that is not known."""
+        return self._rate[0] if self._rate else unknown
 
     def learn(self, weight: int, seconds: float) -> None:
         """Takes note of how long a shard of that weight has taken."""
         if seconds > _LEAST_SECONDS / 10:
-            self._rate[0] += (weight / seconds - self._rate[0]) / 4
+            rate = self.bytes_per_second(weight / seconds)
+            self._rate[:] = [rate + (weight / seconds - rate) / 4]
 
 
-def first_rate() -> list[float]:
-    """The rate while nothing is known about the workers."""
-    return [_RATE]
+def take(sizes: Iterable[int], budget: float, together: float) -> tuple[int, int]:
+    """How many blobs of some sizes make a shard, and their weight: at least one, and as many as the budget allows, in
+    bytes. A shard of a few large blobs may weigh as much as `together`, as fewer do not keep all lanes of a core busy.
+    """
+    count = weight = 0
+    for size in sizes:
+        more = weight + size + _PER_BLOB
+        if count == _MOST_BLOBS or (count and more > (together if count < _LANES else budget)):
+            break
+        count, weight = count + 1, more
+    return count, weight
 
 
 class _Hashing:
@@ -112,8 +123,9 @@ class _Hashing:
     def run(self, *, in_order: bool) -> Hashes:
         """Hashes all, and gives the errors. An interrupt leaves the rest UNCHECKED."""
         troubles: Sequence[str] = ()
+        tasks = self._tasks(in_order=in_order)
         with suppress(KeyboardInterrupt):
-            troubles = run_tasks(self._hasher.pool, self._tasks(in_order=in_order), self._accept, self._tell)
+            troubles = run_tasks(self._hasher.pool, partial(next, tasks, None), self._accept, self._tell)
         return Hashes(self._hashes.verdicts, self._hashes.checksums, troubles)
 
     def _tell(self) -> None:
@@ -155,19 +167,14 @@ class _Hashing:
 
     def _take(self, waiting: Sequence[int], first: int) -> tuple[int, float]:
         """How many blobs come next, and how long they should take."""
-        slots, rate = self._hasher.pool.slots, self._hasher.bytes_per_second
+        slots, rate = self._hasher.pool.slots, self._hasher.bytes_per_second(_RATE)
         share = self._total / (rate * slots * SHARDS_PER_SLOT)
         seconds = min(max(_LEAST_SECONDS, slots / _SHARDS_IN_A_SECOND, share), SHARD_SECONDS)
-        budget = min(seconds * rate, max(self._left / (2 * slots), _LEAST_BYTES), self._hasher.most)
-        weight = count = 0
-        while first + count < len(waiting) and count < _MOST_BLOBS:
-            size = self._sizes[waiting[first + count]]
-            if count and weight + size + _PER_BLOB > budget:
-                break
-            weight += size + _PER_BLOB
-            self._left -= size
-            count += 1
-        return count, weight / rate
+        most = min(max(self._left / (2 * slots), _LEAST_BYTES), self._hasher.most)
+        sizes = (self._sizes[waiting[n]] for n in range(first, len(waiting)))
+        count, weight = take(sizes, min(seconds * rate, most), min(max(seconds, _TOGETHER_SECONDS) * rate, most))
+        self._left -= weight - count * _PER_BLOB
+        return count, weight / self._hasher.bytes_per_second(SLOW_RATE)
 
     def _task(self, algorithm: str, positions: Sequence[int], seconds: float) -> Task:
         digests = "".join(each.encoded for each in self._store.digests(self._nodes[n] for n in positions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
 from ocigc.cluster.view import View, view
@@ -16,12 +17,15 @@ from ocigc.progress import Report
 
 @dataclass(frozen=True, slots=True)
 class LayoutShard:
-    """Layouts at some paths below a `root`, which messages call `shown`, and what to do with each."""
+    """Layouts at some paths below a `root`, which messages call `shown`, and what to do with each. After `seconds`
+    seconds, no further one is begun.
+    """
 
     root: str
     shown: str
     paths: tuple[str, ...]
     works: tuple[Work[object], ...]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,13 @@ class _Listening:
 
 
 def run(shard: LayoutShard, report: Report) -> list[LayoutResult]:
-    """Works on a shard. Raises OSError where the root does not exist."""
-    found = []
+    """Works on a shard: at least on the first layout. Raises OSError where the root does not exist."""
+    end = time.monotonic() + shard.seconds
+    found: list[LayoutResult] = []
     with Dir.at(shard.root) as root:
         for path, work in zip(shard.paths, shard.works, strict=True):
+            if found and time.monotonic() >= end:
+                break
             watch = _Listening(report)
             seen = view(root, path)
             device = os.fstat(root.fd).st_dev

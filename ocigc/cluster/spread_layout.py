@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import accumulate
 
 from ocigc.cluster.manifest_shard import Manifests, ManifestShard
@@ -57,7 +58,8 @@ class SpreadLayout(Layout):
             done += end - start
             return ""
 
-        for trouble in dict.fromkeys(run_tasks(self._pool, self._tasks(store, roots), accept, tell)):
+        tasks = self._tasks(store, roots)
+        for trouble in dict.fromkeys(run_tasks(self._pool, partial(next, tasks, None), accept, tell)):
             watch.note(f"{trouble}; this host reads it")
 
     def _tasks(self, store: Store, roots: array[int]) -> Iterator[Task]:

@@ -7,7 +7,7 @@ worker and the path. Dask itself moves the shards of a worker that dies.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -22,14 +22,15 @@ Accept = Callable[[Task, object], str]
 
 
 def run_tasks(
-    pool: WorkerPool, tasks: Iterable[Task], accept: Accept, poll: Callable[[], None] = lambda: None
+    pool: WorkerPool, following: Callable[[], Task | None], accept: Accept, poll: Callable[[], None] = lambda: None
 ) -> list[str]:
-    """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. An exception of
-    `poll`, or an interrupt, stops the workers. Gives the errors; the tasks that they name are not done.
+    """Runs tasks, as many at once as keep the workers busy, and takes their results as they come. `following` gives the
+    next task, or None where there is none for now: a result may make more. An exception of `poll`, or an interrupt,
+    stops the workers. Gives the errors; the tasks that they name are not done.
     """
     run = _TaskRun(pool, accept, poll)
     try:
-        return run.run(iter(tasks))
+        return run.run(following)
     finally:
         run.cancel()
 
@@ -45,11 +46,11 @@ class _TaskRun:
         self._running: dict[str, tuple[object, Task, float]] = {}
         self._troubles: list[str] = []
 
-    def run(self, tasks: Iterator[Task]) -> list[str]:
+    def run(self, following: Callable[[], Task | None]) -> list[str]:
         """Runs them all. If the scheduler or the last worker is gone, that is an error like any other, and the last."""
         try:
             while True:
-                while len(self._running) < 2 * self._pool.slots and (task := next(tasks, None)) is not None:
+                while len(self._running) < 2 * self._pool.slots and (task := following()) is not None:
                     self._start(task)
                 if not self._running:
                     return self._troubles

@@ -8,7 +8,8 @@ cannot read, or leaves to this host, is worked on here; so is one of which it ha
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -17,7 +18,7 @@ from ocigc.cluster.layout_shard import LayoutResult, LayoutShard, Note
 from ocigc.cluster.spread_layout import SpreadLayout
 from ocigc.cluster.task_run import run_tasks
 from ocigc.cluster.view import View, view
-from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, Task, WorkerPool
+from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, SLOW_RATE, Task, WorkerPool
 from ocigc.errors import Message, printable
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
@@ -26,6 +27,7 @@ from ocigc.plain import restored
 from ocigc.progress import Progress, Report, Watcher
 
 _MOST_LAYOUTS = 64  # of a shard
+_LARGEST = 4 << 30  # bytes that a worker may have to read of one layout
 
 T = TypeVar("T")
 
@@ -117,6 +119,8 @@ class _Spreading(Generic[T]):
         self.values: dict[str, T] = {}
         self.errors: dict[str, str] = {}
         self._left: set[str] = set()
+        self._waiting: deque[Found] = deque()
+        self._sizes: Mapping[str, int] = {}
         self._running: dict[str, Task] = {}
         self._notes: dict[str, Sequence[Note]] = {}
 
@@ -124,9 +128,11 @@ class _Spreading(Generic[T]):
         """Works on layouts, given the bytes of their index.json by path. Returns whether an interrupt came."""
         self._total = len(layouts)
         self._report = self._watch("Layouts")
+        self._sizes = sizes
+        self._waiting.extend(sorted(layouts, key=lambda found: -sizes[found.path]))
         troubles: list[str] = []
         try:
-            troubles = run_tasks(self._pool, self._tasks(layouts, sizes), self._accept, self._tell)
+            troubles = run_tasks(self._pool, self._next, self._accept, self._tell)
         except KeyboardInterrupt:
             return True
         for found in layouts:
@@ -145,30 +151,30 @@ class _Spreading(Generic[T]):
     def _place(self, path: str) -> str:
         return os.path.normpath(os.path.join(self._root, path))
 
-    def _tasks(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> Iterator[Task]:
-        """The shards: the largest index.json first, and small ones together."""
-        ordered = sorted(layouts, key=lambda found: -sizes[found.path])
-        most = min(_MOST_LAYOUTS, max(1, len(ordered) // (SHARDS_PER_SLOT * self._pool.slots)))
-        share = sum(sizes[found.path] for found in layouts) // (SHARDS_PER_SLOT * self._pool.slots)
-        first = 0
-        while first < len(ordered):
-            count = size = 0
-            while first + count < len(ordered) and count < most and (not count or size < share):
-                size += sizes[ordered[first + count].path]
-                count += 1
-            batch = ordered[first : first + count]
-            first += count
-            works = tuple(map(self._spread.there, batch))
-            shard = LayoutShard(self._root, self._tree.path, tuple(found.path for found in batch), works)
-            what = self._place(batch[0].path) if count == 1 else ", ".join(self._place(each.path) for each in batch)
-            task = Task("layouts", shard, what, SHARD_SECONDS, batch)
-            self._running |= dict.fromkeys(shard.paths, task)
-            yield task
+    def _next(self) -> Task | None:
+        """The next shard: the largest index.json first, and small ones together."""
+        if not self._waiting:
+            return None
+        parts = SHARDS_PER_SLOT * self._pool.slots
+        most = min(_MOST_LAYOUTS, max(1, len(self._waiting) // parts))
+        share = sum(self._sizes[found.path] for found in self._waiting) // parts
+        batch: list[Found] = []
+        size = 0
+        while self._waiting and len(batch) < most and (not batch or size < share):
+            batch.append(self._waiting.popleft())
+            size += self._sizes[batch[-1].path]
+        works = tuple(map(self._spread.there, batch))
+        shard = LayoutShard(self._root, self._tree.path, tuple(found.path for found in batch), works, SHARD_SECONDS)
+        places = [self._place(each.path) for each in batch]
+        task = Task("layouts", shard, ", ".join(places), SHARD_SECONDS + _LARGEST / SLOW_RATE, batch)
+        self._running |= dict.fromkeys(shard.paths, task)
+        return task
 
     def _accept(self, task: Task, value: object) -> str:
         batch: Sequence[Found] = task.context
-        if not isinstance(value, list) or len(value) != len(batch):
+        if not isinstance(value, list) or not 0 < len(value) <= len(batch):
             return "it lacks a layout"
+        batch, late = batch[: len(value)], batch[len(value) :]
         results = [_result(each) for each in value]
         views = [view(self._tree.dir, found.path) for found in batch]
         for found, here, result in zip(batch, views, results, strict=True):
@@ -188,6 +194,7 @@ class _Spreading(Generic[T]):
             else:
                 self.values[found.path] = one
                 self._notes[found.path] = result.notes
+        self._waiting.extendleft(reversed(late))
         self._done += len(batch)
         return ""
 

@@ -71,6 +71,33 @@ def test_the_answer_is_that_of_this_host(cluster: Cluster, tree: Path, command: 
     assert here.code == 3  # two of the layouts cannot be read
 
 
+SLOW = """
+import ocigc.cluster.worker as worker
+from dataclasses import replace
+run = worker._SHARDS["layouts"]
+def slowly(shard, report):
+    found = run(replace(shard, seconds=0), report)
+    print("layouts", len(found), len(shard.paths), flush=True)
+    return found
+worker._SHARDS["layouts"] = slowly
+"""
+
+
+@pytest.mark.parametrize("command", [["ls", "--format", "json"], ["verify", "--format", "json"]], ids=" ".join)
+def test_layouts_that_a_worker_has_no_time_for_come_later(tmp_path: Path, command: list[str]) -> None:
+    for number in range(40):
+        writer = LayoutWriter(tmp_path / "tree" / f"layout-{number:02}")
+        writer.tag(writer.image(f"image {number}"), "app:1")
+    here = ocigc(*command, "--recursive", tmp_path / "tree")
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("slow", code=SLOW)
+        there = ocigc(*command, "--recursive", "--cluster", cluster.file, tmp_path / "tree")
+        told = [line.split()[1:] for line in (tmp_path / "log").read_text().splitlines() if line.startswith("layouts ")]
+    assert (there.code, VARYING.sub("", there.out), there.err) == (here.code, VARYING.sub("", here.out), here.err)
+    assert [done for done, _ in told] == ["1"] * 40
+    assert any(int(count) > 1 for _, count in told)
+
+
 LARGE = {"DASK_OCIGC__LARGE_INDEX": "1"}
 READING = """
 import ocigc.cluster.worker as worker

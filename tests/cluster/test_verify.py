@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ocigc.cluster.hasher import take
 from tests.cli.test_shards import damage, plain
 from tests.helpers.cluster import Cluster, wait_until
 from tests.helpers.command import Result, ocigc, refused
@@ -331,6 +332,22 @@ def test_a_worker_that_hangs(layout: LayoutWriter, tmp_path: Path) -> None:
         assert any("hangs" in error and str(layout.path) in error for error in found.json["Errors"])
         cluster.worker("other")
         assert verify(cluster, layout.path, patience=6).code == 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "budget", "together", "count"),
+    [
+        ([100 << 20] * 20, 150e6, 1e9, 8),  # as many as one core hashes at once
+        ([300 << 20] * 20, 150e6, 1e9, 3),  # fewer, if that would take too long
+        ([3 << 30] * 20, 150e6, 1e9, 1),
+        ([10 << 20] * 20, 150e6, 1e9, 14),
+        ([100 << 20] * 5, 150e6, 1e9, 5),
+    ],
+)
+def test_how_many_blobs_make_a_shard(sizes: list[int], budget: float, together: float, count: int) -> None:
+    taken, weight = take(sizes, budget, together)
+    assert taken == count
+    assert sum(sizes[:count]) < weight <= sum(sizes[:count]) + (16 << 10) * count
 
 
 def test_a_scheduler_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:
