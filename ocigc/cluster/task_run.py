@@ -87,7 +87,7 @@ class _TaskRun:
         task = known[1]
         worker = wrong = ""
         try:
-            answer = self._pool.answer(future, self._pool.time_limit(task))
+            answer = self._pool.answer(future, self._pool.longest_fetch)
             worker, wrong = answer.host, answer.wrong or self._accept(task, answer.value)
         except TimeoutError:
             wrong = "its answer cannot be fetched"
@@ -117,7 +117,7 @@ class _TaskRun:
 
     def _find_hung(self) -> None:
         now = time.monotonic()
-        late = {key for key, (_, task, began) in self._running.items() if now > began + self._pool.time_limit(task)}
+        late = {key for key, (_, task, began) in self._running.items() if now > began + task.limit}
         silent = self._pool.silent
         if not late and not silent:
             return

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from ocigc._version import __version__
@@ -43,8 +44,8 @@ _MOST_TEXT = 1000  # characters
 @dataclass(slots=True)
 class Task:
     """A shard to run: the name of the function that runs it, and its argument. `what` names it for people. It should
-    take `seconds` seconds, and has failed on the workers `tried`, `wrong` being the last reason. `context` is for the
-    caller.
+    take `seconds` seconds, and counts as hanging `limit` seconds after it was last submitted. It has failed on the
+    workers `tried`, `wrong` being the last reason. `context` is for the caller.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Task:
     attempts: int = 0
     wrong: str = ""
     done: bool = False
+    limit: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class WorkerPool:
         self._heard: dict[str, tuple[float, float]] = {}
         self._silent: frozenset[str] = frozenset()
         self._looked = self._submitted = 0.0
+        self._load = 0.0  # the seconds that all shards should take that workers have now
 
     @property
     def slots(self) -> int:
@@ -201,7 +204,7 @@ class WorkerPool:
 
     # Tasks
 
-    def _send(self, name: str, argument: object, workers: Sequence[str], priority: int = 0) -> object:
+    def _send(self, name: str, argument: object, workers: Sequence[str], priority: int = 0) -> Any:
         key = f"ocigc-{name}-{id(self):x}-{next(self._numbers)}"
         return self._client.submit(work, name, argument, key=key, workers=list(workers), pure=False, priority=priority)
 
@@ -212,10 +215,19 @@ class WorkerPool:
             workers = [address for address in self._threads if address not in unfit]
             time.sleep(max(0.0, self._submitted + _BETWEEN_SUBMITS - time.monotonic()))
             self._submitted = time.monotonic()
+            # Those before it in the queues may be of other runs.
+            task.limit = self._patience + 10 * (task.seconds + self._load / self.slots)
         if not workers:
             raise Refused(task.wrong or f"cluster {self._where}: no worker is left")
         task.attempts += 1
-        return self._send(task.name, task.argument, workers)
+        self._add_load(task.seconds)
+        future = self._send(task.name, task.argument, workers)
+        future.add_done_callback(lambda _: self._add_load(-task.seconds))
+        return future
+
+    def _add_load(self, seconds: float) -> None:
+        with self._lock:
+            self._load += seconds
 
     def keep_up(self) -> None:
         """Greets new workers now and then. Raises Refused where the scheduler has gone or hangs."""
@@ -235,9 +247,10 @@ class WorkerPool:
         task.tried.add(worker)
         task.wrong = f"{f'worker {worker}' if worker else 'a worker'}: {task.what}: {wrong}"
 
-    def time_limit(self, task: Task) -> float:
-        """The seconds after which a task counts as hanging, queues included."""
-        return self._patience + 10 * task.seconds
+    @property
+    def longest_fetch(self) -> float:
+        """The seconds that it may take to fetch an answer."""
+        return self._patience + 10 * SHARD_SECONDS
 
     @property
     def silent(self) -> frozenset[str]:
