@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,14 @@ class Inline:
         self.wire = 0
 
     def run(
-        self, _: WorkerPool, tasks: Iterable[Task], accept: Callable[[Task, Any], str], poll: Callable[[], None]
+        self,
+        _: WorkerPool,
+        following: Callable[[], Task | None],
+        accept: Callable[[Task, Any], str],
+        poll: Callable[[], None],
     ) -> list[str]:
         """In place of `run_tasks`."""
-        for task in tasks:
+        while (task := following()) is not None:
             began = time.process_time()
             answer = work(task.name, task.argument)
             self.working += time.process_time() - began
