@@ -28,21 +28,37 @@ _LEAST_SECONDS = 0.5  # of a shard
 _SHARDS_IN_A_SECOND = 50  # that all workers together may end
 _MOST_BLOBS = 200_000  # of a shard: 13 MB of digests
 _LEAST_BYTES = 64 << 20  # of the last shards
-_LANES = 8  # blobs that a core hashes at once, or nearly so fast as more
+_LANES = 8  # blobs that a core hashes at once, or nearly as fast as more would be
 _TOGETHER_SECONDS = 5.0  # that a shard of no more blobs may take
 _DOUBTFUL = 64  # blobs of a shard
+
+
+class Rate:
+    """How many bytes a worker hashes in a second, as shards have shown."""
+
+    def __init__(self, known: float | None = None) -> None:
+        self._known = known
+
+    def or_else(self, unknown: float) -> float:
+        """The rate; `unknown` while it is not known."""
+        return unknown if self._known is None else self._known
+
+    def learn(self, weight: int, seconds: float) -> None:
+        """Takes note of how long a shard of that weight has taken. A worker that was suspended has not become slow."""
+        if seconds > _LEAST_SECONDS / 10:
+            rate = max(weight / seconds, SLOW_RATE / 10)
+            self._known = rate if self._known is None else self._known + (rate - self._known) / 4
 
 
 class ClusterHasher:
     """Implements `Hasher` for the layout at a path below a root."""
 
-    def __init__(self, pool: WorkerPool, root: str, path: str, rate: list[float], most: int) -> None:
-        """`rate` has one number, in bytes per second, once it is known; all layouts of a tree share it. A shard of
-        several blobs has at most `most` bytes."""
+    def __init__(self, pool: WorkerPool, root: str, path: str, rate: Rate, most: int) -> None:
+        """All layouts of a tree share the `rate`. A shard of several blobs has at most `most` bytes."""
         self._pool = pool
         self._root = root
         self._path = path
-        self._rate = rate
+        self.rate = rate
         self.most = most
 
     def __call__(
@@ -71,16 +87,6 @@ class ClusterHasher:
     def place(self) -> str:
         """The layout, for people."""
         return self._root if self._path == "." else f"{self._root}/{self._path}"
-
-    def bytes_per_second(self, unknown: float) -> float:
-        """How fast one worker is; `unknown` while that is not known."""
-        return self._rate[0] if self._rate else unknown
-
-    def learn(self, weight: int, seconds: float) -> None:
-        """Takes note of how long a shard of that weight has taken."""
-        if seconds > _LEAST_SECONDS / 10:
-            rate = self.bytes_per_second(weight / seconds)
-            self._rate[:] = [rate + (weight / seconds - rate) / 4]
 
 
 def take(sizes: Iterable[int], budget: float, together: float) -> tuple[int, int]:
@@ -167,14 +173,14 @@ class _Hashing:
 
     def _take(self, waiting: Sequence[int], first: int) -> tuple[int, float]:
         """How many blobs come next, and how long they should take."""
-        slots, rate = self._hasher.pool.slots, self._hasher.bytes_per_second(_RATE)
+        slots, rate = self._hasher.pool.slots, self._hasher.rate.or_else(_RATE)
         share = self._total / (rate * slots * SHARDS_PER_SLOT)
         seconds = min(max(_LEAST_SECONDS, slots / _SHARDS_IN_A_SECOND, share), SHARD_SECONDS)
         most = min(max(self._left / (2 * slots), _LEAST_BYTES), self._hasher.most)
         sizes = (self._sizes[waiting[n]] for n in range(first, len(waiting)))
         count, weight = take(sizes, min(seconds * rate, most), min(max(seconds, _TOGETHER_SECONDS) * rate, most))
         self._left -= weight - count * _PER_BLOB
-        return count, weight / self._hasher.bytes_per_second(SLOW_RATE)
+        return count, weight / self._hasher.rate.or_else(SLOW_RATE)
 
     def _task(self, algorithm: str, positions: Sequence[int], seconds: float) -> Task:
         digests = "".join(each.encoded for each in self._store.digests(self._nodes[n] for n in positions))
@@ -199,7 +205,7 @@ class _Hashing:
         self._take_result(result, positions, frozenset(doubtful))
         self._hash_here([positions[n] for n in doubtful])
         weight = sum(self._sizes[n] + _PER_BLOB for n in positions)
-        self._hasher.learn(weight, result.seconds)
+        self._hasher.rate.learn(weight, result.seconds)
         self._done_items += len(positions)
         self._done_bytes += sum(self._sizes[n] for n in positions)
         return ""

@@ -18,7 +18,7 @@ from ocigc.cluster.layout_shard import LayoutResult, LayoutShard, Note
 from ocigc.cluster.spread_layout import SpreadLayout
 from ocigc.cluster.task_run import run_tasks
 from ocigc.cluster.view import View, view
-from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, SLOW_RATE, Task, WorkerPool
+from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, Task, WorkerPool
 from ocigc.errors import Message, printable
 from ocigc.layout import discover
 from ocigc.layout.discover import Found, Results, Tree, Work
@@ -27,7 +27,7 @@ from ocigc.plain import restored
 from ocigc.progress import Progress, Report, Watcher
 
 _MOST_LAYOUTS = 64  # of a shard
-_LARGEST = 4 << 30  # bytes that a worker may have to read of one layout
+_SECONDS = SHARD_SECONDS + 40  # of a shard: the last layout that is begun may have 4 GiB
 
 T = TypeVar("T")
 
@@ -121,14 +121,15 @@ class _Spreading(Generic[T]):
         self._left: set[str] = set()
         self._waiting: deque[Found] = deque()
         self._sizes: Mapping[str, int] = {}
-        self._running: dict[str, Task] = {}
+        self._bytes_waiting = 0
+        self._task_of: dict[str, Task] = {}
         self._notes: dict[str, Sequence[Note]] = {}
 
     def run(self, layouts: Sequence[Found], sizes: Mapping[str, int]) -> bool:
         """Works on layouts, given the bytes of their index.json by path. Returns whether an interrupt came."""
         self._total = len(layouts)
         self._report = self._watch("Layouts")
-        self._sizes = sizes
+        self._sizes, self._bytes_waiting = sizes, sum(sizes[found.path] for found in layouts)
         self._waiting.extend(sorted(layouts, key=lambda found: -sizes[found.path]))
         troubles: list[str] = []
         try:
@@ -139,7 +140,7 @@ class _Spreading(Generic[T]):
             for note in self._notes.get(found.path, ()):
                 self._watch.note(Message(printable(note.text), note.remedy))
             if troubles and found.path not in self.values and found.path not in self._left:
-                task = self._running.get(found.path)
+                task = self._task_of.get(found.path)
                 wrong = task.wrong if task is not None and task.wrong in troubles else troubles[-1]
                 self.errors[found.path] = f"{found.name}: {wrong}"
         return False
@@ -157,17 +158,18 @@ class _Spreading(Generic[T]):
             return None
         parts = SHARDS_PER_SLOT * self._pool.slots
         most = min(_MOST_LAYOUTS, max(1, len(self._waiting) // parts))
-        share = sum(self._sizes[found.path] for found in self._waiting) // parts
+        share = self._bytes_waiting // parts
         batch: list[Found] = []
         size = 0
         while self._waiting and len(batch) < most and (not batch or size < share):
             batch.append(self._waiting.popleft())
             size += self._sizes[batch[-1].path]
+        self._bytes_waiting -= size
         works = tuple(map(self._spread.there, batch))
         shard = LayoutShard(self._root, self._tree.path, tuple(found.path for found in batch), works, SHARD_SECONDS)
         places = [self._place(each.path) for each in batch]
-        task = Task("layouts", shard, ", ".join(places), SHARD_SECONDS + _LARGEST / SLOW_RATE, batch)
-        self._running |= dict.fromkeys(shard.paths, task)
+        task = Task("layouts", shard, ", ".join(places), _SECONDS, batch)
+        self._task_of |= dict.fromkeys(shard.paths, task)
         return task
 
     def _accept(self, task: Task, value: object) -> str:
@@ -185,7 +187,7 @@ class _Spreading(Generic[T]):
             if one is not None and (wrong := self._doubt(found, one)):
                 return f"{found.name}: {wrong}"
         for found, here, result, one in zip(batch, views, results, read, strict=True):
-            del self._running[found.path]
+            del self._task_of[found.path]
             if one is None:
                 self._left.add(found.path)
             elif here.directories != result.view.directories:
@@ -195,6 +197,7 @@ class _Spreading(Generic[T]):
                 self.values[found.path] = one
                 self._notes[found.path] = result.notes
         self._waiting.extendleft(reversed(late))
+        self._bytes_waiting += sum(self._sizes[found.path] for found in late)
         self._done += len(batch)
         return ""
 

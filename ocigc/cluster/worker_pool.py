@@ -44,8 +44,8 @@ _MOST_TEXT = 1000  # characters
 @dataclass(slots=True)
 class Task:
     """A shard to run: the name of the function that runs it, and its argument. `what` names it for people. It should
-    take `seconds` seconds, and counts as hanging `limit` seconds after it was last submitted. It has failed on the
-    workers `tried`, `wrong` being the last reason. `context` is for the caller.
+    take `seconds` seconds, and counts as hanging `limit` seconds after it was last submitted, what is before it in the
+    queues included. It has failed on the workers `tried`, `wrong` being the last reason. `context` is for the caller.
     """
 
     name: str
@@ -94,7 +94,8 @@ class WorkerPool:
         self._heard: dict[str, tuple[float, float]] = {}
         self._silent: frozenset[str] = frozenset()
         self._looked = self._submitted = 0.0
-        self._load = 0.0  # the seconds that all shards should take that workers have now
+        self._load_lock = threading.Lock()  # dask's only thread for callbacks must not wait for a scheduler
+        self._load = 0.0  # the seconds that all shards in the queues should take
 
     @property
     def slots(self) -> int:
@@ -215,19 +216,22 @@ class WorkerPool:
             workers = [address for address in self._threads if address not in unfit]
             time.sleep(max(0.0, self._submitted + _BETWEEN_SUBMITS - time.monotonic()))
             self._submitted = time.monotonic()
-            # Those before it in the queues may be of other runs.
-            task.limit = self._patience + 10 * (task.seconds + self._load / self.slots)
         if not workers:
             raise Refused(task.wrong or f"cluster {self._where}: no worker is left")
         task.attempts += 1
-        self._add_load(task.seconds)
+        seconds = task.seconds
         future = self._send(task.name, task.argument, workers)
-        future.add_done_callback(lambda _: self._add_load(-task.seconds))
+        before = self._add_load(seconds)
+        task.limit = self._patience + 10 * seconds + 2 * before / self.slots
+        future.add_done_callback(lambda _: self._add_load(-seconds))
         return future
 
-    def _add_load(self, seconds: float) -> None:
-        with self._lock:
+    def _add_load(self, seconds: float) -> float:
+        """Adds to what is in the queues, in seconds, and gives what was there before, also of other runs."""
+        with self._load_lock:
+            before = self._load
             self._load += seconds
+        return before
 
     def keep_up(self) -> None:
         """Greets new workers now and then. Raises Refused where the scheduler has gone or hangs."""

@@ -166,7 +166,7 @@ def _lacking_target(images: Images, store: Store) -> Images:
 
 
 def _parents(store: Store, missing: Collection[str]) -> dict[str, list[int]]:
-    """By missing digest, the manifests and indexes that refer to it."""
+    """By missing digest, the blobs that refer to it, other than by labels."""
     wanted = frozenset(missing)
     parents: dict[str, list[int]] = {}
     for each in store.missing_descriptors():

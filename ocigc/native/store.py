@@ -141,13 +141,9 @@ class HashRun:
         self._is_begun = True
         self._call.start()
 
-    def release(self) -> None:
-        """Lets the small blobs be hashed too: the graph is complete."""
-        lib.ocigc_verify_release(self._held)
-
     def finish(self, report: Report | None) -> Hashes:
         """Hashes all, or what is left. An interrupt leaves the rest UNCHECKED. Raises OcigcError."""
-        self.release()
+        lib.ocigc_verify_release(self._held)
         try:
             if not self._is_begun:
                 self.begin()

@@ -212,13 +212,8 @@ def _verified(
         if shard is not None:
             nodes = shard.pick(store, nodes)
         terms = options.terms(now)
-        if begun is not None:
-            begun.hashing.release()
-        # While the threads hash, if they have begun.
-        lacking = () if options.sparse else incomplete_images(snapshot)
         with ledger.open_ledger(layout, store, now, watch.note, make=options.keeps_ledger) as known:
-            result = verify_nodes(snapshot, nodes, watch, known, terms, hasher)
-            return snapshot, replace(result, incomplete=lacking), nodes
+            return snapshot, verify_nodes(snapshot, nodes, watch, known, terms, hasher), nodes
     except BaseException:
         snapshot.store.close()
         raise
@@ -232,7 +227,7 @@ def _load(layout: Layout, now: int, watch: Watcher, begun: Begun | None) -> Snap
 
 
 def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions, watch: Watcher) -> Verification:
-    """The result with what is wrong with images and with their layers."""
+    """The result with the findings about images: what they lack, and what is wrong with them and with their layers."""
     faulty = {snapshot.store.digest(node) for node, _ in snapshot.store.faults()}
     states = {
         "corrupt": result.corrupt,
@@ -241,6 +236,7 @@ def _completed(snapshot: Snapshot, result: Verification, options: VerifyOptions,
     }
     result = replace(
         result,
+        incomplete=() if options.sparse else incomplete_images(snapshot),
         affected=affected(snapshot, states, result.missing),
         cut_off=_cut_off(snapshot.layout),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.cluster.hasher import take
+from ocigc.cluster.hasher import Rate, take
 from tests.cli.test_shards import damage, plain
 from tests.helpers.cluster import Cluster, wait_until
 from tests.helpers.command import Result, ocigc, refused
@@ -348,6 +348,15 @@ def test_how_many_blobs_make_a_shard(sizes: list[int], budget: float, together: 
     taken, weight = take(sizes, budget, together)
     assert taken == count
     assert sum(sizes[:count]) < weight <= sum(sizes[:count]) + (16 << 10) * count
+
+
+def test_a_suspended_worker_does_not_make_all_slow() -> None:
+    rate = Rate()
+    rate.learn(64 << 20, 1.7e308)
+    assert rate.or_else(1) == 3e6
+    for _ in range(20):
+        rate.learn(1 << 30, 1)
+    assert 1e9 < rate.or_else(1) < 1 << 30
 
 
 def test_a_scheduler_that_dies(layout: LayoutWriter, tmp_path: Path) -> None:

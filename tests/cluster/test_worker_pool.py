@@ -26,7 +26,7 @@ def test_a_shard_may_take_as_much_longer_as_others_are_before_it(tmp_path: Path)
             pool.admit(Root(str(tmp_path), {}))
             tasks = [Task("slow", 0.5, "a shard", 7) for _ in range(3)]
             futures = [pool.submit(each) for each in tasks]
-            assert [each.limit for each in tasks] == [60 + 70, 60 + 140, 60 + 210]
+            assert [each.limit for each in tasks] == [60 + 70, 60 + 70 + 14, 60 + 70 + 28]
             for future in futures:
                 assert pool.answer(future, 30).wrong == ""
             last = Task("slow", 0, "a shard", 7)
