@@ -30,7 +30,7 @@ sys.path += map(str, Path(__file__).parents[:2])
 
 from curves import Curve, draw
 
-from ocigc.cluster.hasher import ClusterHasher, Rate
+from ocigc.cluster.hasher import ClusterHasher, HashRate
 from ocigc.cluster.worker import work
 from ocigc.cluster.worker_pool import Task, WorkerPool
 from ocigc.layout.layout import Layout
@@ -91,7 +91,7 @@ def measure(directory: Path) -> Constants:
     with Layout(str(sample)) as layout, Store.scan(layout.fd, detail=Detail.IDENTITY) as store:
         nodes = array("I", range(len(store)))
         pool = Inline()
-        hasher = ClusterHasher(pool, str(sample), ".", Rate(3e8), 1 << 40)  # type: ignore[arg-type]
+        hasher = ClusterHasher(pool, str(sample), ".", HashRate(3e8), 1 << 40)  # type: ignore[arg-type]
         began = time.process_time()
         with patch("ocigc.cluster.hasher.run_tasks", pool.run):
             hasher(store, nodes, None, checksums=True)

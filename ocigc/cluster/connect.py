@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from math import inf
 from typing import Any, TypeVar
 
-from ocigc.cluster.hasher import ClusterHasher, Rate
+from ocigc.cluster.hasher import ClusterHasher, HashRate
 from ocigc.cluster.trees import Spread, each_layout
 from ocigc.cluster.view import view
 from ocigc.cluster.worker_pool import Root, WorkerPool
@@ -42,7 +42,7 @@ class Workers:
         """
         self._pool = pool
         self._root = root
-        self._rate = Rate()
+        self._rate = HashRate()
         self._most = most
         self._large = large
 

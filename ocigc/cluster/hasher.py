@@ -33,7 +33,7 @@ _TOGETHER_SECONDS = 5.0  # that a shard of no more blobs may take
 _DOUBTFUL = 64  # blobs of a shard
 
 
-class Rate:
+class HashRate:
     """How many bytes a worker hashes in a second, as shards have shown."""
 
     def __init__(self, known: float | None = None) -> None:
@@ -53,7 +53,7 @@ class Rate:
 class ClusterHasher:
     """Implements `Hasher` for the layout at a path below a root."""
 
-    def __init__(self, pool: WorkerPool, root: str, path: str, rate: Rate, most: int) -> None:
+    def __init__(self, pool: WorkerPool, root: str, path: str, rate: HashRate, most: int) -> None:
         """All layouts of a tree share the `rate`. A shard of several blobs has at most `most` bytes."""
         self._pool = pool
         self._root = root

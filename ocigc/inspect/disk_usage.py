@@ -26,6 +26,7 @@ from ocigc.pruning.planning import forecast
 from ocigc.pruning.prune_options import request
 from ocigc.sequences import Joined
 from ocigc.times import Duration
+from ocigc.verification.ledger import has_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def du(
             watch,
             in_grace_after=in_grace_after,
             measure=True,
+            identify=health and has_ledger(layout),
             elsewhere=elsewhere,
         )
         with snapshot.store as store:

@@ -15,7 +15,7 @@ from ocigc.layout.completeness import incomplete_images
 from ocigc.layout.history import Run
 from ocigc.layout.layout import STATE, Layout
 from ocigc.layout.snapshot import Snapshot
-from ocigc.native import Detail, Ledger, Selection, Store
+from ocigc.native import Ledger, Selection, Store
 from ocigc.pruning import trash
 from ocigc.verification.ledger import NAME as LEDGER
 
@@ -52,8 +52,10 @@ class Health:
 
 
 def health_of(layout: Layout, snapshot: Snapshot, now: int, refused: str = "") -> Health:
-    """The health of a layout at the instant `now`. `refused` is why there is no plan, if there is none."""
-    verified, corrupt = _verification(layout, history.read(layout), now)
+    """The health of a layout at the instant `now`. `refused` is why there is no plan, if there is none. A ledger tells
+    when blobs were verified, if the layout was read with their identities.
+    """
+    verified, corrupt = _verification(layout, snapshot.store, history.read(layout), now)
     incomplete = {each.image.position for each in incomplete_images(snapshot)}
     faults = [str(error) for _, error in snapshot.store.faults()]
     return Health(verified, corrupt, len(incomplete), faults, refused, *trash_of(layout))
@@ -76,14 +78,14 @@ def trash_of(layout: Layout) -> tuple[int, int]:
     return 0, 0
 
 
-def _by_ledger(layout: Layout, now: int) -> int | None:
+def _by_ledger(layout: Layout, store: Store, now: int) -> int | None:
     """The instant from which the blob that has waited longest for its verification has waited: when it was last
     verified, or when it came. None where the ledger of verify does not tell.
     """
     with suppress(OSError, Refused), layout.dir.below(STATE) as state:
         fd = state.open_plain(LEDGER)
         try:
-            with Store.scan(layout.dir.fd, detail=Detail.IDENTITY) as store, closing(Ledger(store)) as ledger:
+            with closing(Ledger(store)) as ledger:
                 ledger.read(fd, now)
                 return _longest_wait(store, ledger, now)
         finally:
@@ -105,13 +107,13 @@ def _longest_wait(store: Store, ledger: Ledger, now: int) -> int | None:
     return min([bisect_left(range(now), True, key=older), *map(store.stamp, new)])
 
 
-def _verification(layout: Layout, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
+def _verification(layout: Layout, store: Store, runs: Sequence[Run], now: int) -> tuple[int | None, int]:
     """The instant since which every blob was verified or added, by the ledger or by the last run of verify that hashed
     everything; and how many blobs the last run found corrupt. None where neither tells.
     """
     verified = [run for run in runs if run.command == "verify"]
     corrupt = verified[-1].line.get("corrupt", 0) if verified else 0
     whole = [run.time for run in verified if run.line.get("whole", True)]
-    times = [_by_ledger(layout, now), whole[-1] if whole else None]
+    times = [_by_ledger(layout, store, now), whole[-1] if whole else None]
     known = max((time for time in times if time is not None), default=None)
     return known, corrupt if isinstance(corrupt, int) else 0

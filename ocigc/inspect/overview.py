@@ -37,6 +37,7 @@ from ocigc.pruning.planning import make_plan
 from ocigc.pruning.policy_file import OWN, own_policy
 from ocigc.pruning.prune_options import PruneOptions, request
 from ocigc.times import Duration
+from ocigc.verification.ledger import has_ledger
 
 _POLICY_LIMIT = 1 << 20  # bytes
 _BITS = (Fate.PRUNE, Fate.ALL, Fate.FREE)
@@ -66,7 +67,14 @@ def overview(
     with lock.shared(layout, wait):
         policy = own_policy(layout.dir, layout.path, watch) or default_policy
         snapshot = load_noting(
-            layout, repository, now, watch, in_grace_after=now - grace, measure=True, elsewhere=elsewhere
+            layout,
+            repository,
+            now,
+            watch,
+            in_grace_after=now - grace,
+            measure=True,
+            identify=has_ledger(layout),
+            elsewhere=elsewhere,
         )
         with snapshot.store as store:
             return _Reading(layout, requests, repository, policy, watch).overview(measured(snapshot, watch), store)

@@ -45,12 +45,13 @@ def load_noting(
     *,
     in_grace_after: int = NEVER,
     measure: bool = False,
+    identify: bool = False,
     elsewhere: OtherLayouts | None = None,
 ) -> Snapshot:
     """Reads a layout as `load` does, for a command that changes nothing. Damaged manifests do not stop it; the first
     few are noted. Raises Refused.
     """
-    terms = LoadTerms(Tolerated.DAMAGE, in_grace_after, measure=measure, elsewhere=elsewhere)
+    terms = LoadTerms(Tolerated.DAMAGE, in_grace_after, measure=measure, identify=identify, elsewhere=elsewhere)
     try:
         snapshot = load(layout, repository, now, watch, terms)
     except (CorruptError, MalformedError):  # in what index.json embeds, or in the list of docker save

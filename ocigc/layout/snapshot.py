@@ -111,14 +111,16 @@ class Tolerated(Enum):
 class LoadTerms:
     """How to read a layout. Orphaned manifests newer than `in_grace_after` are read too. With `accept_data`, an entry
     with bad embedded data is not refused: the caller looks at `corrupt_data`. `measure` says that the status of every
-    blob will be asked for. `taken` are the hard links that this run has removed from other layouts; they make no blob
-    in this one newer. `elsewhere` says what other layouts need; that is a root here.
+    blob will be asked for, `identify` also which file it is, for a ledger. `taken` are the hard links that this run has
+    removed from other layouts; they make no blob in this one newer. `elsewhere` says what other layouts need; that is a
+    root here.
     """
 
     tolerated: Tolerated = Tolerated.NOTHING
     in_grace_after: int = NEVER
     accept_data: bool = False
     measure: bool = False
+    identify: bool = False
     taken: RemovedLinks | None = None
     elsewhere: OtherLayouts | None = None
 
@@ -135,7 +137,7 @@ def load(layout: Layout, repository: str | None, now: int, watch: Watcher, terms
     # In the order of a Listing.
     with naming_path(layout):
         found = leases.load(layout.dir)
-    detail = Detail.IDENTITY if terms.tolerated is Tolerated.ALL else Detail.NAMES
+    detail = Detail.IDENTITY if terms.identify or terms.tolerated is Tolerated.ALL else Detail.NAMES
     scan = partial(_scan, layout, repository, detail, terms.taken, watch, found)
     try:
         scanned = scan(layout.index_content())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocigc.cluster.hasher import Rate, take
+from ocigc.cluster.hasher import HashRate, take
 from tests.cli.test_shards import damage, plain
 from tests.helpers.cluster import Cluster, wait_until
 from tests.helpers.command import Result, ocigc, refused
@@ -351,7 +351,7 @@ def test_how_many_blobs_make_a_shard(sizes: list[int], budget: float, together: 
 
 
 def test_a_suspended_worker_does_not_make_all_slow() -> None:
-    rate = Rate()
+    rate = HashRate()
     rate.learn(64 << 20, 1.7e308)
     assert rate.or_else(1) == 3e6
     for _ in range(20):
