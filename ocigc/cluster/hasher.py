@@ -16,13 +16,14 @@ from functools import partial
 
 from ocigc.cluster.blob_shard import BlobResult, BlobShard, fault
 from ocigc.cluster.task_run import run_tasks
-from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, SLOW_RATE, Task, WorkerPool
+from ocigc.cluster.worker_pool import SHARD_SECONDS, SHARDS_PER_SLOT, Task, WorkerPool
 from ocigc.native import CHECKSUM, NEVER, Hashes, Store, Verdict
 from ocigc.plain import restored
 from ocigc.progress import Progress, Report
 from ocigc.times import SECOND
 
 _RATE = 3e8  # bytes that a worker is thought to hash in a second, while it has not hashed any
+_SLOW_RATE = 3e7  # bytes that it may be expected to, for as long; ten times less is no fault
 _PER_BLOB = 16 << 10  # opening a blob takes as long as hashing this many bytes
 _LEAST_SECONDS = 0.5  # of a shard
 _SHARDS_IN_A_SECOND = 50  # that all workers together may end
@@ -46,7 +47,7 @@ class HashRate:
     def learn(self, weight: int, seconds: float) -> None:
         """Takes note of how long a shard of that weight has taken. A worker that was suspended has not become slow."""
         if seconds > _LEAST_SECONDS / 10:
-            rate = max(weight / seconds, SLOW_RATE / 10)
+            rate = max(weight / seconds, _SLOW_RATE / 10)
             self._known = rate if self._known is None else self._known + (rate - self._known) / 4
 
 
@@ -180,7 +181,7 @@ class _Hashing:
         sizes = (self._sizes[waiting[n]] for n in range(first, len(waiting)))
         count, weight = take(sizes, min(seconds * rate, most), min(max(seconds, _TOGETHER_SECONDS) * rate, most))
         self._left -= weight - count * _PER_BLOB
-        return count, weight / self._hasher.rate.or_else(SLOW_RATE)
+        return count, weight / self._hasher.rate.or_else(_SLOW_RATE)
 
     def _task(self, algorithm: str, positions: Sequence[int], seconds: float) -> Task:
         digests = "".join(each.encoded for each in self._store.digests(self._nodes[n] for n in positions))

@@ -25,8 +25,6 @@ from ocigc.progress import Watcher
 
 SHARD_SECONDS = 20.0
 """How long a shard should take at most, so that a lost worker costs less than a minute."""
-SLOW_RATE = 3e7
-"""The bytes that a worker may be expected to read in a second, if nothing else is known. Ten times less is no fault."""
 SHARDS_PER_SLOT = 8
 """The number of shards for each slot of the workers: enough that all slots end at about the same time."""
 
